@@ -1,0 +1,29 @@
+/* Structured logs on stderr: `2024-01-01T00:00:00.000Z INFO scheduler GTY-LEASE-LOST req=… run=12 attempt=3 words for people`.
+ *
+ * The id comes first and is stable; key=value follow; prose is last. Secrets never appear. Text from outside is escaped.
+ */
+#ifndef GANTRY_PROTO_LOG_H
+#define GANTRY_PROTO_LOG_H
+
+#include "proto/str.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+/* service: "scheduler"; kept, not copied. level: below it nothing is printed. */
+void log_init(const char *service, enum log_level level);
+void log_set_level(enum log_level level);
+int log_level_parse(struct str word); /* -1 for an unknown word */
+const char *log_level_name(unsigned level);
+
+/* The request id put on every line until it is changed; empty for none. Copied. */
+void log_request(struct str rid);
+
+/* id: "GTY-LEASE-LOST" without it being formatted; format: "run=%lu attempt=%u lease expired". */
+void log_line(enum log_level level, const char *id, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#define log_debug(id, ...) log_line(LOG_DEBUG, id, __VA_ARGS__)
+#define log_info(id, ...) log_line(LOG_INFO, id, __VA_ARGS__)
+#define log_warn(id, ...) log_line(LOG_WARN, id, __VA_ARGS__)
+#define log_error(id, ...) log_line(LOG_ERROR, id, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,40 @@
+/* The reactor: one a process, on czmq's zloop. Callbacks run one at a time on the thread that runs the loop. */
+#ifndef GANTRY_PROTO_LOOP_H
+#define GANTRY_PROTO_LOOP_H
+
+#include <stdint.h>
+
+#include "proto/str.h"
+
+struct loop;
+typedef void loop_fn(void *arg);
+
+/* Blocks SIGTERM, SIGINT and SIGHUP and takes them over: the first two stop the loop, the third calls on_reload.
+ * NULL when memory or descriptors are short. */
+struct loop *loop_new(void);
+void loop_free(struct loop *loop); /* takes NULL */
+
+/* Calls fn whenever the ZeroMQ socket can be read; fn reads until it would block or its fair share is done. */
+int loop_add_socket(struct loop *loop, void *zmq_socket, loop_fn *fn, void *arg);
+void loop_remove_socket(struct loop *loop, void *zmq_socket);
+
+/* Calls fn whenever the descriptor can be read (or, with writable, written). One entry a descriptor. */
+int loop_add_fd(struct loop *loop, int fd, bool writable, loop_fn *fn, void *arg);
+void loop_remove_fd(struct loop *loop, int fd);
+
+/* Calls fn every interval_ms, or once; answers an id for loop_cancel, -1 on no memory. A callback may cancel its own. */
+int loop_every(struct loop *loop, uint64_t interval_ms, loop_fn *fn, void *arg);
+int loop_after(struct loop *loop, uint64_t delay_ms, loop_fn *fn, void *arg);
+void loop_cancel(struct loop *loop, int timer); /* takes -1 */
+
+/* fn runs once before the loop sleeps again, behind the callbacks of this wake-up: to send what they gathered. One a loop. */
+void loop_on_settle(struct loop *loop, loop_fn *fn, void *arg);
+void loop_on_reload(struct loop *loop, loop_fn *fn, void *arg);
+/* Called at the first SIGTERM or SIGINT instead of stopping the loop; who sets it calls loop_stop. */
+void loop_on_terminate(struct loop *loop, loop_fn *fn, void *arg);
+
+/* Runs until loop_stop or a terminating signal. */
+int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+#endif

@@ -1,0 +1,213 @@
+/* The message table as C: enums, structs, and descriptors (proto/messages.def says it all once).
+ *
+ * struct rec_<name> and struct msg_<name> hold borrowed text and lists: what a decoded one points to
+ * lives as long as the frame and the arena it was decoded with.
+ */
+#ifndef GANTRY_PROTO_MESSAGES_H
+#define GANTRY_PROTO_MESSAGES_H
+
+#include "proto/codec.h"
+
+/* ---- what numbers in messages mean ---- */
+
+enum error_code {
+    ERR_BAD_REQUEST = 1, /* malformed, or a parameter that cannot be read */
+    ERR_INVALID,         /* well-formed, but breaks a rule */
+    ERR_NOT_FOUND,
+    ERR_CONFLICT,
+    ERR_KEY_REUSED,  /* an idempotency key with another body */
+    ERR_LIMIT,       /* too much at once: come back later */
+    ERR_UNAVAILABLE, /* nothing has changed; come back later */
+    ERR_UNKNOWN_OUTCOME, /* it may have happened; the same key is safe */
+    ERR_FORBIDDEN,
+    ERR_PROTOCOL,  /* a version or message that is not spoken here */
+    ERR_NO_MEMORY, /* nothing has changed */
+    ERR_INTERNAL,
+    ERR_IO, /* file, socket, disk */
+};
+
+enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_CRITICAL };
+enum task_status { TASK_ACTIVE, TASK_PAUSED, TASK_COMPLETED, TASK_FAILED };
+enum run_status { RUN_PENDING, RUN_RUNNING, RUN_COMPLETED, RUN_FAILED, RUN_ABORTED };
+enum worker_status { WORKER_ACTIVE, WORKER_DRAINING, WORKER_OFFLINE };
+enum log_stream { STREAM_SYSTEM, STREAM_STDOUT, STREAM_STDERR };
+enum store_op { OP_PUT = 1, OP_DELETE, OP_LOG, OP_PURGE_TASK };
+enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT };
+
+/* How an attempt ended. Workers report the first four; the rest are the scheduler's. */
+enum outcome {
+    OUTCOME_OPEN,
+    OUTCOME_COMPLETED,
+    OUTCOME_FAILED,
+    OUTCOME_TIMEOUT,
+    OUTCOME_ABORTED,
+    OUTCOME_LOST,     /* the lease expired or its worker restarted */
+    OUTCOME_RETURNED, /* rejected, or not accepted in time */
+};
+
+/* What the store keeps. Numbers are on disk: never re-used. */
+enum record_type {
+    TYPE_TASK = 1,
+    TYPE_TASK_STAT,
+    TYPE_RUN,
+    TYPE_WORKER,
+    TYPE_KEY,
+    TYPE_EVENT,
+    TYPE_MAX
+};
+
+/* ---- structs ---- */
+
+#define CODEC_C_BOOL bool
+#define CODEC_C_INT int64_t
+#define CODEC_C_UINT uint64_t
+#define CODEC_C_REAL double
+#define CODEC_C_STR struct str
+#define CODEC_C_BLOB struct str
+#define CODEC_C_MAP struct str
+#define CODEC_C_STRS struct str_list
+#define CODEC_C_UINTS struct uint_list
+
+/* has: bit k is set when field k was there (decode), or is to be sent (encode, NUL fields only). */
+#define REC(low, doc)          \
+    struct rec_##low;          \
+    struct rec_##low##_list {  \
+        struct rec_##low *items; \
+        uint32_t count;        \
+    };                         \
+    struct rec_##low {         \
+        uint64_t has;
+#define MSG(up, low, id, from, to, doc) \
+    struct msg_##low {                  \
+        uint64_t has;
+#define FIELD(owner, key, presence, kind, name, low, high, doc) CODEC_C_##kind name;
+#define NEST(owner, key, presence, record, name, doc) struct rec_##record name;
+#define LIST(owner, key, presence, record, name, low, high, doc) struct rec_##record##_list name;
+#define END(owner) \
+    }              \
+    ;
+#include "proto/messages.def"
+#undef REC
+#undef MSG
+#undef FIELD
+#undef NEST
+#undef LIST
+#undef END
+
+/* ---- keys of fields, ids of messages; a key or an id given twice does not compile ---- */
+
+#define REC(low, doc)
+#define MSG(up, low, id, from, to, doc) enum { MSG_##up = (id) };
+#define FIELD(owner, key, presence, kind, name, low, high, doc) enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key };
+#define NEST(owner, key, presence, record, name, doc) enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key };
+#define LIST(owner, key, presence, record, name, low, high, doc) enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key };
+#define END(owner)
+#include "proto/messages.def"
+#undef REC
+#undef MSG
+#undef FIELD
+#undef NEST
+#undef LIST
+#undef END
+
+/* Presence of a NUL field: HAS(&spec, rec_task_spec, priority). */
+#define HAS(ptr, owner, name) ((((ptr)->has) >> KEY_##owner##_##name) & 1U)
+#define SET_HAS(ptr, owner, name) ((ptr)->has |= UINT64_C(1) << KEY_##owner##_##name)
+#define CLEAR_HAS(ptr, owner, name) ((ptr)->has &= ~(UINT64_C(1) << KEY_##owner##_##name))
+
+/* ---- descriptors: extern const struct shape shape_rec_task, shape_msg_batch, … ---- */
+
+#define REC(low, doc) extern const struct shape shape_rec_##low;
+#define MSG(up, low, id, from, to, doc) extern const struct shape shape_msg_##low;
+#define FIELD(owner, key, presence, kind, name, low, high, doc)
+#define NEST(owner, key, presence, record, name, doc)
+#define LIST(owner, key, presence, record, name, low, high, doc)
+#define END(owner)
+#include "proto/messages.def"
+#undef REC
+#undef MSG
+#undef FIELD
+#undef NEST
+#undef LIST
+#undef END
+
+/* A received message: which one, whose answer it is, and its fields. */
+struct msg {
+    const struct shape *shape; /* ->id tells which member of u */
+    uint64_t corr;             /* of the request; 0 when it expects no answer */
+    struct str rid;            /* request id for logs; empty if none */
+    union {
+#define REC(low, doc)
+#define MSG(up, low, id, from, to, doc) struct msg_##low low;
+#define FIELD(owner, key, presence, kind, name, low, high, doc)
+#define NEST(owner, key, presence, record, name, doc)
+#define LIST(owner, key, presence, record, name, low, high, doc)
+#define END(owner)
+#include "proto/messages.def"
+#undef REC
+#undef MSG
+#undef FIELD
+#undef NEST
+#undef LIST
+#undef END
+    } u;
+};
+
+/* Typed wrappers: the compiler checks that the struct fits the message.
+ * int msg_encode_batch(buf, &batch, corr, rid, err): see codec_encode. */
+#define REC(low, doc)                                                                                              \
+    static inline int rec_encode_##low(struct buf *out, const struct rec_##low *value, struct err *err)            \
+    {                                                                                                              \
+        return codec_encode_record(out, &shape_rec_##low, value, err);                                             \
+    }                                                                                                              \
+    static inline int rec_decode_##low(struct arena *arena, struct str bytes, struct rec_##low *out, struct err *err) \
+    {                                                                                                              \
+        return codec_decode_record(arena, &shape_rec_##low, bytes, out, err);                                      \
+    }
+#define MSG(up, low, id, from, to, doc)                                                                            \
+    static inline int msg_encode_##low(struct buf *out, const struct msg_##low *value, uint64_t corr, struct str rid, \
+                                       struct err *err)                                                            \
+    {                                                                                                              \
+        return codec_encode(out, &shape_msg_##low, value, corr, rid, err);                                         \
+    }
+#define FIELD(owner, key, presence, kind, name, low, high, doc)
+#define NEST(owner, key, presence, record, name, doc)
+#define LIST(owner, key, presence, record, name, low, high, doc)
+#define END(owner)
+#include "proto/messages.def"
+#undef REC
+#undef MSG
+#undef FIELD
+#undef NEST
+#undef LIST
+#undef END
+
+/* Every message, in the order of the table; the shape of an id, or NULL. */
+extern const struct shape *const messages_all[];
+extern const size_t messages_count;
+extern const struct shape *const records_all[];
+extern const size_t records_count;
+const struct shape *message_shape(uint64_t id);
+
+/* Decodes one frame. Borrows bytes and arena; out is filled whole or not at all. */
+int msg_decode(struct arena *arena, struct str bytes, struct msg *out, struct err *err);
+
+/* Words for the numbers, as the APIs spell them ("pending", "high"); NULL-free ("?" for others). */
+const char *priority_name(uint64_t priority);
+const char *task_status_name(uint64_t status);
+const char *run_status_name(uint64_t status);
+const char *worker_status_name(uint64_t status);
+const char *outcome_name(uint64_t outcome);
+const char *error_code_name(uint64_t code);
+/* The number of a word, or -1. */
+int priority_parse(struct str word);
+int task_status_parse(struct str word);
+int run_status_parse(struct str word);
+int worker_status_parse(struct str word);
+
+static inline bool run_status_final(uint64_t status)
+{
+    return status >= RUN_COMPLETED;
+}
+
+#endif

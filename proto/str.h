@@ -1,0 +1,50 @@
+/* Borrowed text and the error every fallible call fills in.
+ *
+ * A struct str never owns its bytes: it points into a received frame, an arena,
+ * or a literal, and lives no longer than that. It is not NUL-terminated.
+ */
+#ifndef GANTRY_PROTO_STR_H
+#define GANTRY_PROTO_STR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+struct str {
+    const char *ptr; /* bytes, UTF-8 where the field is text; may be NULL when len is 0 */
+    uint32_t len;    /* bytes */
+};
+
+#define STR_LIT(s) ((struct str){(s), sizeof(s) - 1})
+
+static inline struct str str_of(const char *s)
+{
+    return (struct str){s, s ? (uint32_t)strlen(s) : 0};
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool str_is(struct str a, const char *s)
+{
+    return str_eq(a, str_of(s));
+}
+
+/* Why a call failed: a sentence for people, in storage the caller owns. */
+struct err {
+    int code; /* enum error_code (proto/messages.h), 0 when nothing failed */
+    char text[256];
+};
+
+/* Fills err (may be NULL) and returns -1, so that `return err_set(...)` reads well. errno is kept. */
+int err_set(struct err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* True when text is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
+bool str_utf8(struct str text);
+
+/* Copies text into out (size bytes, always NUL-terminated); false when it had to be cut. */
+bool str_copy(char *out, size_t size, struct str text);
+
+#endif

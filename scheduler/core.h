@@ -1,0 +1,67 @@
+/* The scheduler's core: tasks, runs, workers, leases, the queue. A library without I/O (rule 11).
+ *
+ * In: decoded messages, time, records while rebuilding. Out: records and messages, all through the journal.
+ * The host (main.c, or a simulation) owns sockets and clocks. The core names no farm: farms are given to it (farms/farm.h).
+ */
+#ifndef GANTRY_SCHEDULER_CORE_H
+#define GANTRY_SCHEDULER_CORE_H
+
+#include "scheduler/journal.h"
+
+struct farm;
+
+struct core_clock {
+    void *self;
+    uint64_t (*wall_ms)(void *self);
+    uint64_t (*mono_ms)(void *self);
+    uint64_t (*random)(void *self); /* for jitter */
+};
+
+struct core_config { /* see proto/settings.def for what each means */
+    uint64_t lease_ms, accept_ms, heartbeat_ms, lift_ms, retry_base_ms, retry_cap_ms;
+    uint64_t max_losses, queue_max, keys_max, keys_ms, events_max;
+};
+
+struct core_call { /* one message for the core */
+    struct address from; /* where the answer goes */
+    const struct msg *msg;
+    struct str frame; /* its bytes */
+};
+
+struct core;
+
+/* journal and farms are borrowed; farms ends in NULL and may be NULL. NULL when out of memory. */
+struct core *core_new(const struct core_config *config, const struct core_clock *clock, struct journal *journal,
+                      const struct farm *const *farms);
+void core_free(struct core *core); /* takes NULL */
+void core_configure(struct core *core, const struct core_config *config);
+
+/* Rebuilding, before anything else: records as stored, each type in the order of its ids, tasks before statistics before runs
+ * (only those not final) before workers before keys. -1 with err when a record makes no sense or memory is short.
+ * next_ids: by enum record_type, from EPOCH_GRANT. core_loaded makes the leases fresh and the queue ready. */
+int core_load(struct core *core, enum record_type type, struct str value, struct err *err);
+int core_loaded(struct core *core, const uint64_t *next_ids, uint32_t count, struct err *err);
+
+/* Handles one message by the table below; always answers when the message expects an answer. */
+void core_handle(struct core *core, const struct core_call *call);
+
+/* Due retries, delays, schedules, leases, acceptances. Answers the ms until it wants to be called again (at most 1000). */
+uint64_t core_tick(struct core *core);
+/* Gives waiting runs to workers with credit, then seals the batch. Called when a wake-up's messages are handled. */
+void core_settle(struct core *core);
+/* Every lease begins a full term now: after a start or a gap in the host's loop (rule 7). */
+void core_renew_leases(struct core *core);
+
+void core_status(const struct core *core, struct msg_pong *pong, struct rec_count *counts, uint32_t max);
+
+/* One row a message the core handles: {id, handler, doc}; ends in id 0. */
+typedef void core_handler(struct core *core, const struct core_call *call);
+struct core_route {
+    uint16_t id;
+    enum door door; /* the socket it comes in by; DOOR_WORKERS messages of the command kind are also taken there */
+    core_handler *handle;
+    const char *doc;
+};
+extern const struct core_route core_routes[];
+
+#endif

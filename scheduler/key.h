@@ -1,0 +1,33 @@
+/* Idempotency keys and their answers (rule 4): committed with the effect, rebuilt at start. */
+#ifndef GANTRY_SCHEDULER_KEY_H
+#define GANTRY_SCHEDULER_KEY_H
+
+#include "scheduler/journal.h"
+
+struct keys;
+
+struct keys *keys_new(uint64_t max, uint64_t max_age_ms); /* NULL when out of memory */
+void keys_free(struct keys *keys);                        /* takes NULL */
+void keys_limits(struct keys *keys, uint64_t max, uint64_t max_age_ms);
+
+enum key_verdict {
+    KEY_NEW,    /* go on */
+    KEY_KNOWN,  /* *answer holds the first answer, to be sent again: it leaves behind its own commit, as the journal keeps order */
+    KEY_REUSED, /* the same key with another body */
+};
+
+/* answer borrows from keys until the next keys_ call. */
+enum key_verdict keys_find(const struct keys *keys, const struct rec_idem *idem, struct str *answer);
+
+/* Remembers the answer in memory and in the journal's forming batch, and drops what is over the limits. Room for it has been
+ * reserved: -1 only when out of memory, before anything changed. next_id: the key record's id. */
+int keys_reserve(struct keys *keys);
+void keys_store(struct keys *keys, struct journal *journal, const struct rec_idem *idem, struct str answer, uint64_t now_ms);
+
+/* Rebuilding: a stored key; records come in the order of their ids. */
+int keys_load(struct keys *keys, const struct rec_key *key);
+void keys_next_id(struct keys *keys, uint64_t id);
+void keys_expire(struct keys *keys, struct journal *journal, uint64_t now_ms); /* a bounded number a call */
+uint64_t keys_count(const struct keys *keys);
+
+#endif
