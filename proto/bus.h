@@ -4,6 +4,7 @@
  * A request carries a number (corr) that its answer repeats. A client asks again with the same number when the
  * connection was lost, on a new socket, in the order of asking: so every request must be safe to receive twice.
  * Nothing is dropped silently: a message that cannot be handed over is an error to its sender, at once.
+ * Callbacks and handlers may send, ask and forget, but not free the server or client that calls them.
  */
 #ifndef GANTRY_PROTO_BUS_H
 #define GANTRY_PROTO_BUS_H
@@ -17,6 +18,10 @@ struct bus_curve {
     const char *server;  /* client: the server's public certificate */
     const char *allowed; /* server: folder with the public certificates of clients let in */
 };
+
+/* Gives what was sent before the sockets were freed up to 500 ms to leave. Once, at the end of main, after everything of the bus is
+ * freed. */
+void bus_finish(void);
 
 /* ---- server ---- */
 

@@ -1,4 +1,9 @@
-/* The reactor: one a process, on czmq's zloop. Callbacks run one at a time on the thread that runs the loop. */
+/* The reactor: one a process, on zmq_poll. Callbacks run one at a time on the thread that runs the loop.
+ *
+ * Not czmq's zloop: a wake-up here handles what arrived before what became due (a process that was frozen must read its
+ * mail before it judges anybody late), tells when it has settled (so that everything a wake-up brought shares one batch),
+ * and answers a lack of memory instead of aborting.
+ */
 #ifndef GANTRY_PROTO_LOOP_H
 #define GANTRY_PROTO_LOOP_H
 

@@ -1,0 +1,200 @@
+/* The answering side: a ROUTER whose messages go to a table of handlers.
+ *
+ * A peer's routing id is made by ZeroMQ anew for each connection, so an answer can never reach a later connection by mistake.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "proto/bus_socket.h"
+#include "proto/log.h"
+#include "proto/trace.h"
+
+#define ROUTE_IDS 0x0600 /* message ids are below this */
+
+struct bus_server {
+    struct loop *loop;
+    void *socket;
+    const struct bus_route *by_id[ROUTE_IDS];
+    void *self;
+    void (*fill_pong)(void *self, struct msg_pong *pong);
+    struct arena *arena; /* lists of the message being handled */
+    struct msg msg;
+    struct buf out;
+    char label[16];
+};
+
+static void server_readable(void *arg)
+{
+    bus_server_drain(arg);
+}
+
+struct bus_server *bus_server_new(struct loop *loop, const char *endpoint, const struct bus_curve *curve,
+                                  const struct bus_route *routes, void *self, struct err *err)
+{
+    struct bus_server *server = calloc(1, sizeof *server);
+
+    if (server == NULL || (server->arena = arena_new(BUS_ARENA_LIMIT)) == NULL) {
+        err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
+        bus_server_free(server);
+        return NULL;
+    }
+    server->loop = loop;
+    server->self = self;
+    socket_label(endpoint, server->label);
+    for (const struct bus_route *route = routes; route->handle != NULL; route++) {
+        if (route->id < ROUTE_IDS) {
+            server->by_id[route->id] = route;
+        }
+    }
+    server->socket = socket_listen(ZMQ_ROUTER, endpoint, curve, err);
+    if (server->socket == NULL || loop_add_socket(loop, server->socket, server_readable, server) != 0) {
+        bus_server_free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void bus_server_on_ping(struct bus_server *server, void (*fill)(void *self, struct msg_pong *pong))
+{
+    server->fill_pong = fill;
+}
+
+void bus_server_free(struct bus_server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    if (server->socket != NULL) {
+        loop_remove_socket(server->loop, server->socket);
+        socket_close(server->socket);
+    }
+    arena_free(server->arena);
+    buf_free(&server->out);
+    free(server);
+}
+
+static void answer_ping(struct bus_server *server, const struct bus_call *call)
+{
+    struct msg_pong pong = {0};
+
+    server->fill_pong(server->self, &pong);
+    bus_answer(call, &shape_msg_pong, &pong);
+}
+
+static void server_dispatch(struct bus_server *server, const struct bus_call *call)
+{
+    uint16_t id = call->msg->shape->id;
+    const struct bus_route *route = id < ROUTE_IDS ? server->by_id[id] : NULL;
+
+    log_request(call->msg->rid);
+    if (route != NULL) {
+        route->handle(server->self, call);
+    } else if (id == MSG_PING && server->fill_pong != NULL) {
+        answer_ping(server, call);
+    } else {
+        bus_answer_error(call, ERR_PROTOCOL, "", "message", "this message is not taken here");
+    }
+    log_request((struct str){0});
+}
+
+static void server_message(struct bus_server *server, const struct bus_peer *peer, struct str frame)
+{
+    struct err err = {0};
+    struct bus_call call = {server, *peer, &server->msg, frame};
+
+    if (trace_on()) {
+        trace_frame('<', server->label, (struct str){(const char *)peer->id, peer->len}, frame);
+    }
+    arena_reset(server->arena);
+    if (msg_decode(server->arena, frame, &server->msg, &err) == 0) {
+        server_dispatch(server, &call);
+        return;
+    }
+    log_warn("GTY-BUS-MALFORMED", "link=%s %s", server->label, err.text);
+    server->msg = (struct msg){.shape = &shape_msg_error};
+    bus_answer_error(&call, ERR_PROTOCOL, "", "malformed", err.text);
+}
+
+/* One whole message: the routing id, then one frame. Anything else is read away. -1 when there is none. */
+static int server_receive(struct bus_server *server)
+{
+    struct bus_peer peer = {0};
+    zmq_msg_t id, body;
+    bool more = false;
+
+    if (socket_receive(server->socket, &id, &more) != 0) {
+        return -1;
+    }
+    bool known = zmq_msg_size(&id) <= sizeof peer.id;
+    if (known) {
+        peer.len = (uint8_t)zmq_msg_size(&id);
+        memcpy(peer.id, zmq_msg_data(&id), peer.len);
+    }
+    zmq_msg_close(&id);
+    if (!more || socket_receive(server->socket, &body, &more) != 0) {
+        return 0;
+    }
+    bool single = !more;
+    if (more) {
+        socket_skip(server->socket);
+    }
+    if (known && single) {
+        server_message(server, &peer, (struct str){zmq_msg_data(&body), (uint32_t)zmq_msg_size(&body)});
+    } else {
+        log_warn("GTY-BUS-FRAMES", "link=%s a message is one frame, from a peer whose routing id has at most 15 bytes",
+                 server->label);
+    }
+    zmq_msg_close(&body);
+    return 0;
+}
+
+int bus_server_drain(struct bus_server *server)
+{
+    int count = 0;
+
+    while (count < BUS_FAIR_SHARE && server_receive(server) == 0) {
+        count++;
+    }
+    return count;
+}
+
+int bus_send_bytes(struct bus_server *server, const struct bus_peer *peer, struct str bytes, struct err *err)
+{
+    if (zmq_send(server->socket, peer->id, peer->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+        return errno == EHOSTUNREACH ? err_set(err, ERR_NOT_FOUND, "the peer is gone")
+                                     : err_set(err, ERR_LIMIT, "the peer's queue is full");
+    }
+    if (zmq_send(server->socket, bytes.ptr, bytes.len, ZMQ_DONTWAIT) < 0) {
+        return err_set(err, ERR_LIMIT, "not sent: %s", zmq_strerror(errno));
+    }
+    if (trace_on()) {
+        trace_frame('>', server->label, (struct str){(const char *)peer->id, peer->len}, bytes);
+    }
+    return 0;
+}
+
+int bus_send(struct bus_server *server, const struct bus_peer *peer, const struct shape *shape, const void *value,
+             uint64_t corr, struct str rid, struct err *err)
+{
+    buf_reset(&server->out);
+    if (codec_encode(&server->out, shape, value, corr, rid, err) != 0) {
+        return -1;
+    }
+    return bus_send_bytes(server, peer, buf_str(&server->out), err);
+}
+
+void bus_answer(const struct bus_call *call, const struct shape *shape, const void *value)
+{
+    struct err err = {0};
+
+    if (bus_send(call->server, &call->peer, shape, value, call->msg->corr, call->msg->rid, &err) != 0) {
+        log_warn("GTY-BUS-ANSWER", "link=%s message=%s %s", call->server->label, shape->name, err.text);
+    }
+}
+
+void bus_answer_error(const struct bus_call *call, uint64_t code, const char *field, const char *rule, const char *text)
+{
+    struct msg_error error = {.code = code, .field = str_of(field), .rule = str_of(rule), .text = str_of(text)};
+
+    bus_answer(call, &shape_msg_error, &error);
+}

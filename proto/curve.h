@@ -1,0 +1,33 @@
+/* CURVE for tcp endpoints: certificates as files, and who is let in.
+ *
+ * In the folder (setting bus.curve_dir): server.key, server.key_secret of the listening side; client.key, client.key_secret of the
+ * connecting side; allowed/ with the public certificates of the clients let in, read again whenever it changes.
+ */
+#ifndef GANTRY_PROTO_CURVE_H
+#define GANTRY_PROTO_CURVE_H
+
+#include "proto/bus.h"
+#include "proto/settings.h"
+
+struct curve_paths { /* storage behind a struct bus_curve */
+    char own[4200];
+    char server[4200];
+    char allowed[4200];
+};
+
+/* Decides by endpoint and settings whether CURVE is used, and makes missing certificates: a listening side its own and one for the
+ * clients of its machine (let in at once), a connecting side its own. *curve is all NULL for plain. -1 with err: the endpoint would
+ * listen beyond loopback in plain text, or a certificate cannot be had. */
+int curve_prepare(const struct settings *settings, const char *endpoint, bool listens, struct curve_paths *paths,
+                  struct bus_curve *curve, struct err *err);
+
+/* True for tcp://127.x.x.x, tcp://localhost, tcp://[::1] and everything that is not tcp. */
+bool curve_endpoint_local(const char *endpoint);
+
+/* The ZeroMQ context of sockets that authenticate: the authenticator is reached within it. NULL when it cannot be had. */
+void *curve_context(void);
+/* Puts the certificates on a socket before it binds or connects (for bus.c). */
+int curve_apply_server(void *zmq_socket, const struct bus_curve *curve, struct err *err);
+int curve_apply_client(void *zmq_socket, const struct bus_curve *curve, struct err *err);
+
+#endif
