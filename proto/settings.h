@@ -35,8 +35,10 @@ enum setting_id {
 struct settings;
 
 /* Reads defaults, then the file (`config` flag, GANTRY_CONFIG, or <data>/gantry.conf if that exists), the environment, argv.
- * Flags: --name value or --name=value, and --set name=value; those it does not know are an error unless `rest` is given:
- * rest (may be NULL) receives the index of the first argument that is not a flag. NULL with err on any error. */
+ * Flags: --name value or --name=value, and --set name=value; a BOOL's --name alone means true. With rest NULL anything else is an
+ * error; otherwise reading stops at the first argument that is no flag of the table, and rest receives its index (argc if none).
+ * argv[0] is skipped. Variables that begin with GANTRY_ and are neither settings nor what runs are given (GANTRY_PARAM…,
+ * GANTRY_RUN…, GANTRY_OUTPUT, …) are an error. NULL with err, which says file and line, on any error. */
 struct settings *settings_load(int argc, char **argv, int *rest, struct err *err);
 void settings_free(struct settings *settings); /* takes NULL */
 
@@ -50,12 +52,18 @@ bool settings_bool(const struct settings *settings, enum setting_id id);
 /* Where the value comes from: "default", "file", "environment", "flag". */
 const char *settings_source(const struct settings *settings, enum setting_id id);
 
+/* How many arguments a flag of the table takes with its value: 2 for `--name`, 1 for `--name=value` and for a `--name` that is a
+ * BOOL (it takes a value behind = only). 0 when it is none of ours. So that a command can tell its own flags apart. */
+int settings_flag_span(const char *argument);
+
 /* Endpoints: the setting, or ipc://<runtime folder>/<name>.sock when it is empty. */
 int settings_endpoint(const struct settings *settings, enum setting_id id, const char *name, char *out, size_t size,
                       struct err *err);
 
 /* The table with values, sources, ranges and docs; `gantry config --explain`. */
 void settings_explain(const struct settings *settings, FILE *out);
+/* The flags that a process of this name ("store"; "" for every one) reads, for --help. */
+void settings_usage(const char *who, FILE *out);
 /* The table as Markdown: docs/settings.md. */
 void settings_markdown(FILE *out);
 

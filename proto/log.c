@@ -1,0 +1,124 @@
+/* Structured logs on stderr: each line leaves in one write, so lines of processes that share a terminal never mix. */
+#include "proto/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/ident.h"
+
+#define LINE_MAX_BYTES 4096 /* what is longer is cut, and says so */
+#define CUT " [cut]"
+
+static const char *log_service = "gantry";
+static atomic_int log_lowest = LOG_INFO;
+static _Thread_local char log_rid[65]; /* a helper thread serves no request */
+
+static const char *const level_words[] = {"debug", "info", "warn", "error"};
+static const char *const level_marks[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+
+void log_init(const char *service, enum log_level level)
+{
+    log_service = service;
+    log_set_level(level);
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store(&log_lowest, (int)level);
+}
+
+int log_level_parse(struct str word)
+{
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
+        if (str_is(word, level_words[i]))
+            return i;
+    return -1;
+}
+
+const char *log_level_name(unsigned level)
+{
+    return level <= LOG_ERROR ? level_words[level] : "?";
+}
+
+void log_request(struct str rid)
+{
+    str_copy(log_rid, sizeof(log_rid), ident_valid(rid) ? rid : STR_LIT(""));
+}
+
+/* Bytes of the well-formed UTF-8 character at text, 0 if there is none. */
+static size_t utf8_length(const char *text)
+{
+    unsigned char first = (unsigned char)text[0];
+    size_t len = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    for (size_t i = 1; i < len; i++)
+        if (text[i] == '\0')
+            return 0;
+    return str_utf8((struct str){text, (uint32_t)len}) ? len : 0;
+}
+
+/* Copies text with control characters and broken UTF-8 as \n, \xNN: a peer cannot forge lines or drive the terminal.
+ * Answers the bytes written, at most room; *cut when there was more. */
+static size_t escape(char *out, size_t room, const char *text, bool *cut)
+{
+    size_t at = 0;
+    while (*text) {
+        char code[8];
+        size_t len = utf8_length(text), take = len > 0 ? len : 1;
+        const char *piece = text;
+        /* C1 controls (U+0080..U+009F) are c2 80..9f. */
+        bool control = (unsigned char)*text < 0x20 || *text == 0x7f ||
+                       (len == 2 && (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0);
+        if (len == 0 || control) {
+            take = control && len == 2 ? 2 : 1;
+            if (*text == '\n')
+                snprintf(code, sizeof(code), "\\n");
+            else
+                snprintf(code, sizeof(code), "\\x%02x", (unsigned char)text[take - 1]);
+            piece = code;
+            len = strlen(code);
+        }
+        if (len > room - at) {
+            *cut = true;
+            return at;
+        }
+        memcpy(out + at, piece, len);
+        at += len;
+        text += take;
+    }
+    return at;
+}
+
+void log_line(enum log_level level, const char *id, const char *format, ...)
+{
+    if ((int)level < atomic_load(&log_lowest) || level > LOG_ERROR)
+        return;
+    int kept = errno;
+    char line[LINE_MAX_BYTES], text[LINE_MAX_BYTES], iso[CLOCK_ISO_SIZE];
+    bool cut = false;
+    va_list args;
+    va_start(args, format);
+    int wanted = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (wanted < 0)
+        text[0] = '\0';
+    cut = wanted >= (int)sizeof(text);
+
+    size_t room = sizeof(line) - sizeof(CUT) - 1; /* the mark and the newline always fit */
+    int head = snprintf(line, room, "%s %s %s %s%s%s ", clock_iso(clock_wall_ms(), 1, iso), level_marks[level], log_service, id,
+                        log_rid[0] ? " req=" : "", log_rid);
+    size_t at = head < 0 ? 0 : (size_t)head < room ? (size_t)head : room - 1;
+    at += escape(line + at, room - at, text, &cut);
+    if (cut) {
+        memcpy(line + at, CUT, sizeof(CUT) - 1);
+        at += sizeof(CUT) - 1;
+    }
+    line[at++] = '\n';
+    /* A log that cannot be written has nobody to tell. */
+    if (write(STDERR_FILENO, line, at) < 0)
+        errno = kept;
+    errno = kept;
+}
