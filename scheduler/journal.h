@@ -59,6 +59,10 @@ void journal_note_event(struct journal *journal, uint64_t event_id);
 struct str journal_send(struct journal *journal, const struct address *to, const struct shape *shape, const void *value);
 void journal_send_bytes(struct journal *journal, const struct address *to, struct str body); /* encoded without corr and rid */
 
+/* Delivers at once, ahead of everything: for refusals that changed nothing (the store is away, a limit) and for reads of what is
+ * only true this second. Needs no reservation; out of memory drops it, and the peer asks again. */
+void journal_send_now(struct journal *journal, const struct address *to, const struct shape *shape, const void *value);
+
 /* Seals the forming batch if the pipeline has room and hands it over. Called between commands only. */
 void journal_seal(struct journal *journal);
 

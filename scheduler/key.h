@@ -22,6 +22,7 @@ enum key_verdict keys_find(const struct keys *keys, const struct rec_idem *idem,
 /* Remembers the answer in memory and in the journal's forming batch, and drops what is over the limits. Room for it has been
  * reserved: -1 only when out of memory, before anything changed. next_id: the key record's id. */
 int keys_reserve(struct keys *keys);
+int keys_reserve_many(struct keys *keys, uint32_t count); /* for that many keys_store, of answers of up to 512 KiB in sum */
 void keys_store(struct keys *keys, struct journal *journal, const struct rec_idem *idem, struct str answer, uint64_t now_ms);
 
 /* Rebuilding: a stored key; records come in the order of their ids. */
