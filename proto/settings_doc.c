@@ -60,11 +60,11 @@ void settings_usage(const char *who, FILE *out)
     fprintf(out, "  %-26s any setting by its name in settings files\n", "--set NAME=VALUE");
 }
 
-/* A table cell: | would end it. */
+/* A table cell: | would end it, and <data> would be taken for HTML. */
 static void print_cell(const char *text, FILE *out)
 {
     for (; *text; text++)
-        fputs(*text == '|' ? "\\|" : (char[]){*text, '\0'}, out);
+        fputs(*text == '|' ? "\\|" : *text == '<' ? "&lt;" : (char[]){*text, '\0'}, out);
 }
 
 void settings_markdown(FILE *out)

@@ -1,0 +1,6 @@
+gantry_test(clock LINKS proto)
+gantry_test(ident LINKS proto)
+gantry_test(log LINKS proto)
+gantry_test(settings LINKS proto)
+target_compile_definitions(test_settings PRIVATE DOCS_FOLDER="${CMAKE_SOURCE_DIR}/docs")
+gantry_fuzz(settings LINKS proto)
