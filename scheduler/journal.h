@@ -41,9 +41,10 @@ void journal_free(struct journal *journal);                   /* takes NULL */
 /* Writes go out with this epoch from sequence 1 on. */
 void journal_begin(struct journal *journal, uint64_t epoch);
 
-/* Makes room so that the appends of one command cannot fail; -1 with err (ERR_UNAVAILABLE: the store is away or refuses writes
- * and the queue towards it is full; ERR_NO_MEMORY). Called before a command changes memory (rule 4). bytes: a bound on what it
- * appends, encoded; ops: how many records and messages. */
+/* Makes room so that the appends of one command cannot fail; -1 with err (ERR_UNAVAILABLE: the store is away or refuses writes,
+ * or the queue towards it is full; ERR_LIMIT: more than one batch can hold; ERR_NO_MEMORY). Called once a command, before it
+ * changes memory (rule 4) and before its first append: it may seal what earlier commands appended. bytes: a bound on what it
+ * appends, encoded; ops: how many records and messages. One record is at most 1 MiB (rec_op.value). */
 int journal_reserve(struct journal *journal, size_t bytes, uint32_t ops, struct err *err);
 
 /* Appends to the forming batch. record is a struct rec_… of that type. These cannot fail after journal_reserve. */
@@ -77,6 +78,9 @@ void journal_tick(struct journal *journal, uint64_t mono_ms);
 bool journal_idle(const struct journal *journal);        /* nothing forming, nothing under way */
 bool journal_writable(const struct journal *journal);    /* connected and not refused */
 const char *journal_trouble(const struct journal *journal); /* why not; "" if it is */
+/* Memory and disk can no longer be brought together (an append without room, a store that lost what it had acknowledged):
+ * nothing more is written or sent, and the host must exit; the next start rebuilds from what is on disk. */
+bool journal_failed(const struct journal *journal);
 uint64_t journal_batches(const struct journal *journal);  /* committed so far */
 
 #endif
