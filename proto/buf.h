@@ -23,6 +23,8 @@ void buf_reset(struct buf *buf); /* empties, keeps the memory */
 
 /* Each answers 0, or -1 with failed set and nothing appended. */
 int buf_add(struct buf *buf, const void *data, size_t len);
+/* Makes room, so that appends of `more` bytes in all cannot fail. */
+int buf_reserve(struct buf *buf, size_t more);
 int buf_text(struct buf *buf, const char *text);
 int buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
