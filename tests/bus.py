@@ -1,0 +1,214 @@
+"""The bus seen from Python: messages by the names of proto/messages.def, a scripted peer, a watcher of traces."""
+
+import os
+import pathlib
+import re
+import struct
+import time
+
+import msgpack
+import zmq
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Shape:
+    def __init__(self, name, number=0):
+        self.name = name
+        self.number = number
+        self.keys = {}  # field name -> (key, nested shape name or None, is a list)
+
+
+def read_table():
+    """messages.def as {name: Shape}; records are found as rec_<name>."""
+    text = (ROOT / "proto" / "messages.def").read_text()
+    shapes = {}
+    for kind, rest in re.findall(r"^(REC|MSG|FIELD|NEST|LIST)\((.*)\)\s*$", text, re.M):
+        words = [word.strip() for word in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', rest)]
+        if kind == "REC":
+            shapes["rec_" + words[0]] = Shape(words[0])
+        elif kind == "MSG":
+            shapes["msg_" + words[1]] = Shape(words[1], int(words[2], 16))
+        elif kind == "FIELD":
+            shapes[words[0]].keys[words[4]] = (int(words[1]), None, False)
+        else:
+            shapes[words[0]].keys[words[4]] = (int(words[1]), "rec_" + words[3], kind == "LIST")
+    return shapes
+
+
+TABLE = read_table()
+BY_NUMBER = {shape.number: name for name, shape in TABLE.items() if shape.number}
+
+
+def to_wire(shape, fields):
+    out = {}
+    for name, value in fields.items():
+        key, nested, many = TABLE[shape].keys[name]
+        if nested and many:
+            value = [to_wire(nested, item) for item in value]
+        elif nested:
+            value = to_wire(nested, value)
+        out[key] = value
+    return out
+
+
+def from_wire(shape, fields):
+    out = {}
+    for name, (key, nested, many) in TABLE[shape].keys.items():
+        if key in fields:
+            value = fields[key]
+            if nested and many:
+                value = [from_wire(nested, item) for item in value]
+            elif nested:
+                value = from_wire(nested, value)
+            out[name] = value
+    return out
+
+
+def pack(name, corr=0, **fields):
+    shape = "msg_" + name
+    frame = [TABLE[shape].number, to_wire(shape, fields)]
+    return msgpack.packb(frame + [corr] if corr else frame)
+
+
+def unpack(frame):
+    """(name, fields, corr)"""
+    parts = msgpack.unpackb(frame, strict_map_key=False)
+    shape = BY_NUMBER[parts[0]]
+    return shape[4:], from_wire(shape, parts[1]), parts[2] if len(parts) > 2 else 0
+
+
+class Peer:
+    """A DEALER that speaks one message at a time, as a test says. Use as a context manager."""
+
+    def __init__(self, endpoint):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.connect(endpoint)
+        self.corr = 0
+        self.kept = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close(0)
+        self.context.term()
+
+    def tell(self, name, **fields):
+        self.socket.send(pack(name, **fields))
+
+    def receive(self, timeout=10.0):
+        """The next message as (name, fields, corr); None when none comes in time."""
+        if self.kept:
+            return self.kept.pop(0)
+        if self.socket.poll(int(timeout * 1000)):
+            return unpack(self.socket.recv())
+        return None
+
+    def expect(self, name, timeout=10.0, where=lambda fields: True):
+        """The fields of the next message of that name; others in between are kept for later calls."""
+        until = time.monotonic() + timeout
+        seen = []
+        for index, (kept, fields, _) in enumerate(self.kept):
+            if kept == name and where(fields):
+                del self.kept[index]
+                return fields
+        while time.monotonic() < until:
+            if not self.socket.poll(max(1, int((until - time.monotonic()) * 1000))):
+                break
+            got, fields, corr = unpack(self.socket.recv())
+            if got == name and where(fields):
+                return fields
+            self.kept.append((got, fields, corr))
+            seen.append(got)
+        raise AssertionError(f"no {name} within {timeout} s; came: {seen}")
+
+    def ask(self, name, timeout=10.0, **fields):
+        """Sends a request; answers (name, fields) of what comes back."""
+        self.corr += 1
+        corr = self.corr
+        self.socket.send(pack(name, corr=corr, **fields))
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            if not self.socket.poll(max(1, int((until - time.monotonic()) * 1000))):
+                break
+            got, answer, number = unpack(self.socket.recv())
+            if number == corr:
+                return got, answer
+            self.kept.append((got, answer, number))
+        raise AssertionError(f"no answer to {name} within {timeout} s")
+
+
+def key():
+    """An idempotency key of a client of the bus."""
+    return {"scope": os.urandom(16), "body": os.urandom(16)}
+
+
+class ScriptedWorker(Peer):
+    """A worker whose every step is the test's."""
+
+    def __init__(self, endpoint, types=("scripted",), slots=1, ident=None, executors=("scripted", "exec", "shell")):
+        super().__init__(endpoint)
+        self.types = list(types)
+        self.slots = slots
+        self.executors = list(executors)
+        self.ident = ident or os.urandom(8).hex()
+        self.boot = os.urandom(8).hex()
+
+    def hello(self, running=(), timeout=20.0, **more):
+        self.tell("hello", protocol=1, ident=self.ident, boot=self.boot, hostname="scripted", task_types=self.types,
+                  executors=self.executors, slots=self.slots, credit=self.slots, running=list(running), **more)
+        return self.expect("welcome", timeout)
+
+    def heartbeat(self, running=()):
+        self.tell("heartbeat", running=list(running))
+
+    def assignment(self, timeout=10.0):
+        return self.expect("assign", timeout)["runs"][0]
+
+    def result(self, run, attempt, outcome=1, **more):
+        self.tell("result", items=[dict(run_id=run, attempt=attempt, outcome=outcome, **more)])
+
+
+class Trace:
+    """Watches the processes' trace sockets of a runtime folder."""
+
+    HEADER = struct.Struct("=Qc16s16s32s7x")
+
+    def __init__(self, runtime):
+        self.runtime = pathlib.Path(runtime)
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.SUB)
+        self.socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.known = set()
+
+    def __enter__(self):
+        self.join()
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close(0)
+        self.context.term()
+
+    def join(self):
+        for path in self.runtime.glob("trace-*.ipc"):
+            if path not in self.known:
+                self.known.add(path)
+                self.socket.connect(f"ipc://{path}")
+
+    def wait(self, name, service=None, direction=None, timeout=20.0, where=lambda fields: True):
+        """Waits until that message is seen; answers its fields."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            self.join()
+            if not self.socket.poll(50):
+                continue
+            header, frame = self.socket.recv_multipart()
+            way, who = header[8:9].decode(), header[9:25].split(b"\0")[0].decode()
+            got, fields, _ = unpack(frame)
+            if got == name and service in (None, who) and direction in (None, way) and where(fields):
+                return fields
+        raise AssertionError(f"{name} was not seen on the bus within {timeout} s")

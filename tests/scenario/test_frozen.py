@@ -1,0 +1,140 @@
+"""Processes that stall instead of dying, a second scheduler, and process trees whose worker is gone."""
+
+import os
+import time
+import unittest
+
+from tests.bus import ScriptedWorker
+from tests.farm import Farm, alive, descendants, wait_for
+
+
+class Frozen(unittest.TestCase):
+    def test_worker_past_its_lease(self):
+        """Its run goes elsewhere; resumed, it is told to stop, its late result is refused and changes nothing."""
+        with Farm(workers=2, lease_seconds=2, lease_heartbeat_ms=300) as farm:
+            effects = farm.data / "effects"
+            task = farm.task("frozen", f"echo start $GANTRY_ATTEMPT >>{effects}; sleep 8; echo end $GANTRY_ATTEMPT >>{effects}")
+            run = farm.trigger(task)
+            wait_for(lambda: effects.exists() and effects.read_text(), what="the start")
+            first = farm.run(run)["worker_id"]
+            trees = {name: descendants(farm.pid(name)) for name in farm.workers}
+            frozen = next(name for name in farm.workers if trees[name])
+            farm.stop(frozen)
+            moved = wait_for(lambda: (lambda r: r if r["worker_id"] not in (None, first) else None)(farm.run(run)), 30, "the move")
+            self.assertEqual(moved["attempts"][0]["outcome"], "lost")
+            farm.cont(frozen)
+            wait_for(lambda: not any(alive(pid) for pid in trees[frozen]), 15, "the end of the first attempt's processes")
+            done = farm.wait_run(run, timeout=40)
+            self.assertEqual(done["status"], "completed")
+            self.assertEqual(done["attempts"][-1]["attempt"], 2)
+            self.assertEqual([a["outcome"] for a in done["attempts"]], ["lost", "completed"])
+            self.assertIn("end 2", effects.read_text())
+
+    def test_late_result_is_refused(self):
+        with Farm(workers=0, lease_seconds=2, lease_heartbeat_ms=300) as farm:
+            body = {"name": "late", "task_type": "scripted", "executor": "exec", "command": "none"}
+            task = farm.data_of(farm.post("/api/tasks", body))["id"]
+            run = farm.trigger(task)
+            late = ScriptedWorker(farm.endpoint("workers"))
+            late.hello()
+            self.assertEqual(late.assignment()["attempt"], 1)
+            late.tell("accept", leases=[{"run_id": run, "attempt": 1}])
+            wait_for(lambda: farm.run(run)["status"] == "pending", 20, "the lost lease")  # it says nothing more
+            prompt = ScriptedWorker(farm.endpoint("workers"))
+            prompt.hello()
+            self.assertEqual(prompt.assignment()["attempt"], 2)
+            prompt.tell("accept", leases=[{"run_id": run, "attempt": 2}])
+            late.result(run, 1, result="late", exit_code=0)
+            refused = late.expect("refused", where=lambda f: f["leases"][0]["run_id"] == run)
+            self.assertEqual(refused["leases"][0]["attempt"], 1)
+            prompt.heartbeat([{"run_id": run, "attempt": 2}])
+            prompt.result(run, 2, result="prompt", exit_code=0)
+            prompt.expect("result_ack")
+            self.assertEqual(farm.run(run)["result"], "prompt")
+            late.__exit__()
+            prompt.__exit__()
+
+    def test_scheduler_frozen_and_resumed_loses_no_lease(self):
+        with Farm(lease_seconds=3, lease_heartbeat_ms=300) as farm:
+            effects = farm.data / "effects"
+            task = farm.task("steady", f"echo start >>{effects}; while ! [ -e {farm.data}/go ]; do sleep 0.1; done")
+            run = farm.trigger(task)
+            wait_for(lambda: effects.exists(), what="the start")
+            farm.stop("scheduler")
+            frozen_at = time.monotonic()
+            wait_for(lambda: time.monotonic() - frozen_at > 10, 30)  # more than three terms
+            farm.cont("scheduler")
+            farm.wait_ready()
+            (farm.data / "go").touch()
+            done = farm.wait_run(run, timeout=40)
+            self.assertEqual([a["outcome"] for a in done["attempts"]], ["completed"])
+            self.assertEqual(effects.read_text(), "start\n")
+
+    def test_store_frozen_holds_answers_back(self):
+        with Farm(bus_deadline_ms=1500) as farm:
+            task = farm.task("held", "true")
+            farm.stop("store")
+            answer = farm.post(f"/api/tasks/{task}/trigger", {}, headers={"Idempotency-Key": "held-1"})
+            self.assertEqual(answer.status, 503, answer)
+            self.assertIn("retry-after", answer.headers)
+            farm.cont("store")
+            farm.wait_ready()
+            run = farm.data_of(farm.post(f"/api/tasks/{task}/trigger", {}, headers={"Idempotency-Key": "held-1"}))["run_id"]
+            farm.wait_run(run)
+            self.assertEqual(farm.data_of(farm.get("/api/runs"))["total"], 1)
+
+
+class SecondScheduler(unittest.TestCase):
+    def test_the_older_one_exits(self):
+        with Farm(workers=1) as farm:
+            task = farm.task("taken_over", "echo ok")
+            farm.start("scheduler2")
+            self.assertEqual(farm.exit_code("scheduler"), 3, farm.log("scheduler"))
+            farm.wait_ready()
+            done = farm.wait_run(farm.trigger(task))
+            self.assertEqual(done["result"], "ok")
+
+    def test_a_run_in_progress_is_kept(self):
+        with Farm(workers=1) as farm:
+            go = farm.data / "go"
+            run = farm.trigger(farm.task("kept", f"while ! [ -e {go} ]; do sleep 0.05; done; echo kept"))
+            farm.wait_run(run, "running")
+            farm.start("scheduler2")
+            self.assertEqual(farm.exit_code("scheduler"), 3)
+            go.touch()
+            done = farm.wait_run(run)
+            self.assertEqual((done["result"], len(done["attempts"])), ("kept", 1), done)
+
+
+class Orphans(unittest.TestCase):
+    def check(self, command):
+        with Farm() as farm:
+            run = farm.trigger(farm.task("orphan", command))
+            farm.wait_run(run, "running")
+            marker = farm.data / "started"
+            wait_for(marker.exists, what="the start")
+            tree = descendants(farm.pid("worker1"))
+            self.assertGreaterEqual(len(tree), 2)
+            farm.seen_pids.update(tree)
+            farm.kill("worker1")
+            wait_for(lambda: not any(alive(pid) for pid in tree), 5, "the end of the whole tree")
+            stray = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self.names(pid, farm)]
+            self.assertEqual(stray, [])
+
+    @staticmethod
+    def names(pid, farm):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                return b"sleep\x00600.25" in file.read()
+        except OSError:
+            return False
+
+    def test_shell_with_a_child(self):
+        self.check("touch ../../../../started; sh -c 'sleep 600.25; true'; true")
+
+    def test_daemonised_child(self):
+        self.check("setsid sh -c 'sleep 600.25 & sleep 600.25' & touch ../../../../started; sleep 600.25")
+
+
+if __name__ == "__main__":
+    unittest.main()

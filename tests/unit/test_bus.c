@@ -1,0 +1,592 @@
+/* Real sockets: a server and clients on one loop, over ipc and, with CURVE, over tcp. */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "proto/bus.h"
+#include "proto/clock.h"
+#include "proto/curve.h"
+#include "proto/trace.h"
+
+static struct loop *loop;
+static char folder[64];
+static char endpoint[128];
+
+static struct {
+    int up, down, messages;   /* client events */
+    uint64_t seen[64];        /* ids of the GET requests the server saw, in order */
+    uint32_t seen_count;
+    int answers, failures;    /* replies */
+    uint64_t order[64];       /* ids of DONE answers, in order */
+    struct err last;
+    char rid[65];
+    bool silent;              /* the server takes requests and does not answer */
+    struct bus_peer peer;     /* of the last request */
+    uint64_t bell;
+} saw;
+
+static void handle_get(void *self, const struct bus_call *call)
+{
+    struct msg_done done = {.id = call->msg->u.get.ids.items[0]};
+
+    (void)self;
+    saw.seen[saw.seen_count++ % 64] = done.id;
+    saw.peer = call->peer;
+    str_copy(saw.rid, sizeof saw.rid, call->msg->rid);
+    if (!saw.silent) {
+        bus_answer(call, &shape_msg_done, &done);
+    }
+}
+
+static const struct bus_route routes[] = {{MSG_GET, handle_get, "a request"}, {0, NULL, NULL}};
+
+static void fill_pong(void *self, struct msg_pong *pong)
+{
+    (void)self;
+    *pong = (struct msg_pong){.service = STR_LIT("test"), .pid = 1};
+}
+
+static struct bus_server *serve(const char *at, const struct bus_curve *curve)
+{
+    struct err err = {0};
+    struct bus_server *server = bus_server_new(loop, at, curve, routes, NULL, &err);
+
+    if (server == NULL) {
+        fail_msg("%s", err.text);
+    }
+    bus_server_on_ping(server, fill_pong);
+    return server;
+}
+
+static void on_up(void *self)
+{
+    (void)self;
+    saw.up++;
+}
+
+static void on_down(void *self)
+{
+    (void)self;
+    saw.down++;
+}
+
+static void on_message(void *self, const struct msg *msg, struct str frame)
+{
+    (void)self;
+    (void)frame;
+    assert_non_null(msg->shape);
+    saw.messages++;
+}
+
+static struct bus_client *connect_to(const char *at, const struct bus_curve *curve)
+{
+    struct bus_client_events events = {on_up, on_down, on_message};
+    struct err err = {0};
+    struct bus_client *client = bus_client_new(loop, at, curve, &events, NULL, &err);
+
+    if (client == NULL) {
+        fail_msg("%s", err.text);
+    }
+    return client;
+}
+
+static void on_reply(void *arg, const struct msg *msg, const struct err *err)
+{
+    (void)arg;
+    if (msg == NULL) {
+        saw.failures++;
+        saw.last = *err;
+        return;
+    }
+    if (msg->shape->id == MSG_DONE) {
+        saw.order[saw.answers % 64] = msg->u.done.id;
+    }
+    if (msg->shape->id == MSG_ERROR) {
+        saw.last.code = (int)msg->u.error.code;
+    }
+    saw.answers++;
+}
+
+static void ask(struct bus_client *client, uint64_t id, uint64_t deadline_ms)
+{
+    struct msg_get get = {.type = 1, .ids = {&id, 1}};
+
+    bus_ask(client, &shape_msg_get, &get, STR_LIT("req_test"), deadline_ms, on_reply, NULL);
+}
+
+/* Runs the loop until a counter has a value; a test that waits longer than 10 s has failed. */
+static struct {
+    const int *counter;
+    int value;
+    uint64_t until;
+} wish;
+
+static void look(void *arg)
+{
+    (void)arg;
+    if (*wish.counter >= wish.value) {
+        loop_stop(loop);
+    } else if (clock_mono_ms() > wish.until) {
+        fail_msg("a counter stayed at %d, %d was expected", *wish.counter, wish.value);
+    }
+}
+
+static void run_until(const int *counter, int value)
+{
+    wish.counter = counter;
+    wish.value = value;
+    wish.until = clock_mono_ms() + 10000;
+    int timer = loop_every(loop, 1, look, NULL);
+    loop_run(loop);
+    loop_cancel(loop, timer);
+}
+
+static void on_enough(void *arg)
+{
+    (void)arg;
+    loop_stop(loop);
+}
+
+static void run_for(uint64_t ms)
+{
+    loop_after(loop, ms, on_enough, NULL);
+    loop_run(loop);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&saw, 0, sizeof saw);
+    strcpy(folder, "/tmp/gantry-bus-XXXXXX");
+    if (mkdtemp(folder) == NULL) {
+        return -1;
+    }
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/server.sock", folder);
+    loop = loop_new();
+    return loop == NULL;
+}
+
+static int teardown(void **state)
+{
+    char command[128];
+
+    (void)state;
+    loop_free(loop);
+    bus_finish();
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static void test_request_and_answer(void **state)
+{
+    (void)state;
+    struct bus_server *server = serve(endpoint, NULL);
+    struct bus_client *client = connect_to(endpoint, NULL);
+    struct msg_ping ping = {0};
+
+    ask(client, 7, 5000);
+    run_until(&saw.answers, 1);
+    assert_int_equal(saw.order[0], 7);
+    assert_string_equal(saw.rid, "req_test");
+    assert_int_equal(saw.up, 1);
+
+    bus_ask(client, &shape_msg_ping, &ping, (struct str){0}, 5000, on_reply, NULL);
+    run_until(&saw.answers, 2);
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+static void test_unknown_message_is_refused(void **state)
+{
+    (void)state;
+    struct bus_server *server = serve(endpoint, NULL);
+    struct bus_client *client = connect_to(endpoint, NULL);
+    struct msg_log_read wrong = {.run_id = 1, .limit = 1};
+
+    bus_ask(client, &shape_msg_log_read, &wrong, (struct str){0}, 5000, on_reply, NULL);
+    run_until(&saw.answers, 1);
+    assert_int_equal(saw.last.code, ERR_PROTOCOL);
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+/* Asked before anybody listens: answered once somebody does. */
+static void test_server_comes_later(void **state)
+{
+    (void)state;
+    struct bus_client *client = connect_to(endpoint, NULL);
+
+    ask(client, 1, 8000);
+    run_for(120);
+    assert_int_equal(saw.answers + saw.failures, 0);
+    assert_false(bus_client_is_up(client));
+    struct bus_server *server = serve(endpoint, NULL);
+    run_until(&saw.answers, 1);
+    assert_true(bus_client_is_up(client));
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+/* What is open when the server goes is asked again, in order, of the one that comes. */
+static void test_restart_in_the_middle(void **state)
+{
+    (void)state;
+    struct bus_server *server = serve(endpoint, NULL);
+    struct bus_client *client = connect_to(endpoint, NULL);
+
+    saw.silent = true;
+    for (uint64_t id = 1; id <= 20; id++) {
+        ask(client, id, 9000);
+    }
+    run_until((const int *)&saw.seen_count, 20);
+    bus_server_free(server);
+    run_until(&saw.down, 1);
+    assert_int_equal(saw.answers, 0);
+    saw.silent = false;
+    saw.seen_count = 0;
+    server = serve(endpoint, NULL);
+    run_until(&saw.answers, 20);
+    for (uint64_t id = 1; id <= 20; id++) {
+        assert_int_equal(saw.seen[id - 1], id);
+        assert_int_equal(saw.order[id - 1], id);
+    }
+    assert_int_equal(saw.failures, 0);
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+static void test_deadlines(void **state)
+{
+    (void)state;
+    struct bus_client *client = connect_to(endpoint, NULL);
+
+    ask(client, 1, 50);
+    run_until(&saw.failures, 1);
+    assert_int_equal(saw.last.code, ERR_UNAVAILABLE); /* nobody got it */
+
+    struct bus_server *server = serve(endpoint, NULL);
+    run_until(&saw.up, 1);
+    saw.silent = true;
+    ask(client, 2, 50);
+    run_until(&saw.failures, 2);
+    assert_int_equal(saw.last.code, ERR_UNKNOWN_OUTCOME); /* somebody may have acted on it */
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+static void test_forgotten_request_is_not_answered(void **state)
+{
+    (void)state;
+    struct bus_server *server = serve(endpoint, NULL);
+    struct bus_client *client = connect_to(endpoint, NULL);
+    struct msg_ping ping = {0};
+
+    run_until(&saw.up, 1);
+    uint64_t corr = bus_ask(client, &shape_msg_ping, &ping, (struct str){0}, 5000, on_reply, NULL);
+    bus_forget(client, corr);
+    bus_forget(client, corr); /* twice is harmless */
+    ask(client, 3, 5000);
+    run_until(&saw.answers, 1);
+    run_for(20);
+    assert_int_equal(saw.answers, 1);
+    assert_int_equal(saw.order[0], 3);
+    assert_int_equal(saw.messages, 0);
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+static void test_too_many_open(void **state)
+{
+    (void)state;
+    struct bus_client *client = connect_to(endpoint, NULL);
+
+    for (uint32_t i = 0; i < BUS_OPEN_MAX; i++) {
+        ask(client, 1, 60000);
+    }
+    assert_int_equal(saw.failures, 0);
+    ask(client, 1, 60000);
+    assert_int_equal(saw.failures, 1);
+    assert_int_equal(saw.last.code, ERR_LIMIT);
+    bus_client_free(client);
+}
+
+static void test_tell_needs_a_connection(void **state)
+{
+    (void)state;
+    struct bus_client *client = connect_to(endpoint, NULL);
+    struct msg_drain drain = {0};
+    struct err err = {0};
+
+    assert_int_equal(bus_tell(client, &shape_msg_drain, &drain, &err), -1);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    bus_client_free(client);
+}
+
+/* A peer that is gone is an error to who sends to it, not a silent loss. */
+static void test_gone_peer(void **state)
+{
+    (void)state;
+    struct bus_server *server = serve(endpoint, NULL);
+    struct bus_client *client = connect_to(endpoint, NULL);
+    struct msg_done done = {0};
+    struct err err = {0};
+
+    ask(client, 1, 5000);
+    run_until(&saw.answers, 1);
+    assert_int_equal(bus_send(server, &saw.peer, &shape_msg_done, &done, 0, (struct str){0}, &err), 0);
+    run_until(&saw.messages, 1);
+    bus_client_free(client);
+    run_for(100);
+    assert_int_equal(bus_send(server, &saw.peer, &shape_msg_done, &done, 0, (struct str){0}, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    bus_server_free(server);
+}
+
+/* Garbage, several frames, an over-long routing id: answered or dropped, and the honest go on. */
+static void test_hostile_frames(void **state)
+{
+    (void)state;
+    struct bus_server *server = serve(endpoint, NULL);
+    void *context = zmq_ctx_new();
+    void *hostile = zmq_socket(context, ZMQ_DEALER);
+    char long_id[200];
+    int zero = 0;
+
+    memset(long_id, 'x', sizeof long_id);
+    assert_int_equal(zmq_setsockopt(hostile, ZMQ_ROUTING_ID, long_id, sizeof long_id), 0);
+    zmq_setsockopt(hostile, ZMQ_LINGER, &zero, sizeof zero);
+    assert_int_equal(zmq_connect(hostile, endpoint), 0);
+    void *plain = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(plain, ZMQ_LINGER, &zero, sizeof zero);
+    assert_int_equal(zmq_connect(plain, endpoint), 0);
+    for (int i = 0; i < 50; i++) {
+        zmq_send(hostile, "\x92\x02\x80", 3, 0); /* a PING from nobody we can answer */
+        zmq_send(plain, "\xdf\x0f\xff\xff\xff", 5, 0);
+        zmq_send(plain, "a", 1, ZMQ_SNDMORE);
+        zmq_send(plain, "b", 1, ZMQ_SNDMORE);
+        zmq_send(plain, "", 0, 0);
+        zmq_send(plain, "", 0, 0);
+    }
+    struct bus_client *client = connect_to(endpoint, NULL);
+    ask(client, 5, 5000);
+    run_until(&saw.answers, 1);
+    assert_int_equal(saw.order[0], 5);
+    zmq_close(hostile);
+    zmq_close(plain);
+    zmq_ctx_term(context);
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+static void test_bad_endpoints(void **state)
+{
+    char deep[200];
+    struct err err = {0};
+
+    (void)state;
+    snprintf(deep, sizeof deep, "ipc:///tmp/%0120d", 0);
+    assert_null(bus_server_new(loop, deep, NULL, routes, NULL, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_null(bus_server_new(loop, "udp://127.0.0.1:1", NULL, routes, NULL, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_null(bus_server_new(loop, "tcp://999.1.1.1:1", NULL, routes, NULL, &err));
+}
+
+static void on_bell(void *self, const struct msg_doorbell *doorbell)
+{
+    (void)self;
+    saw.bell = doorbell->event;
+    saw.messages++;
+}
+
+static struct bus_bell *rung;
+
+static void ring(void *arg)
+{
+    (void)arg;
+    bus_bell_ring(rung, &(struct msg_doorbell){.event = 42});
+}
+
+static void test_doorbell(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    rung = bus_bell_new(endpoint, NULL, &err);
+    assert_non_null(rung);
+    struct bus_ear *ear = bus_ear_new(loop, endpoint, NULL, on_bell, NULL, &err);
+    assert_non_null(ear);
+    int timer = loop_every(loop, 10, ring, NULL); /* what is rung before the other side listens is lost, by design */
+    run_until(&saw.messages, 1);
+    assert_int_equal(saw.bell, 42);
+    loop_cancel(loop, timer);
+    bus_ear_free(ear);
+    bus_bell_free(rung);
+}
+
+/* ---- CURVE ---- */
+
+static struct settings *settings_for(const char *data, const char *mode)
+{
+    char *argv[] = {"test", "--data", (char *)data, "--bus-curve", (char *)mode, NULL};
+    struct err err = {0};
+    struct settings *settings = settings_load(5, argv, NULL, &err);
+
+    if (settings == NULL) {
+        fail_msg("%s", err.text);
+    }
+    return settings;
+}
+
+static void test_curve(void **state)
+{
+    const char *tcp = "tcp://127.0.0.1:*";
+    char stranger_data[128], bound[64];
+    static struct curve_paths server_paths, client_paths, stranger_paths;
+    struct bus_curve server_curve, client_curve, stranger_curve;
+    struct err err = {0};
+
+    (void)state;
+    struct settings *ours = settings_for(folder, "always");
+    assert_int_equal(curve_prepare(ours, tcp, true, &server_paths, &server_curve, &err), 0);
+    assert_non_null(server_curve.allowed);
+    assert_int_equal(curve_prepare(ours, tcp, false, &client_paths, &client_curve, &err), 0);
+
+    /* A port that is free now; nobody else on this machine's loopback wants it in between. */
+    int port = 20000 + (int)(getpid() % 20000);
+    struct bus_server *server = NULL;
+    for (int tries = 0; tries < 200 && server == NULL; tries++) {
+        snprintf(bound, sizeof bound, "tcp://127.0.0.1:%d", ++port);
+        server = bus_server_new(loop, bound, &server_curve, routes, NULL, &err);
+    }
+    assert_non_null(server);
+    struct bus_client *client = connect_to(bound, &client_curve);
+    ask(client, 1, 8000);
+    run_until(&saw.answers, 1);
+
+    /* A key that is not in the folder gets nothing, and neither does a plain peer. */
+    snprintf(stranger_data, sizeof stranger_data, "%s/stranger/curve", folder);
+    assert_int_equal(system("true"), 0);
+    char command[512];
+    snprintf(command, sizeof command, "mkdir -p '%s' && cp '%s/curve/server.key' '%s/'", stranger_data, folder, stranger_data);
+    assert_int_equal(system(command), 0);
+    snprintf(stranger_data, sizeof stranger_data, "%s/stranger", folder);
+    struct settings *theirs = settings_for(stranger_data, "always");
+    assert_int_equal(curve_prepare(theirs, bound, false, &stranger_paths, &stranger_curve, &err), 0);
+    struct bus_client *stranger = connect_to(bound, &stranger_curve);
+    struct bus_client *plain = connect_to(bound, NULL);
+    ask(stranger, 2, 400);
+    ask(plain, 3, 400);
+    run_until(&saw.failures, 2);
+    assert_int_equal(saw.last.code, ERR_UNAVAILABLE);
+    assert_int_equal(saw.seen_count, 1);
+
+    bus_client_free(plain);
+    bus_client_free(stranger);
+    bus_client_free(client);
+    bus_server_free(server);
+    settings_free(ours);
+    settings_free(theirs);
+}
+
+static void test_curve_is_needed_beyond_loopback(void **state)
+{
+    static struct curve_paths paths;
+    struct bus_curve curve;
+    struct err err = {0};
+
+    (void)state;
+    struct settings *never = settings_for(folder, "never");
+    assert_int_equal(curve_prepare(never, "tcp://0.0.0.0:7000", true, &paths, &curve, &err), -1);
+    assert_int_equal(curve_prepare(never, "tcp://127.0.0.1:7000", true, &paths, &curve, &err), 0);
+    assert_null(curve.own);
+    settings_free(never);
+    struct settings *automatic = settings_for(folder, "auto");
+    assert_int_equal(curve_prepare(automatic, "tcp://0.0.0.0:7000", true, &paths, &curve, &err), 0);
+    assert_non_null(curve.own);
+    assert_int_equal(curve_prepare(automatic, "ipc:///tmp/x", true, &paths, &curve, &err), 0);
+    assert_null(curve.own);
+    settings_free(automatic);
+}
+
+/* ---- trace ---- */
+
+static void *watcher;
+
+static void on_traced(void *arg)
+{
+    char bytes[256];
+    int more = 0;
+    size_t size = sizeof more;
+
+    (void)arg;
+    while (zmq_recv(watcher, bytes, sizeof bytes, ZMQ_DONTWAIT) >= 0) {
+        zmq_getsockopt(watcher, ZMQ_RCVMORE, &more, &size);
+        saw.messages += !more;
+    }
+}
+
+static int watched;
+
+static void look_trace(void *arg)
+{
+    (void)arg;
+    watched = trace_on();
+}
+
+static void test_trace(void **state)
+{
+    char path[160];
+    struct err err = {0};
+    struct bus_server *server = serve(endpoint, NULL);
+    struct bus_client *client = connect_to(endpoint, NULL);
+
+    (void)state;
+    assert_int_equal(trace_init(loop, folder, "test", &err), 0);
+    assert_false(trace_on());
+    void *context = zmq_ctx_new();
+    watcher = zmq_socket(context, ZMQ_SUB);
+    zmq_setsockopt(watcher, ZMQ_SUBSCRIBE, "", 0);
+    snprintf(path, sizeof path, "ipc://%s/trace-test-%ld.ipc", folder, (long)getpid());
+    assert_int_equal(zmq_connect(watcher, path), 0);
+    assert_int_equal(loop_add_socket(loop, watcher, on_traced, NULL), 0);
+    int timer = loop_every(loop, 1, look_trace, NULL);
+    run_until(&watched, 1);
+    loop_cancel(loop, timer);
+    ask(client, 1, 5000);
+    run_until(&saw.messages, 4); /* asked and seen, answered and seen */
+    loop_remove_socket(loop, watcher);
+    zmq_close(watcher);
+    zmq_ctx_term(context);
+    trace_close();
+    assert_int_not_equal(access(path + 6, F_OK), 0);
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_request_and_answer),
+        TEST(test_unknown_message_is_refused),
+        TEST(test_server_comes_later),
+        TEST(test_restart_in_the_middle),
+        TEST(test_deadlines),
+        TEST(test_forgotten_request_is_not_answered),
+        TEST(test_too_many_open),
+        TEST(test_tell_needs_a_connection),
+        TEST(test_gone_peer),
+        TEST(test_hostile_frames),
+        TEST(test_bad_endpoints),
+        TEST(test_doorbell),
+        TEST(test_curve),
+        TEST(test_curve_is_needed_beyond_loopback),
+        TEST(test_trace),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
