@@ -16,6 +16,8 @@
 #define CODEC_DEPTH 16              /* of free-form maps and of skipped values */
 #define CODEC_FRAME_MAX (32u << 20) /* bytes of one frame */
 #define CODEC_STRING_MAX (32u << 10) /* bytes of one string in a list */
+#define CODEC_RID_MAX 64            /* bytes of a request id: printable ASCII without blanks */
+#define CODEC_KEYS_MAX 63           /* fields in one record, unknown ones included */
 
 struct str_list {
     struct str *items;
@@ -66,6 +68,7 @@ struct shape {
     size_t size;      /* of the struct */
     const struct field *fields;
     size_t count;
+    uint64_t required; /* bit `key` of every REQ field */
     const char *doc;
 };
 
@@ -78,10 +81,21 @@ int codec_encode_record(struct buf *out, const struct shape *shape, const void *
 /* Appends the message in `body` (encoded without corr) again with this corr and rid: for answers kept as bytes. */
 int codec_address(struct buf *out, struct str body, uint64_t corr, struct str rid, struct err *err);
 
-/* Decodes a record into out (size shape->size), whole or not at all. */
+/* What stands around a message's fields, for answering a message that cannot be decoded. Checks nothing of the fields. */
+struct codec_envelope {
+    uint64_t id;
+    uint64_t corr; /* 0 if none */
+    struct str rid; /* empty if none */
+};
+
+/* -1 when bytes are not [id, {…}], with or without corr and rid. */
+int codec_open(struct str bytes, struct codec_envelope *out, struct err *err);
+
+/* Decodes a record into out (size shape->size), whole or not at all: on failure out is all zero. */
 int codec_decode_record(struct arena *arena, const struct shape *shape, struct str bytes, void *out, struct err *err);
 
-/* Appends `name{field=value …}` for logs and trace: SEC fields as ***, long values cut, no control characters. */
+/* Appends `name{field=value …}` for logs and trace: SEC fields as ***, of MAPs the keys only (their values may be secret),
+ * long values cut, no control characters. */
 void codec_print(struct buf *out, const struct shape *shape, const void *value);
 
 const struct field *shape_field(const struct shape *shape, struct str name); /* NULL if it has none such */
@@ -109,11 +123,13 @@ struct reader {
 
 /* The next token; -1 at the end, on malformed bytes, on a count that cannot fit in what is left, on ext types. */
 int reader_next(struct reader *reader, struct token *token);
-/* Skips one whole value, at most depth levels deep. */
+/* Skips one whole value, at most depth levels deep (0 takes scalars only). */
 int reader_skip(struct reader *reader, int depth);
+/* Reads one map and checks it as map_valid does; out borrows its bytes. */
+int reader_map(struct reader *reader, struct str *out);
 
-/* True when bytes are exactly one msgpack map with distinct string keys at every level, valid UTF-8, at most CODEC_DEPTH deep.
- * Empty bytes count as an empty map. */
+/* True when bytes are exactly one msgpack map with distinct string keys at every level, valid UTF-8, finite numbers,
+ * at most CODEC_DEPTH deep. Empty bytes count as an empty map. */
 bool map_valid(struct str bytes);
 /* The value of a key at the top level as a token (a nested value's token only opens it); false if absent. */
 bool map_find(struct str map, const char *key, struct token *out);

@@ -94,13 +94,29 @@ enum record_type {
 #undef LIST
 #undef END
 
-/* ---- keys of fields, ids of messages; a key or an id given twice does not compile ---- */
+/* ---- keys of fields, ids of messages; a key or an id given twice, and a reversed range, do not compile ---- */
+
+#define CODEC_KEY(owner, key, name)                                 \
+    enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key }; \
+    _Static_assert((key) >= 1 && (key) <= 59, #owner "." #name ": keys are 1 to 59");
+/* What is left off must mean zero: OPT and SEC ranges hold it. */
+#define CODEC_RANGE(owner, presence, name, low, high)                                                                   \
+    _Static_assert((low) <= (high), #owner "." #name ": reversed range");                                               \
+    _Static_assert(CODEC_##presence == CODEC_REQ || CODEC_##presence == CODEC_NUL || ((low) <= 0 && (high) >= 0),       \
+                   #owner "." #name ": the range of an optional field holds zero");
 
 #define REC(low, doc)
-#define MSG(up, low, id, from, to, doc) enum { MSG_##up = (id) };
-#define FIELD(owner, key, presence, kind, name, low, high, doc) enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key };
-#define NEST(owner, key, presence, record, name, doc) enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key };
-#define LIST(owner, key, presence, record, name, low, high, doc) enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key };
+#define MSG(up, low, id, from, to, doc) enum { MSG_##up = (id), CODEC_ONCE_##id };
+#define FIELD(owner, key, presence, kind, name, low, high, doc) \
+    CODEC_KEY(owner, key, name)                                 \
+    CODEC_RANGE(owner, presence, name, low, high)
+#define NEST(owner, key, presence, record, name, doc)                                    \
+    CODEC_KEY(owner, key, name)                                                          \
+    _Static_assert(CODEC_##presence == CODEC_REQ || CODEC_##presence == CODEC_NUL,       \
+                   #owner "." #name ": a nested record is REQ or NUL");
+#define LIST(owner, key, presence, record, name, low, high, doc) \
+    CODEC_KEY(owner, key, name)                                  \
+    CODEC_RANGE(owner, presence, name, low, high)
 #define END(owner)
 #include "proto/messages.def"
 #undef REC
@@ -189,7 +205,8 @@ extern const struct shape *const records_all[];
 extern const size_t records_count;
 const struct shape *message_shape(uint64_t id);
 
-/* Decodes one frame. Borrows bytes and arena; out is filled whole or not at all. */
+/* Decodes one frame. Borrows bytes and arena; out is filled whole or not at all. err->code: ERR_BAD_REQUEST (malformed),
+ * ERR_INVALID (breaks the table; the text names message.field), ERR_PROTOCOL (no such message), ERR_NO_MEMORY (the arena's limit). */
 int msg_decode(struct arena *arena, struct str bytes, struct msg *out, struct err *err);
 
 /* Words for the numbers, as the APIs spell them ("pending", "high"); NULL-free ("?" for others). */

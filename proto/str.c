@@ -1,0 +1,95 @@
+#include "proto/str.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+int err_set(struct err *err, int code, const char *format, ...)
+{
+    int kept = errno;
+
+    if (err != NULL) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(err->text, sizeof err->text, format, args);
+        va_end(args);
+        err->code = code;
+    }
+    errno = kept;
+    return -1;
+}
+
+/* Bytes of the UTF-8 sequence at p, of which left are there; 0 when it is not well-formed. */
+static size_t sequence_len(const unsigned char *p, size_t left)
+{
+    unsigned char low = 0x80, high = 0xbf; /* of the second byte: keeps out overlong forms, surrogates, over U+10FFFF */
+    size_t len;
+
+    if (p[0] < 0x80) {
+        return 1;
+    }
+    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+        len = 2;
+    } else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+        len = 3;
+        low = p[0] == 0xe0 ? 0xa0 : low;
+        high = p[0] == 0xed ? 0x9f : high;
+    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+        len = 4;
+        low = p[0] == 0xf0 ? 0x90 : low;
+        high = p[0] == 0xf4 ? 0x8f : high;
+    } else {
+        return 0;
+    }
+    if (left < len || p[1] < low || p[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+bool str_utf8(struct str text)
+{
+    const unsigned char *p = (const unsigned char *)text.ptr;
+    size_t left = text.len;
+
+    while (left > 0) {
+        uint64_t word;
+        /* Most text is ASCII: eight bytes at a time. */
+        while (left >= sizeof word) {
+            memcpy(&word, p, sizeof word);
+            if ((word & UINT64_C(0x8080808080808080)) != 0) {
+                break;
+            }
+            p += sizeof word;
+            left -= sizeof word;
+        }
+        if (left == 0) {
+            break;
+        }
+        size_t len = sequence_len(p, left);
+        if (len == 0) {
+            return false;
+        }
+        p += len;
+        left -= len;
+    }
+    return true;
+}
+
+bool str_copy(char *out, size_t size, struct str text)
+{
+    if (size == 0) {
+        return false;
+    }
+    size_t len = text.len < size ? text.len : size - 1;
+    if (len > 0) {
+        memcpy(out, text.ptr, len);
+    }
+    out[len] = '\0';
+    return len == text.len;
+}
