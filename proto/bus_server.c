@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "proto/bus_socket.h"
+#include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/trace.h"
 
@@ -21,6 +22,8 @@ struct bus_server {
     struct msg msg;
     struct buf out;
     char label[16];
+    uint64_t complained_ms; /* when bad frames were last logged */
+    uint64_t bad_frames;    /* since then */
 };
 
 static void server_readable(void *arg)
@@ -73,6 +76,20 @@ void bus_server_free(struct bus_server *server)
     free(server);
 }
 
+/* A line a second at the most, so that a hostile peer cannot fill the disk with logs. */
+static void server_complain(struct bus_server *server, const char *why)
+{
+    uint64_t now = clock_mono_ms();
+
+    server->bad_frames++;
+    if (server->complained_ms != 0 && now - server->complained_ms < 1000) {
+        return;
+    }
+    log_warn("GTY-BUS-MALFORMED", "link=%s count=%lu %s", server->label, (unsigned long)server->bad_frames, why);
+    server->complained_ms = now;
+    server->bad_frames = 0;
+}
+
 static void answer_ping(struct bus_server *server, const struct bus_call *call)
 {
     struct msg_pong pong = {0};
@@ -110,7 +127,7 @@ static void server_message(struct bus_server *server, const struct bus_peer *pee
         server_dispatch(server, &call);
         return;
     }
-    log_warn("GTY-BUS-MALFORMED", "link=%s %s", server->label, err.text);
+    server_complain(server, err.text);
     server->msg = (struct msg){.shape = &shape_msg_error};
     bus_answer_error(&call, ERR_PROTOCOL, "", "malformed", err.text);
 }
@@ -141,8 +158,7 @@ static int server_receive(struct bus_server *server)
     if (known && single) {
         server_message(server, &peer, (struct str){zmq_msg_data(&body), (uint32_t)zmq_msg_size(&body)});
     } else {
-        log_warn("GTY-BUS-FRAMES", "link=%s a message is one frame, from a peer whose routing id has at most 15 bytes",
-                 server->label);
+        server_complain(server, "a message is one frame, from a peer whose routing id has at most 15 bytes");
     }
     zmq_msg_close(&body);
     return 0;

@@ -492,6 +492,38 @@ static void test_curve(void **state)
     settings_free(theirs);
 }
 
+/* What the option that libzmq's header hides is for: with nobody to authenticate, nobody gets in. */
+static void test_curve_without_authenticator(void **state)
+{
+    char public_key[41], secret_key[41], other_public[41], other_secret[41], at[64], byte;
+    size_t size = sizeof at;
+    int on = 1, zero = 0;
+    void *context = zmq_ctx_new();
+    void *router = zmq_socket(context, ZMQ_ROUTER);
+    void *dealer = zmq_socket(context, ZMQ_DEALER);
+
+    (void)state;
+    assert_int_equal(zmq_curve_keypair(public_key, secret_key), 0);
+    assert_int_equal(zmq_curve_keypair(other_public, other_secret), 0);
+    assert_int_equal(zmq_setsockopt(router, ZMQ_CURVE_SERVER, &on, sizeof on), 0);
+    assert_int_equal(zmq_setsockopt(router, ZMQ_CURVE_SECRETKEY, secret_key, 41), 0);
+    assert_int_equal(zmq_setsockopt(router, ZMQ_ZAP_DOMAIN, "gantry", 6), 0);
+    assert_int_equal(zmq_setsockopt(router, 93, &on, sizeof on), 0);
+    assert_int_equal(zmq_bind(router, "tcp://127.0.0.1:*"), 0);
+    assert_int_equal(zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, at, &size), 0);
+    zmq_setsockopt(dealer, ZMQ_CURVE_SERVERKEY, public_key, 41);
+    zmq_setsockopt(dealer, ZMQ_CURVE_PUBLICKEY, other_public, 41);
+    zmq_setsockopt(dealer, ZMQ_CURVE_SECRETKEY, other_secret, 41);
+    zmq_setsockopt(dealer, ZMQ_LINGER, &zero, sizeof zero);
+    assert_int_equal(zmq_connect(dealer, at), 0);
+    zmq_send(dealer, "x", 1, ZMQ_DONTWAIT);
+    zmq_setsockopt(router, ZMQ_RCVTIMEO, &(int){500}, sizeof(int));
+    assert_int_equal(zmq_recv(router, &byte, 1, 0), -1);
+    zmq_close(dealer);
+    zmq_close(router);
+    zmq_ctx_term(context);
+}
+
 static void test_curve_is_needed_beyond_loopback(void **state)
 {
     static struct curve_paths paths;
@@ -584,6 +616,7 @@ int main(void)
         TEST(test_bad_endpoints),
         TEST(test_doorbell),
         TEST(test_curve),
+        TEST(test_curve_without_authenticator),
         TEST(test_curve_is_needed_beyond_loopback),
         TEST(test_trace),
     };
