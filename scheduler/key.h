@@ -6,6 +6,8 @@
 
 struct keys;
 
+#define KEYS_BYTES ((size_t)1 << 30) /* of answers in memory; the oldest leave beyond it, whatever the limits say */
+
 struct keys *keys_new(uint64_t max, uint64_t max_age_ms); /* NULL when out of memory */
 void keys_free(struct keys *keys);                        /* takes NULL */
 void keys_limits(struct keys *keys, uint64_t max, uint64_t max_age_ms);
@@ -28,7 +30,9 @@ void keys_store(struct keys *keys, struct journal *journal, const struct rec_ide
 /* Rebuilding: a stored key; records come in the order of their ids. */
 int keys_load(struct keys *keys, const struct rec_key *key);
 void keys_next_id(struct keys *keys, uint64_t id);
-void keys_expire(struct keys *keys, struct journal *journal, uint64_t now_ms); /* a bounded number a call */
+/* Drops a bounded number of those over the limits; a command of its own (it reserves). keys_store drops up to two besides, within the
+ * slack of its command's reservation. */
+void keys_expire(struct keys *keys, struct journal *journal, uint64_t now_ms);
 uint64_t keys_count(const struct keys *keys);
 
 #endif
