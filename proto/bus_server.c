@@ -129,6 +129,11 @@ static void server_message(struct bus_server *server, const struct bus_peer *pee
     }
     server_complain(server, err.text);
     server->msg = (struct msg){.shape = &shape_msg_error};
+    struct codec_envelope envelope;
+    if (codec_open(frame, &envelope, NULL) == 0) { /* its asker need not wait for its deadline */
+        server->msg.corr = envelope.corr;
+        server->msg.rid = envelope.rid;
+    }
     bus_answer_error(&call, ERR_PROTOCOL, "", "malformed", err.text);
 }
 
