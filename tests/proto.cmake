@@ -6,3 +6,6 @@ target_compile_definitions(test_settings PRIVATE DOCS_FOLDER="${CMAKE_SOURCE_DIR
 gantry_fuzz(settings LINKS proto)
 gantry_test(loop LINKS proto)
 gantry_test(bus LINKS proto)
+gantry_test(arena LINKS proto)
+gantry_test(buf LINKS proto)
+gantry_test(str LINKS proto)
