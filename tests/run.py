@@ -300,7 +300,7 @@ def program_jobs(build, kinds, wanted):
 
 def module_jobs(build, kind, wanted):
     folder, stretch = BUILDS[build]
-    environment = dict(base_environment(), GANTRY_BUILD=str(folder), GANTRY_TEST_SLOW=str(stretch), PYTHONPATH=str(TESTS),
+    environment = dict(base_environment(), GANTRY_BUILD=str(folder), GANTRY_TEST_SLOW=str(stretch), PYTHONPATH=str(ROOT),
                        PYTHONDONTWRITEBYTECODE="1")
     for path in sorted((TESTS / kind).glob("test_*.py")):
         listing = subprocess.run([sys.executable, str(TESTS / "run.py"), "--list", str(path)], capture_output=True, text=True,
