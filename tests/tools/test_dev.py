@@ -1,0 +1,101 @@
+"""./dev and what belongs to it, without building anything: dependencies are asked of stand-ins."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from tests.tools.source import ROOT, read
+
+COMMANDS = ("deps", "build", "up", "demo", "test", "bench", "fmt")
+PRESETS = ("dev", "release", "asan", "tsan", "coverage", "fuzz")
+
+
+class Dev(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="gantry-dev-")
+        self.addCleanup(self.folder.cleanup)
+        self.bin = pathlib.Path(self.folder.name)
+        self.bin.chmod(0o755)
+        for name in ("bash", "dirname", "nproc", "env", "sed"):
+            (self.bin / name).symlink_to(next(p for p in (f"/usr/bin/{name}", f"/bin/{name}") if os.path.exists(p)))
+
+    def stand_in(self, name, script):
+        path = self.bin / name
+        path.write_text("#!/bin/bash\n" + script)
+        path.chmod(0o755)
+
+    def dev(self, *arguments, uid=None):
+        """./dev with nothing but the stand-ins on PATH, as root or as somebody else."""
+        copy = self.bin / "dev"
+        copy.write_text(read("dev"))
+        copy.chmod(0o755)
+        command = ["/bin/bash", str(copy), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, user=uid,
+                              env={"PATH": str(self.bin)}, timeout=30)
+
+    @unittest.skipUnless(os.geteuid() == 0, "becomes other users")
+    def test_deps_without_root_or_sudo_says_what_is_lacking(self):
+        self.stand_in("dpkg-query", "for p in \"${@:4}\"; do [[ $p == cmake ]] || echo \"ii  $p\"; done\n")
+        done = self.dev("deps", uid=65534)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("lacking: cmake\n", done.stderr)
+        self.assertIn("apt-get install --no-install-recommends cmake\n", done.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "becomes other users")
+    def test_deps_with_sudo(self):
+        self.stand_in("dpkg-query", "exit 1\n")
+        self.stand_in("sudo", "[[ $1 == -n ]] || echo \"sudo $*\"\n")
+        done = self.dev("deps", uid=65534)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("sudo env DEBIAN_FRONTEND=noninteractive apt-get update", done.stdout)
+        self.assertIn("apt-get install -qy --no-install-recommends build-essential", done.stdout)
+
+    @unittest.skipUnless(os.geteuid() == 0, "becomes other users")
+    def test_deps_as_root(self):
+        self.stand_in("dpkg-query", "exit 1\n")
+        self.stand_in("apt-get", "echo \"$DEBIAN_FRONTEND $*\"\n")
+        done = self.dev("deps", "test")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("noninteractive update", done.stdout)
+        self.assertIn("libcmocka-dev", done.stdout)
+        self.assertNotIn("libcmocka-dev", self.dev("deps").stdout)
+        self.stand_in("apt-get", "exit 100\n")
+        self.assertEqual(self.dev("deps").returncode, 1)
+
+    def test_deps_does_nothing_when_all_is_there(self):
+        self.stand_in("dpkg-query", "for p in \"${@:4}\"; do echo \"ii  $p:amd64\"; done\n")
+        done = self.dev("deps", "test")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_half_installed_counts_as_lacking(self):
+        self.stand_in("dpkg-query", "for p in \"${@:4}\"; do echo \"iU  $p\"; done\n")
+        self.stand_in("apt-get", "echo \"apt $*\"\n")
+        self.stand_in("sudo", "[[ $1 == -n ]] || { shift 2; \"$@\"; }\n")
+        self.assertIn("install", self.dev("deps").stdout)
+
+    def test_help_names_every_command(self):
+        done = self.dev()
+        self.assertEqual(done.returncode, 0)
+        for name in COMMANDS:
+            self.assertIn(f"\n  {name}", done.stdout)
+        done = self.dev("nonsense")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('unknown command "nonsense"', done.stderr)
+
+    def test_scripts_parse(self):
+        for script in ("dev", ".ci/run"):
+            subprocess.run(["/bin/bash", "-n", str(ROOT / script)], check=True)
+            self.assertTrue(os.access(ROOT / script, os.X_OK), script)
+
+    def test_presets(self):
+        presets = json.loads(read("CMakePresets.json"))
+        named = {p["name"]: p for p in presets["configurePresets"] if not p.get("hidden")}
+        self.assertEqual(set(named), set(PRESETS))
+        self.assertEqual({p["configurePreset"] for p in presets["buildPresets"]}, set(PRESETS))
+
+
+if __name__ == "__main__":
+    unittest.main()
