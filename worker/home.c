@@ -1,0 +1,243 @@
+#include "worker/home.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/ident.h"
+#include "proto/log.h"
+#include "proto/messages.h"
+#include "worker/sweep.h"
+
+#define SWEEP_BUDGET 256      /* entries removed at a time */
+#define SWEEP_EVERY_MS 20
+#define STRAYS_MS 5000        /* how long a start waits for leftover processes to die */
+#define ENVIRON_MAX 262144
+
+/* ---- who it is ---- */
+
+static int join(char *out, const char *folder, const char *name, struct err *err)
+{
+    if (snprintf(out, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
+        return err_set(err, ERR_INVALID, "the worker's folder has too long a name: %.100s", folder);
+    return 0;
+}
+
+static bool name_fits(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len <= 64 && name[0] != '.' &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+static int ident_write(const struct home *home, const char *path, struct err *err)
+{
+    char fresh[PATH_MAX];
+    if (join(fresh, home->path, "ident.new", err) < 0)
+        return -1;
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t len = strlen(home->ident);
+    bool well = fd >= 0 && write(fd, home->ident, len) == (ssize_t)len && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (well && rename(fresh, path) == 0)
+        return 0;
+    return err_set(err, ERR_IO, "cannot write %.150s: %s", path, strerror(errno));
+}
+
+static int ident_read(struct home *home, struct err *err)
+{
+    char path[PATH_MAX];
+    if (join(path, home->path, "ident", err) < 0)
+        return -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, home->ident, sizeof(home->ident) - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    home->ident[got > 0 ? got : 0] = '\0';
+    home->ident[strcspn(home->ident, "\r\n")] = '\0';
+    if (ident_valid(str_of(home->ident)))
+        return 0;
+    ident_random(home->ident, 16);
+    return ident_write(home, path, err);
+}
+
+static int lock_take(struct home *home, const char *name, struct err *err)
+{
+    char path[PATH_MAX];
+    if (join(path, home->path, "lock", err) < 0)
+        return -1;
+    home->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (home->lock < 0)
+        return err_set(err, ERR_IO, "cannot open %.150s: %s", path, strerror(errno));
+    if (flock(home->lock, LOCK_EX | LOCK_NB) < 0)
+        return err_set(err, ERR_CONFLICT, "another worker named %s runs on this data folder (%.120s); --worker-name gives this one another name",
+                       name, home->path);
+    return 0;
+}
+
+/* ---- what an earlier worker left ---- */
+
+/* A run's process is known by GANTRY_RESULT=<runs>/… in its environment. */
+static bool environ_matches(const char *pid, const char *mark, char *space)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "/proc/%s/environ", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t got = read(fd, space, ENVIRON_MAX);
+    close(fd);
+    size_t len = strlen(mark);
+    for (ssize_t at = 0; at < got; at += (ssize_t)strnlen(space + at, (size_t)(got - at)) + 1)
+        if ((size_t)(got - at) >= len && memcmp(space + at, mark, len) == 0)
+            return true;
+    return false;
+}
+
+static int strays_kill(const struct home *home)
+{
+    char mark[PATH_MAX + 32];
+    snprintf(mark, sizeof(mark), "GANTRY_RESULT=%s/", home->runs);
+    char *space = malloc(ENVIRON_MAX);
+    DIR *dir = space ? opendir("/proc") : NULL;
+    int found = 0;
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) && environ_matches(entry->d_name, mark, space)) {
+            found++;
+            kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
+        }
+    if (dir)
+        closedir(dir);
+    free(space);
+    return found;
+}
+
+static bool folder_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    bool empty = true;
+    struct dirent *entry;
+    while (dir && empty && (entry = readdir(dir)))
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    if (dir)
+        closedir(dir);
+    return empty;
+}
+
+static void on_sweep(void *arg)
+{
+    struct home *home = arg;
+    struct err err = {0};
+    int rc = sweep_folder(home->trash, SWEEP_BUDGET, &err);
+    if (rc == 0)
+        return;
+    if (rc < 0)
+        log_warn("GTY-RUN-FOLDER", "%s", err.text);
+    loop_cancel(home->loop, home->sweeper);
+    home->sweeper = -1;
+}
+
+/* Moves a folder to the trash, where it is removed bit by bit. */
+static void trash_take(struct home *home, const char *path, const char *name)
+{
+    char target[PATH_MAX + 64];
+    if (mkdir(home->trash, 0700) < 0 && errno != EEXIST)
+        return;
+    snprintf(target, sizeof(target), "%s/%s.%" PRIu64, home->trash, name, clock_mono_us());
+    if (rename(path, target) < 0 && errno != ENOENT)
+        log_warn("GTY-RUN-FOLDER", "cannot move %s away: %s", path, strerror(errno));
+    if (home->sweeper < 0)
+        home->sweeper = loop_every(home->loop, SWEEP_EVERY_MS, on_sweep, home);
+}
+
+static void leftovers_remove(struct home *home)
+{
+    if (folder_empty(home->runs)) {
+        if (!folder_empty(home->trash))
+            home->sweeper = loop_every(home->loop, SWEEP_EVERY_MS, on_sweep, home);
+        return;
+    }
+    uint64_t until = clock_mono_ms() + STRAYS_MS;
+    int found, total = 0;
+    while ((found = strays_kill(home)) > 0 && clock_mono_ms() < until) {
+        total = found > total ? found : total;
+        usleep(10000); /* dying takes the kernel a moment, and there is nothing to wait on: they are not our children */
+    }
+    if (total)
+        log_warn("GTY-RUN-STRAYS", "count=%d processes of an earlier worker's runs were killed", total);
+    trash_take(home, home->runs, "runs");
+    if (mkdir(home->runs, 0711) < 0)
+        log_warn("GTY-RUN-FOLDER", "cannot make %s anew: %s", home->runs, strerror(errno));
+}
+
+int home_open(struct home *home, struct loop *loop, const char *data, const char *name, struct err *err)
+{
+    *home = (struct home){.loop = loop, .lock = -1, .sweeper = -1};
+    char real[PATH_MAX], below[PATH_MAX];
+    if (!name_fits(name))
+        return err_set(err, ERR_INVALID, "worker.name '%.64s' is no folder name: letters, digits, '.', '_' and '-', 64 at most", name);
+    if (ident_make_dirs(data, 0700, err) < 0)
+        return -1;
+    if (!realpath(data, real))
+        return err_set(err, ERR_IO, "data folder %.150s: %s", data, strerror(errno));
+    if (join(below, real, "workers", err) < 0 || join(home->path, below, name, err) < 0 ||
+        join(home->runs, home->path, "runs", err) < 0 || join(home->trash, home->path, "trash", err) < 0 ||
+        ident_make_dirs(home->path, 0711, err) < 0 || lock_take(home, name, err) < 0 || ident_make_dirs(home->runs, 0711, err) < 0 ||
+        ident_read(home, err) < 0) {
+        home_close(home);
+        return -1;
+    }
+    leftovers_remove(home);
+    return 0;
+}
+
+void home_close(struct home *home)
+{
+    if (home->loop)
+        loop_cancel(home->loop, home->sweeper);
+    if (home->lock >= 0)
+        close(home->lock);
+    home->lock = home->sweeper = -1;
+}
+
+/* ---- folders of attempts ---- */
+
+static int run_path(const struct home *home, uint64_t run, uint64_t attempt, char path[PATH_MAX], struct err *err)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%" PRIu64 "-%" PRIu64, run, attempt);
+    return join(path, home->runs, name, err);
+}
+
+int home_make(struct home *home, uint64_t run, uint64_t attempt, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err)
+{
+    char work[PATH_MAX];
+    if (run_path(home, run, attempt, path, err) < 0 || join(work, path, "work", err) < 0)
+        return -1;
+    home_remove(home, run, attempt);
+    if (mkdir(path, 0700) < 0 || mkdir(work, 0700) < 0 ||
+        (uid != (uid_t)-1 && (chown(work, uid, gid) < 0 || chown(path, uid, gid) < 0)))
+        return err_set(err, ERR_IO, "cannot make the run's folder %.150s: %s", path, strerror(errno));
+    return 0;
+}
+
+void home_remove(struct home *home, uint64_t run, uint64_t attempt)
+{
+    char path[PATH_MAX];
+    if (run_path(home, run, attempt, path, NULL) < 0)
+        return;
+    int rc = sweep_folder(path, SWEEP_BUDGET, NULL);
+    if (rc != 1)
+        trash_take(home, path, strrchr(path, '/') + 1);
+}

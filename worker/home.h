@@ -1,0 +1,33 @@
+/* The worker's own folder, <data>/workers/<name>: who it is, and a folder for each attempt it works on. */
+#ifndef GANTRY_WORKER_HOME_H
+#define GANTRY_WORKER_HOME_H
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "proto/loop.h"
+#include "proto/str.h"
+
+struct home {
+    struct loop *loop;
+    int lock;             /* held while this worker lives */
+    int sweeper;          /* timer, -1 while nothing is left to remove */
+    char ident[65];       /* random, kept over restarts */
+    char path[PATH_MAX];  /* absolute */
+    char runs[PATH_MAX];  /* <path>/runs */
+    char trash[PATH_MAX]; /* <path>/trash: folders on their way out */
+};
+
+/* Makes or takes over the folder. -1 with err: another worker lives there, the name is unfit, it cannot be written.
+ * Then kills processes that an earlier worker here left behind (gantry-run does that itself; this is for the case that it was killed as
+ * well), and removes their folders. */
+int home_open(struct home *home, struct loop *loop, const char *data, const char *name, struct err *err);
+void home_close(struct home *home);
+
+/* The folder of an attempt, made new: `work` in it is the default working folder. uid, gid: who is to own it; -1 for the worker's own. */
+int home_make(struct home *home, uint64_t run, uint64_t attempt, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err);
+/* Removes it, now or in a while. */
+void home_remove(struct home *home, uint64_t run, uint64_t attempt);
+
+#endif

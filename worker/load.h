@@ -1,0 +1,16 @@
+/* How busy this machine is, from /proc. */
+#ifndef GANTRY_WORKER_LOAD_H
+#define GANTRY_WORKER_LOAD_H
+
+#include <stdint.h>
+
+struct load { /* zeroed before the first reading */
+    double average;     /* of one minute */
+    double cpu_percent; /* of all CPUs, since the reading before */
+    uint64_t memory_mb; /* in use */
+    uint64_t busy, total;
+};
+
+void load_read(struct load *load); /* what cannot be read stays as it is */
+
+#endif

@@ -1,0 +1,366 @@
+#include "worker/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/log.h"
+#include "worker/spawn.h"
+#include "worker/tree.h"
+
+#define READ_CHUNK 65536
+#define DRAIN_MAX ((size_t)4 << 20) /* of a pipe whose writers should all be dead */
+#define SWEEP_MS 20
+
+struct process {
+    struct processes *pool;
+    struct process *next;
+    struct spawned spawned;
+    const struct process_events *events; /* NULL once forgotten */
+    void *self;
+    struct process_end end;
+    bool reaped; /* gantry-run has ended */
+    bool clean;  /* and said that nothing is left */
+    size_t status_len;
+    char status[1024]; /* the report line being read */
+};
+
+struct processes {
+    struct loop *loop;
+    char *supervisor;
+    int signals; /* signalfd for SIGCHLD */
+    int sweep;   /* timer, -1 while no orphans are suspected */
+    struct process *first;
+    size_t count;
+};
+
+/* ---- reports ---- */
+
+static void status_line(struct process *process, const char *line)
+{
+    struct process_end *end = &process->end;
+    int pid, left;
+    if (sscanf(line, "started %d", &pid) == 1) {
+        end->started = true;
+        if (process->events && process->events->started)
+            process->events->started(process->self, (pid_t)pid);
+    } else if (strncmp(line, "failed ", 7) == 0)
+        snprintf(end->failure, sizeof(end->failure), "%s", line + 7);
+    else if (strcmp(line, "limit timeout") == 0)
+        end->timed_out = true;
+    else if (strncmp(line, "ended ", 6) == 0)
+        sscanf(line, "ended %d %d %lu %lu %lu", &end->exit_code, &end->signal, &end->user_ms, &end->system_ms, &end->maxrss_kb);
+    else if (sscanf(line, "clean %d", &left) == 1) {
+        process->clean = true;
+        end->left = left > 0 ? (unsigned)left : 0;
+    }
+}
+
+static void status_feed(struct process *process, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (data[i] != '\n') {
+            if (process->status_len < sizeof(process->status) - 1)
+                process->status[process->status_len++] = data[i];
+            continue;
+        }
+        process->status[process->status_len] = '\0';
+        process->status_len = 0;
+        status_line(process, process->status);
+    }
+}
+
+/* ---- pipes ---- */
+
+static void pipe_close(struct process *process, enum spawn_pipe which)
+{
+    int fd = process->spawned.fds[which];
+    if (fd < 0)
+        return;
+    if (which < SPAWN_READ)
+        loop_remove_fd(process->pool->loop, fd);
+    close(fd);
+    process->spawned.fds[which] = -1;
+}
+
+static void pipe_feed(struct process *process, enum spawn_pipe which, const char *data, size_t len)
+{
+    const struct process_events *events = process->events;
+    if (which == SPAWN_STATUS)
+        status_feed(process, data, len);
+    else if (events && which == SPAWN_PROGRESS && events->progress)
+        events->progress(process->self, data, len);
+    else if (events && which < SPAWN_STATUS && events->output)
+        events->output(process->self, which == SPAWN_STDOUT ? STREAM_STDOUT : STREAM_STDERR, data, len);
+}
+
+/* One read, so that a talkative run does not starve the others. Answers the bytes read, 0 when there is nothing (any more). */
+static size_t pipe_read(struct process *process, enum spawn_pipe which)
+{
+    char data[READ_CHUNK];
+    int fd = process->spawned.fds[which];
+    if (fd < 0)
+        return 0;
+    ssize_t got = read(fd, data, sizeof(data));
+    if (got > 0)
+        pipe_feed(process, which, data, (size_t)got);
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+        pipe_close(process, which);
+    return got > 0 ? (size_t)got : 0;
+}
+
+static void on_stdout(void *arg)
+{
+    pipe_read(arg, SPAWN_STDOUT);
+}
+
+static void on_stderr(void *arg)
+{
+    pipe_read(arg, SPAWN_STDERR);
+}
+
+static void on_status(void *arg)
+{
+    pipe_read(arg, SPAWN_STATUS);
+}
+
+static void on_progress(void *arg)
+{
+    pipe_read(arg, SPAWN_PROGRESS);
+}
+
+static loop_fn *const pipe_readers[SPAWN_READ] = {on_stdout, on_stderr, on_status, on_progress};
+
+/* ---- the end ---- */
+
+static void process_unlink(struct process *process)
+{
+    struct processes *pool = process->pool;
+    for (struct process **at = &pool->first; *at; at = &(*at)->next)
+        if (*at == process) {
+            *at = process->next;
+            pool->count--;
+            break;
+        }
+    for (enum spawn_pipe which = 0; which < SPAWN_PIPES; which++)
+        pipe_close(process, which);
+    free(process);
+}
+
+/* gantry-run has ended: reads what the pipes still hold and reports. */
+static void process_collect(struct process *process)
+{
+    for (enum spawn_pipe which = 0; which < SPAWN_READ; which++) {
+        size_t total = 0, got;
+        while (total < DRAIN_MAX && (got = pipe_read(process, which)) > 0)
+            total += got;
+    }
+    if (!process->end.started && !process->end.failure[0])
+        snprintf(process->end.failure, sizeof(process->end.failure), "gantry-run ended before the program was started");
+    if (process->events)
+        process->events->ended(process->self, &process->end);
+    process_unlink(process);
+}
+
+/* ---- orphans ---- */
+
+static int pool_kill_orphans(struct processes *pool)
+{
+    pid_t *spare = calloc(pool->count + 1, sizeof(*spare));
+    if (!spare)
+        return -1;
+    size_t count = 0;
+    for (struct process *process = pool->first; process; process = process->next)
+        if (!process->reaped)
+            spare[count++] = process->spawned.pid;
+    int found = tree_signal(getpid(), SIGKILL, spare, count);
+    free(spare);
+    return found;
+}
+
+static void pool_collect(struct processes *pool, bool vanished)
+{
+    for (struct process *process = pool->first, *next; process; process = next) {
+        next = process->next;
+        if (process->reaped && process->end.vanished == vanished)
+            process_collect(process);
+    }
+}
+
+static void on_sweep(void *arg)
+{
+    struct processes *pool = arg;
+    if (pool_kill_orphans(pool) != 0)
+        return;
+    loop_cancel(pool->loop, pool->sweep);
+    pool->sweep = -1;
+    pool_collect(pool, true);
+}
+
+/* Takes in who has died. False when there is no child at all. */
+static bool pool_reap(struct processes *pool)
+{
+    pid_t pid;
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
+        struct process *process = pool->first;
+        while (process && process->spawned.pid != pid)
+            process = process->next;
+        if (!process || process->reaped)
+            continue; /* an orphan's zombie */
+        process->reaped = true;
+        while (pipe_read(process, SPAWN_STATUS) > 0)
+            ;
+        process->end.vanished = !process->clean;
+        if (process->end.vanished)
+            log_warn("GTY-RUN-VANISHED", "pid=%d gantry-run ended without a report; what it left is killed", (int)pid);
+    }
+    return pid == 0;
+}
+
+static bool pool_suspects(const struct processes *pool)
+{
+    for (const struct process *process = pool->first; process; process = process->next)
+        if (process->reaped && process->end.vanished)
+            return true;
+    return false;
+}
+
+static void on_child(void *arg)
+{
+    struct processes *pool = arg;
+    struct signalfd_siginfo info;
+    while (read(pool->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        ;
+    pool_reap(pool);
+    pool_collect(pool, false);
+    if (pool->sweep < 0 && pool_suspects(pool)) {
+        pool->sweep = loop_every(pool->loop, SWEEP_MS, on_sweep, pool);
+        pool_kill_orphans(pool);
+    }
+}
+
+/* ---- the pool ---- */
+
+struct processes *processes_new(struct loop *loop, const char *supervisor, struct err *err)
+{
+    struct processes *pool = calloc(1, sizeof(*pool));
+    if (!pool)
+        goto error;
+    pool->loop = loop;
+    pool->sweep = pool->signals = -1;
+    pool->supervisor = strdup(supervisor);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    pool->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (!pool->supervisor || pool->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
+        loop_add_fd(loop, pool->signals, false, on_child, pool) < 0)
+        goto error;
+    return pool;
+error:
+    err_set(err, ERR_IO, "runs cannot be supervised: %s", strerror(errno));
+    processes_free(pool);
+    return NULL;
+}
+
+/* Waits for gantry-runs to kill their trees: their pipes are closed. SIGCHLD wakes it. */
+static void pool_wait(struct processes *pool)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    while (pool_reap(pool)) {
+        if (pool_suspects(pool))
+            pool_kill_orphans(pool);
+        sigtimedwait(&set, NULL, &(struct timespec){.tv_nsec = SWEEP_MS * 1000000L});
+    }
+}
+
+void processes_free(struct processes *pool)
+{
+    if (!pool)
+        return;
+    for (struct process *process = pool->first; process; process = process->next) {
+        process->events = NULL;
+        pipe_close(process, SPAWN_CONTROL);
+    }
+    if (pool->first)
+        pool_wait(pool);
+    while (pool->first)
+        process_unlink(pool->first);
+    loop_cancel(pool->loop, pool->sweep);
+    if (pool->signals >= 0) {
+        loop_remove_fd(pool->loop, pool->signals);
+        close(pool->signals);
+    }
+    free(pool->supervisor);
+    free(pool);
+}
+
+size_t processes_count(const struct processes *pool)
+{
+    return pool->count;
+}
+
+/* ---- one process ---- */
+
+struct process *process_start(struct processes *pool, const struct job *job, const struct process_events *events, void *self,
+                              struct err *err)
+{
+    struct process *process = calloc(1, sizeof(*process));
+    if (!process) {
+        err_set(err, ERR_NO_MEMORY, "no memory for a run");
+        return NULL;
+    }
+    process->pool = pool;
+    process->end.exit_code = -1;
+    if (spawn(pool->supervisor, job, &process->spawned, err) < 0) {
+        free(process);
+        return NULL;
+    }
+    process->next = pool->first;
+    pool->first = process;
+    pool->count++;
+    for (enum spawn_pipe which = 0; which < SPAWN_READ; which++)
+        if (loop_add_fd(pool->loop, process->spawned.fds[which], false, pipe_readers[which], process) < 0) {
+            err_set(err, ERR_NO_MEMORY, "no memory to watch a run");
+            process_forget(process);
+            return NULL;
+        }
+    process->events = events;
+    process->self = self;
+    return process;
+}
+
+static void process_command(struct process *process, char command)
+{
+    if (process->spawned.fds[SPAWN_CONTROL] >= 0 && write(process->spawned.fds[SPAWN_CONTROL], &command, 1) < 0)
+        log_debug("GTY-RUN-COMMAND", "pid=%d gantry-run is already gone", (int)process->spawned.pid);
+}
+
+void process_term(struct process *process)
+{
+    process_command(process, JOB_TERM);
+}
+
+void process_kill(struct process *process)
+{
+    process_command(process, JOB_KILL);
+}
+
+void process_forget(struct process *process)
+{
+    if (!process)
+        return;
+    process->events = NULL;
+    pipe_close(process, SPAWN_CONTROL);
+}
