@@ -1,0 +1,63 @@
+/* The command line as a table: commands, their arguments, options and words of help, said once (commands.c).
+ *
+ * --help, docs/gantry.1 and docs/gantry.bash are made from it.
+ */
+#ifndef GANTRY_CLI_CLI_H
+#define GANTRY_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/settings.h"
+#include "proto/str.h"
+
+/* Exit codes of the command itself; `run --wait` adds those of the run. */
+enum { EXIT_FINE = 0, EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+struct option {
+    const char *name;   /* "priority", without its dashes; NULL ends a table */
+    char letter;        /* 'p' for -p, or 0 */
+    const char *value;  /* "LEVEL": what it takes; NULL for a switch */
+    const char *words;  /* "low|normal": what may be given, for checks and completion; NULL for anything */
+    const char *doc;
+};
+
+struct args;
+struct client;
+
+/* What a handler works with; everything is borrowed. */
+struct cli {
+    const struct args *args;
+    struct settings *settings;
+    struct client *client; /* NULL for commands that talk to no farm */
+    bool json;             /* --json: data for programs */
+    const char *program;   /* argv[0] */
+};
+
+typedef int cli_handler(struct cli *cli); /* answers the exit code */
+
+struct command {
+    const char *name;      /* "task create"; NULL ends the table */
+    const char *arguments; /* "ID…", as the help shows them; "" for none */
+    const struct option *options;
+    cli_handler *run;
+    bool farm;    /* it talks to the farm over HTTP */
+    bool program; /* the first argument ends the options: what follows belongs to another program */
+    int low, high; /* number of arguments; high -1 is any */
+    const char *doc;     /* one line */
+    const char *details; /* paragraphs for the manual and --help, or NULL */
+};
+
+extern const struct command commands[];
+extern const struct option common_options[]; /* those that each command takes */
+extern const char *const commands_groups[];  /* "task": first words that need a second one; NULL ends */
+
+/* The command the arguments begin with; used (may be NULL) receives how many words its name has. NULL if there is none. */
+const struct command *command_find(int argc, char *const *argv, int *used);
+
+/* Handlers, each in the file of its name. */
+cli_handler up_command, run_command, run_list, run_abort, run_restart, logs_command, trace_command;
+cli_handler task_list, task_show, task_create, task_update, task_delete, task_trigger, task_pause, task_resume;
+cli_handler workers_command, status_command, config_command, version_command, help_command, man_command, complete_command;
+
+#endif

@@ -1,0 +1,412 @@
+#include "gateway/cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "proto/buf.h"
+#include "proto/clock.h"
+#include "proto/ident.h"
+#include "proto/messages.h"
+
+#define ANSWER_MAX ((size_t)64 << 20)
+#define PATH_MAX_BYTES 4096
+
+struct client {
+    CURL *curl;
+    char *url;
+    char *bearer; /* whole header, or NULL */
+    struct buf answer;
+    uint64_t unreachable_ms, unavailable_ms;
+    bool unreachable; /* the last try did not even connect */
+    void (*tell)(void *arg, const struct err *why);
+    void *tell_arg;
+    const volatile sig_atomic_t *interrupt;
+    const char *key;
+};
+
+static size_t answer_take(char *data, size_t size, size_t count, void *arg)
+{
+    struct buf *answer = arg;
+
+    return buf_add(answer, data, size * count) == 0 ? size * count : 0;
+}
+
+static bool interrupted(const struct client *client)
+{
+    return client->interrupt != NULL && *client->interrupt != 0;
+}
+
+/* libcurl asks about once a second, and more often while data flows. */
+static int transfer_goes_on(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
+{
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    return interrupted(arg) ? 1 : 0;
+}
+
+/* Talking to this machine never goes through a proxy. */
+static bool url_is_local(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    host = host != NULL ? host + 3 : url;
+    return strncmp(host, "localhost", 9) == 0 || strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0;
+}
+
+struct client *client_new(const char *url, const char *key, struct err *err)
+{
+    struct client *client = calloc(1, sizeof *client);
+
+    if (client == NULL) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+        err_set(err, ERR_BAD_REQUEST, "the farm's address begins with http:// or https://, not \"%s\"", url);
+        goto error;
+    }
+    client->answer.limit = ANSWER_MAX;
+    client->curl = curl_easy_init();
+    client->url = strdup(url);
+    if (key != NULL && key[0] != '\0' && asprintf(&client->bearer, "Authorization: Bearer %s", key) < 0) {
+        client->bearer = NULL;
+        goto memory;
+    }
+    if (client->curl == NULL || client->url == NULL) {
+        goto memory;
+    }
+    for (size_t len = strlen(client->url); len > 0 && client->url[len - 1] == '/'; len--) {
+        client->url[len - 1] = '\0';
+    }
+    curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(client->curl, CURLOPT_USERAGENT, "gantry/" GANTRY_VERSION);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, answer_take);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &client->answer);
+    curl_easy_setopt(client->curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
+    curl_easy_setopt(client->curl, CURLOPT_XFERINFOFUNCTION, transfer_goes_on);
+    curl_easy_setopt(client->curl, CURLOPT_XFERINFODATA, client);
+    curl_easy_setopt(client->curl, CURLOPT_NOPROGRESS, 0L);
+    if (url_is_local(client->url)) {
+        curl_easy_setopt(client->curl, CURLOPT_NOPROXY, "*");
+    }
+    client_set_timeout(client, 30000);
+    return client;
+memory:
+    err_set(err, ERR_NO_MEMORY, "out of memory");
+error:
+    client_free(client);
+    return NULL;
+}
+
+void client_free(struct client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    if (client->curl != NULL) {
+        curl_easy_cleanup(client->curl);
+    }
+    buf_free(&client->answer);
+    free(client->url);
+    free(client->bearer);
+    free(client);
+}
+
+const char *client_url(const struct client *client)
+{
+    return client->url;
+}
+
+void client_set_timeout(struct client *client, long timeout_ms)
+{
+    curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
+}
+
+void client_set_patience(struct client *client, uint64_t unreachable_ms, uint64_t unavailable_ms)
+{
+    client->unreachable_ms = unreachable_ms;
+    client->unavailable_ms = unavailable_ms;
+}
+
+void client_on_retry(struct client *client, void (*tell)(void *arg, const struct err *why), void *arg)
+{
+    client->tell = tell;
+    client->tell_arg = arg;
+}
+
+void client_set_interrupt(struct client *client, const volatile sig_atomic_t *flag)
+{
+    client->interrupt = flag;
+}
+
+void client_use_key(struct client *client, const char *key)
+{
+    client->key = key;
+}
+
+static int code_of_status(long status)
+{
+    switch (status) {
+    case 400:
+        return ERR_BAD_REQUEST;
+    case 401:
+    case 403:
+        return ERR_FORBIDDEN;
+    case 404:
+        return ERR_NOT_FOUND;
+    case 409:
+        return ERR_CONFLICT;
+    case 422:
+        return ERR_INVALID;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+        return ERR_UNAVAILABLE;
+    default:
+        return ERR_INTERNAL;
+    }
+}
+
+/* What the farm said was wrong, as one sentence. */
+static int err_of_answer(const struct client *client, long status, const json_t *root, struct err *err)
+{
+    const json_t *error = json_object_get(root, "error");
+    const json_t *details = json_object_get(error, "details");
+    const char *message = json_string_value(json_object_get(error, "message"));
+    const char *field = json_string_value(json_object_get(details, "field"));
+    const char *hint = status == 401 ? " (GANTRY_KEY holds the key to use)" : "";
+
+    if (message == NULL) {
+        return err_set(err, code_of_status(status), "%s answered %ld", client->url, status);
+    }
+    if (field != NULL && strstr(message, field) == NULL) {
+        return err_set(err, code_of_status(status), "%s: %s", field, message);
+    }
+    return err_set(err, code_of_status(status), "%s%s", message, hint);
+}
+
+static int err_of_curl(const struct client *client, CURLcode rc, bool write, struct err *err)
+{
+    if (client->unreachable) {
+        return err_set(err, ERR_UNAVAILABLE, "no farm answers at %s: `gantry up` starts one, --url names another", client->url);
+    }
+    if (rc == CURLE_WRITE_ERROR) {
+        return err_set(err, ERR_LIMIT, "the answer of %s is too large", client->url);
+    }
+    return err_set(err, write ? ERR_UNKNOWN_OUTCOME : ERR_UNAVAILABLE, "%s: %s", client->url, curl_easy_strerror(rc));
+}
+
+/* One try. */
+static int call_once(struct client *client, const char *method, const char *body, json_t **data, struct err *err)
+{
+    json_error_t where;
+    json_t *root;
+    long status = 0;
+    int rc = 0;
+
+    buf_reset(&client->answer);
+    CURLcode code = curl_easy_perform(client->curl);
+    client->unreachable = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+    if (code != CURLE_OK) {
+        return err_of_curl(client, code, strcmp(method, "GET") != 0 && body != NULL, err);
+    }
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+    root = json_loadb(client->answer.data != NULL ? client->answer.data : "", client->answer.len, JSON_REJECT_DUPLICATES, &where);
+    if (root == NULL) {
+        return err_set(err, code_of_status(status), "%s answered %ld with what is no JSON: is that a Gantry farm?", client->url, status);
+    }
+    json_t *found = json_object_get(root, "data");
+    if (!json_is_true(json_object_get(root, "success"))) {
+        rc = err_of_answer(client, status, root, err);
+    } else if (data != NULL) {
+        *data = json_incref(found != NULL ? found : root);
+    }
+    json_decref(root);
+    return rc;
+}
+
+static void pause_ms(uint64_t ms)
+{
+    struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+
+    nanosleep(&time, NULL); /* a signal ends it early: the caller looks at why */
+}
+
+/* Tries again while the farm cannot be reached; the same Idempotency-Key makes that safe. */
+static int call_patiently(struct client *client, const char *method, const char *body, json_t **data, struct err *err)
+{
+    uint64_t began = clock_mono_ms();
+    uint64_t wait = 100;
+    bool told = false;
+
+    for (;;) {
+        struct err why = {0};
+        int rc = call_once(client, method, body, data, &why);
+        uint64_t patience = client->unreachable ? client->unreachable_ms : client->unavailable_ms;
+        bool again = rc != 0 && (why.code == ERR_UNAVAILABLE || why.code == ERR_UNKNOWN_OUTCOME);
+        if (!again || interrupted(client) ||
+            (patience != CLIENT_FOR_EVER && clock_mono_ms() - began + wait > patience)) {
+            if (rc == 0 && told) {
+                client->tell(client->tell_arg, NULL);
+            }
+            return rc == 0 ? 0 : err_set(err, why.code, "%s", why.text);
+        }
+        if (client->tell != NULL) {
+            client->tell(client->tell_arg, &why);
+            told = true;
+        }
+        pause_ms(wait);
+        wait = wait < 1000 ? wait * 2 : 2000;
+    }
+}
+
+static struct curl_slist *headers_make(const struct client *client, bool write, bool *failed)
+{
+    struct curl_slist *headers = NULL;
+    char random[33];
+    char key[320];
+    const char *lines[5] = {"Accept: application/json", "Accept-Language: en"};
+    size_t count = 2;
+
+    if (client->bearer != NULL) {
+        lines[count++] = client->bearer;
+    }
+    if (write) {
+        ident_random(random, 16);
+        snprintf(key, sizeof key, "Idempotency-Key: %s", client->key != NULL ? client->key : random);
+        lines[count++] = "Content-Type: application/json";
+        lines[count++] = key;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct curl_slist *longer = curl_slist_append(headers, lines[i]);
+        if (longer == NULL) {
+            *failed = true;
+            break;
+        }
+        headers = longer;
+    }
+    return headers;
+}
+
+int client_call(struct client *client, const char *method, const char *path, const json_t *body, json_t **data, struct err *err)
+{
+    bool write = strcmp(method, "GET") != 0;
+    bool failed = false;
+    char *whole = NULL;
+    char *text = NULL;
+    int rc = -1;
+    struct curl_slist *headers = headers_make(client, write, &failed);
+
+    if (data != NULL) {
+        *data = NULL;
+    }
+    if (write) {
+        text = body != NULL ? json_dumps(body, JSON_COMPACT) : strdup("");
+        failed = failed || text == NULL;
+    }
+    if (failed || asprintf(&whole, "%s/api%s", client->url, path) < 0) {
+        whole = NULL;
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto done;
+    }
+    curl_easy_setopt(client->curl, CURLOPT_URL, whole);
+    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
+    if (write) {
+        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text);
+        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(text));
+    } else {
+        curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
+    }
+    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, write ? method : NULL);
+    rc = call_patiently(client, method, text, data, err);
+    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
+done:
+    client->key = NULL;
+    curl_slist_free_all(headers);
+    free(whole);
+    free(text);
+    return rc;
+}
+
+int client_get(struct client *client, json_t **data, struct err *err, const char *path, ...)
+{
+    char whole[PATH_MAX_BYTES];
+    va_list list;
+
+    va_start(list, path);
+    vsnprintf(whole, sizeof whole, path, list);
+    va_end(list);
+    return client_call(client, "GET", whole, NULL, data, err);
+}
+
+int client_post(struct client *client, const json_t *body, json_t **data, struct err *err, const char *path, ...)
+{
+    char whole[PATH_MAX_BYTES];
+    va_list list;
+
+    va_start(list, path);
+    vsnprintf(whole, sizeof whole, path, list);
+    va_end(list);
+    return client_call(client, "POST", whole, body, data, err);
+}
+
+int client_query_add(char *path, size_t size, const char *name, const char *value)
+{
+    char *escaped = curl_easy_escape(NULL, value, 0);
+    size_t len = strlen(path);
+
+    if (escaped == NULL) {
+        return -1;
+    }
+    int more = snprintf(path + len, size - len, "%c%s=%s", strchr(path, '?') != NULL ? '&' : '?', name, escaped);
+    curl_free(escaped);
+    if (more < 0 || (size_t)more >= size - len) {
+        path[len] = '\0';
+        return -1;
+    }
+    return 0;
+}
+
+int client_written_port(const struct settings *settings)
+{
+    char folder[256];
+    char path[320];
+    struct stat there;
+    int port = 0;
+
+    if (stat(settings_text(settings, SET_DATA), &there) != 0 ||
+        ident_runtime_dir(settings_text(settings, SET_DATA), folder, sizeof folder, NULL) != 0) {
+        return 0;
+    }
+    snprintf(path, sizeof path, "%s/gateway.port", folder);
+    FILE *file = fopen(path, "re");
+    if (file != NULL) {
+        if (fscanf(file, "%5d", &port) != 1 || port < 1 || port > 65535) {
+            port = 0;
+        }
+        fclose(file);
+    }
+    return port;
+}
+
+void client_find_url(const struct settings *settings, char *out, size_t size)
+{
+    int port = (int)settings_count_of(settings, SET_HTTP_PORT);
+    const char *given = settings_text(settings, SET_CLI_URL);
+
+    if (given[0] != '\0') {
+        snprintf(out, size, "%s", given);
+        return;
+    }
+    if (port == 0 || strcmp(settings_source(settings, SET_HTTP_PORT), "default") == 0) {
+        int written = client_written_port(settings);
+        port = written != 0 ? written : port;
+    }
+    snprintf(out, size, "http://localhost:%d", port);
+}

@@ -1,0 +1,50 @@
+/* The farm over HTTP: one keep-alive connection, JSON in and out, and sentences for what goes wrong. */
+#ifndef GANTRY_CLI_CLIENT_H
+#define GANTRY_CLI_CLIENT_H
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/settings.h"
+#include "proto/str.h"
+
+struct client;
+
+/* url: "http://host:port", without a path; key: sent as a bearer token, or NULL. Both copied. NULL with err. */
+struct client *client_new(const char *url, const char *key, struct err *err);
+void client_free(struct client *client); /* takes NULL */
+const char *client_url(const struct client *client);
+
+/* How long an answer may take. */
+void client_set_timeout(struct client *client, long timeout_ms);
+/* How long a farm is asked again: one that cannot be reached, and one that answers that it cannot work just now (503). 0 at first. */
+void client_set_patience(struct client *client, uint64_t unreachable_ms, uint64_t unavailable_ms);
+#define CLIENT_FOR_EVER UINT64_MAX
+/* Called with why when a request is about to be tried again, and with NULL when one went through after that. */
+void client_on_retry(struct client *client, void (*tell)(void *arg, const struct err *why), void *arg);
+/* While *flag is set (by a signal handler), requests end at once with ERR_UNAVAILABLE. Borrowed; NULL for none. */
+void client_set_interrupt(struct client *client, const volatile sig_atomic_t *flag);
+/* The Idempotency-Key of the next request; borrowed for it. */
+void client_use_key(struct client *client, const char *key);
+
+/* Sends a request below /api ("/tasks/1"). body is borrowed, NULL for none. A POST has an Idempotency-Key, made here and kept over
+ * its retries. 0: *data (may be NULL) receives the answer's "data", owned by the caller.
+ * -1 with err: ERR_UNAVAILABLE when the farm could not be reached in time, ERR_UNKNOWN_OUTCOME when a write may have happened,
+ * ERR_NOT_FOUND, ERR_CONFLICT, ERR_INVALID, … as the farm answered. */
+int client_call(struct client *client, const char *method, const char *path, const json_t *body, json_t **data, struct err *err);
+/* client_call with a path made as by printf. */
+int client_get(struct client *client, json_t **data, struct err *err, const char *path, ...) __attribute__((format(printf, 4, 5)));
+int client_post(struct client *client, const json_t *body, json_t **data, struct err *err, const char *path, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Adds name=value to a query, escaped, with the '?' or '&' it needs. -1 when it does not fit. */
+int client_query_add(char *path, size_t size, const char *name, const char *value);
+
+/* The farm's address: --url, GANTRY_URL, the port that a farm on this data folder wrote down, or http://localhost:PORT. */
+void client_find_url(const struct settings *settings, char *out, size_t size);
+/* The port a farm with a free port (0) wrote down; 0 if there is none. */
+int client_written_port(const struct settings *settings);
+
+#endif

@@ -1,0 +1,184 @@
+/* The table of commands. --help, docs/gantry.1 and docs/gantry.bash come from it: `gantry man` and `gantry completion` print them. */
+#include "gateway/cli/cli.h"
+
+#define PRIORITIES "low|normal|high|critical"
+
+const struct option common_options[] = {
+    {"json", 0, NULL, NULL, "print the farm's data as JSON, for programs"},
+    {"help", 'h', NULL, NULL, "say what the command does"},
+    {0},
+};
+
+static const struct option no_options[] = {{0}};
+
+/* What is to be run, and how: of a run and of a task. */
+#define WORK_OPTIONS                                                                                                  \
+    {"type", 't', "TYPE", NULL, "task type a worker must serve; the executor if not given"},                          \
+        {"shell", 'c', "COMMAND", NULL, "run this with /bin/sh; further arguments are $1, $2, …"},                    \
+        {"priority", 'p', "LEVEL", PRIORITIES, "how soon it is to start"},                                            \
+        {"timeout", 0, "SECONDS", NULL, "end an attempt after this time (default 3600)"},                             \
+        {"retries", 0, "N", NULL, "further attempts after a failed one"},                                             \
+        {"env", 'e', "NAME=VALUE", NULL, "environment of the process; may be repeated"},                              \
+        {"label", 'l', "NAME=VALUE", NULL, "label a worker must have; may be repeated"},                              \
+        {"output", 'o', "FILE", NULL, "file that is to appear once, when complete: {{output}} in the arguments and "  \
+                                      "GANTRY_OUTPUT name where to write it"},                                        \
+        {"cwd", 'C', "DIR", NULL, "folder it runs in"},                                                               \
+    {                                                                                                                 \
+        "run-as", 0, "USER", NULL, "user the process becomes, where the worker allows it"                             \
+    }
+
+#define PAGE_OPTIONS                                                      \
+    {"sort", 0, "FIELD", NULL, "field to sort by"},                       \
+        {"order", 0, "WAY", "asc|desc", "sorting direction"},             \
+        {"page", 0, "N", NULL, "page, from 1"},                           \
+    {                                                                     \
+        "size", 0, "N", NULL, "rows a page (default 20, at most 1000)"    \
+    }
+
+static const struct option run_options[] = {
+    {"wait", 'w', NULL, NULL, "follow its log until it ends, and exit with its code"},
+    {"name", 'n', "NAME", NULL, "name of its task; one is made up if not given"},
+    WORK_OPTIONS,
+    {"param", 'P', "NAME=VALUE", NULL, "parameter: {{name}} in the arguments and GANTRY_PARAM_NAME; may be repeated"},
+    {"key", 0, "KEY", NULL, "idempotency key: a repeat with the same key submits nothing new"},
+    {0},
+};
+
+static const struct option task_options[] = {
+    {"file", 'f', "FILE", NULL, "read the task as JSON from a file, - for stdin; other options override it"},
+    WORK_OPTIONS,
+    {"executor", 0, "NAME", "shell|exec|python|http", "what runs it on the worker, with --command"},
+    {"command", 0, "TEXT", NULL, "what the executor is to run; arguments behind -- are its arguments"},
+    {"description", 'd', "TEXT", NULL, "words for people"},
+    {"schedule", 's', "CRON", NULL, "cron expression, @every 90s, @at TIME; empty for none"},
+    {"depends", 0, "TASK", NULL, "id or name of a task that must have completed; may be repeated"},
+    {"tag", 0, "TAG", NULL, "tag; may be repeated"},
+    {"metadata", 0, "JSON", NULL, "further data as a JSON object"},
+    {"rename", 0, "NAME", NULL, "give it another name (update)"},
+    {0},
+};
+
+static const struct option task_list_options[] = {
+    {"status", 's', "STATUS", "active|paused|completed|failed", "only tasks in this state"},
+    {"type", 't', "TYPE", NULL, "only tasks of this type"},
+    {"priority", 'p', "LEVEL", PRIORITIES, "only tasks of this priority"},
+    {"search", 0, "WORDS", NULL, "words in name, description or tags"},
+    {"tag", 0, "TAG", NULL, "only tasks with this tag"},
+    PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option task_delete_options[] = {
+    {"force", 0, NULL, NULL, "abort its live runs first"},
+    {0},
+};
+
+static const struct option task_trigger_options[] = {
+    {"wait", 'w', NULL, NULL, "follow the run's log until it ends, and exit with its code"},
+    {"param", 'P', "NAME=VALUE", NULL, "parameter of this run; may be repeated"},
+    {"priority", 'p', "LEVEL", PRIORITIES, "how soon it is to start"},
+    {"timeout", 0, "SECONDS", NULL, "end an attempt after this time"},
+    {"at", 0, "TIME", NULL, "start it then (ISO 8601), not at once"},
+    {"delay", 0, "SECONDS", NULL, "start it after this time"},
+    {"key", 0, "KEY", NULL, "idempotency key: a repeat with the same key triggers nothing new"},
+    {0},
+};
+
+static const struct option runs_options[] = {
+    {"status", 's', "STATUS", "pending|running|completed|failed|aborted", "only runs in this state"},
+    {"task", 0, "ID", NULL, "only runs of this task"},
+    {"worker", 0, "ID", NULL, "only runs on this worker"},
+    {"since", 0, "DATE", NULL, "only runs made on this day (YYYY-MM-DD) or after"},
+    {"until", 0, "DATE", NULL, "only runs made on this day or before"},
+    PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option logs_options[] = {
+    {"follow", 'f', NULL, NULL, "go on until the run ends"},
+    {"tail", 'n', "N", NULL, "begin with the newest N lines (at most 1000)"},
+    {"times", 'T', NULL, NULL, "put time, level and stream before each line"},
+    {0},
+};
+
+static const struct option workers_options[] = {
+    {"status", 's', "STATUS", "active|draining|offline", "only workers in this state"},
+    {"type", 't', "TYPE", NULL, "only workers that serve this type"},
+    {"hostname", 0, "NAME", NULL, "only workers of this machine"},
+    PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option trace_options[] = {
+    {"type", 't', "NAME", NULL, "only messages of this type (run_trigger); may be repeated"},
+    {"run", 'r', "ID", NULL, "only messages that name this run"},
+    {"service", 's', "NAME", "store|scheduler|gateway|worker", "only what this process sends or receives"},
+    {"count", 'n', "N", NULL, "end after this many messages"},
+    {0},
+};
+
+static const struct option config_options[] = {
+    {"explain", 0, NULL, NULL, "print every setting: value, where it comes from, range, meaning"},
+    {"markdown", 0, NULL, NULL, "print the table of settings as docs/settings.md has it"},
+    {0},
+};
+
+const char *const commands_groups[] = {"task", NULL};
+
+const struct command commands[] = {
+    {"up", "", no_options, up_command, false, false, 0, 0, "start a farm: store, scheduler, gateway and workers, and look after them",
+     "All data is in one folder (--data). When the farm answers, one line `ready http://HOST:PORT` is printed on stdout; everything else, each "
+     "process's lines with its name before them, goes to stderr. A process that dies is started again. SIGTERM or Ctrl-C ends all in order "
+     "within 10 seconds: runs get 5 seconds to finish, then go back to the queue. A second Ctrl-C ends them at once. SIGHUP makes all read "
+     "their settings again. Each setting can be given as a flag; `gantry config --explain` lists them."},
+    {"run", "PROGRAM [ARG…]", run_options, run_command, true, true, 0, -1, "run a program on the farm, in the current folder",
+     "Prints the number of the run; with --wait follows it instead: its stdout and stderr come out here as they are, a progress bar stands "
+     "on a terminal, and gantry exits with the program's code (128 + signal if one killed it, 1 if it failed otherwise). Waiting goes on through "
+     "restarts of any process of the farm. Ctrl-C while waiting aborts the run and exits with 130; a second Ctrl-C leaves without waiting for that. "
+     "When the terminal goes away instead, the run goes on. There is no further attempt after a failed one unless --retries says so."},
+    {"runs", "[ID]", runs_options, run_list, true, false, 0, 1, "list runs, newest first, or show one", NULL},
+    {"logs", "ID", logs_options, logs_command, true, false, 1, 1, "print a run's log: its stdout to stdout, its stderr to stderr", NULL},
+    {"abort", "ID…", no_options, run_abort, true, false, 1, -1, "end runs that wait or run", NULL},
+    {"restart", "ID", no_options, run_restart, true, false, 1, 1, "run an ended run once more", NULL},
+    {"task list", "", task_list_options, task_list, true, false, 0, 0, "list tasks", NULL},
+    {"task show", "TASK", no_options, task_show, true, false, 1, 1, "show a task, by id or name", NULL},
+    {"task create", "[NAME [-- PROGRAM ARG…]]", task_options, task_create, true, false, 0, -1, "make a task",
+     "What it runs is PROGRAM with its arguments (executor exec), a --shell command, or an --executor with its --command; or all of it comes "
+     "from a file (-f) with the fields of POST /api/tasks."},
+    {"task update", "TASK [-- PROGRAM ARG…]", task_options, task_update, true, false, 1, -1, "change what the options name, and nothing else", NULL},
+    {"task delete", "TASK…", task_delete_options, task_delete, true, false, 1, -1, "delete tasks with their history", NULL},
+    {"task trigger", "TASK", task_trigger_options, task_trigger, true, false, 1, 1, "run a task now",
+     "Prints the number of the run; --wait as in `gantry run`."},
+    {"task pause", "TASK…", no_options, task_pause, true, false, 1, -1, "stop a task's schedule; its runs wait", NULL},
+    {"task resume", "TASK…", no_options, task_resume, true, false, 1, -1, "let a paused task go on", NULL},
+    {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
+    {"status", "", no_options, status_command, true, false, 0, 0, "say how the farm is: health, workers, queue, newest runs",
+     "Exits with 0 when the farm is healthy, else with 1."},
+    {"trace", "", trace_options, trace_command, false, false, 0, 0, "watch the messages between the farm's processes, live",
+     "For each message: time, process, direction (< received, > sent), link, the peer on a shared socket, and its fields. Secrets are not shown. "
+     "It must run on the farm's machine, as its user, with the same --data. Processes that start later are picked up. Messages may be left out when "
+     "they come faster than they can be shown; the farm is never slowed down."},
+    {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults", NULL},
+    {"version", "", no_options, version_command, false, false, 0, 0, "print the version", NULL},
+    {"help", "[COMMAND…]", no_options, help_command, false, false, 0, 2, "say what a command does", NULL},
+    {"man", "", no_options, man_command, false, false, 0, 0, "print the manual page (docs/gantry.1)", NULL},
+    {"completion", "", no_options, complete_command, false, false, 0, 0, "print completion for bash (docs/gantry.bash)",
+     "Try it with: . <(gantry completion)"},
+    {0},
+};
+
+const struct command *command_find(int argc, char *const *argv, int *used)
+{
+    for (const struct command *command = commands; command->name != NULL; command++) {
+        const char *second = strchr(command->name, ' ');
+        size_t first = second != NULL ? (size_t)(second - command->name) : strlen(command->name);
+        bool same = argc > 0 && strlen(argv[0]) == first && memcmp(argv[0], command->name, first) == 0;
+        if (same && (second == NULL || (argc > 1 && strcmp(argv[1], second + 1) == 0))) {
+            if (used != NULL) {
+                *used = second != NULL ? 2 : 1;
+            }
+            return command;
+        }
+    }
+    return NULL;
+}

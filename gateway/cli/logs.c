@@ -1,0 +1,66 @@
+/* `gantry logs` */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/show.h"
+#include "gateway/cli/watch.h"
+#include "proto/messages.h"
+
+/* The newest lines, or all that is kept. Answers the exit code; *after is where it ended. */
+static int logs_print(struct cli *cli, long long run_id, long long tail, struct watch_how *how)
+{
+    struct err err = {0};
+    bool more = true;
+
+    while (more) {
+        json_t *data;
+        int rc = tail > 0 ? client_get(cli->client, &data, &err, "/runs/%lld/logs?newest=true&limit=%lld", run_id, tail)
+                          : client_get(cli->client, &data, &err, "/runs/%lld/logs?after=%llu&limit=1000", run_id, (unsigned long long)how->after);
+        if (rc != 0) {
+            return show_error(&err);
+        }
+        long long cut = show_number(data, "cut");
+        if (cut > 0 && how->after == 0 && tail == 0) {
+            fprintf(stderr, "gantry: %lld older lines are no longer kept\n", cut);
+        }
+        size_t count = json_array_size(json_object_get(data, "items"));
+        if (cli->json) {
+            show_json(data);
+        } else {
+            watch_print(data, how);
+        }
+        if (count > 0) {
+            how->after = (uint64_t)show_number(data, "next");
+        }
+        more = tail == 0 && count > 0 && json_is_false(json_object_get(data, "end"));
+        json_decref(data);
+    }
+    return EXIT_FINE;
+}
+
+int logs_command(struct cli *cli)
+{
+    struct err err = {0};
+    struct watch_how how = {.times = args_has(cli->args, "times")};
+    const char *word = args_at(cli->args, 0);
+    long long tail;
+    char *end;
+    long long run_id = strtoll(word, &end, 10);
+
+    if (*end != '\0' || run_id <= 0 || args_number(cli->args, "tail", 1, 1000, 0, &tail, &err) != 0) {
+        if (err.text[0] == '\0') {
+            err_set(&err, ERR_BAD_REQUEST, "a run's id is a number, not \"%s\"", word);
+        }
+        show_error(&err);
+        return EXIT_USAGE;
+    }
+    client_set_patience(cli->client, 0, 3000);
+    int code = logs_print(cli, run_id, tail, &how);
+    if (code != EXIT_FINE || !args_has(cli->args, "follow")) {
+        return code;
+    }
+    code = watch_run(cli, run_id, &how);
+    return code == EXIT_INTERRUPTED ? code : EXIT_FINE;
+}

@@ -1,0 +1,120 @@
+/* The `gantry` command: finds the row of the table, reads its arguments and settings, and calls its handler. */
+#include <curl/curl.h>
+#include <locale.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/help.h"
+#include "proto/log.h"
+
+static int usage(const char *text)
+{
+    fprintf(stderr, "gantry: %s\n", text);
+    return EXIT_USAGE;
+}
+
+static int unknown_command(int argc, char *const *argv)
+{
+    if (argc == 0) {
+        help_overview(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+        help_overview(stdout);
+        return EXIT_FINE;
+    }
+    if (strcmp(argv[0], "--version") == 0) {
+        puts("gantry " GANTRY_VERSION);
+        return EXIT_FINE;
+    }
+    for (const char *const *group = commands_groups; *group != NULL; group++) {
+        if (strcmp(*group, argv[0]) == 0) {
+            bool asked = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+            help_group(*group, asked ? stdout : stderr);
+            return asked ? EXIT_FINE : EXIT_USAGE;
+        }
+    }
+    fprintf(stderr, "gantry: there is no command %s (gantry --help lists them)\n", argv[0]);
+    return EXIT_USAGE;
+}
+
+/* The settings among the flags, read as every process reads them. */
+static struct settings *settings_of(const struct args *args, const char *program, struct err *err)
+{
+    int count;
+    char *const *flags = args_settings(args, &count);
+    char **argv = calloc((size_t)count + 2, sizeof *argv);
+
+    if (argv == NULL) {
+        err_set(err, 0, "out of memory");
+        return NULL;
+    }
+    argv[0] = (char *)(uintptr_t)program;
+    memcpy(argv + 1, flags, (size_t)count * sizeof *argv);
+    struct settings *settings = settings_load(count + 1, argv, NULL, err);
+    free(argv);
+    return settings;
+}
+
+static int command_run(const struct command *command, struct cli *cli)
+{
+    struct err err = {0};
+    char url[1200];
+    int code = EXIT_USAGE;
+
+    cli->settings = settings_of(cli->args, cli->program, &err);
+    if (cli->settings == NULL) {
+        return usage(err.text);
+    }
+    if (command->farm) {
+        client_find_url(cli->settings, url, sizeof url);
+        cli->client = client_new(url, getenv("GANTRY_KEY"), &err);
+    }
+    if (command->farm && cli->client == NULL) {
+        usage(err.text);
+    } else {
+        code = command->run(cli);
+    }
+    client_free(cli->client);
+    settings_free(cli->settings);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+    int used = 0;
+    int code = EXIT_FINE;
+
+    setlocale(LC_ALL, "");
+    if (MB_CUR_MAX == 1) {
+        setlocale(LC_CTYPE, "C.UTF-8");
+    }
+    setlocale(LC_NUMERIC, "C");
+    const struct command *command = command_find(argc - 1, argv + 1, &used);
+    if (command == NULL) {
+        return unknown_command(argc - 1, argv + 1);
+    }
+    if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+        return usage("cannot initialise its libraries");
+    }
+    log_init("gantry", LOG_WARN);
+    struct args *args = args_new(command, argc - 1 - used, argv + 1 + used, &err);
+    if (args == NULL) {
+        code = usage(err.text);
+    } else if (args_has(args, "help")) {
+        help_for(command, stdout);
+    } else {
+        struct cli cli = {.args = args, .json = args_has(args, "json"), .program = argv[0]};
+        code = command_run(command, &cli);
+    }
+    args_free(args);
+    curl_global_cleanup();
+    if (fflush(stdout) != 0 && code == EXIT_FINE) {
+        code = EXIT_TROUBLE;
+    }
+    return code;
+}

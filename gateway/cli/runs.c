@@ -1,0 +1,179 @@
+/* `gantry runs`, `gantry abort`, `gantry restart` */
+#include <stdio.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/page.h"
+#include "gateway/cli/show.h"
+#include "gateway/cli/term.h"
+#include "proto/messages.h"
+
+/* How an attempt went, in a few words. */
+static void attempt_cell(struct table *table, const json_t *attempt)
+{
+    const char *outcome = show_text(attempt, "outcome");
+    const json_t *code = json_object_get(attempt, "exit_code");
+    long long number = show_number(attempt, "signal");
+
+    if (number > 0) {
+        table_addf(table, "%s, signal %lld", outcome, number);
+    } else if (json_is_integer(code)) {
+        table_addf(table, "%s, code %lld", outcome, (long long)json_integer_value(code));
+    } else {
+        table_add(table, outcome);
+    }
+}
+
+static void attempts_print(const json_t *run)
+{
+    static const char *const headings[] = {">TRY", "WORKER", "STARTED", "ENDED", "OUTCOME", "ERROR"};
+    struct table *table = table_new(headings, 6);
+    const json_t *attempt;
+    size_t index;
+
+    if (table == NULL || json_array_size(json_object_get(run, "attempts")) == 0) {
+        table_free(table);
+        return;
+    }
+    json_array_foreach(json_object_get(run, "attempts"), index, attempt) {
+        show_cell(table, attempt, "attempt");
+        show_cell(table, attempt, "worker_id");
+        show_cell_time(table, attempt, "started_at");
+        show_cell_time(table, attempt, "ended_at");
+        attempt_cell(table, attempt);
+        show_cell(table, attempt, "error");
+    }
+    putchar('\n');
+    table_print(table, term_columns(stdout), stdout);
+    table_free(table);
+}
+
+static int run_show(struct cli *cli, const char *id)
+{
+    struct err err = {0};
+    char path[256] = "/runs/";
+    char took[32];
+    json_t *run;
+
+    snprintf(path, sizeof path, "/runs/%.200s", id);
+    client_set_patience(cli->client, 0, 3000);
+    if (strspn(id, "0123456789") != strlen(id) || id[0] == '\0') {
+        err_set(&err, ERR_BAD_REQUEST, "a run's id is a number, not \"%s\"", id);
+        return show_error(&err);
+    }
+    if (client_call(cli->client, "GET", path, NULL, &run, &err) != 0) {
+        return show_error(&err);
+    }
+    if (cli->json) {
+        show_json(run);
+        json_decref(run);
+        return EXIT_FINE;
+    }
+    show_fieldf("Run:", "%lld", show_number(run, "id"));
+    show_fieldf("Task:", "%lld %s", show_number(run, "task_id"), show_text(run, "task_name"));
+    show_member("Status:", run, "status");
+    show_member("Reason:", run, "reason");
+    show_member("Progress, %:", run, "progress");
+    show_member("Worker:", run, "worker_id");
+    show_member_time("Created:", run, "created_at");
+    show_member_time("Started:", run, "started_at");
+    show_member_time("Completed:", run, "completed_at");
+    if (json_is_number(json_object_get(run, "execution_time"))) {
+        show_field("Took:", term_duration(json_number_value(json_object_get(run, "execution_time")), took, sizeof took));
+    }
+    show_member("Parameters:", run, "parameters");
+    show_member("Result:", run, "result");
+    show_member("Error:", run, "error_message");
+    attempts_print(run);
+    json_decref(run);
+    return EXIT_FINE;
+}
+
+int run_list(struct cli *cli)
+{
+    static const char *const headings[] = {">ID", "TASK", "STATUS", "WORKER", "STARTED", ">TOOK", "RESULT"};
+    static const struct page_filter filters[] = {{"status", "status"},    {"task", "task_id"},   {"worker", "worker_id"},
+                                                 {"since", "start_date"}, {"until", "end_date"}, {NULL, NULL}};
+    const json_t *run;
+    size_t index;
+    int code;
+
+    if (args_count(cli->args) == 1) {
+        return run_show(cli, args_at(cli->args, 0));
+    }
+    json_t *data = page_get(cli, "/runs", filters, &code);
+    if (data == NULL || cli->json) {
+        return page_end(data, code);
+    }
+    struct table *table = table_new(headings, 7);
+    json_array_foreach(json_object_get(data, "items"), index, run) {
+        const json_t *took = json_object_get(run, "execution_time");
+        const json_t *percent = json_object_get(run, "progress");
+        const char *status = show_text(run, "status");
+        const char *error = json_string_value(json_object_get(run, "error_message"));
+        char text[32];
+        show_cell(table, run, "id");
+        show_cell(table, run, "task_name");
+        if (strcmp(status, "running") == 0 && json_is_number(percent)) {
+            table_addf(table, "running %.0f%%", json_number_value(percent));
+        } else {
+            table_add(table, status);
+        }
+        show_cell(table, run, "worker_id");
+        show_cell_time(table, run, "started_at");
+        table_add(table, json_is_number(took) ? term_duration(json_number_value(took), text, sizeof text) : NULL);
+        show_cell(table, run, error != NULL && error[0] != '\0' ? "error_message" : json_is_string(json_object_get(run, "reason")) ? "reason" : "result");
+    }
+    code = show_table(table, data);
+    return page_end(data, code);
+}
+
+/* POST /runs/ID/verb; the answer, owned by the caller, or NULL with the error printed. */
+static json_t *run_verb(struct cli *cli, const char *id, const char *verb)
+{
+    struct err err = {0};
+    json_t *data = NULL;
+
+    if (strspn(id, "0123456789") != strlen(id) || id[0] == '\0') {
+        err_set(&err, ERR_BAD_REQUEST, "a run's id is a number, not \"%s\"", id);
+    } else {
+        client_set_patience(cli->client, 0, 10000);
+        client_post(cli->client, NULL, &data, &err, "/runs/%.20s/%s", id, verb);
+    }
+    if (data == NULL) {
+        show_error(&err);
+    } else if (cli->json) {
+        show_json(data);
+    }
+    return data;
+}
+
+int run_abort(struct cli *cli)
+{
+    int code = EXIT_FINE;
+
+    for (int i = 0; i < args_count(cli->args); i++) {
+        json_t *data = run_verb(cli, args_at(cli->args, i), "abort");
+        if (data == NULL) {
+            code = EXIT_TROUBLE;
+        } else if (!cli->json) {
+            printf("run %s %s\n", args_at(cli->args, i), show_text(data, "status"));
+        }
+        json_decref(data);
+    }
+    return code;
+}
+
+int run_restart(struct cli *cli)
+{
+    json_t *data = run_verb(cli, args_at(cli->args, 0), "restart");
+
+    if (data == NULL) {
+        return EXIT_TROUBLE;
+    }
+    if (!cli->json) {
+        printf("%lld\n", show_number(data, "new_run_id"));
+    }
+    json_decref(data);
+    return EXIT_FINE;
+}

@@ -1,0 +1,32 @@
+/* What the farm answered, for people and for programs. */
+#ifndef GANTRY_CLI_SHOW_H
+#define GANTRY_CLI_SHOW_H
+
+#include <jansson.h>
+
+#include "gateway/cli/cli.h"
+#include "gateway/cli/table.h"
+
+/* Members of a JSON object. Text is "-" for null and what is absent, and borrowed. */
+const char *show_text(const json_t *object, const char *name);
+long long show_number(const json_t *object, const char *name); /* 0 when it is none */
+
+/* `name:   value` lines; a value that is null, empty or absent gives none. Control characters are kept from the terminal. */
+void show_field(const char *label, const char *value);
+void show_fieldf(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A member, as text, number, true or false, or compact JSON. */
+void show_member(const char *label, const json_t *object, const char *name);
+void show_member_time(const char *label, const json_t *object, const char *name);
+
+/* Cells of a table. */
+void show_cell(struct table *table, const json_t *object, const char *name);
+void show_cell_time(struct table *table, const json_t *object, const char *name);
+
+/* Prints the data as JSON. Answers EXIT_FINE. */
+int show_json(const json_t *data);
+/* Prints the table, and how many rows of how many it is. Takes the table. */
+int show_table(struct table *table, const json_t *page);
+/* "gantry: <text>" on stderr; answers the exit code. */
+int show_error(const struct err *err);
+
+#endif

@@ -1,0 +1,375 @@
+/* `gantry task …` */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/page.h"
+#include "gateway/cli/show.h"
+#include "gateway/cli/term.h"
+#include "gateway/cli/watch.h"
+#include "gateway/cli/work.h"
+#include "proto/messages.h"
+
+/* The id of a task given by id or name; 0 with err. */
+static long long task_find(const struct cli *cli, const char *word, struct err *err)
+{
+    char path[1024] = "/tasks?size=1000";
+    long long id = 0;
+    json_t *data;
+    const json_t *task;
+    size_t index;
+    char *end;
+
+    id = strtoll(word, &end, 10);
+    if (*end == '\0' && end != word && id > 0) {
+        return id;
+    }
+    id = 0;
+    if (client_query_add(path, sizeof path, "search", word) != 0) {
+        err_set(err, ERR_BAD_REQUEST, "the name is too long");
+        return 0;
+    }
+    if (client_call(cli->client, "GET", path, NULL, &data, err) != 0) {
+        return 0;
+    }
+    json_array_foreach(json_object_get(data, "items"), index, task) {
+        if (strcmp(show_text(task, "name"), word) == 0) {
+            id = show_number(task, "id");
+        }
+    }
+    json_decref(data);
+    if (id == 0) {
+        err_set(err, ERR_NOT_FOUND, "there is no task \"%s\"", word);
+    }
+    return id;
+}
+
+int task_list(struct cli *cli)
+{
+    static const char *const headings[] = {">ID", "NAME", "TYPE", "STATUS", "PRIORITY", "NEXT RUN", "DESCRIPTION"};
+    static const struct page_filter filters[] = {{"status", "status"},     {"type", "task_type"}, {"priority", "priority"},
+                                                 {"search", "search"}, {"tag", "tags"},       {NULL, NULL}};
+    const json_t *task;
+    size_t index;
+    int code;
+    json_t *data = page_get(cli, "/tasks", filters, &code);
+
+    if (data == NULL || cli->json) {
+        return page_end(data, code);
+    }
+    struct table *table = table_new(headings, 7);
+    json_array_foreach(json_object_get(data, "items"), index, task) {
+        show_cell(table, task, "id");
+        show_cell(table, task, "name");
+        show_cell(table, task, "task_type");
+        show_cell(table, task, "status");
+        show_cell(table, task, "priority");
+        show_cell_time(table, task, "next_run_at");
+        show_cell(table, task, "description");
+    }
+    code = show_table(table, data);
+    return page_end(data, code);
+}
+
+static void command_show(const json_t *task)
+{
+    char text[1024];
+    size_t len = (size_t)snprintf(text, sizeof text, "%s", show_text(task, "command"));
+    const json_t *argument;
+    size_t index;
+
+    json_array_foreach(json_object_get(task, "arguments"), index, argument) {
+        if (len < sizeof text) {
+            len += (size_t)snprintf(text + len, sizeof text - len, " %s", json_string_value(argument));
+        }
+    }
+    show_field("Command:", text);
+}
+
+static void task_print(const json_t *task)
+{
+    const json_t *counts = json_object_get(task, "statistics");
+
+    show_fieldf("Task:", "%lld", show_number(task, "id"));
+    show_member("Name:", task, "name");
+    show_member("Description:", task, "description");
+    show_member("Status:", task, "status");
+    show_fieldf("Type:", "%s (executor %s)", show_text(task, "task_type"), show_text(task, "executor"));
+    command_show(task);
+    show_member("Folder:", task, "cwd");
+    show_member("Output:", task, "output");
+    show_member("Schedule:", task, "schedule");
+    show_member_time("Next run:", task, "next_run_at");
+    show_member_time("Last run:", task, "last_run_at");
+    show_member("Priority:", task, "priority");
+    show_member("Retries:", task, "retry_count");
+    show_member("Timeout, s:", task, "timeout_seconds");
+    show_member("Depends on:", task, "dependencies");
+    show_member("Tags:", task, "tags");
+    show_member("Environment:", task, "env");
+    show_member("Labels:", task, "labels");
+    show_member("Metadata:", task, "metadata");
+    if (counts != NULL) {
+        show_fieldf("Runs:", "%lld, %lld completed, %lld failed; last %s", show_number(counts, "total_runs"),
+                    show_number(counts, "successful_runs"), show_number(counts, "failed_runs"),
+                    show_text(counts, "last_execution_status"));
+    }
+    show_member_time("Created:", task, "created_at");
+    show_member_time("Updated:", task, "updated_at");
+}
+
+/* Prints a task that the farm answered with; takes it. */
+static int task_answer(const struct cli *cli, json_t *task)
+{
+    if (cli->json) {
+        show_json(task);
+    } else {
+        task_print(task);
+    }
+    json_decref(task);
+    return EXIT_FINE;
+}
+
+int task_show(struct cli *cli)
+{
+    struct err err = {0};
+    json_t *task;
+    long long id = task_find(cli, args_at(cli->args, 0), &err);
+
+    if (id == 0 || client_get(cli->client, &task, &err, "/tasks/%lld", id) != 0) {
+        return show_error(&err);
+    }
+    return task_answer(cli, task);
+}
+
+/* The task's fields from -f FILE, or an empty object; NULL with err. */
+static json_t *task_file(const struct cli *cli, struct err *err)
+{
+    const char *path = args_text(cli->args, "file");
+    json_error_t where;
+    json_t *task;
+
+    if (path == NULL) {
+        return json_object();
+    }
+    bool input = strcmp(path, "-") == 0;
+    task = input ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &where) : json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    if (task == NULL) {
+        err_set(err, ERR_BAD_REQUEST, "%s: line %d: %s", input ? "stdin" : path, where.line, where.text);
+        return NULL;
+    }
+    if (!json_is_object(task)) {
+        err_set(err, ERR_BAD_REQUEST, "%s: a task is a JSON object", input ? "stdin" : path);
+        json_decref(task);
+        return NULL;
+    }
+    return task;
+}
+
+static int list_add(const struct cli *cli, const char *option, const char *name, json_t *task, struct err *err)
+{
+    json_t *list = NULL;
+    const char *text;
+    size_t at = 0;
+
+    while ((text = args_each(cli->args, option, &at)) != NULL) {
+        list = list != NULL ? list : json_array();
+        if (json_array_append_new(list, json_string(text)) != 0) {
+            json_decref(list);
+            return err_set(err, ERR_BAD_REQUEST, "--%s is not UTF-8, or there is no memory", option);
+        }
+    }
+    return list == NULL || json_object_set_new(task, name, list) == 0 ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+/* Options that name a field of the same meaning. */
+static int texts_add(const struct cli *cli, json_t *task, struct err *err)
+{
+    static const char *const fields[][2] = {{"description", "description"}, {"schedule", "schedule"}, {"rename", "name"},
+                                            {"executor", "executor"},       {"command", "command"}};
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const char *text = args_text(cli->args, fields[i][0]);
+        if (text != NULL && json_object_set_new(task, fields[i][1], json_string(text)) != 0) {
+            return err_set(err, ERR_BAD_REQUEST, "--%s is not UTF-8, or there is no memory", fields[i][0]);
+        }
+    }
+    return 0;
+}
+
+static int metadata_add(const struct cli *cli, json_t *task, struct err *err)
+{
+    const char *text = args_text(cli->args, "metadata");
+    json_error_t where;
+
+    if (text == NULL) {
+        return 0;
+    }
+    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(value)) {
+        json_decref(value);
+        return err_set(err, ERR_BAD_REQUEST, "--metadata is a JSON object: %s", value == NULL ? where.text : "this is none");
+    }
+    return json_object_set_new(task, "metadata", value) == 0 ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+/* The body of a create or an update: the file, and over it the options; NULL with err. */
+static json_t *task_body(const struct cli *cli, struct err *err)
+{
+    json_t *task = task_file(cli, err);
+
+    if (task == NULL) {
+        return NULL;
+    }
+    if (texts_add(cli, task, err) != 0 || work_add(cli, 1, false, task, err) != 0 ||
+        list_add(cli, "depends", "dependencies", task, err) != 0 || list_add(cli, "tag", "tags", task, err) != 0 ||
+        metadata_add(cli, task, err) != 0) {
+        json_decref(task);
+        return NULL;
+    }
+    return task;
+}
+
+int task_create(struct cli *cli)
+{
+    struct err err = {0};
+    json_t *data = NULL;
+    json_t *body = task_body(cli, &err);
+    const char *name = args_at(cli->args, 0);
+
+    if (body != NULL && name != NULL && json_object_set_new(body, "name", json_string(name)) != 0) {
+        err_set(&err, ERR_BAD_REQUEST, "the name is not UTF-8");
+    } else if (body != NULL && json_object_get(body, "name") == NULL) {
+        err_set(&err, ERR_BAD_REQUEST, "gantry task create needs a NAME");
+    }
+    if (err.text[0] != '\0') {
+        json_decref(body);
+        show_error(&err);
+        return EXIT_USAGE;
+    }
+    client_set_patience(cli->client, 0, 10000);
+    int rc = client_post(cli->client, body, &data, &err, "/tasks");
+    json_decref(body);
+    if (rc != 0) {
+        return show_error(&err);
+    }
+    if (cli->json) {
+        return task_answer(cli, data);
+    }
+    printf("%lld\n", show_number(data, "id"));
+    json_decref(data);
+    return EXIT_FINE;
+}
+
+int task_update(struct cli *cli)
+{
+    struct err err = {0};
+    char path[64];
+    json_t *data = NULL;
+    json_t *body = task_body(cli, &err);
+
+    if (body == NULL) {
+        show_error(&err);
+        return EXIT_USAGE;
+    }
+    client_set_patience(cli->client, 0, 10000);
+    long long id = task_find(cli, args_at(cli->args, 0), &err);
+    snprintf(path, sizeof path, "/tasks/%lld", id);
+    int rc = id != 0 ? client_call(cli->client, "PUT", path, body, &data, &err) : -1;
+    json_decref(body);
+    return rc == 0 ? task_answer(cli, data) : show_error(&err);
+}
+
+/* One request for each task named; goes on behind one that fails. */
+static int tasks_each(struct cli *cli, const char *method, const char *behind, const char *done)
+{
+    int code = EXIT_FINE;
+
+    client_set_patience(cli->client, 0, 10000);
+    for (int i = 0; i < args_count(cli->args); i++) {
+        struct err err = {0};
+        char path[128];
+        json_t *data = NULL;
+        long long id = task_find(cli, args_at(cli->args, i), &err);
+        snprintf(path, sizeof path, "/tasks/%lld%s", id, behind);
+        if (id == 0 || client_call(cli->client, method, path, NULL, &data, &err) != 0) {
+            code = show_error(&err);
+        } else if (cli->json) {
+            show_json(data);
+        } else {
+            printf("task %lld %s\n", id, done);
+        }
+        json_decref(data);
+    }
+    return code;
+}
+
+int task_delete(struct cli *cli)
+{
+    return tasks_each(cli, "DELETE", args_has(cli->args, "force") ? "?force=true" : "", "deleted");
+}
+
+int task_pause(struct cli *cli)
+{
+    return tasks_each(cli, "POST", "/pause", "paused");
+}
+
+int task_resume(struct cli *cli)
+{
+    return tasks_each(cli, "POST", "/resume", "resumed");
+}
+
+/* The body of a trigger; NULL with err. */
+static json_t *trigger_body(const struct cli *cli, struct err *err)
+{
+    const char *priority = args_text(cli->args, "priority");
+    const char *at = args_text(cli->args, "at");
+    struct err why = {0};
+    long long timeout, delay;
+    json_t *parameters = work_pairs(cli, "param", &why);
+    json_t *body = json_object();
+    int rc = 0;
+
+    if (parameters == NULL && why.text[0] != '\0') {
+        err_set(err, why.code, "%s", why.text);
+        goto error;
+    }
+    if (args_number(cli->args, "timeout", 1, 31536000, 0, &timeout, err) != 0 ||
+        args_number(cli->args, "delay", 0, 31536000, 0, &delay, err) != 0) {
+        goto error;
+    }
+    rc |= parameters != NULL ? json_object_set(body, "parameters", parameters) : 0;
+    rc |= priority != NULL ? json_object_set_new(body, "priority", json_string(priority)) : 0;
+    rc |= at != NULL ? json_object_set_new(body, "run_at", json_string(at)) : 0;
+    rc |= timeout > 0 ? json_object_set_new(body, "timeout_seconds", json_integer(timeout)) : 0;
+    rc |= delay > 0 ? json_object_set_new(body, "delay_seconds", json_integer(delay)) : 0;
+    if (rc != 0) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto error;
+    }
+    json_decref(parameters);
+    return body;
+error:
+    json_decref(parameters);
+    json_decref(body);
+    return NULL;
+}
+
+int task_trigger(struct cli *cli)
+{
+    struct err err = {0};
+    json_t *data = NULL;
+    json_t *body = trigger_body(cli, &err);
+
+    if (body == NULL) {
+        show_error(&err);
+        return EXIT_USAGE;
+    }
+    client_set_patience(cli->client, 2000, 30000);
+    long long id = task_find(cli, args_at(cli->args, 0), &err);
+    client_use_key(cli->client, args_text(cli->args, "key"));
+    int rc = id != 0 ? client_post(cli->client, body, &data, &err, "/tasks/%lld/trigger", id) : -1;
+    json_decref(body);
+    return rc == 0 ? run_submitted(cli, data) : show_error(&err);
+}

@@ -1,0 +1,30 @@
+/* Text on a terminal: widths, cutting, wrapping, times and amounts for people.
+ *
+ * Text from outside may hold anything; what is printed never moves the cursor or changes colours. */
+#ifndef GANTRY_CLI_TERM_H
+#define GANTRY_CLI_TERM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Columns that text takes: wide characters take two, combining ones none, control characters one (they are shown as '?'). */
+int term_width(const char *text);
+
+/* Text cut to `columns` (an ellipsis marks the cut) and without control characters, into out. Answers the columns it takes. */
+int term_fit(const char *text, int columns, char *out, size_t size);
+
+/* Words of text, wrapped; the first line is already indented. Ends in a newline. */
+void term_wrap(const char *text, int indent, int columns, FILE *out);
+
+/* Columns of the terminal behind a stream; 0 when it is none. */
+int term_columns(FILE *stream);
+
+/* "2024-01-01T00:00:00Z" as local time "2024-01-01 01:00:00"; "-" for NULL; as it is when it cannot be read. Answers out. */
+const char *term_time(const char *iso, char *out, size_t size);
+
+/* 3.2 s, 4m 05s, 2h 03m, 3d 04h */
+const char *term_duration(double seconds, char *out, size_t size);
+
+#endif

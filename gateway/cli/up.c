@@ -1,0 +1,478 @@
+/* `gantry up`: a farm in one command.
+ *
+ * Store, scheduler, gateway and workers are started at once: each of them waits for the others by itself. Until the farm has
+ * answered for the first time, a process that exits with 1 has found something a person must mend (a port in use, a folder that cannot
+ * be written): its line is shown and all end. From then on whatever ends is started again, with a growing pause that is forgotten once a
+ * process has lived for a while. A scheduler that exits with 3 was superseded: it stays away while another one answers in its place.
+ *
+ * Ending goes in stages, so that each process still has what it needs to finish: workers (their runs go back to the queue), gateway,
+ * scheduler, store. A stage that is not over at its deadline is killed, which by design loses nothing.
+ *
+ * Invariants: exactly one line is written to stdout, once; a child runs only between child_start and its end's callback; while
+ * stopping, nothing is started. */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/child.h"
+#include "gateway/cli/cli.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/lock.h"
+#include "proto/clock.h"
+#include "proto/curve.h"
+#include "proto/ident.h"
+#include "proto/messages.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MOST_MS 5000
+#define ALIVE_MS 10000      /* a life this long makes the pause short again */
+#define CHECK_MS 100        /* how often the farm is asked whether it is ready */
+#define SUPERSEDED_MS 1000  /* how often the scheduler that took over is asked whether it still answers */
+#define DRAIN_SECONDS 5     /* runs get this long to finish at the end */
+
+enum stage { STAGE_WORKERS, STAGE_GATEWAY, STAGE_SCHEDULER, STAGE_STORE, STAGE_OVER };
+
+/* When a stage of the end is killed, counted from the beginning of the end: all is over within 10 s. */
+static const uint64_t stage_deadline_ms[] = {7000, 8000, 8800, 9500};
+
+struct up;
+
+struct member {
+    struct up *up;
+    enum stage stage;
+    char label[16];
+    char path[PATH_MAX];
+    char extra[2][128]; /* flags of its own */
+    char **argv;
+    struct child *child;
+    uint64_t backoff_ms;
+    int timer;      /* of the next start; -1 */
+    bool noted_down; /* superseded: its pause was told */
+};
+
+struct up {
+    struct loop *loop;
+    const struct cli *cli;
+    struct lock *lock;
+    struct member *members;
+    size_t count;
+    int workers;
+    bool ready;
+    bool stopping;
+    enum stage stage;
+    uint64_t stop_began_ms;
+    int check_timer, stage_timer;
+    int exit_code;
+    struct bus_client *rival; /* asks who answers in the scheduler's place; made when first needed */
+    struct bus_curve curve;
+    struct curve_paths curve_paths;
+};
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void say(const char *format, ...)
+{
+    char text[1024];
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    child_line("up", text, strlen(text));
+}
+
+static void note_children(struct up *up)
+{
+    pid_t *pids = calloc(up->count, sizeof *pids);
+
+    if (pids == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < up->count; i++) {
+        pids[i] = child_pid(up->members[i].child);
+    }
+    lock_note(up->lock, pids, up->count);
+    free(pids);
+}
+
+/* ---- the end ---- */
+
+static bool stage_is_over(const struct up *up)
+{
+    for (size_t i = 0; i < up->count; i++) {
+        if (up->members[i].stage == up->stage && child_runs(up->members[i].child)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void stage_signal(struct up *up, int signal)
+{
+    for (size_t i = 0; i < up->count; i++) {
+        if (up->members[i].stage == up->stage) {
+            child_signal(up->members[i].child, signal);
+        }
+    }
+}
+
+static void stage_late(void *arg)
+{
+    struct up *up = arg;
+
+    up->stage_timer = -1;
+    say("the %s does not end in time: killed", up->stage == STAGE_WORKERS ? "worker" : up->members[up->stage - 1].label);
+    stage_signal(up, SIGKILL);
+}
+
+/* Goes on to the first stage that still has somebody running. */
+static void stage_next(struct up *up)
+{
+    while (up->stage < STAGE_OVER && stage_is_over(up)) {
+        loop_cancel(up->loop, up->stage_timer);
+        up->stage_timer = -1;
+        up->stage = (enum stage)(up->stage + 1);
+        if (up->stage < STAGE_OVER) {
+            stage_signal(up, SIGTERM);
+        }
+    }
+    if (up->stage == STAGE_OVER) {
+        loop_stop(up->loop);
+        return;
+    }
+    if (up->stage_timer < 0) {
+        uint64_t passed = clock_mono_ms() - up->stop_began_ms;
+        uint64_t deadline = stage_deadline_ms[up->stage];
+        up->stage_timer = loop_after(up->loop, deadline > passed ? deadline - passed : 0, stage_late, up);
+    }
+}
+
+static void up_stop(struct up *up, int exit_code)
+{
+    if (up->stopping) {
+        return;
+    }
+    up->stopping = true;
+    up->exit_code = exit_code;
+    up->stop_began_ms = clock_mono_ms();
+    loop_cancel(up->loop, up->check_timer);
+    for (size_t i = 0; i < up->count; i++) {
+        loop_cancel(up->loop, up->members[i].timer);
+    }
+    up->stage = STAGE_WORKERS;
+    stage_signal(up, SIGTERM);
+    stage_next(up);
+}
+
+static void up_terminate(void *arg)
+{
+    struct up *up = arg;
+
+    if (up->stopping) { /* asked twice: at once */
+        loop_stop(up->loop);
+        return;
+    }
+    up_stop(up, EXIT_FINE);
+}
+
+static void up_reload(void *arg)
+{
+    struct up *up = arg;
+
+    for (size_t i = 0; i < up->count; i++) {
+        child_signal(up->members[i].child, SIGHUP);
+    }
+}
+
+/* ---- starting and starting again ---- */
+
+static void member_start(void *arg)
+{
+    struct member *member = arg;
+    struct up *up = member->up;
+    struct err err = {0};
+
+    member->timer = -1;
+    if (child_start(member->child, &err) != 0) {
+        say("%s", err.text);
+        member->timer = loop_after(up->loop, BACKOFF_MOST_MS, member_start, member);
+        return;
+    }
+    member->noted_down = false;
+    note_children(up);
+}
+
+static void member_start_later(struct member *member, const struct child_end *end)
+{
+    char how[64];
+
+    if (end->lived_ms >= ALIVE_MS) {
+        member->backoff_ms = 0;
+    }
+    uint64_t twice = member->backoff_ms * 2;
+    member->backoff_ms = twice == 0 ? BACKOFF_FIRST_MS : twice > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : twice;
+    if (end->signal != 0) {
+        snprintf(how, sizeof how, "was ended by signal %d (%s)", end->signal, strsignal(end->signal));
+    } else {
+        snprintf(how, sizeof how, "ended with code %d", end->exit_code);
+    }
+    say("%s %s: starting it again in %lu ms", member->label, how, (unsigned long)member->backoff_ms);
+    member->timer = loop_after(member->up->loop, member->backoff_ms, member_start, member);
+}
+
+static void rival_ask(void *arg);
+
+static void rival_answer(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct member *member = arg;
+    struct up *up = member->up;
+
+    (void)err;
+    if (up->stopping) {
+        return;
+    }
+    if (msg == NULL || msg->shape->id != MSG_PONG) {
+        say("no other scheduler answers any more: starting one");
+        member_start(member);
+        return;
+    }
+    if (!member->noted_down) {
+        say("another scheduler (pid %lu) has taken over: not starting one while it answers", (unsigned long)msg->u.pong.pid);
+        member->noted_down = true;
+    }
+    member->timer = loop_after(up->loop, SUPERSEDED_MS, rival_ask, member);
+}
+
+/* Asks the scheduler's endpoint who is there. */
+static void rival_ask(void *arg)
+{
+    struct member *member = arg;
+    struct up *up = member->up;
+    char endpoint[512];
+    struct err err = {0};
+    struct msg_ping ping = {0};
+
+    member->timer = -1;
+    if (up->rival == NULL) {
+        if (settings_endpoint(up->cli->settings, SET_BUS_SCHEDULER, "scheduler", endpoint, sizeof endpoint, &err) != 0 ||
+            curve_prepare(up->cli->settings, endpoint, false, &up->curve_paths, &up->curve, &err) != 0 ||
+            (up->rival = bus_client_new(up->loop, endpoint, &up->curve, &(struct bus_client_events){0}, up, &err)) == NULL) {
+            say("cannot ask for another scheduler: %s", err.text);
+            member->timer = loop_after(up->loop, BACKOFF_MOST_MS, member_start, member);
+            return;
+        }
+    }
+    bus_ask(up->rival, &shape_msg_ping, &ping, (struct str){0}, SUPERSEDED_MS, rival_answer, member);
+}
+
+static void member_ended(void *self, struct child *child, const struct child_end *end)
+{
+    struct member *member = self;
+    struct up *up = member->up;
+
+    (void)child;
+    note_children(up);
+    if (up->stopping) {
+        stage_next(up);
+    } else if (!up->ready && end->exit_code == 1) {
+        fprintf(stderr, "gantry up: %s: %s\n", member->label, end->last_words[0] != '\0' ? end->last_words : "it could not start");
+        up_stop(up, EXIT_TROUBLE);
+    } else {
+        if (end->last_words[0] != '\0') {
+            child_line(member->label, end->last_words, strlen(end->last_words));
+        }
+        if (member->stage == STAGE_SCHEDULER && end->exit_code == 3) {
+            rival_ask(member);
+        } else {
+            member_start_later(member, end);
+        }
+    }
+}
+
+/* ---- ready ---- */
+
+/* What a client on this machine calls the farm; false while the port is not known. */
+static bool farm_url(const struct up *up, char *out, size_t size)
+{
+    const char *host = settings_text(up->cli->settings, SET_HTTP_HOST);
+    int port = (int)settings_count_of(up->cli->settings, SET_HTTP_PORT);
+
+    if (port == 0 && (port = client_written_port(up->cli->settings)) == 0) {
+        return false;
+    }
+    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strcmp(host, "*") == 0) {
+        host = "localhost";
+    }
+    snprintf(out, size, strchr(host, ':') != NULL ? "http://[%s]:%d" : "http://%s:%d", host, port);
+    return true;
+}
+
+static bool farm_is_healthy(const char *url, int workers)
+{
+    struct client *client = client_new(url, getenv("GANTRY_KEY"), NULL);
+    json_t *data = NULL;
+    bool fine = false;
+
+    if (client == NULL) {
+        return false;
+    }
+    client_set_timeout(client, 1500);
+    if (client_get(client, &data, NULL, "/system/health") == 0) {
+        const char *status = json_string_value(json_object_get(data, "status"));
+        const json_t *scheduler = json_object_get(json_object_get(data, "components"), "scheduler");
+        long long active = json_integer_value(json_object_get(scheduler, "active_workers"));
+        fine = status != NULL && strcmp(status, "healthy") == 0 && active >= workers;
+        json_decref(data);
+    }
+    client_free(client);
+    return fine;
+}
+
+static void check_ready(void *arg)
+{
+    struct up *up = arg;
+    char url[512];
+
+    if (!farm_url(up, url, sizeof url) || !farm_is_healthy(url, up->workers)) {
+        up->check_timer = loop_after(up->loop, CHECK_MS, check_ready, up);
+        return;
+    }
+    up->check_timer = -1;
+    up->ready = true;
+    printf("ready %s\n", url);
+    fflush(stdout);
+}
+
+/* ---- putting it together ---- */
+
+static int member_init(struct up *up, struct member *member, enum stage stage, const char *program, const char *label, struct err *err)
+{
+    char *slash;
+    int settings_len;
+    char *const *flags = args_settings(up->cli->args, &settings_len);
+    int count = 0;
+
+    member->up = up;
+    member->stage = stage;
+    member->timer = -1;
+    snprintf(member->label, sizeof member->label, "%s", label);
+    ssize_t len = readlink("/proc/self/exe", member->path, sizeof member->path - 1);
+    if (len > 0) {
+        member->path[len] = '\0';
+    }
+    if (len <= 0 || (slash = strrchr(member->path, '/')) == NULL ||
+        (size_t)(slash - member->path) + strlen(program) + 2 > sizeof member->path) {
+        return err_set(err, ERR_IO, "cannot tell where gantry is installed");
+    }
+    strcpy(slash + 1, program);
+    if (access(member->path, X_OK) != 0) {
+        return err_set(err, ERR_IO, "cannot run %s: %s", member->path, strerror(errno));
+    }
+    member->argv = calloc((size_t)settings_len + 4, sizeof *member->argv);
+    if (member->argv == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    member->argv[count++] = member->path;
+    for (int i = 0; i < settings_len; i++) {
+        member->argv[count++] = flags[i];
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (member->extra[i][0] != '\0') {
+            member->argv[count++] = member->extra[i];
+        }
+    }
+    member->child = child_new(up->loop, member->label, member->path, member->argv, member_ended, member);
+    return member->child != NULL ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+static int worker_init(struct up *up, int index, struct err *err)
+{
+    struct member *member = &up->members[STAGE_OVER - 1 + index];
+    const char *name = settings_text(up->cli->settings, SET_WORKER_NAME);
+    int64_t drain = settings_count_of(up->cli->settings, SET_WORKER_DRAIN_SECONDS);
+    char label[16];
+
+    name = name[0] != '\0' ? name : "worker";
+    snprintf(label, sizeof label, up->workers > 1 ? "worker-%d" : "worker", index + 1);
+    if (index > 0) {
+        snprintf(member->extra[0], sizeof member->extra[0], "--worker-name=%s-%d", name, index + 1);
+    }
+    snprintf(member->extra[1], sizeof member->extra[1], "--worker-drain-seconds=%d",
+             drain < DRAIN_SECONDS ? (int)drain : DRAIN_SECONDS);
+    return member_init(up, member, STAGE_WORKERS, "gantry-worker", label, err);
+}
+
+static int up_init(struct up *up, const struct cli *cli, struct err *err)
+{
+    char folder[256];
+    char path[320];
+    const char *data = settings_text(cli->settings, SET_DATA);
+
+    up->cli = cli;
+    up->check_timer = up->stage_timer = -1;
+    up->workers = (int)settings_count_of(cli->settings, SET_UP_WORKERS);
+    if ((up->lock = lock_take(data, err)) == NULL || ident_runtime_dir(data, folder, sizeof folder, err) != 0) {
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/gateway.port", folder); /* of an earlier life */
+    unlink(path);
+    up->loop = loop_new();
+    up->members = calloc((size_t)up->workers + 3, sizeof *up->members);
+    if (up->loop == NULL || up->members == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    up->count = (size_t)up->workers + 3;
+    /* stage_late names the member of a stage by its place here */
+    if (member_init(up, &up->members[0], STAGE_GATEWAY, "gantry-gateway", "gateway", err) != 0 ||
+        member_init(up, &up->members[1], STAGE_SCHEDULER, "gantry-scheduler", "scheduler", err) != 0 ||
+        member_init(up, &up->members[2], STAGE_STORE, "gantry-store", "store", err) != 0) {
+        return -1;
+    }
+    for (int i = 0; i < up->workers; i++) {
+        if (worker_init(up, i, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void up_close(struct up *up)
+{
+    bus_client_free(up->rival);
+    for (size_t i = 0; i < up->count; i++) {
+        child_free(up->members[i].child);
+        free(up->members[i].argv);
+    }
+    free(up->members);
+    loop_free(up->loop);
+    lock_free(up->lock);
+}
+
+int up_command(struct cli *cli)
+{
+    struct up up = {0};
+    struct err err = {0};
+
+    if (up_init(&up, cli, &err) != 0) {
+        fprintf(stderr, "gantry up: %s\n", err.text);
+        up_close(&up);
+        return EXIT_TROUBLE;
+    }
+    loop_on_terminate(up.loop, up_terminate, &up);
+    loop_on_reload(up.loop, up_reload, &up);
+    for (size_t i = up.count; i > 0; i--) {
+        member_start(&up.members[i - 1]);
+    }
+    up.check_timer = loop_after(up.loop, CHECK_MS, check_ready, &up);
+    if (loop_run(up.loop) != 0) {
+        fprintf(stderr, "gantry up: the loop failed: %s\n", strerror(errno));
+        up.exit_code = EXIT_TROUBLE;
+    }
+    up_close(&up);
+    return up.exit_code;
+}

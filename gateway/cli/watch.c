@@ -1,0 +1,241 @@
+/* Following is asking: the log by position, then the run. Each question stands for itself, so whatever process is killed and started
+ * again between two of them, the next goes on where the last one ended: no line is lost or shown twice. The run is asked for before
+ * the log, so that once it is final the log read behind that is whole. */
+#include "gateway/cli/watch.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "gateway/cli/client.h"
+#include "gateway/cli/progress.h"
+#include "gateway/cli/show.h"
+#include "gateway/cli/term.h"
+#include "proto/clock.h"
+#include "proto/messages.h"
+
+#define PAUSE_LEAST_MS 50 /* between questions while something happens */
+#define PAUSE_MOST_MS 500
+#define LINES_AT_ONCE 1000
+
+static volatile sig_atomic_t interrupts; /* how often Ctrl-C came */
+
+struct watch {
+    struct cli *cli;
+    const struct watch_how *how;
+    long long run_id;
+    uint64_t after;
+    uint64_t began_ms; /* when this watcher first saw it running; 0 before */
+    struct progress progress;
+    bool told; /* that the farm is away */
+};
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupts = interrupts + 1;
+}
+
+static void interrupt_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: waits end at once */
+
+    interrupts = 0;
+    sigaction(SIGINT, &action, NULL);
+}
+
+int watch_exit_code(const json_t *run)
+{
+    const json_t *attempts = json_object_get(run, "attempts");
+    const json_t *last = json_array_get(attempts, json_array_size(attempts) - 1);
+    long long code = show_number(last, "exit_code");
+    long long number = show_number(last, "signal");
+
+    if (strcmp(show_text(run, "status"), "completed") == 0) {
+        return EXIT_FINE;
+    }
+    if (number > 0 && number < 128) {
+        return 128 + (int)number;
+    }
+    return code > 0 && code < 256 ? (int)code : EXIT_TROUBLE;
+}
+
+/* ---- the log ---- */
+
+static void line_print(const json_t *line, const struct watch_how *how)
+{
+    const char *stream = show_text(line, "stream");
+    const char *text = show_text(line, "message");
+    bool ours = strcmp(stream, "system") == 0;
+    bool out = strcmp(stream, "stdout") == 0 && !how->all_stderr;
+    char time[64];
+
+    if (how->times) {
+        fprintf(out ? stdout : stderr, "%s %-5s %-6s %s\n", term_time(json_string_value(json_object_get(line, "timestamp")), time, sizeof time),
+                show_text(line, "level"), stream, text);
+    } else {
+        fprintf(out ? stdout : stderr, "%s%s\n", ours ? "gantry: " : "", text);
+    }
+}
+
+void watch_print(const json_t *data, const struct watch_how *how)
+{
+    const json_t *line;
+    size_t index;
+
+    json_array_foreach(json_object_get(data, "items"), index, line) {
+        line_print(line, how);
+    }
+    fflush(stdout);
+}
+
+/* Prints what is new of the log. Answers how many lines, -1 with err. */
+static int log_go_on(struct watch *watch, struct err *err)
+{
+    int lines = 0;
+
+    for (;;) {
+        json_t *data;
+        if (client_get(watch->cli->client, &data, err, "/runs/%lld/logs?after=%llu&limit=%d", watch->run_id,
+                       (unsigned long long)watch->after, LINES_AT_ONCE) != 0) {
+            return -1;
+        }
+        size_t count = json_array_size(json_object_get(data, "items"));
+        if (count > 0) {
+            progress_hide(&watch->progress);
+            watch_print(data, watch->how);
+            progress_show(&watch->progress);
+            watch->after = (uint64_t)show_number(data, "next");
+        }
+        lines += (int)count;
+        bool more = count > 0 && json_is_false(json_object_get(data, "end"));
+        json_decref(data);
+        if (!more || interrupts > 0) {
+            return lines;
+        }
+    }
+}
+
+/* ---- the run ---- */
+
+static void run_show(struct watch *watch, const json_t *run)
+{
+    const json_t *percent = json_object_get(run, "progress");
+    const char *status = show_text(run, "status");
+    const char *reason = json_string_value(json_object_get(run, "reason"));
+    bool running = strcmp(status, "running") == 0;
+    char words[400];
+
+    if (running && watch->began_ms == 0) {
+        watch->began_ms = clock_mono_ms();
+    }
+    if (!running) {
+        watch->began_ms = 0;
+    }
+    if (!running && reason != NULL) {
+        char clean[300];
+        term_fit(reason, 200, clean, sizeof clean);
+        snprintf(words, sizeof words, "run %lld waits: %s", watch->run_id, clean);
+    } else {
+        snprintf(words, sizeof words, "run %lld %s", watch->run_id, status);
+    }
+    double seconds = running ? (double)(clock_mono_ms() - watch->began_ms) / 1000.0 : 0;
+    progress_set(&watch->progress, running && json_is_number(percent) ? json_number_value(percent) : -1, seconds, words);
+}
+
+static void tell_away(void *arg, const struct err *why)
+{
+    struct watch *watch = arg;
+
+    if (why == NULL && watch->told) {
+        progress_hide(&watch->progress);
+        fprintf(stderr, "gantry: the farm answers again\n");
+        progress_show(&watch->progress);
+    } else if (why != NULL && !watch->told) {
+        progress_hide(&watch->progress);
+        fprintf(stderr, "gantry: waiting for the farm to answer again (%s)\n", why->text);
+        progress_show(&watch->progress);
+    }
+    watch->told = why != NULL;
+}
+
+static void pause_ms(uint64_t ms)
+{
+    struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+
+    nanosleep(&time, NULL); /* Ctrl-C ends it early */
+}
+
+/* Until the run is final and its log printed, or Ctrl-C. 0: *run is the final run, owned by the caller. */
+static int watch_loop(struct watch *watch, json_t **run, struct err *err)
+{
+    uint64_t pause = PAUSE_LEAST_MS;
+
+    while (interrupts == 0) {
+        if (client_get(watch->cli->client, run, err, "/runs/%lld", watch->run_id) != 0) {
+            return -1;
+        }
+        const char *status = show_text(*run, "status");
+        bool final = strcmp(status, "pending") != 0 && strcmp(status, "running") != 0;
+        int lines = log_go_on(watch, err);
+        if (lines < 0 || final) {
+            return lines < 0 ? -1 : 0;
+        }
+        run_show(watch, *run);
+        json_decref(*run);
+        *run = NULL;
+        pause = lines > 0 ? PAUSE_LEAST_MS : pause * 2 > PAUSE_MOST_MS ? PAUSE_MOST_MS : pause * 2;
+        pause_ms(pause);
+    }
+    return -1;
+}
+
+static int interrupted_end(struct watch *watch)
+{
+    struct err err = {0};
+
+    progress_hide(&watch->progress);
+    if (!watch->how->abort) {
+        return EXIT_INTERRUPTED;
+    }
+    fprintf(stderr, "gantry: aborting run %lld\n", watch->run_id);
+    signal(SIGINT, SIG_DFL); /* a second Ctrl-C leaves at once */
+    client_set_interrupt(watch->cli->client, NULL);
+    client_set_patience(watch->cli->client, 5000, 10000);
+    if (client_post(watch->cli->client, NULL, NULL, &err, "/runs/%lld/abort", watch->run_id) != 0 && err.code != ERR_CONFLICT) {
+        fprintf(stderr, "gantry: run %lld goes on: %s\n", watch->run_id, err.text);
+    }
+    return EXIT_INTERRUPTED;
+}
+
+int watch_run(struct cli *cli, long long run_id, const struct watch_how *how)
+{
+    struct watch watch = {.cli = cli, .how = how, .run_id = run_id, .after = how->after};
+    struct err err = {0};
+    json_t *run = NULL;
+    int code;
+
+    interrupt_catch();
+    progress_init(&watch.progress, stderr);
+    client_set_interrupt(cli->client, &interrupts);
+    client_set_patience(cli->client, CLIENT_FOR_EVER, CLIENT_FOR_EVER);
+    client_on_retry(cli->client, tell_away, &watch);
+    int rc = watch_loop(&watch, &run, &err);
+    client_on_retry(cli->client, NULL, NULL);
+    progress_hide(&watch.progress);
+    if (interrupts > 0) {
+        code = interrupted_end(&watch);
+    } else if (rc != 0) {
+        code = show_error(&err);
+    } else {
+        code = watch_exit_code(run);
+        if (cli->json) {
+            show_json(run);
+        } else if (code != EXIT_FINE && how->abort) {
+            fprintf(stderr, "gantry: run %lld %s: %s\n", run_id, show_text(run, "status"), show_text(run, "error_message"));
+        }
+    }
+    json_decref(run);
+    client_set_interrupt(cli->client, NULL);
+    return code;
+}
