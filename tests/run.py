@@ -101,6 +101,11 @@ class LineResult(unittest.TestResult):
         super().addFailure(test, error)
         self.note(test, error)
 
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        if not isinstance(test, unittest.TestCase):  # setUpClass skips all of them
+            self.say(event="end", test=str(test).split(" ", 1)[0], status="skipped", text=reason, seconds=0)
+
     def addSubTest(self, test, subtest, error):
         super().addSubTest(test, subtest, error)
         if error:
@@ -221,7 +226,7 @@ class ClassJob:
             names = {o.name.rsplit(".", 1)[1] for o in done}
             rest = [test for test in left if test not in names]
             if len(rest) == len(left):  # not one of them was reached: setUpClass failed, or the module does not load
-                if not any(o.status == "failed" for o in done):
+                if not done:
                     outcomes.append(Outcome(f"{self.prefix}.start", "failed", "no test ran"))
                 break
             left = rest
@@ -327,6 +332,9 @@ class BrokenJob:
 def gather(options):
     kinds = options.kinds or PROGRAM_KINDS + MODULE_KINDS
     builds = ["asan"] if options.asan_only else ["release"] if options.release_only else ["release", "asan"]
+    if options.build:
+        builds = [pathlib.Path(folder).resolve().name for folder in options.build]
+        BUILDS.update({name: (pathlib.Path(folder).resolve(), 3) for name, folder in zip(builds, options.build)})
 
     def wanted(name):
         return all(word in name for word in options.k)
@@ -404,6 +412,7 @@ def main():
     parser.add_argument("-k", action="append", default=[], metavar="NAME", help="only tests whose name contains this")
     parser.add_argument("--asan-only", action="store_true", help="only the build with ASan and UBSan")
     parser.add_argument("--release-only", action="store_true", help="only the release build")
+    parser.add_argument("--build", action="append", metavar="FOLDER", help="another build instead, such as build/tsan")
     parser.add_argument("--serial", action="store_true", help="one at a time")
     parser.add_argument("-v", action="store_true", help="name every test")
     options = parser.parse_args()
