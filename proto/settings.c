@@ -96,9 +96,9 @@ static int apply_file(struct settings *settings, struct err *err)
 /* Variables that are not settings: what a run is given, the client's key, and a name that is both a run's and a setting's. */
 static bool variable_is_ours(struct str name)
 {
-    static const char *const exact[] = {"GANTRY_OUTPUT",      "GANTRY_RESULT", "GANTRY_PROGRESS_FD", "GANTRY_KEY",
-                                        "GANTRY_ATTEMPT",     "GANTRY_TASK",   "GANTRY_TASK_ID",     "GANTRY_TASK_NAME",
-                                        "GANTRY_WORKER_IDENT"};
+    static const char *const exact[] = {"GANTRY_OUTPUT",  "GANTRY_RESULT",    "GANTRY_PROGRESS_FD",
+                                        "GANTRY_KEY",     "GANTRY_ATTEMPT",   "GANTRY_TASK",
+                                        "GANTRY_TASK_ID", "GANTRY_TASK_NAME", "GANTRY_WORKER_IDENT"};
     static const char *const prefixes[] = {"GANTRY_PARAM", "GANTRY_RUN"};
     for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++)
         if (str_is(name, exact[i]))
@@ -215,9 +215,9 @@ static int read_flags(struct settings *settings, int argc, char **argv, int *res
             flag.value = str_of(argv[at + 1]);
         else if (!flag.value.ptr)
             flag.value = STR_LIT("true");
-        int result = flag.set ? flag_keep_set(settings, flag.value, err)
-                              : flag_keep(settings, flag.id, flag.value, setting_spell(&settings_table[flag.id], SPELT_FLAG, label),
-                                          err);
+        int result =
+            flag.set ? flag_keep_set(settings, flag.value, err)
+                     : flag_keep(settings, flag.id, flag.value, setting_spell(&settings_table[flag.id], SPELT_FLAG, label), err);
         if (result < 0)
             return -1;
         at += span;

@@ -11,14 +11,14 @@
 
 enum setting_kind { SETTING_TEXT, SETTING_COUNT, SETTING_BOOL, SETTING_WORD };
 
-struct setting { /* one row of the table */
-    const char *name;  /* "lease.seconds"; GANTRY_LEASE_SECONDS in the environment, --lease-seconds as a flag */
+struct setting {      /* one row of the table */
+    const char *name; /* "lease.seconds"; GANTRY_LEASE_SECONDS in the environment, --lease-seconds as a flag */
     enum setting_kind kind;
     const char *initial;
-    int64_t low, high;    /* of a COUNT; bytes of a TEXT */
-    const char *words;    /* of a WORD: "auto|always|never" */
-    bool reload;          /* takes effect at SIGHUP */
-    const char *who;      /* processes that read it: "scheduler", "all" */
+    int64_t low, high; /* of a COUNT; bytes of a TEXT */
+    const char *words; /* of a WORD: "auto|always|never" */
+    bool reload;       /* takes effect at SIGHUP */
+    const char *who;   /* processes that read it: "scheduler", "all" */
     const char *doc;
 };
 

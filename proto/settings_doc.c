@@ -73,9 +73,11 @@ void settings_markdown(FILE *out)
     fputs("# Settings\n\n"
           "Made from `proto/settings.def` by `gantry config --markdown`; do not edit.\n\n"
           "A value comes from, each over the one before: its default, the settings file, the environment, a flag.\n"
-          "The settings file is the one that `--config` or `GANTRY_CONFIG` names, or else `gantry.conf` in the data folder if it is\n"
+          "The settings file is the one that `--config` or `GANTRY_CONFIG` names, or else `gantry.conf` in the data folder if it "
+          "is\n"
           "there: lines of `name = value`, comments from `#`, values in double quotes where spaces or `#` matter.\n"
-          "The flag of `lease.seconds` is `--lease-seconds`. Unknown names and values out of range are refused, with file and line.\n"
+          "The flag of `lease.seconds` is `--lease-seconds`. Unknown names and values out of range are refused, with file and "
+          "line.\n"
           "`SIGHUP` reads file and environment again; if anything in them is wrong, all values stay as they were.\n\n"
           "| name | environment | values | default | reload | read by | |\n"
           "|---|---|---|---|---|---|---|\n",
@@ -83,7 +85,8 @@ void settings_markdown(FILE *out)
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *row = &settings_table[i];
         setting_spell(row, SPELT_VARIABLE, variable);
-        fprintf(out, "| `%s` | %s%s%s | ", row->name, variable[0] ? "`" : "", variable[0] ? variable : "–", variable[0] ? "`" : "");
+        fprintf(out, "| `%s` | %s%s%s | ", row->name, variable[0] ? "`" : "", variable[0] ? variable : "–",
+                variable[0] ? "`" : "");
         print_cell(setting_range(row, range, sizeof(range)), out);
         fprintf(out, " | %s%s%s | %s | %s | ", row->initial[0] ? "`" : "", row->initial, row->initial[0] ? "`" : "",
                 row->reload ? "yes" : "", row->who);

@@ -7,7 +7,7 @@
 #include "proto/messages.h"
 
 const struct setting settings_table[] = {
-#define SETTING(id, name, kind, initial, low, high, words, reload, who, doc) \
+#define SETTING(id, name, kind, initial, low, high, words, reload, who, doc)                                                     \
     {name, SETTING_##kind, initial, low, high, words, reload, who, doc},
 #include "proto/settings.def"
 #undef SETTING
@@ -84,8 +84,8 @@ int setting_unknown(struct str spelt, enum setting_spelling spelling, const char
         }
     }
     str_copy(shown, sizeof(shown), spelt);
-    return err_set(err, ERR_INVALID, "%sunknown %s \"%s\"%s%s%s", before, nouns[spelling], shown, nearest[0] ? "; do you mean " : "",
-                   nearest, nearest[0] ? "?" : "");
+    return err_set(err, ERR_INVALID, "%sunknown %s \"%s\"%s%s%s", before, nouns[spelling], shown,
+                   nearest[0] ? "; do you mean " : "", nearest, nearest[0] ? "?" : "");
 }
 
 const char *setting_range(const struct setting *setting, char *out, size_t size)

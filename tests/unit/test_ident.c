@@ -109,8 +109,9 @@ static void test_runtime_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_differs), cmocka_unit_test(test_hash_keeps_parts_apart), cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_make_dirs),      cmocka_unit_test(test_runtime_dir),
+        cmocka_unit_test(test_random_differs), cmocka_unit_test(test_hash_keeps_parts_apart),
+        cmocka_unit_test(test_valid),          cmocka_unit_test(test_make_dirs),
+        cmocka_unit_test(test_runtime_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
