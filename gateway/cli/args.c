@@ -67,8 +67,8 @@ static int value_keep(struct args *args, const struct option *option, const char
 static int setting_take(struct args *args, int span, int argc, char *const *argv, int *at, struct err *err)
 {
     if (span == 0) {
-        return err_set(err, ERR_BAD_REQUEST, "there is no option %.*s (gantry %s --help lists them)", (int)strcspn(argv[*at], "="),
-                       argv[*at], args->command->name);
+        return err_set(err, ERR_BAD_REQUEST, "there is no option %.*s (gantry %s --help lists them)",
+                       (int)strcspn(argv[*at], "="), argv[*at], args->command->name);
     }
     if (*at + span > argc) {
         return err_set(err, ERR_BAD_REQUEST, "%s needs a value", argv[*at]);
@@ -109,7 +109,8 @@ static int letters_take(struct args *args, int argc, char *const *argv, int *at,
     for (const char *letter = argv[*at] + 1; *letter != '\0'; letter++) {
         const struct option *option = option_find(args->command, NULL, 0, *letter);
         if (option == NULL) {
-            return err_set(err, ERR_BAD_REQUEST, "there is no option -%c (gantry %s --help lists them)", *letter, args->command->name);
+            return err_set(err, ERR_BAD_REQUEST, "there is no option -%c (gantry %s --help lists them)", *letter,
+                           args->command->name);
         }
         if (option->value == NULL) {
             if (value_keep(args, option, "", err) != 0) {
@@ -162,7 +163,8 @@ static int args_check(const struct args *args, struct err *err)
         return err_set(err, ERR_BAD_REQUEST, "gantry %s needs %s", command->name, command->arguments);
     }
     if (command->high >= 0 && args->word_count > command->high) {
-        return err_set(err, ERR_BAD_REQUEST, "gantry %s takes no further argument: \"%s\"", command->name, args->words[command->high]);
+        return err_set(err, ERR_BAD_REQUEST, "gantry %s takes no further argument: \"%s\"", command->name,
+                       args->words[command->high]);
     }
     return 0;
 }

@@ -16,8 +16,8 @@ const char *args_text(const struct args *args, const char *option); /* the last 
 /* The values of an option that may be repeated, in order; *at starts at 0; NULL when there are no more. */
 const char *args_each(const struct args *args, const char *option, size_t *at);
 /* A whole number in low..high; fallback when the option was not given; -1 with err when it is none. */
-int args_number(const struct args *args, const char *option, long long low, long long high, long long fallback,
-                long long *out, struct err *err);
+int args_number(const struct args *args, const char *option, long long low, long long high, long long fallback, long long *out,
+                struct err *err);
 
 int args_count(const struct args *args);
 const char *args_at(const struct args *args, int index); /* NULL beyond the end */

@@ -34,6 +34,7 @@ struct child {
     uint64_t started_ms;
     char line[LINE_MAX_BYTES]; /* what has arrived of the next line */
     size_t len;
+    bool settled;
     char words[512]; /* the last line that was no log line, held back: it may be why the child ends */
 };
 
@@ -64,7 +65,7 @@ static void words_flush(struct child *child)
 static void line_take(struct child *child, const char *text, size_t len)
 {
     words_flush(child);
-    if (len > 0 && (text[0] < '0' || text[0] > '9') && len < sizeof child->words) {
+    if (!child->settled && len > 0 && (text[0] < '0' || text[0] > '9') && len < sizeof child->words) {
         memcpy(child->words, text, len);
         child->words[len] = '\0';
         return;
@@ -252,6 +253,12 @@ error:
         waitpid(pid, NULL, 0);
     }
     return -1;
+}
+
+void child_settled(struct child *child)
+{
+    child->settled = true;
+    words_flush(child);
 }
 
 bool child_runs(const struct child *child)

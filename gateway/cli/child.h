@@ -9,8 +9,8 @@
 struct child;
 
 struct child_end {
-    int exit_code;  /* -1 when a signal ended it */
-    int signal;     /* 0 when it exited */
+    int exit_code; /* -1 when a signal ended it */
+    int signal;    /* 0 when it exited */
     uint64_t lived_ms;
     const char *last_words; /* its last line that was no log line: why it could not start. "" if there is none */
 };
@@ -24,8 +24,10 @@ void child_free(struct child *child);
 
 /* Starts the process. It dies with this one, however that ends. -1 with err. */
 int child_start(struct child *child, struct err *err);
+/* From now on its lines are shown at once; before that, the newest one that is no log line is held back as its last words. */
+void child_settled(struct child *child);
 bool child_runs(const struct child *child);
-pid_t child_pid(const struct child *child); /* 0 when it does not run */
+pid_t child_pid(const struct child *child);         /* 0 when it does not run */
 void child_signal(struct child *child, int signal); /* nothing when it does not run */
 
 /* One line of gantry up's own, or of a child, with its prefix; in colour when stderr is a terminal. */

@@ -15,10 +15,10 @@
 enum { EXIT_FINE = 0, EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 struct option {
-    const char *name;   /* "priority", without its dashes; NULL ends a table */
-    char letter;        /* 'p' for -p, or 0 */
-    const char *value;  /* "LEVEL": what it takes; NULL for a switch */
-    const char *words;  /* "low|normal": what may be given, for checks and completion; NULL for anything */
+    const char *name;  /* "priority", without its dashes; NULL ends a table */
+    char letter;       /* 'p' for -p, or 0 */
+    const char *value; /* "LEVEL": what it takes; NULL for a switch */
+    const char *words; /* "low|normal": what may be given, for checks and completion; NULL for anything */
     const char *doc;
 };
 
@@ -41,9 +41,9 @@ struct command {
     const char *arguments; /* "ID…", as the help shows them; "" for none */
     const struct option *options;
     cli_handler *run;
-    bool farm;    /* it talks to the farm over HTTP */
-    bool program; /* the first argument ends the options: what follows belongs to another program */
-    int low, high; /* number of arguments; high -1 is any */
+    bool farm;           /* it talks to the farm over HTTP */
+    bool program;        /* the first argument ends the options: what follows belongs to another program */
+    int low, high;       /* number of arguments; high -1 is any */
     const char *doc;     /* one line */
     const char *details; /* paragraphs for the manual and --help, or NULL */
 };

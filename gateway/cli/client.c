@@ -219,7 +219,8 @@ static int call_once(struct client *client, const char *method, const char *body
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
     root = json_loadb(client->answer.data != NULL ? client->answer.data : "", client->answer.len, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL) {
-        return err_set(err, code_of_status(status), "%s answered %ld with what is no JSON: is that a Gantry farm?", client->url, status);
+        return err_set(err, code_of_status(status), "%s answered %ld with what is no JSON: is that a Gantry farm?", client->url,
+                       status);
     }
     json_t *found = json_object_get(root, "data");
     if (!json_is_true(json_object_get(root, "success"))) {
@@ -250,8 +251,7 @@ static int call_patiently(struct client *client, const char *method, const char 
         int rc = call_once(client, method, body, data, &why);
         uint64_t patience = client->unreachable ? client->unreachable_ms : client->unavailable_ms;
         bool again = rc != 0 && (why.code == ERR_UNAVAILABLE || why.code == ERR_UNKNOWN_OUTCOME);
-        if (!again || interrupted(client) ||
-            (patience != CLIENT_FOR_EVER && clock_mono_ms() - began + wait > patience)) {
+        if (!again || interrupted(client) || (patience != CLIENT_FOR_EVER && clock_mono_ms() - began + wait > patience)) {
             if (rc == 0 && told) {
                 client->tell(client->tell_arg, NULL);
             }

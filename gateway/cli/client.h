@@ -35,7 +35,8 @@ void client_use_key(struct client *client, const char *key);
  * ERR_NOT_FOUND, ERR_CONFLICT, ERR_INVALID, … as the farm answered. */
 int client_call(struct client *client, const char *method, const char *path, const json_t *body, json_t **data, struct err *err);
 /* client_call with a path made as by printf. */
-int client_get(struct client *client, json_t **data, struct err *err, const char *path, ...) __attribute__((format(printf, 4, 5)));
+int client_get(struct client *client, json_t **data, struct err *err, const char *path, ...)
+    __attribute__((format(printf, 4, 5)));
 int client_post(struct client *client, const json_t *body, json_t **data, struct err *err, const char *path, ...)
     __attribute__((format(printf, 5, 6)));
 

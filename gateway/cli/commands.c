@@ -12,27 +12,27 @@ const struct option common_options[] = {
 static const struct option no_options[] = {{0}};
 
 /* What is to be run, and how: of a run and of a task. */
-#define WORK_OPTIONS                                                                                                  \
-    {"type", 't', "TYPE", NULL, "task type a worker must serve; the executor if not given"},                          \
-        {"shell", 'c', "COMMAND", NULL, "run this with /bin/sh; further arguments are $1, $2, …"},                    \
-        {"priority", 'p', "LEVEL", PRIORITIES, "how soon it is to start"},                                            \
-        {"timeout", 0, "SECONDS", NULL, "end an attempt after this time (default 3600)"},                             \
-        {"retries", 0, "N", NULL, "further attempts after a failed one"},                                             \
-        {"env", 'e', "NAME=VALUE", NULL, "environment of the process; may be repeated"},                              \
-        {"label", 'l', "NAME=VALUE", NULL, "label a worker must have; may be repeated"},                              \
-        {"output", 'o', "FILE", NULL, "file that is to appear once, when complete: {{output}} in the arguments and "  \
-                                      "GANTRY_OUTPUT name where to write it"},                                        \
-        {"cwd", 'C', "DIR", NULL, "folder it runs in"},                                                               \
-    {                                                                                                                 \
-        "run-as", 0, "USER", NULL, "user the process becomes, where the worker allows it"                             \
+#define WORK_OPTIONS                                                                                                             \
+    {"type", 't', "TYPE", NULL, "task type a worker must serve; the executor if not given"},                                     \
+        {"shell", 'c', "COMMAND", NULL, "run this with /bin/sh; further arguments are $1, $2, …"},                               \
+        {"priority", 'p', "LEVEL", PRIORITIES, "how soon it is to start"},                                                       \
+        {"timeout", 0, "SECONDS", NULL, "end an attempt after this time (default 3600)"},                                        \
+        {"retries", 0, "N", NULL, "further attempts after a failed one"},                                                        \
+        {"env", 'e', "NAME=VALUE", NULL, "environment of the process; may be repeated"},                                         \
+        {"label", 'l', "NAME=VALUE", NULL, "label a worker must have; may be repeated"},                                         \
+        {"output", 'o', "FILE", NULL,                                                                                            \
+         "file that is to appear once, when complete: {{output}} in the arguments and "                                          \
+         "GANTRY_OUTPUT name where to write it"},                                                                                \
+        {"cwd", 'C', "DIR", NULL, "folder it runs in"},                                                                          \
+    {                                                                                                                            \
+        "run-as", 0, "USER", NULL, "user the process becomes, where the worker allows it"                                        \
     }
 
-#define PAGE_OPTIONS                                                      \
-    {"sort", 0, "FIELD", NULL, "field to sort by"},                       \
-        {"order", 0, "WAY", "asc|desc", "sorting direction"},             \
-        {"page", 0, "N", NULL, "page, from 1"},                           \
-    {                                                                     \
-        "size", 0, "N", NULL, "rows a page (default 20, at most 1000)"    \
+#define PAGE_OPTIONS                                                                                                             \
+    {"sort", 0, "FIELD", NULL, "field to sort by"}, {"order", 0, "WAY", "asc|desc", "sorting direction"},                        \
+        {"page", 0, "N", NULL, "page, from 1"},                                                                                  \
+    {                                                                                                                            \
+        "size", 0, "N", NULL, "rows a page (default 20, at most 1000)"                                                           \
     }
 
 static const struct option run_options[] = {
@@ -126,26 +126,37 @@ static const struct option config_options[] = {
 const char *const commands_groups[] = {"task", NULL};
 
 const struct command commands[] = {
-    {"up", "", no_options, up_command, false, false, 0, 0, "start a farm: store, scheduler, gateway and workers, and look after them",
-     "All data is in one folder (--data). When the farm answers, one line `ready http://HOST:PORT` is printed on stdout; everything else, each "
-     "process's lines with its name before them, goes to stderr. A process that dies is started again. SIGTERM or Ctrl-C ends all in order "
-     "within 10 seconds: runs get 5 seconds to finish, then go back to the queue. A second Ctrl-C ends them at once. SIGHUP makes all read "
+    {"up", "", no_options, up_command, false, false, 0, 0,
+     "start a farm: store, scheduler, gateway and workers, and look after them",
+     "All data is in one folder (--data). When the farm answers, one line `ready http://HOST:PORT` is printed on stdout; "
+     "everything else, each "
+     "process's lines with its name before them, goes to stderr. A process that dies is started again. SIGTERM or Ctrl-C ends "
+     "all in order "
+     "within 10 seconds: runs get 5 seconds to finish, then go back to the queue. A second Ctrl-C ends them at once. SIGHUP "
+     "makes all read "
      "their settings again. Each setting can be given as a flag; `gantry config --explain` lists them."},
     {"run", "PROGRAM [ARG…]", run_options, run_command, true, true, 0, -1, "run a program on the farm, in the current folder",
-     "Prints the number of the run; with --wait follows it instead: its stdout and stderr come out here as they are, a progress bar stands "
-     "on a terminal, and gantry exits with the program's code (128 + signal if one killed it, 1 if it failed otherwise). Waiting goes on through "
-     "restarts of any process of the farm. Ctrl-C while waiting aborts the run and exits with 130; a second Ctrl-C leaves without waiting for that. "
-     "When the terminal goes away instead, the run goes on. There is no further attempt after a failed one unless --retries says so."},
+     "Prints the number of the run; with --wait follows it instead: its stdout and stderr come out here as they are, a progress "
+     "bar stands "
+     "on a terminal, and gantry exits with the program's code (128 + signal if one killed it, 1 if it failed otherwise). Waiting "
+     "goes on through "
+     "restarts of any process of the farm. Ctrl-C while waiting aborts the run and exits with 130; a second Ctrl-C leaves "
+     "without waiting for that. "
+     "When the terminal goes away instead, the run goes on. There is no further attempt after a failed one unless --retries says "
+     "so."},
     {"runs", "[ID]", runs_options, run_list, true, false, 0, 1, "list runs, newest first, or show one", NULL},
-    {"logs", "ID", logs_options, logs_command, true, false, 1, 1, "print a run's log: its stdout to stdout, its stderr to stderr", NULL},
+    {"logs", "ID", logs_options, logs_command, true, false, 1, 1, "print a run's log: its stdout to stdout, its stderr to stderr",
+     NULL},
     {"abort", "ID…", no_options, run_abort, true, false, 1, -1, "end runs that wait or run", NULL},
     {"restart", "ID", no_options, run_restart, true, false, 1, 1, "run an ended run once more", NULL},
     {"task list", "", task_list_options, task_list, true, false, 0, 0, "list tasks", NULL},
     {"task show", "TASK", no_options, task_show, true, false, 1, 1, "show a task, by id or name", NULL},
     {"task create", "[NAME [-- PROGRAM ARG…]]", task_options, task_create, true, false, 0, -1, "make a task",
-     "What it runs is PROGRAM with its arguments (executor exec), a --shell command, or an --executor with its --command; or all of it comes "
+     "What it runs is PROGRAM with its arguments (executor exec), a --shell command, or an --executor with its --command; or all "
+     "of it comes "
      "from a file (-f) with the fields of POST /api/tasks."},
-    {"task update", "TASK [-- PROGRAM ARG…]", task_options, task_update, true, false, 1, -1, "change what the options name, and nothing else", NULL},
+    {"task update", "TASK [-- PROGRAM ARG…]", task_options, task_update, true, false, 1, -1,
+     "change what the options name, and nothing else", NULL},
     {"task delete", "TASK…", task_delete_options, task_delete, true, false, 1, -1, "delete tasks with their history", NULL},
     {"task trigger", "TASK", task_trigger_options, task_trigger, true, false, 1, 1, "run a task now",
      "Prints the number of the run; --wait as in `gantry run`."},
@@ -155,10 +166,13 @@ const struct command commands[] = {
     {"status", "", no_options, status_command, true, false, 0, 0, "say how the farm is: health, workers, queue, newest runs",
      "Exits with 0 when the farm is healthy, else with 1."},
     {"trace", "", trace_options, trace_command, false, false, 0, 0, "watch the messages between the farm's processes, live",
-     "For each message: time, process, direction (< received, > sent), link, the peer on a shared socket, and its fields. Secrets are not shown. "
-     "It must run on the farm's machine, as its user, with the same --data. Processes that start later are picked up. Messages may be left out when "
+     "For each message: time, process, direction (< received, > sent), link, the peer on a shared socket, and its fields. "
+     "Secrets are not shown. "
+     "It must run on the farm's machine, as its user, with the same --data. Processes that start later are picked up. Messages "
+     "may be left out when "
      "they come faster than they can be shown; the farm is never slowed down."},
-    {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults", NULL},
+    {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults",
+     NULL},
     {"version", "", no_options, version_command, false, false, 0, 0, "print the version", NULL},
     {"help", "[COMMAND…]", no_options, help_command, false, false, 0, 2, "say what a command does", NULL},
     {"man", "", no_options, man_command, false, false, 0, 0, "print the manual page (docs/gantry.1)", NULL},

@@ -95,12 +95,14 @@ int complete_command(struct cli *cli)
                "            COMPREPLY=($(compgen -W '",
                *group);
         names_print(*group);
-        fputs("' -- \"$word\"))\n            return\n        fi\n        command=\"$command ${COMP_WORDS[2]}\"\n    fi\n", stdout);
+        fputs("' -- \"$word\"))\n            return\n        fi\n        command=\"$command ${COMP_WORDS[2]}\"\n    fi\n",
+              stdout);
     }
     fputs("    # behind -- stands a program of its own\n"
           "    for ((i = 2; i < COMP_CWORD; i++)); do\n"
           "        if [ \"${COMP_WORDS[i]}\" = -- ]; then\n"
-          "            if [ $((i + 1)) -eq \"$COMP_CWORD\" ]; then COMPREPLY=($(compgen -c -- \"$word\")); else COMPREPLY=($(compgen -f -- \"$word\")); fi\n"
+          "            if [ $((i + 1)) -eq \"$COMP_CWORD\" ]; then COMPREPLY=($(compgen -c -- \"$word\")); else "
+          "COMPREPLY=($(compgen -f -- \"$word\")); fi\n"
           "            return\n"
           "        fi\n"
           "    done\n"

@@ -11,9 +11,9 @@ static int config_json(const struct settings *settings)
     for (size_t i = 0; i < settings_count; i++) {
         const struct setting *setting = &settings_table[i];
         json_object_set_new(all, setting->name,
-                            json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "value", settings_text(settings, (enum setting_id)i), "source",
-                                      settings_source(settings, (enum setting_id)i), "default", setting->initial, "reload",
-                                      (int)setting->reload, "read_by", setting->who, "doc", setting->doc));
+                            json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "value", settings_text(settings, (enum setting_id)i),
+                                      "source", settings_source(settings, (enum setting_id)i), "default", setting->initial,
+                                      "reload", (int)setting->reload, "read_by", setting->who, "doc", setting->doc));
     }
     int code = show_json(all);
     json_decref(all);

@@ -45,7 +45,8 @@ void help_for(const struct command *command, FILE *out)
         fputs("\nSettings:\n", out);
         settings_usage("", out);
     } else if (command->farm) {
-        fputs("      --url URL              the farm's address (or GANTRY_URL); GANTRY_KEY holds the key, if it asks for one\n", out);
+        fputs("      --url URL              the farm's address (or GANTRY_URL); GANTRY_KEY holds the key, if it asks for one\n",
+              out);
     } else {
         fputs("\nEvery setting is a flag too: `gantry config --explain` lists them.\n", out);
     }
@@ -56,7 +57,7 @@ static void command_line(const struct command *command, FILE *out)
     char words[96];
 
     snprintf(words, sizeof words, "%s %s", command->name, command->arguments);
-    fprintf(out, "  %-38s %s\n", words, command->doc);
+    fprintf(out, "  %s%*s %s\n", words, 38 - term_width(words), "", command->doc);
 }
 
 void help_group(const char *group, FILE *out)
@@ -77,7 +78,8 @@ void help_overview(FILE *out)
     for (const struct command *command = commands; command->name != NULL; command++) {
         command_line(command, out);
     }
-    fputs("\n`gantry COMMAND --help` says more. The farm's address is --url, GANTRY_URL, or that of the farm on this machine.\n", out);
+    fputs("\n`gantry COMMAND --help` says more. The farm's address is --url, GANTRY_URL, or that of the farm on this machine.\n",
+          out);
 }
 
 int help_command(struct cli *cli)

@@ -96,9 +96,9 @@ struct lock *lock_take(const char *data_dir, struct err *err)
     file = fdopen(dup(fd), "r");
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (file != NULL && fscanf(file, "%31s", holder) == 1) {
-            err_set(err, ERR_CONFLICT, "gantry up is already running on %s (pid %s)", data_dir, holder);
+            err_set(err, ERR_CONFLICT, "another gantry up is running on %s already (pid %s)", data_dir, holder);
         } else {
-            err_set(err, ERR_CONFLICT, "gantry up is already running on %s", data_dir);
+            err_set(err, ERR_CONFLICT, "another gantry up is running on %s already", data_dir);
         }
         goto error;
     }

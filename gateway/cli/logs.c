@@ -17,7 +17,8 @@ static int logs_print(struct cli *cli, long long run_id, long long tail, struct 
     while (more) {
         json_t *data;
         int rc = tail > 0 ? client_get(cli->client, &data, &err, "/runs/%lld/logs?newest=true&limit=%lld", run_id, tail)
-                          : client_get(cli->client, &data, &err, "/runs/%lld/logs?after=%llu&limit=1000", run_id, (unsigned long long)how->after);
+                          : client_get(cli->client, &data, &err, "/runs/%lld/logs?after=%llu&limit=1000", run_id,
+                                       (unsigned long long)how->after);
         if (rc != 0) {
             return show_error(&err);
         }

@@ -98,7 +98,8 @@ int man_command(struct cli *cli)
           ".TH GANTRY 1 \"\" \"gantry " GANTRY_VERSION "\" \"Gantry\"\n"
           ".SH NAME\ngantry \\- a self\\-hosted job farm: start it, give it work, watch it\n"
           ".SH SYNOPSIS\n\\fBgantry\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR] …\n"
-          ".SH DESCRIPTION\nGantry accepts work, decides where it runs, and never loses it. \\fBgantry up\\fR starts a farm on this machine;\n"
+          ".SH DESCRIPTION\nGantry accepts work, decides where it runs, and never loses it. \\fBgantry up\\fR starts a farm on "
+          "this machine;\n"
           "the other commands talk to it over HTTP.\n"
           ".SH COMMANDS\n",
           stdout);
@@ -116,7 +117,8 @@ int man_command(struct cli *cli)
           ".TP\n\\fBNO_COLOR\\fR\nWhen set, nothing is coloured.\n"
           ".SH EXIT STATUS\n"
           "0 when all went well, 1 when the farm or the work had trouble, 2 when the command line is wrong, 130 after Ctrl\\-C.\n"
-          "\\fBgantry run \\-\\-wait\\fR and \\fBgantry task trigger \\-\\-wait\\fR exit with the code of the run: 128 + signal if one killed it.\n"
+          "\\fBgantry run \\-\\-wait\\fR and \\fBgantry task trigger \\-\\-wait\\fR exit with the code of the run: 128 + signal "
+          "if one killed it.\n"
           ".SH EXAMPLES\n"
           ".nf\ngantry up \\-\\-data ~/farm\n"
           "gantry run \\-\\-wait \\-\\- ffmpeg \\-y \\-i in.mp4 \\-c:v libx264 out.mp4\n"

@@ -9,7 +9,8 @@
 
 json_t *page_get(const struct cli *cli, const char *path, const struct page_filter *filters, int *code)
 {
-    static const struct page_filter common[] = {{"sort", "sort"}, {"order", "order"}, {"page", "page"}, {"size", "size"}, {NULL, NULL}};
+    static const struct page_filter common[] = {
+        {"sort", "sort"}, {"order", "order"}, {"page", "page"}, {"size", "size"}, {NULL, NULL}};
     const struct page_filter *const both[] = {filters, common};
     struct err err = {0};
     char whole[4096];

@@ -35,7 +35,8 @@ static void attempts_print(const json_t *run)
         table_free(table);
         return;
     }
-    json_array_foreach(json_object_get(run, "attempts"), index, attempt) {
+    json_array_foreach(json_object_get(run, "attempts"), index, attempt)
+    {
         show_cell(table, attempt, "attempt");
         show_cell(table, attempt, "worker_id");
         show_cell_time(table, attempt, "started_at");
@@ -106,7 +107,8 @@ int run_list(struct cli *cli)
         return page_end(data, code);
     }
     struct table *table = table_new(headings, 7);
-    json_array_foreach(json_object_get(data, "items"), index, run) {
+    json_array_foreach(json_object_get(data, "items"), index, run)
+    {
         const json_t *took = json_object_get(run, "execution_time");
         const json_t *percent = json_object_get(run, "progress");
         const char *status = show_text(run, "status");
@@ -122,7 +124,10 @@ int run_list(struct cli *cli)
         show_cell(table, run, "worker_id");
         show_cell_time(table, run, "started_at");
         table_add(table, json_is_number(took) ? term_duration(json_number_value(took), text, sizeof text) : NULL);
-        show_cell(table, run, error != NULL && error[0] != '\0' ? "error_message" : json_is_string(json_object_get(run, "reason")) ? "reason" : "result");
+        show_cell(table, run,
+                  error != NULL && error[0] != '\0'                ? "error_message"
+                  : json_is_string(json_object_get(run, "reason")) ? "reason"
+                                                                   : "result");
     }
     code = show_table(table, data);
     return page_end(data, code);

@@ -48,7 +48,8 @@ void show_member(const char *label, const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
 
-    if (value == NULL || json_is_null(value) || ((json_is_array(value) || json_is_object(value)) && json_object_size(value) + json_array_size(value) == 0)) {
+    if (value == NULL || json_is_null(value) ||
+        ((json_is_array(value) || json_is_object(value)) && json_object_size(value) + json_array_size(value) == 0)) {
         return;
     }
     if (json_is_string(value)) {
@@ -112,7 +113,8 @@ int show_table(struct table *table, const json_t *page)
         return show_error(&(struct err){.text = "out of memory"});
     }
     if (total > (long long)shown && term_columns(stdout) > 0) {
-        printf("(%zu of %s%lld; --page and --size show others)\n", shown, json_is_true(json_object_get(page, "total_is_lower_bound")) ? "over " : "", total);
+        printf("(%zu of %s%lld; --page and --size show others)\n", shown,
+               json_is_true(json_object_get(page, "total_is_lower_bound")) ? "over " : "", total);
     }
     return EXIT_FINE;
 }

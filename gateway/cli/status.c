@@ -33,7 +33,8 @@ static void newest_print(struct cli *cli)
     }
     struct table *table = table_new(headings, 5);
     if (table != NULL && json_array_size(json_object_get(page, "items")) > 0) {
-        json_array_foreach(json_object_get(page, "items"), index, run) {
+        json_array_foreach(json_object_get(page, "items"), index, run)
+        {
             show_cell(table, run, "id");
             show_cell(table, run, "task_name");
             show_cell(table, run, "status");

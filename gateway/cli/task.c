@@ -33,7 +33,8 @@ static long long task_find(const struct cli *cli, const char *word, struct err *
     if (client_call(cli->client, "GET", path, NULL, &data, err) != 0) {
         return 0;
     }
-    json_array_foreach(json_object_get(data, "items"), index, task) {
+    json_array_foreach(json_object_get(data, "items"), index, task)
+    {
         if (strcmp(show_text(task, "name"), word) == 0) {
             id = show_number(task, "id");
         }
@@ -48,7 +49,7 @@ static long long task_find(const struct cli *cli, const char *word, struct err *
 int task_list(struct cli *cli)
 {
     static const char *const headings[] = {">ID", "NAME", "TYPE", "STATUS", "PRIORITY", "NEXT RUN", "DESCRIPTION"};
-    static const struct page_filter filters[] = {{"status", "status"},     {"type", "task_type"}, {"priority", "priority"},
+    static const struct page_filter filters[] = {{"status", "status"}, {"type", "task_type"}, {"priority", "priority"},
                                                  {"search", "search"}, {"tag", "tags"},       {NULL, NULL}};
     const json_t *task;
     size_t index;
@@ -59,7 +60,8 @@ int task_list(struct cli *cli)
         return page_end(data, code);
     }
     struct table *table = table_new(headings, 7);
-    json_array_foreach(json_object_get(data, "items"), index, task) {
+    json_array_foreach(json_object_get(data, "items"), index, task)
+    {
         show_cell(table, task, "id");
         show_cell(table, task, "name");
         show_cell(table, task, "task_type");
@@ -79,7 +81,8 @@ static void command_show(const json_t *task)
     const json_t *argument;
     size_t index;
 
-    json_array_foreach(json_object_get(task, "arguments"), index, argument) {
+    json_array_foreach(json_object_get(task, "arguments"), index, argument)
+    {
         if (len < sizeof text) {
             len += (size_t)snprintf(text + len, sizeof text - len, " %s", json_string_value(argument));
         }
@@ -186,8 +189,11 @@ static int list_add(const struct cli *cli, const char *option, const char *name,
 /* Options that name a field of the same meaning. */
 static int texts_add(const struct cli *cli, json_t *task, struct err *err)
 {
-    static const char *const fields[][2] = {{"description", "description"}, {"schedule", "schedule"}, {"rename", "name"},
-                                            {"executor", "executor"},       {"command", "command"}};
+    static const char *const fields[][2] = {{"description", "description"},
+                                            {"schedule", "schedule"},
+                                            {"rename", "name"},
+                                            {"executor", "executor"},
+                                            {"command", "command"}};
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const char *text = args_text(cli->args, fields[i][0]);

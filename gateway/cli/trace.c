@@ -76,7 +76,8 @@ static void source_see(struct tracer *tracer, const char *name)
         }
         source = &tracer->sources[tracer->count++];
         snprintf(source->name, sizeof source->name, "%s", name);
-        fprintf(stderr, "gantry: watching %.*s\n", (int)(strlen(name) - strlen("trace-") - strlen(".ipc")), name + strlen("trace-"));
+        fprintf(stderr, "gantry: watching %.*s\n", (int)(strlen(name) - strlen("trace-") - strlen(".ipc")),
+                name + strlen("trace-"));
     }
     if (source != NULL) {
         source->seen = true;
@@ -186,10 +187,10 @@ static bool type_wanted(const struct tracer *tracer, const struct shape *shape)
 static void message_json(const struct trace_header *header, const struct msg *msg, const char *text)
 {
     char time[CLOCK_ISO_SIZE];
-    json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s%, s:s}", "timestamp", clock_iso(header->wall_ms, 1, time), "service",
-                             header->service, "direction", header->direction == '>' ? "sent" : "received", "link", header->link, "peer",
-                             header->peer, "type", msg->shape->name, "corr", (json_int_t)msg->corr, "request_id",
-                             msg->rid.ptr != NULL ? msg->rid.ptr : "", (size_t)msg->rid.len, "message", text);
+    json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s%, s:s}", "timestamp", clock_iso(header->wall_ms, 1, time),
+                             "service", header->service, "direction", header->direction == '>' ? "sent" : "received", "link",
+                             header->link, "peer", header->peer, "type", msg->shape->name, "corr", (json_int_t)msg->corr,
+                             "request_id", msg->rid.ptr != NULL ? msg->rid.ptr : "", (size_t)msg->rid.len, "message", text);
     if (line != NULL) {
         json_dumpf(line, stdout, JSON_COMPACT);
         putchar('\n');
@@ -222,7 +223,8 @@ static void message_show(struct tracer *tracer, const struct trace_header *heade
     buf_reset(&tracer->text);
     if (msg_decode(tracer->arena, frame, &msg, &err) != 0) {
         if (!args_has(tracer->cli->args, "type") && tracer->run_id == 0) {
-            fprintf(stderr, "gantry: %s %c %s: a message that cannot be read: %s\n", header->service, header->direction, header->link, err.text);
+            fprintf(stderr, "gantry: %s %c %s: a message that cannot be read: %s\n", header->service, header->direction,
+                    header->link, err.text);
         }
         return;
     }
@@ -264,7 +266,8 @@ static int message_take(struct tracer *tracer)
     }
     zmq_msg_init(&frame);
     if (zmq_msg_recv(&frame, tracer->socket, 0) >= 0) {
-        header.service[sizeof header.service - 1] = header.link[sizeof header.link - 1] = header.peer[sizeof header.peer - 1] = '\0';
+        header.service[sizeof header.service - 1] = header.link[sizeof header.link - 1] = header.peer[sizeof header.peer - 1] =
+            '\0';
         if (service == NULL || strcmp(service, header.service) == 0) {
             message_show(tracer, &header, (struct str){zmq_msg_data(&frame), (uint32_t)zmq_msg_size(&frame)});
         }
@@ -327,14 +330,14 @@ int trace_command(struct cli *cli)
                 err_set(&err, ERR_IO, "%s: %s", tracer.folder, strerror(errno));
                 code = show_error(&err);
             } else if (looked == 0 && tracer.count == 0) {
-                fprintf(stderr, "gantry: no process of the farm on %s runs; waiting for one\n", settings_text(cli->settings, SET_DATA));
+                fprintf(stderr, "gantry: no process of the farm on %s runs; waiting for one\n",
+                        settings_text(cli->settings, SET_DATA));
             }
             looked = clock_mono_ms();
         }
         zmq_pollitem_t item = {.socket = tracer.socket, .events = ZMQ_POLLIN};
         if (zmq_poll(&item, 1, LOOK_MS) > 0) {
-            for (int i = 0; i < 1000 && tracer.left != 0 && message_take(&tracer) == 0; i++) {
-            }
+            for (int i = 0; i < 1000 && tracer.left != 0 && message_take(&tracer) == 0; i++) {}
         }
     }
     tracer_close(&tracer);

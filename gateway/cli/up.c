@@ -12,8 +12,8 @@
  * stopping, nothing is started. */
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,10 +30,10 @@
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
-#define ALIVE_MS 10000      /* a life this long makes the pause short again */
-#define CHECK_MS 100        /* how often the farm is asked whether it is ready */
-#define SUPERSEDED_MS 1000  /* how often the scheduler that took over is asked whether it still answers */
-#define DRAIN_SECONDS 5     /* runs get this long to finish at the end */
+#define ALIVE_MS 10000     /* a life this long makes the pause short again */
+#define CHECK_MS 100       /* how often the farm is asked whether it is ready */
+#define SUPERSEDED_MS 1000 /* how often the scheduler that took over is asked whether it still answers */
+#define DRAIN_SECONDS 5    /* runs get this long to finish at the end */
 
 enum stage { STAGE_WORKERS, STAGE_GATEWAY, STAGE_SCHEDULER, STAGE_STORE, STAGE_OVER };
 
@@ -51,7 +51,7 @@ struct member {
     char **argv;
     struct child *child;
     uint64_t backoff_ms;
-    int timer;      /* of the next start; -1 */
+    int timer;       /* of the next start; -1 */
     bool noted_down; /* superseded: its pause was told */
 };
 
@@ -280,7 +280,8 @@ static void member_ended(void *self, struct child *child, const struct child_end
     if (up->stopping) {
         stage_next(up);
     } else if (!up->ready && end->exit_code == 1) {
-        fprintf(stderr, "gantry up: %s: %s\n", member->label, end->last_words[0] != '\0' ? end->last_words : "it could not start");
+        fprintf(stderr, "gantry up: %s: %s\n", member->label,
+                end->last_words[0] != '\0' ? end->last_words : "it could not start");
         up_stop(up, EXIT_TROUBLE);
     } else {
         if (end->last_words[0] != '\0') {
@@ -344,13 +345,17 @@ static void check_ready(void *arg)
     }
     up->check_timer = -1;
     up->ready = true;
+    for (size_t i = 0; i < up->count; i++) {
+        child_settled(up->members[i].child);
+    }
     printf("ready %s\n", url);
     fflush(stdout);
 }
 
 /* ---- putting it together ---- */
 
-static int member_init(struct up *up, struct member *member, enum stage stage, const char *program, const char *label, struct err *err)
+static int member_init(struct up *up, struct member *member, enum stage stage, const char *program, const char *label,
+                       struct err *err)
 {
     char *slash;
     int settings_len;

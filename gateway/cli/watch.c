@@ -71,8 +71,9 @@ static void line_print(const json_t *line, const struct watch_how *how)
     char time[64];
 
     if (how->times) {
-        fprintf(out ? stdout : stderr, "%s %-5s %-6s %s\n", term_time(json_string_value(json_object_get(line, "timestamp")), time, sizeof time),
-                show_text(line, "level"), stream, text);
+        fprintf(out ? stdout : stderr, "%s %-5s %-6s %s\n",
+                term_time(json_string_value(json_object_get(line, "timestamp")), time, sizeof time), show_text(line, "level"),
+                stream, text);
     } else {
         fprintf(out ? stdout : stderr, "%s%s\n", ours ? "gantry: " : "", text);
     }
@@ -83,7 +84,8 @@ void watch_print(const json_t *data, const struct watch_how *how)
     const json_t *line;
     size_t index;
 
-    json_array_foreach(json_object_get(data, "items"), index, line) {
+    json_array_foreach(json_object_get(data, "items"), index, line)
+    {
         line_print(line, how);
     }
     fflush(stdout);

@@ -8,10 +8,10 @@
 #include "gateway/cli/cli.h"
 
 struct watch_how {
-    uint64_t after;   /* position to begin behind; 0 is the beginning */
-    bool times;       /* time, level and stream before each line */
-    bool all_stderr;  /* stdout is kept for JSON */
-    bool abort;       /* Ctrl-C aborts the run; otherwise it only ends the watching */
+    uint64_t after;  /* position to begin behind; 0 is the beginning */
+    bool times;      /* time, level and stream before each line */
+    bool all_stderr; /* stdout is kept for JSON */
+    bool abort;      /* Ctrl-C aborts the run; otherwise it only ends the watching */
 };
 
 /* Follows the run until it is final and its log is printed. Answers the exit code that `gantry run --wait` has. */

@@ -16,7 +16,8 @@ static void types_cell(struct table *table, const json_t *worker)
     const json_t *type;
     size_t index;
 
-    json_array_foreach(json_object_get(worker, "task_types"), index, type) {
+    json_array_foreach(json_object_get(worker, "task_types"), index, type)
+    {
         if (len < sizeof text) {
             len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", index > 0 ? "," : "", json_string_value(type));
         }
@@ -35,7 +36,8 @@ static void current_print(const json_t *worker)
         table_free(table);
         return;
     }
-    json_array_foreach(json_object_get(worker, "current_tasks"), index, run) {
+    json_array_foreach(json_object_get(worker, "current_tasks"), index, run)
+    {
         show_cell(table, run, "run_id");
         show_cell(table, run, "task_name");
         show_cell(table, run, "status");
@@ -73,7 +75,8 @@ static int worker_show(struct cli *cli, const char *id)
     show_member("Address:", worker, "ip_address");
     show_member("Types:", worker, "task_types");
     show_member("Labels:", worker, "labels");
-    show_fieldf("Slots:", "%lld, %lld in use", show_number(worker, "max_concurrent_tasks"), show_number(worker, "current_task_count"));
+    show_fieldf("Slots:", "%lld, %lld in use", show_number(worker, "max_concurrent_tasks"),
+                show_number(worker, "current_task_count"));
     show_member("Load:", worker, "load_average");
     show_member("CPU, %:", worker, "cpu_usage");
     show_member("Memory, MB:", worker, "memory_usage");
@@ -90,8 +93,10 @@ static int worker_show(struct cli *cli, const char *id)
 
 int workers_command(struct cli *cli)
 {
-    static const char *const headings[] = {"ID", "STATUS", "HOST", ">SLOTS", ">BUSY", ">LOAD", ">CPU %", ">MB", "LAST HEARD OF", "TYPES"};
-    static const struct page_filter filters[] = {{"status", "status"}, {"type", "task_type"}, {"hostname", "hostname"}, {NULL, NULL}};
+    static const char *const headings[] = {"ID",    "STATUS", "HOST", ">SLOTS",        ">BUSY",
+                                           ">LOAD", ">CPU %", ">MB",  "LAST HEARD OF", "TYPES"};
+    static const struct page_filter filters[] = {
+        {"status", "status"}, {"type", "task_type"}, {"hostname", "hostname"}, {NULL, NULL}};
     const json_t *worker;
     size_t index;
     int code;
@@ -104,7 +109,8 @@ int workers_command(struct cli *cli)
         return page_end(data, code);
     }
     struct table *table = table_new(headings, 10);
-    json_array_foreach(json_object_get(data, "items"), index, worker) {
+    json_array_foreach(json_object_get(data, "items"), index, worker)
+    {
         show_cell(table, worker, "id");
         show_cell(table, worker, "status");
         show_cell(table, worker, "hostname");

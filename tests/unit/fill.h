@@ -165,6 +165,67 @@ static inline void fill_record(struct arena *arena, const struct shape *shape, v
     }
 }
 
+static inline bool fill_equal(const struct shape *shape, const void *left, const void *right);
+
+static inline bool fill_field_equal(const struct field *field, const void *left, const void *right)
+{
+    const struct str *text = left;
+    const struct fill_list *list = left, *other = right;
+
+    switch ((enum codec_kind)field->kind) {
+    case CODEC_BOOL:
+        return *(const bool *)left == *(const bool *)right;
+    case CODEC_INT:
+    case CODEC_UINT:
+        return *(const uint64_t *)left == *(const uint64_t *)right;
+    case CODEC_REAL:
+        return memcmp(left, right, sizeof(double)) == 0;
+    case CODEC_STR:
+    case CODEC_BLOB:
+    case CODEC_MAP:
+        return str_eq(*text, *(const struct str *)right);
+    case CODEC_NEST:
+        return fill_equal(field->record, left, right);
+    case CODEC_STRS:
+    case CODEC_UINTS:
+    case CODEC_LIST:
+        break;
+    }
+    if (list->count != other->count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        bool same;
+        if (field->kind == CODEC_STRS) {
+            same = str_eq(((const struct str_list *)left)->items[i], ((const struct str_list *)right)->items[i]);
+        } else if (field->kind == CODEC_UINTS) {
+            same = ((const struct uint_list *)left)->items[i] == ((const struct uint_list *)right)->items[i];
+        } else {
+            size_t at = i * field->record->size;
+            same = fill_equal(field->record, list->items + at, other->items + at);
+        }
+        if (!same) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* True when both hold the same values, and the same fields are there. */
+static inline bool fill_equal(const struct shape *shape, const void *left, const void *right)
+{
+    if (*(const uint64_t *)left != *(const uint64_t *)right) { /* has */
+        return false;
+    }
+    for (size_t i = 0; i < shape->count; i++) {
+        size_t at = shape->fields[i].offset;
+        if (!fill_field_equal(&shape->fields[i], (const char *)left + at, (const char *)right + at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A new value of a shape, in the arena. */
 static inline void *fill_new(struct arena *arena, const struct shape *shape, bool all)
 {

@@ -97,7 +97,7 @@ static void test_round_trip(void **state)
             } else {
                 assert_int_equal(codec_decode_record(lists, shape, buf_str(&bytes), out, &err), 0);
             }
-            assert_true(*(uint64_t *)out == *(const uint64_t *)value); /* has */
+            assert_true(fill_equal(shape, value, out));
             assert_int_equal(encode(&again, shape, out, &err), 0);
             assert_true(str_eq(buf_str(&bytes), buf_str(&again)));
         }
@@ -106,7 +106,7 @@ static void test_round_trip(void **state)
     buf_free(&again);
 }
 
-/* Values, and not only bytes: one of each kind is looked at. */
+/* One value of each kind, looked at. */
 static void test_values(void **state)
 {
     (void)state;
@@ -216,6 +216,10 @@ static void test_unknown_keys(void **state)
             with_pair(&bytes, buf_str(&plain), refused[k]);
             assert_int_equal(decode(shape, buf_str(&bytes), out, &err), -1);
         }
+        buf_reset(&bytes);
+        buf_add(&bytes, plain.data, plain.len);
+        assert_int_equal(buf_add(&bytes, "\xc0", 1), 0); /* a byte behind it */
+        assert_int_equal(decode(shape, buf_str(&bytes), out, &err), -1);
         with_pair(&bytes, buf_str(&plain), PAIR("\xcd\x10\x00\x01")); /* an unknown key twice */
         with_pair(&again, buf_str(&bytes), PAIR("\xcd\x10\x00\x01"));
         assert_int_equal(decode(shape, buf_str(&again), out, &err), -1);
@@ -395,6 +399,25 @@ static void test_bounds(void **state)
             }
         }
     }
+}
+
+static void test_string_in_list(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct err err;
+    char out[FILL_STRUCT_MAX];
+
+    for (uint32_t len = CODEC_STRING_MAX; len <= CODEC_STRING_MAX + 1; len++) {
+        const unsigned char head[] = {0x81, KEY_rec_task_spec_tags, 0x92, 0xa0, 0xda, (unsigned char)(len >> 8), (unsigned char)len};
+        arena_reset(values);
+        buf_reset(&bytes);
+        buf_add(&bytes, head, sizeof head);
+        buf_add(&bytes, fill_text(values, "tag", len).ptr, len);
+        assert_int_equal(decode(&shape_rec_task_spec, buf_str(&bytes), out, &err), len > CODEC_STRING_MAX ? -1 : 0);
+    }
+    assert_string_equal(err.text, "task_spec.tags[1]: 32769 bytes given, at most 32768 expected");
+    buf_free(&bytes);
 }
 
 static void test_number_edges(void **state)
@@ -687,6 +710,19 @@ static void test_error_paths(void **state)
     out.data[out.len - 1] = (char)0xc0;
     assert_int_equal(msg_decode(lists, buf_str(&out), &msg, &err), -1);
     assert_string_equal(err.text, "batch.ops[2].op: nil given, an integer of 0 or more expected");
+
+    /* A field behind a list is not in it. */
+    struct rec_attempt attempt = {.number = 1};
+    struct rec_run run = {.id = 1, .created_at = 1, .attempts = {&attempt, 1}, .farm = STR_LIT("123456789012345678901234567890123")};
+    buf_reset(&out);
+    assert_int_equal(rec_encode_run(&out, &run, &err), -1);
+    assert_string_equal(err.text, "run.farm: 33 bytes given, 0 to 32 expected");
+    run.farm.len = 32;
+    assert_int_equal(rec_encode_run(&out, &run, &err), 0);
+    out.data[out.len - 34] = (char)0xc4; /* binary of 32 bytes, its length what was the first letter */
+    struct rec_run decoded;
+    assert_int_equal(rec_decode_run(lists, buf_str(&out), &decoded, &err), -1);
+    assert_non_null(strstr(err.text, "run.farm: "));
     buf_free(&out);
 }
 
@@ -819,7 +855,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_values),       cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_unknown_keys),   cmocka_unit_test(test_too_many_keys), cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_mistyped),       cmocka_unit_test(test_bounds),       cmocka_unit_test(test_number_edges),
+        cmocka_unit_test(test_mistyped),       cmocka_unit_test(test_bounds),       cmocka_unit_test(test_string_in_list), cmocka_unit_test(test_number_edges),
         cmocka_unit_test(test_hostile),        cmocka_unit_test(test_frame_limit),  cmocka_unit_test(test_arena_limit),
         cmocka_unit_test(test_mutated),        cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_error_paths),
         cmocka_unit_test(test_address),        cmocka_unit_test(test_open),         cmocka_unit_test(test_print),

@@ -1,0 +1,144 @@
+# Completion of gantry for bash, made from the table of commands by `gantry completion`; do not edit.
+_gantry() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart task workers status trace config version help man completion' -- "$word"))
+        return
+    fi
+    if [ "$command" = task ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'list show create update delete trigger pause resume' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    # behind -- stands a program of its own
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        if [ "${COMP_WORDS[i]}" = -- ]; then
+            if [ $((i + 1)) -eq "$COMP_CWORD" ]; then COMPREPLY=($(compgen -c -- "$word")); else COMPREPLY=($(compgen -f -- "$word")); fi
+            return
+        fi
+    done
+    case "$command:$before" in
+        'run:--name' | 'run:-n') return ;;
+        'run:--type' | 'run:-t') return ;;
+        'run:--shell' | 'run:-c') return ;;
+        'run:--priority' | 'run:-p') words='low normal high critical' ;;
+        'run:--timeout') return ;;
+        'run:--retries') return ;;
+        'run:--env' | 'run:-e') return ;;
+        'run:--label' | 'run:-l') return ;;
+        'run:--output' | 'run:-o') files=1 ;;
+        'run:--cwd' | 'run:-C') files=1 ;;
+        'run:--run-as') return ;;
+        'run:--param' | 'run:-P') return ;;
+        'run:--key') return ;;
+        'runs:--status' | 'runs:-s') words='pending running completed failed aborted' ;;
+        'runs:--task') return ;;
+        'runs:--worker') return ;;
+        'runs:--since') return ;;
+        'runs:--until') return ;;
+        'runs:--sort') return ;;
+        'runs:--order') words='asc desc' ;;
+        'runs:--page') return ;;
+        'runs:--size') return ;;
+        'logs:--tail' | 'logs:-n') return ;;
+        'task list:--status' | 'task list:-s') words='active paused completed failed' ;;
+        'task list:--type' | 'task list:-t') return ;;
+        'task list:--priority' | 'task list:-p') words='low normal high critical' ;;
+        'task list:--search') return ;;
+        'task list:--tag') return ;;
+        'task list:--sort') return ;;
+        'task list:--order') words='asc desc' ;;
+        'task list:--page') return ;;
+        'task list:--size') return ;;
+        'task create:--file' | 'task create:-f') files=1 ;;
+        'task create:--type' | 'task create:-t') return ;;
+        'task create:--shell' | 'task create:-c') return ;;
+        'task create:--priority' | 'task create:-p') words='low normal high critical' ;;
+        'task create:--timeout') return ;;
+        'task create:--retries') return ;;
+        'task create:--env' | 'task create:-e') return ;;
+        'task create:--label' | 'task create:-l') return ;;
+        'task create:--output' | 'task create:-o') files=1 ;;
+        'task create:--cwd' | 'task create:-C') files=1 ;;
+        'task create:--run-as') return ;;
+        'task create:--executor') words='shell exec python http' ;;
+        'task create:--command') return ;;
+        'task create:--description' | 'task create:-d') return ;;
+        'task create:--schedule' | 'task create:-s') return ;;
+        'task create:--depends') return ;;
+        'task create:--tag') return ;;
+        'task create:--metadata') return ;;
+        'task create:--rename') return ;;
+        'task update:--file' | 'task update:-f') files=1 ;;
+        'task update:--type' | 'task update:-t') return ;;
+        'task update:--shell' | 'task update:-c') return ;;
+        'task update:--priority' | 'task update:-p') words='low normal high critical' ;;
+        'task update:--timeout') return ;;
+        'task update:--retries') return ;;
+        'task update:--env' | 'task update:-e') return ;;
+        'task update:--label' | 'task update:-l') return ;;
+        'task update:--output' | 'task update:-o') files=1 ;;
+        'task update:--cwd' | 'task update:-C') files=1 ;;
+        'task update:--run-as') return ;;
+        'task update:--executor') words='shell exec python http' ;;
+        'task update:--command') return ;;
+        'task update:--description' | 'task update:-d') return ;;
+        'task update:--schedule' | 'task update:-s') return ;;
+        'task update:--depends') return ;;
+        'task update:--tag') return ;;
+        'task update:--metadata') return ;;
+        'task update:--rename') return ;;
+        'task trigger:--param' | 'task trigger:-P') return ;;
+        'task trigger:--priority' | 'task trigger:-p') words='low normal high critical' ;;
+        'task trigger:--timeout') return ;;
+        'task trigger:--at') return ;;
+        'task trigger:--delay') return ;;
+        'task trigger:--key') return ;;
+        'workers:--status' | 'workers:-s') words='active draining offline' ;;
+        'workers:--type' | 'workers:-t') return ;;
+        'workers:--hostname') return ;;
+        'workers:--sort') return ;;
+        'workers:--order') words='asc desc' ;;
+        'workers:--page') return ;;
+        'workers:--size') return ;;
+        'trace:--type' | 'trace:-t') return ;;
+        'trace:--run' | 'trace:-r') return ;;
+        'trace:--service' | 'trace:-s') words='store scheduler gateway worker' ;;
+        'trace:--count' | 'trace:-n') return ;;
+    esac
+    if [ -n "$files" ]; then
+        COMPREPLY=($(compgen -f -- "$word"))
+        return
+    fi
+    if [ -z "$words" ]; then
+        case "$command" in
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-connections --http-idle-seconds --http-request-seconds --output --library --scene-root --store-map-gb --store-ballast-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url ' ;;
+        'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --param --key --json --help --url --data' ;;
+        'runs') words='--status --task --worker --since --until --sort --order --page --size --json --help --url --data' ;;
+        'logs') words='--follow --tail --times --json --help --url --data' ;;
+        'abort') words='--json --help --url --data' ;;
+        'restart') words='--json --help --url --data' ;;
+        'task list') words='--status --type --priority --search --tag --sort --order --page --size --json --help --url --data' ;;
+        'task show') words='--json --help --url --data' ;;
+        'task create') words='--file --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --executor --command --description --schedule --depends --tag --metadata --rename --json --help --url --data' ;;
+        'task update') words='--file --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --executor --command --description --schedule --depends --tag --metadata --rename --json --help --url --data' ;;
+        'task delete') words='--force --json --help --url --data' ;;
+        'task trigger') words='--wait --param --priority --timeout --at --delay --key --json --help --url --data' ;;
+        'task pause') words='--json --help --url --data' ;;
+        'task resume') words='--json --help --url --data' ;;
+        'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --data' ;;
+        'status') words='--json --help --url --data' ;;
+        'trace') words='--type --run --service --count --json --help --url --data' ;;
+        'config') words='--explain --markdown --json --help --url --data' ;;
+        'version') words='--json --help --url --data' ;;
+        'help') words='--json --help up run runs logs abort restart task workers status trace config version help man completion' ;;
+        'man') words='--json --help --url --data' ;;
+        'completion') words='--json --help --url --data' ;;
+        esac
+    fi
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+complete -o filenames -F _gantry gantry
