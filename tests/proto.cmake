@@ -17,3 +17,5 @@ target_compile_definitions(test_golden PRIVATE GOLDEN_FOLDER="${CMAKE_SOURCE_DIR
 gantry_test(messages_doc LINKS proto)
 target_compile_definitions(test_messages_doc PRIVATE DOCS_FOLDER="${CMAKE_SOURCE_DIR}/docs")
 add_test(NAME unit.table COMMAND ${CMAKE_SOURCE_DIR}/tests/unit/test_table.py ${CMAKE_C_COMPILER} ${CMAKE_SOURCE_DIR})
+gantry_fuzz(codec LINKS proto)
+gantry_fuzz(map LINKS proto)
