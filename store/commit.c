@@ -1,0 +1,335 @@
+#include "store/commit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/log.h"
+
+#define GROUP_BYTES ((size_t)16 << 20) /* of one transaction; what is beyond waits for the next */
+#define GROUP_OPS 50000
+#define PURGE_EVERY_MS 250 /* how often a chunk is purged while there is no pause */
+#define RETRY_MS 1000      /* between attempts to purge, and to take the reserve again, when the disk was full */
+
+struct queue {
+    struct job *first, **last;
+    size_t jobs, bytes;
+};
+
+struct committer {
+    struct kv *kv;
+    struct group group; /* the thread's own */
+    pthread_t thread;
+    bool started;
+    int fd;
+
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t wake;
+    struct queue waiting, done;
+    struct log_limits limits;
+    struct commit_status status;
+    bool stopping;
+};
+
+/* ---- jobs ---- */
+
+struct job *job_new(const struct bus_call *call)
+{
+    const struct msg_batch *batch = call->msg->shape->id == MSG_BATCH_APPLY ? &call->msg->u.batch : NULL;
+    size_t ops = batch ? batch->ops.count * sizeof *batch->ops.items : 0;
+    size_t bytes = batch ? call->frame.len : 0;
+    struct job *job = malloc(sizeof *job + ops + bytes);
+    if (!job)
+        return NULL;
+    memset(job, 0, sizeof *job);
+    job->kind = batch ? JOB_BATCH : JOB_CLAIM;
+    job->peer = call->peer;
+    job->corr = call->msg->corr;
+    str_copy(job->rid, sizeof job->rid, call->msg->rid);
+    job->bytes = sizeof *job + ops + bytes;
+    job->epoch = batch ? batch->epoch : call->msg->u.epoch_claim.epoch;
+    if (!batch)
+        return job;
+    job->seq = batch->seq;
+    job->ops = (struct rec_op *)(job + 1);
+    job->op_count = batch->ops.count;
+    char *copy = (char *)(job + 1) + ops;
+    if (ops > 0)
+        memcpy(job->ops, batch->ops.items, ops);
+    memcpy(copy, call->frame.ptr, bytes);
+    for (uint32_t i = 0; i < job->op_count; i++) { /* values point into the frame: now into the copy of it */
+        struct str *value = &job->ops[i].value;
+        if (value->len > 0)
+            value->ptr = copy + (value->ptr - call->frame.ptr);
+    }
+    return job;
+}
+
+void job_free(struct job *job)
+{
+    free(job);
+}
+
+static void queue_add(struct queue *queue, struct job *job)
+{
+    job->next = NULL;
+    *queue->last = job;
+    queue->last = &job->next;
+    queue->jobs++;
+    queue->bytes += job->bytes;
+}
+
+static struct job *queue_take(struct queue *queue, size_t bytes, uint64_t ops)
+{
+    struct job *first = queue->first, **end = &queue->first;
+    size_t taken = 0;
+    uint64_t taken_ops = 0;
+    while (*end && (taken == 0 || (taken + (*end)->bytes <= bytes && taken_ops + (*end)->op_count <= ops))) {
+        taken += (*end)->bytes;
+        taken_ops += (*end)->op_count;
+        queue->jobs--;
+        end = &(*end)->next;
+    }
+    queue->bytes -= taken;
+    queue->first = *end;
+    *end = NULL;
+    if (!queue->first)
+        queue->last = &queue->first;
+    return first == queue->first ? NULL : first;
+}
+
+static void queue_free(struct queue *queue)
+{
+    for (struct job *job = queue->first, *next; job; job = next) {
+        next = job->next;
+        job_free(job);
+    }
+    *queue = (struct queue){.last = &queue->first};
+}
+
+/* ---- the thread ---- */
+
+/* Waits for jobs, at most until there is something to purge; NULL: purge, or end. */
+static struct job *thread_wait(struct committer *self, uint64_t purge_at, bool *stop)
+{
+    pthread_mutex_lock(&self->mutex);
+    while (!self->waiting.first && !self->stopping) {
+        if (!self->group.purging) {
+            pthread_cond_wait(&self->wake, &self->mutex);
+            continue;
+        }
+        uint64_t now = clock_mono_ms();
+        if (now >= purge_at)
+            break;
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        uint64_t ns = (uint64_t)until.tv_nsec + (purge_at - now) * 1000000;
+        until.tv_sec += (time_t)(ns / 1000000000);
+        until.tv_nsec = (long)(ns % 1000000000);
+        pthread_cond_timedwait(&self->wake, &self->mutex, &until);
+    }
+    struct job *jobs = queue_take(&self->waiting, GROUP_BYTES, GROUP_OPS);
+    *stop = !jobs && self->stopping;
+    self->group.limits = self->limits;
+    pthread_mutex_unlock(&self->mutex);
+    return jobs;
+}
+
+/* What health answers tell of the disk. */
+static void trouble_fill(struct committer *self, enum kv_result result, const struct err *err, char *out, size_t size)
+{
+    struct kv_stat stat;
+    kv_stat(self->kv, &stat);
+    if (result != KV_OK)
+        snprintf(out, size, "writes are refused: %s", err->text);
+    else if (!stat.ballast)
+        snprintf(out, size, "the disk is nearly full: the reserve is given up");
+    else
+        out[0] = '\0';
+}
+
+static void thread_finish(struct committer *self, struct job *jobs, enum kv_result result, const struct err *err, uint64_t us)
+{
+    char trouble[sizeof self->status.trouble];
+    trouble_fill(self, result, err, trouble, sizeof trouble);
+    bool failed = result == KV_IO || result == KV_CORRUPT;
+    pthread_mutex_lock(&self->mutex);
+    struct commit_status *status = &self->status;
+    if (strcmp(trouble, status->trouble) != 0) {
+        if (trouble[0])
+            log_error("GTY-STORE-TROUBLE", "%s", trouble);
+        else
+            log_info("GTY-STORE-WELL", "writes go through again");
+        memcpy(status->trouble, trouble, sizeof trouble);
+    }
+    status->failed = failed;
+    if (result == KV_OK) {
+        status->commits++;
+        status->last_us = us;
+        status->epoch = self->group.state.epoch;
+    }
+    for (struct job *job = jobs, *next; job; job = next) {
+        next = job->next;
+        status->queued--;
+        if (result == KV_OK && job->kind == JOB_BATCH && job->outcome == JOB_ACK) {
+            status->batches++;
+            status->operations += job->op_count;
+        }
+        queue_add(&self->done, job);
+    }
+    if (failed) /* what was done is not known: nothing may be answered */
+        queue_free(&self->done);
+    pthread_mutex_unlock(&self->mutex);
+    uint64_t one = 1;
+    while (write(self->fd, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
+static void *thread_run(void *arg)
+{
+    struct committer *self = arg;
+    uint64_t purge_at = 0, restore_at = 0;
+    for (;;) {
+        bool stop;
+        struct job *jobs = thread_wait(self, purge_at, &stop);
+        if (stop)
+            return NULL;
+        uint64_t started = clock_mono_us(), now = started / 1000;
+        bool purge = self->group.purging && now >= purge_at;
+        struct err err = {0};
+        enum kv_result result = group_commit(&self->group, jobs, purge, &err);
+        if (purge)
+            purge_at = result != KV_OK ? now + RETRY_MS : jobs ? now + PURGE_EVERY_MS : 0;
+        if (result == KV_OK && now >= restore_at) {
+            kv_ballast_restore(self->kv);
+            restore_at = now + RETRY_MS;
+        }
+        thread_finish(self, jobs, result, &err, clock_mono_us() - started);
+        if (result == KV_IO || result == KV_CORRUPT)
+            return NULL;
+    }
+}
+
+/* ---- the loop's side ---- */
+
+static int thread_start(struct committer *self, struct err *err)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+    int rc = pthread_create(&self->thread, NULL, thread_run, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0)
+        return err_set(err, ERR_NO_MEMORY, "cannot start a thread: %s", strerror(rc));
+    self->started = true;
+    return 0;
+}
+
+struct committer *committer_new(struct kv *kv, const struct log_limits *limits, struct err *err)
+{
+    struct committer *self = calloc(1, sizeof *self);
+    if (!self) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    self->kv = kv;
+    self->limits = *limits;
+    self->waiting.last = &self->waiting.first;
+    self->done.last = &self->done.first;
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    self->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (self->fd < 0)
+        err_set(err, ERR_IO, "no descriptor: %s", strerror(errno));
+    if (self->fd < 0 || group_init(&self->group, kv, limits, err) != 0) {
+        committer_free(self);
+        return NULL;
+    }
+    self->status.epoch = self->group.state.epoch;
+    if (thread_start(self, err) != 0) {
+        committer_free(self);
+        return NULL;
+    }
+    return self;
+}
+
+void committer_stop(struct committer *committer)
+{
+    if (!committer || !committer->started)
+        return;
+    pthread_mutex_lock(&committer->mutex);
+    committer->stopping = true;
+    pthread_cond_signal(&committer->wake);
+    pthread_mutex_unlock(&committer->mutex);
+    pthread_join(committer->thread, NULL);
+    committer->started = false;
+}
+
+void committer_free(struct committer *committer)
+{
+    if (!committer)
+        return;
+    committer_stop(committer);
+    queue_free(&committer->waiting);
+    queue_free(&committer->done);
+    group_free(&committer->group);
+    pthread_mutex_destroy(&committer->mutex);
+    pthread_cond_destroy(&committer->wake);
+    if (committer->fd >= 0)
+        close(committer->fd);
+    free(committer);
+}
+
+int committer_submit(struct committer *committer, struct job *job)
+{
+    pthread_mutex_lock(&committer->mutex);
+    bool room = committer->waiting.jobs < COMMIT_QUEUE_JOBS && committer->waiting.bytes < COMMIT_QUEUE_BYTES;
+    if (room) {
+        queue_add(&committer->waiting, job);
+        committer->status.queued++;
+        pthread_cond_signal(&committer->wake);
+    }
+    pthread_mutex_unlock(&committer->mutex);
+    return room ? 0 : -1;
+}
+
+int committer_fd(const struct committer *committer)
+{
+    return committer->fd;
+}
+
+struct job *committer_done(struct committer *committer)
+{
+    uint64_t seen;
+    while (read(committer->fd, &seen, sizeof seen) < 0 && errno == EINTR) {
+    }
+    pthread_mutex_lock(&committer->mutex);
+    struct job *jobs = committer->done.first;
+    committer->done = (struct queue){.last = &committer->done.first};
+    pthread_mutex_unlock(&committer->mutex);
+    return jobs;
+}
+
+void committer_limits(struct committer *committer, const struct log_limits *limits)
+{
+    pthread_mutex_lock(&committer->mutex);
+    committer->limits = *limits;
+    pthread_mutex_unlock(&committer->mutex);
+}
+
+void committer_status(struct committer *committer, struct commit_status *status)
+{
+    pthread_mutex_lock(&committer->mutex);
+    *status = committer->status;
+    pthread_mutex_unlock(&committer->mutex);
+}

@@ -1,0 +1,44 @@
+/* The committer: the store's helper thread. Jobs go in at one end and come out answered, in order, at the other.
+ *
+ * It takes all that has arrived since it last looked as one group (group.h). ZeroMQ is not touched here: what is done waits
+ * in a list, and a descriptor tells the loop. When nothing arrives it purges what is noted to be purged.
+ */
+#ifndef GANTRY_STORE_COMMIT_H
+#define GANTRY_STORE_COMMIT_H
+
+#include "store/group.h"
+
+struct committer;
+
+/* A job of a BATCH or EPOCH_CLAIM: copies what it needs. NULL when out of memory. */
+struct job *job_new(const struct bus_call *call);
+void job_free(struct job *job); /* this one only; takes NULL */
+
+/* Starts the thread. kv is borrowed. */
+struct committer *committer_new(struct kv *kv, const struct log_limits *limits, struct err *err);
+/* Ends behind what is queued; takes NULL. What is done can still be taken until committer_free. */
+void committer_stop(struct committer *committer);
+void committer_free(struct committer *committer); /* takes NULL */
+
+/* Takes the job; -1 (and the job stays the caller's) when COMMIT_QUEUE_BYTES or COMMIT_QUEUE_JOBS are waiting. */
+int committer_submit(struct committer *committer, struct job *job);
+#define COMMIT_QUEUE_BYTES ((size_t)256 << 20)
+#define COMMIT_QUEUE_JOBS 65536
+
+int committer_fd(const struct committer *committer); /* can be read when something is done, or has failed */
+/* The jobs done since the last call, in order; the caller's to free. */
+struct job *committer_done(struct committer *committer);
+
+void committer_limits(struct committer *committer, const struct log_limits *limits);
+
+struct commit_status {
+    uint64_t epoch;
+    uint64_t commits, batches, operations; /* since the start */
+    uint64_t last_us;                      /* how long the last commit took */
+    uint64_t queued;                       /* jobs not done */
+    bool failed;                           /* the disk failed: the process must end */
+    char trouble[256];                     /* why writes fail, or what threatens them; empty when all is well */
+};
+void committer_status(struct committer *committer, struct commit_status *status);
+
+#endif

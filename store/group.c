@@ -1,0 +1,147 @@
+#include "store/group.h"
+
+#include <stdio.h>
+
+#include "proto/log.h"
+#include "store/purge.h"
+
+#define REMOVALS_AT_ONCE 4096 /* records and lines that deletes remove in a transaction; the rest goes in chunks */
+#define PURGE_CHUNK 1000
+
+int group_init(struct group *group, struct kv *kv, const struct log_limits *limits, struct err *err)
+{
+    memset(group, 0, sizeof *group);
+    group->kv = kv;
+    group->limits = *limits;
+    group->apply = apply_new();
+    if (!group->apply || writer_init(&group->writer) != 0)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    struct kv_txn *txn = kv_snapshot(kv, err);
+    if (!txn)
+        return -1;
+    enum kv_result result = state_load(txn, &group->state);
+    uint64_t id;
+    group->purging = purge_next(txn, PURGE_TASK, 0, &id) || purge_next(txn, PURGE_LOG, 0, &id);
+    kv_end(txn);
+    return result == KV_OK ? 0 : err_set(err, ERR_IO, "cannot read the database: %s", kv_result_text(result));
+}
+
+void group_free(struct group *group)
+{
+    apply_free(group->apply);
+    writer_free(&group->writer);
+    memset(group, 0, sizeof *group);
+}
+
+static void job_answer(struct job *job, enum job_outcome outcome, uint64_t epoch, uint64_t seq)
+{
+    job->outcome = outcome;
+    job->answer_epoch = epoch;
+    job->answer_seq = seq;
+}
+
+static void job_fail(struct job *job, enum job_outcome outcome, int code, const char *text)
+{
+    job_answer(job, outcome, job->epoch, job->seq);
+    job->code = code;
+    snprintf(job->text, sizeof job->text, "%s", text);
+}
+
+static void claim_apply(struct state *state, struct job *job, bool *changed)
+{
+    if (job->epoch != 0 && job->epoch != state->epoch) {
+        job_answer(job, JOB_STALE, state->epoch, 0);
+        return;
+    }
+    if (job->epoch == 0) {
+        state->epoch++;
+        state->applied = 0;
+        *changed = true;
+    }
+    job_answer(job, JOB_GRANT, state->epoch, state->applied);
+    memcpy(job->next_ids, state->next, sizeof job->next_ids);
+}
+
+static enum kv_result batch_apply(struct group *group, struct job *job, uint32_t *removals, bool *changed)
+{
+    struct writer *writer = &group->writer;
+    struct state *state = &writer->state;
+    struct err err = {0};
+    if (job->epoch != state->epoch) {
+        job_answer(job, JOB_STALE, state->epoch, 0);
+        return KV_OK;
+    }
+    if (job->seq <= state->applied) {
+        job_answer(job, JOB_ACK, state->epoch, state->applied);
+        return KV_OK;
+    }
+    if (job->seq > state->applied + 1) {
+        job_answer(job, JOB_RESUME, state->epoch, state->applied + 1);
+        return KV_OK;
+    }
+    if (apply_check(group->apply, job->ops, job->op_count, &err) != 0) {
+        if (err.code == ERR_NO_MEMORY)
+            return KV_MEMORY;
+        log_error("GTY-STORE-BATCH-INVALID", "epoch=%lu seq=%lu refused: %s", (unsigned long)job->epoch, (unsigned long)job->seq,
+                  err.text);
+        job_fail(job, JOB_ERROR, ERR_INVALID, err.text);
+        return KV_OK;
+    }
+    enum kv_result result = apply_ops(group->apply, writer, &group->limits, job->ops, job->op_count, removals);
+    if (result != KV_OK)
+        return result;
+    state->applied = job->seq;
+    *changed = true;
+    job_answer(job, JOB_ACK, state->epoch, state->applied);
+    return KV_OK;
+}
+
+/* Fills one transaction and commits it. */
+static enum kv_result group_try(struct group *group, struct job *jobs, bool purge, struct err *err)
+{
+    struct kv_txn *txn = kv_batch(group->kv, err);
+    if (!txn)
+        return err->code == ERR_NO_MEMORY ? KV_MEMORY : err->code == ERR_UNAVAILABLE ? KV_FULL : KV_IO;
+    struct writer *writer = &group->writer;
+    writer_begin(writer, txn, &group->state, group->purging);
+    uint32_t removals = REMOVALS_AT_ONCE;
+    bool changed = false;
+    enum kv_result result = KV_OK;
+    for (struct job *job = jobs; result == KV_OK && job; job = job->next) {
+        if (job->kind == JOB_CLAIM)
+            claim_apply(&writer->state, job, &changed);
+        else
+            result = batch_apply(group, job, &removals, &changed);
+    }
+    if (result == KV_OK && purge)
+        result = purge_chunk(writer, PURGE_CHUNK, &changed);
+    if (result == KV_OK && changed)
+        result = writer_finish(writer);
+    if (result != KV_OK || !changed) {
+        kv_end(txn);
+        if (result != KV_OK)
+            return err_set(err, ERR_IO, "%s", kv_result_text(result)), result;
+        group->purging = writer->purges;
+        return KV_OK;
+    }
+    result = kv_commit(txn, err);
+    if (result == KV_OK) {
+        group->state = writer->state;
+        group->purging = writer->purges;
+    }
+    return result;
+}
+
+enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, struct err *err)
+{
+    enum kv_result result = group_try(group, jobs, purge, err);
+    if (result == KV_FULL && kv_ballast_release(group->kv)) {
+        log_error("GTY-STORE-BALLAST", "the disk is full (%s): the reserve is given up; delete something or make room", err->text);
+        result = group_try(group, jobs, purge, err);
+    }
+    if (result == KV_FULL || result == KV_MEMORY) {
+        for (struct job *job = jobs; job; job = job->next)
+            job_fail(job, job->kind == JOB_BATCH ? JOB_REFUSED : JOB_ERROR, ERR_UNAVAILABLE, err->text);
+    }
+    return result;
+}

@@ -1,0 +1,18 @@
+/* The database's files beside the database: lock, reserve, and a look at the file before it is mapped. */
+#ifndef GANTRY_STORE_KV_FILE_H
+#define GANTRY_STORE_KV_FILE_H
+
+#include "proto/str.h"
+
+/* Locks <folder>/lock for as long as the descriptor is open; -1 with err (ERR_CONFLICT: another process has it). */
+int kv_file_lock(const char *folder, struct err *err);
+
+/* Looks whether a database file is whole: 0 when it is, or is not there, or is empty; -1 with err (ERR_INVALID) when it is
+ * shorter than its newest state says (touching what is missing would be SIGBUS) or is something else. Changes nothing. */
+int kv_file_check(const char *path, struct err *err);
+
+/* The reserve. All answer 0 when it is as wanted. */
+int kv_file_ballast_make(const char *path, uint64_t bytes); /* -1 when the disk has not several times as much free */
+int kv_file_ballast_drop(const char *path);                 /* -1 when there was none */
+
+#endif

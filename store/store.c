@@ -1,0 +1,394 @@
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/curve.h"
+#include "proto/log.h"
+#include "store/commit.h"
+#include "store/count.h"
+#include "store/key.h"
+#include "store/query.h"
+#include "store/schema.h"
+
+#define READ_ARENA ((size_t)32 << 20)
+#define ACK_RETRY_MS 100
+
+struct store {
+    struct loop *loop;
+    const struct settings *settings;
+    struct kv *kv;
+    struct committer *committer;
+    struct bus_server *server;
+    struct arena *arena; /* of the answer being made */
+    uint64_t started_ms, queries;
+    bool failed;
+
+    struct bus_peer holder; /* who has been granted the epoch; len 0: nobody since the start */
+    struct {                /* an acknowledgement the holder's queue had no room for */
+        uint64_t epoch, seq;
+        int timer; /* -1: none */
+    } late;
+
+    struct rec_count counts[32]; /* of a PONG */
+    char trouble[256];
+};
+
+/* ---- what the committer did ---- */
+
+static void store_send(struct store *store, const struct bus_peer *peer, const struct shape *shape, const void *value, uint64_t corr,
+                       const char *rid)
+{
+    struct err err = {0};
+    if (bus_send(store->server, peer, shape, value, corr, str_of(rid), &err) != 0)
+        log_warn("GTY-STORE-UNSENT", "message=%s %s", shape->name, err.text);
+}
+
+static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t seq, uint64_t corr, const char *rid);
+
+static void ack_again(void *arg)
+{
+    struct store *store = arg;
+    store->late.timer = -1;
+    ack_send(store, &store->holder, store->late.epoch, store->late.seq, 0, "");
+}
+
+/* An acknowledgement covers all earlier ones, so it is enough that the newest arrives in the end. */
+static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t seq, uint64_t corr, const char *rid)
+{
+    struct msg_batch_ack ack = {.epoch = epoch, .seq = seq};
+    struct err err = {0};
+    if (bus_send(store->server, peer, &shape_msg_batch_ack, &ack, corr, str_of(rid), &err) == 0 || err.code != ERR_LIMIT)
+        return; /* gone: it claims its epoch again and learns what is applied */
+    store->late.epoch = epoch;
+    store->late.seq = seq;
+    if (store->late.timer < 0)
+        store->late.timer = loop_after(store->loop, ACK_RETRY_MS, ack_again, store);
+}
+
+static void stale_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t corr, const char *rid)
+{
+    struct msg_epoch_stale stale = {.epoch = epoch};
+    store_send(store, peer, &shape_msg_epoch_stale, &stale, corr, rid);
+}
+
+static void grant_send(struct store *store, struct job *job)
+{
+    if (job->epoch == 0 && store->holder.len > 0 && memcmp(&store->holder, &job->peer, sizeof job->peer) != 0)
+        stale_send(store, &store->holder, job->answer_epoch, 0, "");
+    store->holder = job->peer;
+    struct msg_epoch_grant grant = {
+        .epoch = job->answer_epoch, .applied = job->answer_seq, .next_ids = {job->next_ids, TYPE_MAX}};
+    log_info("GTY-STORE-EPOCH", "epoch=%lu applied=%lu", (unsigned long)grant.epoch, (unsigned long)grant.applied);
+    store_send(store, &job->peer, &shape_msg_epoch_grant, &grant, job->corr, job->rid);
+}
+
+static void job_reply(struct store *store, struct job *job)
+{
+    struct msg_batch_resume resume = {.epoch = job->answer_epoch, .seq = job->answer_seq};
+    struct msg_batch_refused refused = {.epoch = job->answer_epoch, .seq = job->answer_seq, .text = str_of(job->text)};
+    struct msg_error error = {.code = (uint64_t)job->code, .text = str_of(job->text)};
+    switch (job->outcome) {
+    case JOB_ACK:
+        ack_send(store, &job->peer, job->answer_epoch, job->answer_seq, job->corr, job->rid);
+        break;
+    case JOB_RESUME:
+        store_send(store, &job->peer, &shape_msg_batch_resume, &resume, job->corr, job->rid);
+        break;
+    case JOB_STALE:
+        stale_send(store, &job->peer, job->answer_epoch, job->corr, job->rid);
+        break;
+    case JOB_GRANT:
+        grant_send(store, job);
+        break;
+    case JOB_REFUSED:
+        store_send(store, &job->peer, &shape_msg_batch_refused, &refused, job->corr, job->rid);
+        break;
+    case JOB_ERROR:
+        store_send(store, &job->peer, &shape_msg_error, &error, job->corr, job->rid);
+        break;
+    }
+}
+
+/* An acknowledgement that the next job's covers need not be sent. */
+static bool ack_covered(const struct job *job)
+{
+    const struct job *next = job->next;
+    return next && job->outcome == JOB_ACK && next->outcome == JOB_ACK && job->corr == 0 && next->corr == 0 &&
+           job->answer_epoch == next->answer_epoch && memcmp(&job->peer, &next->peer, sizeof job->peer) == 0;
+}
+
+static void store_replies(struct store *store)
+{
+    for (struct job *job = committer_done(store->committer), *next; job; job = next) {
+        next = job->next;
+        if (!ack_covered(job))
+            job_reply(store, job);
+        job_free(job);
+    }
+}
+
+static void on_done(void *arg)
+{
+    struct store *store = arg;
+    struct commit_status status;
+    store_replies(store);
+    committer_status(store->committer, &status);
+    if (status.failed && !store->failed) {
+        store->failed = true;
+        log_error("GTY-STORE-FAILED", "%s: what is on disk is not known; ending, to read it anew", status.trouble);
+        loop_stop(store->loop);
+    }
+}
+
+/* ---- handlers ---- */
+
+static void handle_write(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    struct job *job = job_new(call);
+    if (job && committer_submit(store->committer, job) == 0)
+        return;
+    job_free(job);
+    if (call->msg->shape->id != MSG_BATCH_APPLY) {
+        bus_answer_error(call, ERR_UNAVAILABLE, "", "queue", "too much waits to be committed");
+        return;
+    }
+    const struct msg_batch *batch = &call->msg->u.batch;
+    struct msg_batch_refused refused = {.epoch = batch->epoch, .seq = batch->seq, .text = STR_LIT("too much waits to be committed")};
+    bus_answer(call, &shape_msg_batch_refused, &refused);
+}
+
+/* A snapshot for one answer; NULL when an error has been answered. */
+static struct kv_txn *read_begin(struct store *store, const struct bus_call *call)
+{
+    struct err err = {0};
+    arena_reset(store->arena);
+    struct kv_txn *snapshot = kv_snapshot(store->kv, &err);
+    if (!snapshot)
+        bus_answer_error(call, (uint64_t)err.code, "", "snapshot", err.text);
+    store->queries++;
+    return snapshot;
+}
+
+/* Answers with rows, or with the error, and ends the snapshot that both may point into. */
+static void read_end(const struct bus_call *call, struct kv_txn *snapshot, int rc, const struct shape *shape, const void *rows,
+                     const struct msg_error *error)
+{
+    if (rc == 0)
+        bus_answer(call, shape, rows);
+    else
+        bus_answer(call, &shape_msg_error, error);
+    kv_end(snapshot);
+}
+
+static void handle_query(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    struct kv_txn *snapshot = read_begin(store, call);
+    if (!snapshot)
+        return;
+    struct msg_query_rows rows;
+    struct msg_error error = {0};
+    uint64_t max_rows = (uint64_t)settings_count_of(store->settings, SET_STORE_QUERY_ROWS);
+    int rc = query_page(snapshot, store->arena, max_rows, &call->msg->u.query, &rows, &error);
+    read_end(call, snapshot, rc, &shape_msg_query_rows, &rows, &error);
+}
+
+static void handle_get(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    struct kv_txn *snapshot = read_begin(store, call);
+    if (!snapshot)
+        return;
+    struct msg_query_rows rows;
+    struct msg_error error = {0};
+    int rc = query_get(snapshot, store->arena, &call->msg->u.get, &rows, &error);
+    read_end(call, snapshot, rc, &shape_msg_query_rows, &rows, &error);
+}
+
+static void handle_scan(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    struct kv_txn *snapshot = read_begin(store, call);
+    if (!snapshot)
+        return;
+    struct msg_scan_rows rows;
+    struct msg_error error = {0};
+    int rc = query_scan(snapshot, store->arena, &call->msg->u.scan, &rows, &error);
+    read_end(call, snapshot, rc, &shape_msg_scan_rows, &rows, &error);
+}
+
+static void handle_log_read(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    const struct msg_log_read *read = &call->msg->u.log_read;
+    struct kv_txn *snapshot = read_begin(store, call);
+    if (!snapshot)
+        return;
+    struct msg_log_rows rows = {.next = read->after, .end = true};
+    struct err err = {0};
+    int rc = 0;
+    if (query_run_visible(snapshot, read->run_id))
+        rc = logs_read(snapshot, store->arena, read, &rows, &err);
+    struct msg_error error = {.code = (uint64_t)err.code, .text = str_of(err.text)};
+    read_end(call, snapshot, rc, &shape_msg_log_rows, &rows, &error);
+}
+
+static void count_add(struct store *store, struct msg_pong *pong, const char *name, uint64_t value)
+{
+    if (pong->counts.count < sizeof store->counts / sizeof store->counts[0])
+        store->counts[pong->counts.count++] = (struct rec_count){.name = str_of(name), .value = value};
+}
+
+static void pong_fill(void *self, struct msg_pong *pong)
+{
+    struct store *store = self;
+    struct commit_status status;
+    struct kv_stat stat;
+    committer_status(store->committer, &status);
+    kv_stat(store->kv, &stat);
+    pong->service = STR_LIT("store");
+    pong->pid = (uint64_t)getpid();
+    pong->uptime_ms = clock_mono_ms() - store->started_ms;
+    pong->epoch = status.epoch;
+    memcpy(store->trouble, status.trouble, sizeof store->trouble);
+    pong->trouble = str_of(store->trouble);
+    pong->ready = !status.failed && strncmp(store->trouble, "writes are refused", 18) != 0;
+    pong->counts.items = store->counts;
+    count_add(store, pong, "commits", status.commits);
+    count_add(store, pong, "batches", status.batches);
+    count_add(store, pong, "operations", status.operations);
+    count_add(store, pong, "queued", status.queued);
+    count_add(store, pong, "last_commit_us", status.last_us);
+    count_add(store, pong, "queries", store->queries);
+    count_add(store, pong, "readers_total", stat.readers_total);
+    count_add(store, pong, "readers_active", stat.readers_active);
+    count_add(store, pong, "readers_idle", stat.readers_total - stat.readers_active);
+    count_add(store, pong, "map_bytes", stat.map_bytes);
+    count_add(store, pong, "used_bytes", stat.used_bytes);
+    struct kv_txn *snapshot = kv_snapshot(store->kv, NULL);
+    for (uint64_t type = 1; snapshot && type < TYPE_MAX; type++) {
+        const struct record *record = record_of(type);
+        struct key key;
+        key_begin(&key, type, 0);
+        if (record)
+            count_add(store, pong, record->name, count_get(snapshot, key_str(&key)));
+    }
+    kv_end(snapshot);
+}
+
+static void handle_ping(void *self, const struct bus_call *call)
+{
+    struct msg_pong pong = {0};
+    pong_fill(self, &pong);
+    bus_answer(call, &shape_msg_pong, &pong);
+}
+
+const struct bus_route store_routes[] = {
+    {MSG_EPOCH_CLAIM, handle_write, "grants epochs, behind every earlier batch"},
+    {MSG_BATCH_APPLY, handle_write, "applies batches, each once and in order"},
+    {MSG_SCAN, handle_scan, "records in the order of their ids"},
+    {MSG_QUERY, handle_query, "a page of records"},
+    {MSG_GET, handle_get, "records by id"},
+    {MSG_LOG_READ, handle_log_read, "a run's log"},
+    {MSG_PING, handle_ping, "what it counts"},
+    {0, NULL, ""},
+};
+
+/* ---- start and end ---- */
+
+static struct log_limits limits_of(const struct settings *settings)
+{
+    return (struct log_limits){(uint64_t)settings_count_of(settings, SET_STORE_LOG_LINES),
+                               (uint64_t)settings_count_of(settings, SET_STORE_LOG_KB) * 1024};
+}
+
+static int database_open(struct store *store, struct err *err)
+{
+    char folder[4100];
+    snprintf(folder, sizeof folder, "%s/store", settings_text(store->settings, SET_DATA));
+    struct kv_options options = {
+        .folder = folder,
+        .tables = record_tables,
+        .table_count = TABLE_ALL,
+        .map_bytes = (uint64_t)settings_count_of(store->settings, SET_STORE_MAP_GB) << 30,
+        .ballast_bytes = (uint64_t)settings_count_of(store->settings, SET_STORE_BALLAST_MB) << 20,
+    };
+    store->kv = kv_open(&options, err);
+    if (!store->kv || schema_open(store->kv, schema_migrations, SCHEMA_VERSION, err) != 0)
+        return -1;
+    struct log_limits limits = limits_of(store->settings);
+    store->committer = committer_new(store->kv, &limits, err);
+    if (!store->committer)
+        return -1;
+    if (loop_add_fd(store->loop, committer_fd(store->committer), false, on_done, store) != 0)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    return 0;
+}
+
+static int server_open(struct store *store, struct err *err)
+{
+    char endpoint[512];
+    struct curve_paths paths;
+    struct bus_curve curve = {0};
+    if (settings_endpoint(store->settings, SET_BUS_STORE, "store", endpoint, sizeof endpoint, err) != 0 ||
+        curve_prepare(store->settings, endpoint, true, &paths, &curve, err) != 0)
+        return -1;
+    store->server = bus_server_new(store->loop, endpoint, &curve, store_routes, store, err);
+    if (!store->server)
+        return -1;
+    bus_server_on_ping(store->server, pong_fill);
+    log_info("GTY-STORE-LISTEN", "endpoint=%s", endpoint);
+    return 0;
+}
+
+struct store *store_new(struct loop *loop, const struct settings *settings, struct err *err)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (!store || !(store->arena = arena_new(READ_ARENA))) {
+        free(store);
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    store->loop = loop;
+    store->settings = settings;
+    store->late.timer = -1;
+    store->started_ms = clock_mono_ms();
+    if (record_init(err) != 0 || database_open(store, err) != 0 || server_open(store, err) != 0) {
+        store_free(store);
+        return NULL;
+    }
+    return store;
+}
+
+void store_reload(struct store *store)
+{
+    struct log_limits limits = limits_of(store->settings);
+    committer_limits(store->committer, &limits);
+}
+
+bool store_failed(const struct store *store)
+{
+    return store->failed;
+}
+
+void store_free(struct store *store)
+{
+    if (!store)
+        return;
+    loop_cancel(store->loop, store->late.timer);
+    if (store->committer) {
+        committer_stop(store->committer);
+        loop_remove_fd(store->loop, committer_fd(store->committer));
+        if (store->server)
+            store_replies(store);
+    }
+    bus_server_free(store->server);
+    committer_free(store->committer);
+    kv_close(store->kv);
+    arena_free(store->arena);
+    free(store);
+}
