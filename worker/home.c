@@ -241,3 +241,21 @@ void home_remove(struct home *home, uint64_t run, uint64_t attempt)
     if (rc != 1)
         trash_take(home, path, strrchr(path, '/') + 1);
 }
+
+ssize_t home_read_file(const char *path, char *out, size_t size)
+{
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t have = 0;
+    bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1;
+    while (regular && have < size) {
+        ssize_t got = read(fd, out + have, size - have);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            break;
+        have += got > 0 ? (size_t)got : 0;
+    }
+    close(fd);
+    return regular ? (ssize_t)have : -1;
+}

@@ -30,4 +30,8 @@ int home_make(struct home *home, uint64_t run, uint64_t attempt, uid_t uid, gid_
 /* Removes it, now or in a while. */
 void home_remove(struct home *home, uint64_t run, uint64_t attempt);
 
+/* Reads at most size bytes of a regular file that a run wrote; -1 when there is none. A link is not followed: it would be read with the
+ * worker's rights. */
+ssize_t home_read_file(const char *path, char *out, size_t size);
+
 #endif

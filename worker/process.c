@@ -261,6 +261,7 @@ struct processes *processes_new(struct loop *loop, const char *supervisor, struc
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a command to a gantry-run that has just ended */
     pool->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (!pool->supervisor || pool->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
         loop_add_fd(loop, pool->signals, false, on_child, pool) < 0)

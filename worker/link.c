@@ -1,0 +1,405 @@
+/* The session: what the farm says becomes events of runs (link_routes), and what runs owe the farm is sent when a wake-up settles.
+ *
+ * Nothing is remembered about what is on its way. Each run knows what it owes and when it was last sent in this session; a new session begins
+ * with HELLO, which names everything held, and then all that is owed is sent again. What the farm has not confirmed after a while is
+ * sent again in the same session, too: it may have had to leave it unanswered (store away).
+ *
+ * Invariants: nothing but HELLO is sent before WELCOME. A run's log lines go out before its result. A result is forgotten
+ * only when RESULT_ACK or REFUSED names it.
+ */
+#include "worker/link.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/ident.h"
+#include "proto/log.h"
+#include "worker/load.h"
+#include "worker/owed.h"
+
+#define HELLO_AGAIN_MS 3000
+#define FLUSH_MS 200
+#define LEAVE_MS 2000 /* processes have this long after TERM when the worker leaves */
+
+struct link {
+    struct loop *loop;
+    struct bus_client *client;
+    const struct link_config *config;
+    struct roster *roster;
+    void (*over)(void *self, const struct err *err);
+    void *self;
+    char boot[33];
+    bool welcomed, draining, leaving, said_bye, ended;
+    int heartbeat, hello, flush, kill; /* timers, -1 when not set */
+    uint32_t told_credit;
+    struct load load;
+    struct owed owed; /* space for messages */
+};
+
+static void link_over(struct link *link, const struct err *err)
+{
+    if (link->ended)
+        return;
+    link->ended = true;
+    link->over(link->self, err);
+}
+
+/* ---- what is said of itself ---- */
+
+static struct rec_lease_list held(struct link *link)
+{
+    struct rec_lease_list leases = {.items = owed_leases(&link->owed, link->roster->count)};
+    if (leases.items)
+        leases.count = roster_leases(link->roster, leases.items);
+    return leases;
+}
+
+static void say_hello(void *arg)
+{
+    struct link *link = arg;
+    const struct link_config *config = link->config;
+    struct err err = {0};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = str_of(config->ident),
+                              .boot = str_of(link->boot),
+                              .hostname = str_of(config->hostname),
+                              .ip_address = str_of(config->ip_address),
+                              .pid = (uint64_t)getpid(),
+                              .task_types = config->task_types,
+                              .executors = config->executors,
+                              .slots = link->roster->slots,
+                              .credit = link->roster->credit,
+                              .labels = config->labels,
+                              .running = held(link),
+                              .draining = link->draining,
+                              .version = str_of(GANTRY_VERSION)};
+    link->told_credit = link->roster->credit;
+    if (bus_client_is_up(link->client) && bus_tell(link->client, &shape_msg_hello, &hello, &err) < 0)
+        log_warn("GTY-WORKER-HELLO", "HELLO could not be sent: %s", err.text);
+}
+
+static void say_heartbeat(void *arg)
+{
+    struct link *link = arg;
+    struct err err = {0};
+    load_read(&link->load);
+    struct msg_heartbeat beat = {.load_average = link->load.average,
+                                 .memory_mb = link->load.memory_mb,
+                                 .cpu_percent = link->load.cpu_percent,
+                                 .running = held(link),
+                                 .credit = link->roster->credit};
+    SET_HAS(&beat, msg_heartbeat, credit);
+    link->told_credit = link->roster->credit;
+    if (link->welcomed && bus_tell(link->client, &shape_msg_heartbeat, &beat, &err) < 0)
+        log_warn("GTY-WORKER-HEARTBEAT", "HEARTBEAT could not be sent: %s", err.text);
+}
+
+/* ---- what the farm says ---- */
+
+static void drop(struct link *link, const struct rec_lease_list *leases)
+{
+    for (uint32_t i = 0; i < leases->count; i++) {
+        const struct rec_lease *lease = &leases->items[i];
+        struct run *run = roster_find(link->roster, lease->run_id, lease->attempt);
+        if (!run)
+            continue;
+        log_warn("GTY-RUN-REFUSED", "run=%" PRIu64 " attempt=%" PRIu64 " is no longer this worker's: %.*s", run->id, run->attempt,
+                 (int)lease->reason.len, lease->reason.ptr);
+        run_event(run, SLOT_EV_DROP);
+    }
+}
+
+static void on_welcome(struct link *link, const struct msg *msg)
+{
+    const struct msg_welcome *welcome = &msg->u.welcome;
+    log_info("GTY-WORKER-WELCOME", "worker=%.*s id=%" PRIu64 " holding=%u", (int)welcome->name.len, welcome->name.ptr,
+             welcome->worker_id, link->roster->count);
+    link->welcomed = true;
+    loop_cancel(link->loop, link->hello);
+    link->hello = -1;
+    loop_cancel(link->loop, link->heartbeat);
+    link->heartbeat = loop_every(link->loop, welcome->heartbeat_ms, say_heartbeat, link);
+    drop(link, &welcome->drop);
+    for (struct run *run = link->roster->first; run; run = run->next)
+        owed_again(run);
+}
+
+static void on_heartbeat_ack(struct link *link, const struct msg *msg)
+{
+    drop(link, &msg->u.heartbeat_ack.drop);
+}
+
+static void on_assign(struct link *link, const struct msg *msg)
+{
+    const struct rec_assignment_list *runs = &msg->u.assign.runs;
+    for (uint32_t i = 0; i < runs->count; i++) {
+        const struct rec_assignment *assignment = &runs->items[i];
+        struct err err = {0};
+        if (roster_assign(link->roster, assignment, &err) == 0) {
+            struct run *run = roster_find(link->roster, assignment->run_id, assignment->attempt);
+            run->owes_accept = true;
+            continue;
+        }
+        struct rec_lease lease = {.run_id = assignment->run_id, .attempt = assignment->attempt, .reason = str_of(err.text)};
+        struct msg_reject reject = {.leases = {&lease, 1}};
+        log_warn("GTY-RUN-REJECTED", "run=%" PRIu64 " attempt=%" PRIu64 " %s", lease.run_id, lease.attempt, err.text);
+        if (bus_tell(link->client, &shape_msg_reject, &reject, &err) < 0)
+            log_warn("GTY-RUN-REJECTED", "REJECT could not be sent: %s", err.text); /* the farm takes it back when it is not accepted */
+    }
+}
+
+static void on_log_ack(struct link *link, const struct msg *msg)
+{
+    const struct msg_log_ack *ack = &msg->u.log_ack;
+    struct run *run = roster_find(link->roster, ack->run_id, ack->attempt);
+    if (run) {
+        backlog_acked(&run->backlog, ack->seq);
+        run->log_sent = clock_mono_ms();
+    }
+}
+
+static void on_publish_grant(struct link *link, const struct msg *msg)
+{
+    struct run *run = roster_find(link->roster, msg->u.publish_grant.run_id, msg->u.publish_grant.attempt);
+    if (run)
+        run_event(run, SLOT_EV_GRANT);
+}
+
+static void on_result_ack(struct link *link, const struct msg *msg)
+{
+    const struct rec_lease_list *leases = &msg->u.result_ack.leases;
+    for (uint32_t i = 0; i < leases->count; i++) {
+        struct run *run = roster_find(link->roster, leases->items[i].run_id, leases->items[i].attempt);
+        if (!run)
+            continue;
+        if (run->state == SLOT_ENDED)
+            roster_measure(link->roster, run);
+        run_event(run, SLOT_EV_ACK);
+    }
+}
+
+static void on_refused(struct link *link, const struct msg *msg)
+{
+    drop(link, &msg->u.refused.leases);
+}
+
+static void on_cancel(struct link *link, const struct msg *msg)
+{
+    const struct rec_lease_list *leases = &msg->u.cancel.leases;
+    for (uint32_t i = 0; i < leases->count; i++) {
+        struct run *run = roster_find(link->roster, leases->items[i].run_id, leases->items[i].attempt);
+        if (run)
+            run_event(run, SLOT_EV_CANCEL);
+    }
+}
+
+/* rule "hello": the farm does not know this session (any more). rule "superseded": another process is this worker now. */
+static void on_error(struct link *link, const struct msg *msg)
+{
+    const struct msg_error *error = &msg->u.error;
+    log_warn("GTY-WORKER-ERROR", "code=%s rule=%.*s %.*s", error_code_name(error->code), (int)error->rule.len, error->rule.ptr,
+             (int)error->text.len, error->text.ptr);
+    bool again = str_is(error->rule, "hello");
+    bool unfit = !link->welcomed && !again && (error->code == ERR_PROTOCOL || error->code == ERR_INVALID ||
+                                               error->code == ERR_BAD_REQUEST || error->code == ERR_FORBIDDEN);
+    if (unfit || str_is(error->rule, "superseded")) {
+        struct err err = {0};
+        err_set(&err, (int)error->code, "the farm refuses this worker: %.*s", (int)error->text.len, error->text.ptr);
+        link_over(link, &err);
+    } else if (again && link->welcomed) {
+        link->welcomed = false;
+        loop_cancel(link->loop, link->heartbeat);
+        link->heartbeat = -1;
+        if (link->hello < 0)
+            link->hello = loop_every(link->loop, HELLO_AGAIN_MS, say_hello, link);
+        say_hello(link);
+    }
+}
+
+const struct worker_route link_routes[] = {
+    {MSG_WELCOME, on_welcome, "the session stands; what it names in drop is stopped and forgotten"},
+    {MSG_HEARTBEAT_ACK, on_heartbeat_ack, "what it names in drop is stopped and forgotten"},
+    {MSG_ASSIGN, on_assign, "runs to do: each is accepted or rejected at once"},
+    {MSG_LOG_ACK, on_log_ack, "log lines that need not be kept any more"},
+    {MSG_PUBLISH_GRANT, on_publish_grant, "the output gets its name"},
+    {MSG_RESULT_ACK, on_result_ack, "results that need not be kept any more"},
+    {MSG_REFUSED, on_refused, "runs that are another's now: stopped and forgotten"},
+    {MSG_CANCEL, on_cancel, "runs to stop; their result is aborted"},
+    {MSG_ERROR, on_error, "a session that is not known, or not wanted"},
+    {0, NULL, NULL},
+};
+
+static void on_message(void *self, const struct msg *msg, struct str frame)
+{
+    struct link *link = self;
+    (void)frame;
+    for (const struct worker_route *row = link_routes; row->id; row++)
+        if (row->id == msg->shape->id) {
+            if (link->welcomed || row->id == MSG_WELCOME || row->id == MSG_ERROR)
+                row->handle(link, msg);
+            return;
+        }
+    log_warn("GTY-WORKER-MESSAGE", "a %s is nothing a worker knows", msg->shape->name);
+}
+
+static void on_up(void *self)
+{
+    struct link *link = self;
+    log_info("GTY-WORKER-UP", "endpoint=%s connected", link->config->endpoint);
+    link->welcomed = false;
+    say_hello(link);
+    if (link->hello < 0)
+        link->hello = loop_every(link->loop, HELLO_AGAIN_MS, say_hello, link);
+}
+
+static void on_down(void *self)
+{
+    struct link *link = self;
+    log_warn("GTY-WORKER-DOWN", "endpoint=%s connection lost; runs go on", link->config->endpoint);
+    link->welcomed = false;
+    loop_cancel(link->loop, link->heartbeat);
+    loop_cancel(link->loop, link->hello);
+    link->heartbeat = link->hello = -1;
+}
+
+/* ---- sending what is owed ---- */
+
+static bool rejects(const struct run *run)
+{
+    return run->owes_reject;
+}
+
+/* BYE, and a question behind it whose answer proves that it was read. */
+static void on_pong(void *arg, const struct msg *msg, const struct err *err)
+{
+    (void)msg, (void)err;
+    struct err none = {0};
+    link_over(arg, &none);
+}
+
+static void say_bye(struct link *link)
+{
+    struct msg_bye bye = {0};
+    struct msg_ping ping = {0};
+    struct err err = {0};
+    if (link->said_bye)
+        return;
+    link->said_bye = true;
+    if (!bus_client_is_up(link->client) || bus_tell(link->client, &shape_msg_bye, &bye, &err) < 0)
+        link_over(link, &err);
+    else
+        bus_ask(link->client, &shape_msg_ping, &ping, (struct str){0}, 1000, on_pong, link);
+}
+
+/* Worth a message of its own: it halved, doubled, or fell back to the slots. */
+static bool credit_moved(const struct link *link)
+{
+    uint32_t now = link->roster->credit, told = link->told_credit;
+    return now != told && (now == link->roster->slots || now >= told * 2 || now * 2 <= told);
+}
+
+static void settle(void *arg)
+{
+    struct link *link = arg;
+    if (link->ended)
+        return;
+    uint64_t now = clock_mono_ms();
+    if (link->welcomed) {
+        owed_send_accepts(&link->owed, link->client, link->roster, now);
+        roster_fill(link->roster, now);
+        owed_send_rejects(&link->owed, link->client, link->roster);
+        owed_send_results(&link->owed, link->client, link->roster, now);
+        owed_send_publishes(link->client, link->roster, now);
+        if (credit_moved(link))
+            say_heartbeat(link);
+    }
+    roster_purge(link->roster, link->welcomed ? rejects : NULL);
+    if (link->leaving ? roster_processes(link->roster) == 0 : link->draining && link->roster->count == 0)
+        say_bye(link);
+}
+
+static void on_flush(void *arg)
+{
+    struct link *link = arg;
+    if (!link->welcomed)
+        return;
+    uint64_t now = clock_mono_ms();
+    owed_send_progress(&link->owed, link->client, link->roster);
+    for (struct run *run = link->roster->first; run; run = run->next)
+        owed_send_log(&link->owed, link->client, run, now);
+}
+
+/* ---- its life ---- */
+
+struct link *link_new(struct loop *loop, const struct link_config *config, struct roster *roster,
+                      void (*over)(void *self, const struct err *err), void *self, struct err *err)
+{
+    static const struct bus_client_events events = {.up = on_up, .down = on_down, .message = on_message};
+    struct link *link = calloc(1, sizeof(*link));
+    if (!link) {
+        err_set(err, ERR_NO_MEMORY, "no memory");
+        return NULL;
+    }
+    *link = (struct link){.loop = loop, .config = config, .roster = roster, .over = over, .self = self};
+    link->heartbeat = link->hello = link->kill = -1;
+    ident_random(link->boot, 16);
+    load_read(&link->load);
+    link->flush = loop_every(loop, FLUSH_MS, on_flush, link);
+    link->client = link->flush < 0 ? NULL : bus_client_new(loop, config->endpoint, config->curve, &events, link, err);
+    if (!link->client) {
+        link_free(link);
+        return NULL;
+    }
+    loop_on_settle(loop, settle, link);
+    return link;
+}
+
+void link_free(struct link *link)
+{
+    if (!link)
+        return;
+    loop_on_settle(link->loop, NULL, NULL);
+    bus_client_free(link->client);
+    loop_cancel(link->loop, link->heartbeat);
+    loop_cancel(link->loop, link->hello);
+    loop_cancel(link->loop, link->flush);
+    loop_cancel(link->loop, link->kill);
+    owed_clear(&link->owed);
+    free(link);
+}
+
+void link_drain(struct link *link)
+{
+    struct msg_drain drain = {0};
+    struct err err = {0};
+    if (link->draining)
+        return;
+    link->draining = link->roster->leaving = true;
+    for (struct run *run = link->roster->first; run; run = run->next)
+        if (run->state == SLOT_ASSIGNED || run->state == SLOT_ACCEPTED) {
+            run->reject_reason = "the worker is draining";
+            run_event(run, SLOT_EV_LEAVE);
+        }
+    if (link->welcomed && bus_tell(link->client, &shape_msg_drain, &drain, &err) < 0)
+        log_warn("GTY-WORKER-DRAIN", "DRAIN could not be sent: %s", err.text);
+}
+
+static void on_kill(void *arg)
+{
+    struct link *link = arg;
+    link->kill = -1;
+    for (struct run *run = link->roster->first; run; run = run->next)
+        if (run->process)
+            process_kill(run->process);
+}
+
+void link_leave(struct link *link)
+{
+    if (link->leaving)
+        return;
+    link->draining = link->leaving = true;
+    roster_leave(link->roster);
+    link->kill = loop_after(link->loop, LEAVE_MS, on_kill, link);
+}

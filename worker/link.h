@@ -1,0 +1,38 @@
+/* The worker's session with the scheduler (docs/worker-protocol.md). */
+#ifndef GANTRY_WORKER_LINK_H
+#define GANTRY_WORKER_LINK_H
+
+#include "proto/bus.h"
+#include "worker/roster.h"
+
+struct link;
+
+struct link_config { /* all borrowed */
+    const char *endpoint;
+    const struct bus_curve *curve;
+    const char *ident, *hostname, *ip_address;
+    struct str_list task_types;
+    struct str_list executors;
+    struct str labels; /* a packed map */
+};
+
+/* over: called once when the session has come to its end: the farm has heard all (ERR 0), or wants no such worker (err says why).
+ * NULL with err. Takes over the loop's settle callback. */
+struct link *link_new(struct loop *loop, const struct link_config *config, struct roster *roster,
+                      void (*over)(void *self, const struct err *err), void *self, struct err *err);
+void link_free(struct link *link); /* takes NULL */
+
+/* Finishes what it has, takes nothing new; over is called when all results are acknowledged. */
+void link_drain(struct link *link);
+/* Stops everything; what runs goes back to the queue. over is called when no process is left and the farm knows. */
+void link_leave(struct link *link);
+
+/* One row a message that comes to a worker; ends in id 0. */
+struct worker_route {
+    uint16_t id;
+    void (*handle)(struct link *link, const struct msg *msg);
+    const char *doc;
+};
+extern const struct worker_route link_routes[];
+
+#endif

@@ -1,0 +1,124 @@
+#include "worker/setup.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "worker/executors/executor.h"
+#include "worker/value.h"
+
+static struct str trimmed(const char *from, const char *to)
+{
+    while (from < to && *from == ' ')
+        from++;
+    while (to > from && to[-1] == ' ')
+        to--;
+    return (struct str){from, (uint32_t)(to - from)};
+}
+
+int setup_split(const char *text, struct str *items, uint32_t max, struct err *err)
+{
+    uint32_t count = 0;
+    for (const char *at = text; *text; at += *at == ',') {
+        size_t len = strcspn(at, ",");
+        struct str item = trimmed(at, at + len);
+        if (item.len == 0)
+            return err_set(err, ERR_INVALID, "an empty name in '%.100s'", text);
+        if (count == max)
+            return err_set(err, ERR_INVALID, "more than %u names in '%.100s'", max, text);
+        items[count++] = item;
+        at += len;
+        if (*at == '\0')
+            break;
+    }
+    return (int)count;
+}
+
+int setup_labels(const char *text, struct buf *out, struct err *err)
+{
+    struct str items[SETUP_LABELS_MAX], texts[2 * SETUP_LABELS_MAX];
+    int count = setup_split(text, items, SETUP_LABELS_MAX, err);
+    if (count < 0)
+        return -1;
+    for (int i = 0; i < count; i++) {
+        const char *end = items[i].ptr + items[i].len, *equals = memchr(items[i].ptr, '=', items[i].len);
+        if (!equals)
+            return err_set(err, ERR_INVALID, "worker.labels: '%.*s' is not name=value", (int)items[i].len, items[i].ptr);
+        texts[2 * i] = trimmed(items[i].ptr, equals);
+        texts[2 * i + 1] = trimmed(equals + 1, end);
+        for (int k = 0; k < i; k++)
+            if (str_eq(texts[2 * k], texts[2 * i]))
+                return err_set(err, ERR_INVALID, "worker.labels: '%.*s' is there twice", (int)texts[2 * i].len, texts[2 * i].ptr);
+    }
+    return value_pack_texts(out, texts, (uint32_t)count) < 0 ? err_set(err, ERR_NO_MEMORY, "no memory") : 0;
+}
+
+static int find_programs(struct setup *setup, struct err *err)
+{
+    ssize_t len = readlink("/proc/self/exe", setup->self, sizeof(setup->self) - 1);
+    if (len <= 0)
+        return err_set(err, ERR_IO, "/proc/self/exe: %s", strerror(errno));
+    setup->self[len] = '\0';
+    int folder = (int)(strrchr(setup->self, '/') - setup->self);
+    if (snprintf(setup->supervisor, sizeof(setup->supervisor), "%.*s/gantry-run", folder, setup->self) >= PATH_MAX)
+        return err_set(err, ERR_IO, "the path of gantry-run is too long");
+    if (access(setup->supervisor, X_OK) < 0)
+        return err_set(err, ERR_IO, "%s: %s", setup->supervisor, strerror(errno));
+    return 0;
+}
+
+/* The first address other machines might know this one by; 127.0.0.1 when there is none. */
+static void find_address(struct setup *setup)
+{
+    struct ifaddrs *all = NULL;
+    snprintf(setup->ip_address, sizeof(setup->ip_address), "127.0.0.1");
+    if (getifaddrs(&all) < 0)
+        return;
+    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+        if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET || (one->ifa_flags & IFF_LOOPBACK) || !(one->ifa_flags & IFF_UP))
+            continue;
+        struct sockaddr_in address;
+        memcpy(&address, one->ifa_addr, sizeof(address));
+        if (inet_ntop(AF_INET, &address.sin_addr, setup->ip_address, sizeof(setup->ip_address)))
+            break;
+    }
+    freeifaddrs(all);
+}
+
+static uint32_t count_cpus(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 0;
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+int setup_read(struct setup *setup, const struct settings *settings, struct err *err)
+{
+    *setup = (struct setup){0};
+    if (find_programs(setup, err) < 0)
+        return -1;
+    find_address(setup);
+    if (gethostname(setup->hostname, sizeof(setup->hostname) - 1) < 0 || setup->hostname[0] == '\0')
+        snprintf(setup->hostname, sizeof(setup->hostname), "localhost");
+    int64_t slots = settings_count_of(settings, SET_WORKER_SLOTS);
+    setup->slots = slots > 0 ? (uint32_t)slots : count_cpus();
+    int types = setup_split(settings_text(settings, SET_WORKER_TYPES), setup->types, SETUP_TYPES_MAX, err);
+    if (types < 0)
+        return -1;
+    setup->type_count = (uint32_t)types;
+    for (int i = 0; i < types; i++)
+        if (setup->types[i].len > 64)
+            return err_set(err, ERR_INVALID, "worker.types: a type has 64 characters at most: %.*s", (int)setup->types[i].len, setup->types[i].ptr);
+    for (const struct executor *row = executors; row->name && setup->executor_count < SETUP_TYPES_MAX; row++)
+        setup->executors[setup->executor_count++] = str_of(row->name);
+    return setup_labels(settings_text(settings, SET_WORKER_LABELS), &setup->labels, err);
+}
+
+void setup_clear(struct setup *setup)
+{
+    buf_free(&setup->labels);
+}
