@@ -66,11 +66,6 @@ static bool rid_valid(struct str rid)
     return true;
 }
 
-static int pack_to(void *out, const char *bytes, size_t len)
-{
-    return buf_add(out, bytes, len);
-}
-
 static size_t envelope_size(uint64_t corr, struct str rid)
 {
     return rid.len > 0 ? 4 : (corr != 0 ? 3 : 2);

@@ -7,9 +7,10 @@
 
 static const char *token_name(enum token_kind kind)
 {
-    static const char *const names[] = {[TOKEN_NIL] = "nil",    [TOKEN_BOOL] = "a boolean", [TOKEN_INT] = "a negative integer",
-                                        [TOKEN_UINT] = "an integer", [TOKEN_REAL] = "a real number", [TOKEN_STR] = "text",
-                                        [TOKEN_BIN] = "binary", [TOKEN_ARRAY] = "an array", [TOKEN_MAP] = "a map"};
+    static const char *const names[] = {
+        [TOKEN_NIL] = "nil",         [TOKEN_BOOL] = "a boolean",     [TOKEN_INT] = "a negative integer",
+        [TOKEN_UINT] = "an integer", [TOKEN_REAL] = "a real number", [TOKEN_STR] = "text",
+        [TOKEN_BIN] = "binary",      [TOKEN_ARRAY] = "an array",     [TOKEN_MAP] = "a map"};
 
     return names[kind];
 }
@@ -33,11 +34,6 @@ static int out_of_range(const struct decoder *decoder, const struct place *here,
 static int no_memory(const struct decoder *decoder, const struct place *here)
 {
     return place_err(here, decoder->err, ERR_NO_MEMORY, "no memory for it, or over the limit of what may be decoded at once");
-}
-
-static bool in_range(const struct field *field, uint64_t size)
-{
-    return size >= (uint64_t)field->low && size <= (uint64_t)field->high;
 }
 
 static int decode_int(const struct decoder *decoder, const struct token *token, int64_t *out, const struct place *here)
@@ -66,7 +62,7 @@ static int decode_uint(const struct decoder *decoder, const struct token *token,
     if (token->kind != TOKEN_UINT) {
         return mistyped(decoder, here, token->kind, "an integer of 0 or more");
     }
-    if (!in_range(here->field, token->u.natural)) {
+    if (!size_in_range(here->field, token->u.natural)) {
         return out_of_range(decoder, here, token->u.natural, "");
     }
     *out = token->u.natural;
@@ -100,7 +96,7 @@ static int decode_text(const struct decoder *decoder, const struct token *token,
     if (token->kind != (text ? TOKEN_STR : TOKEN_BIN)) {
         return mistyped(decoder, here, token->kind, text ? "text" : "binary");
     }
-    if (!in_range(here->field, token->u.text.len)) {
+    if (!size_in_range(here->field, token->u.text.len)) {
         return out_of_range(decoder, here, token->u.text.len, " bytes");
     }
     *out = token->u.text;
@@ -114,7 +110,7 @@ static int decode_map(struct decoder *decoder, struct str *out, const struct pla
     if (reader_map(&decoder->reader, &map) != 0) {
         return place_err(here, decoder->err, ERR_INVALID, "not a map with distinct text keys, at most %d deep", CODEC_DEPTH);
     }
-    if (!in_range(here->field, map.len)) {
+    if (!size_in_range(here->field, map.len)) {
         return out_of_range(decoder, here, map.len, " bytes");
     }
     *out = map;
@@ -197,7 +193,7 @@ static int decode_list(struct decoder *decoder, void *member, struct place *here
         return mistyped(decoder, here, token.kind, "an array");
     }
     uint32_t count = token.u.count;
-    if (!in_range(here->field, count)) {
+    if (!size_in_range(here->field, count)) {
         return out_of_range(decoder, here, count, " items");
     }
     if (count == 0) {

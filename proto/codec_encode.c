@@ -4,7 +4,7 @@
 
 #include "proto/codec_parts.h"
 
-static int pack_to(void *out, const char *bytes, size_t len)
+int pack_to(void *out, const char *bytes, size_t len)
 {
     return buf_add(out, bytes, len);
 }
@@ -13,12 +13,6 @@ static int range_err(const struct place *place, struct err *err, uint64_t given,
 {
     return place_err(place, err, ERR_INVALID, "%" PRIu64 " %s given, %" PRId64 " to %" PRId64 " expected", given, unit,
                      place->field->low, place->field->high);
-}
-
-/* low..high as lengths and counts: none is negative. */
-static bool in_range(const struct field *field, uint64_t size)
-{
-    return size >= (uint64_t)field->low && size <= (uint64_t)field->high;
 }
 
 static int encode_number(msgpack_packer *packer, const struct field *field, const void *member, const struct place *here,
@@ -35,7 +29,7 @@ static int encode_number(msgpack_packer *packer, const struct field *field, cons
     }
     if (field->kind == CODEC_UINT) {
         uint64_t natural = *(const uint64_t *)member;
-        if (!in_range(field, natural)) {
+        if (!size_in_range(field, natural)) {
             return place_err(here, err, ERR_INVALID, "%" PRIu64 " given, %" PRId64 " to %" PRId64 " expected", natural,
                              field->low, field->high);
         }
@@ -53,7 +47,7 @@ static int encode_number(msgpack_packer *packer, const struct field *field, cons
 static int encode_text(msgpack_packer *packer, const struct field *field, struct str text, const struct place *here,
                        struct err *err)
 {
-    if (!in_range(field, text.len)) {
+    if (!size_in_range(field, text.len)) {
         return range_err(here, err, text.len, "bytes");
     }
     switch (field->kind) {
@@ -99,13 +93,12 @@ static int encode_strings(msgpack_packer *packer, const struct str_list *list, s
     return 0;
 }
 
-static int encode_list(msgpack_packer *packer, const struct field *field, const void *member, struct place *here,
-                       struct err *err)
+static int encode_list(msgpack_packer *packer, const struct field *field, const void *member, struct place *here, struct err *err)
 {
     const struct record_list *list = member;
     int rc = 0;
 
-    if (!in_range(field, list->count)) {
+    if (!size_in_range(field, list->count)) {
         return range_err(here, err, list->count, "items");
     }
     if (field->kind == CODEC_STRS) {

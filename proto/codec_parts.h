@@ -27,6 +27,9 @@ struct place {
 int place_err(const struct place *place, struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* msgpack-c's way to write: out is a struct buf, whose failed says in the end whether all of it fit. */
+int pack_to(void *out, const char *bytes, size_t len);
+
 /* Appends one record's map. On failure out may have grown: the caller cuts it back. */
 int encode_record(struct buf *out, const struct shape *shape, const void *value, const struct place *up, struct err *err);
 
@@ -38,6 +41,12 @@ struct decoder {
 
 /* Reads one record's map into out, which is zeroed memory of shape->size. On failure out is half filled. */
 int decode_record(struct decoder *decoder, const struct shape *shape, void *out, const struct place *up, int depth);
+
+/* low..high as a natural number, a length or a count: low is not negative. */
+static inline bool size_in_range(const struct field *field, uint64_t size)
+{
+    return size >= (uint64_t)field->low && size <= (uint64_t)field->high;
+}
 
 static inline const void *member_of(const void *value, const struct field *field)
 {

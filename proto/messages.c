@@ -4,18 +4,18 @@
 
 #define REC(low, doc) static const struct field fields_rec_##low[] = {
 #define MSG(up, low, id, from, to, doc) static const struct field fields_msg_##low[] = {
-#define ROW(owner, key, presence, kind, name, low, high, record, doc) \
+#define ROW(owner, key, presence, kind, name, low, high, record, doc)                                                            \
     {#name, (key), CODEC_##presence, CODEC_##kind, offsetof(struct owner, name), (low), (high), record, doc},
 #define FIELD(owner, key, presence, kind, name, low, high, doc) ROW(owner, key, presence, kind, name, low, high, NULL, doc)
 #define NEST(owner, key, presence, record, name, doc) ROW(owner, key, presence, NEST, name, 0, 0, &shape_rec_##record, doc)
-#define LIST(owner, key, presence, record, name, low, high, doc) \
+#define LIST(owner, key, presence, record, name, low, high, doc)                                                                 \
     ROW(owner, key, presence, LIST, name, low, high, &shape_rec_##record, doc)
 /* The last row is empty: some messages have no fields, and an array cannot be. */
-#define END(owner)  \
-    {               \
-        .name = NULL \
-    }               \
-    }               \
+#define END(owner)                                                                                                               \
+    {                                                                                                                            \
+        .name = NULL                                                                                                             \
+    }                                                                                                                            \
+    }                                                                                                                            \
     ;
 #include "proto/messages.def"
 #undef REC
@@ -27,14 +27,18 @@
 #undef END
 
 #define ROWS(owner) .fields = fields_##owner, .count = sizeof fields_##owner / sizeof fields_##owner[0] - 1
-#define REC(low, doc_) const struct shape shape_rec_##low = {#low, 0, PARTY_ANY, PARTY_ANY, sizeof(struct rec_##low), ROWS(rec_##low), .doc = doc_, .required = 0
-#define MSG(up, low, id, from, to, doc_) const struct shape shape_msg_##low = {#low, (id), PARTY_##from, PARTY_##to, sizeof(struct msg_##low), ROWS(msg_##low), .doc = doc_, .required = 0
+#define REC(low, doc_)                                                                                                           \
+    const struct shape shape_rec_##low = {#low, 0, PARTY_ANY, PARTY_ANY, sizeof(struct rec_##low), ROWS(rec_##low), .doc = doc_, \
+                                          .required = 0
+#define MSG(up, low, id, from, to, doc_)                                                                                         \
+    const struct shape shape_msg_##low = {#low, (id), PARTY_##from, PARTY_##to, sizeof(struct msg_##low), ROWS(msg_##low),       \
+                                          .doc = doc_, .required = 0
 #define REQUIRED(key, presence) | (CODEC_##presence == CODEC_REQ ? UINT64_C(1) << (key) : 0)
 #define FIELD(owner, key, presence, kind, name, low, high, doc) REQUIRED(key, presence)
 #define NEST(owner, key, presence, record, name, doc) REQUIRED(key, presence)
 #define LIST(owner, key, presence, record, name, low, high, doc) REQUIRED(key, presence)
-#define END(owner) \
-    }              \
+#define END(owner)                                                                                                               \
+    }                                                                                                                            \
     ;
 #include "proto/messages.def"
 #undef ROWS
@@ -76,8 +80,8 @@ const struct shape *message_shape(uint64_t id)
 {
     switch (id) {
 #define REC(low, doc)
-#define MSG(up, low, id, from, to, doc) \
-    case MSG_##up:                      \
+#define MSG(up, low, id, from, to, doc)                                                                                          \
+    case MSG_##up:                                                                                                               \
         return &shape_msg_##low;
 #include "proto/messages.def"
 #undef REC
@@ -122,10 +126,10 @@ static const char *const run_statuses[] = {[RUN_PENDING] = "pending",
                                            [RUN_ABORTED] = "aborted"};
 static const char *const worker_statuses[] = {
     [WORKER_ACTIVE] = "active", [WORKER_DRAINING] = "draining", [WORKER_OFFLINE] = "offline"};
-static const char *const outcomes[] = {[OUTCOME_OPEN] = "open",       [OUTCOME_COMPLETED] = "completed",
-                                       [OUTCOME_FAILED] = "failed",   [OUTCOME_TIMEOUT] = "timeout",
-                                       [OUTCOME_ABORTED] = "aborted", [OUTCOME_LOST] = "lost",
-                                       [OUTCOME_RETURNED] = "returned"};
+static const char *const outcomes[] = {
+    [OUTCOME_OPEN] = "open",        [OUTCOME_COMPLETED] = "completed", [OUTCOME_FAILED] = "failed",
+    [OUTCOME_TIMEOUT] = "timeout",  [OUTCOME_ABORTED] = "aborted",     [OUTCOME_LOST] = "lost",
+    [OUTCOME_RETURNED] = "returned"};
 static const char *const error_codes[] = {[ERR_BAD_REQUEST] = "bad_request",
                                           [ERR_INVALID] = "invalid",
                                           [ERR_NOT_FOUND] = "not_found",

@@ -54,8 +54,14 @@ static inline struct str fill_map(struct arena *arena, const char *name, size_t 
     }
     unsigned char *map = fill_alloc(arena, len);
     size_t left = len - 8;
-    const unsigned char head[8] = {0x81, 0xa1, 'k', 0xdb, (unsigned char)(left >> 24), (unsigned char)(left >> 16),
-                                   (unsigned char)(left >> 8), (unsigned char)left};
+    const unsigned char head[8] = {0x81,
+                                   0xa1,
+                                   'k',
+                                   0xdb,
+                                   (unsigned char)(left >> 24),
+                                   (unsigned char)(left >> 16),
+                                   (unsigned char)(left >> 8),
+                                   (unsigned char)left};
     memcpy(map, head, sizeof head);
     if (left > 0) {
         memcpy(map + 8, fill_text(arena, name, left).ptr, left);

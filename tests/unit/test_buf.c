@@ -32,7 +32,7 @@ static void test_limit(void **state)
     assert_int_equal(buf_add(&buf, bytes, 299), 0);
     assert_int_equal(buf_add(&buf, bytes, 2), -1);
     assert_true(buf.failed);
-    assert_int_equal(buf.len, 299); /* nothing appended, */
+    assert_int_equal(buf.len, 299);                /* nothing appended, */
     assert_int_equal(buf_add(&buf, bytes, 1), -1); /* and nothing after the hole */
     buf_reset(&buf);
     assert_false(buf.failed);

@@ -112,8 +112,12 @@ static void test_values(void **state)
     (void)state;
     struct str words[] = {STR_LIT("one"), STR_LIT(""), STR_LIT("三")};
     struct rec_attempt attempts[] = {{.number = 1, .exit_code = -1}, {.number = 2}};
-    struct rec_run run = {.id = INT64_MAX, .created_at = 0, .progress = 12.5, .parameters = STR_LIT("\x81\xa1k\x2a"),
-                          .attempts = {attempts, 2}, .farm_data = STR_LIT("\xff\x00")};
+    struct rec_run run = {.id = INT64_MAX,
+                          .created_at = 0,
+                          .progress = 12.5,
+                          .parameters = STR_LIT("\x81\xa1k\x2a"),
+                          .attempts = {attempts, 2},
+                          .farm_data = STR_LIT("\xff\x00")};
     struct buf bytes = {0};
     struct err err;
     struct rec_run out;
@@ -184,17 +188,21 @@ static void test_unknown_keys(void **state)
 {
     (void)state;
     static const struct str unknown[] = {
-        PAIR("\x3f\xc0"),         PAIR("\x3f\xa3new"),      PAIR("\x00\x01"),     PAIR("\x3f\x82\xa1k\x01\x05\x92\x01\x90"),
-        PAIR("\xcd\x10\x00\x91\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), PAIR("\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xc4\x00"),
+        PAIR("\x3f\xc0"),
+        PAIR("\x3f\xa3new"),
+        PAIR("\x00\x01"),
+        PAIR("\x3f\x82\xa1k\x01\x05\x92\x01\x90"),
+        PAIR("\xcd\x10\x00\x91\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"),
+        PAIR("\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xc4\x00"),
         PAIR("\x3f\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x01"), /* CODEC_DEPTH deep */
     };
     static const struct str refused[] = {
         PAIR("\x3f\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x01"), /* one deeper */
-        PAIR("\x3f\xd4\x01\x00"), /* an ext type */
-        PAIR("\x3f\xa1\xff"),     /* not UTF-8 */
-        PAIR("\xa1k\x01"),        /* keys are numbers, */
-        PAIR("\xff\x01"),         /* not below zero, */
-        PAIR("\xcb\x00\x00\x00\x00\x00\x00\x00\x00\x01"), /* nor real ones */
+        PAIR("\x3f\xd4\x01\x00"),                                                             /* an ext type */
+        PAIR("\x3f\xa1\xff"),                                                                 /* not UTF-8 */
+        PAIR("\xa1k\x01"),                                                                    /* keys are numbers, */
+        PAIR("\xff\x01"),                                                                     /* not below zero, */
+        PAIR("\xcb\x00\x00\x00\x00\x00\x00\x00\x00\x01"),                                     /* nor real ones */
         PAIR("\x3f\xdf\x0f\xff\xff\xff"),
     };
     struct buf plain = {0}, bytes = {0}, again = {0};
@@ -409,7 +417,8 @@ static void test_string_in_list(void **state)
     char out[FILL_STRUCT_MAX];
 
     for (uint32_t len = CODEC_STRING_MAX; len <= CODEC_STRING_MAX + 1; len++) {
-        const unsigned char head[] = {0x81, KEY_rec_task_spec_tags, 0x92, 0xa0, 0xda, (unsigned char)(len >> 8), (unsigned char)len};
+        const unsigned char head[] = {
+            0x81, KEY_rec_task_spec_tags, 0x92, 0xa0, 0xda, (unsigned char)(len >> 8), (unsigned char)len};
         arena_reset(values);
         buf_reset(&bytes);
         buf_add(&bytes, head, sizeof head);
@@ -435,7 +444,8 @@ static void test_number_edges(void **state)
     assert_int_equal(rec_encode_filter(&bytes, &filter, &err), 0);
     assert_int_equal(rec_decode_filter(lists, buf_str(&bytes), &out, &err), 0);
     assert_true(out.number == INT64_MIN);
-    assert_int_equal(decode(&shape_rec_filter, PAIR("\x83\x01\xa1x\x02\x01\x03\xcf\x80\x00\x00\x00\x00\x00\x00\x00"), any, &err), -1);
+    assert_int_equal(decode(&shape_rec_filter, PAIR("\x83\x01\xa1x\x02\x01\x03\xcf\x80\x00\x00\x00\x00\x00\x00\x00"), any, &err),
+                     -1);
     assert_non_null(strstr(err.text, "filter.number: 9223372036854775808 given"));
 
     buf_reset(&bytes);
@@ -446,7 +456,8 @@ static void test_number_edges(void **state)
     progress.percent = NAN;
     assert_int_equal(rec_encode_progress(&bytes, &progress, &err), 0);
     assert_int_equal(bytes.data[0], (char)0x82);
-    assert_int_equal(decode(&shape_rec_progress, PAIR("\x83\x01\x01\x02\x01\x03\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), any, &err), -1);
+    assert_int_equal(decode(&shape_rec_progress, PAIR("\x83\x01\x01\x02\x01\x03\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), any, &err),
+                     -1);
     assert_int_equal(decode(&shape_rec_progress, PAIR("\x83\x01\x01\x02\x01\x03\xca\xff\x80\x00\x00"), any, &err), -1);
     assert_int_equal(decode(&shape_rec_progress, PAIR("\x83\x01\x01\x02\x01\x03\xca\x3f\x80\x00\x00"), any, &err), 0);
     assert_true(((struct rec_progress *)any)->percent == 1.0);
@@ -469,19 +480,21 @@ static void test_hostile(void **state)
         PAIR("\x90"),
         PAIR("\x91\x02"),
         PAIR("\x92\x02"),
-        PAIR("\x92\x80\x02"),                 /* the other way round */
+        PAIR("\x92\x80\x02"), /* the other way round */
         PAIR("\x92\xff\x80"),
         PAIR("\x92\xa1\x02\x80"),
-        PAIR("\x92\x02\x80\x80"),             /* a byte behind it */
-        PAIR("\x93\x02\x80\xff"),             /* corr below zero */
+        PAIR("\x92\x02\x80\x80"), /* a byte behind it */
+        PAIR("\x93\x02\x80\xff"), /* corr below zero */
         PAIR("\x93\x02\x80\xa1x"),
-        PAIR("\x94\x02\x80\x01\x01"),         /* a request id that is no text, */
-        PAIR("\x94\x02\x80\x01\xa3" "a b"),   /* has a blank, */
-        PAIR("\x94\x02\x80\x01\xa2" "a\n"),   /* a newline, */
-        PAIR("\x94\x02\x80\x01\xa2\xc3\xa9"), /* or is not ASCII */
-        PAIR("\x95\x02\x80\x01\xa1x\x01"),    /* a fifth element */
-        PAIR("\x92\xcd\x7f\xff\x80"),         /* no such message */
-        PAIR("\x92\xcf\x00\x00\x00\x01\x00\x00\x00\x02\x80"), /* nor this: its low bytes are PING's */
+        PAIR("\x94\x02\x80\x01\x01"), /* a request id that is no text, */
+        PAIR("\x94\x02\x80\x01\xa3"
+             "a b"), /* has a blank, */
+        PAIR("\x94\x02\x80\x01\xa2"
+             "a\n"),                                                  /* a newline, */
+        PAIR("\x94\x02\x80\x01\xa2\xc3\xa9"),                         /* or is not ASCII */
+        PAIR("\x95\x02\x80\x01\xa1x\x01"),                            /* a fifth element */
+        PAIR("\x92\xcd\x7f\xff\x80"),                                 /* no such message */
+        PAIR("\x92\xcf\x00\x00\x00\x01\x00\x00\x00\x02\x80"),         /* nor this: its low bytes are PING's */
         PAIR("\x92\xcd\x03\x03\x82\x01\x01\x02\xdd\x0f\xff\xff\xff"), /* GET with a list that is not there */
         PAIR("\x92\xcd\x03\x03\x83\x01\x01\x01\x02\x02\x91\x01"),     /* a key twice */
         PAIR("\x92\x01\x82\x01\x01\x02\xa2\xff\xfe"),                 /* text that is not UTF-8 */
@@ -567,8 +580,8 @@ static uint64_t random_next(uint64_t *seed)
 /* Changes up to eight bytes, and now and then the length. */
 static uint32_t mutate(char *bytes, uint32_t len, uint64_t *seed)
 {
-    static const unsigned char heads[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc3, 0xc6,
-                                          0xcb, 0xcf, 0xd3, 0xd9, 0xdb, 0xdd, 0xdf, 0xe0, 0xff};
+    static const unsigned char heads[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc3,
+                                          0xc6, 0xcb, 0xcf, 0xd3, 0xd9, 0xdb, 0xdd, 0xdf, 0xe0, 0xff};
 
     for (uint64_t n = 1 + random_next(seed) % 8; n > 0; n--) {
         uint64_t r = random_next(seed);
@@ -666,7 +679,9 @@ static void test_encode_refuses(void **state)
     assert_string_equal(err.text, "task_create.spec.arguments[1]: 32769 bytes given, at most 32768 expected");
     words[1].len--;
     SET_HAS(&create.spec, rec_task_spec, env);
-    create.spec.env = STR_LIT("\x82\xa1" "a\x01\xa1" "a\x02");
+    create.spec.env = STR_LIT("\x82\xa1"
+                              "a\x01\xa1"
+                              "a\x02");
     assert_int_equal(msg_encode_task_create(&out, &create, 0, STR_LIT(""), &err), -1);
     assert_non_null(strstr(err.text, "task_create.spec.env: not a map"));
     create.spec.env = (struct str){NULL, 0};
@@ -713,7 +728,8 @@ static void test_error_paths(void **state)
 
     /* A field behind a list is not in it. */
     struct rec_attempt attempt = {.number = 1};
-    struct rec_run run = {.id = 1, .created_at = 1, .attempts = {&attempt, 1}, .farm = STR_LIT("123456789012345678901234567890123")};
+    struct rec_run run = {
+        .id = 1, .created_at = 1, .attempts = {&attempt, 1}, .farm = STR_LIT("123456789012345678901234567890123")};
     buf_reset(&out);
     assert_int_equal(rec_encode_run(&out, &run, &err), -1);
     assert_string_equal(err.text, "run.farm: 33 bytes given, 0 to 32 expected");
@@ -788,10 +804,10 @@ static void test_print(void **state)
     struct buf out = {0};
     char wide[200];
     struct str words[] = {STR_LIT("a"), STR_LIT("b\"c")};
-    struct msg_task_create create = {
-        .idem = {.scope = STR_LIT("0123456789abcdef+"), .body = STR_LIT("\x01\xff")},
-        .spec = {.name = STR_LIT("two\nlines\x1b[31m\x7f \xc2\x9b\xc2\xa0 任务"), .env = STR_LIT("\x81\xa5TOKEN\xa6secret"),
-                 .arguments = {words, 2}}};
+    struct msg_task_create create = {.idem = {.scope = STR_LIT("0123456789abcdef+"), .body = STR_LIT("\x01\xff")},
+                                     .spec = {.name = STR_LIT("two\nlines\x1b[31m\x7f \xc2\x9b\xc2\xa0 任务"),
+                                              .env = STR_LIT("\x81\xa5TOKEN\xa6secret"),
+                                              .arguments = {words, 2}}};
 
     SET_HAS(&create.spec, rec_task_spec, name);
     SET_HAS(&create.spec, rec_task_spec, env);
@@ -853,13 +869,16 @@ static void test_print_secret_and_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_values),       cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_unknown_keys),   cmocka_unit_test(test_too_many_keys), cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_mistyped),       cmocka_unit_test(test_bounds),       cmocka_unit_test(test_string_in_list), cmocka_unit_test(test_number_edges),
-        cmocka_unit_test(test_hostile),        cmocka_unit_test(test_frame_limit),  cmocka_unit_test(test_arena_limit),
-        cmocka_unit_test(test_mutated),        cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_error_paths),
-        cmocka_unit_test(test_address),        cmocka_unit_test(test_open),         cmocka_unit_test(test_print),
-        cmocka_unit_test(test_print_secret_and_bounds),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_values),
+        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_unknown_keys),
+        cmocka_unit_test(test_too_many_keys),  cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_mistyped),       cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_string_in_list), cmocka_unit_test(test_number_edges),
+        cmocka_unit_test(test_hostile),        cmocka_unit_test(test_frame_limit),
+        cmocka_unit_test(test_arena_limit),    cmocka_unit_test(test_mutated),
+        cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_error_paths),
+        cmocka_unit_test(test_address),        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_print),          cmocka_unit_test(test_print_secret_and_bounds),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -20,7 +20,8 @@ static const char *const intro =
     "  twice, text that is not UTF-8, bytes behind the message, ext types, and values nested more than 16 deep are refused.\n"
     "- **Presence**: *required*; *optional*: absent means zero or empty, which is not sent; *nullable*: absent and zero differ;\n"
     "  *secret*: optional, and never printed.\n"
-    "- **Type**: `bool`; `int` and `uint` (a whole number as a float is refused); `real` (a finite float, or an integer); `text`\n"
+    "- **Type**: `bool`; `int` and `uint` (a whole number as a float is refused); `real` (a finite float, or an integer); "
+    "`text`\n"
     "  (str) and `binary` (bin); `map` (free-form, text keys); `texts` (each at most 32 KiB) and `uints`; or a record of that\n"
     "  name, with `[]` a list of them.\n"
     "- **Bounds** are of the value for `int` and `uint`, in bytes for `text`, `binary` and `map`, in items for lists.\n"
@@ -47,9 +48,9 @@ static const char *party_name(uint8_t party)
 
 static void write_type(struct buf *out, const struct field *field)
 {
-    static const char *const names[] = {[CODEC_BOOL] = "bool", [CODEC_INT] = "int",     [CODEC_UINT] = "uint",
-                                        [CODEC_REAL] = "real", [CODEC_STR] = "text",    [CODEC_BLOB] = "binary",
-                                        [CODEC_MAP] = "map",   [CODEC_STRS] = "texts", [CODEC_UINTS] = "uints"};
+    static const char *const names[] = {
+        [CODEC_BOOL] = "bool",   [CODEC_INT] = "int", [CODEC_UINT] = "uint",  [CODEC_REAL] = "real",  [CODEC_STR] = "text",
+        [CODEC_BLOB] = "binary", [CODEC_MAP] = "map", [CODEC_STRS] = "texts", [CODEC_UINTS] = "uints"};
 
     if (field->record != NULL) {
         buf_printf(out, "[%s](#%s)%s", field->record->name, field->record->name, field->kind == CODEC_LIST ? "[]" : "");

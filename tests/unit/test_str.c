@@ -7,11 +7,38 @@
 static void test_utf8(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                                       "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "12345678任务abcdefgh12345678é"};
-    static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2 ", "\xe0\x9f\xbf", "\xe4\xbb", "\xe4\xbb ",
-                                      "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-                                      "\xff", "\xfe", "\xf0\x90\x80", "\xf0\x90\x80 ", "12345678\xff", "1234567\xe4"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "12345678任务abcdefgh12345678é"};
+    static const char *const bad[] = {"\x80",
+                                      "\xbf",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc2",
+                                      "\xc2 ",
+                                      "\xe0\x9f\xbf",
+                                      "\xe4\xbb",
+                                      "\xe4\xbb ",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff",
+                                      "\xfe",
+                                      "\xf0\x90\x80",
+                                      "\xf0\x90\x80 ",
+                                      "12345678\xff",
+                                      "1234567\xe4"};
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(str_utf8(str_of(good[i])));
@@ -88,8 +115,9 @@ static void test_err(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),  cmocka_unit_test(test_utf8_every_code_point), cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_equal), cmocka_unit_test(test_err),
+        cmocka_unit_test(test_utf8), cmocka_unit_test(test_utf8_every_code_point),
+        cmocka_unit_test(test_copy), cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_err),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,11 +100,23 @@ static void test_texts_and_counts(void **state)
     (void)state;
     struct token token;
 
-    assert_int_equal(first(BYTES("\xa3" "abc"), &token), 0);
+    assert_int_equal(first(BYTES("\xa3"
+                                 "abc"),
+                           &token),
+                     0);
     assert_true(token.kind == TOKEN_STR && token.u.text.len == 3);
-    assert_int_equal(first(BYTES("\xd9\x02" "ab"), &token), 0);
-    assert_int_equal(first(BYTES("\xda\x00\x02" "ab"), &token), 0);
-    assert_int_equal(first(BYTES("\xdb\x00\x00\x00\x02" "ab"), &token), 0);
+    assert_int_equal(first(BYTES("\xd9\x02"
+                                 "ab"),
+                           &token),
+                     0);
+    assert_int_equal(first(BYTES("\xda\x00\x02"
+                                 "ab"),
+                           &token),
+                     0);
+    assert_int_equal(first(BYTES("\xdb\x00\x00\x00\x02"
+                                 "ab"),
+                           &token),
+                     0);
     assert_int_equal(first(BYTES("\xc4\x02\xff\xfe"), &token), 0);
     assert_int_equal(token.kind, TOKEN_BIN);
     assert_int_equal(first(BYTES("\xc5\x00\x01\xff"), &token), 0);
@@ -135,10 +147,14 @@ static void test_refusals(void **state)
         BYTES("\xde\x00\x01\x01"),
         BYTES("\x81\x01"),
         BYTES("\x91"),
-        BYTES("\xa3" "ab"),
-        BYTES("\xd9\x03" "ab"),
-        BYTES("\xdb\xff\xff\xff\xff" "a"),
-        BYTES("\xc6\xff\xff\xff\xff" "a"),
+        BYTES("\xa3"
+              "ab"),
+        BYTES("\xd9\x03"
+              "ab"),
+        BYTES("\xdb\xff\xff\xff\xff"
+              "a"),
+        BYTES("\xc6\xff\xff\xff\xff"
+              "a"),
         BYTES("\xc4"),
         BYTES("\xcc"),
         BYTES("\xcd\x01"),
@@ -197,29 +213,52 @@ static void test_maps(void **state)
         {NULL, 0},
         BYTES("\x80"),
         BYTES("\xde\x00\x00"),
-        BYTES("\x81\xa1" "a\x01"),
-        BYTES("\x82\xa1" "a\x01\xa1" "b\x81\xa1" "a\x01"), /* the same key, a level down */
-        BYTES("\x82\xa0\xc0\xa1\x00\xc3"),                 /* the empty key; a NUL */
-        BYTES("\x81\xa1" "a\x92\x80\x81\xa1" "b\xc0"),
-        BYTES("\x81\xa1" "a\xc4\x01\xff"),
+        BYTES("\x81\xa1"
+              "a\x01"),
+        BYTES("\x82\xa1"
+              "a\x01\xa1"
+              "b\x81\xa1"
+              "a\x01"),                    /* the same key, a level down */
+        BYTES("\x82\xa0\xc0\xa1\x00\xc3"), /* the empty key; a NUL */
+        BYTES("\x81\xa1"
+              "a\x92\x80\x81\xa1"
+              "b\xc0"),
+        BYTES("\x81\xa1"
+              "a\xc4\x01\xff"),
     };
     static const struct str bad[] = {
         BYTES("\x01"),
         BYTES("\x90"),
         BYTES("\xc0"),
-        BYTES("\x80\x80"),                          /* a byte behind it */
-        BYTES("\x81\xa1" "a"),                      /* no value */
-        BYTES("\x81\x01\x01"),                      /* a key that is no text */
-        BYTES("\x81\xc4\x01" "a\x01"),              /* nor is this */
-        BYTES("\x82\xa1" "a\x01\xa1" "a\x02"),      /* twice */
-        BYTES("\x82\xa1" "a\x01\xd9\x01" "a\x02"),  /* twice, spelt otherwise */
-        BYTES("\x81\xa1" "k\x82\xa1" "a\x01\xa1" "a\x02"), /* twice, a level down */
-        BYTES("\x81\xa1" "k\x91\x82\xa1" "a\x01\xa1" "a\x02"),
+        BYTES("\x80\x80"), /* a byte behind it */
+        BYTES("\x81\xa1"
+              "a"),            /* no value */
+        BYTES("\x81\x01\x01"), /* a key that is no text */
+        BYTES("\x81\xc4\x01"
+              "a\x01"), /* nor is this */
+        BYTES("\x82\xa1"
+              "a\x01\xa1"
+              "a\x02"), /* twice */
+        BYTES("\x82\xa1"
+              "a\x01\xd9\x01"
+              "a\x02"), /* twice, spelt otherwise */
+        BYTES("\x81\xa1"
+              "k\x82\xa1"
+              "a\x01\xa1"
+              "a\x02"), /* twice, a level down */
+        BYTES("\x81\xa1"
+              "k\x91\x82\xa1"
+              "a\x01\xa1"
+              "a\x02"),
         BYTES("\x81\xa1\xff\x01"),
-        BYTES("\x81\xa1" "a\xa1\xff"),
-        BYTES("\x81\xa1" "a\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), /* not a number */
-        BYTES("\x81\xa1" "a\xca\x7f\x80\x00\x00"),                 /* infinite */
-        BYTES("\x81\xa1" "a\xd4\x01\x00"),
+        BYTES("\x81\xa1"
+              "a\xa1\xff"),
+        BYTES("\x81\xa1"
+              "a\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"), /* not a number */
+        BYTES("\x81\xa1"
+              "a\xca\x7f\x80\x00\x00"), /* infinite */
+        BYTES("\x81\xa1"
+              "a\xd4\x01\x00"),
         BYTES("\xdf\x0f\xff\xff\xff"),
     };
 
@@ -236,10 +275,22 @@ static void test_map_depth(void **state)
     (void)state;
     static char bytes[3 << 20];
 
-    assert_true(valid(nested(bytes, "\x81\xa1" "k", 3, CODEC_DEPTH)));
-    assert_false(valid(nested(bytes, "\x81\xa1" "k", 3, CODEC_DEPTH + 1)));
-    assert_false(valid(nested(bytes, "\x81\xa1" "k", 3, 500000)));
-    memcpy(bytes, "\x81\xa1" "k", 3);
+    assert_true(valid(nested(bytes,
+                             "\x81\xa1"
+                             "k",
+                             3, CODEC_DEPTH)));
+    assert_false(valid(nested(bytes,
+                              "\x81\xa1"
+                              "k",
+                              3, CODEC_DEPTH + 1)));
+    assert_false(valid(nested(bytes,
+                              "\x81\xa1"
+                              "k",
+                              3, 500000)));
+    memcpy(bytes,
+           "\x81\xa1"
+           "k",
+           3);
     assert_true(map_valid((struct str){bytes, nested(bytes + 3, "\x91", 1, CODEC_DEPTH - 1).len + 3}));
     assert_false(map_valid((struct str){bytes, nested(bytes + 3, "\x91", 1, CODEC_DEPTH).len + 3}));
 }
@@ -266,7 +317,8 @@ static void test_many_keys(void **state)
     static const uint32_t counts[] = {2, 15, 16, 17, 1000, 100000};
 
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        const uint32_t like[] = {0, 1, 10, counts[i] / 2 + 1, counts[i]}; /* 0: all differ; 1, 10: first and second of the sorted */
+        const uint32_t like[] = {0, 1, 10, counts[i] / 2 + 1,
+                                 counts[i]}; /* 0: all differ; 1, 10: first and second of the sorted */
         for (size_t twice = 0; twice < sizeof like / sizeof like[0]; twice++) {
             if (like[twice] > counts[i]) {
                 continue;
@@ -290,7 +342,14 @@ static void test_many_keys(void **state)
 static void test_find(void **state)
 {
     (void)state;
-    static const struct str map = BYTES("\x84\xa1" "a\xa2" "hi\xa1" "b\x82\xa1" "x\x01\xa1" "y\x02\xa1" "c\x2a\xa1" "d\xc0");
+    static const struct str map = BYTES("\x84\xa1"
+                                        "a\xa2"
+                                        "hi\xa1"
+                                        "b\x82\xa1"
+                                        "x\x01\xa1"
+                                        "y\x02\xa1"
+                                        "c\x2a\xa1"
+                                        "d\xc0");
     struct token token;
     struct str text;
 
@@ -309,13 +368,18 @@ static void test_find(void **state)
     assert_false(map_text(map, STR_LIT("z"), &text));
     assert_false(map_find((struct str){NULL, 0}, "a", &token));
     assert_false(map_find(BYTES("\xdf\x0f\xff\xff\xff"), "a", &token));
-    assert_false(map_find(BYTES("\x82\xa1" "a\xa5" "hi\xa1" "b"), "b", &token));
+    assert_false(map_find(BYTES("\x82\xa1"
+                                "a\xa5"
+                                "hi\xa1"
+                                "b"),
+                          "b", &token));
 }
 
 static void test_reader_map(void **state)
 {
     (void)state;
-    static const char bytes[] = "\x81\xa1" "a\x01\x2a";
+    static const char bytes[] = "\x81\xa1"
+                                "a\x01\x2a";
     struct reader reader = {bytes, bytes + sizeof bytes - 1};
     struct token token;
     struct str map;
@@ -331,9 +395,11 @@ static void test_reader_map(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_texts_and_counts), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_skip_depth), cmocka_unit_test(test_maps),            cmocka_unit_test(test_map_depth),
-        cmocka_unit_test(test_many_keys), cmocka_unit_test(test_find),             cmocka_unit_test(test_reader_map),
+        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_texts_and_counts),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_skip_depth),
+        cmocka_unit_test(test_maps),       cmocka_unit_test(test_map_depth),
+        cmocka_unit_test(test_many_keys),  cmocka_unit_test(test_find),
+        cmocka_unit_test(test_reader_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
