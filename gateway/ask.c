@@ -1,0 +1,158 @@
+#include "gateway/ask.h"
+
+#include <stdlib.h>
+
+#include "gateway/gateway.h"
+#include "proto/clock.h"
+#include "proto/curve.h"
+#include "proto/log.h"
+
+#define PATIENCE_MS 3000 /* how long a process may be away before requests are refused at once */
+#define SOFT_MS 1000
+
+struct link {
+    struct bus_client *client;
+    uint64_t down_since_ms;
+    bool down;
+};
+
+struct ask {
+    struct link links[2]; /* by enum ask_whom */
+};
+
+static void on_up(void *self)
+{
+    struct link *link = self;
+    link->down = false;
+}
+
+static void on_down(void *self)
+{
+    struct link *link = self;
+    if (!link->down)
+        link->down_since_ms = clock_mono_ms();
+    link->down = true;
+}
+
+static int link_open(struct link *link, struct gateway *gateway, enum setting_id id, const char *name, struct err *err)
+{
+    static const struct bus_client_events events = {.up = on_up, .down = on_down};
+    char endpoint[256];
+    struct bus_curve curve;
+
+    link->down = true;
+    link->down_since_ms = clock_mono_ms();
+    if (settings_endpoint(gateway->settings, id, name, endpoint, sizeof endpoint, err) != 0)
+        return -1;
+    struct curve_paths *paths = malloc(sizeof *paths); /* large: not on the stack */
+    if (!paths)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the bus");
+    if (curve_prepare(gateway->settings, endpoint, false, paths, &curve, err) == 0)
+        link->client = bus_client_new(gateway->loop, endpoint, &curve, &events, link, err);
+    free(paths);
+    return link->client ? 0 : -1;
+}
+
+struct ask *ask_new(struct gateway *gateway, struct err *err)
+{
+    struct ask *ask = calloc(1, sizeof *ask);
+
+    if (!ask) {
+        err_set(err, ERR_NO_MEMORY, "no memory for the bus");
+        return NULL;
+    }
+    if (link_open(&ask->links[ASK_SCHEDULER], gateway, SET_BUS_SCHEDULER, "scheduler", err) != 0 ||
+        link_open(&ask->links[ASK_STORE], gateway, SET_BUS_STORE, "store", err) != 0) {
+        ask_free(ask);
+        return NULL;
+    }
+    return ask;
+}
+
+void ask_free(struct ask *ask)
+{
+    if (!ask)
+        return;
+    bus_client_free(ask->links[ASK_SCHEDULER].client);
+    bus_client_free(ask->links[ASK_STORE].client);
+    free(ask);
+}
+
+struct bus_client *ask_client(struct ask *ask, enum ask_whom whom)
+{
+    return ask->links[whom].client;
+}
+
+bool ask_reachable(const struct ask *ask, enum ask_whom whom)
+{
+    const struct link *link = &ask->links[whom];
+    return !link->down || clock_mono_ms() - link->down_since_ms < PATIENCE_MS;
+}
+
+/* Silence of the scheduler is the store's doing when the store is away: commits do not end. */
+static enum problem_kind silence_kind(const struct request *request, int code)
+{
+    const struct ask *ask = request->gateway->ask;
+    bool store = request->asked_whom == ASK_STORE || ask->links[ASK_STORE].down;
+    bool write = request->method != METHOD_GET;
+
+    if (code == ERR_LIMIT || code == ERR_NO_MEMORY)
+        return PROBLEM_OVERLOADED;
+    if (code == ERR_UNKNOWN_OUTCOME && write)
+        return store ? PROBLEM_STORE_UNKNOWN : PROBLEM_SCHEDULER_UNKNOWN;
+    return store ? PROBLEM_STORE_AWAY : PROBLEM_SCHEDULER_AWAY;
+}
+
+static void on_reply(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct request *request = arg;
+
+    request->asking = false;
+    log_request(str_of(request->rid));
+    if (msg && msg->shape->id != MSG_ERROR)
+        request->on_answer(request, msg);
+    else if (request->asked_soft)
+        request->on_answer(request, NULL);
+    else if (msg && request->on_error && request->on_error(request, &msg->u.error))
+        ; /* it has asked something else */
+    else if (msg)
+        reply_error(request, &msg->u.error, (enum ask_whom)request->asked_whom);
+    else
+        reply_problem_kind(request, silence_kind(request, err ? err->code : ERR_UNAVAILABLE));
+    log_request((struct str){NULL, 0});
+}
+
+static void ask(struct request *request, enum ask_whom whom, bool soft, const struct shape *shape, const void *value,
+                void (*on_answer)(struct request *request, const struct msg *msg))
+{
+    struct gateway *gateway = request->gateway;
+    uint64_t deadline_ms = gateway->deadline_ms;
+
+    if (soft && deadline_ms > SOFT_MS)
+        deadline_ms = SOFT_MS;
+    request->asked = ask_client(gateway->ask, whom);
+    request->asked_whom = whom;
+    request->asked_soft = soft;
+    request->on_answer = on_answer;
+    if (soft ? gateway->ask->links[whom].down : !ask_reachable(gateway->ask, whom)) {
+        struct err away = {.code = ERR_UNAVAILABLE};
+        on_reply(request, NULL, &away);
+        return;
+    }
+    request->asking = true;
+    uint64_t corr = bus_ask(request->asked, shape, value, str_of(request->rid), deadline_ms, on_reply, request);
+    if (request->asking)
+        request->corr = corr;
+}
+
+void ask_send(struct request *request, enum ask_whom whom, const struct shape *shape, const void *value,
+              void (*on_answer)(struct request *request, const struct msg *msg))
+{
+    ask(request, whom, false, shape, value, on_answer);
+}
+
+void ask_soft(struct request *request, enum ask_whom whom, const struct shape *shape, const void *value,
+              void (*on_answer)(struct request *request, const struct msg *msg))
+{
+    ask(request, whom, true, shape, value, on_answer);
+}

@@ -1,0 +1,30 @@
+/* Questions to the scheduler and the store on behalf of a request. Each ends, by its deadline at the latest.
+ *
+ * A process that is down for a moment (a restart) is waited for; one that is down for longer is not: the answer is a 503 at once.
+ */
+#ifndef GANTRY_GATEWAY_ASK_H
+#define GANTRY_GATEWAY_ASK_H
+
+#include "gateway/reply.h"
+
+struct ask;
+
+/* The clients of scheduler and store. NULL with err. */
+struct ask *ask_new(struct gateway *gateway, struct err *err);
+void ask_free(struct ask *ask); /* takes NULL */
+
+/* Asks; then on_answer is called with the answer, never an ERROR: those, and silence, become the request's answer by themselves. One
+ * question a request at a time; value is not needed after the call. */
+void ask_send(struct request *request, enum ask_whom whom, const struct shape *shape, const void *value,
+              void (*on_answer)(struct request *request, const struct msg *msg));
+
+/* The same for what an answer can do without: a short deadline, and on_answer is told NULL for errors and silence. */
+void ask_soft(struct request *request, enum ask_whom whom, const struct shape *shape, const void *value,
+              void (*on_answer)(struct request *request, const struct msg *msg));
+
+/* For questions that belong to no request (health, events). */
+struct bus_client *ask_client(struct ask *ask, enum ask_whom whom);
+/* True when it makes sense to ask: connected, or away only for a moment. */
+bool ask_reachable(const struct ask *ask, enum ask_whom whom);
+
+#endif

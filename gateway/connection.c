@@ -1,0 +1,115 @@
+#include "gateway/connection.h"
+
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "gateway/dispatch.h"
+#include "gateway/request.h"
+#include "proto/clock.h"
+#include "proto/log.h"
+
+struct connection *connection_new(struct connections *all, struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct connection *connection = calloc(1, sizeof *connection);
+
+    if (!connection)
+        return NULL;
+    connection->all = all;
+    connection->mhd = mhd;
+    connection->fd = info ? info->connect_fd : -1;
+    connection->refused = all->open >= all->max;
+    connection->next = all->first;
+    if (all->first)
+        all->first->prev = connection;
+    all->first = connection;
+    all->open++;
+    connection_phase(connection, LIMIT_IDLE);
+    return connection;
+}
+
+void connection_free(struct connections *all, struct connection *connection)
+{
+    if (!connection)
+        return;
+    if (connection->prev)
+        connection->prev->next = connection->next;
+    else
+        all->first = connection->next;
+    if (connection->next)
+        connection->next->prev = connection->prev;
+    all->open--;
+    free(connection);
+}
+
+void connection_phase(struct connection *connection, enum limit_phase phase)
+{
+    connection->phase = phase;
+    connection->since_ms = clock_mono_ms();
+}
+
+void connection_suspend(struct connection *connection)
+{
+    connection->suspended = true;
+    MHD_suspend_connection(connection->mhd);
+}
+
+void connection_resume(struct connection *connection)
+{
+    connection->suspended = false;
+    MHD_resume_connection(connection->mhd);
+}
+
+struct http *connection_http(const struct connection *connection)
+{
+    return connection->all->http;
+}
+
+struct str connection_local(const struct connection *connection, char *out, size_t size)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+
+    out[0] = '\0';
+    if (getsockname(connection->fd, (struct sockaddr *)&address, &len) == 0)
+        getnameinfo((struct sockaddr *)&address, len, out, (socklen_t)size, NULL, 0, NI_NUMERICHOST);
+    /* An IPv4 client of a socket for both shows as ::ffff:192.0.2.1. */
+    return str_of(strncmp(out, "::ffff:", 7) == 0 ? out + 7 : out);
+}
+
+/* libmicrohttpd takes no answer in the middle of a request: this one goes around it, and the socket is shut down behind it. */
+static void answer_late(struct connection *connection, const struct limits *limits)
+{
+    struct request *request = connection->request;
+    struct problem problem;
+    char head[256];
+
+    problem_value(&problem, PROBLEM_TIMEOUT, NULL, "request_time", (struct str){NULL, 0}, "%llu s",
+                  (unsigned long long)(limits->request_ms / 1000));
+    dispatch_refuse(request, &problem);
+    int len = snprintf(head, sizeof head,
+                       "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8\r\n"
+                       "X-Request-Id: %s\r\nContent-Length: %zu\r\n\r\n",
+                       request->rid, request->out.len);
+    struct iovec parts[] = {{head, (size_t)len}, {request->out.data, request->out.len}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (!request->out.failed && sendmsg(connection->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_debug("GTY-HTTP-LATE", "the client did not take the answer");
+}
+
+void connections_sweep(struct connections *all, const struct limits *limits, uint64_t now_ms)
+{
+    for (struct connection *at = all->first; at; at = at->next) {
+        if (at->cut || at->suspended || !limit_overdue(limits, at->phase, at->since_ms, now_ms))
+            continue;
+        log_info("GTY-HTTP-SLOW", "phase=%d ms=%llu the connection takes too long", (int)at->phase,
+                 (unsigned long long)(now_ms - at->since_ms));
+        if (at->phase == LIMIT_RECEIVING && at->request && !at->request->answered)
+            answer_late(at, limits);
+        at->cut = true;
+        shutdown(at->fd, SHUT_RDWR);
+    }
+}

@@ -1,0 +1,167 @@
+#include "gateway/events.h"
+
+#include <stdlib.h>
+
+#include "gateway/ask.h"
+#include "proto/bus.h"
+#include "proto/curve.h"
+
+#define TICK_MS 500
+#define WAKE_TICKS 2    /* everybody is woken every second */
+#define LIVE_MAX 1000   /* runs asked about at once */
+#define LIVE_DEADLINE_MS 1000
+
+struct events {
+    struct gateway *gateway;
+    struct bus_ear *ear;
+    struct follower *first;
+    int timer;
+    unsigned ticks;
+    bool asking;
+    uint64_t corr;
+};
+
+static bool named(const struct uint_list *runs, uint64_t id)
+{
+    for (uint32_t i = 0; i < runs->count; i++) {
+        if (runs->items[i] == id)
+            return true;
+    }
+    return false;
+}
+
+static void wake(struct events *events, const struct uint_list *runs)
+{
+    struct follower *next;
+
+    for (struct follower *at = events->first; at; at = next) {
+        next = at->next;
+        if (!runs || named(runs, at->run_id))
+            at->changed(at->self);
+    }
+}
+
+static void on_bell(void *self, const struct msg_doorbell *bell)
+{
+    bool anything = bell->runs.count == 0 && bell->event == 0;
+    wake(self, anything ? NULL : &bell->runs);
+}
+
+static void on_live(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct events *events = arg;
+    (void)err;
+
+    events->asking = false;
+    if (!msg || msg->shape->id != MSG_RUN_LIVE_ROWS)
+        return;
+    const struct rec_live_run_list *runs = &msg->u.run_live_rows.runs;
+    struct follower *next;
+    for (struct follower *at = events->first; at; at = next) {
+        next = at->next;
+        for (uint32_t i = 0; i < runs->count; i++) {
+            if (runs->items[i].run_id == at->run_id) {
+                at->live(at->self, &runs->items[i]);
+                break;
+            }
+        }
+    }
+}
+
+static void ask_live(struct events *events)
+{
+    static uint64_t ids[LIVE_MAX];
+    struct msg_run_live live = {.ids = {ids, 0}};
+    struct bus_client *scheduler = ask_client(events->gateway->ask, ASK_SCHEDULER);
+
+    if (events->asking || !bus_client_is_up(scheduler))
+        return;
+    for (const struct follower *at = events->first; at && live.ids.count < LIVE_MAX; at = at->next) {
+        if (!named(&live.ids, at->run_id))
+            ids[live.ids.count++] = at->run_id;
+    }
+    events->asking = true;
+    uint64_t corr = bus_ask(scheduler, &shape_msg_run_live, &live, (struct str){NULL, 0}, LIVE_DEADLINE_MS, on_live, events);
+    if (events->asking)
+        events->corr = corr;
+}
+
+static void on_tick(void *arg)
+{
+    struct events *events = arg;
+
+    events->ticks++;
+    if (!events->first)
+        return;
+    if (events->ticks % WAKE_TICKS == 0)
+        wake(events, NULL);
+    if (events->first)
+        ask_live(events);
+}
+
+static int open_ear(struct events *events, struct err *err)
+{
+    char endpoint[256];
+    struct bus_curve curve;
+    const struct settings *settings = events->gateway->settings;
+
+    if (settings_endpoint(settings, SET_BUS_DOORBELL, "doorbell", endpoint, sizeof endpoint, err) != 0)
+        return -1;
+    struct curve_paths *paths = malloc(sizeof *paths); /* large: not on the stack */
+    if (!paths)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the doorbell");
+    if (curve_prepare(settings, endpoint, false, paths, &curve, err) == 0)
+        events->ear = bus_ear_new(events->gateway->loop, endpoint, &curve, on_bell, events, err);
+    free(paths);
+    return events->ear ? 0 : -1;
+}
+
+struct events *events_new(struct gateway *gateway, struct err *err)
+{
+    struct events *events = calloc(1, sizeof *events);
+
+    if (!events) {
+        err_set(err, ERR_NO_MEMORY, "no memory for the doorbell");
+        return NULL;
+    }
+    events->gateway = gateway;
+    events->timer = loop_every(gateway->loop, TICK_MS, on_tick, events);
+    if (events->timer < 0)
+        err_set(err, ERR_NO_MEMORY, "no memory for the doorbell");
+    if (events->timer < 0 || open_ear(events, err) != 0) {
+        events_free(events);
+        return NULL;
+    }
+    return events;
+}
+
+void events_free(struct events *events)
+{
+    if (!events)
+        return;
+    if (events->asking)
+        bus_forget(ask_client(events->gateway->ask, ASK_SCHEDULER), events->corr);
+    loop_cancel(events->gateway->loop, events->timer);
+    bus_ear_free(events->ear);
+    free(events);
+}
+
+void events_follow(struct events *events, struct follower *follower)
+{
+    follower->prev = NULL;
+    follower->next = events->first;
+    if (events->first)
+        events->first->prev = follower;
+    events->first = follower;
+}
+
+void events_unfollow(struct events *events, struct follower *follower)
+{
+    if (follower->prev)
+        follower->prev->next = follower->next;
+    else
+        events->first = follower->next;
+    if (follower->next)
+        follower->next->prev = follower->prev;
+    follower->prev = follower->next = NULL;
+}

@@ -1,0 +1,101 @@
+#include "gateway/headers.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "proto/ident.h"
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size, const char *value,
+                                 size_t value_size)
+{
+    struct request_headers *headers = cls;
+    struct str text = {value, (uint32_t)value_size};
+    struct str *slot = NULL;
+    (void)kind;
+
+    switch (key_size) {
+    case 4:
+        if (strcasecmp(key, "Host") == 0) {
+            slot = &headers->host;
+            headers->hosts++;
+        }
+        break;
+    case 6:
+        if (strcasecmp(key, "Origin") == 0)
+            slot = &headers->origin;
+        else if (strcasecmp(key, "Expect") == 0)
+            headers->expects = true;
+        break;
+    case 12:
+        if (strcasecmp(key, "Content-Type") == 0)
+            slot = &headers->content_type;
+        else if (strcasecmp(key, "X-Request-Id") == 0)
+            slot = &headers->request_id;
+        break;
+    case 13:
+        if (strcasecmp(key, "Last-Event-ID") == 0)
+            slot = &headers->last_event_id;
+        break;
+    case 14:
+        if (strcasecmp(key, "Content-Length") == 0) {
+            headers->lengths++;
+            headers->sized = true;
+            /* libmicrohttpd has refused what is no number. */
+            for (uint32_t i = 0; i < text.len && i < 18; i++)
+                headers->content_length = headers->content_length * 10 + (uint64_t)(text.ptr[i] - '0');
+        }
+        break;
+    case 15:
+        if (strcasecmp(key, "Accept-Language") == 0)
+            slot = &headers->accept_language;
+        else if (strcasecmp(key, "Idempotency-Key") == 0)
+            slot = &headers->idempotency_key;
+        break;
+    case 17:
+        if (strcasecmp(key, "Transfer-Encoding") == 0)
+            headers->chunked = true;
+        break;
+    default: break;
+    }
+    if (slot)
+        *slot = text;
+    return MHD_YES;
+}
+
+void headers_name_request(struct request *request)
+{
+    if (ident_valid(request->headers.request_id)) {
+        str_copy(request->rid, sizeof request->rid, request->headers.request_id);
+    } else if (!request->rid[0]) {
+        memcpy(request->rid, "req_", 4);
+        ident_random(request->rid + 4, 12);
+    }
+}
+
+void headers_read(struct request *request, struct MHD_Connection *mhd, const char *method)
+{
+    struct str word = str_of(method);
+
+    request->method = method_parse(word);
+    request->head = str_is(word, "HEAD");
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, &request->headers);
+    request->lang = text_language(request->headers.accept_language);
+    headers_name_request(request);
+}
+
+void headers_allow_origin(const struct request *request, struct MHD_Response *response)
+{
+    char origin[256], methods[64];
+
+    if (!str_copy(origin, sizeof origin, request->headers.origin))
+        return;
+    MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
+    MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    if (request->method == METHOD_OPTIONS) {
+        MHD_add_response_header(response, "Access-Control-Allow-Methods", method_list(request->allow, methods));
+        MHD_add_response_header(response, "Access-Control-Allow-Headers",
+                                "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
+        MHD_add_response_header(response, "Access-Control-Max-Age", "600");
+    }
+}

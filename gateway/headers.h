@@ -1,0 +1,19 @@
+/* HTTP headers: those that matter, read in one pass; and those a browser asks for. */
+#ifndef GANTRY_GATEWAY_HEADERS_H
+#define GANTRY_GATEWAY_HEADERS_H
+
+#include "gateway/request.h"
+
+struct MHD_Connection;
+struct MHD_Response;
+
+/* Fills method, headers, language and request id of the request. */
+void headers_read(struct request *request, struct MHD_Connection *mhd, const char *method);
+
+/* The request id: the client's if it is a valid one, else a new one. */
+void headers_name_request(struct request *request);
+
+/* Adds what lets a page of a listed Origin read the answer. */
+void headers_allow_origin(const struct request *request, struct MHD_Response *response);
+
+#endif

@@ -1,0 +1,101 @@
+#include "gateway/problem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "gateway/json.h"
+
+static const struct {
+    unsigned status;
+    enum text_id text;
+} kinds[PROBLEM_COUNT] = {
+#define PROBLEM(kind, status) [PROBLEM_##kind] = {(status), TEXT_##kind},
+#include "gateway/problem.def"
+#undef PROBLEM
+};
+
+static void fill(struct problem *problem, enum problem_kind kind, const char *field, const char *rule)
+{
+    *problem = (struct problem){.kind = kind, .rule = str_of(rule)};
+    if (field) {
+        str_copy(problem->field_room, sizeof problem->field_room, str_of(field));
+        problem->field = str_of(problem->field_room);
+    }
+}
+
+static void expect(struct problem *problem, const char *format, va_list args)
+{
+    if (!format)
+        return;
+    vsnprintf(problem->expected_room, sizeof problem->expected_room, format, args);
+    problem->expected = str_of(problem->expected_room);
+    while (!str_utf8(problem->expected)) /* a cut must not split a character */
+        problem->expected.len--;
+}
+
+int problem_set(struct problem *problem, enum problem_kind kind, const char *field, const char *rule)
+{
+    fill(problem, kind, field, rule);
+    return -1;
+}
+
+int problem_value(struct problem *problem, enum problem_kind kind, const char *field, const char *rule, struct str value,
+                  const char *expected, ...)
+{
+    va_list args;
+
+    fill(problem, kind, field, rule);
+    problem->value = value;
+    problem->has_value = true;
+    va_start(args, expected);
+    expect(problem, expected, args);
+    va_end(args);
+    return -1;
+}
+
+int problem_json(struct problem *problem, const char *field, const char *rule, const json_t *given, const char *expected, ...)
+{
+    va_list args;
+
+    fill(problem, PROBLEM_INVALID, field, rule);
+    problem->given = given;
+    problem->has_value = true;
+    va_start(args, expected);
+    expect(problem, expected, args);
+    va_end(args);
+    return -1;
+}
+
+unsigned problem_status(enum problem_kind kind)
+{
+    return kinds[kind].status;
+}
+
+unsigned problem_retry_after(enum problem_kind kind)
+{
+    return kinds[kind].status == 503 || kinds[kind].status == 429 ? 1 : 0;
+}
+
+void problem_sentence(struct buf *out, const struct problem *problem, enum text_lang lang)
+{
+    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8};
+    struct text_words words = {problem->field, problem->value, problem->expected};
+    const char *sentence = problem->rule.len ? text_rule(problem->rule, lang) : NULL;
+
+    buf_text(out, text_of(kinds[problem->kind].text, lang));
+    if (problem->given) {
+        json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
+        words.value = buf_str(&given);
+    } else if (words.value.len > PROBLEM_VALUE_MAX) {
+        words.value.len = PROBLEM_VALUE_MAX;
+        while (words.value.len > 0 && !str_utf8(words.value))
+            words.value.len--;
+    }
+    if (sentence || problem->sentence.len > 0)
+        buf_text(out, lang == LANG_EN ? ": " : "：");
+    if (sentence)
+        text_fill(out, sentence, &words);
+    else if (problem->sentence.len > 0)
+        buf_add(out, problem->sentence.ptr, problem->sentence.len);
+    buf_free(&given);
+}

@@ -1,0 +1,102 @@
+#include "gateway/reply.h"
+
+#include "gateway/http.h"
+#include "gateway/surfaces/surface.h"
+#include "proto/log.h"
+
+static void finish(struct request *request, unsigned status, const char *content_type)
+{
+    request->status = status;
+    request->content_type = content_type;
+    request->answered = true;
+    http_answer(request);
+}
+
+void reply_done(struct request *request, unsigned status)
+{
+    if (request->out.failed) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return;
+    }
+    finish(request, status, "application/json; charset=utf-8");
+}
+
+void reply_html(struct request *request, unsigned status)
+{
+    if (request->out.failed) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return;
+    }
+    request->page = true;
+    finish(request, status, "text/html; charset=utf-8");
+}
+
+void reply_empty(struct request *request, unsigned status)
+{
+    buf_reset(&request->out);
+    finish(request, status, NULL);
+}
+
+void reply_stream(struct request *request, const char *content_type, const struct stream *stream)
+{
+    request->stream = *stream;
+    finish(request, 200, content_type);
+}
+
+void reply_problem(struct request *request, const struct problem *problem)
+{
+    unsigned status = problem_status(problem->kind);
+
+    if (status >= 500)
+        log_warn("GTY-HTTP-PROBLEM", "status=%u path=%.*s", status, (int)request->uri.path.len, request->uri.path.ptr);
+    buf_reset(&request->out);
+    request->retry_after = problem_retry_after(problem->kind);
+    request->match.surface->write_problem(request, problem);
+    /* Without memory even for this, http.c has a body that is always there. */
+    finish(request, request->out.failed ? 503 : status, "application/json; charset=utf-8");
+}
+
+void reply_problem_kind(struct request *request, enum problem_kind kind)
+{
+    struct problem problem;
+
+    problem_set(&problem, kind, NULL, NULL);
+    reply_problem(request, &problem);
+}
+
+static enum problem_kind error_kind(uint64_t code, enum ask_whom whom)
+{
+    switch (code) {
+    case ERR_BAD_REQUEST: return PROBLEM_BAD_REQUEST;
+    case ERR_INVALID: return PROBLEM_INVALID;
+    case ERR_NOT_FOUND: return PROBLEM_NOT_FOUND;
+    case ERR_CONFLICT: return PROBLEM_CONFLICT;
+    case ERR_KEY_REUSED: return PROBLEM_KEY_REUSED;
+    case ERR_LIMIT: return PROBLEM_LIMIT;
+    case ERR_FORBIDDEN: return PROBLEM_FORBIDDEN;
+    case ERR_NO_MEMORY: return PROBLEM_OVERLOADED;
+    /* A scheduler that is there refuses because it cannot write: the store is away. */
+    case ERR_UNAVAILABLE: return PROBLEM_STORE_AWAY;
+    case ERR_UNKNOWN_OUTCOME: return PROBLEM_STORE_UNKNOWN;
+    case ERR_IO: return whom == ASK_STORE ? PROBLEM_STORE_AWAY : PROBLEM_INTERNAL;
+    default: return PROBLEM_INTERNAL;
+    }
+}
+
+void reply_error(struct request *request, const struct msg_error *error, enum ask_whom whom)
+{
+    struct problem problem = {
+        .kind = error_kind(error->code, whom),
+        .field = error->field,
+        .rule = error->rule,
+        .value = error->value,
+        .has_value = error->value.len > 0,
+        .expected = error->expected,
+        .sentence = error->text,
+    };
+
+    if (problem.kind == PROBLEM_INTERNAL)
+        log_error("GTY-HTTP-INTERNAL", "code=%s from=%s text=%.*s", error_code_name(error->code),
+                  whom == ASK_STORE ? "store" : "scheduler", (int)error->text.len, error->text.ptr);
+    reply_problem(request, &problem);
+}

@@ -1,0 +1,24 @@
+/* How a request ends. Each of these is called once a request, from its handler or from an answer it waited for.
+ *
+ * Bodies are written straight to request->out (writer.h) before reply_done. When memory was short the client gets a 503 instead.
+ */
+#ifndef GANTRY_GATEWAY_REPLY_H
+#define GANTRY_GATEWAY_REPLY_H
+
+#include "gateway/request.h"
+
+void reply_done(struct request *request, unsigned status); /* request->out is JSON */
+void reply_html(struct request *request, unsigned status); /* request->out is a page */
+void reply_empty(struct request *request, unsigned status);
+/* Streams with this content type until stream->read says -1; copied. */
+void reply_stream(struct request *request, const char *content_type, const struct stream *stream);
+
+/* In the words and the envelope of the request's surface. */
+void reply_problem(struct request *request, const struct problem *problem);
+void reply_problem_kind(struct request *request, enum problem_kind kind);
+
+enum ask_whom { ASK_SCHEDULER, ASK_STORE };
+/* What a process said instead of an answer. */
+void reply_error(struct request *request, const struct msg_error *error, enum ask_whom whom);
+
+#endif

@@ -1,0 +1,114 @@
+#include "gateway/request.h"
+
+#include <stdio.h>
+
+#include "gateway/json.h"
+#include "proto/ident.h"
+
+#define REQUEST_MEMORY ((size_t)64 << 20)
+#define IDEMPOTENCY_KEY_MAX 255
+
+struct arena *request_arena(struct request *request)
+{
+    if (!request->arena)
+        request->arena = arena_new(REQUEST_MEMORY);
+    return request->arena;
+}
+
+void *request_alloc(struct request *request, size_t size)
+{
+    struct arena *arena = request_arena(request);
+    return arena ? arena_alloc(arena, size) : NULL;
+}
+
+static bool blank(struct str text)
+{
+    for (uint32_t i = 0; i < text.len; i++) {
+        if (!strchr(" \t\r\n", text.ptr[i]) || text.ptr[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
+int request_read_json(struct request *request, struct problem *problem)
+{
+    struct err err = {0};
+
+    if (request->json || blank(buf_str(&request->body)))
+        return 0;
+    request->json = json_parse(buf_str(&request->body), &err);
+    if (!request->json && err.code == ERR_NO_MEMORY)
+        return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+    if (!request->json) {
+        problem_value(problem, PROBLEM_BAD_REQUEST, "body", "json", (struct str){NULL, 0}, "%s", err.text);
+        problem->value = problem->expected; /* what is wrong with it stands in for it */
+        return -1;
+    }
+    if (!json_is_object(request->json))
+        return problem_json(problem, "body", "json_object", request->json, "object");
+    return 0;
+}
+
+int request_id(const struct request *request, unsigned index, uint64_t *out, struct problem *problem)
+{
+    if (uri_number(request->match.args[index], out))
+        return 0;
+    return problem_value(problem, PROBLEM_BAD_REQUEST, "id", "format", request->match.args[index], "1..%lld", (long long)INT64_MAX);
+}
+
+bool request_param(const struct request *request, const char *name, struct str *value, struct problem *problem, int *fault)
+{
+    unsigned found = uri_param(&request->uri, name, value);
+
+    if (found > 1)
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "repeated", *value, NULL);
+    return found == 1 && value->len > 0;
+}
+
+static bool key_valid(struct str key)
+{
+    if (key.len > IDEMPOTENCY_KEY_MAX)
+        return false;
+    for (uint32_t i = 0; i < key.len; i++) {
+        if (key.ptr[i] < 0x20 || key.ptr[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* A scope nobody else has: the bus sends the same bytes when it asks again, so a minted key is safe to repeat too. */
+static void key_mint(uint8_t scope[16])
+{
+    static char process[2 * 16 + 1];
+    static uint64_t count;
+
+    if (!process[0])
+        ident_random(process, 16);
+    count++;
+    const struct str parts[] = {str_of(process), {(const char *)&count, sizeof count}};
+    ident_hash(scope, parts, 2);
+}
+
+int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem)
+{
+    struct str key = request->headers.idempotency_key;
+
+    if (!key_valid(key))
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "Idempotency-Key", "idempotency_key", key, "1..%d printable characters",
+                             IDEMPOTENCY_KEY_MAX);
+    if (request->keyed) {
+        ; /* the same command, asked again */
+    } else if (key.len > 0) {
+        /* The empty first part is the credential's place. */
+        const struct str scope[] = {{"", 0}, str_of(method_name(request->method)), request->uri.path, key};
+        ident_hash(request->key_scope, scope, 4);
+    } else {
+        key_mint(request->key_scope);
+    }
+    const struct str body[] = {buf_str(&request->body), request->uri.query};
+    ident_hash(request->key_body, body, 2);
+    request->keyed = true;
+    idem->scope = (struct str){(const char *)request->key_scope, sizeof request->key_scope};
+    idem->body = (struct str){(const char *)request->key_body, sizeof request->key_body};
+    return 0;
+}

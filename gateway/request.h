@@ -1,0 +1,110 @@
+/* One HTTP request on its way: what a handler reads, and where its answer is gathered.
+ *
+ * http.c makes it when a request line has arrived, and takes it back when the answer has been sent or the client is gone:
+ * a handler's pointers into it are good until then, and an answer that comes later finds bus_forget already called.
+ */
+#ifndef GANTRY_GATEWAY_REQUEST_H
+#define GANTRY_GATEWAY_REQUEST_H
+
+#include <jansson.h>
+
+#include "gateway/problem.h"
+#include "gateway/route.h"
+#include "gateway/uri.h"
+#include "proto/bus.h"
+
+struct gateway;
+struct connection;
+
+enum request_state {
+    REQUEST_HEADERS, /* its request line has arrived */
+    REQUEST_BODY,    /* headers have been looked at; the body is coming */
+    REQUEST_WAITING, /* handled, the answer is not there yet: the connection is suspended */
+    REQUEST_SENDING, /* the answer is with libmicrohttpd */
+};
+
+/* Bytes that are produced over time: server-sent events. */
+struct stream {
+    /* Writes at most max bytes to out; 0: nothing now, http_wake will say when; -1: the end. */
+    long (*read)(void *self, char *out, size_t max);
+    void (*closed)(void *self); /* the client is gone or all is sent; called once */
+    void *self;
+};
+
+struct request_headers { /* borrowed from libmicrohttpd for the request's life */
+    struct str host, origin, content_type, accept_language, idempotency_key, last_event_id, request_id;
+    uint64_t content_length;
+    unsigned hosts, lengths; /* how often they were there */
+    bool chunked, sized, expects;
+};
+
+struct request {
+    struct gateway *gateway;
+    struct connection *connection;
+    enum request_state state;
+
+    /* what was asked */
+    enum method method;
+    bool head;
+    char rid[65];
+    enum text_lang lang;
+    struct uri uri;
+    struct request_headers headers;
+    struct route_match match; /* match.surface is never NULL */
+    struct buf body;
+    json_t *json; /* the body, once request_read_json has read it; NULL for an empty one */
+
+    /* the answer; see reply.h */
+    bool answered;
+    unsigned status;
+    const char *content_type;
+    struct buf out;
+    unsigned allow;       /* methods for Allow; 0 for none */
+    unsigned retry_after; /* seconds; 0 for none */
+    bool cross_origin;    /* a listed Origin: say so to the browser */
+    bool page;            /* HTML: add what keeps a browser from doing more than show it */
+    bool close;           /* the connection ends with this answer */
+    struct stream stream; /* read is NULL: out is the answer */
+
+    /* a question to the scheduler or the store; see ask.h */
+    struct bus_client *asked;
+    uint64_t corr;
+    void (*on_answer)(struct request *request, const struct msg *msg);
+    bool (*on_error)(struct request *request, const struct msg_error *error); /* true: it goes on by itself. May be NULL */
+    int asked_whom;
+    bool asked_soft, asking;
+
+    /* the handler's own */
+    void *own; /* goes with arena */
+    unsigned subject_type; /* what a command is about: an enum record_type … */
+    uint64_t subject;      /* … and its id */
+    uint8_t key_scope[16], key_body[16];
+    bool keyed; /* key_scope is made: a command that is asked again keeps it */
+
+    /* http.c's */
+    struct arena *arena; /* use request_arena */
+    struct buf target;   /* the raw target and what was decoded of it */
+    uint64_t started_us;
+    uint64_t discarded; /* bytes of a body that is too large or not wanted */
+    bool too_large, out_of_memory;
+    struct request *next; /* in the list of unused ones */
+};
+
+/* Memory that goes with the request; NULL at its limit. */
+struct arena *request_arena(struct request *request);
+void *request_alloc(struct request *request, size_t size);
+
+/* Reads the body into request->json: nothing, or an object. -1 with problem. */
+int request_read_json(struct request *request, struct problem *problem);
+
+/* The number that stands at the path's index-th {…}. -1 with problem. */
+int request_id(const struct request *request, unsigned index, uint64_t *out, struct problem *problem);
+
+/* The one value of a query parameter: false if it is absent or empty; -1 in *fault with problem if it was given twice. */
+bool request_param(const struct request *request, const char *name, struct str *value, struct problem *problem, int *fault);
+
+/* The key of this write: the client's Idempotency-Key or a new one. -1 with problem when the client's is malformed.
+ * idem borrows from the request. */
+int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem);
+
+#endif

@@ -1,0 +1,165 @@
+/* The distributed task scheduler's dialect: its routes and its envelope. */
+#include "gateway/surfaces/scheduler.h"
+
+#include "gateway/surfaces/surface.h"
+#include "gateway/json.h"
+#include "proto/clock.h"
+
+static const struct route routes[] = {
+    {METHOD_POST, "/tasks", tasks_create, ROLE_USER,
+     "Creates a task: 201. `name`, `task_type`, `executor` and `command` are required. Beyond the seed: `env` (name to text), `cwd`, "
+     "`run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file published once)."},
+    {METHOD_GET, "/tasks", tasks_list, ROLE_READONLY,
+     "Lists tasks. `page`, `size` (at most 1000), `status`, `task_type`, `priority`, `search`, `tags`, `sort` (`id`, `name`, `status`, "
+     "`priority`, `created_at`, `updated_at`, `next_run_at`), `order`."},
+    {METHOD_GET, "/tasks/{id}", tasks_get, ROLE_READONLY, "A task with its `statistics`; averages are null before the first run."},
+    {METHOD_PUT, "/tasks/{id}", tasks_update, ROLE_USER,
+     "Changes the fields that are given; null empties `description`, `schedule`, `cwd`, `run_as`, `output`, lists and objects."},
+    {METHOD_DELETE, "/tasks/{id}", tasks_delete, ROLE_USER,
+     "Deletes a task and its history. 409 while it has live runs, unless `force=true`, which aborts them first."},
+    {METHOD_POST, "/tasks/{id}/trigger", tasks_trigger, ROLE_USER,
+     "Makes a run of a task: 201. Optional: `parameters`, `priority`, `timeout_seconds`, and beyond the seed `run_at` (a time) or "
+     "`delay_seconds`. `estimated_completion` is the start plus the measured mean duration, or plus the timeout before there is one."},
+    {METHOD_POST, "/tasks/{id}/trigger-batch", tasks_trigger_batch, ROLE_USER,
+     "Makes up to 1,000 runs, all or none: 201. `items`: a list of what a trigger takes, each with an optional `idempotency_key`. Answers "
+     "`run_ids` in the order of the items."},
+    {METHOD_POST, "/tasks/{id}/pause", tasks_pause, ROLE_USER, "Pauses a task: nothing of it starts until it is resumed."},
+    {METHOD_POST, "/tasks/{id}/resume", tasks_resume, ROLE_USER, "Resumes a paused task."},
+    {METHOD_POST, "/runs", runs_submit, ROLE_USER,
+     "Makes a task and its one run in one step: 201, with what a trigger answers. Takes a task's fields (`name` is made up and `executor` "
+     "is the `task_type` when missing; no `schedule`) and a trigger's. The task is `completed` or `failed` with its run."},
+    {METHOD_GET, "/runs", runs_list, ROLE_READONLY,
+     "Lists runs. `page`, `size` (at most 1000), `task_id`, `status`, `worker_id` (as in `worker-001`), `start_date` and `end_date` "
+     "(inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`), `order`."},
+    {METHOD_GET, "/runs/{id}", runs_get, ROLE_READONLY,
+     "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent), `reason` (why it "
+     "waits). `retry_count` is the number of retries used so far."},
+    {METHOD_GET, "/runs/{id}/logs", runs_logs, ROLE_READONLY,
+     "The log of a run, oldest line first: by `page` and `size` (default 100, at most 1000); behind a position by `after` and `limit`; or "
+     "the newest `limit` lines with `newest=true`. `cut` counts lines that are no longer kept. With `follow=true` the answer is "
+     "`text/event-stream`: an event `log` a line with its position as id (`after` or `Last-Event-ID` resume behind one), `status` when "
+     "status, attempt or progress change, and `end` once the run is final and its log has been sent."},
+    {METHOD_POST, "/runs/{id}/restart", runs_restart, ROLE_USER, "Makes a new run like a final one: 201."},
+    {METHOD_POST, "/runs/{id}/abort", runs_abort, ROLE_USER, "Ends a run that is not final; 409 if it is. Optional: `reason`."},
+    {METHOD_GET, "/workers", workers_list, ROLE_READONLY,
+     "Lists workers as the scheduler sees them this second. `page`, `size`, `status`, `task_type`, `hostname`, `sort` (`id`, `hostname`, "
+     "`ip_address`, `port`, `status`, `max_concurrent_tasks`, `last_heartbeat`, `registered_at`, `created_at`, `load_average`, "
+     "`memory_usage`, `cpu_usage`), `order`."},
+    {METHOD_GET, "/workers/{id}", workers_get, ROLE_READONLY, "A worker (`worker-001`) with what it runs and what it has done."},
+    {METHOD_GET, "/system/health", system_health, ROLE_READONLY,
+     "Health, measured for this answer (kept for one second): a component that does not answer within a second is `unhealthy`. 503 with the "
+     "same body when writes cannot work."},
+    {0},
+};
+
+const struct surface surface_scheduler = {
+    .name = "scheduler",
+    .prefix = "/api",
+    .routes = routes,
+    .write_problem = envelope_problem,
+    .doc = "The task scheduler. Answers are `{success, data, metadata}`, errors `{success, error {code, message, details}, metadata}`. "
+           "Every POST takes an `Idempotency-Key`: the same key, path and body answer the first answer again for 24 hours.",
+};
+
+/* ---- envelope ---- */
+
+static const char *problem_code(enum problem_kind kind)
+{
+    static const char *const codes[PROBLEM_COUNT] = {
+        [PROBLEM_BAD_REQUEST] = "VALIDATION_ERROR",
+        [PROBLEM_INVALID] = "VALIDATION_ERROR",
+        [PROBLEM_FORBIDDEN] = "AUTHORIZATION_ERROR",
+        [PROBLEM_NOT_FOUND] = "RESOURCE_NOT_FOUND",
+        [PROBLEM_METHOD] = "VALIDATION_ERROR",
+        [PROBLEM_TIMEOUT] = "VALIDATION_ERROR",
+        [PROBLEM_CONFLICT] = "RESOURCE_CONFLICT",
+        [PROBLEM_TOO_LARGE] = "VALIDATION_ERROR",
+        [PROBLEM_URI_TOO_LONG] = "VALIDATION_ERROR",
+        [PROBLEM_MEDIA_TYPE] = "VALIDATION_ERROR",
+        [PROBLEM_KEY_REUSED] = "VALIDATION_ERROR",
+        [PROBLEM_LIMIT] = "SYSTEM_ERROR",
+        [PROBLEM_INTERNAL] = "SYSTEM_ERROR",
+        [PROBLEM_OVERLOADED] = "SYSTEM_ERROR",
+        [PROBLEM_STOPPING] = "SYSTEM_ERROR",
+        [PROBLEM_STORE_AWAY] = "DATABASE_ERROR",
+        [PROBLEM_SCHEDULER_AWAY] = "MESSAGE_QUEUE_ERROR",
+        [PROBLEM_STORE_UNKNOWN] = "DATABASE_ERROR",
+        [PROBLEM_SCHEDULER_UNKNOWN] = "MESSAGE_QUEUE_ERROR",
+    };
+    return codes[kind];
+}
+
+static void metadata(struct request *request, struct writer *w)
+{
+    writer_open(w, "metadata", '{');
+    writer_time(w, "timestamp", clock_wall_ms());
+    writer_text(w, "request_id", str_of(request->rid));
+    writer_text(w, "version", STR_LIT(GANTRY_VERSION));
+    writer_close(w, '}');
+}
+
+void envelope_open(struct request *request, struct writer *w)
+{
+    buf_reset(&request->out);
+    *w = (struct writer){.out = &request->out};
+    writer_open(w, NULL, '{');
+    writer_bool(w, "success", true);
+}
+
+void envelope_close(struct request *request, struct writer *w, unsigned status)
+{
+    metadata(request, w);
+    writer_close(w, '}');
+    reply_done(request, status);
+}
+
+static void problem_details(struct writer *w, const struct problem *problem)
+{
+    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8};
+    struct str value = problem->value;
+
+    writer_open(w, "details", '{');
+    if (problem->field.len > 0 || problem->rule.len > 0) {
+        writer_text_or_null(w, "field", problem->field);
+        writer_text_or_null(w, "rule", problem->rule);
+        if (problem->given) {
+            json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
+            writer_json(w, "value", buf_str(&given));
+        } else if (problem->has_value) {
+            value.len = value.len > PROBLEM_VALUE_MAX ? PROBLEM_VALUE_MAX : value.len;
+            while (value.len > 0 && !str_utf8(value))
+                value.len--;
+            writer_text(w, "value", value);
+        } else {
+            writer_null(w, "value");
+        }
+    }
+    writer_close(w, '}');
+    buf_free(&given);
+}
+
+void envelope_problem(struct request *request, const struct problem *problem)
+{
+    struct writer w = {.out = &request->out};
+    struct buf sentence = {.limit = 16384};
+
+    problem_sentence(&sentence, problem, request->lang);
+    writer_open(&w, NULL, '{');
+    writer_bool(&w, "success", false);
+    writer_open(&w, "error", '{');
+    writer_text(&w, "code", str_of(problem_code(problem->kind)));
+    writer_text(&w, "message", buf_str(&sentence));
+    problem_details(&w, problem);
+    writer_close(&w, '}');
+    metadata(request, &w);
+    writer_close(&w, '}');
+    buf_free(&sentence);
+}
+
+void reply_not_found(struct request *request, const char *field, struct str value)
+{
+    struct problem problem;
+
+    problem_value(&problem, PROBLEM_NOT_FOUND, field, "exists", value, NULL);
+    reply_problem(request, &problem);
+}

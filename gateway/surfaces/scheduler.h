@@ -1,0 +1,89 @@
+/* What the files of the scheduler surface share: its envelope, its lists, and tasks, runs and workers in its words (seed 004). */
+#ifndef GANTRY_GATEWAY_SURFACES_SCHEDULER_H
+#define GANTRY_GATEWAY_SURFACES_SCHEDULER_H
+
+#include "gateway/ask.h"
+#include "gateway/writer.h"
+
+/* ---- envelope ---- */
+
+/* Begins {"success":true,"data": — the caller writes the value of data (key "data") and then closes. */
+void envelope_open(struct request *request, struct writer *w);
+/* Adds metadata, ends the body, answers. */
+void envelope_close(struct request *request, struct writer *w, unsigned status);
+void envelope_problem(struct request *request, const struct problem *problem);
+
+/* ---- lists ---- */
+
+#define PAGE_SIZE 20
+#define PAGE_SIZE_MAX 1000
+
+struct page_sort { /* a name the API sorts by, and the record's field; ends in NULL */
+    const char *name;
+    const char *field;
+};
+
+struct page {
+    uint64_t page, size;
+    struct str sort; /* a record's field */
+    bool descending;
+};
+
+/* Reads page, size, sort and order. A size over PAGE_SIZE_MAX becomes that. -1 with problem. */
+int page_read(const struct request *request, uint64_t size, const struct page_sort *sorts, struct page *out, struct problem *problem);
+/* total, page, size, total_pages, and total_is_lower_bound if it is one. */
+void page_write(struct writer *w, const struct page *page, uint64_t total, bool lower_bound);
+
+/* A query parameter as one of the words a parser knows; false if absent, -1 in *fault with problem when it is none of them. */
+bool page_word(const struct request *request, const char *name, int (*parse)(struct str word), const char *words, uint64_t *out,
+               struct problem *problem, int *fault);
+/* As a number from low up. */
+bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem, int *fault);
+bool page_bool(const struct request *request, const char *name, bool *out, struct problem *problem, int *fault);
+
+/* ---- commands ---- */
+
+/* Asks the scheduler. It keeps no final runs in memory: where it says that it needs the stored record of this type and id, that is
+ * fetched, the route's handler is called again, and value (which it builds the same way) goes out with the record. */
+void command_send(struct request *request, enum record_type type, uint64_t id, const struct shape *shape, void *value,
+                  void (*on_answer)(struct request *request, const struct msg *msg));
+
+/* ---- translations ---- */
+
+/* Reads a task's fields; create: name (if named), task_type, executor and command must be there. -1 with problem. */
+enum spec_use { SPEC_CREATE, SPEC_UPDATE, SPEC_SUBMIT };
+int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec, struct problem *problem);
+/* Reads parameters, priority, timeout_seconds, run_at, delay_seconds and (in a batch's item) idempotency_key. */
+int trigger_read(struct request *request, const json_t *object, const char *prefix, bool item, struct rec_trigger *trigger,
+                 struct problem *problem);
+
+void task_write(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat, bool statistics);
+void task_write_brief(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat);
+void run_write_brief(struct writer *w, const struct rec_run *run);
+/* The members of a run in detail; live is NULL when nothing is known of this second. The object stays open for logs. */
+void run_write_open(struct writer *w, const struct rec_run *run, const struct rec_live_run *live);
+void log_write_brief(struct writer *w, const struct rec_log_line *line);
+void log_write(struct writer *w, const struct rec_log_line *line);
+void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail);
+
+/* Decodes a row's value; false (logged) when it is damaged. */
+bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat, bool *has_stat);
+bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run);
+
+void reply_not_found(struct request *request, const char *field, struct str value);
+
+/* Answers a trigger or a submission: 201. */
+void run_on_triggered(struct request *request, const struct msg *msg);
+
+/* ---- handlers ---- */
+
+void tasks_create(struct request *request), tasks_list(struct request *request), tasks_get(struct request *request);
+void tasks_update(struct request *request), tasks_delete(struct request *request);
+void tasks_pause(struct request *request), tasks_resume(struct request *request);
+void tasks_trigger(struct request *request), tasks_trigger_batch(struct request *request);
+void runs_submit(struct request *request), runs_list(struct request *request), runs_get(struct request *request);
+void runs_restart(struct request *request), runs_abort(struct request *request), runs_logs(struct request *request);
+void workers_list(struct request *request), workers_get(struct request *request);
+void system_health(struct request *request);
+
+#endif

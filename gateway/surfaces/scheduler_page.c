@@ -1,0 +1,109 @@
+/* Query parameters of lists. */
+#include <stdio.h>
+
+#include "gateway/surfaces/scheduler.h"
+
+bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem, int *fault)
+{
+    struct str text;
+    uint64_t number = 0;
+
+    if (*fault || uri_param(&request->uri, name, NULL) == 0)
+        return false;
+    request_param(request, name, &text, problem, fault);
+    if (*fault)
+        return false;
+    bool zero = str_is(text, "0");
+    if ((!zero && !uri_number(text, &number)) || number < low) {
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "range", text, "%llu..", (unsigned long long)low);
+        return false;
+    }
+    *out = number;
+    return true;
+}
+
+bool page_word(const struct request *request, const char *name, int (*parse)(struct str word), const char *words, uint64_t *out,
+               struct problem *problem, int *fault)
+{
+    struct str text;
+
+    if (*fault || !request_param(request, name, &text, problem, fault) || *fault)
+        return false;
+    int number = parse(text);
+    if (number < 0) {
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "enum", text, "%s", words);
+        return false;
+    }
+    *out = (uint64_t)number;
+    return true;
+}
+
+static int parse_bool(struct str word)
+{
+    if (str_is(word, "true") || str_is(word, "1"))
+        return 1;
+    return str_is(word, "false") || str_is(word, "0") ? 0 : -1;
+}
+
+static int parse_order(struct str word)
+{
+    return str_is(word, "asc") ? 0 : str_is(word, "desc") ? 1 : -1;
+}
+
+bool page_bool(const struct request *request, const char *name, bool *out, struct problem *problem, int *fault)
+{
+    uint64_t value = 0;
+
+    if (!page_word(request, name, parse_bool, "true|false", &value, problem, fault))
+        return false;
+    *out = value == 1;
+    return true;
+}
+
+static int sort_refuse(const struct page_sort *sorts, struct str given, struct problem *problem)
+{
+    char known[300] = "";
+    size_t len = 0;
+
+    for (; sorts->name && len < sizeof known - 32; sorts++)
+        len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", len ? ", " : "", sorts->name);
+    return problem_value(problem, PROBLEM_BAD_REQUEST, "sort", "sort", given, "%s", known);
+}
+
+int page_read(const struct request *request, uint64_t size, const struct page_sort *sorts, struct page *out, struct problem *problem)
+{
+    struct str name = STR_LIT("created_at");
+    uint64_t descending = 1;
+    int fault = 0;
+
+    *out = (struct page){.page = 1, .size = size};
+    page_number(request, "page", 1, &out->page, problem, &fault);
+    page_number(request, "size", 1, &out->size, problem, &fault);
+    page_word(request, "order", parse_order, "asc|desc", &descending, problem, &fault);
+    if (!fault)
+        request_param(request, "sort", &name, problem, &fault);
+    if (fault)
+        return -1;
+    if (name.len == 0)
+        name = STR_LIT("created_at");
+    const struct page_sort *sort = sorts;
+    while (sort->name && !str_is(name, sort->name))
+        sort++;
+    if (!sort->name)
+        return sort_refuse(sorts, name, problem);
+    out->sort = str_of(sort->field);
+    out->descending = descending == 1;
+    if (out->size > PAGE_SIZE_MAX)
+        out->size = PAGE_SIZE_MAX;
+    return 0;
+}
+
+void page_write(struct writer *w, const struct page *page, uint64_t total, bool lower_bound)
+{
+    writer_uint(w, "total", total);
+    if (lower_bound)
+        writer_bool(w, "total_is_lower_bound", true);
+    writer_uint(w, "page", page->page);
+    writer_uint(w, "size", page->size);
+    writer_uint(w, "total_pages", (total + page->size - 1) / page->size);
+}

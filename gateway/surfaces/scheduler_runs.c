@@ -1,0 +1,280 @@
+/* /api/runs, without its logs */
+#include "gateway/fields.h"
+#include "gateway/surfaces/scheduler.h"
+#include "proto/clock.h"
+
+#define DETAIL_LINES 100 /* newest log lines shown with a run */
+#define DAY_MS UINT64_C(86400000)
+
+static const struct page_sort sorts[] = {
+    {"created_at", ""}, {"id", ""}, {"started_at", "started_at"}, {"completed_at", "completed_at"}, {NULL, NULL},
+};
+
+/* ---- answers of commands ---- */
+
+void run_on_triggered(struct request *request, const struct msg *msg)
+{
+    const struct msg_run_answer *answer = &msg->u.run_answer;
+    const struct rec_run *run = &answer->run;
+    uint64_t start = run->due_at > run->created_at ? run->due_at : run->created_at;
+    uint64_t estimate = answer->estimated_completion;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_uint(&w, "task_id", run->task_id);
+    writer_uint(&w, "run_id", run->id);
+    writer_text(&w, "status", str_of(run_status_name(run->status)));
+    writer_text_or_null(&w, "worker_id", run->worker_name);
+    writer_time(&w, "started_at", run->started_at);
+    /* Nothing measured yet: it ends by its timeout at the latest. */
+    writer_time(&w, "estimated_completion", estimate ? estimate : start + run->timeout_seconds * 1000);
+    writer_close(&w, '}');
+    envelope_close(request, &w, 201);
+}
+
+static void on_restarted(struct request *request, const struct msg *msg)
+{
+    const struct rec_run *run = &msg->u.run_answer.run;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_uint(&w, "original_run_id", request->subject);
+    writer_uint(&w, "new_run_id", run->id);
+    writer_text(&w, "status", str_of(run_status_name(run->status)));
+    writer_time(&w, "started_at", run->created_at); /* the time of the request, as the seed shows */
+    writer_close(&w, '}');
+    envelope_close(request, &w, 201);
+}
+
+static void on_aborted(struct request *request, const struct msg *msg)
+{
+    const struct rec_run *run = &msg->u.run_answer.run;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_uint(&w, "id", run->id);
+    writer_text(&w, "status", str_of(run_status_name(run->status)));
+    writer_time(&w, "completed_at", run->completed_at);
+    writer_text(&w, "message", str_of(text_of(TEXT_RUN_ABORTED, request->lang)));
+    writer_close(&w, '}');
+    envelope_close(request, &w, 200);
+}
+
+/* ---- commands ---- */
+
+void runs_submit(struct request *request)
+{
+    struct msg_run_submit submit = {0};
+    struct problem problem;
+
+    if (request_read_json(request, &problem) != 0 || spec_read(request, request->json, SPEC_SUBMIT, &submit.spec, &problem) != 0 ||
+        trigger_read(request, request->json, "", false, &submit.trigger, &problem) != 0 ||
+        request_idem(request, &submit.idem, &problem) != 0)
+        goto error;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_run_submit, &submit, run_on_triggered);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+void runs_restart(struct request *request)
+{
+    struct msg_run_restart restart = {0};
+    struct problem problem;
+
+    if (request_id(request, 0, &restart.id, &problem) != 0 || request_read_json(request, &problem) != 0 ||
+        request_idem(request, &restart.idem, &problem) != 0)
+        goto error;
+    command_send(request, TYPE_RUN, restart.id, &shape_msg_run_restart, &restart, on_restarted);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+void runs_abort(struct request *request)
+{
+    static const char *const skips[] = {"id", "idem", "known", NULL};
+    struct msg_run_abort abort = {0};
+    struct problem problem;
+
+    if (request_id(request, 0, &abort.id, &problem) != 0 || request_read_json(request, &problem) != 0 ||
+        fields_read(request, request->json, &shape_msg_run_abort, skips, "", false, &abort, &problem) != 0 ||
+        request_idem(request, &abort.idem, &problem) != 0)
+        goto error;
+    command_send(request, TYPE_RUN, abort.id, &shape_msg_run_abort, &abort, on_aborted);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+/* ---- the list ---- */
+
+static void on_listed(struct request *request, const struct msg *msg)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    const struct page *page = request->own;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_open(&w, "items", '[');
+    for (uint32_t i = 0; i < rows->rows.count; i++) {
+        struct rec_run run;
+        if (row_run(request, &rows->rows.items[i], &run))
+            run_write_brief(&w, &run);
+    }
+    writer_close(&w, ']');
+    page_write(&w, page, rows->total, rows->total_is_lower_bound);
+    writer_close(&w, '}');
+    envelope_close(request, &w, 200);
+}
+
+/* A day or a moment. An end is inclusive: what is answered is the first millisecond behind it. */
+static bool date_read(const struct request *request, const char *name, bool end, uint64_t *out, struct problem *problem, int *fault)
+{
+    struct str text;
+
+    if (*fault || !request_param(request, name, &text, problem, fault) || *fault)
+        return false;
+    if (clock_parse_iso(text.ptr, text.len, out) != 0 || *out > INT64_MAX - DAY_MS) {
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "format", text, "YYYY-MM-DD");
+        return false;
+    }
+    if (end)
+        *out += text.len == 10 ? DAY_MS : 1;
+    return true;
+}
+
+static struct rec_filter number_filter(const char *field, enum filter_op op, uint64_t number)
+{
+    return (struct rec_filter){.field = str_of(field), .op = op, .number = (int64_t)number};
+}
+
+static int filters_read(struct request *request, struct rec_filter_list *filters, struct problem *problem)
+{
+    struct str text;
+    uint64_t number = 0;
+    int fault = 0;
+
+    if (page_number(request, "task_id", 1, &number, problem, &fault))
+        filters->items[filters->count++] = number_filter("task_id", FILTER_EQ, number);
+    if (page_word(request, "status", run_status_parse, "pending|running|completed|failed|aborted", &number, problem, &fault))
+        filters->items[filters->count++] = number_filter("status", FILTER_EQ, number);
+    if (date_read(request, "start_date", false, &number, problem, &fault))
+        filters->items[filters->count++] = number_filter("created_at", FILTER_GE, number);
+    if (date_read(request, "end_date", true, &number, problem, &fault))
+        filters->items[filters->count++] = number_filter("created_at", FILTER_LT, number);
+    if (!fault && request_param(request, "worker_id", &text, problem, &fault) && !fault)
+        filters->items[filters->count++] = (struct rec_filter){.field = STR_LIT("worker_name"), .op = FILTER_EQ, .text = text};
+    return fault;
+}
+
+void runs_list(struct request *request)
+{
+    struct rec_filter filters[5];
+    struct msg_query query = {.type = TYPE_RUN, .filters = {filters, 0}};
+    struct problem problem;
+    struct page *page = request->own = request_alloc(request, sizeof *page);
+
+    if (!page) {
+        problem_set(&problem, PROBLEM_OVERLOADED, NULL, NULL);
+        goto error;
+    }
+    if (page_read(request, PAGE_SIZE, sorts, page, &problem) != 0 || filters_read(request, &query.filters, &problem) != 0)
+        goto error;
+    query.sort = page->sort;
+    query.descending = page->descending;
+    query.page = page->page;
+    query.size = page->size;
+    ask_send(request, ASK_STORE, &shape_msg_query, &query, on_listed);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+/* ---- one run: its record, then what is true of it this second, then its newest lines ---- */
+
+struct detail {
+    struct rec_run run;
+    struct rec_live_run live;
+    bool has_live;
+};
+
+static void on_lines(struct request *request, const struct msg *msg)
+{
+    const struct detail *detail = request->own;
+    const struct msg_log_rows *rows = &msg->u.log_rows;
+    struct writer w;
+
+    envelope_open(request, &w);
+    run_write_open(&w, &detail->run, detail->has_live ? &detail->live : NULL);
+    writer_open(&w, "logs", '[');
+    for (uint32_t i = 0; i < rows->lines.count; i++)
+        log_write_brief(&w, &rows->lines.items[i]);
+    writer_close(&w, ']');
+    writer_close(&w, '}');
+    envelope_close(request, &w, 200);
+}
+
+static void ask_lines(struct request *request)
+{
+    const struct detail *detail = request->own;
+    struct msg_log_read read = {.run_id = detail->run.id, .limit = DETAIL_LINES, .newest = true};
+
+    ask_send(request, ASK_STORE, &shape_msg_log_read, &read, on_lines);
+}
+
+static void on_live(struct request *request, const struct msg *msg)
+{
+    struct detail *detail = request->own;
+    struct arena *arena = request_arena(request);
+
+    if (msg && msg->u.run_live_rows.runs.count > 0) {
+        detail->live = msg->u.run_live_rows.runs.items[0];
+        detail->live.note = arena_str(arena, detail->live.note);
+        detail->live.reason = arena_str(arena, detail->live.reason);
+        detail->has_live = detail->live.note.ptr && detail->live.reason.ptr;
+    }
+    ask_lines(request);
+}
+
+static void on_run(struct request *request, const struct msg *msg)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    struct arena *arena = request_arena(request);
+    struct detail *detail = request->own = request_alloc(request, sizeof *detail);
+
+    if (rows->rows.count == 0) {
+        reply_not_found(request, "id", request->match.args[0]);
+        return;
+    }
+    /* The record outlives the message it came in. */
+    struct rec_row row = rows->rows.items[0];
+    row.value = arena && detail ? arena_str(arena, row.value) : (struct str){NULL, 0};
+    if (!row.value.ptr) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+    } else if (!row_run(request, &row, &detail->run)) {
+        reply_problem_kind(request, PROBLEM_INTERNAL);
+    } else if (run_status_final(detail->run.status)) {
+        ask_lines(request);
+    } else {
+        struct msg_run_live live = {.ids = {&detail->run.id, 1}};
+        ask_soft(request, ASK_SCHEDULER, &shape_msg_run_live, &live, on_live);
+    }
+}
+
+void runs_get(struct request *request)
+{
+    uint64_t id = 0;
+    struct msg_get get = {.type = TYPE_RUN, .ids = {&id, 1}};
+    struct problem problem;
+
+    if (request_id(request, 0, &id, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    ask_send(request, ASK_STORE, &shape_msg_get, &get, on_run);
+}

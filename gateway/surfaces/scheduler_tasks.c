@@ -1,0 +1,300 @@
+/* /api/tasks */
+#include <stdio.h>
+
+#include "gateway/fields.h"
+#include "gateway/surfaces/scheduler.h"
+
+static const struct page_sort sorts[] = {
+    {"created_at", ""},           {"id", ""},         {"name", "spec.name"}, {"status", "status"},
+    {"priority", "spec.priority"}, {"updated_at", "updated_at"}, {"next_run_at", "next_run_at"},  {NULL, NULL},
+};
+
+/* ---- answers ---- */
+
+static void task_answer(struct request *request, const struct msg *msg, unsigned status)
+{
+    const struct msg_task_answer *answer = &msg->u.task_answer;
+    struct writer w;
+
+    envelope_open(request, &w);
+    task_write(&w, &answer->task, HAS(answer, msg_task_answer, stat) ? &answer->stat : NULL, false);
+    envelope_close(request, &w, status);
+}
+
+static void on_created(struct request *request, const struct msg *msg)
+{
+    task_answer(request, msg, 201);
+}
+
+static void on_updated(struct request *request, const struct msg *msg)
+{
+    task_answer(request, msg, 200);
+}
+
+static void on_status(struct request *request, const struct msg *msg)
+{
+    const struct rec_task *task = &msg->u.task_answer.task;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_uint(&w, "id", task->id);
+    writer_text(&w, "status", str_of(task_status_name(task->status)));
+    writer_time(&w, "updated_at", task->updated_at);
+    writer_close(&w, '}');
+    envelope_close(request, &w, 200);
+}
+
+static void on_deleted(struct request *request, const struct msg *msg)
+{
+    struct writer w;
+    (void)msg;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_text(&w, "message", str_of(text_of(TEXT_TASK_DELETED, request->lang)));
+    writer_uint(&w, "deleted_id", request->subject);
+    writer_close(&w, '}');
+    envelope_close(request, &w, 200);
+}
+
+static void on_triggered_batch(struct request *request, const struct msg *msg)
+{
+    const struct uint_list *ids = &msg->u.run_batch_answer.run_ids;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_open(&w, "run_ids", '[');
+    for (uint32_t i = 0; i < ids->count; i++)
+        writer_uint(&w, NULL, ids->items[i]);
+    writer_close(&w, ']');
+    writer_close(&w, '}');
+    envelope_close(request, &w, 201);
+}
+
+/* ---- handlers ---- */
+
+void tasks_create(struct request *request)
+{
+    struct msg_task_create create = {0};
+    struct problem problem;
+
+    if (request_read_json(request, &problem) != 0 || spec_read(request, request->json, SPEC_CREATE, &create.spec, &problem) != 0 ||
+        request_idem(request, &create.idem, &problem) != 0)
+        goto error;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_task_create, &create, on_created);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+void tasks_update(struct request *request)
+{
+    struct msg_task_update update = {0};
+    struct problem problem;
+
+    if (request_id(request, 0, &update.id, &problem) != 0 || request_read_json(request, &problem) != 0 ||
+        spec_read(request, request->json, SPEC_UPDATE, &update.spec, &problem) != 0 ||
+        request_idem(request, &update.idem, &problem) != 0)
+        goto error;
+    command_send(request, TYPE_TASK, update.id, &shape_msg_task_update, &update, on_updated);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+void tasks_delete(struct request *request)
+{
+    struct msg_task_delete delete = {0};
+    struct problem problem;
+    int fault = request_id(request, 0, &delete.id, &problem);
+
+    page_bool(request, "force", &delete.force, &problem, &fault);
+    if (fault || request_idem(request, &delete.idem, &problem) != 0)
+        goto error;
+    command_send(request, TYPE_TASK, delete.id, &shape_msg_task_delete, &delete, on_deleted);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+static void pause_or_resume(struct request *request, bool paused)
+{
+    struct msg_task_pause pause = {.paused = paused};
+    struct problem problem;
+
+    if (request_id(request, 0, &pause.id, &problem) != 0 || request_read_json(request, &problem) != 0 ||
+        request_idem(request, &pause.idem, &problem) != 0)
+        goto error;
+    command_send(request, TYPE_TASK, pause.id, &shape_msg_task_pause, &pause, on_status);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+void tasks_pause(struct request *request)
+{
+    pause_or_resume(request, true);
+}
+
+void tasks_resume(struct request *request)
+{
+    pause_or_resume(request, false);
+}
+
+void tasks_trigger(struct request *request)
+{
+    struct msg_run_trigger trigger = {0};
+    struct problem problem;
+
+    if (request_id(request, 0, &trigger.task_id, &problem) != 0 || request_read_json(request, &problem) != 0 ||
+        trigger_read(request, request->json, "", false, &trigger.trigger, &problem) != 0 ||
+        request_idem(request, &trigger.idem, &problem) != 0)
+        goto error;
+    command_send(request, TYPE_TASK, trigger.task_id, &shape_msg_run_trigger, &trigger, run_on_triggered);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+static int items_read(struct request *request, struct rec_trigger_list *out, struct problem *problem)
+{
+    const json_t *items = json_object_get(request->json, "items");
+    char prefix[32];
+
+    if (fields_require(request->json, "items", "", problem) != 0)
+        return -1;
+    if (!json_is_array(items))
+        return problem_json(problem, "items", "type", items, "list of objects");
+    size_t count = json_array_size(items);
+    if (count < 1 || count > 1000)
+        return problem_json(problem, "items", "items", items, "1..1000");
+    out->items = request_alloc(request, count * sizeof *out->items);
+    if (!out->items)
+        return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(items, i);
+        snprintf(prefix, sizeof prefix, "items[%zu]", i);
+        if (!json_is_object(item))
+            return problem_json(problem, prefix, "type", item, "object");
+        snprintf(prefix, sizeof prefix, "items[%zu].", i);
+        if (trigger_read(request, item, prefix, true, &out->items[i], problem) != 0)
+            return -1;
+    }
+    out->count = (uint32_t)count;
+    return 0;
+}
+
+void tasks_trigger_batch(struct request *request)
+{
+    struct msg_run_trigger_batch batch = {0};
+    struct problem problem;
+
+    if (request_id(request, 0, &batch.task_id, &problem) != 0 || request_read_json(request, &problem) != 0 ||
+        items_read(request, &batch.items, &problem) != 0 || request_idem(request, &batch.idem, &problem) != 0)
+        goto error;
+    command_send(request, TYPE_TASK, batch.task_id, &shape_msg_run_trigger_batch, &batch, on_triggered_batch);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+/* ---- reading ---- */
+
+static void on_listed(struct request *request, const struct msg *msg)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    const struct page *page = request->own;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_open(&w, "items", '[');
+    for (uint32_t i = 0; i < rows->rows.count; i++) {
+        struct rec_task task;
+        struct rec_task_stat stat;
+        bool has_stat = false;
+        if (row_task(request, &rows->rows.items[i], &task, &stat, &has_stat))
+            task_write_brief(&w, &task, has_stat ? &stat : NULL);
+    }
+    writer_close(&w, ']');
+    page_write(&w, page, rows->total, rows->total_is_lower_bound);
+    writer_close(&w, '}');
+    envelope_close(request, &w, 200);
+}
+
+void tasks_list(struct request *request)
+{
+    struct rec_filter filters[4];
+    struct msg_query query = {.type = TYPE_TASK, .also = TYPE_TASK_STAT, .filters = {filters, 0}};
+    struct problem problem;
+    struct str text;
+    uint64_t number = 0;
+    int fault = 0;
+    struct page *page = request->own = request_alloc(request, sizeof *page);
+
+    if (!page) {
+        problem_set(&problem, PROBLEM_OVERLOADED, NULL, NULL);
+        goto error;
+    }
+    if (page_read(request, PAGE_SIZE, sorts, page, &problem) != 0)
+        goto error;
+    if (page_word(request, "status", task_status_parse, "active|paused|completed|failed", &number, &problem, &fault))
+        filters[query.filters.count++] = (struct rec_filter){.field = STR_LIT("status"), .op = FILTER_EQ, .number = (int64_t)number};
+    if (page_word(request, "priority", priority_parse, "low|normal|high|critical", &number, &problem, &fault))
+        filters[query.filters.count++] =
+            (struct rec_filter){.field = STR_LIT("spec.priority"), .op = FILTER_EQ, .number = (int64_t)number};
+    if (!fault && request_param(request, "task_type", &text, &problem, &fault))
+        filters[query.filters.count++] = (struct rec_filter){.field = STR_LIT("spec.task_type"), .op = FILTER_EQ, .text = text};
+    if (!fault && request_param(request, "tags", &text, &problem, &fault))
+        filters[query.filters.count++] = (struct rec_filter){.field = STR_LIT("spec.tags"), .op = FILTER_HAS, .text = text};
+    if (!fault && request_param(request, "search", &text, &problem, &fault))
+        query.search = text;
+    if (fault)
+        goto error;
+    if (query.search.len > 256) {
+        problem_value(&problem, PROBLEM_BAD_REQUEST, "search", "length", text, "0..256 bytes");
+        goto error;
+    }
+    query.sort = page->sort;
+    query.descending = page->descending;
+    query.page = page->page;
+    query.size = page->size;
+    ask_send(request, ASK_STORE, &shape_msg_query, &query, on_listed);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+static void on_got(struct request *request, const struct msg *msg)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    struct rec_task task;
+    struct rec_task_stat stat;
+    bool has_stat = false;
+    struct writer w;
+
+    if (rows->rows.count == 0) {
+        reply_not_found(request, "id", request->match.args[0]);
+    } else if (!row_task(request, &rows->rows.items[0], &task, &stat, &has_stat)) {
+        reply_problem_kind(request, PROBLEM_INTERNAL);
+    } else {
+        envelope_open(request, &w);
+        task_write(&w, &task, has_stat ? &stat : NULL, true);
+        envelope_close(request, &w, 200);
+    }
+}
+
+void tasks_get(struct request *request)
+{
+    uint64_t id = 0;
+    struct msg_get get = {.type = TYPE_TASK, .ids = {&id, 1}, .also = TYPE_TASK_STAT};
+    struct problem problem;
+
+    if (request_id(request, 0, &id, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    ask_send(request, ASK_STORE, &shape_msg_get, &get, on_got);
+}

@@ -1,0 +1,107 @@
+/* /api/workers: answered by the scheduler, as their state is of this second. */
+#include "gateway/surfaces/scheduler.h"
+
+static const struct page_sort sorts[] = {
+    {"created_at", ""},
+    {"registered_at", ""},
+    {"id", "name"},
+    {"hostname", "hostname"},
+    {"ip_address", "ip_address"},
+    {"port", "port"},
+    {"status", "status"},
+    {"max_concurrent_tasks", "slots"},
+    {"last_heartbeat", "last_heartbeat"},
+    {"load_average", "load_average"},
+    {"memory_usage", "memory_mb"},
+    {"cpu_usage", "cpu_percent"},
+    {NULL, NULL},
+};
+
+static uint64_t current_of(const struct msg_worker_rows *rows, uint32_t index)
+{
+    return index < rows->current.count ? rows->current.items[index] : 0;
+}
+
+static void on_listed(struct request *request, const struct msg *msg)
+{
+    const struct msg_worker_rows *rows = &msg->u.worker_rows;
+    const struct page *page = request->own;
+    struct writer w;
+
+    envelope_open(request, &w);
+    writer_open(&w, "data", '{');
+    writer_open(&w, "items", '[');
+    for (uint32_t i = 0; i < rows->workers.count; i++)
+        worker_write(&w, &rows->workers.items[i], current_of(rows, i), false);
+    writer_close(&w, ']');
+    page_write(&w, page, rows->total, false);
+    writer_close(&w, '}');
+    envelope_close(request, &w, 200);
+}
+
+static int text_read(const struct request *request, const char *name, uint32_t max, struct str *out, struct problem *problem)
+{
+    struct str text = {NULL, 0};
+    int fault = 0;
+
+    request_param(request, name, &text, problem, &fault);
+    if (fault)
+        return -1;
+    if (text.len > max)
+        return problem_value(problem, PROBLEM_BAD_REQUEST, name, "length", text, "1..%u bytes", max);
+    *out = text;
+    return 0;
+}
+
+void workers_list(struct request *request)
+{
+    struct msg_worker_list list = {0};
+    struct problem problem;
+    int fault = 0;
+    struct page *page = request->own = request_alloc(request, sizeof *page);
+
+    if (!page) {
+        problem_set(&problem, PROBLEM_OVERLOADED, NULL, NULL);
+        goto error;
+    }
+    if (page_read(request, PAGE_SIZE, sorts, page, &problem) != 0)
+        goto error;
+    if (page_word(request, "status", worker_status_parse, "active|draining|offline", &list.status, &problem, &fault))
+        SET_HAS(&list, msg_worker_list, status);
+    if (fault || text_read(request, "task_type", 64, &list.task_type, &problem) != 0 ||
+        text_read(request, "hostname", 255, &list.hostname, &problem) != 0)
+        goto error;
+    list.sort = page->sort;
+    list.descending = page->descending;
+    list.page = page->page;
+    list.size = page->size;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_worker_list, &list, on_listed);
+    return;
+error:
+    reply_problem(request, &problem);
+}
+
+static void on_got(struct request *request, const struct msg *msg)
+{
+    const struct msg_worker_rows *rows = &msg->u.worker_rows;
+    struct writer w;
+
+    if (rows->workers.count == 0) {
+        reply_not_found(request, "id", request->match.args[0]);
+        return;
+    }
+    envelope_open(request, &w);
+    worker_write(&w, &rows->workers.items[0], current_of(rows, 0), true);
+    envelope_close(request, &w, 200);
+}
+
+void workers_get(struct request *request)
+{
+    struct msg_worker_list list = {.name = request->match.args[0], .page = 1, .size = 1};
+
+    if (list.name.len > 64) {
+        reply_not_found(request, "id", list.name);
+        return;
+    }
+    ask_send(request, ASK_SCHEDULER, &shape_msg_worker_list, &list, on_got);
+}

@@ -1,0 +1,339 @@
+/* Tasks, runs and workers in the words of seed 004. What is ours beyond the seed shows only where it is set. */
+#include <stdio.h>
+
+#include "gateway/surfaces/scheduler.h"
+#include "proto/clock.h"
+#include "proto/log.h"
+
+static double seconds(uint64_t ms)
+{
+    return (double)ms / 1000.0;
+}
+
+/* The mean of a sum over a number of things; null before there is one. */
+static void mean_write(struct writer *w, const char *key, uint64_t sum_ms, uint64_t count)
+{
+    if (count > 0)
+        writer_real(w, key, seconds(sum_ms / count));
+    else
+        writer_null(w, key);
+}
+
+static void times_write(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat)
+{
+    writer_time(w, "last_run_at", stat ? stat->last_run_at : 0);
+    writer_time(w, "next_run_at", stat && task->status != TASK_PAUSED ? stat->next_run_at : 0);
+}
+
+static void limits_write(struct writer *w, const struct rec_limits *limits)
+{
+    writer_open(w, "limits", '{');
+    if (limits->cpu_seconds)
+        writer_uint(w, "cpu_seconds", limits->cpu_seconds);
+    if (limits->memory_mb)
+        writer_uint(w, "memory_mb", limits->memory_mb);
+    if (limits->files)
+        writer_uint(w, "files", limits->files);
+    writer_close(w, '}');
+}
+
+static void extensions_write(struct writer *w, const struct rec_task_spec *spec)
+{
+    if (spec->env.len > 1)
+        writer_map(w, "env", spec->env);
+    if (spec->cwd.len)
+        writer_text(w, "cwd", spec->cwd);
+    if (spec->run_as.len)
+        writer_text(w, "run_as", spec->run_as);
+    if (spec->limits.cpu_seconds || spec->limits.memory_mb || spec->limits.files)
+        limits_write(w, &spec->limits);
+    if (spec->labels.len > 1)
+        writer_map(w, "labels", spec->labels);
+    if (spec->output.len)
+        writer_text(w, "output", spec->output);
+}
+
+static void statistics_write(struct writer *w, const struct rec_task_stat *stat)
+{
+    static const char *const words[] = {[RUN_COMPLETED] = "success", [RUN_FAILED] = "failed", [RUN_ABORTED] = "aborted"};
+    static const struct rec_task_stat none;
+
+    if (!stat)
+        stat = &none;
+    writer_open(w, "statistics", '{');
+    writer_uint(w, "total_runs", stat->total);
+    writer_uint(w, "successful_runs", stat->completed);
+    writer_uint(w, "failed_runs", stat->failed);
+    mean_write(w, "average_execution_time", stat->duration_ms, stat->completed);
+    if (stat->last_final_id > 0 && run_status_final(stat->last_status) && stat->last_status <= RUN_ABORTED)
+        writer_text(w, "last_execution_status", str_of(words[stat->last_status]));
+    else
+        writer_null(w, "last_execution_status");
+    writer_close(w, '}');
+}
+
+void task_write(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat, bool statistics)
+{
+    const struct rec_task_spec *spec = &task->spec;
+
+    writer_open(w, "data", '{');
+    writer_uint(w, "id", task->id);
+    writer_text(w, "name", spec->name);
+    writer_text_or_null(w, "description", spec->description);
+    writer_text(w, "task_type", spec->task_type);
+    writer_text(w, "executor", spec->executor);
+    writer_text(w, "command", spec->command);
+    writer_texts(w, "arguments", &spec->arguments);
+    writer_text_or_null(w, "schedule", spec->schedule);
+    writer_text(w, "priority", str_of(priority_name(spec->priority)));
+    writer_uint(w, "retry_count", spec->retry_count);
+    writer_uint(w, "timeout_seconds", spec->timeout_seconds);
+    writer_text(w, "status", str_of(task_status_name(task->status)));
+    writer_time(w, "created_at", task->created_at);
+    writer_time(w, "updated_at", task->updated_at);
+    times_write(w, task, stat);
+    writer_texts(w, "dependencies", &spec->dependencies);
+    writer_texts(w, "tags", &spec->tags);
+    writer_map(w, "metadata", spec->metadata);
+    extensions_write(w, spec);
+    if (statistics)
+        statistics_write(w, stat);
+    writer_close(w, '}');
+}
+
+void task_write_brief(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat)
+{
+    writer_open(w, NULL, '{');
+    writer_uint(w, "id", task->id);
+    writer_text(w, "name", task->spec.name);
+    writer_text_or_null(w, "description", task->spec.description);
+    writer_text(w, "task_type", task->spec.task_type);
+    writer_text(w, "status", str_of(task_status_name(task->status)));
+    writer_text(w, "priority", str_of(priority_name(task->spec.priority)));
+    writer_time(w, "created_at", task->created_at);
+    writer_time(w, "next_run_at", stat && task->status != TASK_PAUSED ? stat->next_run_at : 0);
+    writer_close(w, '}');
+}
+
+static void result_write(struct writer *w, const struct rec_run *run)
+{
+    if (HAS(run, rec_run, result))
+        writer_text(w, "result", run->result);
+    else
+        writer_null(w, "result");
+    writer_text_or_null(w, "error_message", run->error_message);
+    writer_uint(w, "retry_count", run->retries);
+}
+
+void run_write_brief(struct writer *w, const struct rec_run *run)
+{
+    writer_open(w, NULL, '{');
+    writer_uint(w, "id", run->id);
+    writer_uint(w, "task_id", run->task_id);
+    writer_text(w, "task_name", run->task_name);
+    writer_text_or_null(w, "worker_id", run->worker_name);
+    writer_text(w, "status", str_of(run_status_name(run->status)));
+    writer_time(w, "started_at", run->started_at);
+    writer_time(w, "completed_at", run->completed_at);
+    result_write(w, run);
+    writer_time(w, "created_at", run->created_at);
+    writer_close(w, '}');
+}
+
+static void attempt_write(struct writer *w, const struct rec_attempt *attempt)
+{
+    writer_open(w, NULL, '{');
+    writer_uint(w, "attempt", attempt->number);
+    writer_text_or_null(w, "worker_id", attempt->worker_name);
+    writer_time(w, "assigned_at", attempt->assigned_at);
+    writer_time(w, "started_at", attempt->started_at);
+    writer_time(w, "ended_at", attempt->ended_at);
+    if (attempt->outcome == OUTCOME_OPEN)
+        writer_null(w, "outcome");
+    else
+        writer_text(w, "outcome", str_of(outcome_name(attempt->outcome)));
+    if (HAS(attempt, rec_attempt, exit_code))
+        writer_int(w, "exit_code", attempt->exit_code);
+    else
+        writer_null(w, "exit_code");
+    if (attempt->signal)
+        writer_uint(w, "signal", attempt->signal);
+    else
+        writer_null(w, "signal");
+    writer_text_or_null(w, "error", attempt->error);
+    writer_close(w, '}');
+}
+
+static void published_write(struct writer *w, const struct rec_published *published)
+{
+    char hex[65];
+    uint32_t len = published->hash.len > 32 ? 32 : published->hash.len;
+
+    for (uint32_t i = 0; i < len; i++)
+        snprintf(hex + (size_t)2 * i, 3, "%02x", (unsigned char)published->hash.ptr[i]);
+    writer_open(w, "output", '{');
+    writer_text(w, "path", published->path);
+    writer_uint(w, "size", published->size);
+    writer_text(w, "xxh3_128", (struct str){hex, 2 * len});
+    writer_close(w, '}');
+}
+
+static void live_write(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)
+{
+    double percent = live && live->progress > run->progress ? live->progress : run->progress;
+
+    if (run->status == RUN_COMPLETED)
+        percent = 100;
+    if (run->status == RUN_PENDING || (percent <= 0 && run_status_final(run->status)))
+        writer_null(w, "progress");
+    else
+        writer_real(w, "progress", percent);
+    writer_text_or_null(w, "progress_note", live && run->status == RUN_RUNNING ? live->note : (struct str){NULL, 0});
+    writer_text_or_null(w, "reason", live && run->status == RUN_PENDING ? live->reason : (struct str){NULL, 0});
+}
+
+void run_write_open(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)
+{
+    bool timed = run->started_at > 0 && run->completed_at >= run->started_at;
+
+    writer_open(w, "data", '{');
+    writer_uint(w, "id", run->id);
+    writer_uint(w, "task_id", run->task_id);
+    writer_text(w, "task_name", run->task_name);
+    writer_text_or_null(w, "worker_id", run->worker_name);
+    writer_text_or_null(w, "worker_hostname", run->worker_hostname);
+    writer_text(w, "status", str_of(run_status_name(run->status)));
+    writer_time(w, "started_at", run->started_at);
+    writer_time(w, "completed_at", run->completed_at);
+    if (timed)
+        writer_real(w, "execution_time", seconds(run->completed_at - run->started_at));
+    else
+        writer_null(w, "execution_time");
+    result_write(w, run);
+    writer_text(w, "priority", str_of(priority_name(run->priority)));
+    writer_uint(w, "timeout_seconds", run->timeout_seconds);
+    writer_time(w, "due_at", run->due_at);
+    writer_uint(w, "attempt", run->attempt);
+    live_write(w, run, live);
+    writer_open(w, "attempts", '[');
+    for (uint32_t i = 0; i < run->attempts.count; i++)
+        attempt_write(w, &run->attempts.items[i]);
+    writer_close(w, ']');
+    if (run->restart_of)
+        writer_uint(w, "restart_of", run->restart_of);
+    if (HAS(run, rec_run, published))
+        published_write(w, &run->published);
+    writer_map(w, "parameters", run->parameters);
+    writer_time(w, "created_at", run->created_at);
+}
+
+void log_write_brief(struct writer *w, const struct rec_log_line *line)
+{
+    writer_open(w, NULL, '{');
+    writer_time(w, "timestamp", line->at);
+    writer_text(w, "level", str_of(log_level_name((unsigned)line->level)));
+    writer_text(w, "message", line->text);
+    writer_close(w, '}');
+}
+
+void log_write(struct writer *w, const struct rec_log_line *line)
+{
+    static const char *const streams[] = {"system", "stdout", "stderr"};
+
+    writer_open(w, NULL, '{');
+    writer_uint(w, "position", line->attempt << 32 | line->seq);
+    writer_uint(w, "attempt", line->attempt);
+    writer_uint(w, "seq", line->seq);
+    writer_time(w, "timestamp", line->at);
+    writer_text(w, "level", str_of(log_level_name((unsigned)line->level)));
+    writer_text(w, "stream", str_of(streams[line->stream <= STREAM_STDERR ? line->stream : STREAM_SYSTEM]));
+    writer_text(w, "message", line->text);
+    writer_close(w, '}');
+}
+
+static void uptime_write(struct writer *w, const struct rec_worker *worker, uint64_t now_ms)
+{
+    char text[48];
+    uint64_t since = worker->connected_at ? worker->connected_at : worker->registered_at;
+    uint64_t minutes = worker->status != WORKER_OFFLINE && now_ms > since ? (now_ms - since) / 60000 : 0;
+
+    snprintf(text, sizeof text, "%llud %lluh %llum", (unsigned long long)(minutes / 1440), (unsigned long long)(minutes / 60 % 24),
+             (unsigned long long)(minutes % 60));
+    writer_text(w, "uptime", str_of(text));
+}
+
+static void worker_write_detail(struct writer *w, const struct rec_worker *worker)
+{
+    writer_open(w, "current_tasks", '[');
+    for (uint32_t i = 0; i < worker->running.count; i++) {
+        const struct rec_live_run *run = &worker->running.items[i];
+        writer_open(w, NULL, '{');
+        writer_uint(w, "run_id", run->run_id);
+        writer_uint(w, "task_id", run->task_id);
+        writer_text(w, "task_name", run->task_name);
+        writer_time(w, "started_at", run->started_at);
+        writer_text(w, "status", str_of(run_status_name(run->status)));
+        writer_close(w, '}');
+    }
+    writer_close(w, ']');
+    writer_open(w, "statistics", '{');
+    writer_uint(w, "total_tasks_executed", worker->total);
+    writer_uint(w, "successful_tasks", worker->completed);
+    writer_uint(w, "failed_tasks", worker->failed);
+    mean_write(w, "average_execution_time", worker->duration_ms, worker->total);
+    uptime_write(w, worker, clock_wall_ms());
+    writer_close(w, '}');
+    writer_map(w, "metadata", worker->metadata);
+    writer_texts(w, "executors", &worker->executors);
+    writer_map(w, "labels", worker->labels);
+}
+
+void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail)
+{
+    writer_open(w, detail ? "data" : NULL, '{');
+    writer_text(w, "id", worker->name);
+    writer_text(w, "hostname", worker->hostname);
+    writer_text_or_null(w, "ip_address", worker->ip_address);
+    writer_uint(w, "port", worker->port);
+    writer_texts(w, "task_types", &worker->task_types);
+    writer_uint(w, "max_concurrent_tasks", worker->slots);
+    writer_uint(w, "current_task_count", current);
+    writer_text(w, "status", str_of(worker_status_name(worker->status)));
+    writer_time(w, "last_heartbeat", worker->last_heartbeat);
+    writer_time(w, "registered_at", worker->registered_at);
+    writer_real(w, "load_average", worker->load_average);
+    writer_uint(w, "memory_usage", worker->memory_mb);
+    writer_real(w, "cpu_usage", worker->cpu_percent);
+    if (detail)
+        worker_write_detail(w, worker);
+    writer_close(w, '}');
+}
+
+/* ---- rows ---- */
+
+static bool row_damaged(const struct rec_row *row, const struct err *err)
+{
+    log_error("GTY-ROW-DAMAGED", "id=%llu %s", (unsigned long long)row->id, err->text);
+    return false;
+}
+
+bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat, bool *has_stat)
+{
+    struct arena *arena = request_arena(request);
+    struct err err = {.text = "out of memory"};
+
+    if (!arena || rec_decode_task(arena, row->value, task, &err) != 0)
+        return row_damaged(row, &err);
+    *has_stat = row->also.len > 0 && rec_decode_task_stat(arena, row->also, stat, &err) == 0;
+    return true;
+}
+
+bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run)
+{
+    struct arena *arena = request_arena(request);
+    struct err err = {.text = "out of memory"};
+
+    if (!arena || rec_decode_run(arena, row->value, run, &err) != 0)
+        return row_damaged(row, &err);
+    return true;
+}

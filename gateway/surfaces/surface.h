@@ -1,0 +1,24 @@
+/* A surface is a translation, nothing more: a table of routes and an envelope, between a dialect of HTTP and the messages. */
+#ifndef GANTRY_GATEWAY_SURFACES_SURFACE_H
+#define GANTRY_GATEWAY_SURFACES_SURFACE_H
+
+#include "gateway/route.h"
+
+struct problem;
+
+struct surface {
+    const char *name;   /* "scheduler" */
+    const char *prefix; /* "/api"; "" for the root */
+    const struct route *routes;
+    /* Writes an error's whole body to request->out. */
+    void (*write_problem)(struct request *request, const struct problem *problem);
+    const char *doc; /* what docs/http says of it */
+};
+
+extern const struct surface surface_scheduler;
+extern const struct surface surface_web;
+
+/* Every surface of the main port, NULL at the end. The first one's envelope answers for paths that are nobody's. */
+extern const struct surface *const surfaces_all[];
+
+#endif

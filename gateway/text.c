@@ -1,0 +1,123 @@
+#include "gateway/text.h"
+
+#include <strings.h>
+
+static const char *const texts[TEXT_COUNT][2] = {
+#define TEXT(id, zh, en) [TEXT_##id] = {(zh), (en)},
+#define RULE(name, zh, en)
+#include "gateway/texts.def"
+#undef TEXT
+#undef RULE
+};
+
+static const struct {
+    const char *name;
+    const char *sentence[2];
+} rules[] = {
+#define TEXT(id, zh, en)
+#define RULE(name, zh, en) {name, {(zh), (en)}},
+#include "gateway/texts.def"
+#undef TEXT
+#undef RULE
+};
+
+const char *text_of(enum text_id id, enum text_lang lang)
+{
+    return texts[id][lang == LANG_EN];
+}
+
+const char *text_rule(struct str rule, enum text_lang lang)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (str_is(rule, rules[i].name))
+            return rules[i].sentence[lang == LANG_EN];
+    }
+    return NULL;
+}
+
+static void word_add(struct buf *out, struct str word)
+{
+    if (word.len > 0)
+        buf_add(out, word.ptr, word.len);
+    else
+        buf_text(out, "-");
+}
+
+void text_fill(struct buf *out, const char *sentence, const struct text_words *words)
+{
+    const struct {
+        const char *mark;
+        size_t len;
+        struct str word;
+    } marks[] = {
+        {"{field}", 7, words->field},
+        {"{value}", 7, words->value},
+        {"{expected}", 10, words->expected},
+    };
+
+    while (*sentence) {
+        size_t plain = strcspn(sentence, "{");
+        buf_add(out, sentence, plain);
+        sentence += plain;
+        if (!*sentence)
+            return;
+        size_t i = 0;
+        while (i < 3 && strncmp(sentence, marks[i].mark, marks[i].len) != 0)
+            i++;
+        if (i < 3) {
+            word_add(out, marks[i].word);
+            sentence += marks[i].len;
+        } else {
+            buf_add(out, sentence++, 1);
+        }
+    }
+}
+
+/* The weight of one range ("en-US;q=0.8"), in thousandths. */
+static int range_weight(struct str range)
+{
+    const char *semicolon = memchr(range.ptr, ';', range.len);
+    if (!semicolon)
+        return 1000;
+    const char *end = range.ptr + range.len;
+    const char *at = semicolon + 1;
+    while (at < end && *at == ' ')
+        at++;
+    if (end - at < 3 || (*at != 'q' && *at != 'Q') || at[1] != '=')
+        return 1000;
+    at += 2;
+    int weight = *at == '1' ? 1000 : 0;
+    if (++at < end && *at == '.' && weight == 0) {
+        int unit = 100;
+        for (at++; at < end && unit > 0 && *at >= '0' && *at <= '9'; at++, unit /= 10)
+            weight += (*at - '0') * unit;
+    }
+    return weight;
+}
+
+enum text_lang text_language(struct str header)
+{
+    enum text_lang lang = LANG_ZH;
+    int best = 0;
+    uint32_t at = 0;
+
+    while (at < header.len) {
+        while (at < header.len && (header.ptr[at] == ' ' || header.ptr[at] == ',' || header.ptr[at] == '\t'))
+            at++;
+        struct str range = {header.ptr + at, 0};
+        while (at < header.len && header.ptr[at] != ',') {
+            at++;
+            range.len++;
+        }
+        bool english = range.len >= 2 && strncasecmp(range.ptr, "en", 2) == 0;
+        bool chinese = range.len >= 2 && strncasecmp(range.ptr, "zh", 2) == 0;
+        if ((!english && !chinese) || (range.len > 2 && !strchr("-; ", range.ptr[2])))
+            continue;
+        int weight = range_weight(range);
+        if (weight > best) { /* of two that weigh the same the first counts */
+            best = weight;
+            lang = english ? LANG_EN : LANG_ZH;
+        }
+    }
+    return lang;
+}
