@@ -1,0 +1,238 @@
+#include "tests/unit/worker_unit.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "worker/process.h"
+
+struct seen {
+    struct loop *loop;
+    char out[200000], errors[4096], progress[256];
+    pid_t pid;
+    int ends;
+    struct process_end end;
+    const char *stop_at; /* ends the loop when this was written */
+};
+
+static char mark[64];
+static char *env[] = {mark, "PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+
+static void on_started(void *self, pid_t pid)
+{
+    ((struct seen *)self)->pid = pid;
+}
+
+static void append(char *out, size_t size, const char *data, size_t len)
+{
+    size_t have = strlen(out);
+    assert_true(have + len < size);
+    memcpy(out + have, data, len);
+    out[have + len] = '\0';
+}
+
+static void on_output(void *self, enum log_stream stream, const char *data, size_t len)
+{
+    struct seen *seen = self;
+    if (stream == STREAM_STDOUT)
+        append(seen->out, sizeof(seen->out), data, len);
+    else
+        append(seen->errors, sizeof(seen->errors), data, len);
+    if (seen->stop_at && strstr(seen->out, seen->stop_at))
+        loop_stop(seen->loop);
+}
+
+static void on_progress(void *self, const char *data, size_t len)
+{
+    struct seen *seen = self;
+    append(seen->progress, sizeof(seen->progress), data, len);
+}
+
+static void on_ended(void *self, const struct process_end *end)
+{
+    struct seen *seen = self;
+    seen->end = *end;
+    seen->ends++;
+    loop_stop(seen->loop);
+}
+
+static const struct process_events events = {.started = on_started, .output = on_output, .progress = on_progress, .ended = on_ended};
+
+static struct loop *loop;
+static struct processes *pool;
+static struct seen seen;
+
+static struct process *begin(const char *script)
+{
+    struct err err = {0};
+    char *argv[] = {"/bin/sh", "-c", (char *)script, NULL};
+    struct job job = {.argv = argv, .env = env, .cwd = "/tmp", .grace_ms = 10000};
+    memset(&seen, 0, sizeof(seen));
+    seen.loop = loop;
+    return process_start(pool, &job, &events, &seen, &err);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    struct err err = {0};
+    loop = loop_new();
+    pool = processes_new(loop, built("gantry-run", path), &err);
+    return pool ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    processes_free(pool);
+    loop_free(loop);
+    return marked_processes(mark);
+}
+
+static void test_output_and_end(void **state)
+{
+    (void)state;
+    assert_non_null(begin("echo out; echo error >&2; echo percent=5 >&3; exit 4"));
+    loop_run(loop);
+    assert_string_equal(seen.out, "out\n");
+    assert_string_equal(seen.errors, "error\n");
+    assert_string_equal(seen.progress, "percent=5\n");
+    assert_true(seen.pid > 0 && seen.end.started);
+    assert_int_equal(seen.end.exit_code, 4);
+    assert_int_equal(seen.ends, 1);
+    assert_int_equal(processes_count(pool), 0);
+}
+
+/* More than a pipe holds, and all of it is read before the end is told. */
+static void test_much_output(void **state)
+{
+    (void)state;
+    assert_non_null(begin("i=0; while [ $i -lt 2000 ]; do echo 0123456789012345678901234567890123456789012345678901234567890123; i=$((i+1)); done"));
+    loop_run(loop);
+    assert_int_equal(strlen(seen.out), 2000 * 65);
+    assert_int_equal(seen.end.exit_code, 0);
+}
+
+static void test_failure(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char *argv[] = {"no-such-program-here", NULL};
+    struct job job = {.argv = argv, .env = env, .cwd = "/tmp"};
+    memset(&seen, 0, sizeof(seen));
+    seen.loop = loop;
+    assert_non_null(process_start(pool, &job, &events, &seen, &err));
+    loop_run(loop);
+    assert_false(seen.end.started);
+    assert_non_null(strstr(seen.end.failure, "no-such-program-here"));
+}
+
+static void test_no_supervisor(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct processes *lame = processes_new(loop, "/no/gantry-run", &err);
+    char *argv[] = {"true", NULL};
+    struct job job = {.argv = argv, .env = env, .cwd = "/tmp"};
+    assert_non_null(lame);
+    assert_null(process_start(lame, &job, &events, &seen, &err));
+    assert_non_null(strstr(err.text, "/no/gantry-run"));
+    processes_free(lame);
+}
+
+static void test_term_and_kill(void **state)
+{
+    (void)state;
+    struct process *process = begin("trap 'exit 9' TERM; echo up; while :; do sleep 0.02; done");
+    seen.stop_at = "up";
+    loop_run(loop);
+    process_term(process);
+    seen.stop_at = NULL;
+    while (!seen.ends)
+        loop_run(loop);
+    assert_int_equal(seen.end.exit_code, 9);
+    process = begin("trap '' TERM; echo up; sleep 600; sleep 600");
+    seen.stop_at = "up";
+    loop_run(loop);
+    process_kill(process);
+    seen.stop_at = NULL;
+    while (!seen.ends)
+        loop_run(loop);
+    assert_int_equal(seen.end.signal, SIGKILL);
+}
+
+/* gantry-run is killed with -9: the end is told only when its orphans are dead; another run is left alone. */
+static void test_supervisor_killed(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char *argv[] = {"sleep", "600", NULL};
+    struct job job = {.argv = argv, .env = env, .cwd = "/tmp"};
+    struct seen *other = calloc(1, sizeof(*other));
+    assert_non_null(other);
+    other->loop = loop;
+    struct process *bystander = process_start(pool, &job, &events, other, &err);
+    assert_non_null(begin("setsid sh -c 'sleep 600; true' & (setsid sleep 600 &); echo up; wait"));
+    seen.stop_at = "up";
+    loop_run(loop);
+    /* the program's parent is gantry-run */
+    char path[64], text[512];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)seen.pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof(text), file));
+    fclose(file);
+    int parent = atoi(strrchr(text, ')') + 4);
+    assert_int_equal(kill((pid_t)parent, SIGKILL), 0);
+    seen.stop_at = NULL;
+    while (!seen.ends)
+        loop_run(loop);
+    assert_true(seen.end.vanished);
+    assert_int_equal(marked_processes(mark), 1); /* the bystander's sleep */
+    assert_int_equal(other->ends, 0);
+    process_kill(bystander);
+    while (!other->ends)
+        loop_run(loop);
+    assert_int_equal(other->end.signal, SIGKILL);
+    assert_false(other->end.vanished);
+    free(other);
+}
+
+static void test_forget(void **state)
+{
+    (void)state;
+    struct process *process = begin("echo up; sleep 600; true");
+    seen.stop_at = "up";
+    loop_run(loop);
+    process_forget(process);
+    seen.stop_at = NULL;
+    assert_non_null(begin("true"));
+    while (processes_count(pool))
+        loop_run(loop);
+    wait_marked(mark, 0);
+}
+
+/* The pool goes while things run: nothing is left. tear_down counts. */
+static void test_pool_goes(void **state)
+{
+    (void)state;
+    assert_non_null(begin("setsid sleep 600 & echo up; sleep 600; true"));
+    seen.stop_at = "up";
+    loop_run(loop);
+}
+
+int main(void)
+{
+    snprintf(mark, sizeof(mark), "GANTRY_TEST_MARK=%d", (int)getpid());
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_output_and_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_much_output, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failure, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_supervisor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_term_and_kill, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_supervisor_killed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pool_goes, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

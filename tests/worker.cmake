@@ -1,0 +1,6 @@
+gantry_test(job LINKS worker)
+gantry_test(supervise LINKS worker)
+gantry_test(process LINKS worker)
+foreach(name supervise process)
+  add_dependencies(test_${name} gantry-run gantry-worker)
+endforeach()
