@@ -374,7 +374,7 @@ static int member_init(struct up *up, struct member *member, enum stage stage, c
         (size_t)(slash - member->path) + strlen(program) + 2 > sizeof member->path) {
         return err_set(err, ERR_IO, "cannot tell where gantry is installed");
     }
-    strcpy(slash + 1, program);
+    memcpy(slash + 1, program, strlen(program) + 1);
     if (access(member->path, X_OK) != 0) {
         return err_set(err, ERR_IO, "cannot run %s: %s", member->path, strerror(errno));
     }
