@@ -1,0 +1,478 @@
+/* Whole lives of runs over the workers' socket: RUN_TRIGGER, ASSIGN, ACCEPT, RESULT, RESULT_ACK.
+ *
+ * Each submitter has one request under way. Each worker accepts and reports at once what it is assigned, a message of either for all
+ * runs of an ASSIGN; it takes more than its slots, as the protocol lets workers with short runs do. Submitters and workers live in this
+ * process, on cores the farm needs too. A measure is shorter than a lease, so there are no heartbeats in it.
+ *
+ * A measure has three parts: warming up, the window that is counted, and draining, in which nothing is submitted and every run that was
+ * is waited for. It fails if one is missing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/bus.h"
+#include "proto/clock.h"
+#include "proto/curve.h"
+#include "proto/ident.h"
+#include "tests/bench/bench.h"
+
+#define WARM_MS 500
+#define DRAIN_MS 60000
+#define DEADLINE_MS 20000
+#define RING (1U << 17) /* runs under way whose times are kept, by id */
+#define BATCH_MAX 1000
+
+struct life { /* of a run, until both its answer and its acknowledgement are in */
+    uint64_t run_id;
+    uint64_t asked_us; /* 0: not answered yet */
+    uint64_t acked_us; /* 0: not acknowledged yet */
+};
+
+struct measure;
+
+struct submitter {
+    struct measure *measure;
+    struct bus_client *client;
+    uint64_t asked_us;
+};
+
+struct worker {
+    struct measure *measure;
+    struct bus_client *client;
+    char ident[33];
+    char boot[33];
+    bool welcome;
+};
+
+struct measure {
+    struct loop *loop;
+    struct bench *bench;
+    struct submitter *submitters;
+    struct worker *workers;
+    int submitter_count, worker_count;
+    unsigned batch;
+    uint64_t slots, credit;
+    struct life *ring;
+    bool submitting, counting, failed;
+    int welcome;
+    uint64_t submitted, acked;               /* in all */
+    uint64_t window_acked, window_submitted; /* while counting */
+    uint64_t began_us, ended_us;
+    uint64_t wanted; /* acknowledgements that end a drain; 0: as many as were submitted */
+    struct samples answers, lives;
+    struct curve_paths paths;
+    struct bus_curve curve;
+    char endpoint[512];
+    unsigned char scope[16]; /* of idempotency keys: random, then counted */
+};
+
+static void fail(struct measure *measure, const char *what, const char *why)
+{
+    if (!measure->failed) {
+        fprintf(stderr, "gantry-bench: %s: %s\n", what, why);
+    }
+    measure->failed = true;
+    loop_stop(measure->loop);
+}
+
+static void drained(struct measure *measure)
+{
+    uint64_t wanted = measure->wanted != 0 ? measure->wanted : measure->submitted;
+
+    if (!measure->submitting && measure->acked >= wanted) {
+        measure->ended_us = measure->wanted != 0 ? clock_mono_us() : measure->ended_us;
+        loop_stop(measure->loop);
+    }
+}
+
+/* ---- lives ---- */
+
+static struct life *life_of(struct measure *measure, uint64_t run_id)
+{
+    struct life *life = &measure->ring[run_id % RING];
+
+    if (life->run_id != run_id) {
+        *life = (struct life){.run_id = run_id};
+    }
+    return life;
+}
+
+static void life_count(struct measure *measure, const struct life *life)
+{
+    if (life->asked_us != 0 && life->acked_us != 0 && measure->counting) {
+        samples_add(&measure->lives, life->acked_us - life->asked_us);
+    }
+}
+
+/* ---- submitters ---- */
+
+static void submit(void *arg);
+
+static void submitted(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct submitter *submitter = arg;
+    struct measure *measure = submitter->measure;
+    const uint64_t *ids = NULL;
+    uint32_t count = 0;
+
+    if (msg != NULL && msg->shape->id == MSG_RUN_ANSWER) {
+        ids = &msg->u.run_answer.run.id;
+        count = 1;
+    } else if (msg != NULL && msg->shape->id == MSG_RUN_BATCH_ANSWER) {
+        ids = msg->u.run_batch_answer.run_ids.items;
+        count = msg->u.run_batch_answer.run_ids.count;
+    } else {
+        char text[256];
+        struct str said = msg != NULL && msg->shape->id == MSG_ERROR ? msg->u.error.text : str_of(msg == NULL ? err->text : "?");
+        str_copy(text, sizeof text, said);
+        fail(measure, "a submit was not accepted", text);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct life *life = life_of(measure, ids[i]);
+        life->asked_us = submitter->asked_us;
+        life_count(measure, life);
+    }
+    measure->submitted += count;
+    if (measure->counting) {
+        measure->window_submitted += count;
+        samples_add(&measure->answers, clock_mono_us() - submitter->asked_us);
+    }
+    if (measure->submitting) {
+        submit(submitter);
+    } else {
+        drained(measure);
+    }
+}
+
+static struct rec_idem idem_next(struct measure *measure)
+{
+    for (int i = 15; i >= 8 && ++measure->scope[i] == 0; i--) {}
+    struct str scope = {(const char *)measure->scope, sizeof measure->scope};
+    return (struct rec_idem){.scope = scope, .body = scope};
+}
+
+static void submit(void *arg)
+{
+    struct submitter *submitter = arg;
+    struct measure *measure = submitter->measure;
+
+    submitter->asked_us = clock_mono_us();
+    if (measure->batch == 1) {
+        struct msg_run_trigger trigger = {.idem = idem_next(measure), .task_id = measure->bench->task_id};
+        bus_ask(submitter->client, &shape_msg_run_trigger, &trigger, (struct str){0}, DEADLINE_MS, submitted, submitter);
+    } else {
+        struct rec_trigger items[BATCH_MAX] = {0};
+        struct msg_run_trigger_batch trigger = {
+            .idem = idem_next(measure), .task_id = measure->bench->task_id, .items = {items, measure->batch}};
+        bus_ask(submitter->client, &shape_msg_run_trigger_batch, &trigger, (struct str){0}, DEADLINE_MS, submitted, submitter);
+    }
+}
+
+/* ---- workers ---- */
+
+static void say_hello(void *self)
+{
+    struct worker *worker = self;
+    struct str type = STR_LIT("bench");
+    struct str executor = STR_LIT("shell");
+    struct err err = {0};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = str_of(worker->ident),
+                              .boot = str_of(worker->boot),
+                              .hostname = STR_LIT("bench"),
+                              .task_types = {&type, 1},
+                              .executors = {&executor, 1},
+                              .slots = worker->measure->slots,
+                              .credit = worker->measure->credit};
+
+    if (bus_tell(worker->client, &shape_msg_hello, &hello, &err) != 0) {
+        fail(worker->measure, "a worker's HELLO", err.text);
+    }
+}
+
+/* Accepted and done in one go. */
+static void take_assignments(struct worker *worker, const struct rec_assignment_list *runs)
+{
+    struct rec_lease *leases = calloc(runs->count, sizeof *leases);
+    struct rec_outcome *outcomes = calloc(runs->count, sizeof *outcomes);
+    uint64_t now = clock_wall_ms();
+    struct err err = {0};
+
+    for (uint32_t i = 0; leases != NULL && outcomes != NULL && i < runs->count; i++) {
+        leases[i] = (struct rec_lease){.run_id = runs->items[i].run_id, .attempt = runs->items[i].attempt};
+        outcomes[i] = (struct rec_outcome){.run_id = runs->items[i].run_id,
+                                           .attempt = runs->items[i].attempt,
+                                           .outcome = OUTCOME_COMPLETED,
+                                           .started_at = now,
+                                           .ended_at = now};
+        SET_HAS(&outcomes[i], rec_outcome, exit_code);
+    }
+    struct msg_accept accept = {.leases = {leases, runs->count}};
+    struct msg_result result = {.items = {outcomes, runs->count}};
+    if (leases == NULL || outcomes == NULL || bus_tell(worker->client, &shape_msg_accept, &accept, &err) != 0 ||
+        bus_tell(worker->client, &shape_msg_result, &result, &err) != 0) {
+        fail(worker->measure, "a worker's RESULT", err.text);
+    }
+    free(leases);
+    free(outcomes);
+}
+
+static void take_acks(struct measure *measure, const struct rec_lease_list *leases)
+{
+    uint64_t now = clock_mono_us();
+
+    for (uint32_t i = 0; i < leases->count; i++) {
+        struct life *life = life_of(measure, leases->items[i].run_id);
+        if (life->acked_us != 0) {
+            fail(measure, "a run", "its result was acknowledged twice");
+            return;
+        }
+        life->acked_us = now;
+        life_count(measure, life);
+    }
+    measure->acked += leases->count;
+    measure->window_acked += measure->counting ? leases->count : 0;
+    drained(measure);
+}
+
+static void begin(struct measure *measure);
+
+static void worker_message(void *self, const struct msg *msg, struct str frame)
+{
+    struct worker *worker = self;
+    char text[256];
+
+    (void)frame;
+    switch (msg->shape->id) {
+    case MSG_WELCOME:
+        if (!worker->welcome) {
+            worker->welcome = true;
+            worker->measure->welcome++;
+            begin(worker->measure);
+        }
+        break;
+    case MSG_ASSIGN:
+        take_assignments(worker, &msg->u.assign.runs);
+        break;
+    case MSG_RESULT_ACK:
+        take_acks(worker->measure, &msg->u.result_ack.leases);
+        break;
+    case MSG_REFUSED:
+        fail(worker->measure, "a result", "it was refused");
+        break;
+    case MSG_ERROR:
+        str_copy(text, sizeof text, msg->u.error.text);
+        fail(worker->measure, "a worker", text);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- the course of a measure ---- */
+
+static void window_end(void *arg)
+{
+    struct measure *measure = arg;
+
+    measure->counting = false;
+    measure->submitting = false;
+    measure->ended_us = clock_mono_us();
+    drained(measure);
+}
+
+static void window_begin(void *arg)
+{
+    struct measure *measure = arg;
+
+    measure->counting = true;
+    measure->began_us = clock_mono_us();
+    loop_after(measure->loop, (uint64_t)(measure->bench->seconds * 1000), window_end, measure);
+}
+
+static void too_late(void *arg)
+{
+    struct measure *measure = arg;
+    char text[128];
+
+    snprintf(text, sizeof text, "%lu submitted, %lu acknowledged", (unsigned long)measure->submitted,
+             (unsigned long)measure->acked);
+    fail(measure, "not every run came to its end in time", text);
+}
+
+/* Once every worker is known. */
+static void begin(struct measure *measure)
+{
+    if (measure->welcome < measure->worker_count) {
+        return;
+    }
+    if (measure->wanted != 0) { /* a drain: there is nothing to submit */
+        return;
+    }
+    measure->submitting = true;
+    for (int i = 0; i < measure->submitter_count; i++) {
+        submit(&measure->submitters[i]);
+    }
+    loop_after(measure->loop, WARM_MS, window_begin, measure);
+}
+
+static int measure_open(struct measure *measure, struct bench *bench, int submitters, int workers, struct err *err)
+{
+    measure->bench = bench;
+    measure->submitter_count = submitters;
+    measure->worker_count = workers;
+    measure->loop = loop_new();
+    measure->ring = calloc(RING, sizeof *measure->ring);
+    measure->submitters = calloc((size_t)submitters + 1, sizeof *measure->submitters);
+    measure->workers = calloc((size_t)workers + 1, sizeof *measure->workers);
+    char random[33];
+    ident_random(random, 16);
+    memcpy(measure->scope, random, sizeof measure->scope);
+    if (measure->loop == NULL || measure->ring == NULL || measure->submitters == NULL || measure->workers == NULL) {
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    if (settings_endpoint(bench->settings, SET_BUS_WORKERS, "workers", measure->endpoint, sizeof measure->endpoint, err) != 0 ||
+        curve_prepare(bench->settings, measure->endpoint, false, &measure->paths, &measure->curve, err) != 0) {
+        return -1;
+    }
+    for (int i = 0; i < submitters; i++) {
+        struct submitter *submitter = &measure->submitters[i];
+        submitter->measure = measure;
+        submitter->client =
+            bus_client_new(measure->loop, measure->endpoint, &measure->curve, &(struct bus_client_events){0}, submitter, err);
+        if (submitter->client == NULL) {
+            return -1;
+        }
+    }
+    for (int i = 0; i < workers; i++) {
+        struct worker *worker = &measure->workers[i];
+        struct bus_client_events events = {.up = say_hello, .message = worker_message};
+        worker->measure = measure;
+        ident_random(worker->ident, 16);
+        ident_random(worker->boot, 16);
+        worker->client = bus_client_new(measure->loop, measure->endpoint, &measure->curve, &events, worker, err);
+        if (worker->client == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void measure_close(struct measure *measure)
+{
+    for (int i = 0; i < measure->worker_count && measure->workers != NULL; i++) {
+        if (measure->workers[i].welcome) {
+            bus_tell(measure->workers[i].client, &shape_msg_bye, &(struct msg_bye){0}, NULL);
+        }
+        bus_client_free(measure->workers[i].client);
+    }
+    for (int i = 0; i < measure->submitter_count && measure->submitters != NULL; i++) {
+        bus_client_free(measure->submitters[i].client);
+    }
+    loop_free(measure->loop);
+    free(measure->ring);
+    free(measure->submitters);
+    free(measure->workers);
+    samples_free(&measure->answers);
+    samples_free(&measure->lives);
+}
+
+int lifecycles_measure(struct bench *bench, const char *name, int submitters, int workers, unsigned batch)
+{
+    struct measure measure = {.batch = batch, .slots = batch > 1 ? 128 : 4, .credit = batch > 1 ? 512 : 16};
+    struct err err = {0};
+    char label[96];
+    char note[128];
+
+    if (measure_open(&measure, bench, submitters, workers, &err) != 0) {
+        fprintf(stderr, "gantry-bench: %s\n", err.text);
+        measure_close(&measure);
+        return -1;
+    }
+    loop_after(measure.loop, WARM_MS + (uint64_t)(bench->seconds * 1000) + DRAIN_MS, too_late, &measure);
+    loop_run(measure.loop);
+    if (!measure.failed) {
+        double seconds = (double)(measure.ended_us - measure.began_us) / 1e6;
+        snprintf(note, sizeof note, "%d submitters + %d workers; time from submit to result acknowledged", submitters, workers);
+        snprintf(label, sizeof label, "%s: lives of runs", name);
+        report(bench->results, label, "runs/s", (double)measure.window_acked / seconds, &measure.lives, note);
+        snprintf(note, sizeof note, "the same window; %s", batch > 1 ? "time of a batch" : "time of a submit");
+        snprintf(label, sizeof label, "%s: submits", name);
+        report(bench->results, label, "runs/s", (double)measure.window_submitted / seconds, &measure.answers, note);
+    }
+    measure_close(&measure);
+    return measure.failed ? -1 : 0;
+}
+
+int lifecycles_drain(struct bench *bench, uint64_t runs, int workers)
+{
+    struct measure measure = {.slots = 128, .credit = 512, .wanted = runs};
+    struct err err = {0};
+    char note[128];
+
+    if (runs == 0) {
+        return 0;
+    }
+    if (measure_open(&measure, bench, 0, workers, &err) != 0) {
+        fprintf(stderr, "gantry-bench: %s\n", err.text);
+        measure_close(&measure);
+        return -1;
+    }
+    loop_after(measure.loop, DRAIN_MS, too_late, &measure);
+    measure.began_us = clock_mono_us();
+    loop_run(measure.loop);
+    if (!measure.failed) {
+        snprintf(note, sizeof note, "%lu runs that waited, %d workers", (unsigned long)runs, workers);
+        report(bench->results, "bus: drain", "runs/s", (double)runs * 1e6 / (double)(measure.ended_us - measure.began_us), NULL,
+               note);
+    }
+    measure_close(&measure);
+    return measure.failed ? -1 : 0;
+}
+
+/* ---- the task ---- */
+
+static void task_made(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct measure *measure = arg;
+    char text[256];
+
+    if (msg != NULL && msg->shape->id == MSG_TASK_ANSWER) {
+        measure->bench->task_id = msg->u.task_answer.task.id;
+        loop_stop(measure->loop);
+        return;
+    }
+    str_copy(text, sizeof text,
+             msg != NULL && msg->shape->id == MSG_ERROR ? msg->u.error.text : str_of(msg == NULL ? err->text : "?"));
+    fail(measure, "the task", text);
+}
+
+int lifecycles_prepare(struct bench *bench)
+{
+    struct measure measure = {.slots = 1};
+    struct err err = {0};
+    char name[64] = "bench-";
+
+    ident_random(name + strlen(name), 8);
+    if (measure_open(&measure, bench, 1, 0, &err) != 0) {
+        fprintf(stderr, "gantry-bench: %s\n", err.text);
+        measure_close(&measure);
+        return -1;
+    }
+    struct msg_task_create create = {.idem = idem_next(&measure),
+                                     .spec = {.name = str_of(name),
+                                              .task_type = STR_LIT("bench"),
+                                              .executor = STR_LIT("shell"),
+                                              .command = STR_LIT("true"),
+                                              .priority = PRIORITY_NORMAL}};
+    SET_HAS(&create.spec, rec_task_spec, name);
+    SET_HAS(&create.spec, rec_task_spec, task_type);
+    SET_HAS(&create.spec, rec_task_spec, executor);
+    SET_HAS(&create.spec, rec_task_spec, command);
+    SET_HAS(&create.spec, rec_task_spec, priority);
+    bus_ask(measure.submitters[0].client, &shape_msg_task_create, &create, (struct str){0}, DEADLINE_MS, task_made, &measure);
+    loop_run(measure.loop);
+    measure_close(&measure);
+    return measure.failed || bench->task_id == 0 ? -1 : 0;
+}

@@ -1,0 +1,394 @@
+"""The `gantry` command against a farm of real processes."""
+
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+from tests.farm import ROOT, SLOW, wait_for
+from tests.up import GANTRY, Up, environment, gantry
+
+
+class Derived(unittest.TestCase):
+    """What is made from the table of commands is what the repository holds."""
+
+    def test_the_manual_is_current(self):
+        self.assertEqual(gantry("man").stdout, (ROOT / "docs" / "gantry.1").read_text(), "gantry man > docs/gantry.1")
+
+    def test_the_completion_is_current(self):
+        self.assertEqual(gantry("completion").stdout, (ROOT / "docs" / "gantry.bash").read_text(), "gantry completion > docs/gantry.bash")
+
+    def complete(self, *words):
+        """What bash offers for the last word."""
+        script = f"""
+            . '{ROOT}/docs/gantry.bash'
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+            _gantry
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        done = subprocess.run(["bash", "-c", script, "bash", "gantry", *words], capture_output=True, text=True, check=True, cwd=ROOT)
+        return done.stdout.split()
+
+    def test_completion_offers_commands_and_options(self):
+        offered = self.complete("")
+        for line in gantry("--help").stdout.splitlines():
+            found = re.match(r"  ([a-z]+)( [a-z]+)? ", line)
+            if found:
+                self.assertIn(found.group(1), offered)
+        self.assertEqual(self.complete("wor"), ["workers"])
+        self.assertIn("create", self.complete("task", ""))
+        self.assertEqual(self.complete("run", "--prio"), ["--priority"])
+        self.assertEqual(self.complete("run", "--priority", "h"), ["high"])
+        self.assertEqual(self.complete("task", "list", "--status", "pa"), ["paused"])
+        self.assertIn("--lease-seconds", self.complete("up", "--lease"))
+        self.assertIn("README.md", self.complete("run", "--", "cat", "READ"))
+        self.assertEqual(self.complete("logs", "--foll"), ["--follow"])
+
+    def test_every_command_has_help(self):
+        commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?= |$)", gantry("--help").stdout, re.M)
+        self.assertGreater(len(commands), 15)
+        for command in commands:
+            words = command.split()
+            done = gantry(*words, "--help")
+            if done.returncode != 0:  # "runs [ID]": the second word is none
+                done = gantry(words[0], "--help")
+            self.assertEqual(done.returncode, 0, command)
+            self.assertIn("Usage: gantry " + words[0], done.stdout)
+
+
+class NoFarm(unittest.TestCase):
+    def test_it_says_how_to_start_one(self):
+        for words in (["status"], ["runs"], ["run", "--", "true"], ["task", "list"], ["workers"]):
+            done = gantry(*words, "--url", "http://127.0.0.1:1")
+            self.assertEqual((done.returncode, done.stdout), (1, ""), words)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertIn("gantry up", done.stderr)
+
+    def test_wrong_use_is_told_in_one_line(self):
+        for words in (["nothing"], ["run"], ["runs", "--nothing"], ["logs"], ["run", "--priority", "x", "true"], ["logs", "x"],
+                      ["run", "-e", "x", "--", "true"], ["status", "--url", "nowhere"], ["task", "create"]):
+            done = gantry(*words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertTrue(done.stderr.startswith("gantry: "), done.stderr)
+
+    def test_trace_makes_no_farm(self):
+        done = gantry("trace", "--data", "/nothing/here")
+        self.assertEqual(done.returncode, 1)
+        self.assertFalse(os.path.exists("/nothing"))
+
+
+class WithFarm(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.up = Up()
+        cls.up.start()
+        cls.up.wait_ready()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.up.close()
+
+    def gantry(self, *words, **more):
+        return self.up.gantry(*words, **more)
+
+    def good(self, *words, **more):
+        done = self.gantry(*words, **more)
+        self.assertEqual(done.returncode, 0, f"{words}: {done.stderr}")
+        return done.stdout
+
+    def submit(self, *words):
+        return int(self.good("run", *words))
+
+    def status(self, run_id):
+        return self.up.get(f"/api/runs/{run_id}")["status"]
+
+    def wait_status(self, run_id, *statuses):
+        return wait_for(lambda: self.status(run_id) in statuses, 30, f"run {run_id} being {statuses}")
+
+
+class Run(WithFarm):
+    def test_output_comes_out_as_it_is(self):
+        done = self.gantry("run", "--wait", "--shell", "echo out; echo err >&2; echo 'more 数据'")
+        self.assertEqual((done.returncode, done.stdout), (0, "out\nmore 数据\n"), done.stderr)
+        self.assertIn("err\n", done.stderr)
+
+    def test_it_runs_in_the_folder_it_is_called_from(self):
+        folder = self.up.folder
+        (folder / "in.txt").write_text("one\ntwo\n")
+        done = self.gantry("run", "--wait", "--", "sh", "-c", "pwd; sort -r in.txt > out.txt", cwd=folder)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, str(folder)), done.stderr)
+        self.assertEqual((folder / "out.txt").read_text(), "two\none\n")
+
+    def test_it_exits_with_the_code_of_the_run(self):
+        for script, code in (("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137), ("kill -TERM $$", 143)):
+            done = self.gantry("run", "--wait", "--shell", script)
+            self.assertEqual(done.returncode, code, f"{script}: {done.stderr}")
+        done = self.gantry("run", "--wait", "--", "/nothing/of/the/kind")
+        self.assertNotEqual(done.returncode, 0)
+
+    def test_a_failed_run_is_not_tried_again_unless_asked(self):
+        self.assertEqual(self.gantry("run", "--wait", "--shell", "exit 3").returncode, 3)
+        newest = self.up.get("/api/runs?size=1")["items"][0]["id"]
+        self.assertEqual(len(self.up.get(f"/api/runs/{newest}")["attempts"]), 1)
+
+    def test_options_reach_the_run(self):
+        folder = self.up.folder
+        script = 'echo "$A $B $GANTRY_PARAM_SIZE"; echo done > "$GANTRY_OUTPUT"'
+        self.good("run", "--wait", "-e", "A=1", "-e", "B=x=y", "-P", "size=9", "-p", "high", "-o", "made.txt", "--shell", script, cwd=folder)
+        self.assertEqual((folder / "made.txt").read_text(), "done\n")
+        done = self.gantry("run", "--wait", "--timeout", "1", "--shell", "sleep 60")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("1", done.stderr)
+
+    def test_arguments_are_not_touched(self):
+        done = self.gantry("run", "--wait", "--", "printf", "%s|", "a b", "$HOME", "*", "--wait", "")
+        self.assertEqual((done.returncode, done.stdout), (0, "a b|$HOME|*|--wait||\n"), done.stderr)
+
+    def test_a_key_submits_once(self):
+        first = self.good("run", "--key", "once-and-for-all", "--shell", "true")
+        self.assertEqual(self.good("run", "--key", "once-and-for-all", "--shell", "true"), first)
+
+    def test_json(self):
+        data = json.loads(self.good("run", "--json", "--shell", "true"))
+        self.assertEqual(data["status"], "pending")
+        done = self.gantry("run", "--json", "--wait", "--shell", "echo hello")
+        self.assertEqual(json.loads(done.stdout)["status"], "completed")
+        self.assertIn("hello", done.stderr)
+
+    def test_many_lines_arrive_in_order(self):
+        done = self.gantry("run", "--wait", "--shell", "seq 5000")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.split(), [str(n) for n in range(1, 5001)])
+
+    def test_ctrl_c_aborts(self):
+        process = subprocess.Popen([GANTRY, "run", "--wait", "--url", self.up.url, "--shell", "echo started; sleep 300"],
+                                   env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(process.stdout.readline(), "started\n")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=15 * SLOW)
+        self.assertEqual(process.returncode, 130, err)
+        self.wait_status(int(re.search(r"run (\d+)", err).group(1)), "aborted")
+
+    def test_a_bar_stands_on_a_terminal(self):
+        leader, follower = pty.openpty()
+        script = 'for p in 10 50 90; do echo "percent=$p" >&"$GANTRY_PROGRESS_FD"; sleep 1; done'
+        process = subprocess.Popen([GANTRY, "run", "--wait", "--url", self.up.url, "--shell", "eval '" + script + "'"], env=environment(),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=follower, close_fds=True)
+        os.close(follower)
+        shown = b""
+        until = time.monotonic() + 30 * SLOW
+        while time.monotonic() < until:
+            ready, _, _ = select.select([leader], [], [], 1)
+            if ready:
+                try:
+                    data = os.read(leader, 4096)
+                except OSError:
+                    break
+                if not data:
+                    break
+                shown += data
+        os.close(leader)
+        self.assertEqual(process.wait(10 * SLOW), 0, shown)
+        process.stdout.close()
+        text = shown.decode(errors="replace")
+        self.assertRegex(text, r"run \d+ running \[")
+        self.assertIn(" 50.0%", text)
+        self.assertTrue(text.endswith("\r\x1b[K"), repr(text[-40:]))
+
+
+class Survives(WithFarm):
+    def follow(self, script):
+        self.lines = []
+        process = subprocess.Popen([GANTRY, "run", "--wait", "--url", self.up.url, "--shell", script], env=environment(),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def read():
+            for line in process.stdout:
+                self.lines.append(line.strip())
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        return process, thread
+
+    def test_waiting_goes_on_through_the_restart_of_any_process_but_the_worker(self):
+        script = "for i in $(seq 1 60); do echo line $i; [ -e done ] && break; sleep 0.25; done; seq 100 110; exit 5"
+        folder = self.up.folder
+        process, thread = self.follow(f"cd {folder}; {script}")
+        for label in ("gateway", "scheduler", "store"):
+            count = len(self.lines)
+            wait_for(lambda: len(self.lines) > count + 2, 30, "the log to go on")
+            self.up.kill_child(label)
+        count = len(self.lines)
+        wait_for(lambda: len(self.lines) > count + 2, 40, "the log to go on")
+        (folder / "done").touch()
+        self.assertEqual(process.wait(60 * SLOW), 5)
+        thread.join()
+        process.stderr.close()
+        process.stdout.close()
+        count = next(i for i, line in enumerate(self.lines) if line == "100")
+        self.assertEqual(self.lines[:count], [f"line {i + 1}" for i in range(count)])  # none lost, none twice
+        self.assertEqual(self.lines[count:], [str(n) for n in range(100, 111)])
+
+
+class Tasks(WithFarm):
+    def test_the_life_of_a_task(self):
+        task_id = int(self.good("task", "create", "nightly", "--schedule", "0 2 * * *", "--shell", "echo $GANTRY_PARAM_X",
+                                "-d", "words", "--tag", "a", "--tag", "b", "-p", "high", "--metadata", '{"owner": "me"}'))
+        task = json.loads(self.good("task", "show", "nightly", "--json"))
+        self.assertEqual((task["id"], task["schedule"], task["tags"], task["priority"]), (task_id, "0 2 * * *", ["a", "b"], "high"))
+        self.assertEqual(task["metadata"], {"owner": "me"})
+        self.assertRegex(self.good("task", "list", "--search", "nightly"), r"nightly +shell +active +high")
+        self.assertEqual(json.loads(self.good("task", "update", "nightly", "-p", "low", "--json"))["priority"], "low")
+        self.assertEqual(self.good("task", "pause", "nightly"), f"task {task_id} paused\n")
+        self.assertIn("paused", self.good("task", "list", "--status", "paused"))
+        self.good("task", "resume", str(task_id))
+        done = self.gantry("task", "trigger", "nightly", "--wait", "-P", "x=hello")
+        self.assertEqual((done.returncode, done.stdout), (0, "hello\n"), done.stderr)
+        self.assertIn("1 completed", self.good("task", "show", "nightly"))
+        self.good("task", "delete", "nightly", "--force")
+        done = self.gantry("task", "show", "nightly")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nightly", done.stderr)
+
+    def test_a_task_from_a_file_and_from_stdin(self):
+        path = self.up.folder / "task.json"
+        path.write_text(json.dumps({"name": "filed", "task_type": "shell", "executor": "shell", "command": "true", "retry_count": 1}))
+        self.good("task", "create", "-f", str(path))
+        self.good("task", "create", "other", "-f", str(path), "--retries", "4")
+        self.assertEqual(json.loads(self.good("task", "show", "other", "--json"))["retry_count"], 4)
+        path.write_text("{")
+        done = self.gantry("task", "create", "-f", str(path))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("line 1", done.stderr)
+
+    def test_a_program_behind_dashes(self):
+        self.good("task", "create", "lister", "--", "ls", "-l", "/")
+        task = json.loads(self.good("task", "show", "lister", "--json"))
+        self.assertEqual((task["executor"], task["command"], task["arguments"]), ("exec", "ls", ["-l", "/"]))
+
+    def test_refusals_are_told(self):
+        self.good("task", "create", "taken", "--shell", "true")
+        done = self.gantry("task", "create", "taken", "--shell", "true")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(len(done.stderr.splitlines()), 1)
+        done = self.gantry("task", "create", "broken", "--shell", "true", "--schedule", "not a schedule")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("schedule", done.stderr)
+
+
+class Runs(WithFarm):
+    def test_lists_and_one(self):
+        run_id = self.submit("--shell", "echo shown; exit 4")
+        self.wait_status(run_id, "failed")
+        self.assertRegex(self.good("runs"), rf"(?m)^ *{run_id} .*failed")
+        self.assertNotRegex(self.good("runs", "--status", "pending"), rf"(?m)^ *{run_id} ")
+        self.assertEqual(json.loads(self.good("runs", "--status", "failed", "--json"))["items"][0]["id"], run_id)
+        shown = self.good("runs", str(run_id))
+        self.assertIn("failed, code 4", shown)
+        self.assertEqual(self.gantry("runs", "999999").returncode, 1)
+
+    def test_abort_and_restart(self):
+        run_id = self.submit("--shell", "sleep 300")
+        self.wait_status(run_id, "running")
+        self.assertIn(f"run {run_id} ", self.good("abort", str(run_id)))
+        self.wait_status(run_id, "aborted")
+        again = int(self.good("restart", str(run_id)))
+        self.assertGreater(again, run_id)
+        self.good("abort", str(again))
+        done = self.gantry("abort", "999999", "x")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(len(done.stderr.splitlines()), 2)
+
+    def test_logs(self):
+        run_id = self.submit("--shell", "seq 1500; echo oops >&2")
+        self.wait_status(run_id, "completed")
+        done = self.gantry("logs", str(run_id))
+        self.assertEqual(done.stdout.split(), [str(n) for n in range(1, 1501)])
+        self.assertIn("oops", done.stderr)
+        self.assertEqual(self.gantry("logs", "-n", "3", str(run_id)).stdout.split()[-1], "1500")
+        self.assertRegex(self.gantry("logs", "-T", "-n", "3", str(run_id)).stdout, r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+ +stdout +1500$")
+
+    def test_logs_can_be_followed(self):
+        done_file = self.up.folder / "enough"
+        run_id = self.submit("--shell", f"i=0; while [ ! -e {done_file} ]; do i=$((i+1)); echo line $i; sleep 0.1; done; echo end; exit 3")
+        process = subprocess.Popen([GANTRY, "logs", "-f", str(run_id), "--url", self.up.url], env=environment(), stdout=subprocess.PIPE,
+                                   text=True)
+        lines = [process.stdout.readline() for _ in range(5)]
+        self.assertEqual(lines, [f"line {n}\n" for n in range(1, 6)])
+        done_file.touch()
+        rest = process.stdout.read().splitlines()
+        process.stdout.close()
+        self.assertEqual(rest[-1], "end")
+        self.assertEqual(process.wait(20 * SLOW), 0)  # following is no run: its code is not this one's
+
+
+class Farm(WithFarm):
+    def test_workers(self):
+        listed = self.good("workers")
+        self.assertRegex(listed, r"worker-001 +active")
+        self.assertIn("shell", listed)
+        run_id = self.submit("--shell", "sleep 300")
+        self.wait_status(run_id, "running")
+        self.assertRegex(self.good("workers", "worker-001"), rf"(?m)^ *{run_id} .*running")
+        self.good("abort", str(run_id))
+        self.assertEqual(self.gantry("workers", "worker-999").returncode, 1)
+
+    def test_status(self):
+        shown = self.good("status")
+        self.assertIn("healthy", shown)
+        self.assertIn("1 active", shown)
+        self.assertEqual(json.loads(self.good("status", "--json"))["status"], "healthy")
+
+    def test_config_and_version(self):
+        explained = gantry("config", "--explain").stdout
+        self.assertIn("lease.seconds = 30", explained)
+        self.assertEqual(gantry("config", "--lease-seconds", "7").stdout, "lease.seconds = 7 # flag\n")
+        self.assertEqual(json.loads(gantry("config", "--json").stdout)["lease.seconds"]["value"], "30")
+        self.assertEqual(gantry("config", "--markdown").stdout, (ROOT / "docs" / "settings.md").read_text())
+        self.assertRegex(gantry("version").stdout, r"^gantry \d+\.\d+\.\d+\n$")
+
+
+class Trace(WithFarm):
+    def trace(self, *words):
+        return subprocess.Popen([GANTRY, "trace", "--data", str(self.up.data), *words], env=environment(), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+
+    def submit_until_end(self, process, *words):
+        """Subscribing takes a moment nobody is told of: runs are submitted until the tracer has what it waits for."""
+        while process.poll() is None:
+            self.good("run", *words)
+        out, err = process.communicate()
+        self.assertEqual(process.returncode, 0, err)
+        return out.splitlines()
+
+    def test_messages_are_shown(self):
+        lines = self.submit_until_end(self.trace("--type", "run_submit", "--type", "assign", "-n", "4"), "--shell", "true")
+        self.assertEqual(len(lines), 4)
+        for line in lines:
+            self.assertRegex(line, r"^\d\d:\d\d:\d\d\.\d{3} (gateway|scheduler|worker) +[<>] \w+ .*(run_submit|assign)\{")
+
+    def test_by_service_and_as_json(self):
+        lines = self.submit_until_end(self.trace("--service", "store", "--json", "-n", "3"), "--shell", "true")
+        for line in lines:
+            message = json.loads(line)
+            self.assertEqual(message["service"], "store")
+            self.assertIn(message["direction"], ("sent", "received"))
+            self.assertTrue(message["type"])
+
+    def test_by_run_and_a_process_that_starts_later(self):
+        process = self.trace("--run", str(self.submit("--shell", "true") + 12), "-n", "1")
+        self.up.kill_child("scheduler")
+        lines = self.submit_until_end(process, "--shell", "true")
+        self.assertEqual(len(lines), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,203 @@
+"""`gantry up` with real processes: ready, restarts, the end, and clear words when it cannot start."""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from tests.farm import SLOW, alive, wait_for
+from tests.up import GANTRY, Up, environment
+
+
+class Life(unittest.TestCase):
+    def test_one_ready_line_and_everything_else_on_stderr(self):
+        with Up("--workers", "2") as up:
+            url = up.wait_ready()
+            self.assertEqual(url, f"http://127.0.0.1:{up.port}")
+            health = up.get("/api/system/health")
+            self.assertEqual(health["status"], "healthy")
+            self.assertEqual(health["components"]["scheduler"]["active_workers"], 2)
+            self.assertEqual(sorted(up.children()), ["gateway", "scheduler", "store", "worker-1", "worker-2"])
+            self.assertEqual(up.terminate(), 0)
+            self.assertEqual(up.out(), f"ready {url}\n")
+            for label in ("store", "scheduler", "gateway", "worker-1", "worker-2"):
+                self.assertRegex(up.err(), rf"(?m)^{label} *\| ")
+            self.assertNotIn("\033", up.err())
+
+    def test_a_free_port_is_taken_and_told(self):
+        with Up(port=0) as up:
+            url = up.wait_ready()
+            self.assertNotEqual(up.port, 0)
+            self.assertEqual(up.get("/api/system/health")["status"], "healthy")
+            # the command finds it by its data folder
+            found = subprocess.run([GANTRY, "status", "--data", str(up.data)], env=environment(), capture_output=True, text=True)
+            self.assertEqual(found.returncode, 0, found.stderr)
+            self.assertIn(url.rsplit(":", 1)[1], found.stdout)
+
+    def test_sigterm_ends_all_in_time_while_a_run_goes_on(self):
+        with Up("--workers", "1") as up:
+            up.wait_ready()
+            submitted = up.gantry("run", "--shell", "trap '' TERM; sleep 300; true")
+            self.assertEqual(submitted.returncode, 0, submitted.stderr)
+            run_id = int(submitted.stdout)
+            wait_for(lambda: up.get(f"/api/runs/{run_id}")["status"] == "running", 20, "the run to start")
+            began = time.monotonic()
+            self.assertEqual(up.terminate(12), 0)
+            self.assertLess(time.monotonic() - began, 10 if SLOW == 1 else 12)
+            # the run went back to the queue: a new farm takes it up again
+            up.start()
+            up.wait_ready(times=2)
+            wait_for(lambda: up.get(f"/api/runs/{run_id}")["status"] == "running", 30, "the run to start again")
+            self.assertEqual(up.gantry("abort", str(run_id)).returncode, 0)
+
+    def test_a_second_sigint_ends_at_once(self):
+        with Up() as up:
+            up.wait_ready()
+            up.gantry("run", "--shell", "trap '' TERM; sleep 300; true")
+            up.process.send_signal(signal.SIGINT)
+            up.process.send_signal(signal.SIGINT)
+            self.assertEqual(up.process.wait(5 * SLOW), 0)
+
+    def test_settings_are_flags(self):
+        with Up("--worker-types", "shell", "--lease-heartbeat-ms=200") as up:
+            up.wait_ready()
+            self.assertEqual(up.get("/api/workers")["items"][0]["task_types"], ["shell"])
+
+
+class Restarts(unittest.TestCase):
+    def test_whatever_is_killed_comes_back(self):
+        with Up() as up:
+            up.wait_ready()
+            for label in ("store", "scheduler", "gateway", "worker-1"):
+                with self.subTest(label):
+                    up.kill_child(label)
+
+                    def healthy():
+                        try:
+                            health = up.get("/api/system/health")
+                        except OSError:
+                            return False
+                        return health["status"] == "healthy" and health["components"]["scheduler"]["active_workers"] == 1
+
+                    wait_for(healthy, 40, "a healthy farm")
+                    done = up.gantry("run", "--wait", "--shell", "echo alive")
+                    self.assertEqual((done.returncode, done.stdout), (0, "alive\n"), done.stderr)
+            self.assertIn("starting it again", up.err())
+
+    def test_a_killed_up_leaves_nothing_and_can_be_started_again(self):
+        with Up() as up:
+            up.wait_ready()
+            done = up.gantry("run", "--wait", "--shell", "echo before")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            started = set(up.children().values())
+            up.kill()
+            wait_for(lambda: not [pid for pid in started if alive(pid)], 5, "the end of its children")
+            up.start()
+            up.wait_ready(times=2)
+            self.assertEqual(up.get("/api/runs/1")["status"], "completed")
+            done = up.gantry("run", "--wait", "--shell", "echo after")
+            self.assertEqual((done.returncode, done.stdout), (0, "after\n"), done.stderr)
+
+    def test_a_restart_right_after_a_kill_works(self):
+        with Up() as up:
+            up.wait_ready()
+            for times in (2, 3):
+                up.kill()
+                up.start()
+                up.wait_ready(times=times)
+
+    def test_a_superseded_scheduler_stays_away_while_the_other_answers(self):
+        with Up() as up:
+            up.wait_ready()
+            log = open(up.folder / "rival", "wb")
+            rival = subprocess.Popen([str(pathlib.Path(GANTRY).parent / "gantry-scheduler"), "--data", str(up.data)],
+                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+            log.close()
+            try:
+                wait_for(lambda: "another scheduler" in up.err() and "has taken over" in up.err(), 30, "the older one to give way")
+                self.assertNotIn("scheduler", up.children())
+                done = up.gantry("run", "--wait", "--shell", "echo rival")
+                self.assertEqual((done.returncode, done.stdout), (0, "rival\n"), done.stderr)
+                self.assertNotIn("scheduler", up.children())
+            finally:
+                rival.kill()
+                rival.wait()
+            up.child("scheduler")
+            done = up.gantry("run", "--wait", "--shell", "echo own")
+            self.assertEqual((done.returncode, done.stdout), (0, "own\n"), done.stderr)
+
+    def test_sighup_reaches_every_process(self):
+        with Up() as up:
+            up.wait_ready()
+            up.process.send_signal(signal.SIGHUP)
+            for label in ("store", "scheduler", "gateway", "worker"):
+                wait_for(lambda: any(line.startswith(label) and "RELOAD" in line.upper() for line in up.err().splitlines()), 10,
+                         f"{label} to read its settings again")
+            self.assertEqual(len(up.children()), 4)
+
+
+class CannotStart(unittest.TestCase):
+    def refused(self, up, *words):
+        """Exits with 1 and says why in its last line; nothing is left running."""
+        self.assertEqual(up.process.wait(20 * SLOW), 1)
+        last = up.err().strip().splitlines()[-1]
+        self.assertRegex(last, r"^gantry up: ")
+        for word in words:
+            self.assertIn(word, last)
+        self.assertEqual(up.out(), "")
+
+    def test_a_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            with Up(port=port) as up:
+                self.refused(up, "gateway", str(port), "in use")
+
+    def test_an_unwritable_folder(self):
+        with Up(data="/proc/nothing/here") as up:
+            self.refused(up, "/proc/nothing")
+
+    def test_a_folder_that_is_a_file(self):
+        with tempfile.NamedTemporaryFile() as file, Up(data=file.name) as up:
+            self.refused(up, file.name)
+
+    def test_a_database_in_use(self):
+        with Up() as first:
+            first.wait_ready()
+            store = first.child("store")
+            with Up(data=first.data) as second:
+                self.refused(second, "already", str(first.process.pid))
+            self.assertEqual(first.child("store"), store)
+            self.assertEqual(first.get("/api/system/health")["status"], "healthy")
+
+    def test_a_store_that_runs_by_itself(self):
+        folder = tempfile.mkdtemp(prefix="gantry-test-")
+        log = open(os.path.join(folder, "store.log"), "wb")
+        store = subprocess.Popen([str(pathlib.Path(GANTRY).parent / "gantry-store"), "--data", folder], stdin=subprocess.DEVNULL,
+                                 stdout=log, stderr=log, env=environment())
+        log.close()
+        try:
+            wait_for(lambda: os.path.getsize(os.path.join(folder, "store.log")) > 0, 10, "the store to start")
+            with Up(data=folder) as up:
+                self.refused(up, "store", "use")
+            self.assertIsNone(store.poll())
+        finally:
+            store.terminate()
+            store.wait(10 * SLOW)
+            shutil.rmtree(folder)
+
+    def test_a_setting_that_cannot_be(self):
+        done = subprocess.run([GANTRY, "up", "--port", "99999"], env=environment(), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1)
+        self.assertIn("port", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
