@@ -1,0 +1,84 @@
+/* Answers to commands, and the keys that remember them (rule 4). */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "scheduler/core_state.h"
+
+#define REFUSAL_BYTES 4096 /* of an ERROR with everything in it, encoded */
+#define KEY_BYTES 128      /* of a key's record, without the answer */
+
+int fault_set(struct fault *fault, int code, const char *field, const char *rule, struct str value, const char *expected,
+              const char *format, ...)
+{
+    va_list args;
+    fault->code = code;
+    fault->rule = rule ? rule : "";
+    snprintf(fault->field, sizeof fault->field, "%s", field ? field : "");
+    snprintf(fault->expected, sizeof fault->expected, "%s", expected ? expected : "");
+    if (value.len >= sizeof fault->value)
+        value.len = (uint32_t)sizeof fault->value - 1;
+    while (value.len && !str_utf8(value))
+        value.len--; /* the cut was inside a character */
+    str_copy(fault->value, sizeof fault->value, value);
+    va_start(args, format);
+    vsnprintf(fault->text, sizeof fault->text, format, args);
+    va_end(args);
+    return -1;
+}
+
+int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, struct fault *fault)
+{
+    struct err err = {0};
+    size_t total = bytes + answer + 64;
+    if (core->idem) {
+        total += answer + KEY_BYTES;
+        ops += 2;
+        if (keys_reserve(core->keys))
+            return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    }
+    if (journal_reserve(core->journal, total, ops + 1, &err))
+        return fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.300s", err.text);
+    return 0;
+}
+
+void core_answer(struct core *core, const struct core_call *call, const struct shape *shape, const void *value)
+{
+    struct str body = journal_send(core->journal, &call->from, shape, value);
+    if (core->idem && body.len)
+        keys_store(core->keys, core->journal, core->idem, body, core->wall_ms);
+}
+
+/* Refusals that say "come back" are not remembered: the same key is to be tried again. */
+static bool fault_passes(const struct fault *fault)
+{
+    return fault->code == ERR_UNAVAILABLE || fault->code == ERR_LIMIT || fault->code == ERR_NO_MEMORY ||
+           strcmp(fault->rule, FAULT_FETCH) == 0;
+}
+
+/* vsnprintf may have cut a character in two. */
+static struct str whole(const char *text)
+{
+    struct str str = str_of(text);
+    while (str.len && !str_utf8(str))
+        str.len--;
+    return str;
+}
+
+void core_refuse(struct core *core, const struct core_call *call, const struct fault *fault)
+{
+    struct fault trouble;
+    if (!fault_passes(fault) && core_reserve(core, REFUSAL_BYTES, REFUSAL_BYTES, 2, &trouble))
+        fault = &trouble;
+    struct msg_error error = {.code = (uint64_t)fault->code, .text = whole(fault->text), .field = whole(fault->field),
+                              .rule = str_of(fault->rule), .value = whole(fault->value), .expected = whole(fault->expected)};
+    if (fault_passes(fault))
+        journal_send_now(core->journal, &call->from, &shape_msg_error, &error);
+    else
+        core_answer(core, call, &shape_msg_error, &error);
+}
+
+void core_event(struct core *core, struct rec_event *event)
+{
+    event->at = core->wall_ms;
+    event_append(core->events, core->journal, event);
+}

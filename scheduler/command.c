@@ -1,0 +1,451 @@
+/* Commands about runs: trigger, batch, submit, restart, abort; and what is true of runs this second. */
+#include "scheduler/command.h"
+
+#include <stdio.h>
+
+#include "proto/log.h"
+#include "scheduler/farms/farm_host.h"
+#include "scheduler/lease.h"
+#include "scheduler/queue.h"
+#include "scheduler/retry.h"
+#include "scheduler/run.h"
+#include "scheduler/task.h"
+#include "scheduler/worker.h"
+
+static int no_memory(struct fault *fault)
+{
+    return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+}
+
+static int queue_room(const struct core *core, size_t more, struct fault *fault)
+{
+    uint64_t waiting = core->priorities[0] + core->priorities[1] + core->priorities[2] + core->priorities[3];
+    char text[32];
+    if (waiting + more <= core->config.queue_max)
+        return 0;
+    snprintf(text, sizeof text, "%llu", (unsigned long long)core->config.queue_max);
+    return fault_set(fault, ERR_LIMIT, "queue", "limit", str_of(text), NULL, "%llu runs wait already: come back later",
+                     (unsigned long long)waiting);
+}
+
+static int parameters_check(struct str parameters, const char *field, struct fault *fault)
+{
+    if (map_valid(parameters))
+        return 0;
+    return fault_set(fault, ERR_INVALID, field, "object", (struct str){0}, "an object", "parameters is not an object");
+}
+
+static struct run_plan plan_of(const struct core *core, struct task *task, const struct rec_trigger *trigger)
+{
+    struct run_plan plan = {.task = task, .class = task->rules.class, .name = task->rules.name,
+                            .parameters = trigger->parameters, .timeout_seconds = task->rules.timeout_seconds,
+                            .priority = task->rules.priority, .retry_count = task->rules.retry_count};
+    if (HAS(trigger, rec_trigger, priority))
+        plan.priority = (uint8_t)trigger->priority;
+    if (HAS(trigger, rec_trigger, timeout_seconds))
+        plan.timeout_seconds = (uint32_t)trigger->timeout_seconds;
+    if (HAS(trigger, rec_trigger, run_at) && trigger->run_at)
+        plan.due_at = trigger->run_at;
+    else if (HAS(trigger, rec_trigger, delay_ms) && trigger->delay_ms)
+        plan.due_at = trigger->delay_ms < INT64_MAX - core->wall_ms ? core->wall_ms + trigger->delay_ms : INT64_MAX;
+    return plan;
+}
+
+/* An ended one-shot task that runs again is active again; its record with the new status, to be put. */
+static int task_wake(struct core *core, struct task *task, struct rec_task **record)
+{
+    *record = NULL;
+    if (!task->oneshot || (task->status != TASK_COMPLETED && task->status != TASK_FAILED))
+        return 0;
+    *record = arena_alloc(core->arena, sizeof **record);
+    return *record ? task_record(core, task, *record) : -1;
+}
+
+static void task_woken(struct core *core, struct task *task, struct rec_task *record)
+{
+    if (!record)
+        return;
+    task->status = TASK_ACTIVE;
+    task->updated_at = core->wall_ms;
+    record->status = TASK_ACTIVE;
+    record->updated_at = core->wall_ms;
+    journal_put(core->journal, TYPE_TASK, task_id(task), record);
+}
+
+static struct run *trigger_farm(struct core *core, struct task *task, size_t extra, struct fault *fault)
+{
+    struct rec_task record;
+    struct err err = {0};
+    if (task_record(core, task, &record)) {
+        no_memory(fault);
+        return NULL;
+    }
+    if (farm_expand(core, task->rules.farm, &record, &err)) {
+        fault_set(fault, err.code ? err.code : ERR_INVALID, "task", "farm", (struct str){0}, NULL, "%.200s", err.text);
+        return NULL;
+    }
+    if (queue_room(core, core->farm_count, fault) ||
+        core_reserve(core, core->farm_bytes + extra, 2048, core->farm_count * RUN_CREATE_OPS + 2, fault)) {
+        farm_discard(core);
+        return NULL;
+    }
+    return farm_commit(core);
+}
+
+struct run *command_trigger(struct core *core, struct task *task, const struct rec_trigger *trigger, size_t extra,
+                            struct fault *fault)
+{
+    struct rec_task *woken;
+    if (parameters_check(trigger->parameters, "parameters", fault) || queue_room(core, 1, fault))
+        return NULL;
+    if (task->rules.farm && task->rules.farm->expand)
+        return trigger_farm(core, task, extra, fault);
+    if (task_wake(core, task, &woken)) {
+        no_memory(fault);
+        return NULL;
+    }
+    size_t bytes = run_create_bytes(task, trigger->parameters) + extra + (woken ? task_bytes(task) : 0);
+    if (core_reserve(core, bytes, bytes, RUN_CREATE_OPS + 2, fault))
+        return NULL;
+    struct run_plan plan = plan_of(core, task, trigger);
+    struct run *run = run_create(core, &plan);
+    if (!run) {
+        no_memory(fault);
+        return NULL;
+    }
+    task_woken(core, task, woken);
+    return run;
+}
+
+static uint64_t estimate(const struct core *core, const struct run *run)
+{
+    const struct rec_task_stat *stat = run->task ? &run->task->stat : NULL;
+    if (!stat || !stat->completed)
+        return 0;
+    uint64_t start = run->due_at > core->wall_ms ? run->due_at : core->wall_ms;
+    return start + stat->duration_ms / stat->completed;
+}
+
+static void answer_run(struct core *core, const struct core_call *call, const struct run *run)
+{
+    struct msg_run_answer answer = {.estimated_completion = estimate(core, run)};
+    run_record(run, NULL, &answer.run);
+    core_answer(core, call, &shape_msg_run_answer, &answer);
+}
+
+void command_on_trigger(struct core *core, const struct core_call *call)
+{
+    const struct msg_run_trigger *trigger = &call->msg->u.run_trigger;
+    const struct rec_task *known = HAS(trigger, msg_run_trigger, known) ? &trigger->known : NULL;
+    struct task *task = NULL;
+    struct run *run = NULL;
+    struct fault fault;
+    if (trigger->task_id) {
+        task = task_get(core, trigger->task_id, known,
+                        HAS(trigger, msg_run_trigger, known_stat) ? &trigger->known_stat : NULL, &fault);
+    } else {
+        task = task_find_name(core, trigger->task_name);
+        if (!task)
+            fault_set(&fault, ERR_NOT_FOUND, "name", "not_found", trigger->task_name, "the name of a task",
+                      "there is no task named \"%.*s\"", (int)trigger->task_name.len, trigger->task_name.ptr);
+    }
+    if (task)
+        run = command_trigger(core, task, &trigger->trigger, 0, &fault);
+    if (!run)
+        goto error;
+    answer_run(core, call, run);
+    return;
+error:
+    if (task)
+        task_let_go(core, task);
+    core_refuse(core, call, &fault);
+}
+
+/* ---- a batch: all or none ---- */
+
+struct batch_item {
+    uint64_t known;  /* the run its key has made before; 0: none */
+    struct run *run; /* made for it, not yet in the tables */
+};
+
+/* The run a known answer tells of; 0 when it tells of none. */
+static uint64_t answered_run(struct core *core, struct str answer)
+{
+    struct msg msg;
+    struct err err;
+    if (msg_decode(core->arena, answer, &msg, &err) || msg.shape->id != MSG_RUN_ANSWER)
+        return 0;
+    return msg.u.run_answer.run.id;
+}
+
+/* An item whose key stands with an earlier item of the same batch: that item's place, or i. */
+static uint32_t batch_twin(const struct rec_trigger_list *items, uint32_t i)
+{
+    const struct rec_trigger *item = &items->items[i];
+    for (uint32_t k = 0; HAS(item, rec_trigger, idem) && k < i; k++)
+        if (HAS(&items->items[k], rec_trigger, idem) && str_eq(items->items[k].idem.scope, item->idem.scope))
+            return k;
+    return i;
+}
+
+static int batch_item_key(struct core *core, const struct rec_trigger_list *items, uint32_t i, struct batch_item *rows,
+                          struct fault *fault)
+{
+    const struct rec_trigger *item = &items->items[i];
+    struct str answer;
+    char field[48];
+    if (!HAS(item, rec_trigger, idem))
+        return 0;
+    uint32_t twin = batch_twin(items, i);
+    enum key_verdict verdict = keys_find(core->keys, &item->idem, &answer);
+    if (verdict == KEY_REUSED || !str_eq(items->items[twin].idem.body, item->idem.body)) {
+        snprintf(field, sizeof field, "items[%u].idempotency_key", i);
+        return fault_set(fault, ERR_KEY_REUSED, field, "key_reused", (struct str){0}, "the same body with the same key",
+                         "the key of item %u was used with another body", i);
+    }
+    if (verdict == KEY_KNOWN)
+        rows[i].known = answered_run(core, answer);
+    return 0;
+}
+
+/* What the item's key answers from now on: the run alone. */
+static void batch_item_remember(struct core *core, const struct rec_trigger *item, const struct run *run)
+{
+    struct msg_run_answer answer = {.estimated_completion = estimate(core, run)};
+    struct buf bytes = {0};
+    struct err err;
+    run_record(run, NULL, &answer.run);
+    if (msg_encode_run_answer(&bytes, &answer, 0, (struct str){0}, &err) == 0)
+        keys_store(core->keys, core->journal, &item->idem, buf_str(&bytes), core->wall_ms);
+    buf_free(&bytes);
+}
+
+static int batch_prepare(struct core *core, struct task *task, const struct rec_trigger_list *items, struct batch_item *rows,
+                         size_t *bytes, struct fault *fault)
+{
+    uint32_t keys = 0;
+    for (uint32_t i = 0; i < items->count; i++) {
+        const struct rec_trigger *item = &items->items[i];
+        if (parameters_check(item->parameters, "items.parameters", fault) || batch_item_key(core, items, i, rows, fault))
+            return -1;
+        if (rows[i].known || batch_twin(items, i) != i)
+            continue;
+        struct run_plan plan = plan_of(core, task, item);
+        rows[i].run = run_new(core, &plan);
+        if (!rows[i].run)
+            return no_memory(fault);
+        bool keyed = HAS(item, rec_trigger, idem);
+        *bytes += run_create_bytes(task, item->parameters) * (keyed ? 3 : 1) + (keyed ? 256 : 0);
+        keys += keyed;
+    }
+    return keys_reserve_many(core->keys, keys + 1) ? no_memory(fault) : 0;
+}
+
+static void batch_commit(struct core *core, const struct core_call *call, const struct rec_trigger_list *items,
+                         struct batch_item *rows, uint64_t *ids)
+{
+    for (uint32_t i = 0; i < items->count; i++) {
+        uint32_t twin = batch_twin(items, i);
+        if (rows[i].run) {
+            run_join(core, rows[i].run);
+            run_announce(core, rows[i].run, NULL);
+            if (HAS(&items->items[i], rec_trigger, idem))
+                batch_item_remember(core, &items->items[i], rows[i].run);
+            ids[i] = rows[i].run->node.id;
+        } else {
+            ids[i] = rows[i].known ? rows[i].known : ids[twin];
+        }
+    }
+    struct msg_run_batch_answer answer = {.run_ids = {ids, items->count}};
+    core_answer(core, call, &shape_msg_run_batch_answer, &answer);
+}
+
+void command_on_trigger_batch(struct core *core, const struct core_call *call)
+{
+    const struct msg_run_trigger_batch *batch = &call->msg->u.run_trigger_batch;
+    const struct rec_task *known = HAS(batch, msg_run_trigger_batch, known) ? &batch->known : NULL;
+    uint32_t count = batch->items.count;
+    size_t bytes = 0;
+    struct rec_task *woken = NULL;
+    struct fault fault;
+    struct batch_item *rows = arena_alloc(core->arena, count * sizeof *rows);
+    uint64_t *ids = arena_alloc(core->arena, count * sizeof *ids);
+    struct task *task = task_get(core, batch->task_id, known,
+                                 HAS(batch, msg_run_trigger_batch, known_stat) ? &batch->known_stat : NULL, &fault);
+    if (!task)
+        goto error;
+    if (!rows || !ids || task_wake(core, task, &woken)) {
+        no_memory(&fault);
+        goto error;
+    }
+    if (queue_room(core, count, &fault) || batch_prepare(core, task, &batch->items, rows, &bytes, &fault))
+        goto error;
+    if (core_reserve(core, bytes + (woken ? task_bytes(task) : 0), (size_t)count * 9 + 64, count * (RUN_CREATE_OPS + 2) + 2,
+                     &fault))
+        goto error;
+    task_woken(core, task, woken);
+    batch_commit(core, call, &batch->items, rows, ids);
+    return;
+error:
+    for (uint32_t i = 0; rows && i < count; i++)
+        run_free(core, rows[i].run);
+    if (task)
+        task_let_go(core, task);
+    core_refuse(core, call, &fault);
+}
+
+/* ---- submit: a task and its one run ---- */
+
+static void submit_name(const struct core *core, struct rec_task_spec *spec, char *name, size_t size)
+{
+    unsigned long long id = core->next_id[TYPE_TASK];
+    if (HAS(spec, rec_task_spec, name) && spec->name.len)
+        return;
+    snprintf(name, size, "run-%llu", id);
+    for (unsigned n = 2; task_find_name(core, str_of(name)); n++)
+        snprintf(name, size, "run-%llu-%u", id, n);
+    spec->name = str_of(name);
+    SET_HAS(spec, rec_task_spec, name);
+}
+
+static struct task *submit_task(struct core *core, struct task_rules *rules)
+{
+    struct task *task = task_join_reserve(core, rules) ? NULL : task_new(core, rules);
+    if (task)
+        task->oneshot = true;
+    return task;
+}
+
+void command_on_submit(struct core *core, const struct core_call *call)
+{
+    const struct msg_run_submit *submit = &call->msg->u.run_submit;
+    struct rec_task_spec spec = submit->spec;
+    struct task_rules rules = {0};
+    struct task *task = NULL;
+    struct run *run = NULL;
+    struct fault fault;
+    char name[64];
+    submit_name(core, &spec, name, sizeof name);
+    task_spec_defaults(&spec);
+    if (spec.schedule.len) {
+        fault_set(&fault, ERR_INVALID, "schedule", "schedule", spec.schedule, "none: run_at or delay_seconds",
+                  "a run that is submitted has no schedule");
+        goto error;
+    }
+    if (parameters_check(submit->trigger.parameters, "parameters", &fault) || queue_room(core, 1, &fault) ||
+        task_check(core, &spec, NULL, spec.has, &rules, &fault))
+        goto error;
+    size_t run_size = 1024 + submit->trigger.parameters.len + spec.name.len;
+    size_t task_size = rules.spec->str.len + (size_t)rules.dep_count * 9 + 256 + TASK_STAT_BYTES;
+    if (core_reserve(core, run_size + task_size + 2 * RUN_EVENT_BYTES, run_size, RUN_CREATE_OPS + EVENT_OPS + 3, &fault))
+        goto error;
+    task = submit_task(core, &rules);
+    struct run_plan plan = task ? plan_of(core, task, &submit->trigger) : (struct run_plan){0};
+    run = task ? run_new(core, &plan) : NULL;
+    if (!run) {
+        task_free(core, task);
+        no_memory(&fault);
+        goto error;
+    }
+    task_join(core, task, 0);
+    struct rec_task record = {.id = task_id(task), .spec = spec, .status = task->status, .created_at = task->created_at,
+                              .updated_at = task->updated_at, .oneshot = true,
+                              .dependency_ids = {task->rules.deps, task->rules.dep_count}};
+    journal_put(core->journal, TYPE_TASK, record.id, &record);
+    struct rec_event event = {.type = STR_LIT("task.created"), .task_id = record.id, .task_name = spec.name,
+                              .status = STR_LIT("active")};
+    core_event(core, &event);
+    run_join(core, run);
+    run_announce(core, run, NULL);
+    answer_run(core, call, run);
+    return;
+error:
+    task_rules_clear(core, &rules);
+    core_refuse(core, call, &fault);
+}
+
+/* ---- restart and abort ---- */
+
+static void not_kept(const struct core *core, uint64_t id, struct fault *fault)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)id);
+    if (id >= core->next_id[TYPE_RUN])
+        fault_set(fault, ERR_NOT_FOUND, "id", "not_found", str_of(text), "the id of a run", "there is no run %s", text);
+    else
+        fault_set(fault, ERR_NOT_FOUND, "id", FAULT_FETCH, str_of(text), "the id of a run",
+                  "run %s is not kept in memory: ask again with its record", text);
+}
+
+void command_on_restart(struct core *core, const struct core_call *call)
+{
+    const struct msg_run_restart *restart = &call->msg->u.run_restart;
+    const struct rec_run *known = &restart->known;
+    struct run *live = run_find(core, restart->id), *run = NULL;
+    struct task *task = NULL;
+    struct fault fault;
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)restart->id);
+    if (live) {
+        fault_set(&fault, ERR_CONFLICT, "id", "not_final", str_of(text), "a run that has ended", "run %s has not ended yet", text);
+        goto error;
+    }
+    if (!HAS(restart, msg_run_restart, known) || known->id != restart->id || restart->id >= core->next_id[TYPE_RUN]) {
+        not_kept(core, restart->id, &fault);
+        goto error;
+    }
+    if (HAS(known, rec_run, spec)) {
+        fault_set(&fault, ERR_CONFLICT, "id", "farm", str_of(text), NULL, "run %s is repeated by its farm only", text);
+        goto error;
+    }
+    task = task_get(core, known->task_id, HAS(restart, msg_run_restart, known_task) ? &restart->known_task : NULL,
+                    HAS(restart, msg_run_restart, known_stat) ? &restart->known_stat : NULL, &fault);
+    if (!task)
+        goto error;
+    struct rec_trigger trigger = {.parameters = known->parameters, .priority = known->priority,
+                                  .timeout_seconds = known->timeout_seconds};
+    struct rec_task *woken;
+    struct run_plan plan = plan_of(core, task, &trigger);
+    plan.priority = (uint8_t)known->priority;
+    plan.timeout_seconds = known->timeout_seconds ? (uint32_t)known->timeout_seconds : plan.timeout_seconds;
+    plan.retry_count = (uint8_t)known->retry_count;
+    plan.restart_of = known->id;
+    size_t bytes = run_create_bytes(task, known->parameters) + task_bytes(task);
+    if (queue_room(core, 1, &fault) || core_reserve(core, bytes, bytes, RUN_CREATE_OPS + 2, &fault))
+        goto error;
+    if (task_wake(core, task, &woken) || !(run = run_create(core, &plan))) {
+        no_memory(&fault);
+        goto error;
+    }
+    task_woken(core, task, woken);
+    answer_run(core, call, run);
+    return;
+error:
+    if (task)
+        task_let_go(core, task);
+    core_refuse(core, call, &fault);
+}
+
+void command_on_abort(struct core *core, const struct core_call *call)
+{
+    const struct msg_run_abort *abort = &call->msg->u.run_abort;
+    struct run *run = run_find(core, abort->id);
+    struct fault fault;
+    char text[24];
+    if (!run && HAS(abort, msg_run_abort, known) && abort->known.id == abort->id) {
+        snprintf(text, sizeof text, "%llu", (unsigned long long)abort->id);
+        fault_set(&fault, ERR_CONFLICT, "id", "final", str_of(text), "a run that has not ended", "run %s has ended already", text);
+        goto error;
+    }
+    if (!run) {
+        not_kept(core, abort->id, &fault);
+        goto error;
+    }
+    struct ending ending = {.outcome = OUTCOME_ABORTED, .cancel = run->lease != NULL, .call = call,
+                            .error = abort->reason.len ? abort->reason : STR_LIT("aborted by request")};
+    if (retry_end(core, run, &ending, &fault))
+        goto error;
+    return;
+error:
+    core_refuse(core, call, &fault);
+}

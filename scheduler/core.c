@@ -1,0 +1,388 @@
+/* The scheduler's core: what it is made of, how it is rebuilt, and which message goes where. */
+#include <stdlib.h>
+
+#include "proto/log.h"
+#include "scheduler/command.h"
+#include "scheduler/core_state.h"
+#include "scheduler/depend.h"
+#include "scheduler/dispatch.h"
+#include "scheduler/farms/farm_host.h"
+#include "scheduler/lease.h"
+#include "scheduler/live.h"
+#include "scheduler/queue.h"
+#include "scheduler/report.h"
+#include "scheduler/run.h"
+#include "scheduler/task.h"
+#include "scheduler/timer.h"
+#include "scheduler/worker.h"
+
+#define ARENA_BYTES ((size_t)256 << 20)
+
+const struct core_route core_routes[] = {
+    {MSG_TASK_CREATE, DOOR_COMMANDS, task_on_create, "makes a task"},
+    {MSG_TASK_UPDATE, DOOR_COMMANDS, task_on_update, "changes a task"},
+    {MSG_TASK_DELETE, DOOR_COMMANDS, task_on_delete, "deletes a task and its history"},
+    {MSG_TASK_PAUSE, DOOR_COMMANDS, task_on_pause, "pauses or resumes a task"},
+    {MSG_RUN_TRIGGER, DOOR_COMMANDS, command_on_trigger, "makes a run of a task"},
+    {MSG_RUN_TRIGGER_BATCH, DOOR_COMMANDS, command_on_trigger_batch, "makes many runs of a task, all or none"},
+    {MSG_RUN_SUBMIT, DOOR_COMMANDS, command_on_submit, "makes a task and its one run"},
+    {MSG_RUN_RESTART, DOOR_COMMANDS, command_on_restart, "makes a run like one that has ended"},
+    {MSG_RUN_ABORT, DOOR_COMMANDS, command_on_abort, "ends a run"},
+    {MSG_WORKER_LIST, DOOR_COMMANDS, worker_on_list, "workers as they are now"},
+    {MSG_RUN_LIVE, DOOR_COMMANDS, live_on_runs, "runs as they are now"},
+    {MSG_HELLO, DOOR_WORKERS, worker_on_hello, "a worker's session begins"},
+    {MSG_HEARTBEAT, DOOR_WORKERS, worker_on_heartbeat, "a worker lives, and holds these"},
+    {MSG_ACCEPT, DOOR_WORKERS, lease_on_accept, "a worker takes what it was given"},
+    {MSG_REJECT, DOOR_WORKERS, lease_on_reject, "a worker gives back what it was given"},
+    {MSG_PROGRESS, DOOR_WORKERS, report_on_progress, "how far runs are"},
+    {MSG_LOG, DOOR_WORKERS, report_on_log, "lines of a run"},
+    {MSG_PUBLISH, DOOR_WORKERS, report_on_publish, "may an output be given its name"},
+    {MSG_RESULT, DOOR_WORKERS, report_on_result, "attempts have ended"},
+    {MSG_DRAIN, DOOR_WORKERS, worker_on_drain, "a worker takes nothing new"},
+    {MSG_BYE, DOOR_WORKERS, worker_on_bye, "a worker leaves"},
+    {0, DOOR_COMMANDS, NULL, NULL},
+};
+
+void core_read_clock(struct core *core)
+{
+    core->wall_ms = core->clock.wall_ms(core->clock.self);
+    core->mono_ms = core->clock.mono_ms(core->clock.self);
+}
+
+static void core_indexes(struct core *core)
+{
+    const size_t node_id = offsetof(struct heap_node, id);
+    uint64_t seed = core->clock.random(core->clock.self);
+    index_init(&core->tasks, offsetof(struct task, due) + node_id, false, seed);
+    index_init(&core->task_names, offsetof(struct task, key), true, seed);
+    index_init(&core->runs, offsetof(struct run, node) + node_id, false, seed);
+    index_init(&core->classes, offsetof(struct queue_class, key), true, seed);
+    index_init(&core->leases, offsetof(struct lease, key), false, seed);
+    index_init(&core->recent_index, offsetof(struct recent, key), false, seed);
+    index_init(&core->workers, offsetof(struct worker, id), false, seed);
+    index_init(&core->worker_idents, offsetof(struct worker, ident), true, seed);
+    index_init(&core->worker_names, offsetof(struct worker, name_key), true, seed);
+    index_init(&core->worker_peers, offsetof(struct worker, peer_key), true, seed);
+    index_init(&core->executors, offsetof(struct text, str), true, seed);
+}
+
+struct core *core_new(const struct core_config *config, const struct core_clock *clock, struct journal *journal,
+                      const struct farm *const *farms)
+{
+    struct core *core = calloc(1, sizeof *core);
+    if (!core)
+        return NULL;
+    core->config = *config;
+    core->clock = *clock;
+    core->journal = journal;
+    core->farms = farms;
+    core_indexes(core);
+    core->keys = keys_new(config->keys_max, config->keys_ms);
+    core->events = events_new(config->events_max);
+    core->arena = arena_new(ARENA_BYTES);
+    core->recent = calloc(RECENT_MAX, sizeof *core->recent);
+    if (!core->keys || !core->events || !core->arena || !core->recent || index_reserve(&core->recent_index, RECENT_MAX + 1)) {
+        core_free(core);
+        return NULL;
+    }
+    for (size_t i = 0; i < TYPE_MAX; i++)
+        core->next_id[i] = 1;
+    core_read_clock(core);
+    return core;
+}
+
+static void free_runs(struct core *core)
+{
+    for (size_t i = 0; i < core->leases.size; i++)
+        lease_free(core, core->leases.slots[i]);
+    for (size_t i = 0; i < core->runs.size; i++)
+        run_free(core, core->runs.slots[i]);
+    while (core->first_task) {
+        struct task *task = core->first_task;
+        core->first_task = task->next;
+        task_free(core, task);
+    }
+}
+
+void core_free(struct core *core)
+{
+    if (!core)
+        return;
+    free_runs(core);
+    while (core->first_worker) {
+        struct worker *worker = core->first_worker;
+        core->first_worker = worker->next;
+        worker_free(worker);
+    }
+    for (size_t i = 0; i < core->executors.size; i++)
+        text_drop(core->executors.slots[i]);
+    struct index *indexes[] = {&core->tasks, &core->task_names, &core->runs, &core->classes, &core->leases, &core->recent_index,
+                               &core->workers, &core->worker_idents, &core->worker_names, &core->worker_peers, &core->executors};
+    for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
+        index_free(indexes[i]);
+    heap_free(&core->delays);
+    heap_free(&core->schedules);
+    heap_free(&core->ready);
+    heap_free(&core->backstops);
+    keys_free(core->keys);
+    events_free(core->events);
+    arena_free(core->arena);
+    free(core->recent);
+    free(core->farm_runs);
+    free(core);
+}
+
+void core_configure(struct core *core, const struct core_config *config)
+{
+    bool lifts = core->config.lift_ms != config->lift_ms;
+    core->config = *config;
+    keys_limits(core->keys, config->keys_max, config->keys_ms);
+    events_limit(core->events, config->events_max);
+    if (lifts)
+        queue_rerank(core);
+}
+
+/* ---- rebuilding ---- */
+
+static int load_task(struct core *core, struct str value, struct err *err)
+{
+    struct rec_task record;
+    return rec_decode_task(core->arena, value, &record, err) ? -1 : task_load(core, &record, err);
+}
+
+static int load_stat(struct core *core, struct str value, struct err *err)
+{
+    struct rec_task_stat record;
+    if (rec_decode_task_stat(core->arena, value, &record, err))
+        return -1;
+    struct task *task = task_find(core, record.id);
+    if (task)
+        task->stat = record;
+    return 0;
+}
+
+static int load_run(struct core *core, struct str value, struct err *err)
+{
+    struct rec_run record;
+    return rec_decode_run(core->arena, value, &record, err) ? -1 : run_load(core, &record, err);
+}
+
+static int load_worker(struct core *core, struct str value, struct err *err)
+{
+    struct rec_worker record;
+    return rec_decode_worker(core->arena, value, &record, err) ? -1 : worker_load(core, &record, err);
+}
+
+static int load_key(struct core *core, struct str value, struct err *err)
+{
+    struct rec_key record;
+    if (rec_decode_key(core->arena, value, &record, err))
+        return -1;
+    return keys_load(core->keys, &record) ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
+}
+
+/* The newest events tell which results were accepted lately. */
+static int load_event(struct core *core, struct str value, struct err *err)
+{
+    struct rec_event record;
+    if (rec_decode_event(core->arena, value, &record, err))
+        return -1;
+    if (!core->oldest_event)
+        core->oldest_event = record.id;
+    if (!str_is(record.type, "task.completed") && !str_is(record.type, "task.failed") && !str_is(record.type, "run.aborted"))
+        return 0;
+    for (uint64_t outcome = OUTCOME_COMPLETED; outcome <= OUTCOME_RETURNED; outcome++)
+        if (str_is(record.status, outcome_name(outcome)) && !run_find(core, record.run_id))
+            recent_add(core, record.run_id, record.attempt, outcome);
+    return 0;
+}
+
+int core_load(struct core *core, enum record_type type, struct str value, struct err *err)
+{
+    arena_reset(core->arena);
+    switch (type) {
+    case TYPE_TASK:
+        return load_task(core, value, err);
+    case TYPE_TASK_STAT:
+        return load_stat(core, value, err);
+    case TYPE_RUN:
+        return load_run(core, value, err);
+    case TYPE_WORKER:
+        return load_worker(core, value, err);
+    case TYPE_KEY:
+        return load_key(core, value, err);
+    case TYPE_EVENT:
+        return load_event(core, value, err);
+    case TYPE_MAX:
+        break;
+    }
+    return err_set(err, ERR_INVALID, "records of type %d are not the scheduler's", (int)type);
+}
+
+/* The lease of a run that was running when the scheduler ended: its worker has a full term to say that it holds it. */
+static int load_lease(struct core *core, struct run *run, struct err *err)
+{
+    const struct rec_attempt *attempt = run_attempt(run, run->attempt);
+    struct worker *worker = attempt ? worker_find(core, attempt->worker_id) : NULL;
+    if (!worker)
+        return err_set(err, ERR_INVALID, "run %llu is with a worker that is not known", (unsigned long long)run->node.id);
+    struct lease *lease = lease_new(core);
+    if (!lease)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    run->state = STATE_ASSIGNED;
+    core->states[STATE_ASSIGNED]++;
+    lease_begin(core, lease, run, worker, LEASE_REBUILT);
+    return 0;
+}
+
+int core_loaded(struct core *core, const uint64_t *next_ids, uint32_t count, struct err *err)
+{
+    core_read_clock(core);
+    for (uint32_t i = 0; i < count && i < TYPE_MAX; i++)
+        if (next_ids[i] > core->next_id[i])
+            core->next_id[i] = next_ids[i];
+    keys_next_id(core->keys, core->next_id[TYPE_KEY]);
+    events_begin(core->events, core->oldest_event, core->next_id[TYPE_EVENT]);
+    if (task_loaded(core))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < core->runs.size; i++) {
+        struct run *run = core->runs.slots[i];
+        if (run && run->state == STATE_NONE && load_lease(core, run, err))
+            return -1;
+    }
+    /* Whatever crashed between an end and what follows from it follows now. */
+    for (struct task *task = core->first_task, *next; task; task = next) {
+        next = task->next;
+        if (task->rules.dep_count)
+            depend_recheck(core, task);
+    }
+    core_renew_leases(core);
+    arena_reset(core->arena);
+    return 0;
+}
+
+/* ---- messages ---- */
+
+static const struct core_route *route_find(uint16_t id)
+{
+    for (const struct core_route *route = core_routes; route->id; route++)
+        if (route->id == id)
+            return route;
+    return NULL;
+}
+
+/* The key of a command: its first field, by the table of messages. NULL: it has none. */
+static const struct rec_idem *call_key(const struct msg *msg)
+{
+    const struct field *field = msg->shape->count ? &msg->shape->fields[0] : NULL;
+    if (!field || field->record != &shape_rec_idem)
+        return NULL;
+    return (const struct rec_idem *)(const void *)((const char *)&msg->u + field->offset);
+}
+
+/* Whether the command is to be handled. If not it has been answered: with its first answer again, which leaves behind the commit
+ * of its effect as the journal keeps order, or with a refusal. */
+static bool key_admits(struct core *core, const struct core_call *call, const struct rec_idem *idem)
+{
+    struct str answer;
+    struct fault fault;
+    enum key_verdict verdict = keys_find(core->keys, idem, &answer);
+    if (verdict == KEY_NEW)
+        return true;
+    if (verdict == KEY_KNOWN) {
+        if (core_reserve(core, answer.len, 0, 1, &fault))
+            core_refuse(core, call, &fault);
+        else
+            journal_send_bytes(core->journal, &call->from, answer);
+        return false;
+    }
+    fault_set(&fault, ERR_KEY_REUSED, "Idempotency-Key", "key_reused", (struct str){0}, "the same body with the same key",
+              "the idempotency key was used with another body");
+    core_refuse(core, call, &fault);
+    return false;
+}
+
+void core_handle(struct core *core, const struct core_call *call)
+{
+    const struct msg *msg = call->msg;
+    const struct core_route *route = route_find(msg->shape->id);
+    const struct rec_idem *idem = call_key(msg);
+    struct msg_error error = {.code = ERR_PROTOCOL};
+    core_read_clock(core);
+    arena_reset(core->arena);
+    log_request(msg->rid);
+    if (!route || (route->door == DOOR_WORKERS && call->from.door != DOOR_WORKERS)) {
+        error.text = route ? STR_LIT("this message belongs on the workers' socket") : STR_LIT("the scheduler does not take this message");
+        journal_send_now(core->journal, &call->from, &shape_msg_error, &error);
+        return;
+    }
+    if (idem && !key_admits(core, call, idem))
+        return;
+    core->idem = idem;
+    route->handle(core, call);
+    core->idem = NULL;
+}
+
+uint64_t core_tick(struct core *core)
+{
+    struct fault fault;
+    core_read_clock(core);
+    arena_reset(core->arena);
+    if (core_reserve(core, 4096, 0, 256, &fault) == 0)
+        keys_expire(core->keys, core->journal, core->wall_ms);
+    uint64_t wait = timer_tick(core);
+    return core->recheck && depend_work(core) && wait > 10 ? 10 : wait;
+}
+
+void core_settle(struct core *core)
+{
+    core_read_clock(core);
+    arena_reset(core->arena);
+    if (core->recheck)
+        depend_work(core);
+    dispatch_settle(core);
+    journal_seal(core->journal);
+}
+
+void core_renew_leases(struct core *core)
+{
+    core_read_clock(core);
+    lease_renew_all(core);
+    for (struct worker *worker = core->quiet; worker; worker = worker->more_lively)
+        worker->heard = core->mono_ms;
+}
+
+static void count_add(struct rec_count *counts, uint32_t max, uint32_t *at, const char *name, uint64_t value)
+{
+    if (*at < max)
+        counts[(*at)++] = (struct rec_count){.name = str_of(name), .value = value};
+}
+
+void core_status(const struct core *core, struct msg_pong *pong, struct rec_count *counts, uint32_t max)
+{
+    uint64_t workers[3] = {0}, waiting = 0;
+    uint32_t at = 0;
+    for (const struct worker *worker = core->first_worker; worker; worker = worker->next)
+        workers[worker->status]++;
+    for (size_t i = 0; i < 4; i++)
+        waiting += core->priorities[i];
+    count_add(counts, max, &at, "runs_pending", waiting);
+    count_add(counts, max, &at, "runs_running",
+              core->states[STATE_ASSIGNED] + core->states[STATE_ACCEPTED] + core->states[STATE_PUBLISHING]);
+    count_add(counts, max, &at, "pending_low", core->priorities[PRIORITY_LOW]);
+    count_add(counts, max, &at, "pending_normal", core->priorities[PRIORITY_NORMAL]);
+    count_add(counts, max, &at, "pending_high", core->priorities[PRIORITY_HIGH]);
+    count_add(counts, max, &at, "pending_critical", core->priorities[PRIORITY_CRITICAL]);
+    count_add(counts, max, &at, "runs_queued", core->states[STATE_QUEUED]);
+    count_add(counts, max, &at, "runs_delayed", core->states[STATE_DELAYED]);
+    count_add(counts, max, &at, "runs_blocked", core->states[STATE_BLOCKED]);
+    count_add(counts, max, &at, "runs_paused", core->states[STATE_HELD]);
+    count_add(counts, max, &at, "workers_active", workers[WORKER_ACTIVE]);
+    count_add(counts, max, &at, "workers_draining", workers[WORKER_DRAINING]);
+    count_add(counts, max, &at, "workers_offline", workers[WORKER_OFFLINE]);
+    count_add(counts, max, &at, "tasks", core->tasks.count);
+    count_add(counts, max, &at, "keys", keys_count(core->keys));
+    pong->counts = (struct rec_count_list){counts, at};
+    pong->ready = journal_writable(core->journal);
+    pong->trouble = str_of(journal_trouble(core->journal));
+}

@@ -1,0 +1,122 @@
+/* What the files of the core share: its state, time, ids, answers. Nobody outside the core includes this.
+ *
+ * The shape of every change: prepare what can fail (memory, journal_reserve), then change memory and append records together.
+ * So a refusal comes before anything changed (rule 4), and nothing is half done when memory or the store's queue is short.
+ */
+#ifndef GANTRY_SCHEDULER_CORE_STATE_H
+#define GANTRY_SCHEDULER_CORE_STATE_H
+
+#include "scheduler/core.h"
+#include "scheduler/event.h"
+#include "scheduler/heap.h"
+#include "scheduler/index.h"
+#include "scheduler/key.h"
+#include "scheduler/text.h"
+
+struct task;
+struct run;
+struct lease;
+struct worker;
+struct queue_class;
+
+struct lease_list { /* by time of renewal: the first is the oldest */
+    struct lease *first, *last;
+};
+
+#define RECENT_MAX 65536 /* results accepted lately that a worker may repeat */
+
+struct recent { /* of a run that is final: the attempt that ended it, and how */
+    uint64_t key;
+    uint8_t outcome;
+};
+
+#define GONE_MAX 64 /* sessions and tasks remembered after they were replaced or deleted */
+
+struct core {
+    struct core_config config;
+    struct core_clock clock;
+    struct journal *journal;
+    const struct farm *const *farms;
+    struct keys *keys;
+    struct events *events;
+    struct arena *arena; /* scratch of the call being handled */
+    uint64_t wall_ms, mono_ms; /* of this call */
+    uint64_t next_id[TYPE_MAX];
+    uint64_t oldest_event; /* while loading */
+    const struct rec_idem *idem; /* of the command being handled */
+
+    struct index tasks, task_names;
+    struct task *first_task, *last_task;
+    struct task *recheck; /* whose dependencies changed: depend_work looks at them */
+    uint64_t deleted[GONE_MAX];
+    uint32_t deleted_at;
+
+    struct index runs;
+    size_t run_total;        /* with those made and not yet in the table */
+    uint64_t states[8];      /* runs by enum run_state */
+    uint64_t priorities[4];  /* runs that wait, by priority */
+    struct heap delays;      /* of runs, by wall time */
+    struct heap schedules;   /* of tasks, by wall time */
+
+    struct index classes;
+    struct heap ready;              /* classes with queued runs that may find a worker */
+    struct queue_class *set_aside;  /* classes with queued runs nobody could take: looked at again when a worker has room */
+    uint64_t workers_changed;       /* grows when who serves what changes */
+
+    struct index leases;
+    size_t lease_total;
+    struct lease_list assigned, accepted;
+    struct heap backstops; /* of leases, by monotonic time */
+    struct recent *recent; /* a ring of RECENT_MAX */
+    struct index recent_index;
+    uint32_t recent_at;
+
+    struct index workers, worker_idents, worker_names, worker_peers;
+    struct worker *first_worker, *last_worker; /* all, in the order of their ids */
+    struct worker *quiet, *lively;             /* with a session, by when they were last heard: quiet is the oldest */
+    struct bus_peer gone[GONE_MAX];            /* sessions that a newer boot replaced */
+    uint32_t gone_at;
+    uint64_t turns;      /* grows with every assignment: fair spread */
+    uint64_t rest_until; /* when the next resting worker may be used again (mono); 0: none rests */
+    struct index executors; /* of struct text: what some worker has announced */
+    bool away;              /* the journal could not write at the last tick */
+
+    struct run **farm_runs; /* gathered by farm_add_run while a farm's row is called */
+    uint32_t farm_count, farm_max;
+    size_t farm_bytes;
+};
+
+static inline uint64_t core_new_id(struct core *core, enum record_type type)
+{
+    return core->next_id[type]++;
+}
+
+void core_read_clock(struct core *core);
+
+/* ---- answers ---- */
+
+struct fault { /* why a command is refused; becomes an ERROR message */
+    int code;         /* enum error_code */
+    const char *rule; /* a word of the catalogue, literal */
+    char field[128];
+    char value[256];
+    char expected[512];
+    char text[384];
+};
+
+#define FAULT_FETCH "fetch" /* the rule of "not kept in memory: ask again with the stored record" */
+
+/* Fills fault and answers -1. value and expected may be NULL. */
+int fault_set(struct fault *fault, int code, const char *field, const char *rule, struct str value, const char *expected,
+              const char *format, ...) __attribute__((format(printf, 7, 8)));
+
+/* Room in the journal for `bytes` of records and an answer of at most `answer` bytes (kept with the key too). */
+int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, struct fault *fault);
+/* Answers the call, and keeps the answer with the command's key. Room has been reserved. */
+void core_answer(struct core *core, const struct core_call *call, const struct shape *shape, const void *value);
+/* Answers with the fault; kept with the key unless it says "come back". Reserves for itself. */
+void core_refuse(struct core *core, const struct core_call *call, const struct fault *fault);
+/* Appends an event that happened now. Room has been reserved. */
+void core_event(struct core *core, struct rec_event *event);
+
+#endif

@@ -1,0 +1,225 @@
+/* Who gets what. The best waiting run of all classes goes to the emptiest worker that serves its class and has room; what one
+ * wake-up gives to one worker goes out in one ASSIGN. Nothing is given out while the store is away (rule 2).
+ *
+ * Two steps, so that nothing is half done: a plan takes runs out of the queue into workers' plans; then each plan is carried out
+ * with room in the journal for all of it, or its runs go back to where they were.
+ */
+#include "scheduler/dispatch.h"
+
+#include <stdlib.h>
+
+#include "proto/log.h"
+#include "scheduler/farms/farm.h"
+#include "scheduler/lease.h"
+#include "scheduler/queue.h"
+#include "scheduler/retry.h"
+#include "scheduler/run.h"
+#include "scheduler/task.h"
+#include "scheduler/worker.h"
+
+#define DISPATCH_MAX 20000           /* runs given out in one wake-up */
+#define DISPATCH_LOOK 64             /* runs of a farm offered to its choose */
+#define ASSIGN_RUNS 1000             /* in one message */
+#define ASSIGN_BYTES ((size_t)4 << 20)
+
+/* Emptier first: by share of its slots, then who had its turn longest ago. */
+static bool emptier(const struct worker *a, const struct worker *b)
+{
+    uint64_t left = (uint64_t)(a->held + a->plan_count) * b->slots, right = (uint64_t)(b->held + b->plan_count) * a->slots;
+    return left != right ? left < right : a->turn < b->turn;
+}
+
+/* The farm's best run for this worker among the first of the class; NULL: it wants none. */
+static struct run *farm_choice(const struct queue_class *class, const struct worker *worker)
+{
+    struct rec_worker record;
+    struct run *best = NULL;
+    int64_t best_score = -1;
+    worker_record(worker, &record);
+    record.running.count = 0;
+    for (uint32_t i = 0; i < class->queue.count && i < DISPATCH_LOOK; i++) {
+        struct run *run = heap_of(class->queue.nodes[i], struct run, node);
+        struct rec_run row;
+        run_record(run, NULL, &row);
+        struct farm_run view = {&row};
+        int64_t score = class->farm->choose(class->farm->self, &record, &view);
+        bool sooner = best && (run->node.key != best->node.key ? run->node.key < best->node.key : run->node.id < best->node.id);
+        if (score > best_score || (score >= 0 && score == best_score && sooner)) {
+            best = run;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+/* The worker for this class's next run, and that run; NULL when nobody can take any. */
+static struct worker *pick(struct core *core, struct queue_class *class, struct run **chosen)
+{
+    struct worker *best = NULL;
+    bool chooses = class->farm && class->farm->choose;
+    *chosen = heap_of(heap_top(&class->queue), struct run, node);
+    for (uint32_t i = 0; i < class->match_count; i++) {
+        struct worker *worker = class->matches[i];
+        if (!worker_has_room(core, worker) || (best && !emptier(worker, best)))
+            continue;
+        struct run *run = chooses ? farm_choice(class, worker) : *chosen;
+        if (!run)
+            continue;
+        best = worker;
+        *chosen = run;
+    }
+    return best;
+}
+
+static int plan_add(struct core *core, struct worker *worker, struct run *run, struct worker **planned)
+{
+    if (worker->plan_count == worker->plan_size) {
+        uint32_t size = worker->plan_size ? worker->plan_size * 2 : 16;
+        struct run **plan = realloc(worker->plan, size * sizeof(struct run *));
+        if (!plan)
+            return -1;
+        worker->plan = plan;
+        worker->plan_size = size;
+    }
+    if (worker->plan_count == 0) {
+        worker->next_planned = *planned;
+        *planned = worker;
+    }
+    worker->plan[worker->plan_count++] = run;
+    worker->turn = ++core->turns;
+    queue_remove(core, run);
+    return 0;
+}
+
+static struct worker *plan_all(struct core *core)
+{
+    struct worker *planned = NULL;
+    struct heap_node *top;
+    for (uint32_t i = 0; i < DISPATCH_MAX && (top = heap_top(&core->ready)); i++) {
+        struct queue_class *class = heap_of(top, struct queue_class, node);
+        struct run *run;
+        struct worker *worker = queue_matches(core, class) ? NULL : pick(core, class, &run);
+        if (!worker)
+            queue_set_aside(core, class);
+        else if (plan_add(core, worker, run, &planned))
+            break;
+    }
+    return planned;
+}
+
+struct gift { /* one assignment being prepared */
+    struct run *run;
+    struct lease *lease;
+    struct rec_task_spec *own; /* a farm's run's own spec */
+};
+
+static size_t gift_bytes(const struct run *run)
+{
+    size_t spec = run->task ? run->task->rules.spec->str.len : 0;
+    return run_change_bytes(run) + run_bytes(run) + spec + 512;
+}
+
+/* Everything for one assignment that can fail. */
+static int gift_prepare(struct core *core, const struct worker *worker, struct run *run, struct gift *gift,
+                        struct rec_assignment *row)
+{
+    struct err err;
+    gift->run = run;
+    gift->lease = lease_new(core);
+    if (!gift->lease || run_attempt_reserve(run, worker->name->str) || run_own_spec(core, run, &gift->own))
+        return -1;
+    if (gift->own)
+        row->spec = *gift->own;
+    else if (rec_decode_task_spec(core->arena, run->task->rules.spec->str, &row->spec, &err))
+        return -1;
+    return 0;
+}
+
+static void gift_give(struct core *core, struct worker *worker, struct gift *gift, struct rec_assignment *row)
+{
+    struct run *run = gift->run;
+    struct rec_run record;
+    run->attempt++;
+    run_move(core, run, CHANGE_ASSIGN);
+    struct rec_attempt *attempt = run_attempt_add(run);
+    attempt->number = run->attempt;
+    attempt->worker_id = worker->id;
+    attempt->assigned_at = core->wall_ms;
+    run->more->started_at = core->wall_ms;
+    text_drop(run->more->hostname);
+    run->more->hostname = text_keep(worker->hostname);
+    lease_begin(core, gift->lease, run, worker, LEASE_ASSIGNED);
+    run_record(run, gift->own, &record);
+    run_put(core, &record);
+    if (run->task) {
+        run->task->stat.last_run_at = core->wall_ms;
+        task_stat_put(core, run->task);
+    }
+    struct rec_event event = {.type = STR_LIT("run.started"), .task_id = record.task_id, .task_name = record.task_name,
+                              .run_id = record.id, .attempt = record.attempt, .worker_name = worker->name->str,
+                              .status = STR_LIT("running")};
+    core_event(core, &event);
+    row->run_id = record.id;
+    row->attempt = record.attempt;
+    row->task_id = record.task_id;
+    row->task_name = record.task_name;
+    row->parameters = record.parameters;
+    row->timeout_seconds = record.timeout_seconds;
+    if (HAS(&record, rec_run, published)) {
+        row->published = record.published;
+        SET_HAS(row, rec_assignment, published);
+    }
+}
+
+/* The first `count` of the plan, in one ASSIGN. -1: none of them. */
+static int carry_out(struct core *core, struct worker *worker, struct run **plan, uint32_t count, size_t bytes)
+{
+    struct fault fault;
+    struct gift *gifts = arena_alloc(core->arena, count * sizeof *gifts);
+    struct rec_assignment *rows = arena_alloc(core->arena, count * sizeof *rows);
+    struct address to = worker_address(worker);
+    bool prepared = gifts && rows;
+    for (uint32_t i = 0; prepared && i < count; i++)
+        prepared = gift_prepare(core, worker, plan[i], &gifts[i], &rows[i]) == 0;
+    if (!prepared || core_reserve(core, bytes, 0, count * RUN_CHANGE_OPS + 1, &fault)) {
+        for (uint32_t i = 0; gifts && i < count; i++)
+            lease_free(core, gifts[i].lease);
+        return -1;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        gift_give(core, worker, &gifts[i], &rows[i]);
+    struct msg_assign assign = {.runs = {rows, count}};
+    journal_send(core->journal, &to, &shape_msg_assign, &assign);
+    return 0;
+}
+
+static void plan_carry_out(struct core *core, struct worker *worker)
+{
+    uint32_t done = 0, total = worker->plan_count;
+    bool fits = true;
+    while (done < total && fits) {
+        uint32_t count = 0;
+        size_t bytes = 0;
+        while (done + count < total && count < ASSIGN_RUNS && (count == 0 || bytes < ASSIGN_BYTES))
+            bytes += gift_bytes(worker->plan[done + count++]);
+        arena_reset(core->arena);
+        fits = carry_out(core, worker, worker->plan + done, count, bytes) == 0;
+        if (fits)
+            done += count;
+    }
+    worker->plan_count = 0;
+    for (uint32_t i = done; i < total; i++)
+        queue_add(core, worker->plan[i]);
+}
+
+void dispatch_settle(struct core *core)
+{
+    if (!core->ready.count || !journal_writable(core->journal))
+        return;
+    struct worker *planned = plan_all(core);
+    while (planned) {
+        struct worker *worker = planned;
+        planned = worker->next_planned;
+        plan_carry_out(core, worker);
+    }
+}

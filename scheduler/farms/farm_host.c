@@ -1,0 +1,116 @@
+/* The core's side of farms.
+ *
+ * While a farm's row is called, the runs it adds are made but known to nobody; when the row has succeeded they join together, in the
+ * same batch. So a farm that fails half way has made nothing.
+ */
+#include "scheduler/farms/farm_host.h"
+
+#include <stdlib.h>
+
+#include "scheduler/queue.h"
+#include "scheduler/run.h"
+#include "scheduler/task.h"
+
+const struct farm *farm_find(const struct core *core, struct str name)
+{
+    for (size_t i = 0; core->farms && core->farms[i]; i++)
+        if (str_is(name, core->farms[i]->name))
+            return core->farms[i];
+    return NULL;
+}
+
+static int farm_room(struct core *core)
+{
+    if (core->farm_count < core->farm_max)
+        return 0;
+    uint32_t max = core->farm_max ? core->farm_max * 2 : 16;
+    struct run **runs = realloc(core->farm_runs, max * sizeof(struct run *));
+    if (!runs)
+        return -1;
+    core->farm_runs = runs;
+    core->farm_max = max;
+    return 0;
+}
+
+uint64_t farm_add_run(struct core *core, const struct farm *farm, uint64_t task_id, const struct rec_task_spec *spec,
+                      struct str farm_data, struct err *err)
+{
+    struct buf bytes = {.limit = FARM_SPEC_BYTES};
+    struct run_plan plan = {.farm_data = farm_data, .priority = (uint8_t)spec->priority,
+                            .retry_count = (uint8_t)spec->retry_count, .timeout_seconds = (uint32_t)spec->timeout_seconds};
+    uint64_t id = 0;
+    plan.task = task_id ? task_find(core, task_id) : NULL;
+    if (task_id && !plan.task) {
+        err_set(err, ERR_NOT_FOUND, "there is no task %llu", (unsigned long long)task_id);
+        goto error;
+    }
+    if (rec_encode_task_spec(&bytes, spec, err))
+        goto error;
+    plan.spec = buf_str(&bytes);
+    size_t size = run_create_bytes(plan.task, plan.spec) + farm_data.len + spec->name.len;
+    if (core->farm_count >= FARM_RUNS_MAX || core->farm_bytes + size > FARM_BYTES_MAX) {
+        err_set(err, ERR_LIMIT, "a farm adds at most %u runs of %u bytes at once", FARM_RUNS_MAX, FARM_BYTES_MAX);
+        goto error;
+    }
+    plan.class = queue_class_get(core, spec->task_type, spec->labels, farm);
+    plan.name = text_new(spec->name);
+    struct run *run = plan.class && plan.name && farm_room(core) == 0 ? run_new(core, &plan) : NULL;
+    if (!run) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto error;
+    }
+    id = run->node.id = core_new_id(core, TYPE_RUN);
+    core->farm_runs[core->farm_count++] = run;
+    core->farm_bytes += size;
+error:
+    queue_class_drop(core, plan.class);
+    text_drop(plan.name);
+    buf_free(&bytes);
+    return id;
+}
+
+static void farm_begin(struct core *core)
+{
+    core->farm_count = 0;
+    core->farm_bytes = 0;
+}
+
+void farm_discard(struct core *core)
+{
+    for (uint32_t i = 0; i < core->farm_count; i++)
+        run_free(core, core->farm_runs[i]);
+    farm_begin(core);
+}
+
+int farm_expand(struct core *core, const struct farm *farm, const struct rec_task *task, struct err *err)
+{
+    farm_begin(core);
+    if (farm->expand(farm->self, core, task, err) == 0) {
+        if (core->farm_count)
+            return 0;
+        err_set(err, ERR_INVALID, "the farm %s made no runs of the task", farm->name);
+    }
+    farm_discard(core);
+    return -1;
+}
+
+void farm_ended(struct core *core, const struct farm *farm, const struct rec_run *record)
+{
+    struct farm_run view = {record};
+    farm_begin(core);
+    farm->ended(farm->self, core, &view);
+}
+
+struct run *farm_commit(struct core *core)
+{
+    struct run *first = core->farm_count ? core->farm_runs[0] : NULL;
+    for (uint32_t i = 0; i < core->farm_count; i++) {
+        struct run *run = core->farm_runs[i];
+        struct rec_task_spec *spec;
+        run_join(core, run);
+        if (run_own_spec(core, run, &spec) == 0)
+            run_announce(core, run, spec);
+    }
+    farm_begin(core);
+    return first;
+}

@@ -1,0 +1,21 @@
+/* The core's side of farms: calling their rows, and making the runs they add. */
+#ifndef GANTRY_SCHEDULER_FARMS_FARM_HOST_H
+#define GANTRY_SCHEDULER_FARMS_FARM_HOST_H
+
+#include "scheduler/farms/farm.h"
+
+#define FARM_RUNS_MAX 1000            /* one call of a row may add */
+#define FARM_BYTES_MAX (4u << 20)     /* of their records */
+#define FARM_SPEC_BYTES (64u << 10)   /* of one run's spec, encoded */
+#define FARM_ADD_OPS (FARM_RUNS_MAX * 2)
+
+const struct farm *farm_find(const struct core *core, struct str name); /* NULL: none of that name */
+/* Lets the farm make runs of a task; -1 with nothing made. On 0 the runs wait in core->farm_runs for farm_commit. */
+int farm_expand(struct core *core, const struct farm *farm, const struct rec_task *task, struct err *err);
+/* Tells the farm that a run is final; what it adds waits for farm_commit. */
+void farm_ended(struct core *core, const struct farm *farm, const struct rec_run *record);
+/* The runs gathered join the core and the journal (room for FARM_BYTES_MAX and FARM_ADD_OPS is reserved). The first, or NULL. */
+struct run *farm_commit(struct core *core);
+void farm_discard(struct core *core);
+
+#endif

@@ -1,0 +1,94 @@
+/* A binary heap whose members know their place. */
+#include "scheduler/heap.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+void heap_free(struct heap *heap)
+{
+    free(heap->nodes);
+    *heap = (struct heap){0};
+}
+
+int heap_reserve(struct heap *heap, size_t count)
+{
+    if (count <= heap->size)
+        return 0;
+    if (count > UINT32_MAX / 2)
+        return -1;
+    size_t size = heap->size ? heap->size : 8;
+    while (size < count)
+        size *= 2;
+    struct heap_node **nodes = realloc(heap->nodes, size * sizeof *nodes);
+    if (!nodes)
+        return -1;
+    heap->nodes = nodes;
+    heap->size = (uint32_t)size;
+    return 0;
+}
+
+static bool heap_before(const struct heap_node *a, const struct heap_node *b)
+{
+    return a->key != b->key ? a->key < b->key : a->id < b->id;
+}
+
+static void heap_set(struct heap *heap, uint32_t at, struct heap_node *node)
+{
+    heap->nodes[at] = node;
+    node->place = at + 1;
+}
+
+static void heap_rise(struct heap *heap, uint32_t at, struct heap_node *node)
+{
+    while (at > 0) {
+        uint32_t parent = (at - 1) / 2;
+        if (!heap_before(node, heap->nodes[parent]))
+            break;
+        heap_set(heap, at, heap->nodes[parent]);
+        at = parent;
+    }
+    heap_set(heap, at, node);
+}
+
+static void heap_sink(struct heap *heap, uint32_t at, struct heap_node *node)
+{
+    for (;;) {
+        uint32_t child = at * 2 + 1;
+        if (child >= heap->count)
+            break;
+        if (child + 1 < heap->count && heap_before(heap->nodes[child + 1], heap->nodes[child]))
+            child++;
+        if (!heap_before(heap->nodes[child], node))
+            break;
+        heap_set(heap, at, heap->nodes[child]);
+        at = child;
+    }
+    heap_set(heap, at, node);
+}
+
+void heap_push(struct heap *heap, struct heap_node *node)
+{
+    heap_rise(heap, heap->count++, node);
+}
+
+void heap_moved(struct heap *heap, struct heap_node *node)
+{
+    uint32_t at = node->place - 1;
+    if (at > 0 && heap_before(node, heap->nodes[(at - 1) / 2]))
+        heap_rise(heap, at, node);
+    else
+        heap_sink(heap, at, node);
+}
+
+void heap_remove(struct heap *heap, struct heap_node *node)
+{
+    if (node->place == 0)
+        return;
+    uint32_t at = node->place - 1;
+    struct heap_node *last = heap->nodes[--heap->count];
+    node->place = 0;
+    if (last == node)
+        return;
+    heap_set(heap, at, last);
+    heap_moved(heap, last);
+}

@@ -1,0 +1,127 @@
+/* What is true of a run this second: its state, its progress, and why it waits. */
+#include "scheduler/live.h"
+
+#include <stdio.h>
+
+#include "proto/clock.h"
+#include "scheduler/depend.h"
+#include "scheduler/lease.h"
+#include "scheduler/queue.h"
+#include "scheduler/run.h"
+#include "scheduler/task.h"
+#include "scheduler/worker.h"
+
+#define REASON_SIZE 512
+
+static bool type_served(const struct core *core, struct str type)
+{
+    for (const struct worker *worker = core->first_worker; worker; worker = worker->next)
+        for (uint32_t i = 0; worker->present && worker->status == WORKER_ACTIVE && i < worker->type_count; i++)
+            if (str_eq(worker->types[i], type))
+                return true;
+    return false;
+}
+
+static void labels_say(struct str labels, char *out, size_t size)
+{
+    struct reader reader = {labels.ptr, labels.ptr + labels.len};
+    struct token map, name, value;
+    size_t at = 0;
+    *out = '\0';
+    if (reader_next(&reader, &map) || map.kind != TOKEN_MAP)
+        return;
+    for (uint32_t i = 0; i < map.u.count && at < size; i++) {
+        if (reader_next(&reader, &name) || reader_next(&reader, &value))
+            return;
+        at += (size_t)snprintf(out + at, size - at, "%s%.*s=%.*s", i ? ", " : "", (int)name.u.text.len, name.u.text.ptr,
+                               value.kind == TOKEN_STR ? (int)value.u.text.len : 0,
+                               value.kind == TOKEN_STR ? value.u.text.ptr : "");
+    }
+}
+
+static void reason_queued(struct core *core, const struct run *run, char *out, size_t size)
+{
+    struct queue_class *class = run->class;
+    int len = (int)class->type.len;
+    const char *type = class->type.ptr;
+    char labels[200];
+    if (!journal_writable(core->journal))
+        snprintf(out, size, "%.300s", journal_trouble(core->journal));
+    else if (queue_matches(core, class) == 0 && class->match_count)
+        snprintf(out, size, "all workers of type %.*s are busy", len, type);
+    else if (class->labels.len && type_served(core, class->type)) {
+        labels_say(class->labels, labels, sizeof labels);
+        snprintf(out, size, "no worker of type %.*s has labels %s", len, type, labels);
+    } else
+        snprintf(out, size, "no worker serves type %.*s", len, type);
+}
+
+static void reason_say(struct core *core, const struct run *run, char *out, size_t size)
+{
+    const struct task *on = NULL;
+    char iso[CLOCK_ISO_SIZE];
+    *out = '\0';
+    switch ((enum run_state)run->state) {
+    case STATE_BLOCKED:
+        depend_state(core, run->task, &on);
+        if (on)
+            snprintf(out, size, "waits for task %llu (%s)", (unsigned long long)task_id(on), on->rules.name->data);
+        break;
+    case STATE_HELD:
+        snprintf(out, size, "paused");
+        break;
+    case STATE_DELAYED:
+        snprintf(out, size, "%s %s", run->attempt ? "retry at" : "delayed until", clock_iso(run->due_at, 1, iso));
+        break;
+    case STATE_QUEUED:
+        reason_queued(core, run, out, size);
+        break;
+    default:
+        break;
+    }
+}
+
+int live_fill(struct core *core, const struct run *run, struct rec_live_run *row)
+{
+    const struct lease *lease = run->lease;
+    char reason[REASON_SIZE];
+    *row = (struct rec_live_run){.run_id = run->node.id, .task_id = run->task ? task_id(run->task) : 0,
+                                 .task_name = text_str(run->name), .attempt = run->attempt,
+                                 .started_at = lease && run->more ? run->more->started_at : 0,
+                                 .status = run_waits(run) ? RUN_PENDING : RUN_RUNNING};
+    if (lease) {
+        row->progress = lease->progress;
+        row->note = str_of(lease->note);
+        row->worker_name = lease->worker->name->str;
+        return 0;
+    }
+    reason_say(core, run, reason, sizeof reason);
+    struct str said = str_of(reason);
+    while (said.len && !str_utf8(said))
+        said.len--;
+    row->reason = arena_str(core->arena, said);
+    return row->reason.ptr ? 0 : -1;
+}
+
+void live_on_runs(struct core *core, const struct core_call *call)
+{
+    const struct uint_list *ids = &call->msg->u.run_live.ids;
+    struct rec_live_run *rows = arena_alloc(core->arena, ids->count * sizeof *rows);
+    struct msg_run_live_rows answer = {.runs = {rows, 0}};
+    struct fault fault;
+    if (!rows)
+        goto error;
+    for (uint32_t i = 0; i < ids->count; i++) {
+        const struct run *run = run_find(core, ids->items[i]);
+        if (!run)
+            continue;
+        if (live_fill(core, run, &rows[answer.runs.count]))
+            goto error;
+        answer.runs.count++;
+    }
+    journal_send_now(core->journal, &call->from, &shape_msg_run_live_rows, &answer);
+    return;
+error:
+    fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    core_refuse(core, call, &fault);
+}

@@ -1,0 +1,223 @@
+/* The queue: classes of runs that the same workers can take, each a heap by rank. */
+#include "scheduler/queue.h"
+
+#include <stdlib.h>
+
+#include "proto/buf.h"
+#include "scheduler/farms/farm.h"
+#include "scheduler/run.h"
+#include "scheduler/worker.h"
+
+/* An empty map in any spelling is no labels. */
+static struct str labels_plain(struct str labels)
+{
+    struct reader reader = {labels.ptr, labels.ptr + labels.len};
+    struct token token;
+    if (labels.len && reader_next(&reader, &token) == 0 && token.kind == TOKEN_MAP && token.u.count == 0)
+        labels.len = 0;
+    return labels;
+}
+
+static int class_key(struct buf *key, struct str type, struct str labels, const struct farm *farm)
+{
+    return buf_add(key, type.ptr, type.len) || buf_add(key, "", 1) ||
+                   (farm && buf_add(key, farm->name, strlen(farm->name))) || buf_add(key, "", 1) ||
+                   (labels.len && buf_add(key, labels.ptr, labels.len))
+               ? -1
+               : 0;
+}
+
+static struct queue_class *class_new(struct core *core, struct str key, struct str type, struct str labels, const struct farm *farm)
+{
+    struct queue_class *class = calloc(1, sizeof *class);
+    if (!class)
+        return NULL;
+    class->text = text_new(key);
+    if (!class->text || index_reserve(&core->classes, 1) || heap_reserve(&core->ready, core->classes.count + 1)) {
+        text_drop(class->text);
+        free(class);
+        return NULL;
+    }
+    class->key = class->text->str;
+    class->type = (struct str){class->key.ptr, type.len};
+    class->labels = (struct str){class->key.ptr + class->key.len - labels.len, labels.len};
+    class->farm = farm;
+    class->changed = core->workers_changed - 1;
+    index_add(&core->classes, class);
+    return class;
+}
+
+struct queue_class *queue_class_get(struct core *core, struct str type, struct str labels, const struct farm *farm)
+{
+    struct buf key = {0};
+    struct queue_class *class = NULL;
+    labels = labels_plain(labels);
+    if (class_key(&key, type, labels, farm) == 0) {
+        class = index_text(&core->classes, buf_str(&key));
+        if (!class)
+            class = class_new(core, buf_str(&key), type, labels, farm);
+    }
+    buf_free(&key);
+    queue_class_keep(class);
+    return class;
+}
+
+void queue_class_keep(struct queue_class *class)
+{
+    if (class)
+        class->refs++;
+}
+
+void queue_class_free(struct queue_class *class)
+{
+    heap_free(&class->queue);
+    text_drop(class->text);
+    free(class->matches);
+    free(class);
+}
+
+static void class_leave_aside(struct core *core, struct queue_class *class)
+{
+    struct queue_class **at = &core->set_aside;
+    while (*at && *at != class)
+        at = &(*at)->next_aside;
+    if (*at)
+        *at = class->next_aside;
+    class->place = CLASS_EMPTY;
+}
+
+void queue_class_drop(struct core *core, struct queue_class *class)
+{
+    if (!class || --class->refs > 0)
+        return;
+    if (class->place == CLASS_ASIDE)
+        class_leave_aside(core, class);
+    heap_remove(&core->ready, &class->node);
+    index_remove(&core->classes, class);
+    queue_class_free(class);
+}
+
+int64_t queue_rank(const struct core *core, const struct run *run)
+{
+    uint64_t ready = run->due_at > run->created_at ? run->due_at : run->created_at;
+    return (int64_t)ready - (int64_t)(run->priority * core->config.lift_ms);
+}
+
+int queue_reserve(struct core *core, struct queue_class *class, uint32_t runs)
+{
+    (void)core;
+    return heap_reserve(&class->queue, (size_t)class->runs + runs);
+}
+
+/* The class stands in core->ready as its best run does. */
+static void class_refresh(struct core *core, struct queue_class *class)
+{
+    const struct heap_node *head = heap_top(&class->queue);
+    if (class->place == CLASS_ASIDE)
+        return;
+    if (!head) {
+        heap_remove(&core->ready, &class->node);
+        class->place = CLASS_EMPTY;
+        return;
+    }
+    class->node.key = head->key;
+    class->node.id = head->id;
+    if (class->place == CLASS_READY) {
+        heap_moved(&core->ready, &class->node);
+    } else {
+        heap_push(&core->ready, &class->node);
+        class->place = CLASS_READY;
+    }
+}
+
+void queue_add(struct core *core, struct run *run)
+{
+    struct queue_class *class = run->class;
+    run->node.key = queue_rank(core, run);
+    heap_push(&class->queue, &run->node);
+    /* A farm may want this one for a worker that it wanted none of the others for. */
+    if (class->place == CLASS_ASIDE && class->farm && class->farm->choose)
+        class_leave_aside(core, class);
+    class_refresh(core, class);
+}
+
+void queue_remove(struct core *core, struct run *run)
+{
+    heap_remove(&run->class->queue, &run->node);
+    class_refresh(core, run->class);
+}
+
+void queue_set_aside(struct core *core, struct queue_class *class)
+{
+    heap_remove(&core->ready, &class->node);
+    class->place = CLASS_ASIDE;
+    class->next_aside = core->set_aside;
+    core->set_aside = class;
+}
+
+void queue_wake(struct core *core)
+{
+    while (core->set_aside) {
+        struct queue_class *class = core->set_aside;
+        core->set_aside = class->next_aside;
+        class->place = CLASS_EMPTY;
+        class_refresh(core, class);
+    }
+}
+
+void queue_rerank(struct core *core)
+{
+    for (size_t i = 0; i < core->classes.size; i++) {
+        struct queue_class *class = core->classes.slots[i];
+        if (!class)
+            continue;
+        uint32_t count = class->queue.count;
+        class->queue.count = 0;
+        for (uint32_t k = 0; k < count; k++) {
+            struct run *run = heap_of(class->queue.nodes[k], struct run, node);
+            run->node.key = queue_rank(core, run);
+            heap_push(&class->queue, &run->node);
+        }
+        class_refresh(core, class);
+    }
+}
+
+bool queue_serves(const struct worker *worker, const struct queue_class *class)
+{
+    bool serves = false;
+    for (uint32_t i = 0; i < worker->type_count && !serves; i++)
+        serves = str_eq(worker->types[i], class->type);
+    if (!serves || !class->labels.len)
+        return serves;
+    struct reader reader = {class->labels.ptr, class->labels.ptr + class->labels.len};
+    struct token map, name, value;
+    if (reader_next(&reader, &map) || map.kind != TOKEN_MAP)
+        return false;
+    for (uint32_t i = 0; i < map.u.count; i++) {
+        struct str has;
+        if (reader_next(&reader, &name) || reader_next(&reader, &value) || value.kind != TOKEN_STR)
+            return false;
+        if (!map_text(text_str(worker->labels), name.u.text, &has) || !str_eq(has, value.u.text))
+            return false;
+    }
+    return true;
+}
+
+int queue_matches(struct core *core, struct queue_class *class)
+{
+    if (class->changed == core->workers_changed)
+        return 0;
+    uint32_t count = 0;
+    for (struct worker *worker = core->first_worker; worker; worker = worker->next)
+        count += worker->present && worker->status == WORKER_ACTIVE && queue_serves(worker, class);
+    struct worker **matches = realloc(class->matches, (count + 1) * sizeof(struct worker *));
+    if (!matches)
+        return -1;
+    class->matches = matches;
+    class->match_count = 0;
+    for (struct worker *worker = core->first_worker; worker; worker = worker->next)
+        if (worker->present && worker->status == WORKER_ACTIVE && queue_serves(worker, class))
+            matches[class->match_count++] = worker;
+    class->changed = core->workers_changed;
+    return 0;
+}

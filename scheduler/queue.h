@@ -1,0 +1,49 @@
+/* The queue: runs that may start, in classes of those that the same workers can take, each a heap by rank.
+ *
+ * rank = ready time - priority * lift: strict by priority, first come first served within one, and waiting lifts (no starvation).
+ */
+#ifndef GANTRY_SCHEDULER_QUEUE_H
+#define GANTRY_SCHEDULER_QUEUE_H
+
+#include "scheduler/core_state.h"
+
+enum class_place { CLASS_EMPTY, CLASS_READY, CLASS_ASIDE };
+
+struct queue_class {
+    struct str key;           /* type, farm and labels in one: what the index knows it by */
+    struct text *text;        /* its bytes */
+    struct str type, labels;  /* inside text; labels as a map */
+    const struct farm *farm;  /* NULL: none */
+    struct heap queue;        /* of runs */
+    struct heap_node node;    /* in core->ready, by the head's rank */
+    enum class_place place;
+    struct queue_class *next_aside;
+    uint32_t refs;            /* tasks and runs */
+    uint32_t runs;            /* that may have to be queued here at once: what room is kept for */
+    struct worker **matches;  /* workers that serve it, as of changed */
+    uint32_t match_count;
+    uint64_t changed;
+};
+
+/* The class of these, made if need be; takes a reference for the caller. NULL when out of memory. */
+struct queue_class *queue_class_get(struct core *core, struct str type, struct str labels, const struct farm *farm);
+void queue_class_keep(struct queue_class *class);
+void queue_class_drop(struct core *core, struct queue_class *class); /* takes NULL */
+void queue_class_free(struct queue_class *class);                    /* at the core's end, whatever its references */
+
+int64_t queue_rank(const struct core *core, const struct run *run);
+/* Room for one more run in this class; -1 when out of memory. */
+int queue_reserve(struct core *core, struct queue_class *class, uint32_t runs);
+void queue_add(struct core *core, struct run *run); /* room has been reserved */
+void queue_remove(struct core *core, struct run *run);
+/* A worker has room, or serves something new: classes that were set aside are looked at again. */
+void queue_wake(struct core *core);
+/* Nobody can take what this class holds. */
+void queue_set_aside(struct core *core, struct queue_class *class);
+void queue_rerank(struct core *core); /* after the lift changed */
+
+/* The workers that serve a class, whether they have room or not; refreshed when it must be. -1 when out of memory. */
+int queue_matches(struct core *core, struct queue_class *class);
+bool queue_serves(const struct worker *worker, const struct queue_class *class);
+
+#endif

@@ -1,0 +1,206 @@
+/* What workers report of their runs: results, outputs, progress, log lines.
+ *
+ * Every one names (run, attempt). What is not this worker's lease is refused, changes nothing, and its sender is told to stop;
+ * only the repeat of a result that was accepted is acknowledged again (rule 5).
+ */
+#include "scheduler/report.h"
+
+#include <stdlib.h>
+
+#include "scheduler/lease.h"
+#include "scheduler/retry.h"
+#include "scheduler/run.h"
+#include "scheduler/worker.h"
+
+/* Sends rows as a message of that shape, if there are any; room has been reserved. shape's struct is has + the list. */
+static void send_rows(struct core *core, const struct core_call *call, const struct shape *shape, const struct lease_rows *rows)
+{
+    struct msg_refused message = {.leases = rows->list}; /* REFUSED and RESULT_ACK have the same members */
+    if (rows->list.count)
+        journal_send(core->journal, &call->from, shape, &message);
+}
+
+_Static_assert(sizeof(struct msg_refused) == sizeof(struct msg_result_ack), "send_rows sends both");
+
+static void refuse_one(struct core *core, const struct core_call *call, uint64_t run_id, uint64_t attempt)
+{
+    struct lease_rows rows = {0};
+    struct fault fault;
+    if (lease_rows_reserve(core, &rows, 1) || core_reserve(core, LEASE_ROW_BYTES, 0, 1, &fault))
+        return; /* it says so again */
+    lease_rows_add(&rows, run_id, attempt, LEASE_WHY_STALE);
+    send_rows(core, call, &shape_msg_refused, &rows);
+}
+
+/* Whether this attempt was ended by this very report before. */
+static bool result_repeats(const struct core *core, const struct rec_outcome *item)
+{
+    uint64_t outcome;
+    const struct run *run = run_find(core, item->run_id);
+    const struct rec_attempt *attempt = run ? run_attempt(run, item->attempt) : NULL;
+    if (attempt)
+        return attempt->outcome == item->outcome && item->outcome <= OUTCOME_ABORTED;
+    return recent_has(core, item->run_id, item->attempt, &outcome) && outcome == item->outcome;
+}
+
+enum verdict { VERDICT_ACK, VERDICT_REFUSE, VERDICT_LATER };
+
+static enum verdict result_item(struct core *core, struct worker *worker, const struct rec_outcome *item, size_t extra)
+{
+    struct lease *lease = lease_claim(core, worker, item->run_id, item->attempt);
+    struct fault fault;
+    if (item->outcome > OUTCOME_ABORTED)
+        return VERDICT_REFUSE;
+    if (!lease || lease->state == LEASE_CANCELLED) {
+        bool known = result_repeats(core, item) || (lease && item->outcome == OUTCOME_ABORTED);
+        if (core_reserve(core, extra, 0, 2, &fault))
+            return VERDICT_LATER;
+        if (lease)
+            lease_end(core, lease);
+        return known ? VERDICT_ACK : VERDICT_REFUSE;
+    }
+    struct ending ending = {
+        .outcome = item->outcome == OUTCOME_ABORTED ? OUTCOME_RETURNED : (enum outcome)item->outcome,
+        .error = item->error,
+        .has_exit = HAS(item, rec_outcome, exit_code),
+        .exit_code = item->exit_code,
+        .signal = item->signal,
+        .has_result = HAS(item, rec_outcome, result),
+        .result = item->result,
+        .started_at = item->started_at,
+        .ended_at = item->ended_at,
+        .duration_ms = item->duration_ms,
+        .extra = extra,
+    };
+    return retry_end(core, lease->run, &ending, &fault) ? VERDICT_LATER : VERDICT_ACK;
+}
+
+void report_on_result(struct core *core, const struct core_call *call)
+{
+    const struct msg_result *result = &call->msg->u.result;
+    struct worker *worker = worker_of_call(core, call);
+    struct lease_rows acks = {0}, refusals = {0};
+    if (!worker || lease_rows_reserve(core, &acks, result->items.count) ||
+        lease_rows_reserve(core, &refusals, result->items.count))
+        return;
+    for (uint32_t i = 0; i < result->items.count; i++) {
+        const struct rec_outcome *item = &result->items.items[i];
+        size_t extra = (size_t)LEASE_ROW_BYTES * (i + 2);
+        enum verdict verdict = result_item(core, worker, item, extra);
+        if (verdict == VERDICT_LATER)
+            break; /* the journal has no room: the rest comes again */
+        if (verdict == VERDICT_ACK)
+            lease_rows_add(&acks, item->run_id, item->attempt, NULL);
+        else
+            lease_rows_add(&refusals, item->run_id, item->attempt, LEASE_WHY_STALE);
+    }
+    send_rows(core, call, &shape_msg_result_ack, &acks);
+    send_rows(core, call, &shape_msg_refused, &refusals);
+}
+
+static bool same_output(const struct rec_published *a, const struct rec_published *b)
+{
+    return str_eq(a->path, b->path) && str_eq(a->temporary, b->temporary) && a->size == b->size && str_eq(a->hash, b->hash);
+}
+
+void report_on_publish(struct core *core, const struct core_call *call)
+{
+    const struct msg_publish *publish = &call->msg->u.publish;
+    const struct rec_published *output = &publish->output;
+    struct worker *worker = worker_of_call(core, call);
+    if (!worker)
+        return;
+    struct lease *lease = lease_claim(core, worker, publish->run_id, output->attempt);
+    if (!lease || lease->state == LEASE_CANCELLED) {
+        refuse_one(core, call, publish->run_id, output->attempt);
+        return;
+    }
+    struct run *run = lease->run;
+    struct msg_publish_grant grant = {.run_id = publish->run_id, .attempt = output->attempt};
+    struct rec_task_spec *spec;
+    struct fault fault;
+    lease_started(core, lease);
+    bool granted = run->state == STATE_PUBLISHING;
+    if (granted && !same_output(output, &run->more->published)) {
+        refuse_one(core, call, publish->run_id, output->attempt); /* one grant an attempt: its output may have its name already */
+        return;
+    }
+    size_t bytes = run_bytes(run) + output->path.len + output->temporary.len + 256;
+    if (run_own_spec(core, run, &spec) || core_reserve(core, bytes, 0, 6, &fault) ||
+        (!granted && run_publish_set(run, output)))
+        return; /* it asks again */
+    if (!granted) {
+        struct rec_run record;
+        run_move(core, run, CHANGE_GRANT);
+        run_record(run, spec, &record);
+        run_put(core, &record);
+    }
+    journal_send(core->journal, &call->from, &shape_msg_publish_grant, &grant);
+}
+
+void report_on_progress(struct core *core, const struct core_call *call)
+{
+    const struct msg_progress *progress = &call->msg->u.progress;
+    struct worker *worker = worker_of_call(core, call);
+    struct lease_rows refusals = {0};
+    struct fault fault;
+    if (!worker || lease_rows_reserve(core, &refusals, progress->items.count))
+        return;
+    for (uint32_t i = 0; i < progress->items.count; i++) {
+        const struct rec_progress *item = &progress->items.items[i];
+        struct lease *lease = lease_claim(core, worker, item->run_id, item->attempt);
+        if (!lease) {
+            lease_rows_add(&refusals, item->run_id, item->attempt, LEASE_WHY_STALE);
+            continue;
+        }
+        lease_started(core, lease);
+        lease->progress = item->percent >= 0 && item->percent <= 100 ? item->percent : 0;
+        if (item->note.len) {
+            char *note = realloc(lease->note, (size_t)item->note.len + 1);
+            if (note) {
+                str_copy(note, (size_t)item->note.len + 1, item->note);
+                lease->note = note;
+            }
+        }
+    }
+    if (refusals.list.count && core_reserve(core, (size_t)LEASE_ROW_BYTES * refusals.list.count, 0, 1, &fault) == 0)
+        send_rows(core, call, &shape_msg_refused, &refusals);
+}
+
+/* Lines may come behind the result they belong to: an attempt that ended by its worker's word, not one that was taken away. */
+static bool log_may_follow(const struct core *core, const struct worker *worker, const struct rec_log_chunk *chunk)
+{
+    uint64_t outcome = OUTCOME_OPEN;
+    const struct run *run = run_find(core, chunk->run_id);
+    const struct rec_attempt *attempt = run ? run_attempt(run, chunk->attempt) : NULL;
+    if (attempt)
+        outcome = attempt->worker_id == worker->id ? attempt->outcome : OUTCOME_OPEN;
+    else if (!run)
+        recent_has(core, chunk->run_id, chunk->attempt, &outcome);
+    return outcome != OUTCOME_OPEN && outcome <= OUTCOME_ABORTED;
+}
+
+void report_on_log(struct core *core, const struct core_call *call)
+{
+    const struct rec_log_chunk *chunk = &call->msg->u.log.chunk;
+    struct worker *worker = worker_of_call(core, call);
+    struct fault fault;
+    if (!worker)
+        return;
+    struct lease *lease = lease_claim(core, worker, chunk->run_id, chunk->attempt);
+    if (!lease && !log_may_follow(core, worker, chunk)) {
+        refuse_one(core, call, chunk->run_id, chunk->attempt);
+        return;
+    }
+    if (lease)
+        lease_started(core, lease);
+    struct msg_log_ack ack = {.run_id = chunk->run_id, .attempt = chunk->attempt};
+    for (uint32_t i = 0; i < chunk->lines.count; i++)
+        if (chunk->lines.items[i].seq > ack.seq)
+            ack.seq = chunk->lines.items[i].seq;
+    if (core_reserve(core, call->frame.len + (size_t)256, 0, 3, &fault))
+        return; /* it comes again */
+    journal_log(core->journal, chunk);
+    journal_note_run(core->journal, chunk->run_id);
+    journal_send(core->journal, &call->from, &shape_msg_log_ack, &ack);
+}

@@ -1,0 +1,299 @@
+/* Tasks in memory: made, found, replaced, forgotten, read back. */
+#include "scheduler/task.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/log.h"
+#include "scheduler/cron.h"
+#include "scheduler/depend.h"
+#include "scheduler/farms/farm.h"
+#include "scheduler/queue.h"
+#include "scheduler/run.h"
+
+struct task *task_find(const struct core *core, uint64_t id)
+{
+    return index_id(&core->tasks, id);
+}
+
+struct task *task_find_name(const struct core *core, struct str name)
+{
+    return index_text(&core->task_names, name);
+}
+
+void task_rules_clear(struct core *core, struct task_rules *rules)
+{
+    text_drop(rules->spec);
+    text_drop(rules->name);
+    queue_class_drop(core, rules->class);
+    cron_free(rules->cron);
+    free(rules->deps);
+    *rules = (struct task_rules){0};
+}
+
+struct task *task_new(struct core *core, struct task_rules *rules)
+{
+    struct task *task = calloc(1, sizeof *task);
+    if (!task)
+        return NULL;
+    task->rules = *rules;
+    task->key = rules->name->str;
+    task->created_at = task->updated_at = core->wall_ms;
+    *rules = (struct task_rules){0};
+    return task;
+}
+
+void task_free(struct core *core, struct task *task)
+{
+    if (!task)
+        return;
+    task_rules_clear(core, &task->rules);
+    free(task->dependents);
+    free(task);
+}
+
+static int dependents_reserve(struct core *core, const struct task_rules *rules)
+{
+    for (uint32_t i = 0; i < rules->dep_count; i++) {
+        struct task *on = task_find(core, rules->deps[i]);
+        if (!on || on->dependent_count + rules->dep_count <= on->dependent_size)
+            continue;
+        uint32_t size = (on->dependent_count + rules->dep_count) * 2;
+        struct task **dependents = realloc(on->dependents, size * sizeof(struct task *));
+        if (!dependents)
+            return -1;
+        on->dependents = dependents;
+        on->dependent_size = size;
+    }
+    return 0;
+}
+
+int task_join_reserve(struct core *core, const struct task_rules *rules)
+{
+    return index_reserve(&core->tasks, 1) || index_reserve(&core->task_names, 1) ||
+                   heap_reserve(&core->schedules, core->tasks.count + 1) || dependents_reserve(core, rules)
+               ? -1
+               : 0;
+}
+
+static void dependents_add(struct core *core, struct task *task)
+{
+    for (uint32_t i = 0; i < task->rules.dep_count; i++) {
+        struct task *on = task_find(core, task->rules.deps[i]);
+        if (on && on->dependent_count < on->dependent_size)
+            on->dependents[on->dependent_count++] = task;
+    }
+}
+
+static void dependents_remove(struct core *core, struct task *task)
+{
+    for (uint32_t i = 0; i < task->rules.dep_count; i++) {
+        struct task *on = task_find(core, task->rules.deps[i]);
+        for (uint32_t k = 0; on && k < on->dependent_count; k++)
+            if (on->dependents[k] == task) {
+                on->dependents[k] = on->dependents[--on->dependent_count];
+                break;
+            }
+    }
+}
+
+void task_join(struct core *core, struct task *task, uint64_t id)
+{
+    task->due.id = id ? id : core_new_id(core, TYPE_TASK);
+    task->stat.id = task->due.id;
+    index_add(&core->tasks, task);
+    index_add(&core->task_names, task);
+    task->prev = core->last_task;
+    if (core->last_task)
+        core->last_task->next = task;
+    else
+        core->first_task = task;
+    core->last_task = task;
+    dependents_add(core, task);
+    if (task->rules.dep_count)
+        depend_recheck(core, task);
+}
+
+void task_leave(struct core *core, struct task *task)
+{
+    while (task->runs)
+        run_leave(core, task->runs);
+    depend_changed(core, task);
+    depend_forget(core, task);
+    dependents_remove(core, task);
+    heap_remove(&core->schedules, &task->due);
+    index_remove(&core->tasks, task);
+    index_remove(&core->task_names, task);
+    if (task->prev)
+        task->prev->next = task->next;
+    else
+        core->first_task = task->next;
+    if (task->next)
+        task->next->prev = task->prev;
+    else
+        core->last_task = task->prev;
+    task_free(core, task);
+}
+
+void task_let_go(struct core *core, struct task *task)
+{
+    if (task->oneshot && !task->live && (task->status == TASK_COMPLETED || task->status == TASK_FAILED))
+        task_leave(core, task);
+}
+
+int task_replace_reserve(struct core *core, struct task *task, const struct task_rules *rules)
+{
+    if (dependents_reserve(core, rules))
+        return -1;
+    return rules->class == task->rules.class ? 0 : queue_reserve(core, rules->class, task->live);
+}
+
+void task_replace(struct core *core, struct task *task, struct task_rules *rules)
+{
+    struct task_rules old = task->rules;
+    dependents_remove(core, task);
+    index_remove(&core->task_names, task);
+    task->rules = *rules;
+    task->key = rules->name->str;
+    *rules = old;
+    index_add(&core->task_names, task);
+    dependents_add(core, task);
+    for (struct run *run = task->runs; run; run = run->next)
+        if (run->class == old.class)
+            run_rehome(core, run, task->rules.class);
+    depend_recheck(core, task);
+    task_rules_clear(core, rules);
+}
+
+/* ---- records ---- */
+
+size_t task_bytes(const struct task *task)
+{
+    return task->rules.spec->str.len + (size_t)task->rules.dep_count * 9 + 96;
+}
+
+int task_record(struct core *core, const struct task *task, struct rec_task *record)
+{
+    struct err err;
+    *record = (struct rec_task){.id = task_id(task), .status = task->status, .created_at = task->created_at,
+                                .updated_at = task->updated_at, .oneshot = task->oneshot,
+                                .dependency_ids = {task->rules.deps, task->rules.dep_count}};
+    return rec_decode_task_spec(core->arena, task->rules.spec->str, &record->spec, &err);
+}
+
+void task_stat_put(struct core *core, const struct task *task)
+{
+    journal_put(core->journal, TYPE_TASK_STAT, task_id(task), &task->stat);
+}
+
+void task_arm(struct core *core, struct task *task)
+{
+    heap_remove(&core->schedules, &task->due);
+    if (!task->rules.cron || task->status == TASK_PAUSED)
+        task->stat.next_run_at = 0;
+    if (!task->stat.next_run_at)
+        return;
+    task->due.key = (int64_t)task->stat.next_run_at;
+    heap_push(&core->schedules, &task->due);
+}
+
+uint8_t task_status_after(const struct task *task, const struct run *run, uint64_t run_status)
+{
+    bool newest = run->node.id >= task->stat.last_final_id;
+    if (task->status == TASK_PAUSED)
+        return task->status;
+    if (task->oneshot)
+        return run_status == RUN_COMPLETED ? TASK_COMPLETED : TASK_FAILED;
+    if (run_status == RUN_ABORTED || !newest)
+        return task->status;
+    if (run_status == RUN_FAILED)
+        return TASK_FAILED;
+    bool done = task->rules.cron && cron_once(task->rules.cron) && !task->stat.next_run_at;
+    return done ? TASK_COMPLETED : TASK_ACTIVE;
+}
+
+int task_load(struct core *core, const struct rec_task *record, struct err *err)
+{
+    struct task_rules rules;
+    struct fault fault;
+    if (record->oneshot && (record->status == TASK_COMPLETED || record->status == TASK_FAILED))
+        return 0; /* comes back when a command names it */
+    if (task_find(core, record->id) || (!record->oneshot && task_find_name(core, record->spec.name)))
+        return err_set(err, ERR_INVALID, "task %llu is there twice", (unsigned long long)record->id);
+    if (task_rules_of(core, &record->spec, &record->dependency_ids, &rules, &fault))
+        return err_set(err, fault.code, "task %llu: %.200s", (unsigned long long)record->id, fault.text);
+    struct task *task = task_join_reserve(core, &rules) ? NULL : task_new(core, &rules);
+    if (!task) {
+        task_rules_clear(core, &rules);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    task->created_at = record->created_at;
+    task->updated_at = record->updated_at;
+    task->status = (uint8_t)record->status;
+    task->oneshot = record->oneshot;
+    task_join(core, task, record->id);
+    return 0;
+}
+
+/* A dependency may have a higher id than who waits for it, so the other direction is made when all are loaded. */
+int task_loaded(struct core *core)
+{
+    for (struct task *task = core->first_task; task; task = task->next)
+        task->dependent_count = 0;
+    for (struct task *task = core->first_task; task; task = task->next) {
+        if (dependents_reserve(core, &task->rules))
+            return -1;
+        dependents_add(core, task);
+        task_arm(core, task);
+    }
+    return 0;
+}
+
+/* ---- tasks that are not kept ---- */
+
+static bool task_deleted(const struct core *core, uint64_t id)
+{
+    for (uint32_t i = 0; i < GONE_MAX; i++)
+        if (core->deleted[i] == id)
+            return true;
+    return false;
+}
+
+static struct task *task_back(struct core *core, const struct rec_task *known, const struct rec_task_stat *stat,
+                              struct fault *fault)
+{
+    struct err err = {0};
+    if (task_load(core, &(struct rec_task){.id = known->id, .spec = known->spec, .status = TASK_ACTIVE,
+                                           .created_at = known->created_at, .updated_at = known->updated_at,
+                                           .dependency_ids = known->dependency_ids, .oneshot = true},
+                  &err)) {
+        fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.200s", err.text);
+        return NULL;
+    }
+    struct task *task = task_find(core, known->id);
+    task->status = (uint8_t)known->status;
+    if (stat) {
+        task->stat = *stat;
+        task->stat.id = known->id;
+    }
+    return task;
+}
+
+struct task *task_get(struct core *core, uint64_t id, const struct rec_task *known, const struct rec_task_stat *known_stat,
+                      struct fault *fault)
+{
+    struct task *task = task_find(core, id);
+    if (task)
+        return task;
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)id);
+    if (id >= core->next_id[TYPE_TASK] || task_deleted(core, id) || (known && (known->id != id || !known->oneshot))) {
+        fault_set(fault, ERR_NOT_FOUND, "id", "not_found", str_of(text), "the id of a task", "there is no task %s", text);
+        return NULL;
+    }
+    if (known)
+        return task_back(core, known, known_stat, fault);
+    fault_set(fault, ERR_NOT_FOUND, "id", FAULT_FETCH, str_of(text), "the id of a task",
+              "task %s is not kept in memory: ask again with its record", text);
+    return NULL;
+}

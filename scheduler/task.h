@@ -1,0 +1,105 @@
+/* A task in memory: its stored spec as bytes, and what scheduling needs of it at hand. */
+#ifndef GANTRY_SCHEDULER_TASK_H
+#define GANTRY_SCHEDULER_TASK_H
+
+#include "scheduler/core_state.h"
+
+struct cron;
+
+enum { ON_FAILURE_FAIL, ON_FAILURE_WAIT, ON_FAILURE_IGNORE };
+enum { CATCHUP_ONE, CATCHUP_ALL, CATCHUP_NONE };
+enum { OVERLAP_ALLOW, OVERLAP_FORBID, OVERLAP_REPLACE };
+
+#define TASK_SPEC_BYTES (384u << 10) /* of a stored spec, encoded */
+
+struct task_rules { /* what a spec comes to; made by task_check */
+    struct text *spec; /* encoded rec_task_spec with every field present */
+    struct text *name;
+    struct queue_class *class;
+    struct cron *cron;
+    uint64_t *deps; /* ids of the tasks it waits for */
+    uint32_t dep_count;
+    uint32_t timeout_seconds;
+    uint8_t priority, retry_count, on_failure, catchup, overlap;
+    const struct farm *farm;
+};
+
+struct task {
+    struct heap_node due; /* id; in core->schedules by stat.next_run_at */
+    struct str key;       /* its name, for the index */
+    struct task_rules rules;
+    struct rec_task_stat stat;
+    uint64_t created_at, updated_at;
+    uint8_t status;
+    bool oneshot;
+    struct task **dependents; /* tasks that wait for this one */
+    uint32_t dependent_count, dependent_size;
+    struct run *runs; /* not final ones, newest first */
+    uint32_t live;    /* how many */
+    uint32_t blocked, waiting;
+    struct task *next, *prev;
+    struct task *next_recheck;
+    bool recheck;
+};
+
+static inline uint64_t task_id(const struct task *task)
+{
+    return task->due.id;
+}
+
+struct task *task_find(const struct core *core, uint64_t id);
+struct task *task_find_name(const struct core *core, struct str name);
+
+/* Makes a task that is in no table; takes the rules (emptied) on success. NULL when out of memory. */
+struct task *task_new(struct core *core, struct task_rules *rules);
+/* Into every table. id 0: a new one. */
+void task_join(struct core *core, struct task *task, uint64_t id);
+/* Out of every table and freed, with the runs it has. */
+void task_leave(struct core *core, struct task *task);
+void task_free(struct core *core, struct task *task); /* takes NULL */
+void task_rules_clear(struct core *core, struct task_rules *rules);
+/* Room for the task in the tables, and with the tasks that its dependencies name; -1 when out of memory. */
+int task_join_reserve(struct core *core, const struct task_rules *rules);
+/* Other rules for the same task; reserve first. Takes rules. */
+void task_replace(struct core *core, struct task *task, struct task_rules *rules);
+/* Room for its waiting runs in another class. */
+int task_replace_reserve(struct core *core, struct task *task, const struct task_rules *rules);
+
+/* Its record; the spec is decoded into the core's arena. -1 when out of memory. */
+int task_record(struct core *core, const struct task *task, struct rec_task *record);
+size_t task_bytes(const struct task *task); /* a bound on its record, encoded */
+int task_load(struct core *core, const struct rec_task *record, struct err *err);
+int task_loaded(struct core *core); /* when tasks and statistics are loaded; -1 when out of memory */
+
+/* Statuses a final run leads to: what its task's status is then. */
+uint8_t task_status_after(const struct task *task, const struct run *run, uint64_t run_status);
+void task_stat_put(struct core *core, const struct task *task);
+#define TASK_STAT_BYTES 256
+/* Sets when its schedule is due next, in statistics and timers. */
+void task_arm(struct core *core, struct task *task);
+
+/* ---- validation (task_check.c) ---- */
+
+/* Lays the fields present in patch over spec. */
+void task_spec_merge(struct rec_task_spec *spec, const struct rec_task_spec *patch);
+/* Every field present: defaults for what is absent. */
+void task_spec_defaults(struct rec_task_spec *spec);
+/* Checks a whole spec and makes rules of it; self: the task being updated, or NULL. changed: `has` bits of what the client
+ * gave (an old schedule that has passed stays acceptable). -1 with fault; rules is then empty. */
+int task_check(struct core *core, const struct rec_task_spec *spec, const struct task *self, uint64_t changed,
+               struct task_rules *rules, struct fault *fault);
+/* The same without the checks a stored record has passed already. */
+int task_rules_of(struct core *core, const struct rec_task_spec *spec, const struct uint_list *deps, struct task_rules *rules,
+                  struct fault *fault);
+
+/* ---- tasks that are no longer kept (oneshots that ended) ---- */
+
+/* The task of a command, by id; brought back from `known` when it is not in memory. NULL with fault. */
+struct task *task_get(struct core *core, uint64_t id, const struct rec_task *known, const struct rec_task_stat *known_stat,
+                      struct fault *fault);
+/* Forgets an ended oneshot that nothing refers to any more. */
+void task_let_go(struct core *core, struct task *task);
+
+core_handler task_on_create, task_on_update, task_on_delete, task_on_pause;
+
+#endif

@@ -1,0 +1,253 @@
+/* What a client may say of a task: defaults, merging, and every rule a spec must keep. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/buf.h"
+#include "scheduler/cron.h"
+#include "scheduler/depend.h"
+#include "scheduler/farms/farm_host.h"
+#include "scheduler/queue.h"
+#include "scheduler/task.h"
+
+#define DEFAULT_RETRIES 3
+#define DEFAULT_TIMEOUT 3600
+
+static size_t member_size(const struct field *field)
+{
+    switch ((enum codec_kind)field->kind) {
+    case CODEC_BOOL:
+        return sizeof(bool);
+    case CODEC_INT:
+    case CODEC_UINT:
+        return sizeof(uint64_t);
+    case CODEC_REAL:
+        return sizeof(double);
+    case CODEC_STR:
+    case CODEC_BLOB:
+    case CODEC_MAP:
+        return sizeof(struct str);
+    case CODEC_STRS:
+        return sizeof(struct str_list);
+    case CODEC_UINTS:
+        return sizeof(struct uint_list);
+    case CODEC_NEST:
+        return field->record->size;
+    case CODEC_LIST:
+        break;
+    }
+    return sizeof(struct str_list); /* every list is a pointer and a count */
+}
+
+void task_spec_merge(struct rec_task_spec *spec, const struct rec_task_spec *patch)
+{
+    for (size_t i = 0; i < shape_rec_task_spec.count; i++) {
+        const struct field *field = &shape_rec_task_spec.fields[i];
+        if (patch->has >> field->key & 1)
+            memcpy((char *)spec + field->offset, (const char *)patch + field->offset, member_size(field));
+    }
+    spec->has |= patch->has;
+}
+
+void task_spec_defaults(struct rec_task_spec *spec)
+{
+    if (!HAS(spec, rec_task_spec, priority))
+        spec->priority = PRIORITY_NORMAL;
+    if (!HAS(spec, rec_task_spec, retry_count))
+        spec->retry_count = DEFAULT_RETRIES;
+    if (!HAS(spec, rec_task_spec, timeout_seconds))
+        spec->timeout_seconds = DEFAULT_TIMEOUT;
+    for (size_t i = 0; i < shape_rec_task_spec.count; i++)
+        spec->has |= UINT64_C(1) << shape_rec_task_spec.fields[i].key;
+}
+
+/* ---- rules ---- */
+
+static int check_required(const struct rec_task_spec *spec, struct fault *fault)
+{
+    const struct {
+        const char *name;
+        struct str value;
+    } fields[] = {{"name", spec->name}, {"task_type", spec->task_type}, {"executor", spec->executor}, {"command", spec->command}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (!fields[i].value.len)
+            return fault_set(fault, ERR_INVALID, fields[i].name, "required", (struct str){0}, "a text that is not empty",
+                             "%s is required", fields[i].name);
+    return 0;
+}
+
+static int check_executor(const struct core *core, struct str executor, struct fault *fault)
+{
+    static const char *const known[] = {"shell", "exec", "python", "http"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (str_is(executor, known[i]))
+            return 0;
+    if (index_text(&core->executors, executor))
+        return 0;
+    return fault_set(fault, ERR_INVALID, "executor", "unknown_executor", executor,
+                     "shell, exec, python, http, or what a worker has announced", "no worker knows the executor \"%.*s\"",
+                     (int)executor.len, executor.ptr);
+}
+
+/* A map of names to texts; label says which. */
+static int check_texts(struct str map, const char *label, struct fault *fault)
+{
+    struct reader reader = {map.ptr, map.ptr + map.len};
+    struct token token;
+    if (!map.len)
+        return 0;
+    if (!map_valid(map) || reader_next(&reader, &token) || token.kind != TOKEN_MAP)
+        return fault_set(fault, ERR_INVALID, label, "text_map", (struct str){0}, "an object of texts", "%s is not an object", label);
+    for (uint32_t i = 0, count = token.u.count; i < count; i++) {
+        struct token name;
+        if (reader_next(&reader, &name) || reader_next(&reader, &token) || token.kind != TOKEN_STR)
+            return fault_set(fault, ERR_INVALID, label, "text_map", name.kind == TOKEN_STR ? name.u.text : (struct str){0},
+                             "an object of texts", "the values of %s must be texts", label);
+    }
+    return 0;
+}
+
+static int check_path(struct str path, const char *field, struct fault *fault)
+{
+    if (path.len && path.ptr[0] != '/')
+        return fault_set(fault, ERR_INVALID, field, "absolute", path, "a path that begins with /", "%s must be absolute", field);
+    return 0;
+}
+
+/* One of the words in metadata, as its place in the list; the first when it is absent. */
+static int check_word(struct str metadata, const char *key, const char *const *words, uint8_t *out, struct fault *fault)
+{
+    struct token token;
+    char field[64], expected[128] = "";
+    *out = 0;
+    if (!map_find(metadata, key, &token) || token.kind == TOKEN_NIL)
+        return 0;
+    for (uint8_t i = 0; words[i]; i++) {
+        if (token.kind == TOKEN_STR && str_is(token.u.text, words[i])) {
+            *out = i;
+            return 0;
+        }
+        strcat(strcat(expected, i ? ", " : ""), words[i]);
+    }
+    snprintf(field, sizeof field, "metadata.%s", key);
+    return fault_set(fault, ERR_INVALID, field, "one_of", token.kind == TOKEN_STR ? token.u.text : (struct str){0}, expected,
+                     "%s must be one of: %s", field, expected);
+}
+
+static int check_metadata(const struct rec_task_spec *spec, struct task_rules *rules, struct fault *fault)
+{
+    static const char *const failure[] = {"fail", "wait", "ignore", NULL};
+    static const char *const catchup[] = {"one", "all", "none", NULL};
+    static const char *const overlap[] = {"allow", "forbid", "replace", NULL};
+    if (!map_valid(spec->metadata))
+        return fault_set(fault, ERR_INVALID, "metadata", "object", (struct str){0}, "an object", "metadata is not an object");
+    if (check_word(spec->metadata, "on_dependency_failure", failure, &rules->on_failure, fault) ||
+        check_word(spec->metadata, "catchup", catchup, &rules->catchup, fault) ||
+        check_word(spec->metadata, "concurrency_policy", overlap, &rules->overlap, fault))
+        return -1;
+    return 0;
+}
+
+static int check_schedule(const struct core *core, const struct rec_task_spec *spec, bool anew, struct task_rules *rules,
+                          struct fault *fault)
+{
+    struct str zone = {0};
+    struct err err = {0};
+    if (!spec->schedule.len)
+        return 0;
+    map_text(spec->metadata, STR_LIT("timezone"), &zone);
+    rules->cron = cron_parse(spec->schedule, zone, &err);
+    if (!rules->cron && err.code == ERR_NO_MEMORY)
+        return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    if (!rules->cron)
+        return fault_set(fault, ERR_INVALID, "schedule", "schedule", spec->schedule, "cron, @every or @at", "%.200s", err.text);
+    if (anew && !cron_next(rules->cron, core->wall_ms, core->wall_ms))
+        return fault_set(fault, ERR_INVALID, "schedule", "schedule", spec->schedule, "a time that is still to come",
+                         "the schedule is never due again");
+    return 0;
+}
+
+static int rules_fill(struct core *core, const struct rec_task_spec *spec, struct task_rules *rules, struct fault *fault)
+{
+    struct buf bytes = {.limit = TASK_SPEC_BYTES};
+    struct err err = {0};
+    struct str farm = {0};
+    int encoded = rec_encode_task_spec(&bytes, spec, &err);
+    if (encoded && (bytes.failed || err.code == ERR_NO_MEMORY)) {
+        buf_free(&bytes);
+        return fault_set(fault, ERR_INVALID, "spec", "size", (struct str){0}, "at most 384 KiB in all", "the task is too large");
+    }
+    if (encoded) {
+        buf_free(&bytes);
+        return fault_set(fault, ERR_INVALID, "spec", "range", (struct str){0}, NULL, "%.200s", err.text);
+    }
+    if (map_text(spec->metadata, STR_LIT("farm"), &farm))
+        rules->farm = farm_find(core, farm);
+    rules->spec = text_new(buf_str(&bytes));
+    rules->name = text_new(spec->name);
+    rules->class = queue_class_get(core, spec->task_type, spec->labels, NULL);
+    rules->timeout_seconds = (uint32_t)spec->timeout_seconds;
+    rules->priority = (uint8_t)spec->priority;
+    rules->retry_count = (uint8_t)spec->retry_count;
+    buf_free(&bytes);
+    if (!rules->spec || !rules->name || !rules->class)
+        return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    return 0;
+}
+
+int task_check(struct core *core, const struct rec_task_spec *spec, const struct task *self, uint64_t changed,
+               struct task_rules *rules, struct fault *fault)
+{
+    struct rec_task_spec given = {.has = changed};
+    bool new_schedule = !self || HAS(&given, rec_task_spec, schedule);
+    *rules = (struct task_rules){0};
+    if (check_required(spec, fault) || check_executor(core, spec->executor, fault) || check_texts(spec->env, "env", fault) ||
+        check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) ||
+        check_metadata(spec, rules, fault) || check_schedule(core, spec, new_schedule, rules, fault))
+        goto error;
+    struct task *other = task_find_name(core, spec->name);
+    if (other && other != self && (!self || !str_eq(spec->name, self->rules.name->str))) {
+        fault_set(fault, ERR_CONFLICT, "name", "unique", spec->name, "a name no other task has",
+                  "there is a task named \"%.*s\" already", (int)spec->name.len, spec->name.ptr);
+        goto error;
+    }
+    if (!self || HAS(&given, rec_task_spec, dependencies)) {
+        if (depend_resolve(core, &spec->dependencies, self, spec->name, &rules->deps, &rules->dep_count, fault))
+            goto error;
+    } else if (self->rules.dep_count) {
+        rules->deps = malloc(self->rules.dep_count * sizeof *rules->deps);
+        if (!rules->deps) {
+            fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+            goto error;
+        }
+        rules->dep_count = self->rules.dep_count;
+        memcpy(rules->deps, self->rules.deps, rules->dep_count * sizeof *rules->deps);
+    }
+    if (rules_fill(core, spec, rules, fault))
+        goto error;
+    return 0;
+error:
+    task_rules_clear(core, rules);
+    return -1;
+}
+
+int task_rules_of(struct core *core, const struct rec_task_spec *spec, const struct uint_list *deps, struct task_rules *rules,
+                  struct fault *fault)
+{
+    *rules = (struct task_rules){0};
+    if (check_metadata(spec, rules, fault) || check_schedule(core, spec, false, rules, fault) ||
+        rules_fill(core, spec, rules, fault))
+        goto error;
+    if (deps->count) {
+        rules->deps = malloc(deps->count * sizeof *rules->deps);
+        if (!rules->deps) {
+            fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+            goto error;
+        }
+        memcpy(rules->deps, deps->items, deps->count * sizeof *rules->deps);
+        rules->dep_count = deps->count;
+    }
+    return 0;
+error:
+    task_rules_clear(core, rules);
+    return -1;
+}

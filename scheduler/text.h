@@ -1,0 +1,22 @@
+/* Text and bytes that several objects share: kept once, counted. */
+#ifndef GANTRY_SCHEDULER_TEXT_H
+#define GANTRY_SCHEDULER_TEXT_H
+
+#include "proto/str.h"
+
+struct text {
+    struct str str; /* of the bytes behind it */
+    uint32_t refs;
+    char data[];
+};
+
+struct text *text_new(struct str str); /* a copy with one reference; NULL when out of memory */
+struct text *text_keep(struct text *text); /* one more reference; takes NULL */
+void text_drop(struct text *text);         /* takes NULL */
+
+static inline struct str text_str(const struct text *text)
+{
+    return text ? text->str : (struct str){"", 0};
+}
+
+#endif

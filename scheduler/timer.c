@@ -1,0 +1,117 @@
+/* What becomes due: delayed runs, schedules, leases, silent workers, runs over their timeout.
+ *
+ * Delays and schedules go by wall time, because people name it; leases go by the monotonic clock. What cannot be done because the
+ * journal has no room stays due and is tried at the next tick.
+ */
+#include "scheduler/timer.h"
+
+#include "proto/log.h"
+#include "scheduler/command.h"
+#include "scheduler/cron.h"
+#include "scheduler/lease.h"
+#include "scheduler/retry.h"
+#include "scheduler/run.h"
+#include "scheduler/task.h"
+#include "scheduler/worker.h"
+
+#define TIMER_BATCH 10000 /* delays that end in one tick */
+#define TIMER_AGAIN_MS 10 /* until work that was left over is tried again */
+#define TIMER_AWAY_MS 100 /* while the store is away most of what is due cannot be done */
+
+static void delays_end(struct core *core)
+{
+    struct heap_node *top;
+    for (uint32_t i = 0; i < TIMER_BATCH && (top = heap_top(&core->delays)) && (uint64_t)top->key <= core->wall_ms; i++)
+        run_move(core, heap_of(top, struct run, node), CHANGE_PLACE);
+}
+
+/* Ends what runs already of a task whose new run replaces it; a run that is publishing ends by itself. -1: later. */
+static int schedule_replace(struct core *core, struct task *task)
+{
+    struct ending ending = {.outcome = OUTCOME_ABORTED, .cancel = true, .error = STR_LIT("replaced by the next run of its schedule")};
+    struct fault fault;
+    for (struct run *run = task->runs, *next; run; run = next) {
+        next = run->next;
+        ending.cancel = run->lease != NULL;
+        if (run->state != STATE_PUBLISHING && retry_end(core, run, &ending, &fault))
+            return -1;
+    }
+    return 0;
+}
+
+/* The next due time behind this one, as the task's catch-up wants it. */
+static uint64_t schedule_next(const struct core *core, const struct task *task, uint32_t fired)
+{
+    uint64_t due = task->stat.next_run_at;
+    bool one_by_one = task->rules.catchup == CATCHUP_ALL && fired < TIMER_CATCHUP_MAX;
+    return cron_next(task->rules.cron, one_by_one ? due : core->wall_ms, task->created_at);
+}
+
+/* What one due time comes to: a run, or nothing. -1: no room now, it stays due. */
+static int schedule_fire(struct core *core, struct task *task)
+{
+    struct rec_trigger trigger = {0};
+    struct fault fault;
+    bool missed = core->wall_ms > task->stat.next_run_at + TIMER_MISSED_MS;
+    if (missed && task->rules.catchup == CATCHUP_NONE)
+        return core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault);
+    if (task->rules.overlap == OVERLAP_FORBID && task->live) {
+        log_info("GTY-SCHEDULE-SKIP", "task=%llu its last run has not ended", (unsigned long long)task_id(task));
+        return core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault);
+    }
+    if (task->rules.overlap == OVERLAP_REPLACE && task->live && schedule_replace(core, task))
+        return -1;
+    return command_trigger(core, task, &trigger, TASK_STAT_BYTES, &fault) ? 0 : -1;
+}
+
+static void schedules_fire(struct core *core)
+{
+    struct heap_node *top;
+    uint32_t fired = 0;
+    while ((top = heap_top(&core->schedules)) && (uint64_t)top->key <= core->wall_ms && fired < TIMER_CATCHUP_MAX) {
+        struct task *task = heap_of(top, struct task, due);
+        if (schedule_fire(core, task))
+            return;
+        fired++;
+        task->stat.next_run_at = schedule_next(core, task, fired);
+        task_stat_put(core, task);
+        task_arm(core, task);
+        arena_reset(core->arena);
+    }
+}
+
+static void least(uint64_t *wait, uint64_t at, uint64_t now)
+{
+    uint64_t left = at > now ? at - now : 0;
+    if (left < *wait)
+        *wait = left;
+}
+
+uint64_t timer_tick(struct core *core)
+{
+    uint64_t wait = TIMER_IDLE_MS;
+    bool writable = journal_writable(core->journal);
+    if (writable && core->away)
+        lease_renew_assigned(core); /* assignments could not leave: their time to be accepted begins now */
+    core->away = !writable;
+    delays_end(core);
+    schedules_fire(core);
+    if (writable)
+        lease_expire(core);
+    worker_silence(core);
+    worker_rested(core);
+    if (heap_top(&core->delays))
+        least(&wait, (uint64_t)heap_top(&core->delays)->key, core->wall_ms);
+    if (heap_top(&core->schedules))
+        least(&wait, (uint64_t)heap_top(&core->schedules)->key, core->wall_ms);
+    if (lease_next(core) != UINT64_MAX)
+        least(&wait, lease_next(core), core->mono_ms);
+    if (core->quiet)
+        least(&wait, core->quiet->heard + core->config.lease_ms, core->mono_ms);
+    if (core->rest_until)
+        least(&wait, core->rest_until, core->mono_ms);
+    /* What is left over waits for room in the journal; its acknowledgements wake the host too. */
+    if ((core->recheck || core->ready.count) && wait > TIMER_AGAIN_MS)
+        wait = TIMER_AGAIN_MS;
+    return writable || wait > TIMER_AWAY_MS ? wait : TIMER_AWAY_MS;
+}

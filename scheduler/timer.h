@@ -1,0 +1,14 @@
+/* What becomes due: delayed runs, schedules, leases, silent workers, runs over their timeout. */
+#ifndef GANTRY_SCHEDULER_TIMER_H
+#define GANTRY_SCHEDULER_TIMER_H
+
+#include "scheduler/core_state.h"
+
+#define TIMER_IDLE_MS 1000 /* the longest it may go without a look */
+#define TIMER_MISSED_MS 10000 /* a schedule this late was missed, not just late */
+#define TIMER_CATCHUP_MAX 1000 /* runs made up by metadata.catchup "all" */
+
+/* Does what is due; answers the ms until the next, at most TIMER_IDLE_MS. */
+uint64_t timer_tick(struct core *core);
+
+#endif

@@ -1,0 +1,75 @@
+/* A worker: who it is, what it serves, its session, what it holds. */
+#ifndef GANTRY_SCHEDULER_WORKER_H
+#define GANTRY_SCHEDULER_WORKER_H
+
+#include "scheduler/core_state.h"
+
+#define WORKERS_MAX 100000
+#define WORKER_BOOTS 4 /* replaced boots remembered: they are not let in again */
+
+struct worker {
+    uint64_t id;
+    struct str ident, name_key; /* keys of the indexes: of the texts below */
+    struct text *name, *ident_text, *hostname, *ip_address, *boot, *labels, *metadata;
+    struct str *types, *executors; /* one block each, of texts in it */
+    uint32_t type_count, executor_count, slots, credit;
+    uint8_t status;
+    uint16_t port, protocol;
+    uint64_t registered_at, last_heartbeat, connected_at;
+    uint64_t total, completed, failed, duration_ms;
+    double load_average, cpu_percent;
+    uint64_t memory_mb;
+
+    bool present;        /* it has a session */
+    bool listed;         /* among those whose silence is watched */
+    struct str peer_key; /* of peer, for the index */
+    struct bus_peer peer;
+    uint64_t heard; /* mono */
+    struct worker *more_quiet, *more_lively; /* neighbours by when they were heard */
+    uint64_t beats;      /* heartbeats of this session */
+    uint64_t rest_until; /* mono: no assignments before */
+    uint64_t boots[WORKER_BOOTS]; /* hashes of replaced ones */
+    uint32_t boots_at;
+
+    struct lease *leases; /* what it holds, cancelled but unconfirmed ones included */
+    uint32_t held;
+    uint64_t turn;      /* of its newest assignment */
+    struct run **plan;  /* being assigned in this wake-up */
+    uint32_t plan_count, plan_size;
+    size_t plan_bytes;
+    struct worker *next_planned;
+    struct worker *next, *prev;
+};
+
+struct worker *worker_find(const struct core *core, uint64_t id);
+struct worker *worker_find_name(const struct core *core, struct str name);
+/* The sender of a message, heard now. NULL: it has no session, and has been told so. */
+struct worker *worker_of_call(struct core *core, const struct core_call *call);
+bool worker_has_room(const struct core *core, const struct worker *worker);
+struct address worker_address(const struct worker *worker);
+
+int worker_load(struct core *core, const struct rec_worker *record, struct err *err);
+/* Makes one that is in no table (with room for it in them); NULL when out of memory. worker_join puts it there. */
+struct worker *worker_make(struct core *core, const struct rec_worker *record);
+void worker_join(struct core *core, struct worker *worker);
+/* What a HELLO says of it anew; -1 when out of memory, nothing changed. */
+int worker_describe(struct core *core, struct worker *worker, const struct rec_worker *record);
+void worker_record(const struct worker *worker, struct rec_worker *record); /* borrows from the worker */
+void worker_put(struct core *core, const struct worker *worker);
+size_t worker_bytes(const struct worker *worker);
+void worker_free(struct worker *worker); /* takes NULL */
+
+/* Heard now: behind all others. */
+void worker_heard(struct core *core, struct worker *worker);
+/* Silent for too long, or it said goodbye: no session any more. Its leases are gone already. Room has been reserved. */
+void worker_part(struct core *core, struct worker *worker, const char *why);
+void worker_unbind(struct core *core, struct worker *worker); /* from its session, if it has one */
+void worker_silence(struct core *core); /* parts with those that were silent for a whole lease */
+/* No assignments for a while. */
+void worker_rest(struct core *core, struct worker *worker, uint64_t ms);
+void worker_rested(struct core *core); /* whose rest is over may be used again */
+
+core_handler worker_on_hello, worker_on_heartbeat, worker_on_drain, worker_on_bye; /* worker_session.c */
+core_handler worker_on_list; /* worker_list.c */
+
+#endif
