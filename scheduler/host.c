@@ -1,0 +1,467 @@
+/* A wake-up: messages are handled as they come, each changing the core and appending to the journal. When the loop is about to sleep, one
+ * turn ticks what is due, gives out runs, and seals the batch. Answers leave when the store has acknowledged it.
+ *
+ * Rule 7. Leases are promises about this process's time as much as the workers': after a start, or when a turn comes more than a second
+ * behind the last (stopped, swapped out, a suspended machine), heartbeats lie unread in the sockets. So what has arrived is handled
+ * first, then every lease gets a fresh full term, and only then may the core's tick expire one. Turns are never further apart
+ * than TURN_MS by our own doing.
+ *
+ * Invariants: the doors are open only while the core is whole and its epoch claimed; core_tick never runs in a turn before the gap was
+ * looked at; a failed journal ends the process.
+ */
+#include "scheduler/host.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/curve.h"
+#include "proto/log.h"
+#include "scheduler/core.h"
+#include "scheduler/link.h"
+
+#define TURN_MS 250
+#define GAP_MS 1000
+#define DRAIN_ROUNDS 1000 /* wake-ups' worth of messages handled before leases are renewed */
+#define END_MS 2000
+#define DOORS 2
+#define BELL_RUNS 4096u /* msg_doorbell.runs */
+#define COUNTS 64       /* msg_pong.counts */
+
+struct host {
+    struct loop *loop;
+    const struct settings *settings;
+    struct link *link;
+    struct journal *journal;
+    struct core *core;
+    struct bus_server *doors[DOORS];
+    struct bus_route *routes[DOORS];
+    struct bus_bell *bell;
+    bool open; /* serving */
+    bool ending;
+    int code;
+    struct err why;
+    uint64_t epoch, began_ms;
+    uint64_t turned_ms;
+    int timer; /* the next turn; -1: none */
+    uint64_t timer_due_ms;
+    uint64_t lost; /* letters whose receiver was gone or full */
+    struct rec_count counts[COUNTS];
+};
+
+static const struct farm *const farms[] = {NULL}; /* one line a farm */
+
+static void host_stop(struct host *host, int code, const struct err *why)
+{
+    if (host->code == 0) {
+        host->code = code;
+        host->why = *why;
+    }
+    host->open = false;
+    loop_stop(host->loop);
+}
+
+/* ---- clocks and settings ---- */
+
+static uint64_t wall_ms(void *self)
+{
+    (void)self;
+    return clock_wall_ms();
+}
+
+static uint64_t mono_ms(void *self)
+{
+    (void)self;
+    return clock_mono_ms();
+}
+
+static uint64_t random_bits(void *self)
+{
+    uint64_t bits;
+
+    (void)self;
+    randombytes_buf(&bits, sizeof bits);
+    return bits;
+}
+
+static uint64_t setting(const struct host *host, enum setting_id id)
+{
+    return (uint64_t)settings_count_of(host->settings, id);
+}
+
+static struct core_config config_of(const struct host *host)
+{
+    return (struct core_config){
+        .lease_ms = setting(host, SET_LEASE_SECONDS) * 1000,
+        .accept_ms = setting(host, SET_LEASE_ACCEPT_SECONDS) * 1000,
+        .heartbeat_ms = setting(host, SET_LEASE_HEARTBEAT_MS),
+        .lift_ms = setting(host, SET_QUEUE_LIFT_SECONDS) * 1000,
+        .retry_base_ms = setting(host, SET_RETRY_BASE_MS),
+        .retry_cap_ms = setting(host, SET_RETRY_CAP_MS),
+        .max_losses = setting(host, SET_LEASE_LOSSES),
+        .queue_max = setting(host, SET_QUEUE_MAX),
+        .keys_max = setting(host, SET_KEYS_MAX),
+        .keys_ms = setting(host, SET_KEYS_HOURS) * 3600000,
+        .events_max = setting(host, SET_EVENTS_MAX),
+    };
+}
+
+void host_reload(struct host *host)
+{
+    struct core_config config = config_of(host);
+
+    if (host->core != NULL) {
+        core_configure(host->core, &config);
+    }
+}
+
+/* ---- the journal's port ---- */
+
+static int port_send(void *self, struct str frame)
+{
+    struct host *host = self;
+    return link_send(host->link, frame);
+}
+
+static void port_deliver(void *self, const struct address *to, struct str frame)
+{
+    struct host *host = self;
+    struct err err = {0};
+
+    if (host->doors[to->door] == NULL || bus_send_bytes(host->doors[to->door], &to->peer, frame, &err) == 0) {
+        return;
+    }
+    host->lost++;
+    if (err.code != ERR_NOT_FOUND) {
+        log_warn("GTY-SEND-LOST", "req=%s %s", to->rid, err.text);
+    }
+}
+
+static void port_committed(void *self, uint64_t last_event, const uint64_t *runs, uint32_t count)
+{
+    struct host *host = self;
+
+    for (uint32_t at = 0; host->bell != NULL && (at < count || (at == 0 && last_event != 0)); at += BELL_RUNS) {
+        uint32_t some = count - at < BELL_RUNS ? count - at : BELL_RUNS;
+        /* The list is only read. */
+        struct msg_doorbell doorbell = {.event = last_event, .runs = {(uint64_t *)(uintptr_t)(runs + at), some}};
+        bus_bell_ring(host->bell, &doorbell);
+    }
+}
+
+/* ---- the doors ---- */
+
+static void on_call(void *self, const struct bus_call *call)
+{
+    struct host *host = self;
+    struct core_call core_call = {.msg = call->msg, .frame = call->frame};
+    struct address *from = &core_call.from;
+
+    if (!host->open || host->ending) {
+        return; /* who asks, asks again, and finds the next one */
+    }
+    from->door = call->server == host->doors[DOOR_WORKERS] ? DOOR_WORKERS : DOOR_COMMANDS;
+    from->peer = call->peer;
+    from->corr = call->msg->corr;
+    str_copy(from->rid, sizeof from->rid, call->msg->rid);
+    core_handle(host->core, &core_call);
+}
+
+static void count_add(struct host *host, struct msg_pong *pong, const char *name, uint64_t value)
+{
+    if (pong->counts.count < COUNTS) {
+        host->counts[pong->counts.count++] = (struct rec_count){.name = str_of(name), .value = value};
+    }
+}
+
+static void on_ping(void *self, struct msg_pong *pong)
+{
+    struct host *host = self;
+
+    core_status(host->core, pong, host->counts, COUNTS);
+    pong->counts.items = host->counts;
+    pong->service = STR_LIT("scheduler");
+    pong->pid = (uint64_t)getpid();
+    pong->uptime_ms = clock_mono_ms() - host->began_ms;
+    pong->epoch = host->epoch;
+    pong->ready = host->open && !host->ending && journal_writable(host->journal);
+    pong->trouble = str_of(journal_trouble(host->journal));
+    count_add(host, pong, "batches", journal_batches(host->journal));
+    count_add(host, pong, "messages_lost", host->lost);
+}
+
+/* The workers' door takes commands too (0x01xx): clients that need one hop less. */
+static bool route_fits(const struct core_route *route, enum door door)
+{
+    return route->door == door || (door == DOOR_WORKERS && route->id >> 8 == 1);
+}
+
+static int routes_make(struct host *host, enum door door)
+{
+    size_t count = 0;
+
+    while (core_routes[count].id != 0) {
+        count++;
+    }
+    struct bus_route *routes = calloc(count + 1, sizeof *routes);
+    if (routes == NULL) {
+        return -1;
+    }
+    host->routes[door] = routes;
+    for (size_t i = 0; i < count; i++) {
+        if (route_fits(&core_routes[i], door)) {
+            *routes++ = (struct bus_route){core_routes[i].id, on_call, core_routes[i].doc};
+        }
+    }
+    return 0;
+}
+
+/* The endpoint of a setting and its certificates; they must live as long as the call that uses them. */
+struct endpoint {
+    char text[256];
+    struct curve_paths paths;
+    struct bus_curve curve;
+};
+
+static int endpoint_of(const struct host *host, enum setting_id id, const char *name, bool listens, struct endpoint *out,
+                       struct err *err)
+{
+    if (settings_endpoint(host->settings, id, name, out->text, sizeof out->text, err) != 0) {
+        return -1;
+    }
+    return curve_prepare(host->settings, out->text, listens, &out->paths, &out->curve, err);
+}
+
+static int door_open(struct host *host, enum door door, enum setting_id id, const char *name, struct err *err)
+{
+    struct endpoint at;
+
+    if (endpoint_of(host, id, name, true, &at, err) != 0) {
+        return -1;
+    }
+    if (routes_make(host, door) != 0) {
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    host->doors[door] = bus_server_new(host->loop, at.text, &at.curve, host->routes[door], host, err);
+    if (host->doors[door] == NULL) {
+        return -1;
+    }
+    bus_server_on_ping(host->doors[door], on_ping);
+    return 0;
+}
+
+static int doors_open(struct host *host, struct err *err)
+{
+    struct endpoint at;
+
+    if (endpoint_of(host, SET_BUS_DOORBELL, "doorbell", true, &at, err) != 0 ||
+        (host->bell = bus_bell_new(at.text, &at.curve, err)) == NULL ||
+        door_open(host, DOOR_COMMANDS, SET_BUS_SCHEDULER, "scheduler", err) != 0 ||
+        door_open(host, DOOR_WORKERS, SET_BUS_WORKERS, "workers", err) != 0) {
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- turns ---- */
+
+/* Handles what lies in the sockets, then gives every lease a fresh term (rule 7). */
+static void host_catch_up(struct host *host)
+{
+    int handled = 1;
+
+    for (int round = 0; round < DRAIN_ROUNDS && handled > 0; round++) {
+        handled = bus_server_drain(host->doors[DOOR_WORKERS]) + bus_server_drain(host->doors[DOOR_COMMANDS]);
+    }
+    core_renew_leases(host->core);
+}
+
+static void on_timer(void *arg)
+{
+    struct host *host = arg;
+    host->timer = -1; /* the turn follows, as behind every wake-up */
+}
+
+static void timer_set(struct host *host, uint64_t now, uint64_t wait)
+{
+    uint64_t due = now + (wait < 1 ? 1 : wait > TURN_MS ? TURN_MS : wait);
+
+    if (host->timer >= 0 && host->timer_due_ms <= due) {
+        return;
+    }
+    loop_cancel(host->loop, host->timer);
+    host->timer = loop_after(host->loop, due - now, on_timer, host);
+    host->timer_due_ms = due;
+}
+
+static void host_turn(void *arg)
+{
+    struct host *host = arg;
+    uint64_t now = clock_mono_ms();
+    uint64_t wait = TURN_MS;
+
+    if (!host->open) {
+        return;
+    }
+    if (now - host->turned_ms > GAP_MS) {
+        log_warn("GTY-LOOP-GAP", "ms=%lu every lease begins anew", (unsigned long)(now - host->turned_ms));
+        host_catch_up(host);
+    }
+    host->turned_ms = now;
+    journal_tick(host->journal, now);
+    if (!host->ending) {
+        wait = core_tick(host->core);
+        core_settle(host->core);
+    } else {
+        journal_seal(host->journal);
+        if (journal_idle(host->journal)) {
+            loop_stop(host->loop);
+        }
+    }
+    if (journal_failed(host->journal)) {
+        struct err err = {0};
+        err_set(&err, ERR_INTERNAL, "%s", journal_trouble(host->journal));
+        log_error("GTY-JOURNAL-FAILED", "%s; ending, to be rebuilt from the store", err.text);
+        host_stop(host, 1, &err);
+    }
+    timer_set(host, now, wait);
+}
+
+static void on_end(void *arg)
+{
+    struct host *host = arg;
+    loop_stop(host->loop);
+}
+
+void host_end(struct host *host)
+{
+    if (!host->open) {
+        loop_stop(host->loop);
+        return;
+    }
+    host->ending = true; /* the next turn seals */
+    if (loop_after(host->loop, END_MS, on_end, host) < 0) {
+        loop_stop(host->loop);
+    }
+}
+
+/* ---- rebuilding ---- */
+
+static int recover_begin(void *self, struct err *err)
+{
+    static const struct core_clock clock = {.wall_ms = wall_ms, .mono_ms = mono_ms, .random = random_bits};
+    struct host *host = self;
+    const struct journal_port port = {
+        .self = host, .send_batch = port_send, .deliver = port_deliver, .committed = port_committed};
+    struct core_config config = config_of(host);
+
+    core_free(host->core);
+    journal_free(host->journal);
+    host->core = NULL;
+    host->journal = journal_new(&port);
+    if (host->journal != NULL) {
+        host->core = core_new(&config, &clock, host->journal, farms);
+    }
+    return host->core != NULL ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+static int recover_load(void *self, enum record_type type, struct str value, struct err *err)
+{
+    struct host *host = self;
+    return core_load(host->core, type, value, err);
+}
+
+static int recover_finish(void *self, uint64_t epoch, const uint64_t *next_ids, uint32_t count, struct err *err)
+{
+    struct host *host = self;
+
+    host->epoch = epoch;
+    journal_begin(host->journal, epoch);
+    link_attach(host->link, host->journal, epoch);
+    if (core_loaded(host->core, next_ids, count, err) != 0 || doors_open(host, err) != 0) {
+        return -1;
+    }
+    host->open = true;
+    host->turned_ms = clock_mono_ms();
+    host_catch_up(host);
+    log_info("GTY-SCHEDULER-READY", "epoch=%lu version=%s", (unsigned long)epoch, GANTRY_VERSION);
+    return 0;
+}
+
+static void recover_fail(void *self, const struct err *err)
+{
+    struct host *host = self;
+
+    log_error("GTY-RECOVER-FAILED", "%s", err->text);
+    host_stop(host, 1, err);
+}
+
+static void on_stale(void *self, uint64_t epoch)
+{
+    static const struct err said = {0};
+    struct host *host = self;
+
+    log_error("GTY-EPOCH-STALE", "epoch=%lu holds=%lu another scheduler has taken over", (unsigned long)host->epoch,
+              (unsigned long)epoch);
+    host_stop(host, HOST_SUPERSEDED, &said);
+}
+
+static void on_broken(void *self, const struct err *err)
+{
+    struct host *host = self;
+
+    log_error("GTY-JOURNAL-FAILED", "%s; ending, to be rebuilt from the store", err->text);
+    host_stop(host, 1, err);
+}
+
+/* ---- life ---- */
+
+struct host *host_new(struct loop *loop, const struct settings *settings, struct err *err)
+{
+    struct host *host = calloc(1, sizeof *host);
+    struct endpoint store;
+
+    if (host == NULL) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    *host = (struct host){.loop = loop, .settings = settings, .timer = -1, .began_ms = clock_mono_ms()};
+    const struct link_port link_port = {.self = host, .stale = on_stale, .broken = on_broken};
+    const struct recover_port recover_port = {
+        .self = host, .begin = recover_begin, .load = recover_load, .finish = recover_finish, .fail = recover_fail};
+    if (endpoint_of(host, SET_BUS_STORE, "store", false, &store, err) != 0) {
+        goto error;
+    }
+    host->link = link_new(loop, store.text, &store.curve, &link_port, err);
+    if (host->link == NULL || link_recover(host->link, &recover_port, err) != 0) {
+        goto error;
+    }
+    loop_on_settle(loop, host_turn, host);
+    return host;
+error:
+    host_free(host);
+    return NULL;
+}
+
+void host_free(struct host *host)
+{
+    if (host == NULL) {
+        return;
+    }
+    link_free(host->link);
+    for (int door = 0; door < DOORS; door++) {
+        bus_server_free(host->doors[door]);
+        free(host->routes[door]);
+    }
+    bus_bell_free(host->bell);
+    core_free(host->core);
+    journal_free(host->journal);
+    free(host);
+}
+
+int host_code(const struct host *host, struct err *err)
+{
+    *err = host->why;
+    return host->code;
+}

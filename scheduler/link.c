@@ -1,0 +1,173 @@
+/* After a reconnect nothing is written until the store has confirmed our epoch and said what it has applied: what was sent on
+ * the old connection may be lost, or not. */
+#include "scheduler/link.h"
+
+#include <stdlib.h>
+
+#include "proto/log.h"
+
+#define CLAIM_DEADLINE_MS 10000
+#define CLAIM_PAUSE_MS 200
+
+struct link {
+    struct loop *loop;
+    struct bus_client *client;
+    struct link_port port;
+    struct recover *recover;
+    struct journal *journal; /* NULL until attached */
+    uint64_t epoch;
+    uint64_t claimed; /* the open claim; 0: none */
+    int timer;        /* -1: none */
+};
+
+static void claim_ask(void *arg);
+
+static void claim_later(struct link *link)
+{
+    if (link->timer < 0) {
+        link->timer = loop_after(link->loop, CLAIM_PAUSE_MS, claim_ask, link);
+    }
+}
+
+static void on_claim(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct link *link = arg;
+
+    link->claimed = 0;
+    if (msg != NULL && msg->shape->id == MSG_EPOCH_GRANT && msg->u.epoch_grant.epoch == link->epoch) {
+        log_info("GTY-STORE-BACK", "epoch=%lu applied=%lu", (unsigned long)link->epoch, (unsigned long)msg->u.epoch_grant.applied);
+        journal_reconnected(link->journal, msg->u.epoch_grant.applied);
+    } else if (msg != NULL && msg->shape->id == MSG_EPOCH_GRANT) {
+        link->port.stale(link->port.self, msg->u.epoch_grant.epoch);
+    } else if (msg != NULL && msg->shape->id == MSG_EPOCH_STALE) {
+        link->port.stale(link->port.self, msg->u.epoch_stale.epoch);
+    } else {
+        log_warn("GTY-STORE-CLAIM", "epoch=%lu not confirmed: %s", (unsigned long)link->epoch, msg != NULL ? "an error" : err->text);
+        claim_later(link);
+    }
+}
+
+static void claim_ask(void *arg)
+{
+    struct link *link = arg;
+    struct msg_epoch_claim claim = {.epoch = link->epoch};
+
+    link->timer = -1;
+    if (link->claimed == 0 && bus_client_is_up(link->client)) {
+        link->claimed = bus_ask(link->client, &shape_msg_epoch_claim, &claim, (struct str){0}, CLAIM_DEADLINE_MS, on_claim, link);
+    }
+}
+
+static void on_up(void *self)
+{
+    struct link *link = self;
+
+    if (link->journal != NULL) {
+        claim_ask(link);
+    }
+}
+
+static void on_down(void *self)
+{
+    struct link *link = self;
+
+    if (link->claimed != 0) {
+        bus_forget(link->client, link->claimed);
+        link->claimed = 0;
+    }
+    if (link->journal != NULL) {
+        log_warn("GTY-STORE-AWAY", "epoch=%lu nothing new is dispatched until it is back", (unsigned long)link->epoch);
+        journal_disconnected(link->journal);
+    } else if (link->recover != NULL) {
+        recover_again(link->recover);
+    }
+}
+
+static void on_error(struct link *link, const struct msg_error *error)
+{
+    struct err err = {0};
+
+    err_set(&err, ERR_INTERNAL, "the store refuses a batch for good: %.*s", (int)error->text.len,
+            error->text.len > 0 ? error->text.ptr : "");
+    link->port.broken(link->port.self, &err);
+}
+
+static void on_message(void *self, const struct msg *msg, struct str frame)
+{
+    struct link *link = self;
+
+    (void)frame;
+    if (link->journal == NULL) {
+        return; /* about batches of a scheduler before us */
+    }
+    switch (msg->shape->id) {
+    case MSG_BATCH_ACK:
+        journal_acked(link->journal, msg->u.batch_ack.epoch, msg->u.batch_ack.seq);
+        break;
+    case MSG_BATCH_RESUME:
+        if (msg->u.batch_resume.epoch == link->epoch) {
+            journal_resume(link->journal, msg->u.batch_resume.seq);
+        }
+        break;
+    case MSG_BATCH_REFUSED:
+        if (msg->u.batch_refused.epoch == link->epoch) {
+            journal_refused(link->journal, msg->u.batch_refused.seq, msg->u.batch_refused.text);
+        }
+        break;
+    case MSG_EPOCH_STALE:
+        link->port.stale(link->port.self, msg->u.epoch_stale.epoch);
+        break;
+    case MSG_ERROR:
+        on_error(link, &msg->u.error);
+        break;
+    default:
+        log_warn("GTY-STORE-MESSAGE", "message=%s not expected from the store", msg->shape->name);
+    }
+}
+
+struct link *link_new(struct loop *loop, const char *endpoint, const struct bus_curve *curve, const struct link_port *port,
+                      struct err *err)
+{
+    static const struct bus_client_events events = {.up = on_up, .down = on_down, .message = on_message};
+    struct link *link = calloc(1, sizeof *link);
+
+    if (link == NULL) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    *link = (struct link){.loop = loop, .port = *port, .timer = -1};
+    link->client = bus_client_new(loop, endpoint, curve, &events, link, err);
+    if (link->client == NULL) {
+        link_free(link);
+        return NULL;
+    }
+    return link;
+}
+
+void link_free(struct link *link)
+{
+    if (link == NULL) {
+        return;
+    }
+    loop_cancel(link->loop, link->timer);
+    recover_free(link->recover);
+    bus_client_free(link->client);
+    free(link);
+}
+
+int link_recover(struct link *link, const struct recover_port *port, struct err *err)
+{
+    link->recover = recover_new(link->loop, link->client, port);
+    return link->recover != NULL ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+void link_attach(struct link *link, struct journal *journal, uint64_t epoch)
+{
+    link->journal = journal;
+    link->epoch = epoch;
+}
+
+int link_send(struct link *link, struct str frame)
+{
+    return bus_tell_bytes(link->client, frame, NULL);
+}

@@ -1,0 +1,250 @@
+/* One question is open at a time: the claim, then a page of each scan after the other. The next page is asked for before the
+ * last one is loaded, so that the store reads while we load.
+ *
+ * Invariants: at most one request is open, and `asked` names it (0: none); what was loaded belongs to the newest grant; after
+ * finish or fail nothing is asked any more.
+ */
+#include "scheduler/recover.h"
+
+#include <stdlib.h>
+
+#include "proto/clock.h"
+#include "proto/log.h"
+
+#define PAGE 5000
+#define DEADLINE_MS 30000
+#define PAUSE_MS 200
+#define EVENTS_BACK UINT64_C(65536) /* newest events the core learns accepted results from */
+
+enum from { FROM_START, FROM_RECENT }; /* where a scan begins */
+
+/* Tasks before their statistics before runs before workers; of the events the oldest (where deleting goes on) and the newest. */
+static const struct scan {
+    enum record_type type;
+    const char *field;
+    uint64_t number;
+    uint64_t limit;
+    bool once; /* one page is enough */
+    enum from from;
+} scans[] = {
+    {TYPE_TASK, "", 0, PAGE, false, FROM_START},
+    {TYPE_TASK_STAT, "", 0, PAGE, false, FROM_START},
+    {TYPE_RUN, "status", RUN_PENDING, PAGE, false, FROM_START},
+    {TYPE_RUN, "status", RUN_RUNNING, PAGE, false, FROM_START},
+    {TYPE_WORKER, "", 0, PAGE, false, FROM_START},
+    {TYPE_KEY, "", 0, PAGE, false, FROM_START},
+    {TYPE_EVENT, "", 0, 1, true, FROM_START},
+    {TYPE_EVENT, "", 0, PAGE, false, FROM_RECENT},
+};
+
+#define SCANS (sizeof scans / sizeof scans[0])
+
+struct recover {
+    struct loop *loop;
+    struct bus_client *store;
+    struct recover_port port;
+    uint64_t asked;
+    int timer; /* -1: none */
+    bool done;
+    size_t scan;
+    uint64_t after;    /* last id of the scan so far */
+    uint64_t epoch;
+    uint64_t next_ids[64];
+    uint32_t next_count;
+    uint64_t records, began_ms;
+};
+
+static void recover_start(void *arg);
+
+static void question_forget(struct recover *recover)
+{
+    if (recover->asked != 0) {
+        bus_forget(recover->store, recover->asked);
+        recover->asked = 0;
+    }
+}
+
+static void recover_fail(struct recover *recover, const struct err *err)
+{
+    question_forget(recover);
+    recover->done = true;
+    recover->port.fail(recover->port.self, err);
+}
+
+/* Begins again after a moment: nothing that was asked or loaded counts. */
+static void recover_restart(struct recover *recover)
+{
+    question_forget(recover);
+    if (!recover->done && recover->timer < 0) {
+        recover->timer = loop_after(recover->loop, PAUSE_MS, recover_start, recover);
+    }
+}
+
+/* True when the answer is the one that was hoped for; otherwise it begins again. */
+static bool answer_is(struct recover *recover, const struct msg *msg, const struct err *err, uint16_t id)
+{
+    recover->asked = 0;
+    if (msg != NULL && msg->shape->id == id) {
+        return true;
+    }
+    if (msg != NULL && msg->shape->id == MSG_ERROR) {
+        log_warn("GTY-RECOVER-AGAIN", "code=%s %.*s", error_code_name(msg->u.error.code), (int)msg->u.error.text.len,
+                 msg->u.error.text.len > 0 ? msg->u.error.text.ptr : "");
+    } else {
+        log_warn("GTY-RECOVER-AGAIN", "%s", msg != NULL ? "an answer that was not asked for" : err->text);
+    }
+    recover_restart(recover);
+    return false;
+}
+
+static void on_page(void *arg, const struct msg *msg, const struct err *err);
+
+static void page_ask(struct recover *recover)
+{
+    const struct scan *scan = &scans[recover->scan];
+    struct msg_scan ask = {.type = scan->type, .field = str_of(scan->field), .number = scan->number, .after = recover->after,
+                           .limit = scan->limit};
+
+    recover->asked = bus_ask(recover->store, &shape_msg_scan, &ask, (struct str){0}, DEADLINE_MS, on_page, recover);
+}
+
+static void recover_finish(struct recover *recover)
+{
+    struct err err = {0};
+
+    recover->done = true;
+    log_info("GTY-RECOVER-DONE", "epoch=%lu records=%lu ms=%lu", (unsigned long)recover->epoch, (unsigned long)recover->records,
+             (unsigned long)(clock_mono_ms() - recover->began_ms));
+    if (recover->port.finish(recover->port.self, recover->epoch, recover->next_ids, recover->next_count, &err) != 0) {
+        recover->port.fail(recover->port.self, &err);
+    }
+}
+
+/* Goes on to the next scan; false when there is none. */
+static bool scan_next(struct recover *recover)
+{
+    uint64_t oldest_event = scans[recover->scan].type == TYPE_EVENT ? recover->after : 0;
+
+    recover->after = 0;
+    if (++recover->scan == SCANS) {
+        return false;
+    }
+    if (scans[recover->scan].from == FROM_RECENT) { /* not again what is loaded already */
+        uint64_t next = recover->next_count > TYPE_EVENT ? recover->next_ids[TYPE_EVENT] : 0;
+        uint64_t recent = next > EVENTS_BACK ? next - EVENTS_BACK - 1 : 0;
+        recover->after = recent > oldest_event ? recent : oldest_event;
+    }
+    return true;
+}
+
+/* Loads a page. Ids grow over all pages of a scan; anything else is not the store we know. */
+static int page_load(struct recover *recover, enum record_type type, uint64_t after, const struct rec_row_list *rows,
+                     struct err *err)
+{
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const struct rec_row *row = &rows->items[i];
+        if (row->id <= after) {
+            return err_set(err, ERR_PROTOCOL, "the store scans out of order: %lu after %lu", (unsigned long)row->id,
+                           (unsigned long)after);
+        }
+        after = row->id;
+        struct err why = {0};
+        if (recover->port.load(recover->port.self, type, row->value, &why) != 0) {
+            return err_set(err, why.code, "record type %d id %lu: %.200s", (int)type, (unsigned long)row->id, why.text);
+        }
+        recover->records++;
+    }
+    return 0;
+}
+
+static void on_page(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct recover *recover = arg;
+    const struct scan *scan = &scans[recover->scan];
+    uint64_t after = recover->after;
+    struct err why = {0};
+
+    if (!answer_is(recover, msg, err, MSG_SCAN_ROWS)) {
+        return;
+    }
+    const struct msg_scan_rows *rows = &msg->u.scan_rows;
+    bool more = !rows->end && !scan->once && rows->rows.count > 0;
+    if (rows->rows.count > 0) {
+        recover->after = rows->rows.items[rows->rows.count - 1].id;
+    }
+    more = more || scan_next(recover);
+    if (more) {
+        page_ask(recover);
+    }
+    if (page_load(recover, scan->type, after, &rows->rows, &why) != 0) {
+        recover_fail(recover, &why);
+    } else if (!more) {
+        recover_finish(recover);
+    }
+}
+
+static void on_grant(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct recover *recover = arg;
+    struct err why = {0};
+
+    if (!answer_is(recover, msg, err, MSG_EPOCH_GRANT)) {
+        return;
+    }
+    const struct msg_epoch_grant *grant = &msg->u.epoch_grant;
+    recover->epoch = grant->epoch;
+    recover->next_count = grant->next_ids.count < 64 ? grant->next_ids.count : 64;
+    if (recover->next_count > 0) {
+        memcpy(recover->next_ids, grant->next_ids.items, recover->next_count * sizeof recover->next_ids[0]);
+    }
+    recover->scan = 0;
+    recover->after = 0;
+    recover->records = 0;
+    recover->began_ms = clock_mono_ms();
+    if (recover->port.begin(recover->port.self, &why) != 0) {
+        recover_fail(recover, &why);
+        return;
+    }
+    page_ask(recover);
+}
+
+static void recover_start(void *arg)
+{
+    struct recover *recover = arg;
+    struct msg_epoch_claim claim = {0};
+
+    recover->timer = -1;
+    recover->asked = bus_ask(recover->store, &shape_msg_epoch_claim, &claim, (struct str){0}, DEADLINE_MS, on_grant, recover);
+}
+
+struct recover *recover_new(struct loop *loop, struct bus_client *store, const struct recover_port *port)
+{
+    struct recover *recover = calloc(1, sizeof *recover);
+
+    if (recover != NULL) {
+        *recover = (struct recover){.loop = loop, .store = store, .port = *port, .timer = -1};
+        recover_start(recover);
+    }
+    return recover;
+}
+
+void recover_free(struct recover *recover)
+{
+    if (recover != NULL) {
+        question_forget(recover);
+        loop_cancel(recover->loop, recover->timer);
+        free(recover);
+    }
+}
+
+bool recover_done(const struct recover *recover)
+{
+    return recover->done;
+}
+
+void recover_again(struct recover *recover)
+{
+    if (!recover->done) {
+        recover_restart(recover);
+    }
+}
