@@ -1,0 +1,2 @@
+gantry_test(kv LINKS store)
+gantry_test(query LINKS store)
