@@ -254,16 +254,16 @@ static void test_surroundings(void **state)
 {
     (void)state;
     struct ran ran;
-    begin_shell(&ran, "for n in 0 1 2 3 4 5 6 7 8; do [ -e /proc/$$/fd/$n ] && echo fd $n; done; grep NoNewPrivs /proc/$$/status; grep -E 'SigBlk|SigIgn' /proc/$$/status; cut -d' ' -f6 /proc/$$/stat | grep -qx $$ && echo leader; env",
+    begin_shell(&ran, "for n in 0 1 2 3 4 5 6 7 8; do [ -e /proc/$$/fd/$n ] && echo fd $n; done; cut -d' ' -f6 /proc/$$/stat | grep -qx $$ && echo leader; env",
                 (struct job){0});
     finish(&ran);
-    assert_non_null(strstr(ran.out, "fd 0\nfd 1\nfd 2\nfd 3\nNo"));
-    assert_non_null(strstr(ran.out, "NoNewPrivs:\t1"));
-    assert_non_null(strstr(ran.out, "SigBlk:\t0000000000000000"));
-    assert_non_null(strstr(ran.out, "SigIgn:\t0000000000000000"));
-    assert_non_null(strstr(ran.out, "leader"));
+    assert_non_null(strstr(ran.out, "fd 0\nfd 1\nfd 2\nfd 3\nleader"));
     assert_non_null(strstr(ran.out, mark));
     assert_null(strstr(ran.out, "HOME="));
+    char *status[] = {"grep", "-E", "NoNewPrivs|SigBlk|SigIgn", "/proc/self/status", NULL}; /* a shell would show its own handling */
+    begin(&ran, &(struct job){.argv = status});
+    finish(&ran);
+    assert_string_equal(ran.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nNoNewPrivs:\t1\n");
     begin_shell(&ran, "echo percent=42 >&3", (struct job){0});
     char text[64] = "";
     slurp(ran.spawned.fds[SPAWN_PROGRESS], text, sizeof(text));

@@ -1,0 +1,162 @@
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "worker/publish.h"
+
+static char folder[UNIT_FOLDER_SIZE];
+
+static int set_up(void **state)
+{
+    (void)state;
+    unit_folder(folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unit_remove(folder);
+    return 0;
+}
+
+static const char *in_folder(const char *name)
+{
+    static char paths[4][PUBLISH_PATH];
+    static int turn;
+    char *path = paths[turn++ % 4];
+    snprintf(path, PUBLISH_PATH, "%s/%s", folder, name);
+    return path;
+}
+
+static bool exists(const char *name)
+{
+    struct stat info;
+    return lstat(in_folder(name), &info) == 0;
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    char final[PUBLISH_PATH], temporary[PUBLISH_PATH], big[PUBLISH_PATH + 10];
+    struct err err = {0};
+    assert_int_equal(publish_names(STR_LIT("/a/out.mp4"), STR_LIT(""), 7, 2, final, temporary, &err), 0);
+    assert_string_equal(final, "/a/out.mp4");
+    assert_string_equal(temporary, "/a/.gantry-7-2.out.mp4");
+    assert_int_equal(publish_names(STR_LIT("sub/out.mp4"), STR_LIT("/work/x"), 7, 2, final, temporary, &err), 0);
+    assert_string_equal(temporary, "/work/x/sub/.gantry-7-2.out.mp4");
+    assert_int_equal(publish_names(STR_LIT("/out"), STR_LIT(""), 1, 1, final, temporary, &err), 0);
+    assert_string_equal(temporary, "/.gantry-1-1.out");
+    assert_int_equal(publish_names(STR_LIT("a..b"), STR_LIT("/w"), 1, 1, final, temporary, &err), 0);
+    const struct str bad[][2] = {{STR_LIT("out"), STR_LIT("")},        {STR_LIT("../out"), STR_LIT("/w")}, {STR_LIT("a/../../out"), STR_LIT("/w")},
+                                 {STR_LIT("/a/"), STR_LIT("")},        {STR_LIT("/a/.."), STR_LIT("")},    {STR_LIT("."), STR_LIT("/w")},
+                                 {STR_LIT("/a\0b"), STR_LIT("")},      {STR_LIT("x/.."), STR_LIT("/w")}};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        err.text[0] = '\0';
+        assert_int_equal(publish_names(bad[i][0], bad[i][1], 1, 1, final, temporary, &err), -1);
+        assert_true(err.text[0]);
+    }
+    memset(big, 'x', sizeof(big));
+    big[0] = '/';
+    assert_int_equal(publish_names((struct str){big, PUBLISH_PATH}, STR_LIT(""), 1, 1, final, temporary, &err), -1);
+    assert_int_equal(publish_names((struct str){big, 250}, STR_LIT(""), 1, 1, final, temporary, &err), -1); /* no room beside it */
+}
+
+static void test_verify(void **state)
+{
+    (void)state;
+    struct publish_file file;
+    struct err err = {0};
+    char hex[2 * PUBLISH_HASH + 1];
+    unsigned char back[PUBLISH_HASH];
+    unit_write(in_folder("a"), "hello world");
+    assert_int_equal(publish_verify(in_folder("a"), &file, &err), 0);
+    assert_int_equal(file.size, 11);
+    publish_hex(file.hash, hex);
+    assert_string_equal(hex, "df8d09e93f874900a99b8775cc15b6c7"); /* printf 'hello world' | xxhsum -H2 */
+    assert_true(publish_unhex(hex, back));
+    assert_memory_equal(back, file.hash, PUBLISH_HASH);
+    assert_false(publish_unhex("00", back));
+    assert_false(publish_unhex("zz8d09e93f874900a99b8775cc15b6c7", back));
+    assert_int_equal(publish_verify(in_folder("none"), &file, &err), -1);
+    assert_non_null(strstr(err.text, "did not write its output"));
+    assert_int_equal(symlink("a", in_folder("link")), 0);
+    assert_int_equal(publish_verify(in_folder("link"), &file, &err), -1);
+    assert_int_equal(publish_verify(folder, &file, &err), -1);
+    assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
+    assert_int_equal(publish_verify(in_folder("fifo"), &file, &err), -1); /* and does not wait for a writer */
+}
+
+static void test_name(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    unit_write(in_folder(".gantry-1-1.out"), "mine");
+    assert_int_equal(publish_name(in_folder(".gantry-1-1.out"), in_folder("out"), &err), 0);
+    assert_true(exists("out") && !exists(".gantry-1-1.out"));
+    /* never over something that stands there, and then nothing is left of ours */
+    unit_write(in_folder(".gantry-2-1.out"), "another");
+    assert_int_equal(publish_name(in_folder(".gantry-2-1.out"), in_folder("out"), &err), -1);
+    assert_non_null(strstr(err.text, "not this run's"));
+    assert_false(exists(".gantry-2-1.out"));
+    struct publish_file file;
+    assert_int_equal(publish_verify(in_folder("out"), &file, &err), 0);
+    assert_int_equal(file.size, 4);
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    enum publish_state found;
+    struct publish_file known = {0};
+    char final[PUBLISH_PATH], kept[PUBLISH_PATH];
+    snprintf(final, sizeof(final), "%s", in_folder("out.mp4"));
+    /* free; leftovers of earlier attempts go, others stay */
+    unit_write(in_folder(".gantry-5-1.out.mp4"), "old");
+    unit_write(in_folder(".gantry-5-3.out.mp4"), "newer");
+    unit_write(in_folder(".gantry-6-1.out.mp4"), "another run's");
+    unit_write(in_folder(".gantry-5-1.other.mp4"), "another output");
+    assert_int_equal(publish_check(final, 5, 2, NULL, NULL, &found, &err), 0);
+    assert_int_equal(found, PUBLISH_FREE);
+    assert_false(exists(".gantry-5-1.out.mp4"));
+    assert_true(exists(".gantry-5-3.out.mp4") && exists(".gantry-6-1.out.mp4") && exists(".gantry-5-1.other.mp4"));
+    /* granted, but not named yet */
+    snprintf(kept, sizeof(kept), "%s", in_folder(".gantry-5-1.out.mp4"));
+    unit_write(kept, "content");
+    assert_int_equal(publish_verify(kept, &known, &err), 0);
+    assert_int_equal(publish_check(final, 5, 2, &known, kept, &found, &err), 0);
+    assert_int_equal(found, PUBLISH_ADOPT);
+    assert_true(exists(".gantry-5-1.out.mp4"));
+    /* named */
+    assert_int_equal(publish_name(kept, final, &err), 0);
+    assert_int_equal(publish_check(final, 5, 3, &known, kept, &found, &err), 0);
+    assert_int_equal(found, PUBLISH_STANDS);
+    /* a stranger's: same size, other content; and without any grant */
+    unit_write(final, "CONTENT");
+    assert_int_equal(publish_check(final, 5, 3, &known, kept, &found, &err), -1);
+    assert_int_equal(publish_check(final, 5, 3, NULL, NULL, &found, &err), -1);
+    assert_non_null(strstr(err.text, "is there already"));
+    /* the granted file was torn on its way: it is made anew */
+    unlink(final);
+    unit_write(kept, "torn");
+    assert_int_equal(publish_check(final, 5, 3, &known, kept, &found, &err), 0);
+    assert_int_equal(found, PUBLISH_FREE);
+    assert_false(exists(".gantry-5-1.out.mp4"));
+    assert_int_equal(publish_check("/no/such/folder/out", 1, 1, NULL, NULL, &found, &err), -1);
+    assert_non_null(strstr(err.text, "folder"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
