@@ -120,7 +120,7 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
     if (result != KV_OK || !changed) {
         kv_end(txn);
         if (result != KV_OK)
-            return err_set(err, ERR_IO, "%s", kv_result_text(result)), result;
+            return err_set(err, ERR_IO, "%s", result == KV_FULL ? kv_trouble(group->kv) : kv_result_text(result)), result;
         group->purging = writer->purges;
         return KV_OK;
     }
@@ -132,9 +132,27 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
     return result;
 }
 
+/* What a transaction freed can be used by the next but one: a small one between makes it so. */
+static enum kv_result group_reclaim(struct group *group, struct err *err)
+{
+    struct kv_txn *txn = kv_batch(group->kv, err);
+    if (!txn)
+        return KV_FULL;
+    enum kv_result result = state_save(txn, &group->state);
+    if (result == KV_OK)
+        return kv_commit(txn, err);
+    kv_end(txn);
+    return result;
+}
+
 enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, struct err *err)
 {
     enum kv_result result = group_try(group, jobs, purge, err);
+    if (result == KV_FULL) {
+        result = group_reclaim(group, err);
+        if (result == KV_OK)
+            result = group_try(group, jobs, purge, err);
+    }
     if (result == KV_FULL && kv_ballast_release(group->kv)) {
         log_error("GTY-STORE-BALLAST", "the disk is full (%s): the reserve is given up; delete something or make room", err->text);
         result = group_try(group, jobs, purge, err);

@@ -86,6 +86,8 @@ struct kv_stat {
 };
 void kv_stat(struct kv *kv, struct kv_stat *stat);
 
+/* Why the last write failed, in the database's words; for the thread that writes. */
+const char *kv_trouble(const struct kv *kv);
 /* A sentence for a result, for logs. */
 const char *kv_result_text(enum kv_result result);
 

@@ -33,6 +33,7 @@ struct kv {
     uint64_t allocated; /* bytes of the file known to be allocated */
     uint64_t ballast_bytes;
     atomic_bool low, ballast; /* the writer sets them, the reader reports them */
+    const char *trouble;            /* why the last write failed; the writer's */
     MDB_txn *spare; /* a read transaction to be renewed: saves a slot search each time */
     unsigned active;
     char ballast_path[4200];
@@ -45,6 +46,7 @@ struct kv_txn {
 };
 
 struct kv_cursor {
+    struct kv *kv;
     MDB_cursor *cursor;
 };
 
@@ -103,6 +105,22 @@ const char *kv_result_text(enum kv_result result)
     static const char *const texts[] = {"done", "not there", "no space left", "a write or sync failed", "the database is damaged",
                                         "out of memory", "a key or value that cannot be stored"};
     return texts[result];
+}
+
+/* Of a write: keeps why it failed. */
+static enum kv_result write_result(struct kv *kv, int rc)
+{
+    enum kv_result result = result_of(kv, rc);
+    if (result == KV_FULL && rc == EIO)
+        rc = ENOSPC;
+    if (result != KV_OK && result != KV_NONE)
+        kv->trouble = text_of(rc);
+    return result;
+}
+
+const char *kv_trouble(const struct kv *kv)
+{
+    return kv->trouble ? kv->trouble : "";
 }
 
 /* Keeps the file allocated ahead of what is used. Not having room is no error yet: pages that were freed may do. */
@@ -274,11 +292,9 @@ enum kv_result kv_commit(struct kv_txn *batch, struct err *err)
     struct kv *kv = batch->kv;
     int rc = mdb_txn_commit(batch->txn);
     free(batch);
-    enum kv_result result = result_of(kv, rc);
-    if (rc == EIO && result == KV_FULL)
-        rc = ENOSPC;
+    enum kv_result result = write_result(kv, rc);
     if (result != KV_OK)
-        err_set(err, err_code_of(result), "%s", text_of(rc));
+        err_set(err, err_code_of(result), "%s", kv->trouble);
     return result;
 }
 
@@ -320,13 +336,13 @@ enum kv_result kv_put(struct kv_txn *batch, unsigned table, struct str key, stru
         v = val_of(value);
         rc = mdb_put(batch->txn, batch->kv->tables[table], &k, &v, 0);
     }
-    return result_of(batch->kv, rc);
+    return write_result(batch->kv, rc);
 }
 
 enum kv_result kv_delete(struct kv_txn *batch, unsigned table, struct str key)
 {
     MDB_val k = val_of(key);
-    return result_of(batch->kv, mdb_del(batch->txn, batch->kv->tables[table], &k, NULL));
+    return write_result(batch->kv, mdb_del(batch->txn, batch->kv->tables[table], &k, NULL));
 }
 
 /* ---- cursors ---- */
@@ -336,6 +352,7 @@ struct kv_cursor *kv_cursor_new(struct kv_txn *txn, unsigned table)
     struct kv_cursor *self = malloc(sizeof *self);
     if (!self)
         return NULL;
+    self->kv = txn->kv;
     if (mdb_cursor_open(txn->txn, txn->kv->tables[table], &self->cursor) != 0) {
         free(self);
         return NULL;
@@ -399,8 +416,7 @@ enum kv_result kv_prev(struct kv_cursor *cursor, struct kv_pair *pair)
 
 enum kv_result kv_cursor_delete(struct kv_cursor *cursor)
 {
-    int rc = mdb_cursor_del(cursor->cursor, 0);
-    return rc == 0 ? KV_OK : rc == MDB_MAP_FULL || rc == MDB_TXN_FULL ? KV_FULL : rc == ENOMEM ? KV_MEMORY : KV_IO;
+    return write_result(cursor->kv, mdb_cursor_del(cursor->cursor, 0));
 }
 
 /* ---- disk ---- */

@@ -1,2 +1,3 @@
 gantry_test(kv LINKS store)
 gantry_test(query LINKS store)
+gantry_test(commit LINKS store)
