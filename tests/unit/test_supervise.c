@@ -263,7 +263,8 @@ static void test_surroundings(void **state)
     char *status[] = {"grep", "-E", "NoNewPrivs|SigBlk|SigIgn", "/proc/self/status", NULL}; /* a shell would show its own handling */
     begin(&ran, &(struct job){.argv = status});
     finish(&ran);
-    assert_string_equal(ran.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nNoNewPrivs:\t1\n");
+    assert_non_null(strstr(ran.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000"));
+    assert_non_null(strstr(ran.out, "0000000\nNoNewPrivs:\t1\n")); /* above them are two signals of glibc's own */
     begin_shell(&ran, "echo percent=42 >&3", (struct job){0});
     char text[64] = "";
     slurp(ran.spawned.fds[SPAWN_PROGRESS], text, sizeof(text));
