@@ -78,7 +78,7 @@ static void run_exit_state(struct core *core, struct run *run)
         heap_remove(&core->delays, &run->node);
     else if (run->state == STATE_BLOCKED)
         run->task->blocked--;
-    if (run->state == STATE_NONE)
+    if (run->state == STATE_NONE || run->state == STATE_FINAL)
         return;
     core->states[run->state]--;
     if (run_waits(run)) {
