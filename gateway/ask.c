@@ -130,6 +130,8 @@ static void ask(struct request *request, enum ask_whom whom, bool soft, const st
 
     if (soft && deadline_ms > SOFT_MS)
         deadline_ms = SOFT_MS;
+    if (gateway->ask->links[whom].down && deadline_ms > PATIENCE_MS)
+        deadline_ms = PATIENCE_MS;
     request->asked = ask_client(gateway->ask, whom);
     request->asked_whom = whom;
     request->asked_soft = soft;

@@ -79,6 +79,7 @@ static void part_fill(struct health_part *part, const struct msg_pong *pong)
     }
 }
 
+/* A probe has ended; msg is NULL when nothing came. */
 static void on_pong(void *arg, const struct msg *msg, const struct err *err)
 {
     struct probe *probe = arg;
@@ -100,6 +101,10 @@ static void probe_send(struct probe *probe)
     struct bus_client *client = ask_client(health->gateway->ask, probe->whom);
     struct msg_ping ping = {0};
 
+    if (!bus_client_is_up(client)) { /* no need to wait for what cannot come */
+        on_pong(probe, NULL, NULL);
+        return;
+    }
     uint64_t corr = bus_ask(client, &shape_msg_ping, &ping, (struct str){NULL, 0}, DEADLINE_MS, on_pong, probe);
     if (probe->asking)
         probe->corr = corr;

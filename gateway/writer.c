@@ -114,6 +114,12 @@ void writer_real(struct writer *w, const char *key, double value)
     writer_json(w, key, (struct str){text, (uint32_t)len});
 }
 
+void writer_rounded(struct writer *w, const char *key, double value, int decimals)
+{
+    double scale = pow(10, decimals);
+    writer_real(w, key, round(value * scale) / scale);
+}
+
 void writer_text(struct writer *w, const char *key, struct str text)
 {
     lead(w, key);

@@ -15,7 +15,7 @@ static void part_open(struct writer *w, const char *name, const struct health_pa
 static void time_write(struct writer *w, const struct health_part *part)
 {
     if (part->answers)
-        writer_real(w, "response_time", part->seconds);
+        writer_rounded(w, "response_time", part->seconds, 6);
     else
         writer_null(w, "response_time");
 }
@@ -59,8 +59,8 @@ static void on_health(struct request *request, const struct health_view *view)
     writer_close(&w, '}');
     writer_open(&w, "api", '{');
     writer_text(&w, "status", STR_LIT("healthy"));
-    writer_real(&w, "request_rate", meter_rate(meter, now_ms));
-    writer_real(&w, "response_time", meter_seconds(meter, now_ms));
+    writer_rounded(&w, "request_rate", meter_rate(meter, now_ms), 2);
+    writer_rounded(&w, "response_time", meter_seconds(meter, now_ms), 6);
     writer_close(&w, '}');
     writer_close(&w, '}');
     writer_close(&w, '}');
