@@ -1,0 +1,44 @@
+/* Schedules as text. Input: `schedule` or `zone\nschedule`. What is accepted must be due at times that grow, whatever is asked. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "scheduler/cron.h"
+
+static void check(const struct cron *cron, uint64_t after)
+{
+    for (int i = 0; i < 8; i++) {
+        uint64_t next = cron_next(cron, after, 1000);
+        if (next == 0) {
+            return;
+        }
+        if (next <= after || next != cron_next(cron, next - 1, 1000)) {
+            abort();
+        }
+        after = next;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint64_t times[] = {0, 951782400000, 1711846799999, 1729987200000, 4102444800000, 253402300799000, UINT64_MAX};
+    const char *text = (const char *)data;
+    const char *line = size > 0 ? memchr(text, '\n', size) : NULL;
+    struct str zone = {text, line != NULL ? (uint32_t)(line - text) : 0};
+    struct str schedule = {line != NULL ? line + 1 : text, (uint32_t)size - (line != NULL ? zone.len + 1 : 0)};
+    struct err err = {0};
+
+    struct cron *cron = cron_parse(schedule, zone, &err);
+    if (cron == NULL) {
+        if (err.code == 0 || err.text[0] == '\0' || !str_utf8(str_of(err.text))) {
+            abort();
+        }
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        check(cron, times[i]);
+    }
+    cron_free(cron);
+    return 0;
+}
