@@ -45,6 +45,7 @@ void key_text(struct key *key, struct str text)
         key_escaped(key, hash, sizeof hash);
     }
     key_byte(key, 0);
+    key_byte(key, 1);
 }
 
 void key_value(struct key *key, const struct column *column, const struct value *value)

@@ -1,7 +1,7 @@
 /* Keys of the database, made so that comparing their bytes compares what they say.
  *
  * Numbers: a byte that says how many follow, then those, big-endian, none of them a leading zero. Text: its bytes, a NUL in
- * it as 00 FF, then 00; text over KEY_TEXT bytes is its beginning and a hash. Ids: 8 bytes, big-endian, at the end.
+ * it as 00 FF, then 00 01, so that no text's key begins with another's; text over KEY_TEXT bytes is its beginning and a hash. Ids: 8 bytes, big-endian, at the end.
  */
 #ifndef GANTRY_STORE_KEY_H
 #define GANTRY_STORE_KEY_H

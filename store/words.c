@@ -1,21 +1,21 @@
 #include "store/words.h"
 
-/* One UTF-8 character off the front; a byte that is none counts as a separator. */
+/* One UTF-8 character off the front; a byte that begins none is a separator. */
 static uint32_t char_next(struct str *text)
 {
     const unsigned char *at = (const unsigned char *)text->ptr;
     uint32_t code = at[0], more = code < 0xc0 ? 0 : code < 0xe0 ? 1 : code < 0xf0 ? 2 : 3;
-    if (more >= text->len || (code >= 0x80 && more == 0)) {
-        more = 0;
-        code = ' ';
-    } else if (more > 0) {
+    bool whole = code < 0x80 || (more > 0 && more < text->len);
+    if (more > 0)
         code &= 0x3fU >> more;
-        for (uint32_t i = 1; i <= more; i++)
-            code = code << 6 | (at[i] & 0x3fU);
+    for (uint32_t i = 1; whole && i <= more; i++) {
+        whole = (at[i] & 0xc0) == 0x80;
+        code = code << 6 | (at[i] & 0x3fU);
     }
-    text->ptr += more + 1;
-    text->len -= more + 1;
-    return code;
+    uint32_t used = whole ? more + 1 : 1;
+    text->ptr += used;
+    text->len -= used;
+    return whole ? code : ' ';
 }
 
 static uint32_t char_lower(uint32_t code)

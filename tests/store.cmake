@@ -1,3 +1,6 @@
 gantry_test(kv LINKS store)
 gantry_test(query LINKS store)
 gantry_test(commit LINKS store)
+gantry_test(store_log LINKS store)
+gantry_test(schema LINKS store)
+gantry_test(store_key LINKS store)
