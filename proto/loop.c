@@ -290,6 +290,7 @@ static void run_timers(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
+    loop->stop = false;
     while (!loop->stop) {
         sources_tidy(loop);
         timers_tidy(loop);
