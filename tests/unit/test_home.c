@@ -1,0 +1,243 @@
+/* The worker's folder, and the removal of folders. */
+#include "tests/unit/worker_unit.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "worker/home.h"
+#include "worker/setup.h"
+#include "worker/sweep.h"
+#include "worker/value.h"
+
+static char data[UNIT_FOLDER_SIZE];
+static struct loop *loop;
+
+static int set_up(void **state)
+{
+    (void)state;
+    unit_folder(data);
+    loop = loop_new();
+    return loop ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    loop_free(loop);
+    unit_remove(data);
+    return 0;
+}
+
+static void test_ident_stays(void **state)
+{
+    (void)state;
+    struct home home;
+    struct err err = {0};
+    char first[65];
+    assert_int_equal(home_open(&home, loop, data, "w1", &err), 0);
+    assert_int_equal(strlen(home.ident), 32);
+    snprintf(first, sizeof(first), "%s", home.ident);
+    home_close(&home);
+    assert_int_equal(home_open(&home, loop, data, "w1", &err), 0);
+    assert_string_equal(home.ident, first);
+    /* one at a time */
+    struct home second;
+    assert_int_equal(home_open(&second, loop, data, "w1", &err), -1);
+    assert_non_null(strstr(err.text, "another worker named w1"));
+    /* another name is another worker */
+    assert_int_equal(home_open(&second, loop, data, "w2", &err), 0);
+    assert_string_not_equal(second.ident, first);
+    home_close(&second);
+    home_close(&home);
+}
+
+/* A torn or foreign ident file is replaced, not believed. */
+static void test_ident_damaged(void **state)
+{
+    (void)state;
+    struct home home;
+    struct err err = {0};
+    char path[PATH_MAX];
+    assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+    home_close(&home);
+    snprintf(path, sizeof(path), "%s/workers/w/ident", data);
+    unit_write(path, "not an ident, with blanks");
+    assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+    assert_int_equal(strlen(home.ident), 32);
+    home_close(&home);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "..", ".x", "a/b", "a b", "\xc3\xa4"};
+    struct home home;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct err err = {0};
+        assert_int_equal(home_open(&home, loop, data, bad[i], &err), -1);
+        assert_non_null(strstr(err.text, "worker.name"));
+    }
+}
+
+static void fill(const char *folder, int files)
+{
+    char path[PATH_MAX];
+    for (int i = 0; i < files; i++) {
+        snprintf(path, sizeof(path), "%s/f%d", folder, i);
+        unit_write(path, "x");
+    }
+}
+
+static void stop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void wait_gone(const char *path)
+{
+    for (int i = 0; i < 1000 && access(path, F_OK) == 0; i++) {
+        loop_after(loop, 10, stop, loop);
+        loop_run(loop);
+    }
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void test_run_folders(void **state)
+{
+    (void)state;
+    struct home home;
+    struct err err = {0};
+    char path[PATH_MAX], work[PATH_MAX + 8];
+    struct stat info;
+    assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+    assert_int_equal(home_make(&home, 7, 2, (uid_t)-1, (gid_t)-1, path, &err), 0);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0700);
+    snprintf(work, sizeof(work), "%s/work", path);
+    fill(work, 5);
+    home_remove(&home, 7, 2);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(home.sweeper, -1);
+    /* a large one goes by and by, out of the way at once */
+    assert_int_equal(home_make(&home, 8, 1, (uid_t)-1, (gid_t)-1, path, &err), 0);
+    snprintf(work, sizeof(work), "%s/work", path);
+    fill(work, 2000);
+    home_remove(&home, 8, 1);
+    assert_int_equal(access(path, F_OK), -1);
+    wait_gone(home.trash);
+    home_close(&home);
+}
+
+/* What an earlier worker left: its folders go, and a process that still works for one of its runs is killed. */
+static void test_leftovers(void **state)
+{
+    (void)state;
+    struct home home;
+    struct err err = {0};
+    char path[PATH_MAX], real[PATH_MAX], mark[PATH_MAX + 64];
+    assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+    assert_int_equal(home_make(&home, 9, 1, (uid_t)-1, (gid_t)-1, path, &err), 0);
+    fill(path, 10);
+    home_close(&home);
+    assert_non_null(realpath(data, real));
+    snprintf(mark, sizeof(mark), "GANTRY_RESULT=%s/workers/w/runs/9-1/result", real);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *const env[] = {mark, NULL};
+        execle("/bin/sleep", "sleep", "600", NULL, env);
+        _exit(1);
+    }
+    wait_marked(mark, 1);
+    signal(SIGCHLD, SIG_IGN); /* it is a child of ours only here */
+    assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+    assert_int_equal(marked_processes(mark), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    wait_gone(home.trash);
+    home_close(&home);
+    signal(SIGCHLD, SIG_DFL);
+}
+
+static void test_read_file(void **state)
+{
+    (void)state;
+    char path[PATH_MAX], other[PATH_MAX], out[8];
+    snprintf(path, sizeof(path), "%s/a", data);
+    snprintf(other, sizeof(other), "%s/b", data);
+    unit_write(path, "0123456789");
+    assert_int_equal(home_read_file(path, out, sizeof(out)), 8);
+    assert_memory_equal(out, "01234567", 8);
+    assert_int_equal(symlink(path, other), 0);
+    assert_int_equal(home_read_file(other, out, sizeof(out)), -1);
+    unlink(other);
+    assert_int_equal(link(path, other), 0); /* perhaps to a file that the run itself may not read */
+    assert_int_equal(home_read_file(path, out, sizeof(out)), -1);
+    assert_int_equal(home_read_file(data, out, sizeof(out)), -1);
+    unlink(other);
+    assert_int_equal(mkfifo(other, 0600), 0);
+    assert_int_equal(home_read_file(other, out, sizeof(out)), -1);
+}
+
+static void test_sweep(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char path[PATH_MAX], outside[PATH_MAX], link[PATH_MAX];
+    snprintf(outside, sizeof(outside), "%s/outside", data);
+    mkdir(outside, 0700);
+    fill(outside, 3);
+    snprintf(path, sizeof(path), "%s/gone", data);
+    mkdir(path, 0700);
+    fill(path, 30);
+    snprintf(link, sizeof(link), "%s/gone/link", data);
+    assert_int_equal(symlink(outside, link), 0);
+    for (int i = 0; i < 20; i++) {
+        strcat(path, "/d");
+        mkdir(path, 0700);
+    }
+    chmod(path, 0); /* one that cannot be looked into as it is */
+    snprintf(path, sizeof(path), "%s/gone", data);
+    int calls = 0, rc;
+    while ((rc = sweep_folder(path, 10, &err)) == 0)
+        assert_true(++calls < 100);
+    assert_int_equal(rc, 1);
+    assert_true(calls >= 4);
+    snprintf(path, sizeof(path), "%s/outside/f2", data);
+    assert_int_equal(access(path, F_OK), 0); /* a link is removed, not followed */
+    assert_int_equal(sweep_folder("/proc/1", 10, &err), -1);
+}
+
+static void test_split(void **state)
+{
+    (void)state;
+    struct str items[4];
+    struct err err = {0};
+    assert_int_equal(setup_split("", items, 4, &err), 0);
+    assert_int_equal(setup_split("a, b ,c", items, 4, &err), 3);
+    assert_true(str_is(items[1], "b"));
+    assert_int_equal(setup_split("a,,b", items, 4, &err), -1);
+    assert_int_equal(setup_split("a,", items, 4, &err), -1);
+    assert_int_equal(setup_split("a,b,c,d,e", items, 4, &err), -1);
+    struct buf labels = {0};
+    struct str value;
+    assert_int_equal(setup_labels("gpu=a=b, room = 2", &labels, &err), 0);
+    assert_true(value_find(buf_str(&labels), STR_LIT("room"), &value));
+    assert_int_equal(setup_labels("gpu", &labels, &err), -1);
+    assert_int_equal(setup_labels("a=1,a=2", &labels, &err), -1);
+    buf_free(&labels);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_ident_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ident_damaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_run_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_read_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sweep, set_up, tear_down),
+        cmocka_unit_test(test_split),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
