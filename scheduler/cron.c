@@ -14,7 +14,7 @@
 #include "scheduler/cron_table.h"
 
 #define DAY 86400
-#define YEARS 50 /* looked ahead: the rarest date, a fifth weekday of February, is at most 40 away */
+#define YEARS 50                          /* looked ahead: the rarest date, a fifth weekday of February, is at most 40 away */
 #define LAST_MS UINT64_C(253402300799000) /* end of the year 9999 */
 
 static int bit_from(uint64_t bits, int from)

@@ -14,8 +14,8 @@ struct names { /* of a field's values; the first is `from` */
     int from;
 };
 
-static const struct names months = {
-    {"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", NULL}, 1};
+static const struct names months = {{"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC", NULL},
+                                    1};
 static const struct names weekdays = {{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", NULL}, 0};
 
 static const struct range {
@@ -181,8 +181,8 @@ static int plain_parse(struct cron *cron, enum cron_field field, struct element 
         step = take_number(in);
         int span = range->high - range->low + 1;
         if (step < 1 || step > span) {
-            return element_fail(in, start, step > span ? "has a step beyond the field (@every 90m may be meant)" : "has no good step",
-                                err);
+            return element_fail(in, start,
+                                step > span ? "has a step beyond the field (@every 90m may be meant)" : "has no good step", err);
         }
         cron->elapsed = cron->elapsed || field == CRON_HOUR;
     }
@@ -234,8 +234,10 @@ static int calendar_parse(struct cron *cron, struct str text, struct err *err)
         i++;
     }
     if (count != CRON_FIELDS - 1 && count != CRON_FIELDS) {
-        return err_set(err, ERR_INVALID, "schedule: %d fields given; expected 5 (minute hour day month weekday), 6 with seconds first, "
-                                         "a macro like @daily, @every 90s, or @at TIME", count);
+        return err_set(err, ERR_INVALID,
+                       "schedule: %d fields given; expected 5 (minute hour day month weekday), 6 with seconds first, "
+                       "a macro like @daily, @every 90s, or @at TIME",
+                       count);
     }
     int first = CRON_FIELDS - count;
     if (first > 0) {
@@ -346,8 +348,10 @@ static int macro_parse(struct cron *cron, struct str text, struct err *err)
             return calendar_parse(cron, str_of(macro->fields), err);
         }
     }
-    return err_set(err, ERR_INVALID, "schedule: %s is not known; expected @yearly, @monthly, @weekly, @daily, @hourly, "
-                                     "@every DURATION or @at TIME", shown(text, given));
+    return err_set(err, ERR_INVALID,
+                   "schedule: %s is not known; expected @yearly, @monthly, @weekly, @daily, @hourly, "
+                   "@every DURATION or @at TIME",
+                   shown(text, given));
 }
 
 struct cron *cron_parse(struct str text, struct str zone, struct err *err)

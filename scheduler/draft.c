@@ -121,7 +121,8 @@ static void op_replace(struct draft *draft, uint32_t at, struct rec_op op, size_
 {
     size_t known = draft->starts[at];
 
-    if (draft->ops[at].value.len == op.value.len && op.value.len > 0) { /* counters mostly keep their size: no bytes are left behind */
+    if (draft->ops[at].value.len == op.value.len &&
+        op.value.len > 0) { /* counters mostly keep their size: no bytes are left behind */
         memcpy(draft->values.data + known, draft->values.data + start, op.value.len);
         draft->values.len = start;
         start = known;

@@ -4,16 +4,16 @@
 
 #include "proto/messages.h"
 
-#define DRAFT_OPS 65536u                 /* msg_batch.ops */
-#define DRAFT_FRAME ((size_t)64)         /* what a frame adds to its records */
-#define DRAFT_OP ((size_t)32)            /* and to each of them */
+#define DRAFT_OPS 65536u         /* msg_batch.ops */
+#define DRAFT_FRAME ((size_t)64) /* what a frame adds to its records */
+#define DRAFT_OP ((size_t)32)    /* and to each of them */
 
 struct draft_slot { /* of the hash over its records */
     uint32_t stamp; /* of the draft it belongs to: older ones count as empty */
     uint32_t op;
 };
 
-struct draft { /* zeroed, it is empty and ready */
+struct draft {          /* zeroed, it is empty and ready */
     struct buf values;  /* encoded records */
     struct rec_op *ops; /* value.ptr is set when the frame is made */
     size_t *starts;     /* of each operation's value in values */

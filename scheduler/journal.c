@@ -70,8 +70,9 @@ struct journal {
 };
 
 static const struct shape *const record_shapes[TYPE_MAX] = {
-    [TYPE_TASK] = &shape_rec_task,     [TYPE_TASK_STAT] = &shape_rec_task_stat, [TYPE_RUN] = &shape_rec_run,
-    [TYPE_WORKER] = &shape_rec_worker, [TYPE_KEY] = &shape_rec_key,             [TYPE_EVENT] = &shape_rec_event,
+    [TYPE_TASK] = &shape_rec_task, [TYPE_TASK_STAT] = &shape_rec_task_stat,
+    [TYPE_RUN] = &shape_rec_run,   [TYPE_WORKER] = &shape_rec_worker,
+    [TYPE_KEY] = &shape_rec_key,   [TYPE_EVENT] = &shape_rec_event,
 };
 
 static void journal_fail(struct journal *journal, const char *why)
@@ -333,7 +334,8 @@ struct str journal_send(struct journal *journal, const struct address *to, const
     struct str body = {0};
 
     if (batch != NULL && outbox_add(&batch->outbox, to, shape, value, &body, &err) != 0 && err.code != ERR_NO_MEMORY) {
-        (void)outbox_add(&batch->outbox, to, &shape_msg_error, &broken, &body, &err); /* the change stands: there must be an answer */
+        (void)outbox_add(&batch->outbox, to, &shape_msg_error, &broken, &body,
+                         &err); /* the change stands: there must be an answer */
     }
     return body;
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define SCOPE 16
-#define ANSWER_MAX ((size_t)512 << 10)  /* rec_key.answer */
+#define ANSWER_MAX ((size_t)512 << 10) /* rec_key.answer */
 #define BLOCK_BYTES ((size_t)1 << 20)
 #define FIRST_SLOTS 1024u
 #define DROP_STORE 2    /* expired keys that leave with a store: more than one, so that the backlog shrinks */
@@ -322,7 +322,8 @@ void keys_expire(struct keys *keys, struct journal *journal, uint64_t now_ms)
 {
     const struct entry *entry = entry_oldest(keys);
 
-    if (entry == NULL || (keys->count <= keys->max && keys->bytes <= KEYS_BYTES && entry->created_at + keys->max_age_ms > now_ms) ||
+    if (entry == NULL ||
+        (keys->count <= keys->max && keys->bytes <= KEYS_BYTES && entry->created_at + keys->max_age_ms > now_ms) ||
         journal_reserve(journal, DROP_CALL * DELETE_BYTES, DROP_CALL, NULL) != 0) {
         return;
     }

@@ -35,14 +35,16 @@ static void on_claim(void *arg, const struct msg *msg, const struct err *err)
 
     link->claimed = 0;
     if (msg != NULL && msg->shape->id == MSG_EPOCH_GRANT && msg->u.epoch_grant.epoch == link->epoch) {
-        log_info("GTY-STORE-BACK", "epoch=%lu applied=%lu", (unsigned long)link->epoch, (unsigned long)msg->u.epoch_grant.applied);
+        log_info("GTY-STORE-BACK", "epoch=%lu applied=%lu", (unsigned long)link->epoch,
+                 (unsigned long)msg->u.epoch_grant.applied);
         journal_reconnected(link->journal, msg->u.epoch_grant.applied);
     } else if (msg != NULL && msg->shape->id == MSG_EPOCH_GRANT) {
         link->port.stale(link->port.self, msg->u.epoch_grant.epoch);
     } else if (msg != NULL && msg->shape->id == MSG_EPOCH_STALE) {
         link->port.stale(link->port.self, msg->u.epoch_stale.epoch);
     } else {
-        log_warn("GTY-STORE-CLAIM", "epoch=%lu not confirmed: %s", (unsigned long)link->epoch, msg != NULL ? "an error" : err->text);
+        log_warn("GTY-STORE-CLAIM", "epoch=%lu not confirmed: %s", (unsigned long)link->epoch,
+                 msg != NULL ? "an error" : err->text);
         claim_later(link);
     }
 }

@@ -8,8 +8,8 @@
 
 struct link_port {
     void *self;
-    void (*stale)(void *self, uint64_t epoch);          /* another scheduler holds a higher epoch: exit */
-    void (*broken)(void *self, const struct err *err);  /* the store cannot take what we write: exit, the next start rebuilds */
+    void (*stale)(void *self, uint64_t epoch);         /* another scheduler holds a higher epoch: exit */
+    void (*broken)(void *self, const struct err *err); /* the store cannot take what we write: exit, the next start rebuilds */
 };
 
 struct link;

@@ -6,7 +6,7 @@
 
 struct letter;
 
-struct outbox { /* zeroed, it is empty and ready */
+struct outbox {      /* zeroed, it is empty and ready */
     struct buf text; /* of its letters, encoded without corr and rid */
     struct letter *letters;
     uint32_t count, size;

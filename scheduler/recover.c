@@ -47,7 +47,7 @@ struct recover {
     int timer; /* -1: none */
     bool done;
     size_t scan;
-    uint64_t after;    /* last id of the scan so far */
+    uint64_t after; /* last id of the scan so far */
     uint64_t epoch;
     uint64_t next_ids[64];
     uint32_t next_count;
@@ -102,8 +102,8 @@ static void on_page(void *arg, const struct msg *msg, const struct err *err);
 static void page_ask(struct recover *recover)
 {
     const struct scan *scan = &scans[recover->scan];
-    struct msg_scan ask = {.type = scan->type, .field = str_of(scan->field), .number = scan->number, .after = recover->after,
-                           .limit = scan->limit};
+    struct msg_scan ask = {
+        .type = scan->type, .field = str_of(scan->field), .number = scan->number, .after = recover->after, .limit = scan->limit};
 
     recover->asked = bus_ask(recover->store, &shape_msg_scan, &ask, (struct str){0}, DEADLINE_MS, on_page, recover);
 }

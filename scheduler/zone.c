@@ -88,8 +88,8 @@ static size_t head_read(const unsigned char *at, size_t size, int time_bytes, st
             return 0;
         }
     }
-    size_t data = counts->time * (bytes + 1) + counts->type * 6 + counts->chars + counts->leap * (bytes + 4) + counts->std +
-                  counts->utc;
+    size_t data =
+        counts->time * (bytes + 1) + counts->type * 6 + counts->chars + counts->leap * (bytes + 4) + counts->std + counts->utc;
     return data <= size - HEAD ? HEAD + data : 0;
 }
 
@@ -172,7 +172,8 @@ static bool name_valid(struct str name)
     }
     for (uint32_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        bool inner = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '-';
+        bool inner =
+            (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '-';
         if (!inner && !(c == '/' && name.ptr[i - 1] != '/' && i + 1 < name.len)) {
             return false;
         }

@@ -5,7 +5,7 @@
 #include "scheduler/zone.h"
 
 struct rule_date {
-    char kind;         /* 'M': month.week.weekday, 'J': day 1..365 without 29 February, 'N': day 0..365 */
+    char kind; /* 'M': month.week.weekday, 'J': day 1..365 without 29 February, 'N': day 0..365 */
     int month, week, day;
     int32_t time; /* seconds behind local midnight, may be negative or beyond the day */
 };

@@ -10,7 +10,7 @@
 struct world {
     struct journal *journal;
     struct arena *arena;
-    bool reachable; /* send_batch takes frames */
+    bool reachable;         /* send_batch takes frames */
     uint64_t sent[LOG_MAX]; /* sequences, in order of sending */
     uint32_t sent_count;
     struct str frames[LOG_MAX]; /* copies, by sequence */
@@ -166,7 +166,7 @@ static void test_nothing_leaves_before_its_ack(void **state)
     assert_int_equal(world.letter_count, 0);
     journal_acked(world.journal, EPOCH, 1);
     LETTERS(101);
-    journal_acked(world.journal, EPOCH, 1); /* a repeat changes nothing */
+    journal_acked(world.journal, EPOCH, 1);     /* a repeat changes nothing */
     journal_acked(world.journal, EPOCH - 1, 2); /* nor does another epoch */
     LETTERS(101);
     assert_false(journal_idle(world.journal));
@@ -199,13 +199,13 @@ static void test_records_of_a_batch(void **state)
     journal_log(world.journal, &chunk);
     journal_log(world.journal, &chunk);
     journal_purge_task(world.journal, 9);
-    put_stat(1, 11);                            /* as long as before */
+    put_stat(1, 11); /* as long as before */
     put_stat(2, 1);
-    put_stat(2, UINT64_C(1) << 40);             /* longer */
+    put_stat(2, UINT64_C(1) << 40); /* longer */
     put_stat(4, 1);
     journal_delete(world.journal, TYPE_TASK_STAT, 4); /* a delete is newer than a put */
     journal_delete(world.journal, TYPE_TASK_STAT, 6);
-    put_stat(6, 66);                            /* and the other way round */
+    put_stat(6, 66);                             /* and the other way round */
     journal_delete(world.journal, TYPE_TASK, 1); /* another type */
     journal_seal(world.journal);
 
@@ -564,13 +564,13 @@ static void test_record_out_of_bounds(void **state)
 /* ---- random schedules against a model ---- */
 
 struct model {
-    uint64_t values[32];   /* what the core thinks: total of each record, 0 deleted */
-    uint64_t disk[32];     /* what the store applied */
-    uint64_t applied;      /* last sequence */
-    uint64_t acked;        /* last one told */
-    uint64_t made;         /* letters so far */
+    uint64_t values[32];       /* what the core thinks: total of each record, 0 deleted */
+    uint64_t disk[32];         /* what the store applied */
+    uint64_t applied;          /* last sequence */
+    uint64_t acked;            /* last one told */
+    uint64_t made;             /* letters so far */
     uint64_t on_disk[LOG_MAX]; /* by sequence: letters that may leave with it */
-    uint32_t inbox;        /* of world.sent: read by the store */
+    uint32_t inbox;            /* of world.sent: read by the store */
     bool full;
     uint64_t random;
 };

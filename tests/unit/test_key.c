@@ -11,7 +11,7 @@ struct world {
     struct journal *journal;
     struct keys *keys;
     struct arena *arena;
-    uint64_t seq; /* sealed so far */
+    uint64_t seq;     /* sealed so far */
     struct buf frame; /* the newest */
 };
 
@@ -86,7 +86,8 @@ static struct given *given(uint64_t number)
     memset(&out, 0, sizeof out);
     crypto_generichash(out.scope, 16, (const uint8_t *)&number, sizeof number, NULL, 0);
     memcpy(out.body, &number, sizeof number);
-    snprintf(out.answer, sizeof out.answer, "answer %llu%.*s", (unsigned long long)number, (int)(number % 20), "....................");
+    snprintf(out.answer, sizeof out.answer, "answer %llu%.*s", (unsigned long long)number, (int)(number % 20),
+             "....................");
     out.idem = (struct rec_idem){.scope = {(char *)out.scope, 16}, .body = {(char *)out.body, 16}};
     return &out;
 }
@@ -218,8 +219,11 @@ static void test_rebuilt(void **state)
     (void)state;
     for (uint64_t number = 1; number <= 100; number++) {
         struct given *key = given(number);
-        struct rec_key record = {.id = number * 3, .scope = key->idem.scope, .body = key->idem.body,
-                                 .answer = str_of(key->answer), .created_at = 1000};
+        struct rec_key record = {.id = number * 3,
+                                 .scope = key->idem.scope,
+                                 .body = key->idem.body,
+                                 .answer = str_of(key->answer),
+                                 .created_at = 1000};
         assert_int_equal(keys_load(world.keys, &record), 0);
     }
     assert_true(known(1) && known(100) && !known(101));
@@ -238,9 +242,10 @@ static void test_same_scope_twice(void **state)
 {
     (void)state;
     struct given *key = given(1);
-    struct rec_key old = {.id = 1, .scope = key->idem.scope, .body = {"bbbbbbbbbbbbbbbb", 16}, .answer = STR_LIT("old"), .created_at = 1};
-    struct rec_key new = {.id = 2, .scope = key->idem.scope, .body = key->idem.body, .answer = str_of(key->answer),
-                          .created_at = DAY_MS};
+    struct rec_key old = {
+        .id = 1, .scope = key->idem.scope, .body = {"bbbbbbbbbbbbbbbb", 16}, .answer = STR_LIT("old"), .created_at = 1};
+    struct rec_key new = {
+        .id = 2, .scope = key->idem.scope, .body = key->idem.body, .answer = str_of(key->answer), .created_at = DAY_MS};
     assert_int_equal(keys_load(world.keys, &old), 0);
     assert_int_equal(keys_load(world.keys, &new), 0);
     assert_true(known(1));

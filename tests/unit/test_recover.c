@@ -12,13 +12,13 @@ struct stand_in { /* the store */
     char endpoint[UNIT_FOLDER_SIZE + 32];
     uint64_t epoch, applied;
     uint32_t claims, scans, batches;
-    uint32_t away_at;    /* at this scan it goes away; 0: never */
-    uint32_t error_at;   /* at this scan it answers with an error */
-    uint32_t swallow_at; /* at this batch it goes away without having applied it */
+    uint32_t away_at;     /* at this scan it goes away; 0: never */
+    uint32_t error_at;    /* at this scan it answers with an error */
+    uint32_t swallow_at;  /* at this batch it goes away without having applied it */
     uint32_t lose_ack_at; /* at this batch it goes away having applied it */
-    bool backwards;      /* scans out of order */
-    bool stale;          /* another scheduler holds a higher epoch */
-    bool refuse;         /* batches are malformed to it */
+    bool backwards;       /* scans out of order */
+    bool stale;           /* another scheduler holds a higher epoch */
+    bool refuse;          /* batches are malformed to it */
     uint64_t sequences[64];
 };
 
