@@ -37,7 +37,7 @@ struct commit_status {
     uint64_t last_us;                      /* how long the last commit took */
     uint64_t queued;                       /* jobs not done */
     bool failed;                           /* the disk failed: the process must end */
-    char trouble[256];                     /* why writes fail, or what threatens them; empty when all is well */
+    char trouble[300];                     /* why writes fail, or what threatens them; empty when all is well */
 };
 void committer_status(struct committer *committer, struct commit_status *status);
 

@@ -194,7 +194,7 @@ static int record_walk(struct reader *reader, const struct column *columns, unsi
                        struct value *values)
 {
     struct token token;
-    if (reader_next(reader, &token) != 0 || token.kind != TOKEN_MAP)
+    if (depth >= COLUMN_DEPTH || reader_next(reader, &token) != 0 || token.kind != TOKEN_MAP)
         return -1;
     uint32_t left = mask;
     for (uint32_t pairs = token.u.count; pairs > 0 && left != 0; pairs--) {

@@ -33,7 +33,7 @@ struct store {
     } late;
 
     struct rec_count counts[32]; /* of a PONG */
-    char trouble[256];
+    char trouble[300];
 };
 
 /* ---- what the committer did ---- */
