@@ -29,20 +29,54 @@ static void claim_later(struct link *link)
     }
 }
 
+/* One row a message of the store's; the last has handle NULL. */
+struct link_route {
+    uint16_t id;
+    void (*handle)(struct link *link, const struct msg *msg);
+    const char *doc;
+};
+
+/* False when there is no row for it. */
+static bool link_dispatch(struct link *link, const struct link_route *routes, const struct msg *msg)
+{
+    for (const struct link_route *route = routes; route->handle != NULL; route++) {
+        if (route->id == msg->shape->id) {
+            route->handle(link, msg);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_grant(struct link *link, const struct msg *msg)
+{
+    const struct msg_epoch_grant *grant = &msg->u.epoch_grant;
+
+    if (grant->epoch != link->epoch) {
+        link->port.stale(link->port.self, grant->epoch);
+        return;
+    }
+    log_info("GTY-STORE-BACK", "epoch=%lu applied=%lu", (unsigned long)link->epoch, (unsigned long)grant->applied);
+    journal_reconnected(link->journal, grant->applied);
+}
+
+static void on_stale(struct link *link, const struct msg *msg)
+{
+    link->port.stale(link->port.self, msg->u.epoch_stale.epoch);
+}
+
+static const struct link_route claim_routes[] = {
+    {MSG_EPOCH_GRANT, on_grant, "our epoch still holds"},
+    {MSG_EPOCH_STALE, on_stale, "another scheduler has taken over"},
+    {0, NULL, NULL},
+};
+
 static void on_claim(void *arg, const struct msg *msg, const struct err *err)
 {
     struct link *link = arg;
 
     link->claimed = 0;
-    if (msg != NULL && msg->shape->id == MSG_EPOCH_GRANT && msg->u.epoch_grant.epoch == link->epoch) {
-        log_info("GTY-STORE-BACK", "epoch=%lu applied=%lu", (unsigned long)link->epoch,
-                 (unsigned long)msg->u.epoch_grant.applied);
-        journal_reconnected(link->journal, msg->u.epoch_grant.applied);
-    } else if (msg != NULL && msg->shape->id == MSG_EPOCH_GRANT) {
-        link->port.stale(link->port.self, msg->u.epoch_grant.epoch);
-    } else if (msg != NULL && msg->shape->id == MSG_EPOCH_STALE) {
-        link->port.stale(link->port.self, msg->u.epoch_stale.epoch);
-    } else {
+    if (msg == NULL || !link_dispatch(link, claim_routes, msg)) {
         log_warn("GTY-STORE-CLAIM", "epoch=%lu not confirmed: %s", (unsigned long)link->epoch,
                  msg != NULL ? "an error" : err->text);
         claim_later(link);
@@ -85,14 +119,42 @@ static void on_down(void *self)
     }
 }
 
-static void on_error(struct link *link, const struct msg_error *error)
+static void on_ack(struct link *link, const struct msg *msg)
 {
+    journal_acked(link->journal, msg->u.batch_ack.epoch, msg->u.batch_ack.seq);
+}
+
+static void on_resume(struct link *link, const struct msg *msg)
+{
+    if (msg->u.batch_resume.epoch == link->epoch) {
+        journal_resume(link->journal, msg->u.batch_resume.seq);
+    }
+}
+
+static void on_refused(struct link *link, const struct msg *msg)
+{
+    if (msg->u.batch_refused.epoch == link->epoch) {
+        journal_refused(link->journal, msg->u.batch_refused.seq, msg->u.batch_refused.text);
+    }
+}
+
+static void on_error(struct link *link, const struct msg *msg)
+{
+    struct str text = msg->u.error.text;
     struct err err = {0};
 
-    err_set(&err, ERR_INTERNAL, "the store refuses a batch for good: %.*s", (int)error->text.len,
-            error->text.len > 0 ? error->text.ptr : "");
+    err_set(&err, ERR_INTERNAL, "the store refuses a batch for good: %.*s", (int)text.len, text.len > 0 ? text.ptr : "");
     link->port.broken(link->port.self, &err);
 }
+
+static const struct link_route batch_routes[] = {
+    {MSG_BATCH_ACK, on_ack, "on disk"},
+    {MSG_BATCH_RESUME, on_resume, "a gap: send again from here"},
+    {MSG_BATCH_REFUSED, on_refused, "not written, send it again later"},
+    {MSG_EPOCH_STALE, on_stale, "another scheduler has taken over"},
+    {MSG_ERROR, on_error, "cannot ever be written"},
+    {0, NULL, NULL},
+};
 
 static void on_message(void *self, const struct msg *msg, struct str frame)
 {
@@ -102,27 +164,7 @@ static void on_message(void *self, const struct msg *msg, struct str frame)
     if (link->journal == NULL) {
         return; /* about batches of a scheduler before us */
     }
-    switch (msg->shape->id) {
-    case MSG_BATCH_ACK:
-        journal_acked(link->journal, msg->u.batch_ack.epoch, msg->u.batch_ack.seq);
-        break;
-    case MSG_BATCH_RESUME:
-        if (msg->u.batch_resume.epoch == link->epoch) {
-            journal_resume(link->journal, msg->u.batch_resume.seq);
-        }
-        break;
-    case MSG_BATCH_REFUSED:
-        if (msg->u.batch_refused.epoch == link->epoch) {
-            journal_refused(link->journal, msg->u.batch_refused.seq, msg->u.batch_refused.text);
-        }
-        break;
-    case MSG_EPOCH_STALE:
-        link->port.stale(link->port.self, msg->u.epoch_stale.epoch);
-        break;
-    case MSG_ERROR:
-        on_error(link, &msg->u.error);
-        break;
-    default:
+    if (!link_dispatch(link, batch_routes, msg)) {
         log_warn("GTY-STORE-MESSAGE", "message=%s not expected from the store", msg->shape->name);
     }
 }

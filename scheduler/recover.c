@@ -39,11 +39,14 @@ static const struct scan {
 
 #define SCANS (sizeof scans / sizeof scans[0])
 
+struct answer;
+
 struct recover {
     struct loop *loop;
     struct bus_client *store;
     struct recover_port port;
     uint64_t asked;
+    const struct answer *expected;
     int timer; /* -1: none */
     bool done;
     size_t scan;
@@ -80,24 +83,42 @@ static void recover_restart(struct recover *recover)
     }
 }
 
-/* True when the answer is the one that was hoped for; otherwise it begins again. */
-static bool answer_is(struct recover *recover, const struct msg *msg, const struct err *err, uint16_t id)
+static void on_grant(struct recover *recover, const struct msg *msg);
+static void on_page(struct recover *recover, const struct msg *msg);
+
+/* The answers to its questions. */
+static const struct answer {
+    uint16_t id;
+    void (*handle)(struct recover *recover, const struct msg *msg);
+    const char *doc;
+} answers[] = {
+    {MSG_EPOCH_GRANT, on_grant, "the snapshot may be read"},
+    {MSG_SCAN_ROWS, on_page, "a page of it"},
+};
+
+/* What is not the answer to the open question begins everything again. */
+static void on_answer(void *arg, const struct msg *msg, const struct err *err)
 {
+    struct recover *recover = arg;
+    struct str text = msg == NULL ? str_of(err->text) : STR_LIT("an answer that was not asked for");
+
     recover->asked = 0;
-    if (msg != NULL && msg->shape->id == id) {
-        return true;
+    if (msg != NULL && msg->shape->id == recover->expected->id) {
+        recover->expected->handle(recover, msg);
+        return;
     }
     if (msg != NULL && msg->shape->id == MSG_ERROR) {
-        log_warn("GTY-RECOVER-AGAIN", "code=%s %.*s", error_code_name(msg->u.error.code), (int)msg->u.error.text.len,
-                 msg->u.error.text.len > 0 ? msg->u.error.text.ptr : "");
-    } else {
-        log_warn("GTY-RECOVER-AGAIN", "%s", msg != NULL ? "an answer that was not asked for" : err->text);
+        text = msg->u.error.text;
     }
+    log_warn("GTY-RECOVER-AGAIN", "%.*s", (int)text.len, text.len > 0 ? text.ptr : "");
     recover_restart(recover);
-    return false;
 }
 
-static void on_page(void *arg, const struct msg *msg, const struct err *err);
+static void question_ask(struct recover *recover, const struct shape *shape, const void *value, const struct answer *expected)
+{
+    recover->expected = expected;
+    recover->asked = bus_ask(recover->store, shape, value, (struct str){0}, DEADLINE_MS, on_answer, recover);
+}
 
 static void page_ask(struct recover *recover)
 {
@@ -105,7 +126,7 @@ static void page_ask(struct recover *recover)
     struct msg_scan ask = {
         .type = scan->type, .field = str_of(scan->field), .number = scan->number, .after = recover->after, .limit = scan->limit};
 
-    recover->asked = bus_ask(recover->store, &shape_msg_scan, &ask, (struct str){0}, DEADLINE_MS, on_page, recover);
+    question_ask(recover, &shape_msg_scan, &ask, &answers[1]);
 }
 
 static void recover_finish(struct recover *recover)
@@ -157,16 +178,12 @@ static int page_load(struct recover *recover, enum record_type type, uint64_t af
     return 0;
 }
 
-static void on_page(void *arg, const struct msg *msg, const struct err *err)
+static void on_page(struct recover *recover, const struct msg *msg)
 {
-    struct recover *recover = arg;
     const struct scan *scan = &scans[recover->scan];
     uint64_t after = recover->after;
     struct err why = {0};
 
-    if (!answer_is(recover, msg, err, MSG_SCAN_ROWS)) {
-        return;
-    }
     const struct msg_scan_rows *rows = &msg->u.scan_rows;
     bool more = !rows->end && !scan->once && rows->rows.count > 0;
     if (rows->rows.count > 0) {
@@ -183,14 +200,9 @@ static void on_page(void *arg, const struct msg *msg, const struct err *err)
     }
 }
 
-static void on_grant(void *arg, const struct msg *msg, const struct err *err)
+static void on_grant(struct recover *recover, const struct msg *msg)
 {
-    struct recover *recover = arg;
     struct err why = {0};
-
-    if (!answer_is(recover, msg, err, MSG_EPOCH_GRANT)) {
-        return;
-    }
     const struct msg_epoch_grant *grant = &msg->u.epoch_grant;
     recover->epoch = grant->epoch;
     recover->next_count = grant->next_ids.count < 64 ? grant->next_ids.count : 64;
@@ -214,7 +226,7 @@ static void recover_start(void *arg)
     struct msg_epoch_claim claim = {0};
 
     recover->timer = -1;
-    recover->asked = bus_ask(recover->store, &shape_msg_epoch_claim, &claim, (struct str){0}, DEADLINE_MS, on_grant, recover);
+    question_ask(recover, &shape_msg_epoch_claim, &claim, &answers[0]);
 }
 
 struct recover *recover_new(struct loop *loop, struct bus_client *store, const struct recover_port *port)
