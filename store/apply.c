@@ -85,8 +85,8 @@ int apply_check(struct apply *apply, const struct rec_op *ops, uint32_t count, s
     return 0;
 }
 
-static enum kv_result op_apply(struct apply *apply, struct writer *writer, const struct log_limits *limits, const struct rec_op *op,
-                               uint32_t *removals)
+static enum kv_result op_apply(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+                               const struct rec_op *op, uint32_t *removals)
 {
     enum kv_result result;
     switch (op->op) {

@@ -7,7 +7,7 @@
 
 struct apply; /* scratch for decoding */
 
-struct apply *apply_new(void); /* NULL when out of memory */
+struct apply *apply_new(void);        /* NULL when out of memory */
 void apply_free(struct apply *apply); /* takes NULL */
 
 /* 0 when every change can be made; -1 with err naming the first that cannot (ERR_INVALID, ERR_NO_MEMORY). */

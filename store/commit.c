@@ -187,8 +187,7 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
         queue_free(&self->done);
     pthread_mutex_unlock(&self->mutex);
     uint64_t one = 1;
-    while (write(self->fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    while (write(self->fd, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
 static void *thread_run(void *arg)
@@ -311,8 +310,7 @@ int committer_fd(const struct committer *committer)
 struct job *committer_done(struct committer *committer)
 {
     uint64_t seen;
-    while (read(committer->fd, &seen, sizeof seen) < 0 && errno == EINTR) {
-    }
+    while (read(committer->fd, &seen, sizeof seen) < 0 && errno == EINTR) {}
     pthread_mutex_lock(&committer->mutex);
     struct job *jobs = committer->done.first;
     committer->done = (struct queue){.last = &committer->done.first};

@@ -9,7 +9,7 @@
 
 struct counts;
 
-struct counts *counts_new(void); /* NULL when out of memory */
+struct counts *counts_new(void);         /* NULL when out of memory */
 void counts_free(struct counts *counts); /* takes NULL */
 void counts_clear(struct counts *counts);
 

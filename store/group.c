@@ -154,7 +154,8 @@ enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, s
             result = group_try(group, jobs, purge, err);
     }
     if (result == KV_FULL && kv_ballast_release(group->kv)) {
-        log_error("GTY-STORE-BALLAST", "the disk is full (%s): the reserve is given up; delete something or make room", err->text);
+        log_error("GTY-STORE-BALLAST", "the disk is full (%s): the reserve is given up; delete something or make room",
+                  err->text);
         result = group_try(group, jobs, purge, err);
     }
     if (result == KV_FULL || result == KV_MEMORY) {

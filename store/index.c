@@ -102,8 +102,8 @@ static bool value_empty(const struct value *value)
 }
 
 /* One entry of an index, for one value of its filter field. */
-static int entry_make(const struct record *record, const struct index *index, const struct value *filter, const struct value *values,
-                      uint64_t id, struct entries *entries)
+static int entry_make(const struct record *record, const struct index *index, const struct value *filter,
+                      const struct value *values, uint64_t id, struct entries *entries)
 {
     if ((index->flags & INDEX_SPARSE) && value_empty(filter))
         return 0;
@@ -137,8 +137,8 @@ static int entries_of_words(const struct record *record, const struct index *ind
 }
 
 /* A list field: an entry for each of its items. */
-static int entries_of_list(const struct record *record, const struct index *index, const struct value *list, const struct value *values,
-                           uint64_t id, struct entries *entries)
+static int entries_of_list(const struct record *record, const struct index *index, const struct value *list,
+                           const struct value *values, uint64_t id, struct entries *entries)
 {
     struct reader items = list->items;
     for (uint32_t i = 0; i < list->count; i++) {
@@ -220,9 +220,7 @@ static enum kv_result entries_change(struct writer *writer)
     enum kv_result result = KV_OK;
     uint32_t i = 0, j = 0;
     while (result == KV_OK && (i < before->count || j < after->count)) {
-        int order = i == before->count  ? 1
-                    : j == after->count ? -1
-                                        : str_compare(entry_key(before, i), entry_key(after, j));
+        int order = i == before->count ? 1 : j == after->count ? -1 : str_compare(entry_key(before, i), entry_key(after, j));
         if (order < 0)
             result = entry_write(writer, before, i++, false);
         else if (order > 0)

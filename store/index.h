@@ -12,7 +12,7 @@
 #include "store/state.h"
 
 struct entry {
-    uint32_t at;     /* of the key in bytes */
+    uint32_t at; /* of the key in bytes */
     uint16_t len;
     uint16_t prefix; /* how much of it is the kept count's key; 0: not counted */
 };
@@ -31,7 +31,7 @@ struct writer {
     struct state state;
     struct counts *counts;
     struct entries before, after; /* scratch */
-    bool purges; /* something is noted to be purged (store/purge.c) */
+    bool purges;                  /* something is noted to be purged (store/purge.c) */
 };
 
 int writer_init(struct writer *writer); /* -1 when out of memory */

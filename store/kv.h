@@ -63,9 +63,9 @@ enum kv_result kv_delete(struct kv_txn *batch, unsigned table, struct str key); 
 
 /* Cursors end before their transaction does. NULL when out of memory. */
 struct kv_cursor *kv_cursor_new(struct kv_txn *txn, unsigned table);
-void kv_cursor_free(struct kv_cursor *cursor);                                                    /* takes NULL */
-enum kv_result kv_seek(struct kv_cursor *cursor, struct str key, struct kv_pair *pair);           /* the first key >= key */
-enum kv_result kv_seek_before(struct kv_cursor *cursor, struct str key, struct kv_pair *pair);    /* the last key < key */
+void kv_cursor_free(struct kv_cursor *cursor);                                                 /* takes NULL */
+enum kv_result kv_seek(struct kv_cursor *cursor, struct str key, struct kv_pair *pair);        /* the first key >= key */
+enum kv_result kv_seek_before(struct kv_cursor *cursor, struct str key, struct kv_pair *pair); /* the last key < key */
 enum kv_result kv_first(struct kv_cursor *cursor, struct kv_pair *pair);
 enum kv_result kv_last(struct kv_cursor *cursor, struct kv_pair *pair);
 enum kv_result kv_next(struct kv_cursor *cursor, struct kv_pair *pair);

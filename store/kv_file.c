@@ -76,7 +76,8 @@ static int meta_check(const char *path, int fd, uint64_t size, struct err *err)
         if (i == 0)
             page_size = meta_u32(page, META_PAGE_SIZE_AT);
         if (page_size < 512 || page_size > 65536)
-            return err_set(err, ERR_INVALID, "%s is damaged: a page size of %lu; restore a backup", path, (unsigned long)page_size);
+            return err_set(err, ERR_INVALID, "%s is damaged: a page size of %lu; restore a backup", path,
+                           (unsigned long)page_size);
         uint64_t txn = meta_u64(page, META_TXN_AT);
         if (!found || txn > newest) {
             newest = txn;

@@ -33,9 +33,9 @@ struct kv {
     uint64_t allocated; /* bytes of the file known to be allocated */
     uint64_t ballast_bytes;
     atomic_bool low, ballast; /* the writer sets them, the reader reports them */
-    const char *trouble;            /* why the last write failed; the writer's */
-    MDB_txn *spare; /* a read transaction to be renewed: saves a slot search each time */
-    unsigned active;
+    const char *trouble;      /* why the last write failed; the writer's */
+    MDB_txn *spare;           /* a read transaction to be renewed: saves a slot search each time */
+    atomic_uint active;       /* snapshots */
     char ballast_path[4200];
 };
 
@@ -102,8 +102,13 @@ static int err_code_of(enum kv_result result)
 
 const char *kv_result_text(enum kv_result result)
 {
-    static const char *const texts[] = {"done", "not there", "no space left", "a write or sync failed", "the database is damaged",
-                                        "out of memory", "a key or value that cannot be stored"};
+    static const char *const texts[] = {"done",
+                                        "not there",
+                                        "no space left",
+                                        "a write or sync failed",
+                                        "the database is damaged",
+                                        "out of memory",
+                                        "a key or value that cannot be stored"};
     return texts[result];
 }
 
@@ -137,7 +142,8 @@ static void file_allocate(struct kv *kv)
         want = info.me_mapsize;
     if (want <= kv->allocated)
         return;
-    if (fallocate(kv->file_fd, FALLOC_FL_KEEP_SIZE, (off_t)(used / KV_AHEAD * KV_AHEAD), (off_t)(want - used / KV_AHEAD * KV_AHEAD)) == 0) {
+    if (fallocate(kv->file_fd, FALLOC_FL_KEEP_SIZE, (off_t)(used / KV_AHEAD * KV_AHEAD),
+                  (off_t)(want - used / KV_AHEAD * KV_AHEAD)) == 0) {
         kv->allocated = want;
         kv->low = false;
     } else if (errno == ENOSPC || errno == EDQUOT) {

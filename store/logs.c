@@ -4,7 +4,7 @@
 
 #include "store/key.h"
 
-struct log_info { /* of a run; in the table log_info */
+struct log_info {          /* of a run; in the table log_info */
     uint64_t lines, bytes; /* kept; bytes as stored */
     uint64_t cut;          /* lines no longer kept, or dropped by the worker */
     uint64_t last;         /* position of the newest line ever */
@@ -200,7 +200,8 @@ static enum kv_result logs_start(struct kv_cursor *cursor, const struct msg_log_
     return result;
 }
 
-int logs_read(struct kv_txn *txn, struct arena *arena, const struct msg_log_read *read, struct msg_log_rows *rows, struct err *err)
+int logs_read(struct kv_txn *txn, struct arena *arena, const struct msg_log_read *read, struct msg_log_rows *rows,
+              struct err *err)
 {
     memset(rows, 0, sizeof *rows);
     struct log_info info;

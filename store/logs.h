@@ -22,6 +22,7 @@ enum kv_result logs_delete(struct writer *writer, uint64_t run_id, uint32_t *bud
 uint64_t logs_kept(struct kv_txn *txn, uint64_t run_id);
 
 /* Fills rows (allocated from arena; texts point into the snapshot). -1 with err. */
-int logs_read(struct kv_txn *txn, struct arena *arena, const struct msg_log_read *read, struct msg_log_rows *rows, struct err *err);
+int logs_read(struct kv_txn *txn, struct arena *arena, const struct msg_log_read *read, struct msg_log_rows *rows,
+              struct err *err);
 
 #endif

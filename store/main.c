@@ -73,6 +73,7 @@ int main(int argc, char **argv)
     store_free(process.store);
     trace_close();
     loop_free(process.loop);
+    bus_finish();
     settings_free(process.settings);
     return code;
 }

@@ -62,8 +62,8 @@ int match_filter(struct match *match, struct arena *arena, const struct rec_filt
         return match_wrong(error, filter->field, "no such field to filter by", fields_known(match->record, arena));
     bool list = column->kind == CODEC_STRS || column->kind == CODEC_UINTS;
     if (list != (filter->op == FILTER_HAS))
-        return match_wrong(error, filter->field, list ? "a list can only be asked what it has" : "only a list can be asked what it has",
-                           STR_LIT(""));
+        return match_wrong(error, filter->field,
+                           list ? "a list can only be asked what it has" : "only a list can be asked what it has", STR_LIT(""));
     *condition = (struct condition){.kind = CONDITION_FIELD,
                                     .column = (uint8_t)match->column_count,
                                     .op = (uint8_t)filter->op,
@@ -103,8 +103,7 @@ void match_visible(struct match *match)
     struct column *column = &match->columns[match->column_count];
     if (column_resolve(match->record->shape, STR_LIT("task_id"), column) != 0)
         return;
-    match->conditions[match->count++] =
-        (struct condition){.kind = CONDITION_VISIBLE, .column = (uint8_t)match->column_count++};
+    match->conditions[match->count++] = (struct condition){.kind = CONDITION_VISIBLE, .column = (uint8_t)match->column_count++};
 }
 
 /* ---- matching ---- */

@@ -20,8 +20,8 @@ struct condition {
     uint8_t op;     /* enum filter_op */
     int64_t number;
     struct str text;
-    bool grouped;     /* an index has all records that meet it as one group */
-    bool counted;     /* and their number is kept: it is `count` */
+    bool grouped; /* an index has all records that meet it as one group */
+    bool counted; /* and their number is kept: it is `count` */
     uint64_t count;
     struct key group; /* without the id */
 };

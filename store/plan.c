@@ -7,17 +7,17 @@
 
 #define COST_ROW 10 /* looking at a record, against a step from one index entry to the next */
 #define COST_STEP 1
-#define KNOWN_FACTOR 10    /* a list whose total is known may be walked this much further: its steps are cheap */
+#define KNOWN_FACTOR 10     /* a list whose total is known may be walked this much further: its steps are cheap */
 #define COLLECT_ALWAYS 2000 /* a group this small is collected without further thought */
 #define COLLECT_MOST 1000000
 
 struct plan {
     struct query *query;
     struct page *page;
-    int driver;         /* the condition with the smallest group; -1: none has one */
-    uint64_t group;     /* how many records that group has; all of the type without a driver */
+    int driver;          /* the condition with the smallest group; -1: none has one */
+    uint64_t group;      /* how many records that group has; all of the type without a driver */
     uint64_t everything; /* records of the type */
-    bool known;         /* page->total is right already */
+    bool known;          /* page->total is right already */
     uint64_t budget;
     uint64_t seen; /* that match, so far */
     bool exhausted;
@@ -320,8 +320,8 @@ static int page_by_field(struct plan *plan)
     bool paired = plan->driver < 0 || index_of_pair(query, &query->match.conditions[plan->driver]);
     bool exact = plan->known && paired && (plan->driver < 0 || !plan_checks(plan));
     bool small = plan->group <= query->max_rows && plan->group <= COLLECT_MOST;
-    uint64_t distance = plan->known && plan->group > 0 && wanted < UINT32_MAX ? wanted * (plan->everything / plan->group + 1)
-                                                                             : plan->everything;
+    uint64_t distance =
+        plan->known && plan->group > 0 && wanted < UINT32_MAX ? wanted * (plan->everything / plan->group + 1) : plan->everything;
     if (!exact && small && (plan->group <= COLLECT_ALWAYS || plan->group <= distance))
         return page_by_collect(plan);
     int rc = page_by_walk(plan);

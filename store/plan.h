@@ -15,11 +15,11 @@
 
 struct query {
     struct match match;
-    uint64_t low, high; /* ids wanted, both included */
-    bool narrowed;      /* not all ids */
-    bool nothing;       /* nothing can match */
-    bool hiding;        /* the last condition is that of visibility */
-    const struct index *sort; /* of the sort field; NULL: by id */
+    uint64_t low, high;               /* ids wanted, both included */
+    bool narrowed;                    /* not all ids */
+    bool nothing;                     /* nothing can match */
+    bool hiding;                      /* the last condition is that of visibility */
+    const struct index *sort;         /* of the sort field; NULL: by id */
     const struct record *sort_record; /* whose field that is: another's with the same id */
     bool down;
     uint64_t offset;

@@ -205,7 +205,8 @@ static int types_check(uint64_t type, uint64_t also, struct msg_error *error)
 int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, const struct msg_query *msg,
                struct msg_query_rows *out, struct msg_error *error)
 {
-    struct query query = {.match = {.txn = snapshot, .record = record_of(msg->type)}, .high = UINT64_MAX - 1, .max_rows = max_rows};
+    struct query query = {
+        .match = {.txn = snapshot, .record = record_of(msg->type)}, .high = UINT64_MAX - 1, .max_rows = max_rows};
     memset(out, 0, sizeof *out);
     if (types_check(msg->type, msg->also, error) != 0 || query_parse(&query, arena, msg, error) != 0)
         return -1;

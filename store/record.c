@@ -1,8 +1,8 @@
 #include "store/record.h"
 
 const char *const record_tables[TABLE_ALL] = {
-    [TABLE_META] = "meta",       [TABLE_COUNT] = "count",       [TABLE_INDEX] = "index",
-    [TABLE_LOG] = "log",         [TABLE_LOG_INFO] = "log_info", [TABLE_RECORDS] = "record",
+    [TABLE_META] = "meta", [TABLE_COUNT] = "count",       [TABLE_INDEX] = "index",
+    [TABLE_LOG] = "log",   [TABLE_LOG_INFO] = "log_info", [TABLE_RECORDS] = "record",
 #define RECORD(type, record, grows) [TABLE_RECORDS + (type)] = #record,
 #define INDEX(type, number, filter, sort, flags)
 #define WORDS(type, number, a, b, c)

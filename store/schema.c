@@ -49,9 +49,10 @@ int schema_open(struct kv *kv, const struct migration *migrations, uint32_t vers
     if (schema_read(kv, &now, err) != 0)
         return -1;
     if (now > version)
-        return err_set(err, ERR_PROTOCOL,
-                       "the database was written by a newer Gantry (schema %u; this one knows %u): start that version, data is as it was",
-                       now, version);
+        return err_set(
+            err, ERR_PROTOCOL,
+            "the database was written by a newer Gantry (schema %u; this one knows %u): start that version, data is as it was",
+            now, version);
     if (kv_prepare(kv, err) != 0)
         return -1;
     if (now == 0)

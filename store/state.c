@@ -67,8 +67,8 @@ bool purge_next(struct kv_txn *txn, enum purge_kind kind, uint64_t after, uint64
     if (!cursor)
         return false;
     struct kv_pair pair;
-    bool found = kv_seek(cursor, key_str(&key), &pair) == KV_OK && pair.key.len == key.len &&
-                 memcmp(pair.key.ptr, key.bytes, 6) == 0;
+    bool found =
+        kv_seek(cursor, key_str(&key), &pair) == KV_OK && pair.key.len == key.len && memcmp(pair.key.ptr, key.bytes, 6) == 0;
     if (found)
         *id = key_id_at_end(pair.key);
     kv_cursor_free(cursor);

@@ -38,15 +38,16 @@ struct store {
 
 /* ---- what the committer did ---- */
 
-static void store_send(struct store *store, const struct bus_peer *peer, const struct shape *shape, const void *value, uint64_t corr,
-                       const char *rid)
+static void store_send(struct store *store, const struct bus_peer *peer, const struct shape *shape, const void *value,
+                       uint64_t corr, const char *rid)
 {
     struct err err = {0};
     if (bus_send(store->server, peer, shape, value, corr, str_of(rid), &err) != 0)
         log_warn("GTY-STORE-UNSENT", "message=%s %s", shape->name, err.text);
 }
 
-static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t seq, uint64_t corr, const char *rid);
+static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t seq, uint64_t corr,
+                     const char *rid);
 
 static void ack_again(void *arg)
 {
@@ -56,7 +57,8 @@ static void ack_again(void *arg)
 }
 
 /* An acknowledgement covers all earlier ones, so it is enough that the newest arrives in the end. */
-static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t seq, uint64_t corr, const char *rid)
+static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t seq, uint64_t corr,
+                     const char *rid)
 {
     struct msg_batch_ack ack = {.epoch = epoch, .seq = seq};
     struct err err = {0};
@@ -157,7 +159,8 @@ static void handle_write(void *self, const struct bus_call *call)
         return;
     }
     const struct msg_batch *batch = &call->msg->u.batch;
-    struct msg_batch_refused refused = {.epoch = batch->epoch, .seq = batch->seq, .text = STR_LIT("too much waits to be committed")};
+    struct msg_batch_refused refused = {
+        .epoch = batch->epoch, .seq = batch->seq, .text = STR_LIT("too much waits to be committed")};
     bus_answer(call, &shape_msg_batch_refused, &refused);
 }
 

@@ -15,7 +15,7 @@ struct store *store_new(struct loop *loop, const struct settings *settings, stru
 /* Commits what has arrived, answers it, and closes. Takes NULL. */
 void store_free(struct store *store);
 
-void store_reload(struct store *store); /* the settings have changed */
+void store_reload(struct store *store);       /* the settings have changed */
 bool store_failed(const struct store *store); /* the disk failed; the loop was stopped and the process must exit with an error */
 
 /* Every message to the store, one row each; self is the struct store. Ends in handle NULL. */

@@ -6,13 +6,13 @@
 
 struct walk {
     struct kv_cursor *cursor;
-    bool records;      /* the table of records itself */
-    bool by_id;        /* the prefix is followed by the id alone, so ids come in order */
-    bool down;         /* from the last to the first */
+    bool records;       /* the table of records itself */
+    bool by_id;         /* the prefix is followed by the id alone, so ids come in order */
+    bool down;          /* from the last to the first */
     uint64_t low, high; /* ids wanted, both included; kept to exactly when by_id */
     struct key prefix;
-    uint64_t id;       /* where it stands */
-    struct str value;  /* of a record */
+    uint64_t id;      /* where it stands */
+    struct str value; /* of a record */
 };
 
 /* The records of a type, in the order of their ids. -1 when out of memory. */

@@ -30,9 +30,9 @@ static bool char_separates(uint32_t code)
 {
     if (code < 0x80)
         return !((code >= 'a' && code <= 'z') || (code >= '0' && code <= '9'));
-    return code < 0xaa || code == 0xd7 || code == 0xf7 || (code >= 0x2000 && code <= 0x2bff) || (code >= 0x3000 && code <= 0x3004) ||
-           (code >= 0x3008 && code <= 0x3020) || (code >= 0xfe10 && code <= 0xfe6f) || (code >= 0xff01 && code <= 0xff0f) ||
-           (code >= 0xff1a && code <= 0xff20);
+    return code < 0xaa || code == 0xd7 || code == 0xf7 || (code >= 0x2000 && code <= 0x2bff) ||
+           (code >= 0x3000 && code <= 0x3004) || (code >= 0x3008 && code <= 0x3020) || (code >= 0xfe10 && code <= 0xfe6f) ||
+           (code >= 0xff01 && code <= 0xff0f) || (code >= 0xff1a && code <= 0xff20);
 }
 
 static bool char_alone(uint32_t code)

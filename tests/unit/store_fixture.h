@@ -101,7 +101,8 @@ static inline void fixture_restart(struct fixture *fx)
 
 /* ---- changes ---- */
 
-static inline void fixture_op(struct fixture *fx, uint64_t op, uint64_t type, uint64_t id, const struct shape *shape, const void *record)
+static inline void fixture_op(struct fixture *fx, uint64_t op, uint64_t type, uint64_t id, const struct shape *shape,
+                              const void *record)
 {
     struct buf buf = {0};
     struct err err = {0};

@@ -89,7 +89,8 @@ static void task_write(struct model *model, const struct model_task *task)
         if (task->tags[i])
             tags[count++] = str_of(tag_names[i]);
     }
-    struct rec_task record = {.id = task->id, .status = task->status, .created_at = task->created_at, .updated_at = task->updated_at};
+    struct rec_task record = {
+        .id = task->id, .status = task->status, .created_at = task->created_at, .updated_at = task->updated_at};
     record.spec.name = str_of(task->name);
     record.spec.description = str_of(task->description);
     record.spec.task_type = str_of(task->type);
@@ -234,7 +235,9 @@ static bool task_has_word(const struct model_task *task, const char *word)
             len += (size_t)snprintf(all + len, sizeof all - len, " %s", tag_names[i]);
     }
     for (size_t i = 0; i <= len; i++)
-        lower[i] = all[i] >= 'A' && all[i] <= 'Z' ? (char)(all[i] + 32) : all[i] == '_' || all[i] == '-' || all[i] == '\'' ? ' ' : all[i];
+        lower[i] = all[i] >= 'A' && all[i] <= 'Z'                     ? (char)(all[i] + 32)
+                   : all[i] == '_' || all[i] == '-' || all[i] == '\'' ? ' '
+                                                                      : all[i];
     for (size_t i = 1; i <= len; i++) { /* Ä and Ü */
         if ((unsigned char)lower[i - 1] == 0xc3 && (unsigned char)lower[i] < 0x9f)
             lower[i] = (char)(lower[i] + 0x20);
@@ -280,12 +283,12 @@ static uint32_t model_find(const struct model *model, const struct question *q, 
         const struct model_task *task = &model->tasks[runs ? 0 : i];
         if (!(runs ? run_matches(run, q) : task_matches(task, q)))
             continue;
-        found[count++] = (struct found){
-            .id = i,
-            .number = runs ? run_number(run, q->sort) : task_number(task, q->sort),
-            .text = runs ? strcmp(q->sort, "worker_name") == 0 ? run->worker : "" : task_text(task, q->sort),
-            .sparse = q->sparse,
-            .down = q->query.descending};
+        found[count++] =
+            (struct found){.id = i,
+                           .number = runs ? run_number(run, q->sort) : task_number(task, q->sort),
+                           .text = runs ? strcmp(q->sort, "worker_name") == 0 ? run->worker : "" : task_text(task, q->sort),
+                           .sparse = q->sparse,
+                           .down = q->query.descending};
     }
     qsort(found, count, sizeof *found, found_compare);
     return count;
@@ -297,8 +300,8 @@ static void filter_add(struct question *q, const char *field, uint64_t op, int64
 {
     snprintf(q->fields[q->count], sizeof q->fields[0], "%s", field);
     snprintf(q->texts[q->count], sizeof q->texts[0], "%s", text);
-    q->filters[q->count] = (struct rec_filter){
-        .field = str_of(q->fields[q->count]), .op = op, .number = number, .text = str_of(q->texts[q->count])};
+    q->filters[q->count] =
+        (struct rec_filter){.field = str_of(q->fields[q->count]), .op = op, .number = number, .text = str_of(q->texts[q->count])};
     q->count++;
 }
 
@@ -345,8 +348,8 @@ static void ask_runs(const struct model *model, struct question *q)
 
 static void ask_tasks(struct question *q)
 {
-    static const char *const searches[][3] = {
-        {"data", NULL, NULL}, {"daily", "data", NULL}, {"task", "nightly", NULL}, {"数", "据", NULL}, {"übung", NULL, NULL}, {"nothing", NULL, NULL}};
+    static const char *const searches[][3] = {{"data", NULL, NULL}, {"daily", "data", NULL}, {"task", "nightly", NULL},
+                                              {"数", "据", NULL},   {"übung", NULL, NULL},   {"nothing", NULL, NULL}};
     static const char *const typed[] = {"DATA", "data, Daily!", "task_ nightly", "数据", "ÜBUNG", "nothing"};
     q->query.type = TYPE_TASK;
     for (uint32_t i = random_below(3); i > 0; i--) {
@@ -369,7 +372,8 @@ static void ask_tasks(struct question *q)
         q->search = typed[which];
         memcpy(q->words, searches[which], sizeof q->words);
     }
-    static const char *const sorts[] = {"id", "created_at", "updated_at", "spec.name", "spec.priority", "next_run_at", "spec.task_type"};
+    static const char *const sorts[] = {"id",          "created_at",    "updated_at", "spec.name", "spec.priority",
+                                        "next_run_at", "spec.task_type"};
     uint32_t sort = random_below(7);
     sort_set(q, sorts[sort], sort == 5);
 }
@@ -397,13 +401,13 @@ static void ask(struct model *model)
     uint64_t expected = offset >= count ? 0 : count - offset < q.query.size ? count - offset : q.query.size;
     if (!rows.total_is_lower_bound) {
         if (rows.total != count || rows.rows.count != expected)
-            fail_msg("type %lu sort %s filters %u (%s) search %s: total %lu of %u, rows %u of %lu", (unsigned long)q.query.type, q.sort,
-                     q.count, q.fields[0], q.search ? q.search : "", (unsigned long)rows.total, count, rows.rows.count,
+            fail_msg("type %lu sort %s filters %u (%s) search %s: total %lu of %u, rows %u of %lu", (unsigned long)q.query.type,
+                     q.sort, q.count, q.fields[0], q.search ? q.search : "", (unsigned long)rows.total, count, rows.rows.count,
                      (unsigned long)expected);
         for (uint32_t i = 0; i < expected; i++) {
             if (rows.rows.items[i].id != found[offset + i].id)
-                fail_msg("sort %s %s filters %u (%s): row %u is %lu, not %lu", q.sort, q.query.descending ? "down" : "up", q.count,
-                         q.fields[0], i, (unsigned long)rows.rows.items[i].id, (unsigned long)found[offset + i].id);
+                fail_msg("sort %s %s filters %u (%s): row %u is %lu, not %lu", q.sort, q.query.descending ? "down" : "up",
+                         q.count, q.fields[0], i, (unsigned long)rows.rows.items[i].id, (unsigned long)found[offset + i].id);
         }
     } else {
         assert_true(starved);
@@ -429,8 +433,8 @@ static void copy_records(struct fixture *from, struct fixture *to)
         for (enum kv_result result = kv_first(cursor, &pair); result == KV_OK; result = kv_next(cursor, &pair)) {
             char *copy = malloc(pair.value.len);
             memcpy(copy, pair.value.ptr, pair.value.len);
-            to->ops[to->op_count++] = (struct rec_op){
-                .op = OP_PUT, .type = type, .id = key_id_at_end(pair.key), .value = {copy, pair.value.len}};
+            to->ops[to->op_count++] =
+                (struct rec_op){.op = OP_PUT, .type = type, .id = key_id_at_end(pair.key), .value = {copy, pair.value.len}};
             if (to->op_count == FIXTURE_OPS)
                 fixture_commit(to);
         }

@@ -42,9 +42,9 @@ static void on_message(void *self, const struct msg *msg, struct str frame)
     (void)frame;
     assert_true(peer->count < INBOX);
     peer->ids[peer->count] = msg->shape->id;
-    peer->numbers[peer->count] = msg->shape->id == MSG_BATCH_ACK      ? msg->u.batch_ack.seq
-                                 : msg->shape->id == MSG_EPOCH_STALE  ? msg->u.epoch_stale.epoch
-                                 : msg->shape->id == MSG_BATCH_RESUME ? msg->u.batch_resume.seq
+    peer->numbers[peer->count] = msg->shape->id == MSG_BATCH_ACK       ? msg->u.batch_ack.seq
+                                 : msg->shape->id == MSG_EPOCH_STALE   ? msg->u.epoch_stale.epoch
+                                 : msg->shape->id == MSG_BATCH_RESUME  ? msg->u.batch_resume.seq
                                  : msg->shape->id == MSG_BATCH_REFUSED ? msg->u.batch_refused.seq
                                                                        : 0;
     peer->count++;

@@ -30,7 +30,8 @@ static void test_numbers_in_order(void **state)
 static void test_texts_in_order_and_apart(void **state)
 {
     (void)state;
-    static const struct str texts[] = {{"", 0}, {"\0", 1}, {"\0a", 2}, {"\x01", 1}, {"a", 1}, {"a\0", 2}, {"a\0b", 3}, {"a\x01", 2}, {"ab", 2}, {"b", 1}};
+    static const struct str texts[] = {{"", 0},    {"\0", 1},   {"\0a", 2},   {"\x01", 1}, {"a", 1},
+                                       {"a\0", 2}, {"a\0b", 3}, {"a\x01", 2}, {"ab", 2},   {"b", 1}};
     for (size_t i = 0; i + 1 < sizeof texts / sizeof texts[0]; i++) {
         struct key a, b;
         key_begin(&a, 1, 1);
@@ -90,7 +91,9 @@ static void test_words(void **state)
     expect_words("Data_Processing v2", "data|processing|v2");
     expect_words("处理daily数据。", "处|理|daily|数|据");
     expect_words("ÄRGER Привет ΣΟΦΙΑ", "ärger|привет|σοφια");
-    expect_words("a\xff" "b\xe4\xbd", "a|b"); /* broken UTF-8 separates */
+    expect_words("a\xff"
+                 "b\xe4\xbd",
+                 "a|b"); /* broken UTF-8 separates */
     expect_words("0123456789012345678901234567890123456789012345678901234567890123456789",
                  "0123456789012345678901234567890123456789012345678901234567890123");
 }
@@ -151,7 +154,8 @@ static void test_fields_of_a_record(void **state)
     for (uint32_t len = 0; len < buf.len; len++) /* cut anywhere: never more than is there is read */
         record_read(columns, 6, (struct str){buf.data, len}, values);
     buf_free(&buf);
-    static const char *const wrong[] = {"", ".", "spec", "spec.", "spec.limits", "spec.name.x", "name", "spec.limits.cpu_seconds.x.y"};
+    static const char *const wrong[] = {
+        "", ".", "spec", "spec.", "spec.limits", "spec.name.x", "name", "spec.limits.cpu_seconds.x.y"};
     for (int i = 0; i < 8; i++)
         assert_int_equal(column_resolve(&shape_rec_task, str_of(wrong[i]), &columns[0]), -1);
     assert_int_equal(column_resolve(&shape_rec_task, STR_LIT("spec.limits.cpu_seconds"), &columns[0]), 0);
@@ -160,9 +164,12 @@ static void test_fields_of_a_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers_in_order), cmocka_unit_test(test_texts_in_order_and_apart),
-        cmocka_unit_test(test_long_texts_fit_and_differ), cmocka_unit_test(test_step_over),
-        cmocka_unit_test(test_words), cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_numbers_in_order),
+        cmocka_unit_test(test_texts_in_order_and_apart),
+        cmocka_unit_test(test_long_texts_fit_and_differ),
+        cmocka_unit_test(test_step_over),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_counts),
         cmocka_unit_test(test_fields_of_a_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

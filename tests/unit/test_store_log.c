@@ -32,7 +32,8 @@ static void write_lines(struct fixture *fx, uint64_t run, uint64_t attempt, uint
     fixture_op(fx, OP_LOG, 0, 0, &shape_rec_log_chunk, &chunk);
 }
 
-static struct msg_log_rows read_rows(struct fixture *fx, uint64_t run, uint64_t after, uint64_t limit, bool newest, struct kv_txn **txn)
+static struct msg_log_rows read_rows(struct fixture *fx, uint64_t run, uint64_t after, uint64_t limit, bool newest,
+                                     struct kv_txn **txn)
 {
     struct msg_log_read read = {.run_id = run, .after = after, .limit = limit, .newest = newest};
     struct msg_log_rows rows;
