@@ -1,7 +1,12 @@
 # The scheduler's tests.
 add_library(core_fixture STATIC ${CMAKE_SOURCE_DIR}/tests/unit/core_fixture.c)
 target_link_libraries(core_fixture PUBLIC scheduler PkgConfig::CMOCKA)
+gantry_test(heap LINKS scheduler)
+gantry_test(index LINKS scheduler)
 gantry_test(run LINKS core_fixture)
+gantry_test(queue LINKS core_fixture)
+gantry_test(lease LINKS core_fixture)
+gantry_test(retry LINKS core_fixture)
 
 # The host's side: journal, keys, events, schedules, rebuilding.
 gantry_test(journal LINKS scheduler)

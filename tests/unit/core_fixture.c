@@ -411,7 +411,8 @@ bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id,
     struct err err = {0};
     if (!stored)
         return false;
-    if (codec_decode_record(fixture->arena, shapes[type], (struct str){stored->bytes, stored->len}, out, &err))
+    struct str bytes = arena_str(fixture->arena, (struct str){stored->bytes, stored->len}); /* outlives the record */
+    if (codec_decode_record(fixture->arena, shapes[type], bytes, out, &err))
         fail_msg("stored record: %s", err.text);
     return true;
 }

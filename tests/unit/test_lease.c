@@ -1,0 +1,271 @@
+/* Leases (rule 5): kept by heartbeats, lost by silence, returned when not accepted, renewed as a whole. */
+#include "tests/unit/unit.h"
+
+#include "tests/unit/core_fixture.h"
+
+static struct fixture *farm_with_run(struct rec_lease *lease)
+{
+    struct fixture *fixture = fixture_ready();
+    uint64_t task = fixture_task(fixture, "one", "shell");
+    fixture_hello(fixture, 1, "w1", "b1", "shell", 2, NULL, 0);
+    fixture_trigger(fixture, task);
+    *lease = fixture_assigned(fixture, 1);
+    assert_int_equal(lease->attempt, 1);
+    return fixture;
+}
+
+static struct rec_run run_of(struct fixture *fixture, uint64_t id)
+{
+    struct rec_run run;
+    assert_true(fixture_run(fixture, id, &run));
+    return run;
+}
+
+static void test_not_accepted(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_wait(fixture, 9900);
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_RUNNING);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    fixture_wait(fixture, 200);
+    struct rec_run run = run_of(fixture, lease.run_id);
+    assert_int_equal(run.status, RUN_PENDING);
+    assert_int_equal(run.attempts.items[0].outcome, OUTCOME_RETURNED);
+    assert_int_equal(run.retries + run.losses, 0);
+    fixture_accept(fixture, 1, lease); /* too late */
+    assert_true(fixture_refused(fixture, 1, lease));
+    fixture_wait(fixture, 6000); /* the worker rests, then it is asked again */
+    assert_int_equal(fixture_assigned(fixture, 1).attempt, 2);
+    fixture_free(fixture);
+}
+
+static void test_rejected(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    lease.reason = STR_LIT("disk full");
+    struct msg_reject reject = {.leases = {&lease, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_reject, &reject);
+    fixture_settle(fixture);
+    struct rec_run run = run_of(fixture, lease.run_id);
+    assert_int_equal(run.attempts.items[0].outcome, OUTCOME_RETURNED);
+    assert_true(str_is(run.attempts.items[0].error, "the worker rejected it: disk full"));
+    assert_int_equal(run.status, RUN_PENDING);
+    fixture_hello(fixture, 2, "w2", "b1", "shell", 1, NULL, 0); /* another one gets it at once */
+    assert_int_equal(fixture_assigned(fixture, 2).attempt, 2);
+    fixture_free(fixture);
+}
+
+static void test_kept_by_heartbeats(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    for (int i = 0; i < 60; i++) {
+        fixture_wait(fixture, 5000);
+        fixture_heartbeat(fixture, 1, &lease, 1);
+    }
+    assert_int_equal(run_of(fixture, lease.run_id).attempt, 1);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    fixture_free(fixture);
+}
+
+static void test_silence(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_wait(fixture, 29900);
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_RUNNING);
+    fixture_wait(fixture, 200);
+    struct rec_run run = run_of(fixture, lease.run_id);
+    assert_int_equal(run.status, RUN_PENDING);
+    assert_int_equal(run.losses, 1);
+    assert_int_equal(run.retries, 0);
+    struct rec_worker worker;
+    assert_true(fixture_stored(fixture, TYPE_WORKER, 1, &worker));
+    assert_int_equal(worker.status, WORKER_OFFLINE);
+    assert_int_equal(fixture_count_events(fixture, "worker.unregistered"), 1);
+    /* Another worker gets it; the late result of the first is refused and changes nothing. */
+    fixture_hello(fixture, 2, "w2", "b1", "shell", 1, NULL, 0);
+    struct rec_lease second = fixture_begin(fixture, 2);
+    assert_int_equal(second.attempt, 2);
+    fixture_hello(fixture, 3, "w1", "b1", "shell", 2, &lease, 1);
+    fixture_result(fixture, 3, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_refused(fixture, 3, lease));
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_RUNNING);
+    fixture_result(fixture, 2, second, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 2, second));
+    fixture_result(fixture, 3, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_refused(fixture, 3, lease));
+    fixture_free(fixture);
+}
+
+static void test_losses_fail(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    char boot[8];
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_accept(fixture, 1 + i, lease);
+        snprintf(boot, sizeof boot, "c%u", i);
+        fixture_hello(fixture, 2 + i, "w1", boot, "shell", 2, NULL, 0); /* the worker was killed and started anew */
+        struct rec_lease next = fixture_assigned(fixture, 2 + i);
+        if (next.run_id)
+            lease = next;
+    }
+    struct rec_run run = run_of(fixture, lease.run_id);
+    assert_int_equal(run.status, RUN_FAILED);
+    assert_int_equal(run.losses, 3);
+    assert_int_equal(run.attempts.count, 3);
+    fixture_free(fixture);
+}
+
+static void test_not_named(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_RUNNING);
+    fixture_heartbeat(fixture, 1, &lease, 1); /* forgiven */
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 1);
+    fixture_heartbeat(fixture, 1, &lease, 1); /* named again, too late: dropped */
+    const struct msg *ack = NULL, *next;
+    while ((next = fixture_take(fixture, 1, MSG_HEARTBEAT_ACK)))
+        ack = next;
+    assert_int_equal(ack->u.heartbeat_ack.drop.count, 1);
+    fixture_free(fixture);
+}
+
+/* Accepted just before the heartbeat that says so: a heartbeat that names an assignment accepts it. */
+static void test_heartbeat_accepts(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_heartbeat(fixture, 1, &lease, 1);
+    fixture_wait(fixture, 15000);
+    assert_int_equal(run_of(fixture, lease.run_id).attempt, 1);
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_RUNNING);
+    fixture_free(fixture);
+}
+
+/* The scheduler was frozen for a minute: after core_renew_leases nothing is lost by it (rule 7). */
+static void test_frozen_scheduler(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_jump(fixture, 60000);
+    core_renew_leases(fixture->core);
+    fixture_wait(fixture, 10);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_wait(fixture, 20000);
+    fixture_heartbeat(fixture, 1, &lease, 1);
+    fixture_wait(fixture, 20000);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_free(fixture);
+}
+
+/* After a start every lease has a full term, and a worker that does not come back loses it then. */
+static void test_rebuilt_term(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_wait(fixture, 25000);
+    fixture_rebuild(fixture);
+    fixture_wait(fixture, 29000);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_wait(fixture, 2000);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 1);
+    fixture_free(fixture);
+}
+
+static void test_same_boot_lost_it(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_hello(fixture, 2, "w1", "b1", "shell", 2, NULL, 0); /* it reconnects and does not list what it accepted */
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 1);
+    fixture_free(fixture);
+}
+
+/* The worker enforces the timeout; the scheduler steps in a minute later. */
+static void test_backstop(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec(NULL, "shell")};
+    submit.spec.timeout_seconds = 20;
+    submit.spec.retry_count = 0;
+    SET_HAS(&submit.spec, rec_task_spec, timeout_seconds);
+    SET_HAS(&submit.spec, rec_task_spec, retry_count);
+    fixture_hello(fixture, 1, "w1", "b1", "shell", 1, NULL, 0);
+    uint64_t id = fixture_ask(fixture, &shape_msg_run_submit, &submit)->u.run_answer.run.id;
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    for (int i = 0; i < 15; i++) {
+        fixture_wait(fixture, 5000);
+        fixture_heartbeat(fixture, 1, &lease, 1);
+    }
+    assert_int_equal(run_of(fixture, id).status, RUN_RUNNING);
+    fixture_wait(fixture, 6000);
+    assert_int_equal(run_of(fixture, id).status, RUN_FAILED);
+    assert_int_equal(run_of(fixture, id).attempts.items[0].outcome, OUTCOME_TIMEOUT);
+    assert_non_null(fixture_take(fixture, 1, MSG_CANCEL));
+    fixture_result(fixture, 1, lease, OUTCOME_ABORTED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    fixture_free(fixture);
+}
+
+/* While the store is away nothing is given out, taken or acknowledged; then everything goes on. */
+static void test_store_away(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_store_away(fixture, true);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_false(fixture_acked(fixture, 1, lease));
+    fixture_wait(fixture, 40000);
+    fixture_heartbeat(fixture, 1, &lease, 1);
+    assert_non_null(fixture_take(fixture, 1, MSG_HEARTBEAT_ACK));
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_RUNNING);
+    fixture_store_away(fixture, false);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_COMPLETED);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_not_accepted),     cmocka_unit_test(test_rejected),
+        cmocka_unit_test(test_kept_by_heartbeats), cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_losses_fail),      cmocka_unit_test(test_not_named),
+        cmocka_unit_test(test_heartbeat_accepts), cmocka_unit_test(test_frozen_scheduler),
+        cmocka_unit_test(test_rebuilt_term),     cmocka_unit_test(test_same_boot_lost_it),
+        cmocka_unit_test(test_backstop),         cmocka_unit_test(test_store_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
