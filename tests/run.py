@@ -176,7 +176,7 @@ class ProgramJob:
 
     def __init__(self, build, name, command, environment, stretch):
         self.name, self.command, self.environment = f"{build}/{name}", command, environment
-        self.limit = 300.0 * stretch
+        self.limit = 60.0 * stretch
         self.serial = False
         self.fuzz = name.startswith("fuzz.")
         self.cmocka = not self.fuzz and command[0].endswith("/test_" + name.partition(".")[2])
