@@ -16,18 +16,15 @@
 #include <unistd.h>
 
 #include "proto/clock.h"
-#include "proto/curve.h"
 #include "proto/log.h"
 #include "scheduler/core.h"
+#include "scheduler/doors.h"
 #include "scheduler/link.h"
 
 #define TURN_MS 250
 #define GAP_MS 1000
-#define DRAIN_ROUNDS 1000 /* wake-ups' worth of messages handled before leases are renewed */
 #define END_MS 2000
-#define DOORS 2
-#define BELL_RUNS 4096u /* msg_doorbell.runs */
-#define COUNTS 64       /* msg_pong.counts */
+#define COUNTS 64 /* msg_pong.counts */
 
 struct host {
     struct loop *loop;
@@ -35,10 +32,8 @@ struct host {
     struct link *link;
     struct journal *journal;
     struct core *core;
-    struct bus_server *doors[DOORS];
-    struct bus_route *routes[DOORS];
-    struct bus_bell *bell;
-    bool open; /* serving */
+    struct doors *doors; /* NULL until it is rebuilt */
+    bool open;           /* serving */
     bool ending;
     int code;
     struct err why;
@@ -46,7 +41,6 @@ struct host {
     uint64_t turned_ms;
     int timer; /* the next turn; -1: none */
     uint64_t timer_due_ms;
-    uint64_t lost; /* letters whose receiver was gone or full */
     struct rec_count counts[COUNTS];
 };
 
@@ -127,14 +121,9 @@ static int port_send(void *self, struct str frame)
 static void port_deliver(void *self, const struct address *to, struct str frame)
 {
     struct host *host = self;
-    struct err err = {0};
 
-    if (host->doors[to->door] == NULL || bus_send_bytes(host->doors[to->door], &to->peer, frame, &err) == 0) {
-        return;
-    }
-    host->lost++;
-    if (err.code != ERR_NOT_FOUND) {
-        log_warn("GTY-SEND-LOST", "req=%s %s", to->rid, err.text);
+    if (host->doors != NULL) {
+        doors_send(host->doors, to, frame);
     }
 }
 
@@ -142,30 +131,20 @@ static void port_committed(void *self, uint64_t last_event, const uint64_t *runs
 {
     struct host *host = self;
 
-    for (uint32_t at = 0; host->bell != NULL && (at < count || (at == 0 && last_event != 0)); at += BELL_RUNS) {
-        uint32_t some = count - at < BELL_RUNS ? count - at : BELL_RUNS;
-        /* The list is only read. */
-        struct msg_doorbell doorbell = {.event = last_event, .runs = {(uint64_t *)(uintptr_t)(runs + at), some}};
-        bus_bell_ring(host->bell, &doorbell);
+    if (host->doors != NULL) {
+        doors_ring(host->doors, last_event, runs, count);
     }
 }
 
-/* ---- the doors ---- */
+/* ---- the doors' port ---- */
 
-static void on_call(void *self, const struct bus_call *call)
+static void on_call(void *self, const struct core_call *call)
 {
     struct host *host = self;
-    struct core_call core_call = {.msg = call->msg, .frame = call->frame};
-    struct address *from = &core_call.from;
 
-    if (!host->open || host->ending) {
-        return; /* who asks, asks again, and finds the next one */
+    if (host->open && !host->ending) { /* else who asks, asks again, and finds the next one */
+        core_handle(host->core, call);
     }
-    from->door = call->server == host->doors[DOOR_WORKERS] ? DOOR_WORKERS : DOOR_COMMANDS;
-    from->peer = call->peer;
-    from->corr = call->msg->corr;
-    str_copy(from->rid, sizeof from->rid, call->msg->rid);
-    core_handle(host->core, &core_call);
 }
 
 static void count_add(struct host *host, struct msg_pong *pong, const char *name, uint64_t value)
@@ -188,80 +167,7 @@ static void on_ping(void *self, struct msg_pong *pong)
     pong->ready = host->open && !host->ending && journal_writable(host->journal);
     pong->trouble = str_of(journal_trouble(host->journal));
     count_add(host, pong, "batches", journal_batches(host->journal));
-    count_add(host, pong, "messages_lost", host->lost);
-}
-
-/* The workers' door takes commands too (0x01xx): clients that need one hop less. */
-static bool route_fits(const struct core_route *route, enum door door)
-{
-    return route->door == door || (door == DOOR_WORKERS && route->id >> 8 == 1);
-}
-
-static int routes_make(struct host *host, enum door door)
-{
-    size_t count = 0;
-
-    while (core_routes[count].id != 0) {
-        count++;
-    }
-    struct bus_route *routes = calloc(count + 1, sizeof *routes);
-    if (routes == NULL) {
-        return -1;
-    }
-    host->routes[door] = routes;
-    for (size_t i = 0; i < count; i++) {
-        if (route_fits(&core_routes[i], door)) {
-            *routes++ = (struct bus_route){core_routes[i].id, on_call, core_routes[i].doc};
-        }
-    }
-    return 0;
-}
-
-/* The endpoint of a setting and its certificates; they must live as long as the call that uses them. */
-struct endpoint {
-    char text[256];
-    struct curve_paths paths;
-    struct bus_curve curve;
-};
-
-static int endpoint_of(const struct host *host, enum setting_id id, const char *name, bool listens, struct endpoint *out,
-                       struct err *err)
-{
-    if (settings_endpoint(host->settings, id, name, out->text, sizeof out->text, err) != 0) {
-        return -1;
-    }
-    return curve_prepare(host->settings, out->text, listens, &out->paths, &out->curve, err);
-}
-
-static int door_open(struct host *host, enum door door, enum setting_id id, const char *name, struct err *err)
-{
-    struct endpoint at;
-
-    if (endpoint_of(host, id, name, true, &at, err) != 0) {
-        return -1;
-    }
-    if (routes_make(host, door) != 0) {
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    }
-    host->doors[door] = bus_server_new(host->loop, at.text, &at.curve, host->routes[door], host, err);
-    if (host->doors[door] == NULL) {
-        return -1;
-    }
-    bus_server_on_ping(host->doors[door], on_ping);
-    return 0;
-}
-
-static int doors_open(struct host *host, struct err *err)
-{
-    struct endpoint at;
-
-    if (endpoint_of(host, SET_BUS_DOORBELL, "doorbell", true, &at, err) != 0 ||
-        (host->bell = bus_bell_new(at.text, &at.curve, err)) == NULL ||
-        door_open(host, DOOR_COMMANDS, SET_BUS_SCHEDULER, "scheduler", err) != 0 ||
-        door_open(host, DOOR_WORKERS, SET_BUS_WORKERS, "workers", err) != 0) {
-        return -1;
-    }
-    return 0;
+    count_add(host, pong, "messages_lost", host->doors != NULL ? doors_lost(host->doors) : 0);
 }
 
 /* ---- turns ---- */
@@ -269,11 +175,7 @@ static int doors_open(struct host *host, struct err *err)
 /* Handles what lies in the sockets, then gives every lease a fresh term (rule 7). */
 static void host_catch_up(struct host *host)
 {
-    int handled = 1;
-
-    for (int round = 0; round < DRAIN_ROUNDS && handled > 0; round++) {
-        handled = bus_server_drain(host->doors[DOOR_WORKERS]) + bus_server_drain(host->doors[DOOR_COMMANDS]);
-    }
+    doors_drain(host->doors);
     core_renew_leases(host->core);
 }
 
@@ -375,11 +277,16 @@ static int recover_load(void *self, enum record_type type, struct str value, str
 static int recover_finish(void *self, uint64_t epoch, const uint64_t *next_ids, uint32_t count, struct err *err)
 {
     struct host *host = self;
+    const struct doors_port port = {.self = host, .call = on_call, .fill_pong = on_ping};
 
     host->epoch = epoch;
     journal_begin(host->journal, epoch);
     link_attach(host->link, host->journal, epoch);
-    if (core_loaded(host->core, next_ids, count, err) != 0 || doors_open(host, err) != 0) {
+    if (core_loaded(host->core, next_ids, count, err) != 0) {
+        return -1;
+    }
+    host->doors = doors_open(host->loop, host->settings, &port, err);
+    if (host->doors == NULL) {
         return -1;
     }
     host->open = true;
@@ -430,7 +337,7 @@ struct host *host_new(struct loop *loop, const struct settings *settings, struct
     const struct link_port link_port = {.self = host, .stale = on_stale, .broken = on_broken};
     const struct recover_port recover_port = {
         .self = host, .begin = recover_begin, .load = recover_load, .finish = recover_finish, .fail = recover_fail};
-    if (endpoint_of(host, SET_BUS_STORE, "store", false, &store, err) != 0) {
+    if (endpoint_of(settings, SET_BUS_STORE, "store", false, &store, err) != 0) {
         goto error;
     }
     host->link = link_new(loop, store.text, &store.curve, &link_port, err);
@@ -450,11 +357,7 @@ void host_free(struct host *host)
         return;
     }
     link_free(host->link);
-    for (int door = 0; door < DOORS; door++) {
-        bus_server_free(host->doors[door]);
-        free(host->routes[door]);
-    }
-    bus_bell_free(host->bell);
+    doors_free(host->doors);
     core_free(host->core);
     journal_free(host->journal);
     free(host);

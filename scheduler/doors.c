@@ -1,0 +1,171 @@
+/* Two ROUTERs whose messages go to the core by its own table, and the PUB. */
+#include "scheduler/doors.h"
+
+#include <stdlib.h>
+
+#include "proto/log.h"
+
+#define DOORS 2
+#define DRAIN_ROUNDS 1000 /* wake-ups' worth of messages handled at once */
+#define BELL_RUNS 4096u   /* msg_doorbell.runs */
+
+struct doors {
+    struct loop *loop;
+    const struct settings *settings;
+    struct doors_port port;
+    struct bus_server *servers[DOORS];
+    struct bus_route *routes[DOORS];
+    struct bus_bell *bell;
+    uint64_t lost;
+};
+
+static void on_call(void *self, const struct bus_call *call)
+{
+    struct doors *doors = self;
+    struct core_call core_call = {.msg = call->msg, .frame = call->frame};
+    struct address *from = &core_call.from;
+
+    from->door = call->server == doors->servers[DOOR_WORKERS] ? DOOR_WORKERS : DOOR_COMMANDS;
+    from->peer = call->peer;
+    from->corr = call->msg->corr;
+    str_copy(from->rid, sizeof from->rid, call->msg->rid);
+    doors->port.call(doors->port.self, &core_call);
+}
+
+static void on_ping(void *self, struct msg_pong *pong)
+{
+    struct doors *doors = self;
+
+    doors->port.fill_pong(doors->port.self, pong);
+}
+
+/* The workers' door takes commands too (0x01xx): clients that need one hop less. */
+static bool route_fits(const struct core_route *route, enum door door)
+{
+    return route->door == door || (door == DOOR_WORKERS && route->id >> 8 == 1);
+}
+
+static int routes_make(struct doors *doors, enum door door)
+{
+    size_t count = 0;
+
+    while (core_routes[count].id != 0) {
+        count++;
+    }
+    struct bus_route *routes = calloc(count + 1, sizeof *routes);
+    if (routes == NULL) {
+        return -1;
+    }
+    doors->routes[door] = routes;
+    for (size_t i = 0; i < count; i++) {
+        if (route_fits(&core_routes[i], door)) {
+            *routes++ = (struct bus_route){core_routes[i].id, on_call, core_routes[i].doc};
+        }
+    }
+    return 0;
+}
+
+int endpoint_of(const struct settings *settings, enum setting_id id, const char *name, bool listens, struct endpoint *out,
+                struct err *err)
+{
+    if (settings_endpoint(settings, id, name, out->text, sizeof out->text, err) != 0) {
+        return -1;
+    }
+    return curve_prepare(settings, out->text, listens, &out->paths, &out->curve, err);
+}
+
+static int door_open(struct doors *doors, enum door door, enum setting_id id, const char *name, struct err *err)
+{
+    struct endpoint at;
+
+    if (endpoint_of(doors->settings, id, name, true, &at, err) != 0) {
+        return -1;
+    }
+    if (routes_make(doors, door) != 0) {
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    doors->servers[door] = bus_server_new(doors->loop, at.text, &at.curve, doors->routes[door], doors, err);
+    if (doors->servers[door] == NULL) {
+        return -1;
+    }
+    bus_server_on_ping(doors->servers[door], on_ping);
+    return 0;
+}
+
+static int bell_open(struct doors *doors, struct err *err)
+{
+    struct endpoint at;
+
+    if (endpoint_of(doors->settings, SET_BUS_DOORBELL, "doorbell", true, &at, err) != 0) {
+        return -1;
+    }
+    doors->bell = bus_bell_new(at.text, &at.curve, err);
+    return doors->bell != NULL ? 0 : -1;
+}
+
+struct doors *doors_open(struct loop *loop, const struct settings *settings, const struct doors_port *port, struct err *err)
+{
+    struct doors *doors = calloc(1, sizeof *doors);
+
+    if (doors == NULL) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    *doors = (struct doors){.loop = loop, .settings = settings, .port = *port};
+    if (bell_open(doors, err) != 0 || door_open(doors, DOOR_COMMANDS, SET_BUS_SCHEDULER, "scheduler", err) != 0 ||
+        door_open(doors, DOOR_WORKERS, SET_BUS_WORKERS, "workers", err) != 0) {
+        doors_free(doors);
+        return NULL;
+    }
+    return doors;
+}
+
+void doors_free(struct doors *doors)
+{
+    if (doors == NULL) {
+        return;
+    }
+    for (int door = 0; door < DOORS; door++) {
+        bus_server_free(doors->servers[door]);
+        free(doors->routes[door]);
+    }
+    bus_bell_free(doors->bell);
+    free(doors);
+}
+
+void doors_drain(struct doors *doors)
+{
+    int handled = 1;
+
+    for (int round = 0; round < DRAIN_ROUNDS && handled > 0; round++) {
+        handled = bus_server_drain(doors->servers[DOOR_WORKERS]) + bus_server_drain(doors->servers[DOOR_COMMANDS]);
+    }
+}
+
+void doors_send(struct doors *doors, const struct address *to, struct str frame)
+{
+    struct err err = {0};
+
+    if (bus_send_bytes(doors->servers[to->door], &to->peer, frame, &err) == 0) {
+        return;
+    }
+    doors->lost++;
+    if (err.code != ERR_NOT_FOUND) {
+        log_warn("GTY-SEND-LOST", "req=%s %s", to->rid, err.text);
+    }
+}
+
+void doors_ring(struct doors *doors, uint64_t last_event, const uint64_t *runs, uint32_t count)
+{
+    for (uint32_t at = 0; at < count || (at == 0 && last_event != 0); at += BELL_RUNS) {
+        uint32_t some = count - at < BELL_RUNS ? count - at : BELL_RUNS;
+        /* The list is only read. */
+        struct msg_doorbell doorbell = {.event = last_event, .runs = {(uint64_t *)(uintptr_t)(runs + at), some}};
+        bus_bell_ring(doors->bell, &doorbell);
+    }
+}
+
+uint64_t doors_lost(const struct doors *doors)
+{
+    return doors->lost;
+}

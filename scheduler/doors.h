@@ -1,0 +1,38 @@
+/* The sockets peers come in by: commands, workers (who may command too), and the doorbell that tells them to read on. */
+#ifndef GANTRY_SCHEDULER_DOORS_H
+#define GANTRY_SCHEDULER_DOORS_H
+
+#include "proto/curve.h"
+#include "scheduler/core.h"
+
+struct doors;
+
+struct doors_port {
+    void *self;
+    void (*call)(void *self, const struct core_call *call); /* a message the core has a row for */
+    void (*fill_pong)(void *self, struct msg_pong *pong);   /* may come at any time */
+};
+
+/* Binds all three; loop and settings are borrowed, port is copied. NULL with err. */
+struct doors *doors_open(struct loop *loop, const struct settings *settings, const struct doors_port *port, struct err *err);
+void doors_free(struct doors *doors); /* takes NULL */
+
+/* Handles what has arrived, without waiting for more. */
+void doors_drain(struct doors *doors);
+/* A journal_port's deliver and committed. */
+void doors_send(struct doors *doors, const struct address *to, struct str frame);
+void doors_ring(struct doors *doors, uint64_t last_event, const uint64_t *runs, uint32_t count);
+/* Messages whose receiver was gone or full. */
+uint64_t doors_lost(const struct doors *doors);
+
+/* The endpoint of a setting with its certificates; keep it as long as the call that uses it. */
+struct endpoint {
+    char text[256];
+    struct curve_paths paths;
+    struct bus_curve curve;
+};
+
+int endpoint_of(const struct settings *settings, enum setting_id id, const char *name, bool listens, struct endpoint *out,
+                struct err *err);
+
+#endif
