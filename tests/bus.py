@@ -12,6 +12,9 @@ import zmq
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+UNAVAILABLE = 7  # enum error_code
+
+
 class Shape:
     def __init__(self, name, number=0):
         self.name = name
@@ -125,6 +128,17 @@ class Peer:
             seen.append(got)
         raise AssertionError(f"no {name} within {timeout} s; came: {seen}")
 
+    def insist(self, name, answer, where=lambda fields: True, timeout=20.0, **fields):
+        """Tells it again and again until the answer comes: what a worker does with facts that are to be on disk."""
+        until = time.monotonic() + timeout
+        while True:
+            self.tell(name, **fields)
+            try:
+                return self.expect(answer, 0.5, where)
+            except AssertionError:
+                if time.monotonic() > until:
+                    raise
+
     def ask(self, name, timeout=10.0, **fields):
         """Sends a request; answers (name, fields) of what comes back."""
         self.corr += 1
@@ -158,9 +172,17 @@ class ScriptedWorker(Peer):
         self.boot = os.urandom(8).hex()
 
     def hello(self, running=(), timeout=20.0, **more):
-        self.tell("hello", protocol=1, ident=self.ident, boot=self.boot, hostname="scripted", task_types=self.types,
-                  executors=self.executors, slots=self.slots, credit=self.slots, running=list(running), **more)
-        return self.expect("welcome", timeout)
+        """Begins a session, again and again while the scheduler has no store to note it in; answers WELCOME."""
+        until = time.monotonic() + timeout
+        while True:
+            name, fields = self.ask("hello", timeout=timeout, protocol=1, ident=self.ident, boot=self.boot, hostname="scripted",
+                                    task_types=self.types, executors=self.executors, slots=self.slots, credit=self.slots,
+                                    running=list(running), **more)
+            if name == "welcome":
+                return fields
+            if fields.get("code") != UNAVAILABLE or time.monotonic() > until:
+                raise AssertionError(f"HELLO was answered with {name} {fields}")
+            time.sleep(0.05)
 
     def heartbeat(self, running=()):
         self.tell("heartbeat", running=list(running))

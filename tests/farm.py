@@ -45,6 +45,13 @@ def wait_for(condition, timeout=20.0, what="the condition"):
         pause = min(pause * 1.5, 0.1)
 
 
+def clean_environment():
+    """Ours without the harness's own variables, which are no settings."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
+    environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
+    return environment
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -149,10 +156,8 @@ class Farm:
         if name.startswith("worker") and name not in self.workers:
             self.workers.append(name)
         log = open(self.log_path(name), "ab")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
-        environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
         process = subprocess.Popen(self.command(name) + list(extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   env=environment, start_new_session=True)
+                                   env=clean_environment(), start_new_session=True)
         log.close()
         self.processes[name] = process
         self.seen_pids.add(process.pid)

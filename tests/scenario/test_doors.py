@@ -10,7 +10,7 @@ import unittest
 import msgpack
 
 from tests.bus import Peer, ScriptedWorker, key, pack
-from tests.farm import BUILD, Farm, wait_for
+from tests.farm import BUILD, Farm, clean_environment, wait_for
 
 DAEMONS = ["store", "scheduler", "gateway", "worker"]
 
@@ -21,7 +21,7 @@ class Bus(unittest.TestCase):
                   os.urandom(70000), msgpack.packb([1]), msgpack.packb([0x0405, {1: []}]), msgpack.packb([0x0204, {1: 1, 2: 1, 3: [{1: 1}]}]),
                   pack("batch_ack", epoch=9, seq=9), b"\x91" * 5000]
         chance = random.Random(7)
-        good = pack("hello", protocol=1, ident="x", boot="y", hostname="h", task_types=["t"], slots=1, credit=1)
+        good = pack("hello", protocol=1, ident="x", boot="y", hostname="h", task_types=["t"], executors=["exec"], slots=1, credit=1)
         for _ in range(300):
             bent = bytearray(good)
             bent[chance.randrange(len(bent))] = chance.randrange(256)
@@ -52,8 +52,11 @@ class Bus(unittest.TestCase):
     def test_worker_of_another_protocol(self):
         with Farm(workers=0) as farm:
             with ScriptedWorker(farm.endpoint("workers")) as worker:
-                worker.tell("hello", protocol=99, ident="future", boot="b", hostname="h", task_types=["t"], slots=1, credit=1)
-                answer = worker.expect("error")
+                hello = dict(ident="future", boot="b", hostname="h", task_types=["t"], executors=[], slots=1, credit=1)
+                name, answer = worker.ask("hello", protocol=99, **hello)
+                self.assertEqual((name, answer["protocol"]), ("welcome", 1))  # the version both can speak
+                name, answer = worker.ask("hello", protocol=0, **hello)
+                self.assertEqual(name, "error")
                 self.assertIn("protocol", answer["text"])
 
     def test_messages_about_runs_of_others(self):
@@ -112,7 +115,7 @@ class Settings(unittest.TestCase):
             if config is not None:
                 (farm.data / "gantry.conf").write_text(config)
             return subprocess.run([str(BUILD / f"gantry-{daemon}"), "--data", str(farm.data), *arguments], capture_output=True,
-                                  text=True, timeout=30, env=dict(os.environ, **(environment or {})))
+                                  text=True, timeout=30, env=dict(clean_environment(), **(environment or {})))
         finally:
             farm.close()
 

@@ -45,6 +45,10 @@ class Frozen(unittest.TestCase):
             self.assertEqual(prompt.assignment()["attempt"], 2)
             prompt.tell("accept", leases=[{"run_id": run, "attempt": 2}])
             late.result(run, 1, result="late", exit_code=0)
+            self.assertEqual(late.expect("error")["rule"], "hello")  # its session is over: it has to say what it holds
+            drop = late.hello(running=[{"run_id": run, "attempt": 1}])["drop"]
+            self.assertEqual([(lease["run_id"], lease["attempt"]) for lease in drop], [(run, 1)])
+            late.result(run, 1, result="late", exit_code=0)
             refused = late.expect("refused", where=lambda f: f["leases"][0]["run_id"] == run)
             self.assertEqual(refused["leases"][0]["attempt"], 1)
             prompt.heartbeat([{"run_id": run, "attempt": 2}])
@@ -109,9 +113,9 @@ class SecondScheduler(unittest.TestCase):
 class Orphans(unittest.TestCase):
     def check(self, command):
         with Farm() as farm:
-            run = farm.trigger(farm.task("orphan", command))
-            farm.wait_run(run, "running")
             marker = farm.data / "started"
+            run = farm.trigger(farm.task("orphan", command.replace("MARKER", str(marker))))
+            farm.wait_run(run, "running")
             wait_for(marker.exists, what="the start")
             tree = descendants(farm.pid("worker1"))
             self.assertGreaterEqual(len(tree), 2)
@@ -130,10 +134,10 @@ class Orphans(unittest.TestCase):
             return False
 
     def test_shell_with_a_child(self):
-        self.check("touch ../../../../started; sh -c 'sleep 600.25; true'; true")
+        self.check("touch MARKER; sh -c 'sleep 600.25; true'; true")
 
     def test_daemonised_child(self):
-        self.check("setsid sh -c 'sleep 600.25 & sleep 600.25' & touch ../../../../started; sleep 600.25")
+        self.check("setsid sh -c 'sleep 600.25 & sleep 600.25' & touch MARKER; sleep 600.25")
 
 
 if __name__ == "__main__":

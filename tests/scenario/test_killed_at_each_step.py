@@ -4,8 +4,6 @@ For store, scheduler and gateway the worker is scripted, so that the step is exa
 the bus is watched to see the step.
 """
 
-import os
-import pathlib
 import time
 import unittest
 
@@ -42,18 +40,17 @@ class Script:
     def running(self):
         self.worker.tell("progress", items=[dict(self.lease, percent=40.0)])
         line = {"seq": 1, "at": int(time.time() * 1000), "level": 1, "stream": 1, "text": "a line of it"}
-        self.worker.tell("log", chunk=dict(self.lease, lines=[line]))
-        self.worker.expect("log_ack", where=lambda f: f["seq"] == 1)
+        self.worker.insist("log", "log_ack", lambda f: f["seq"] == 1, chunk=dict(self.lease, lines=[line]))
 
     def publishing(self):
-        self.worker.tell("publish", run_id=self.run, output=self.output)
-        self.worker.expect("publish_grant")
+        self.worker.insist("publish", "publish_grant", run_id=self.run, output=self.output)
 
     def result_sent(self):
         self.worker.result(self.run, 1, result="ok", exit_code=0)
 
     def result_acknowledged(self):
-        self.worker.expect("result_ack", where=lambda f: f["leases"][0]["run_id"] == self.run)
+        items = [dict(run_id=self.run, attempt=1, outcome=1, result="ok", exit_code=0)]
+        self.worker.insist("result", "result_ack", lambda f: f["leases"][0]["run_id"] == self.run, items=items)
 
     def connect(self, running):
         self.worker = ScriptedWorker(self.farm.endpoint("workers"), ident="scripted-worker")
@@ -83,17 +80,14 @@ class KilledBesideTheWorker(unittest.TestCase):
                 script.reconnect()
             farm.wait_ready(workers=0)
             rest = STEPS[upto:]
-            if step == "result_sent":
-                script.result_sent()  # not acknowledged: sent again
             for name in rest:
                 getattr(script, name)()
             done = farm.wait_run(script.run)
             self.assertEqual((done["status"], done["result"]), ("completed", "ok"), done)
             self.assertEqual([(a["attempt"], a["outcome"]) for a in done["attempts"]], [(1, "completed")])
-            script.result_sent()  # a repeat of the accepted result is acknowledged again, and changes nothing
-            script.result_acknowledged()
-            script.worker.result(script.run, 1, outcome=2, error="another end")
-            script.worker.expect("refused")
+            script.result_acknowledged()  # a repeat of the accepted result is acknowledged again, and changes nothing
+            other = [dict(run_id=script.run, attempt=1, outcome=2, error="another end")]
+            script.worker.insist("result", "refused", items=other)
             self.assertEqual(farm.run(script.run)["status"], "completed")
             logs = farm.data_of(farm.get(f"/api/runs/{script.run}/logs"))["items"]
             self.assertEqual([line["message"] for line in logs if line.get("stream", "stdout") == "stdout"], ["a line of it"])
