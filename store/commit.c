@@ -149,7 +149,7 @@ static void trouble_fill(struct committer *self, enum kv_result result, const st
     if (result != KV_OK)
         snprintf(out, size, "writes are refused: %s", err->text);
     else if (!stat.ballast)
-        snprintf(out, size, "the disk is nearly full: the reserve is given up");
+        snprintf(out, size, "the disk is nearly full: it has no room for the reserve any more");
     else
         out[0] = '\0';
 }
@@ -169,6 +169,7 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
         memcpy(status->trouble, trouble, sizeof trouble);
     }
     status->failed = failed;
+    status->refusing = result != KV_OK;
     if (result == KV_OK) {
         status->commits++;
         status->last_us = us;

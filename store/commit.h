@@ -36,6 +36,7 @@ struct commit_status {
     uint64_t commits, batches, operations; /* since the start */
     uint64_t last_us;                      /* how long the last commit took */
     uint64_t queued;                       /* jobs not done */
+    bool refusing;                         /* the last group did not fit */
     bool failed;                           /* the disk failed: the process must end */
     char trouble[300];                     /* why writes fail, or what threatens them; empty when all is well */
 };

@@ -272,6 +272,8 @@ struct kv_txn *kv_snapshot(struct kv *kv, struct err *err)
     kv->spare = NULL;
     int rc = txn ? mdb_txn_renew(txn) : mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0) {
+        if (txn)
+            mdb_txn_abort(txn);
         err_set(err, err_code_of(result_of(kv, rc)), "cannot read the database: %s", text_of(rc));
         return NULL;
     }

@@ -43,7 +43,7 @@ static void store_send(struct store *store, const struct bus_peer *peer, const s
 {
     struct err err = {0};
     if (bus_send(store->server, peer, shape, value, corr, str_of(rid), &err) != 0)
-        log_warn("GTY-STORE-UNSENT", "message=%s %s", shape->name, err.text);
+        log_line(err.code == ERR_NOT_FOUND ? LOG_DEBUG : LOG_WARN, "GTY-STORE-UNSENT", "message=%s %s", shape->name, err.text);
 }
 
 static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t seq, uint64_t corr,
@@ -259,7 +259,7 @@ static void pong_fill(void *self, struct msg_pong *pong)
     pong->epoch = status.epoch;
     memcpy(store->trouble, status.trouble, sizeof store->trouble);
     pong->trouble = str_of(store->trouble);
-    pong->ready = !status.failed && strncmp(store->trouble, "writes are refused", 18) != 0;
+    pong->ready = !status.refusing;
     pong->counts.items = store->counts;
     count_add(store, pong, "commits", status.commits);
     count_add(store, pong, "batches", status.batches);
