@@ -99,6 +99,7 @@ void task_on_update(struct core *core, const struct core_call *call)
         no_memory(&fault);
         goto error;
     }
+    struct text *before = text_keep(task->rules.spec); /* what the merged spec borrows from */
     task_replace(core, task, &rules);
     task->updated_at = core->wall_ms;
     if (schedule_touched(&update->spec)) {
@@ -110,6 +111,7 @@ void task_on_update(struct core *core, const struct core_call *call)
     task_arm(core, task);
     task_put_answer(core, call, task, &record.spec);
     task_event(core, task, "task.updated");
+    text_drop(before);
     task_let_go(core, task);
     return;
 error:

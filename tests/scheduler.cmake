@@ -7,6 +7,9 @@ gantry_test(run LINKS core_fixture)
 gantry_test(queue LINKS core_fixture)
 gantry_test(lease LINKS core_fixture)
 gantry_test(retry LINKS core_fixture)
+gantry_test(depend LINKS core_fixture)
+gantry_test(dispatch LINKS core_fixture)
+gantry_test(worker LINKS core_fixture)
 
 # The host's side: journal, keys, events, schedules, rebuilding.
 gantry_test(journal LINKS scheduler)

@@ -1,0 +1,191 @@
+/* Workers: sessions, replaced starts, goodbyes, and the list of them. */
+#include "tests/unit/unit.h"
+
+#include "tests/unit/core_fixture.h"
+
+static struct rec_worker stored(struct fixture *fixture, uint64_t id)
+{
+    struct rec_worker worker;
+    assert_true(fixture_stored(fixture, TYPE_WORKER, id, &worker));
+    return worker;
+}
+
+static void test_registered(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    const struct msg *welcome = fixture_hello(fixture, 1, "ident", "b1", "shell", 3, NULL, 0);
+    assert_int_equal(welcome->shape->id, MSG_WELCOME);
+    assert_true(str_is(welcome->u.welcome.name, "worker-001"));
+    assert_int_equal(welcome->u.welcome.protocol, 1);
+    assert_int_equal(welcome->u.welcome.heartbeat_ms, 5000);
+    assert_int_equal(welcome->u.welcome.lease_ms, 30000);
+    struct rec_worker worker = stored(fixture, 1);
+    assert_int_equal(worker.status, WORKER_ACTIVE);
+    assert_int_equal(worker.slots, 3);
+    assert_true(str_is(worker.task_types.items[0], "shell"));
+    assert_int_equal(fixture_count_events(fixture, "worker.registered"), 1);
+    fixture_rebuild(fixture);
+    welcome = fixture_hello(fixture, 2, "ident", "b2", "python", 5, NULL, 0);
+    assert_true(str_is(welcome->u.welcome.name, "worker-001")); /* the same one */
+    worker = stored(fixture, 1);
+    assert_int_equal(worker.slots, 5);
+    assert_true(str_is(worker.task_types.items[0], "python"));
+    welcome = fixture_hello(fixture, 3, "other", "b1", "shell", 1, NULL, 0);
+    assert_true(str_is(welcome->u.welcome.name, "worker-002"));
+    fixture_free(fixture);
+}
+
+static void test_nobody(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_heartbeat(fixture, 7, NULL, 0);
+    const struct msg *error = fixture_take(fixture, 7, MSG_ERROR);
+    assert_int_equal(error->u.error.code, ERR_PROTOCOL);
+    assert_true(str_is(error->u.error.rule, "hello"));
+    const struct msg *answer = fixture_hello(fixture, 7, "not a name", "b", "shell", 1, NULL, 0);
+    assert_int_equal(answer->u.error.code, ERR_INVALID);
+    assert_true(str_is(answer->u.error.field, "ident"));
+    struct msg_drain drain = {0};
+    fixture_send(fixture, DOOR_COMMANDS, 1, 5, &shape_msg_drain, &drain); /* the wrong door */
+    assert_int_equal(fixture_answer(fixture, 5)->u.error.code, ERR_PROTOCOL);
+    struct msg_done done = {0};
+    fixture_send(fixture, DOOR_COMMANDS, 1, 6, &shape_msg_done, &done); /* not for the scheduler */
+    assert_int_equal(fixture_answer(fixture, 6)->u.error.code, ERR_PROTOCOL);
+    fixture_free(fixture);
+}
+
+/* Two live starts of one ident: the newest stands, the other is refused everything. */
+static void test_replaced(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "w", "b1", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    fixture_hello(fixture, 2, "w", "b2", "shell", 1, NULL, 0);
+    struct rec_lease second = fixture_begin(fixture, 2);
+    assert_int_equal(second.attempt, 2);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_refused(fixture, 1, lease));
+    fixture_heartbeat(fixture, 1, &lease, 1);
+    assert_true(fixture_refused(fixture, 1, lease));
+    const struct msg *answer = fixture_hello(fixture, 3, "w", "b1", "shell", 1, NULL, 0); /* it does not get back in */
+    assert_int_equal(answer->u.error.code, ERR_CONFLICT);
+    assert_true(str_is(answer->u.error.rule, "superseded"));
+    fixture_result(fixture, 2, second, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 2, second));
+    fixture_free(fixture);
+}
+
+static void test_reconnects(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "w", "b1", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    struct rec_lease lease = fixture_begin(fixture, 1), stranger = {.run_id = 99, .attempt = 1};
+    struct rec_lease both[2] = {lease, stranger};
+    const struct msg *welcome = fixture_hello(fixture, 2, "w", "b1", "shell", 1, both, 2);
+    assert_int_equal(welcome->u.welcome.drop.count, 1);
+    assert_int_equal(welcome->u.welcome.drop.items[0].run_id, 99);
+    fixture_result(fixture, 2, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 2, lease));
+    fixture_free(fixture);
+}
+
+static void test_goodbye(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct rec_run run;
+    fixture_hello(fixture, 1, "w", "b1", "shell", 1, NULL, 0);
+    uint64_t id = fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    fixture_begin(fixture, 1);
+    struct msg_bye bye = {0};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_bye, &bye);
+    fixture_settle(fixture);
+    fixture_run(fixture, id, &run);
+    assert_int_equal(run.status, RUN_PENDING);
+    assert_int_equal(run.attempts.items[0].outcome, OUTCOME_RETURNED);
+    assert_int_equal(run.losses, 0);
+    assert_int_equal(stored(fixture, 1).status, WORKER_OFFLINE);
+    fixture_free(fixture);
+}
+
+static void test_list(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "a", "b", "shell", 1, NULL, 0);
+    fixture_jump(fixture, 10);
+    fixture_hello(fixture, 2, "b", "b", "python", 8, NULL, 0);
+    fixture_jump(fixture, 10);
+    fixture_hello(fixture, 3, "c", "b", "shell", 4, NULL, 0);
+    struct msg_worker_list list = {.page = 1, .size = 10, .sort = STR_LIT("slots"), .descending = true};
+    const struct msg *rows = fixture_ask(fixture, &shape_msg_worker_list, &list);
+    assert_int_equal(rows->u.worker_rows.total, 3);
+    assert_int_equal(rows->u.worker_rows.workers.items[0].slots, 8);
+    assert_int_equal(rows->u.worker_rows.workers.items[2].slots, 1);
+    list = (struct msg_worker_list){.page = 2, .size = 1, .task_type = STR_LIT("shell")};
+    rows = fixture_ask(fixture, &shape_msg_worker_list, &list);
+    assert_int_equal(rows->u.worker_rows.total, 2);
+    assert_int_equal(rows->u.worker_rows.workers.count, 1);
+    assert_true(str_is(rows->u.worker_rows.workers.items[0].name, "worker-003"));
+    list = (struct msg_worker_list){.page = UINT64_MAX / 4, .size = 1000};
+    rows = fixture_ask(fixture, &shape_msg_worker_list, &list);
+    assert_int_equal(rows->u.worker_rows.workers.count, 0);
+    list = (struct msg_worker_list){.page = 1, .size = 10, .sort = STR_LIT("colour")};
+    rows = fixture_ask(fixture, &shape_msg_worker_list, &list);
+    assert_int_equal(rows->u.error.code, ERR_BAD_REQUEST);
+    assert_non_null(strstr(rows->u.error.expected.ptr, "registered_at, created_at, id"));
+    uint64_t id = fixture_trigger(fixture, fixture_task(fixture, "one", "python"));
+    struct rec_lease lease = fixture_begin(fixture, 2);
+    struct rec_progress item = {.run_id = id, .attempt = 1, .percent = 42.5, .note = STR_LIT("half")};
+    struct msg_progress progress = {.items = {&item, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 2, 0, &shape_msg_progress, &progress);
+    list = (struct msg_worker_list){.page = 1, .size = 1, .name = STR_LIT("worker-002")};
+    rows = fixture_ask(fixture, &shape_msg_worker_list, &list);
+    assert_int_equal(rows->u.worker_rows.current.items[0], 1);
+    assert_int_equal(rows->u.worker_rows.workers.items[0].running.items[0].run_id, lease.run_id);
+    assert_true(rows->u.worker_rows.workers.items[0].running.items[0].progress == 42.5);
+    fixture_free(fixture);
+}
+
+static void test_counts(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct rec_count counts[32];
+    struct msg_pong pong = {0};
+    fixture_hello(fixture, 1, "a", "b", "python", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    core_status(fixture->core, &pong, counts, 32);
+    uint64_t pending = 99, active = 99, tasks = 99;
+    for (uint32_t i = 0; i < pong.counts.count; i++) {
+        pending = str_is(counts[i].name, "pending_normal") ? counts[i].value : pending;
+        active = str_is(counts[i].name, "workers_active") ? counts[i].value : active;
+        tasks = str_is(counts[i].name, "tasks") ? counts[i].value : tasks;
+    }
+    assert_int_equal(pending, 1);
+    assert_int_equal(active, 1);
+    assert_int_equal(tasks, 1);
+    assert_true(pong.ready);
+    fixture_store_away(fixture, true);
+    core_status(fixture->core, &pong, counts, 3);
+    assert_int_equal(pong.counts.count, 3);
+    assert_false(pong.ready);
+    assert_true(pong.trouble.len > 0);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_registered), cmocka_unit_test(test_nobody), cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye), cmocka_unit_test(test_list),
+        cmocka_unit_test(test_counts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
