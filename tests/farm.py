@@ -262,7 +262,7 @@ class Farm:
         finally:
             connection.close()
         received = {k.lower(): v for k, v in response.getheaders()}
-        if received.get("content-type", "").startswith("application/json"):
+        if raw and received.get("content-type", "").startswith("application/json"):
             return Answer(response.status, received, json.loads(raw))
         return Answer(response.status, received, raw.decode(errors="replace"))
 

@@ -11,7 +11,7 @@ static const struct route routes[] = {
      "`run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file published once)."},
     {METHOD_GET, "/tasks", tasks_list, ROLE_READONLY,
      "Lists tasks. `page`, `size` (at most 1000), `status`, `task_type`, `priority`, `search`, `tags`, `sort` (`id`, `name`, `status`, "
-     "`priority`, `created_at`, `updated_at`, `next_run_at`), `order`."},
+     "`priority`, `task_type`, `created_at`, `updated_at`, `next_run_at`), `order`."},
     {METHOD_GET, "/tasks/{id}", tasks_get, ROLE_READONLY, "A task with its `statistics`; averages are null before the first run."},
     {METHOD_PUT, "/tasks/{id}", tasks_update, ROLE_USER,
      "Changes the fields that are given; null empties `description`, `schedule`, `cwd`, `run_as`, `output`, lists and objects."},
@@ -30,7 +30,8 @@ static const struct route routes[] = {
      "is the `task_type` when missing; no `schedule`) and a trigger's. The task is `completed` or `failed` with its run."},
     {METHOD_GET, "/runs", runs_list, ROLE_READONLY,
      "Lists runs. `page`, `size` (at most 1000), `task_id`, `status`, `worker_id` (as in `worker-001`), `start_date` and `end_date` "
-     "(inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`), `order`."},
+     "(inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`, `status`, `task_id`, "
+     "`worker_id`), `order`."},
     {METHOD_GET, "/runs/{id}", runs_get, ROLE_READONLY,
      "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent), `reason` (why it "
      "waits). `retry_count` is the number of retries used so far."},
@@ -160,6 +161,6 @@ void reply_not_found(struct request *request, const char *field, struct str valu
 {
     struct problem problem;
 
-    problem_value(&problem, PROBLEM_NOT_FOUND, field, "exists", value, NULL);
+    problem_value(&problem, PROBLEM_NOT_FOUND, field, "not_found", value, NULL);
     reply_problem(request, &problem);
 }

@@ -7,7 +7,14 @@
 #define DAY_MS UINT64_C(86400000)
 
 static const struct page_sort sorts[] = {
-    {"created_at", ""}, {"id", ""}, {"started_at", "started_at"}, {"completed_at", "completed_at"}, {NULL, NULL},
+    {"created_at", ""},
+    {"id", ""},
+    {"started_at", "started_at"},
+    {"completed_at", "completed_at"},
+    {"status", "status"},
+    {"task_id", "task_id"},
+    {"worker_id", "worker_name"},
+    {NULL, NULL},
 };
 
 /* ---- answers of commands ---- */

@@ -5,8 +5,15 @@
 #include "gateway/surfaces/scheduler.h"
 
 static const struct page_sort sorts[] = {
-    {"created_at", ""},           {"id", ""},         {"name", "spec.name"}, {"status", "status"},
-    {"priority", "spec.priority"}, {"updated_at", "updated_at"}, {"next_run_at", "next_run_at"},  {NULL, NULL},
+    {"created_at", ""},
+    {"id", ""},
+    {"name", "spec.name"},
+    {"status", "status"},
+    {"priority", "spec.priority"},
+    {"task_type", "spec.task_type"},
+    {"updated_at", "updated_at"},
+    {"next_run_at", "next_run_at"},
+    {NULL, NULL},
 };
 
 /* ---- answers ---- */
