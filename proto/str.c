@@ -93,3 +93,13 @@ bool str_copy(char *out, size_t size, struct str text)
     out[len] = '\0';
     return len == text.len;
 }
+
+bool str_append(char *out, size_t size, const char *separator, const char *text)
+{
+    size_t len = strlen(out), gap = len > 0 ? strlen(separator) : 0, more = strlen(text);
+    if (more >= size || gap >= size - more || len >= size - more - gap)
+        return false;
+    memcpy(out + len, separator, gap);
+    memcpy(out + len + gap, text, more + 1);
+    return true;
+}

@@ -47,4 +47,8 @@ bool str_utf8(struct str text);
 /* Copies text into out (size bytes, always NUL-terminated); false when it had to be cut. */
 bool str_copy(char *out, size_t size, struct str text);
 
+/* Appends text to what out (size bytes) holds, behind the separator unless out is empty; false when it did not fit whole and
+ * nothing was appended. */
+bool str_append(char *out, size_t size, const char *separator, const char *text);
+
 #endif

@@ -56,7 +56,7 @@ static int column_fault(struct str name, struct fault *fault)
 {
     char known[400] = "";
     for (size_t i = 0; i < COLUMN_COUNT; i++)
-        strcat(strcat(known, i ? ", " : ""), columns[i].name);
+        str_append(known, sizeof known, ", ", columns[i].name);
     return fault_set(fault, ERR_BAD_REQUEST, "sort", "unknown_sort", name, known, "workers cannot be sorted by \"%.*s\"",
                      (int)name.len, name.ptr);
 }

@@ -241,4 +241,31 @@ static inline void *fill_new(struct arena *arena, const struct shape *shape, boo
     return value;
 }
 
+/* Shapes are counted through: messages first, then records. */
+static inline size_t shapes_count(void)
+{
+    return messages_count + records_count;
+}
+
+static inline const struct shape *shape_at(size_t i)
+{
+    return i < messages_count ? messages_all[i] : records_all[i - messages_count];
+}
+
+/* The shape with one field changed: how a peer that keeps to no table would encode. */
+struct loose {
+    struct shape shape;
+    struct field fields[CODEC_KEYS_MAX];
+};
+
+static inline struct field *loosen(struct loose *loose, const struct shape *shape, size_t i)
+{
+    loose->shape = *shape;
+    loose->shape.fields = loose->fields;
+    memcpy(loose->fields, shape->fields, shape->count * sizeof *shape->fields);
+    return &loose->fields[i];
+}
+
+#define PAIR(s) ((struct str){(s), sizeof(s) - 1})
+
 #endif

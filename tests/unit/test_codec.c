@@ -22,17 +22,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Shapes are counted through: messages first, then records. */
-static size_t shapes_count(void)
-{
-    return messages_count + records_count;
-}
-
-static const struct shape *shape_at(size_t i)
-{
-    return i < messages_count ? messages_all[i] : records_all[i - messages_count];
-}
-
 static int encode(struct buf *out, const struct shape *shape, const void *value, struct err *err)
 {
     buf_reset(out);
@@ -182,8 +171,6 @@ static void with_pair(struct buf *out, struct str record, struct str pair)
     assert_int_equal(buf_add(out, pair.ptr, pair.len), 0);
 }
 
-#define PAIR(s) ((struct str){(s), sizeof(s) - 1})
-
 static void test_unknown_keys(void **state)
 {
     (void)state;
@@ -257,20 +244,6 @@ static void test_too_many_keys(void **state)
     assert_string_equal(err.text, "limits: 64 keys given, at most 63 expected");
     buf_free(&bytes);
     buf_free(&more);
-}
-
-/* The shape with one field changed: how a peer that keeps to no table would encode. */
-struct loose {
-    struct shape shape;
-    struct field fields[CODEC_KEYS_MAX];
-};
-
-static struct field *loosen(struct loose *loose, const struct shape *shape, size_t i)
-{
-    loose->shape = *shape;
-    loose->shape.fields = loose->fields;
-    memcpy(loose->fields, shape->fields, shape->count * sizeof *shape->fields);
-    return &loose->fields[i];
 }
 
 static void assert_names(const struct err *err, const struct shape *shape, const struct field *field)
@@ -742,130 +715,6 @@ static void test_error_paths(void **state)
     buf_free(&out);
 }
 
-/* ---- envelopes ---- */
-
-static void test_address(void **state)
-{
-    (void)state;
-    struct buf body = {0}, whole = {0}, addressed = {0};
-    struct codec_envelope envelope;
-    struct err err = {0};
-    static const struct {
-        uint64_t corr;
-        struct str rid;
-    } to[] = {{0, {NULL, 0}}, {1, {NULL, 0}}, {UINT64_MAX, PAIR("r")}, {0, PAIR("only-an-id")}};
-
-    for (size_t i = 0; i < messages_count; i++) {
-        const struct shape *shape = messages_all[i];
-        arena_reset(values);
-        const void *value = fill_new(values, shape, true);
-        buf_reset(&body);
-        assert_int_equal(codec_encode(&body, shape, value, 0, STR_LIT(""), &err), 0);
-        for (size_t k = 0; k < sizeof to / sizeof to[0]; k++) {
-            buf_reset(&whole);
-            buf_reset(&addressed);
-            assert_int_equal(codec_encode(&whole, shape, value, to[k].corr, to[k].rid, &err), 0);
-            assert_int_equal(codec_address(&addressed, buf_str(&body), to[k].corr, to[k].rid, &err), 0);
-            assert_true(str_eq(buf_str(&whole), buf_str(&addressed)));
-            assert_int_equal(codec_open(buf_str(&whole), &envelope, &err), 0);
-            assert_true(envelope.id == shape->id && envelope.corr == to[k].corr && str_eq(envelope.rid, to[k].rid));
-        }
-    }
-    size_t len = addressed.len;
-    assert_int_equal(codec_address(&addressed, buf_str(&whole), 1, STR_LIT(""), &err), -1); /* it has one */
-    assert_int_equal(codec_address(&addressed, STR_LIT(""), 1, STR_LIT(""), &err), -1);
-    assert_int_equal(codec_address(&addressed, STR_LIT("\x92\x02"), 1, STR_LIT(""), &err), -1);
-    assert_int_equal(codec_address(&addressed, buf_str(&body), 1, STR_LIT("a b"), &err), -1);
-    assert_int_equal(addressed.len, len);
-    buf_free(&body);
-    buf_free(&whole);
-    buf_free(&addressed);
-}
-
-/* What cannot be decoded can still be answered. */
-static void test_open(void **state)
-{
-    (void)state;
-    struct codec_envelope envelope;
-    struct err err = {0};
-
-    assert_int_equal(codec_open(PAIR("\x94\xcd\x7f\xff\x81\x01\xa1x\x2a\xa3rid"), &envelope, &err), 0);
-    assert_true(envelope.id == 0x7fff && envelope.corr == 42 && str_is(envelope.rid, "rid"));
-    assert_int_equal(codec_open(PAIR("\x92\x02\xdf\x0f\xff\xff\xff"), &envelope, &err), -1);
-    assert_int_equal(codec_open(PAIR("\x92\x02\x80\x00"), &envelope, &err), -1);
-    assert_int_equal(codec_open(PAIR("\x94\x02\x80\x01\xa1\x07"), &envelope, &err), -1);
-}
-
-/* ---- print ---- */
-
-static void test_print(void **state)
-{
-    (void)state;
-    struct buf out = {0};
-    char wide[200];
-    struct str words[] = {STR_LIT("a"), STR_LIT("b\"c")};
-    struct msg_task_create create = {.idem = {.scope = STR_LIT("0123456789abcdef+"), .body = STR_LIT("\x01\xff")},
-                                     .spec = {.name = STR_LIT("two\nlines\x1b[31m\x7f \xc2\x9b\xc2\xa0 任务"),
-                                              .env = STR_LIT("\x81\xa5TOKEN\xa6secret"),
-                                              .arguments = {words, 2}}};
-
-    SET_HAS(&create.spec, rec_task_spec, name);
-    SET_HAS(&create.spec, rec_task_spec, env);
-    SET_HAS(&create.spec, rec_task_spec, arguments);
-    SET_HAS(&create.spec, rec_task_spec, priority);
-    codec_print(&out, &shape_msg_task_create, &create);
-    buf_add(&out, "", 1);
-    assert_string_equal(out.data,
-                        "task_create{idem={scope=30313233343536373839616263646566…(17 bytes) body=01ff} "
-                        "spec={name=\"two\\x0alines\\x1b[31m\\x7f \\x9b\xc2\xa0 任务\" arguments=[\"a\" \"b\\\"c\"] priority=0 "
-                        "env={\"TOKEN\"}}}");
-
-    struct msg_error error = {.code = 3, .text = {wide, sizeof wide}};
-    memset(wide, 'w', sizeof wide);
-    memcpy(wide + 119, "任", 3); /* not cut in its middle */
-    buf_reset(&out);
-    codec_print(&out, &shape_msg_error, &error);
-    buf_add(&out, "", 1);
-    assert_int_equal(strlen(out.data), strlen("error{code=3 text=\"\"…(200 bytes)}") + 119);
-    assert_true(str_utf8(str_of(out.data)));
-
-    error.text = STR_LIT("\xff\xc2");
-    buf_reset(&out);
-    codec_print(&out, &shape_msg_error, &error);
-    buf_add(&out, "", 1);
-    assert_string_equal(out.data, "error{code=3 text=\"\\xff\\xc2\"}");
-    buf_free(&out);
-}
-
-static void test_print_secret_and_bounds(void **state)
-{
-    (void)state;
-    struct loose loose;
-    struct buf out = {0};
-    struct msg_error error = {.code = 3, .text = STR_LIT("password")};
-
-    loosen(&loose, &shape_msg_error, 1)->presence = CODEC_SEC;
-    codec_print(&out, &loose.shape, &error);
-    buf_add(&out, "", 1);
-    assert_string_equal(out.data, "error{code=3 text=***}");
-
-    for (size_t i = 0; i < shapes_count(); i++) { /* all at their largest: still a line one can read, of plain text */
-        const struct shape *shape = shape_at(i);
-        arena_reset(values);
-        char *value = fill_new(values, shape, true);
-        for (size_t k = 0; k < shape->count; k++) {
-            fill_size(values, &shape->fields[k], value, (uint64_t)shape->fields[k].high, false);
-        }
-        buf_reset(&out);
-        codec_print(&out, shape, value);
-        assert_false(out.failed);
-        assert_true(out.len < 32768);
-        assert_true(str_utf8(buf_str(&out)));
-        assert_null(memchr(out.data, '\n', out.len));
-    }
-    buf_free(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -877,8 +726,6 @@ int main(void)
         cmocka_unit_test(test_hostile),        cmocka_unit_test(test_frame_limit),
         cmocka_unit_test(test_arena_limit),    cmocka_unit_test(test_mutated),
         cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_error_paths),
-        cmocka_unit_test(test_address),        cmocka_unit_test(test_open),
-        cmocka_unit_test(test_print),          cmocka_unit_test(test_print_secret_and_bounds),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

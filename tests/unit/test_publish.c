@@ -46,8 +46,8 @@ static void test_names(void **state)
     assert_int_equal(publish_names(STR_LIT("/a/out.mp4"), STR_LIT(""), 7, 2, final, temporary, &err), 0);
     assert_string_equal(final, "/a/out.mp4");
     assert_string_equal(temporary, "/a/.gantry-7-2.out.mp4");
-    assert_int_equal(publish_names(STR_LIT("sub/out.mp4"), STR_LIT("/work/x"), 7, 2, final, temporary, &err), 0);
-    assert_string_equal(temporary, "/work/x/sub/.gantry-7-2.out.mp4");
+    assert_int_equal(publish_names(STR_LIT("sub/out.mp4"), STR_LIT("/films/x"), 7, 2, final, temporary, &err), 0);
+    assert_string_equal(temporary, "/films/x/sub/.gantry-7-2.out.mp4");
     assert_int_equal(publish_names(STR_LIT("/out"), STR_LIT(""), 1, 1, final, temporary, &err), 0);
     assert_string_equal(temporary, "/.gantry-1-1.out");
     assert_int_equal(publish_names(STR_LIT("a..b"), STR_LIT("/w"), 1, 1, final, temporary, &err), 0);

@@ -94,6 +94,22 @@ static void test_equal(void **state)
     assert_true(str_is((struct str){NULL, 0}, NULL));
 }
 
+static void test_append(void **state)
+{
+    (void)state;
+    char out[8] = "";
+
+    assert_true(str_append(out, sizeof out, ", ", "ab"));
+    assert_string_equal(out, "ab");
+    assert_true(str_append(out, sizeof out, ", ", "cde"));
+    assert_string_equal(out, "ab, cde");
+    assert_false(str_append(out, sizeof out, ", ", ""));
+    assert_false(str_append(out, sizeof out, "", "f"));
+    assert_false(str_append(out, sizeof out, "", "longer than all of it"));
+    assert_true(str_append(out, sizeof out, "", ""));
+    assert_string_equal(out, "ab, cde");
+}
+
 static void test_err(void **state)
 {
     (void)state;
@@ -117,7 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8), cmocka_unit_test(test_utf8_every_code_point),
         cmocka_unit_test(test_copy), cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_err),
+        cmocka_unit_test(test_append), cmocka_unit_test(test_err),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
