@@ -1,0 +1,200 @@
+/* Schedules: due times, catching up after downtime, overlap, pause. */
+#include "tests/unit/unit.h"
+
+#include "tests/unit/core_fixture.h"
+
+#define MINUTE UINT64_C(60000)
+
+static uint64_t scheduled(struct fixture *fixture, const char *schedule, const char *const *metadata)
+{
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("cron", "shell")};
+    create.spec.schedule = str_of(schedule);
+    SET_HAS(&create.spec, rec_task_spec, schedule);
+    if (metadata) {
+        create.spec.metadata = fixture_map(metadata);
+        SET_HAS(&create.spec, rec_task_spec, metadata);
+    }
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_task_create, &create);
+    assert_int_equal(answer->shape->id, MSG_TASK_ANSWER);
+    assert_true(answer->u.task_answer.stat.next_run_at > fixture->wall);
+    return answer->u.task_answer.task.id;
+}
+
+static uint64_t next_run(struct fixture *fixture, uint64_t task)
+{
+    struct rec_task_stat stat;
+    assert_true(fixture_stored(fixture, TYPE_TASK_STAT, task, &stat));
+    return stat.next_run_at;
+}
+
+/* A fixture whose clock stands at the beginning of a minute. */
+static struct fixture *on_the_minute(void)
+{
+    struct fixture *fixture = fixture_new();
+    fixture->wall = UINT64_C(28333334) * MINUTE;
+    fixture_start(fixture);
+    return fixture;
+}
+
+static void test_fires(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t start = fixture->wall, task = scheduled(fixture, "*/5 * * * *", NULL);
+    uint64_t due = (start / (5 * MINUTE) + 1) * 5 * MINUTE;
+    assert_int_equal(next_run(fixture, task), due);
+    fixture_wait(fixture, due - start - 1);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 0);
+    fixture_wait(fixture, 1);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    assert_int_equal(next_run(fixture, task), due + 5 * MINUTE);
+    fixture_wait(fixture, 15 * MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 4);
+    fixture_free(fixture);
+}
+
+static uint64_t after_downtime(const char *catchup)
+{
+    struct fixture *fixture = on_the_minute();
+    const char *metadata[] = {"catchup", catchup, NULL};
+    uint64_t task = scheduled(fixture, "* * * * *", catchup ? metadata : NULL);
+    fixture_jump(fixture, 10 * MINUTE + 30000);
+    fixture_rebuild(fixture);
+    fixture_wait(fixture, 1);
+    uint64_t runs = fixture->disk_count[TYPE_RUN];
+    assert_int_equal(next_run(fixture, task), (fixture->wall / MINUTE + 1) * MINUTE);
+    fixture_wait(fixture, MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], runs + 1);
+    fixture_free(fixture);
+    return runs;
+}
+
+static void test_catchup(void **unused)
+{
+    (void)unused;
+    assert_int_equal(after_downtime(NULL), 1);
+    assert_int_equal(after_downtime("one"), 1);
+    assert_int_equal(after_downtime("all"), 10);
+    assert_int_equal(after_downtime("none"), 0);
+}
+
+static void test_catchup_bounded(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    scheduled(fixture, "* * * * *", (const char *[]){"catchup", "all", NULL});
+    fixture_jump(fixture, 5000 * MINUTE);
+    core_renew_leases(fixture->core);
+    core_tick(fixture->core);
+    fixture_settle(fixture);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1000);
+    fixture_wait(fixture, 1000);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1000);
+    fixture_free(fixture);
+}
+
+static void test_forbid(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = scheduled(fixture, "* * * * *", (const char *[]){"concurrency_policy", "forbid", NULL});
+    fixture_wait(fixture, 3 * MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    assert_int_equal(next_run(fixture, task), (fixture->wall / MINUTE + 1) * MINUTE);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+    fixture_wait(fixture, MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    fixture_free(fixture);
+}
+
+static void test_replace(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    struct rec_run run;
+    scheduled(fixture, "* * * * *", (const char *[]){"concurrency_policy", "replace", NULL});
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    for (int i = 0; i < 12; i++) {
+        fixture_wait(fixture, 5000);
+        fixture_heartbeat(fixture, 1, NULL, 0);
+    }
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    for (int i = 0; i < 12; i++) {
+        fixture_wait(fixture, 5000);
+        fixture_heartbeat(fixture, 1, &lease, 1);
+    }
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    fixture_run(fixture, lease.run_id, &run);
+    assert_int_equal(run.status, RUN_ABORTED);
+    assert_non_null(fixture_take(fixture, 1, MSG_CANCEL));
+    fixture_free(fixture);
+}
+
+static void test_paused(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = scheduled(fixture, "* * * * *", NULL);
+    struct msg_task_pause pause = {.idem = fixture_key(fixture), .id = task, .paused = true};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_task_pause, &pause)->u.task_answer.stat.next_run_at, 0);
+    fixture_wait(fixture, 3 * MINUTE);
+    fixture_rebuild(fixture);
+    fixture_wait(fixture, 3 * MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 0);
+    pause = (struct msg_task_pause){.idem = fixture_key(fixture), .id = task};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_task_pause, &pause)->u.task_answer.stat.next_run_at,
+                     (fixture->wall / MINUTE + 1) * MINUTE);
+    fixture_wait(fixture, MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    fixture_free(fixture);
+}
+
+static void test_once(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    struct rec_task record;
+    uint64_t task = scheduled(fixture, "@at 2030-01-01T00:00:00Z", NULL);
+    fixture_jump(fixture, UINT64_C(1893456000000) - fixture->wall);
+    core_renew_leases(fixture->core);
+    fixture_wait(fixture, 1000);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    assert_int_equal(next_run(fixture, task), 0);
+    fixture_rebuild(fixture);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+    fixture_stored(fixture, TYPE_TASK, task, &record);
+    assert_int_equal(record.status, TASK_COMPLETED);
+    fixture_wait(fixture, 5 * MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    fixture_free(fixture);
+}
+
+static void test_schedule_changed(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = scheduled(fixture, "* * * * *", NULL);
+    struct msg_task_update update = {.idem = fixture_key(fixture), .id = task, .spec = {.schedule = STR_LIT("@every 10m")}};
+    SET_HAS(&update.spec, rec_task_spec, schedule);
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_task_update, &update);
+    assert_int_equal(answer->u.task_answer.stat.next_run_at, fixture->wall + 10 * MINUTE);
+    update = (struct msg_task_update){.idem = fixture_key(fixture), .id = task};
+    SET_HAS(&update.spec, rec_task_spec, schedule);
+    answer = fixture_ask(fixture, &shape_msg_task_update, &update);
+    assert_int_equal(answer->u.task_answer.stat.next_run_at, 0);
+    fixture_wait(fixture, 20 * MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 0);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fires),   cmocka_unit_test(test_catchup), cmocka_unit_test(test_catchup_bounded),
+        cmocka_unit_test(test_forbid),  cmocka_unit_test(test_replace), cmocka_unit_test(test_paused),
+        cmocka_unit_test(test_once),    cmocka_unit_test(test_schedule_changed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
