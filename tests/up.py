@@ -28,9 +28,10 @@ def environment():
     return kept
 
 
-def gantry(*arguments, timeout=60, **more):
+def gantry(*arguments, timeout=60, url=None, **more):
     """Runs the command to its end; its output as text."""
-    return subprocess.run([GANTRY, *arguments], env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    env = dict(environment(), **({"GANTRY_URL": url} if url else {}))
+    return subprocess.run([GANTRY, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=timeout * SLOW, **more)
 
 
@@ -123,7 +124,7 @@ class Up:
             return json.load(answer)["data"]
 
     def gantry(self, *arguments, **more):
-        return gantry(*arguments, "--url", self.url, **more)
+        return gantry(*arguments, url=self.url, **more)
 
     def terminate(self, timeout=12):
         self.seen_pids.update(descendants(self.process.pid))

@@ -277,3 +277,16 @@ void child_signal(struct child *child, int signal)
         kill(child->pid, signal);
     }
 }
+
+int child_sibling(const char *program, char *path, size_t size, struct err *err)
+{
+    ssize_t len = readlink("/proc/self/exe", path, size - 1);
+
+    path[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || (size_t)(slash + 1 - path) + strlen(program) + 1 > size) {
+        return err_set(err, ERR_IO, "cannot tell where gantry is installed");
+    }
+    memcpy(slash + 1, program, strlen(program) + 1);
+    return access(path, X_OK) == 0 ? 0 : err_set(err, ERR_IO, "cannot run %s: %s", path, strerror(errno));
+}

@@ -30,6 +30,9 @@ bool child_runs(const struct child *child);
 pid_t child_pid(const struct child *child);         /* 0 when it does not run */
 void child_signal(struct child *child, int signal); /* nothing when it does not run */
 
+/* Where an executable lies that was installed beside this one. -1 with err when it is not there or cannot be run. */
+int child_sibling(const char *program, char *path, size_t size, struct err *err);
+
 /* One line of gantry up's own, or of a child, with its prefix; in colour when stderr is a terminal. */
 void child_line(const char *label, const char *text, size_t len);
 

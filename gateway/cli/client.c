@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "proto/buf.h"
@@ -371,42 +370,4 @@ int client_query_add(char *path, size_t size, const char *name, const char *valu
         return -1;
     }
     return 0;
-}
-
-int client_written_port(const struct settings *settings)
-{
-    char folder[256];
-    char path[320];
-    struct stat there;
-    int port = 0;
-
-    if (stat(settings_text(settings, SET_DATA), &there) != 0 ||
-        ident_runtime_dir(settings_text(settings, SET_DATA), folder, sizeof folder, NULL) != 0) {
-        return 0;
-    }
-    snprintf(path, sizeof path, "%s/gateway.port", folder);
-    FILE *file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%5d", &port) != 1 || port < 1 || port > 65535) {
-            port = 0;
-        }
-        fclose(file);
-    }
-    return port;
-}
-
-void client_find_url(const struct settings *settings, char *out, size_t size)
-{
-    int port = (int)settings_count_of(settings, SET_HTTP_PORT);
-    const char *given = settings_text(settings, SET_CLI_URL);
-
-    if (given[0] != '\0') {
-        snprintf(out, size, "%s", given);
-        return;
-    }
-    if (port == 0 || strcmp(settings_source(settings, SET_HTTP_PORT), "default") == 0) {
-        int written = client_written_port(settings);
-        port = written != 0 ? written : port;
-    }
-    snprintf(out, size, "http://localhost:%d", port);
 }

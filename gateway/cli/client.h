@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/settings.h"
 #include "proto/str.h"
 
 struct client;
@@ -42,10 +41,5 @@ int client_post(struct client *client, const json_t *body, json_t **data, struct
 
 /* Adds name=value to a query, escaped, with the '?' or '&' it needs. -1 when it does not fit. */
 int client_query_add(char *path, size_t size, const char *name, const char *value);
-
-/* The farm's address: --url, GANTRY_URL, the port that a farm on this data folder wrote down, or http://localhost:PORT. */
-void client_find_url(const struct settings *settings, char *out, size_t size);
-/* The port a farm with a free port (0) wrote down; 0 if there is none. */
-int client_written_port(const struct settings *settings);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/cli/address.h"
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/help.h"
@@ -70,7 +71,7 @@ static int command_run(const struct command *command, struct cli *cli)
         return usage(err.text);
     }
     if (command->farm) {
-        client_find_url(cli->settings, url, sizeof url);
+        address_of_farm(cli->settings, url, sizeof url);
         cli->client = client_new(url, getenv("GANTRY_KEY"), &err);
     }
     if (command->farm && cli->client == NULL) {

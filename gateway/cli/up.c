@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gateway/cli/address.h"
 #include "gateway/cli/args.h"
 #include "gateway/cli/child.h"
 #include "gateway/cli/cli.h"
@@ -68,6 +69,8 @@ struct up {
     uint64_t stop_began_ms;
     int check_timer, stage_timer;
     int exit_code;
+    char port_file[320];      /* where a gateway with a free port writes it down */
+    char cause[600];          /* why it could not start: said last, behind what the others say as they end */
     struct bus_client *rival; /* asks who answers in the scheduler's place; made when first needed */
     struct bus_curve curve;
     struct curve_paths curve_paths;
@@ -280,8 +283,9 @@ static void member_ended(void *self, struct child *child, const struct child_end
     if (up->stopping) {
         stage_next(up);
     } else if (!up->ready && end->exit_code == 1) {
-        fprintf(stderr, "gantry up: %s: %s\n", member->label,
-                end->last_words[0] != '\0' ? end->last_words : "it could not start");
+        const char *words = end->last_words[0] != '\0' ? end->last_words : "it could not start";
+        const char *own = strncmp(words, "gantry-", 7) == 0 ? strstr(words, ": ") : NULL; /* its name is said already */
+        snprintf(up->cause, sizeof up->cause, "%s: %s", member->label, own != NULL ? own + 2 : words);
         up_stop(up, EXIT_TROUBLE);
     } else {
         if (end->last_words[0] != '\0') {
@@ -296,22 +300,6 @@ static void member_ended(void *self, struct child *child, const struct child_end
 }
 
 /* ---- ready ---- */
-
-/* What a client on this machine calls the farm; false while the port is not known. */
-static bool farm_url(const struct up *up, char *out, size_t size)
-{
-    const char *host = settings_text(up->cli->settings, SET_HTTP_HOST);
-    int port = (int)settings_count_of(up->cli->settings, SET_HTTP_PORT);
-
-    if (port == 0 && (port = client_written_port(up->cli->settings)) == 0) {
-        return false;
-    }
-    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strcmp(host, "*") == 0) {
-        host = "localhost";
-    }
-    snprintf(out, size, strchr(host, ':') != NULL ? "http://[%s]:%d" : "http://%s:%d", host, port);
-    return true;
-}
 
 static bool farm_is_healthy(const char *url, int workers)
 {
@@ -339,7 +327,7 @@ static void check_ready(void *arg)
     struct up *up = arg;
     char url[512];
 
-    if (!farm_url(up, url, sizeof url) || !farm_is_healthy(url, up->workers)) {
+    if (!address_of_own(up->cli->settings, url, sizeof url) || !farm_is_healthy(url, up->workers)) {
         up->check_timer = loop_after(up->loop, CHECK_MS, check_ready, up);
         return;
     }
@@ -357,7 +345,6 @@ static void check_ready(void *arg)
 static int member_init(struct up *up, struct member *member, enum stage stage, const char *program, const char *label,
                        struct err *err)
 {
-    char *slash;
     int settings_len;
     char *const *flags = args_settings(up->cli->args, &settings_len);
     int count = 0;
@@ -366,17 +353,8 @@ static int member_init(struct up *up, struct member *member, enum stage stage, c
     member->stage = stage;
     member->timer = -1;
     snprintf(member->label, sizeof member->label, "%s", label);
-    ssize_t len = readlink("/proc/self/exe", member->path, sizeof member->path - 1);
-    if (len > 0) {
-        member->path[len] = '\0';
-    }
-    if (len <= 0 || (slash = strrchr(member->path, '/')) == NULL ||
-        (size_t)(slash - member->path) + strlen(program) + 2 > sizeof member->path) {
-        return err_set(err, ERR_IO, "cannot tell where gantry is installed");
-    }
-    memcpy(slash + 1, program, strlen(program) + 1);
-    if (access(member->path, X_OK) != 0) {
-        return err_set(err, ERR_IO, "cannot run %s: %s", member->path, strerror(errno));
+    if (child_sibling(program, member->path, sizeof member->path, err) != 0) {
+        return -1;
     }
     member->argv = calloc((size_t)settings_len + 4, sizeof *member->argv);
     if (member->argv == NULL) {
@@ -415,7 +393,6 @@ static int worker_init(struct up *up, int index, struct err *err)
 static int up_init(struct up *up, const struct cli *cli, struct err *err)
 {
     char folder[256];
-    char path[320];
     const char *data = settings_text(cli->settings, SET_DATA);
 
     up->cli = cli;
@@ -424,8 +401,8 @@ static int up_init(struct up *up, const struct cli *cli, struct err *err)
     if ((up->lock = lock_take(data, err)) == NULL || ident_runtime_dir(data, folder, sizeof folder, err) != 0) {
         return -1;
     }
-    snprintf(path, sizeof path, "%s/gateway.port", folder); /* of an earlier life */
-    unlink(path);
+    snprintf(up->port_file, sizeof up->port_file, "%s/gateway.port", folder);
+    unlink(up->port_file); /* of an earlier life */
     up->loop = loop_new();
     up->members = calloc((size_t)up->workers + 3, sizeof *up->members);
     if (up->loop == NULL || up->members == NULL) {
@@ -454,6 +431,9 @@ static void up_close(struct up *up)
         free(up->members[i].argv);
     }
     free(up->members);
+    if (up->port_file[0] != '\0') {
+        unlink(up->port_file);
+    }
     loop_free(up->loop);
     lock_free(up->lock);
 }
@@ -479,5 +459,8 @@ int up_command(struct cli *cli)
         up.exit_code = EXIT_TROUBLE;
     }
     up_close(&up);
+    if (up.cause[0] != '\0') {
+        fprintf(stderr, "gantry up: %s\n", up.cause);
+    }
     return up.exit_code;
 }
