@@ -234,7 +234,7 @@ int codec_open(struct str bytes, struct codec_envelope *out, struct err *err)
 int msg_decode(struct arena *arena, struct str bytes, struct msg *out, struct err *err)
 {
     struct decoder decoder = {.arena = arena, .err = err};
-    uint64_t id;
+    uint64_t id = 0;
 
     out->shape = NULL;
     if (reader_open(&decoder.reader, bytes, err) != 0) {
