@@ -61,9 +61,8 @@ static int check_guard(struct request *request, struct problem *problem)
     struct str none = {NULL, 0};
 
     /* HTTP/1.0 may come without; a browser never does. */
-    if (request->headers.hosts > 1 ||
-        (host.len > 0 && !guard_host(guard, host, none) &&
-         !guard_host(guard, host, connection_local(request->connection, local, sizeof local))))
+    if (request->headers.hosts > 1 || (host.len > 0 && !guard_host(guard, host, none) &&
+                                       !guard_host(guard, host, connection_local(request->connection, local, sizeof local))))
         return problem_value(problem, PROBLEM_FORBIDDEN, "Host", "host", str_utf8(host) ? host : none, NULL);
     switch (guard_origin(guard, request->headers.origin, host)) {
     case ORIGIN_FOREIGN:
@@ -71,9 +70,12 @@ static int check_guard(struct request *request, struct problem *problem)
             return 0; /* answered, without the headers that would let the browser go on */
         return problem_value(problem, PROBLEM_FORBIDDEN, "Origin", "origin",
                              str_utf8(request->headers.origin) ? request->headers.origin : none, NULL);
-    case ORIGIN_LISTED: request->cross_origin = true; return 0;
+    case ORIGIN_LISTED:
+        request->cross_origin = true;
+        return 0;
     case ORIGIN_NONE:
-    case ORIGIN_SAME: break;
+    case ORIGIN_SAME:
+        break;
     }
     return 0;
 }

@@ -7,8 +7,8 @@
 #include "proto/curve.h"
 
 #define TICK_MS 500
-#define WAKE_TICKS 2    /* everybody is woken every second */
-#define LIVE_MAX 1000   /* runs asked about at once */
+#define WAKE_TICKS 2  /* everybody is woken every second */
+#define LIVE_MAX 1000 /* runs asked about at once */
 #define LIVE_DEADLINE_MS 1000
 
 struct events {

@@ -10,7 +10,8 @@ struct reading {
     struct problem *problem;
 };
 
-static int refuse(const struct reading *in, const struct field *field, const char *rule, const json_t *given, const char *expected)
+static int refuse(const struct reading *in, const struct field *field, const char *rule, const json_t *given,
+                  const char *expected)
 {
     char name[128];
 
@@ -23,7 +24,8 @@ static int out_of_memory(const struct reading *in)
     return problem_set(in->problem, PROBLEM_OVERLOADED, NULL, NULL);
 }
 
-static int refuse_bounds(const struct reading *in, const struct field *field, const char *rule, const json_t *given, const char *unit)
+static int refuse_bounds(const struct reading *in, const struct field *field, const char *rule, const json_t *given,
+                         const char *unit)
 {
     char expected[96];
 
@@ -136,7 +138,8 @@ static int read_field(const struct reading *in, const struct field *field, const
     int64_t number = 0;
 
     switch (field->kind) {
-    case CODEC_STR: return read_text(in, field, given, (struct str *)(void *)member);
+    case CODEC_STR:
+        return read_text(in, field, given, (struct str *)(void *)member);
     case CODEC_UINT:
         if (strcmp(field->name, "priority") == 0)
             return read_priority(in, field, given, (uint64_t *)(void *)member);
@@ -144,19 +147,23 @@ static int read_field(const struct reading *in, const struct field *field, const
             return -1;
         *(uint64_t *)(void *)member = (uint64_t)number;
         return 0;
-    case CODEC_INT: return read_number(in, field, given, (int64_t *)(void *)member);
+    case CODEC_INT:
+        return read_number(in, field, given, (int64_t *)(void *)member);
     case CODEC_BOOL:
         if (!json_is_boolean(given))
             return refuse(in, field, "type", given, "boolean");
         *(bool *)(void *)member = json_is_true(given);
         return 0;
-    case CODEC_STRS: return read_texts(in, field, given, (struct str_list *)(void *)member);
-    case CODEC_MAP: return read_map(in, field, given, (struct str *)(void *)member);
+    case CODEC_STRS:
+        return read_texts(in, field, given, (struct str_list *)(void *)member);
+    case CODEC_MAP:
+        return read_map(in, field, given, (struct str *)(void *)member);
     case CODEC_NEST:
         if (!json_is_object(given))
             return refuse(in, field, "type", given, "object");
         return read_record(in, field->record, given, NULL, false, member);
-    default: return 0; /* kinds that no API hands in */
+    default:
+        return 0; /* kinds that no API hands in */
     }
 }
 
@@ -166,9 +173,12 @@ static bool empty_allowed(const struct field *field)
     switch (field->kind) {
     case CODEC_STR:
     case CODEC_STRS:
-    case CODEC_MAP: return field->low == 0;
-    case CODEC_NEST: return true;
-    default: return false;
+    case CODEC_MAP:
+        return field->low == 0;
+    case CODEC_NEST:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -205,8 +215,8 @@ static int read_record(const struct reading *in, const struct shape *shape, cons
     return 0;
 }
 
-int fields_read(struct request *request, const json_t *object, const struct shape *shape, const char *const *skip, const char *prefix,
-                bool null_clears, void *record, struct problem *problem)
+int fields_read(struct request *request, const json_t *object, const struct shape *shape, const char *const *skip,
+                const char *prefix, bool null_clears, void *record, struct problem *problem)
 {
     const struct reading in = {request, prefix, problem};
     return read_record(&in, shape, object, skip, null_clears, record);

@@ -9,8 +9,8 @@
  * Numbers in `dependencies` are taken as their digits. Fields named priority hold an enum priority and are given as words.
  * Texts borrow from object, lists and maps from the request. skip: names of fields not to be read, ends in NULL (may be NULL).
  * prefix: what stands before a name in problems ("items[3]."); "" for none. -1 with problem. */
-int fields_read(struct request *request, const json_t *object, const struct shape *shape, const char *const *skip, const char *prefix,
-                bool null_clears, void *record, struct problem *problem);
+int fields_read(struct request *request, const json_t *object, const struct shape *shape, const char *const *skip,
+                const char *prefix, bool null_clears, void *record, struct problem *problem);
 
 /* -1 with problem (rule required) unless object has a member of that name that is not null. */
 int fields_require(const json_t *object, const char *name, const char *prefix, struct problem *problem);

@@ -87,8 +87,8 @@ static void tell_line(struct follow *follow, const struct rec_log_line *line)
 static void ask(struct follow *follow, const struct shape *shape, const void *value, bus_reply *reply)
 {
     follow->asking = true;
-    uint64_t corr = bus_ask(follow->store, shape, value, str_of(follow->request->rid), follow->request->gateway->deadline_ms, reply,
-                            follow);
+    uint64_t corr =
+        bus_ask(follow->store, shape, value, str_of(follow->request->rid), follow->request->gateway->deadline_ms, reply, follow);
     if (follow->asking)
         follow->corr = corr;
 }

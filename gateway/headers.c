@@ -56,7 +56,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
         if (strcasecmp(key, "Transfer-Encoding") == 0)
             headers->chunked = true;
         break;
-    default: break;
+    default:
+        break;
     }
     if (slot)
         *slot = text;
@@ -94,8 +95,9 @@ void headers_allow_origin(const struct request *request, struct MHD_Response *re
     MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
     if (request->method == METHOD_OPTIONS) {
         MHD_add_response_header(response, "Access-Control-Allow-Methods", method_list(request->allow, methods));
-        MHD_add_response_header(response, "Access-Control-Allow-Headers",
-                                "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
+        MHD_add_response_header(
+            response, "Access-Control-Allow-Headers",
+            "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
         MHD_add_response_header(response, "Access-Control-Max-Age", "600");
     }
 }

@@ -27,10 +27,10 @@
 #include "proto/log.h"
 
 #define SWEEP_MS 250
-#define UNUSED_MAX 256            /* requests kept for re-use */
-#define UNUSED_BYTES (64u << 10)  /* a larger buffer is not kept */
-#define RUNS_MAX 16               /* passes over ready connections before other sockets get their turn */
-#define RESERVE 64                /* connections above the limit, which hear that there are too many */
+#define UNUSED_MAX 256           /* requests kept for re-use */
+#define UNUSED_BYTES (64u << 10) /* a larger buffer is not kept */
+#define RUNS_MAX 16              /* passes over ready connections before other sockets get their turn */
+#define RESERVE 64               /* connections above the limit, which hear that there are too many */
 #define STREAM_BLOCK (16u << 10)
 
 struct http {
@@ -353,7 +353,8 @@ static void on_log(void *cls, const char *format, va_list args)
 
 static struct MHD_Response *response_no_memory(void)
 {
-    static char body[] = "{\"success\":false,\"error\":{\"code\":\"SYSTEM_ERROR\",\"message\":\"服务暂时不可用，请稍后重试\",\"details\":{}}}";
+    static char body[] =
+        "{\"success\":false,\"error\":{\"code\":\"SYSTEM_ERROR\",\"message\":\"服务暂时不可用，请稍后重试\",\"details\":{}}}";
     struct MHD_Response *response = MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
 
     if (response) {
@@ -366,19 +367,20 @@ static struct MHD_Response *response_no_memory(void)
 static struct MHD_Daemon *daemon_start(struct http *http, int listener, unsigned max_connections)
 {
     /* MHD_ALLOW_SUSPEND_RESUME brings an eventfd to wake other threads by; there are none. */
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_TURBO | MHD_USE_ERROR_LOG | ((unsigned)MHD_ALLOW_SUSPEND_RESUME & ~(unsigned)MHD_USE_ITC);
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_USE_ERROR_LOG | ((unsigned)MHD_ALLOW_SUSPEND_RESUME & ~(unsigned)MHD_USE_ITC);
     unsigned idle_seconds = (unsigned)settings_count_of(http->gateway->settings, SET_HTTP_IDLE_SECONDS);
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_access, http,                           //
-                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,                        //
-                            MHD_OPTION_LISTEN_SOCKET, listener,                              //
-                            MHD_OPTION_CONNECTION_LIMIT, max_connections + RESERVE,          //
-                            MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds,                     //
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32 << 10,            //
-                            MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,                       //
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,                 //
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,               //
-                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,                            //
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_access, http,                  //
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,               //
+                            MHD_OPTION_LISTEN_SOCKET, listener,                     //
+                            MHD_OPTION_CONNECTION_LIMIT, max_connections + RESERVE, //
+                            MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds,            //
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32 << 10,   //
+                            MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,              //
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,        //
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,      //
+                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,                   //
                             MHD_OPTION_END);
 }
 
@@ -442,7 +444,8 @@ static void end_suspended(struct http *http)
             continue;
         if (request->state == REQUEST_WAITING) {
             struct problem problem;
-            problem_set(&problem, PROBLEM_STOPPING, NULL, NULL);
+            bool may_have_happened = request->asking && request->method != METHOD_GET;
+            problem_set(&problem, may_have_happened ? PROBLEM_SCHEDULER_UNKNOWN : PROBLEM_STOPPING, NULL, NULL);
             dispatch_refuse(request, &problem);
         } else {
             http_wake(request);

@@ -15,8 +15,8 @@ struct http *http_new(struct gateway *gateway, int listener, unsigned max_connec
 /* Ends what is open: requests that wait get a 503, streams end. Takes NULL. */
 void http_free(struct http *http);
 
-void http_settle(struct http *http); /* from loop_on_settle */
-void http_quiesce(struct http *http); /* no new connections */
+void http_settle(struct http *http);            /* from loop_on_settle */
+void http_quiesce(struct http *http);           /* no new connections */
 unsigned http_waiting(const struct http *http); /* requests without an answer yet */
 unsigned http_open(const struct http *http);    /* connections */
 

@@ -84,14 +84,22 @@ static int pack_object(msgpack_packer *packer, const json_t *value, int depth)
 static int pack(msgpack_packer *packer, const json_t *value, int depth)
 {
     switch (json_typeof(value)) {
-    case JSON_NULL: return msgpack_pack_nil(packer);
-    case JSON_TRUE: return msgpack_pack_true(packer);
-    case JSON_FALSE: return msgpack_pack_false(packer);
-    case JSON_INTEGER: return msgpack_pack_int64(packer, json_integer_value(value));
-    case JSON_REAL: return msgpack_pack_double(packer, json_real_value(value));
-    case JSON_STRING: return pack_text(packer, json_string_value(value), json_string_length(value));
-    case JSON_OBJECT: return depth > 0 ? pack_object(packer, value, depth - 1) : -1;
-    case JSON_ARRAY: break;
+    case JSON_NULL:
+        return msgpack_pack_nil(packer);
+    case JSON_TRUE:
+        return msgpack_pack_true(packer);
+    case JSON_FALSE:
+        return msgpack_pack_false(packer);
+    case JSON_INTEGER:
+        return msgpack_pack_int64(packer, json_integer_value(value));
+    case JSON_REAL:
+        return msgpack_pack_double(packer, json_real_value(value));
+    case JSON_STRING:
+        return pack_text(packer, json_string_value(value), json_string_length(value));
+    case JSON_OBJECT:
+        return depth > 0 ? pack_object(packer, value, depth - 1) : -1;
+    case JSON_ARRAY:
+        break;
     }
     if (depth <= 0 || msgpack_pack_array(packer, json_array_size(value)) != 0)
         return -1;
@@ -167,7 +175,7 @@ void json_brief(struct buf *out, const json_t *value, size_t max)
 const char *json_kind(const json_t *value)
 {
     static const char *const kinds[] = {
-        [JSON_OBJECT] = "object", [JSON_ARRAY] = "array", [JSON_STRING] = "string",   [JSON_INTEGER] = "integer",
+        [JSON_OBJECT] = "object", [JSON_ARRAY] = "array",  [JSON_STRING] = "string", [JSON_INTEGER] = "integer",
         [JSON_REAL] = "number",   [JSON_TRUE] = "boolean", [JSON_FALSE] = "boolean", [JSON_NULL] = "null",
     };
     return value ? kinds[json_typeof(value)] : "null";

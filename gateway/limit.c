@@ -8,10 +8,13 @@ bool limit_overdue(const struct limits *limits, enum limit_phase phase, uint64_t
 
     switch (phase) {
     case LIMIT_IDLE:
-    case LIMIT_SENDING: return age > limits->idle_ms + limits->request_ms;
-    case LIMIT_RECEIVING: return age > limits->request_ms;
+    case LIMIT_SENDING:
+        return age > limits->idle_ms + limits->request_ms;
+    case LIMIT_RECEIVING:
+        return age > limits->request_ms;
     case LIMIT_WORKING:
-    case LIMIT_STREAMING: break;
+    case LIMIT_STREAMING:
+        break;
     }
     return false;
 }

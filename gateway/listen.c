@@ -64,7 +64,9 @@ int listen_open(const char *host, unsigned *port, bool insecure, struct err *err
         return err_set(err, ERR_INVALID, "host %s cannot be listened on: %s", host, gai_strerror(cause));
     if (!insecure && !address_loopback(list->ai_addr)) {
         err_set(err, ERR_FORBIDDEN,
-                "host %s is reachable from other machines, and nothing asks callers for a key: listen on 127.0.0.1, or say --insecure", host);
+                "host %s is reachable from other machines, and nothing asks callers for a key: listen on 127.0.0.1, or say "
+                "--insecure",
+                host);
     } else {
         fd = socket_listen(list, port);
         if (fd < 0)

@@ -17,13 +17,13 @@ enum problem_kind {
 /* Everything is borrowed and lives as long as the request; texts made for the occasion stand in room. */
 struct problem {
     enum problem_kind kind;
-    struct str field;     /* empty: none */
-    struct str rule;      /* a RULE of texts.def; empty: none */
-    struct str value;     /* what was given, as text; used when given is NULL */
+    struct str field; /* empty: none */
+    struct str rule;  /* a RULE of texts.def; empty: none */
+    struct str value; /* what was given, as text; used when given is NULL */
     bool has_value;
-    const json_t *given;  /* what was given, as JSON */
+    const json_t *given; /* what was given, as JSON */
     struct str expected;
-    struct str sentence;  /* another process's words, for a rule the catalogue does not know */
+    struct str sentence; /* another process's words, for a rule the catalogue does not know */
     char field_room[128];
     char expected_room[320];
 };

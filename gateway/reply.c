@@ -67,19 +67,31 @@ void reply_problem_kind(struct request *request, enum problem_kind kind)
 static enum problem_kind error_kind(uint64_t code, enum ask_whom whom)
 {
     switch (code) {
-    case ERR_BAD_REQUEST: return PROBLEM_BAD_REQUEST;
-    case ERR_INVALID: return PROBLEM_INVALID;
-    case ERR_NOT_FOUND: return PROBLEM_NOT_FOUND;
-    case ERR_CONFLICT: return PROBLEM_CONFLICT;
-    case ERR_KEY_REUSED: return PROBLEM_KEY_REUSED;
-    case ERR_LIMIT: return PROBLEM_LIMIT;
-    case ERR_FORBIDDEN: return PROBLEM_FORBIDDEN;
-    case ERR_NO_MEMORY: return PROBLEM_OVERLOADED;
+    case ERR_BAD_REQUEST:
+        return PROBLEM_BAD_REQUEST;
+    case ERR_INVALID:
+        return PROBLEM_INVALID;
+    case ERR_NOT_FOUND:
+        return PROBLEM_NOT_FOUND;
+    case ERR_CONFLICT:
+        return PROBLEM_CONFLICT;
+    case ERR_KEY_REUSED:
+        return PROBLEM_KEY_REUSED;
+    case ERR_LIMIT:
+        return PROBLEM_LIMIT;
+    case ERR_FORBIDDEN:
+        return PROBLEM_FORBIDDEN;
+    case ERR_NO_MEMORY:
+        return PROBLEM_OVERLOADED;
     /* A scheduler that is there refuses because it cannot write: the store is away. */
-    case ERR_UNAVAILABLE: return PROBLEM_STORE_AWAY;
-    case ERR_UNKNOWN_OUTCOME: return PROBLEM_STORE_UNKNOWN;
-    case ERR_IO: return whom == ASK_STORE ? PROBLEM_STORE_AWAY : PROBLEM_INTERNAL;
-    default: return PROBLEM_INTERNAL;
+    case ERR_UNAVAILABLE:
+        return PROBLEM_STORE_AWAY;
+    case ERR_UNKNOWN_OUTCOME:
+        return PROBLEM_STORE_UNKNOWN;
+    case ERR_IO:
+        return whom == ASK_STORE ? PROBLEM_STORE_AWAY : PROBLEM_INTERNAL;
+    default:
+        return PROBLEM_INTERNAL;
     }
 }
 

@@ -53,7 +53,8 @@ int request_id(const struct request *request, unsigned index, uint64_t *out, str
 {
     if (uri_number(request->match.args[index], out))
         return 0;
-    return problem_value(problem, PROBLEM_BAD_REQUEST, "id", "format", request->match.args[index], "1..%lld", (long long)INT64_MAX);
+    return problem_value(problem, PROBLEM_BAD_REQUEST, "id", "format", request->match.args[index], "1..%lld",
+                         (long long)INT64_MAX);
 }
 
 bool request_param(const struct request *request, const char *name, struct str *value, struct problem *problem, int *fault)
@@ -94,8 +95,8 @@ int request_idem(struct request *request, struct rec_idem *idem, struct problem 
     struct str key = request->headers.idempotency_key;
 
     if (!key_valid(key))
-        return problem_value(problem, PROBLEM_BAD_REQUEST, "Idempotency-Key", "idempotency_key", key, "1..%d printable characters",
-                             IDEMPOTENCY_KEY_MAX);
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "Idempotency-Key", "idempotency_key", key,
+                             "1..%d printable characters", IDEMPOTENCY_KEY_MAX);
     if (request->keyed) {
         ; /* the same command, asked again */
     } else if (key.len > 0) {

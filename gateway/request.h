@@ -75,7 +75,7 @@ struct request {
     bool asked_soft, asking;
 
     /* the handler's own */
-    void *own; /* goes with arena */
+    void *own;             /* goes with arena */
     unsigned subject_type; /* what a command is about: an enum record_type … */
     uint64_t subject;      /* … and its id */
     uint8_t key_scope[16], key_body[16];

@@ -8,7 +8,7 @@
 #define ROUTE_METHODS 5 /* GET to PATCH */
 
 struct node {
-    struct str name; /* of a literal segment; borrows from the table */
+    struct str name;       /* of a literal segment; borrows from the table */
     struct node *next;     /* another literal below the same parent */
     struct node *children; /* literals */
     struct node *any;      /* {…} */
@@ -25,7 +25,7 @@ static const struct {
     enum method method;
     const char *name;
 } methods[] = {
-    {METHOD_GET, "GET"},     {METHOD_POST, "POST"},       {METHOD_PUT, "PUT"},
+    {METHOD_GET, "GET"},       {METHOD_POST, "POST"},   {METHOD_PUT, "PUT"},
     {METHOD_DELETE, "DELETE"}, {METHOD_PATCH, "PATCH"}, {METHOD_OPTIONS, "OPTIONS"},
 };
 
@@ -159,8 +159,8 @@ int router_add(struct router *router, const struct surface *surface, struct err 
             return -1;
         int index = method_index(route->method);
         if (index < 0 || args > ROUTE_ARGS || node->routes[index])
-            return err_set(err, ERR_INTERNAL, "route %s %s%s is wrong or given twice", method_name(route->method), surface->prefix,
-                           route->path);
+            return err_set(err, ERR_INTERNAL, "route %s %s%s is wrong or given twice", method_name(route->method),
+                           surface->prefix, route->path);
         node->routes[index] = route;
     }
     return 0;
@@ -207,7 +207,7 @@ void route_markdown(const struct surface *const *surfaces, FILE *out)
     for (; *surfaces; surfaces++) {
         fprintf(out, "\n## %s\n\n%s\n", (*surfaces)->name, (*surfaces)->doc);
         for (const struct route *route = (*surfaces)->routes; route->handle; route++)
-            fprintf(out, "\n### `%s %s%s`\n\n%s\nRole: %s.\n", method_name(route->method), (*surfaces)->prefix, route->path, route->doc,
-                    role_name(route->role));
+            fprintf(out, "\n### `%s %s%s`\n\n%s\nRole: %s.\n", method_name(route->method), (*surfaces)->prefix, route->path,
+                    route->doc, role_name(route->role));
     }
 }

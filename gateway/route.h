@@ -46,7 +46,7 @@ struct route_match {
 
 struct router;
 
-struct router *router_new(void); /* NULL when out of memory */
+struct router *router_new(void);         /* NULL when out of memory */
 void router_free(struct router *router); /* takes NULL */
 
 /* Adds a surface's routes (borrowed). -1 with err: a row given twice, too many arguments, or out of memory. */

@@ -17,9 +17,9 @@ struct uri_param {
 };
 
 struct uri {
-    struct str authority; /* of an absolute target (http://host/…), else empty */
-    struct str path;      /* as it arrived, without the query: for logs and keys */
-    struct str query;     /* as it arrived, without its '?' */
+    struct str authority;              /* of an absolute target (http://host/…), else empty */
+    struct str path;                   /* as it arrived, without the query: for logs and keys */
+    struct str query;                  /* as it arrived, without its '?' */
     struct str segments[URI_SEGMENTS]; /* decoded; "/" has none */
     uint32_t segment_count;
     struct uri_param params[URI_PARAMS]; /* decoded */

@@ -21,12 +21,23 @@ void writer_escape(struct buf *out, struct str text)
         char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
         const char *brief = NULL;
         switch (c) {
-        case '"': brief = "\\\""; break;
-        case '\\': brief = "\\\\"; break;
-        case '\n': brief = "\\n"; break;
-        case '\r': brief = "\\r"; break;
-        case '\t': brief = "\\t"; break;
-        default: break;
+        case '"':
+            brief = "\\\"";
+            break;
+        case '\\':
+            brief = "\\\\";
+            break;
+        case '\n':
+            brief = "\\n";
+            break;
+        case '\r':
+            brief = "\\r";
+            break;
+        case '\t':
+            brief = "\\t";
+            break;
+        default:
+            break;
         }
         if (brief)
             buf_add(out, brief, 2);
@@ -162,15 +173,30 @@ static int map_value(struct writer *w, struct reader *reader, int depth)
     if (reader_next(reader, &token) != 0)
         return -1;
     switch (token.kind) {
-    case TOKEN_NIL: writer_null(w, NULL); return 0;
-    case TOKEN_BOOL: writer_bool(w, NULL, token.u.boolean); return 0;
-    case TOKEN_INT: writer_int(w, NULL, token.u.integer); return 0;
-    case TOKEN_UINT: writer_uint(w, NULL, token.u.natural); return 0;
-    case TOKEN_REAL: writer_real(w, NULL, token.u.real); return 0;
-    case TOKEN_STR: writer_text(w, NULL, token.u.text); return 0;
-    case TOKEN_BIN: writer_null(w, NULL); return 0; /* JSON has no bytes */
+    case TOKEN_NIL:
+        writer_null(w, NULL);
+        return 0;
+    case TOKEN_BOOL:
+        writer_bool(w, NULL, token.u.boolean);
+        return 0;
+    case TOKEN_INT:
+        writer_int(w, NULL, token.u.integer);
+        return 0;
+    case TOKEN_UINT:
+        writer_uint(w, NULL, token.u.natural);
+        return 0;
+    case TOKEN_REAL:
+        writer_real(w, NULL, token.u.real);
+        return 0;
+    case TOKEN_STR:
+        writer_text(w, NULL, token.u.text);
+        return 0;
+    case TOKEN_BIN:
+        writer_null(w, NULL);
+        return 0; /* JSON has no bytes */
     case TOKEN_ARRAY:
-    case TOKEN_MAP: break;
+    case TOKEN_MAP:
+        break;
     }
     if (depth <= 0)
         return -1;

@@ -22,7 +22,7 @@ void writer_uint(struct writer *w, const char *key, uint64_t value);
 void writer_int(struct writer *w, const char *key, int64_t value);
 void writer_real(struct writer *w, const char *key, double value); /* shortest form that reads back; null unless finite */
 void writer_rounded(struct writer *w, const char *key, double value, int decimals); /* for measured values */
-void writer_text(struct writer *w, const char *key, struct str text); /* UTF-8; escaped */
+void writer_text(struct writer *w, const char *key, struct str text);               /* UTF-8; escaped */
 void writer_text_or_null(struct writer *w, const char *key, struct str text);
 void writer_time(struct writer *w, const char *key, uint64_t wall_ms); /* "2024-01-01T00:00:00Z"; null when 0 */
 void writer_texts(struct writer *w, const char *key, const struct str_list *list);

@@ -30,7 +30,8 @@ struct page {
 };
 
 /* Reads page, size, sort and order. A size over PAGE_SIZE_MAX becomes that. -1 with problem. */
-int page_read(const struct request *request, uint64_t size, const struct page_sort *sorts, struct page *out, struct problem *problem);
+int page_read(const struct request *request, uint64_t size, const struct page_sort *sorts, struct page *out,
+              struct problem *problem);
 /* total, page, size, total_pages, and total_is_lower_bound if it is one. */
 void page_write(struct writer *w, const struct page *page, uint64_t total, bool lower_bound);
 
@@ -38,7 +39,8 @@ void page_write(struct writer *w, const struct page *page, uint64_t total, bool 
 bool page_word(const struct request *request, const char *name, int (*parse)(struct str word), const char *words, uint64_t *out,
                struct problem *problem, int *fault);
 /* As a number from low up. */
-bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem, int *fault);
+bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem,
+                 int *fault);
 bool page_bool(const struct request *request, const char *name, bool *out, struct problem *problem, int *fault);
 
 /* ---- commands ---- */
@@ -52,7 +54,8 @@ void command_send(struct request *request, enum record_type type, uint64_t id, c
 
 /* Reads a task's fields; create: name (if named), task_type, executor and command must be there. -1 with problem. */
 enum spec_use { SPEC_CREATE, SPEC_UPDATE, SPEC_SUBMIT };
-int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec, struct problem *problem);
+int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec,
+              struct problem *problem);
 /* Reads parameters, priority, timeout_seconds, run_at, delay_seconds and (in a batch's item) idempotency_key. */
 int trigger_read(struct request *request, const json_t *object, const char *prefix, bool item, struct rec_trigger *trigger,
                  struct problem *problem);
@@ -67,7 +70,8 @@ void log_write(struct writer *w, const struct rec_log_line *line);
 void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail);
 
 /* Decodes a row's value; false (logged) when it is damaged. */
-bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat, bool *has_stat);
+bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
+              bool *has_stat);
 bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run);
 
 void reply_not_found(struct request *request, const char *field, struct str value);

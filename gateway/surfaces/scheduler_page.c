@@ -3,7 +3,8 @@
 
 #include "gateway/surfaces/scheduler.h"
 
-bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem, int *fault)
+bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem,
+                 int *fault)
 {
     struct str text;
     uint64_t number = 0;
@@ -70,7 +71,8 @@ static int sort_refuse(const struct page_sort *sorts, struct str given, struct p
     return problem_value(problem, PROBLEM_BAD_REQUEST, "sort", "sort", given, "%s", known);
 }
 
-int page_read(const struct request *request, uint64_t size, const struct page_sort *sorts, struct page *out, struct problem *problem)
+int page_read(const struct request *request, uint64_t size, const struct page_sort *sorts, struct page *out,
+              struct problem *problem)
 {
     struct str name = STR_LIT("created_at");
     uint64_t descending = 1;

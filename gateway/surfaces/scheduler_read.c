@@ -9,7 +9,8 @@
 
 #define DELAY_MAX 315360000 /* seconds: ten years */
 
-int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec, struct problem *problem)
+int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec,
+              struct problem *problem)
 {
     static const char *const submit_skips[] = {"schedule", "dependencies", NULL};
     static const char *const required[] = {"name", "task_type", "executor", "command"};
@@ -92,8 +93,8 @@ static int item_key_read(struct request *request, const json_t *object, const ch
         buf_free(&body);
         return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
     }
-    const struct str scope[] = {{"", 0}, STR_LIT("item"), request->uri.path,
-                                {json_string_value(key), (uint32_t)json_string_length(key)}};
+    const struct str scope[] = {
+        {"", 0}, STR_LIT("item"), request->uri.path, {json_string_value(key), (uint32_t)json_string_length(key)}};
     const struct str bytes = buf_str(&body);
     ident_hash(hashes, scope, 4);
     ident_hash(hashes + IDENT_HASH, &bytes, 1);

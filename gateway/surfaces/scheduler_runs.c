@@ -7,14 +7,10 @@
 #define DAY_MS UINT64_C(86400000)
 
 static const struct page_sort sorts[] = {
-    {"created_at", ""},
-    {"id", ""},
-    {"started_at", "started_at"},
-    {"completed_at", "completed_at"},
-    {"status", "status"},
-    {"task_id", "task_id"},
-    {"worker_id", "worker_name"},
-    {NULL, NULL},
+    {"created_at", ""},           {"id", ""},
+    {"started_at", "started_at"}, {"completed_at", "completed_at"},
+    {"status", "status"},         {"task_id", "task_id"},
+    {"worker_id", "worker_name"}, {NULL, NULL},
 };
 
 /* ---- answers of commands ---- */
@@ -77,7 +73,8 @@ void runs_submit(struct request *request)
     struct msg_run_submit submit = {0};
     struct problem problem;
 
-    if (request_read_json(request, &problem) != 0 || spec_read(request, request->json, SPEC_SUBMIT, &submit.spec, &problem) != 0 ||
+    if (request_read_json(request, &problem) != 0 ||
+        spec_read(request, request->json, SPEC_SUBMIT, &submit.spec, &problem) != 0 ||
         trigger_read(request, request->json, "", false, &submit.trigger, &problem) != 0 ||
         request_idem(request, &submit.idem, &problem) != 0)
         goto error;
@@ -140,7 +137,8 @@ static void on_listed(struct request *request, const struct msg *msg)
 }
 
 /* A day or a moment. An end is inclusive: what is answered is the first millisecond behind it. */
-static bool date_read(const struct request *request, const char *name, bool end, uint64_t *out, struct problem *problem, int *fault)
+static bool date_read(const struct request *request, const char *name, bool end, uint64_t *out, struct problem *problem,
+                      int *fault)
 {
     struct str text;
 

@@ -87,7 +87,8 @@ void tasks_create(struct request *request)
     struct msg_task_create create = {0};
     struct problem problem;
 
-    if (request_read_json(request, &problem) != 0 || spec_read(request, request->json, SPEC_CREATE, &create.spec, &problem) != 0 ||
+    if (request_read_json(request, &problem) != 0 ||
+        spec_read(request, request->json, SPEC_CREATE, &create.spec, &problem) != 0 ||
         request_idem(request, &create.idem, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_task_create, &create, on_created);
@@ -248,7 +249,8 @@ void tasks_list(struct request *request)
     if (page_read(request, PAGE_SIZE, sorts, page, &problem) != 0)
         goto error;
     if (page_word(request, "status", task_status_parse, "active|paused|completed|failed", &number, &problem, &fault))
-        filters[query.filters.count++] = (struct rec_filter){.field = STR_LIT("status"), .op = FILTER_EQ, .number = (int64_t)number};
+        filters[query.filters.count++] =
+            (struct rec_filter){.field = STR_LIT("status"), .op = FILTER_EQ, .number = (int64_t)number};
     if (page_word(request, "priority", priority_parse, "low|normal|high|critical", &number, &problem, &fault))
         filters[query.filters.count++] =
             (struct rec_filter){.field = STR_LIT("spec.priority"), .op = FILTER_EQ, .number = (int64_t)number};

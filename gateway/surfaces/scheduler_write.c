@@ -257,8 +257,8 @@ static void uptime_write(struct writer *w, const struct rec_worker *worker, uint
     uint64_t since = worker->connected_at ? worker->connected_at : worker->registered_at;
     uint64_t minutes = worker->status != WORKER_OFFLINE && now_ms > since ? (now_ms - since) / 60000 : 0;
 
-    snprintf(text, sizeof text, "%llud %lluh %llum", (unsigned long long)(minutes / 1440), (unsigned long long)(minutes / 60 % 24),
-             (unsigned long long)(minutes % 60));
+    snprintf(text, sizeof text, "%llud %lluh %llum", (unsigned long long)(minutes / 1440),
+             (unsigned long long)(minutes / 60 % 24), (unsigned long long)(minutes % 60));
     writer_text(w, "uptime", str_of(text));
 }
 
@@ -317,7 +317,8 @@ static bool row_damaged(const struct rec_row *row, const struct err *err)
     return false;
 }
 
-bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat, bool *has_stat)
+bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
+              bool *has_stat)
 {
     struct arena *arena = request_arena(request);
     struct err err = {.text = "out of memory"};

@@ -52,17 +52,19 @@ static void head_row(const struct request *request, struct buf *out, const enum 
 
 static void page_begin(const struct request *request, struct buf *out)
 {
-    static const char style[] = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222;background:#fff}"
-                                "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25em .8em .25em 0;"
-                                "border-bottom:1px solid #ddd;vertical-align:top}th{font-weight:600;color:#555}h1{font-size:1.5em}"
-                                "h2{font-size:1.1em;margin-top:1.8em}.state{padding:.1em .6em;border-radius:.3em;color:#fff}"
-                                ".state.healthy{background:#2a7d3f}.state.degraded{background:#a86a00}.state.unhealthy{background:#b3261e}"
-                                "td.failed,td.offline{color:#b3261e}td.completed,td.active{color:#2a7d3f}td.running{color:#1a56b0}"
-                                "small{color:#777}"
-                                "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,small{color:#999}"
-                                "th,td{border-color:#333}}";
+    static const char style[] =
+        "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222;background:#fff}"
+        "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25em .8em .25em 0;"
+        "border-bottom:1px solid #ddd;vertical-align:top}th{font-weight:600;color:#555}h1{font-size:1.5em}"
+        "h2{font-size:1.1em;margin-top:1.8em}.state{padding:.1em .6em;border-radius:.3em;color:#fff}"
+        ".state.healthy{background:#2a7d3f}.state.degraded{background:#a86a00}.state.unhealthy{background:#b3261e}"
+        "td.failed,td.offline{color:#b3261e}td.completed,td.active{color:#2a7d3f}td.running{color:#1a56b0}"
+        "small{color:#777}"
+        "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,small{color:#999}"
+        "th,td{border-color:#333}}";
 
-    buf_printf(out, "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\">",
+    buf_printf(out,
+               "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\">",
                say(request, TEXT_PAGE_LANG));
     buf_printf(out, "<meta name=\"viewport\" content=\"width=device-width\"><title>%s</title><style>%s</style></head><body>\n",
                say(request, TEXT_PAGE_TITLE), style);
@@ -90,7 +92,8 @@ static void health_section(const struct request *request, struct buf *out, const
                health_state_word(health->state), say(request, words[health->state]));
     part_line(request, out, TEXT_PAGE_DATABASE, &health->parts[ASK_STORE]);
     part_line(request, out, TEXT_PAGE_SCHEDULER, &health->parts[ASK_SCHEDULER]);
-    buf_printf(out, "</table>\n<p><small>%s %s</small></p>\n", say(request, TEXT_PAGE_MEASURED), clock_iso(health->wall_ms, 0, iso));
+    buf_printf(out, "</table>\n<p><small>%s %s</small></p>\n", say(request, TEXT_PAGE_MEASURED),
+               clock_iso(health->wall_ms, 0, iso));
 }
 
 static void queue_section(const struct request *request, struct buf *out, const struct health_part *scheduler)
@@ -161,8 +164,8 @@ static void run_row(struct buf *out, const struct rec_run *run)
 
 static void runs_section(struct request *request, struct buf *out, const struct msg *msg)
 {
-    static const enum text_id heads[] = {TEXT_PAGE_TASK, TEXT_PAGE_STATUS, TEXT_PAGE_PROGRESS, TEXT_PAGE_WORKER, TEXT_PAGE_CREATED,
-                                         TEXT_PAGE_RESULT};
+    static const enum text_id heads[] = {TEXT_PAGE_TASK,   TEXT_PAGE_STATUS,  TEXT_PAGE_PROGRESS,
+                                         TEXT_PAGE_WORKER, TEXT_PAGE_CREATED, TEXT_PAGE_RESULT};
     struct arena *arena = request_arena(request);
 
     buf_printf(out, "<h2>%s</h2>\n", say(request, TEXT_PAGE_RUNS));
@@ -245,7 +248,8 @@ static void write_problem(struct request *request, const struct problem *problem
 
 static const struct route routes[] = {
     {METHOD_GET, "/", status_page, ROLE_READONLY,
-     "The status page: health, workers, waiting runs by priority, newest runs. HTML for people, without scripts; refreshes itself every five "
+     "The status page: health, workers, waiting runs by priority, newest runs. HTML for people, without scripts; refreshes "
+     "itself every five "
      "seconds."},
     {0},
 };

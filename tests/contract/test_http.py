@@ -210,7 +210,7 @@ class Requests(GatewayAlone):
 
 
 class Limits(GatewayAlone):
-    settings = {"http_body__kb": 4, "http_request__seconds": 1, "http_idle__seconds": 1, "http_connections": 8}
+    settings = {"http_body_kb": 4, "http_request_seconds": 1, "http_idle_seconds": 1, "http_connections": 8}
 
     def post_head(self, length, more=b""):
         return b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n" % (length, more)
@@ -392,7 +392,17 @@ class Crowd(GatewayAlone):
             with self.connect() as client:
                 client.sendall(b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(spec), spec))
         self.assertEqual(self.farm.get("/api/nothing").status, 404)
-        self.assertEqual(self.farm.terminate("gateway"), 0)
+
+
+class Ending(GatewayAlone):
+    def test_open_requests_are_answered_and_idle_clients_let_go(self):
+        spec = b'{"name":"n","task_type":"shell","executor":"shell","command":"true"}'
+        with self.connect() as idle, self.connect() as waiting:
+            waiting.sendall(b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(spec), spec))
+            self.assertEqual(self.farm.get("/api/nothing").status, 404)  # so the other one has been read
+            self.assertEqual(self.farm.terminate("gateway"), 0)
+            self.assertEqual(self.read_answer(waiting).status, 503)
+            self.assertEqual(idle.recv(1), b"")
 
 
 if __name__ == "__main__":

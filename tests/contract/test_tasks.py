@@ -9,7 +9,7 @@ EXAMPLE = {
 }
 
 
-def spec(name, **fields):
+def spec(name, /, **fields):
     return dict({"name": name, "task_type": "shell", "executor": "shell", "command": "true"}, **fields)
 
 

@@ -52,28 +52,33 @@ static void assert_keys(json_t *object, const char *const *keys)
 
 static const struct rec_task task = {
     .id = 1,
-    .spec = {.name = {"n", 1}, .task_type = {"python", 6}, .executor = {"python", 6}, .command = {"c", 1}, .priority = PRIORITY_NORMAL},
+    .spec = {.name = {"n", 1},
+             .task_type = {"python", 6},
+             .executor = {"python", 6},
+             .command = {"c", 1},
+             .priority = PRIORITY_NORMAL},
     .created_at = 1000,
     .updated_at = 2000,
 };
 
 static void test_task_has_the_seeds_keys(void **state)
 {
-    static const char *const keys[] = {"id",         "name",       "description", "task_type",    "executor", "command",
-                                       "arguments",  "schedule",   "priority",    "retry_count",  "timeout_seconds", "status",
-                                       "created_at", "updated_at", "last_run_at", "next_run_at",  "dependencies",    "tags",
+    static const char *const keys[] = {"id",         "name",       "description", "task_type",   "executor",        "command",
+                                       "arguments",  "schedule",   "priority",    "retry_count", "timeout_seconds", "status",
+                                       "created_at", "updated_at", "last_run_at", "next_run_at", "dependencies",    "tags",
                                        "metadata",   NULL};
-    static const char *const statistics[] = {"total_runs", "successful_runs", "failed_runs", "average_execution_time",
-                                             "last_execution_status", NULL};
-    struct rec_task_stat stat = {.total = 2, .completed = 2, .duration_ms = 61000, .last_final_id = 5, .last_status = RUN_COMPLETED,
-                                 .next_run_at = 9000};
+    static const char *const statistics[] = {
+        "total_runs", "successful_runs", "failed_runs", "average_execution_time", "last_execution_status", NULL};
+    struct rec_task_stat stat = {
+        .total = 2, .completed = 2, .duration_ms = 61000, .last_final_id = 5, .last_status = RUN_COMPLETED, .next_run_at = 9000};
     struct writer w = open_document();
     (void)state;
 
     task_write(&w, &task, NULL, false);
     json_t *document_of = document();
     assert_keys(json_object_get(document_of, "data"), keys);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(document_of, "data"), "created_at")), "1970-01-01T00:00:01Z");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(document_of, "data"), "created_at")),
+                        "1970-01-01T00:00:01Z");
     json_decref(document_of);
 
     w = open_document();
@@ -82,7 +87,8 @@ static void test_task_has_the_seeds_keys(void **state)
     json_t *data = json_object_get(document_of, "data");
     assert_keys(json_object_get(data, "statistics"), statistics);
     assert_true(json_real_value(json_object_get(json_object_get(data, "statistics"), "average_execution_time")) > 30.4);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(data, "statistics"), "last_execution_status")), "success");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(data, "statistics"), "last_execution_status")),
+                        "success");
     assert_true(json_is_string(json_object_get(data, "next_run_at")));
     json_decref(document_of);
 }
@@ -106,7 +112,12 @@ static void test_run_has_the_seeds_keys(void **state)
     static const char *const brief[] = {"id",           "task_id", "task_name",     "worker_id",   "status",     "started_at",
                                         "completed_at", "result",  "error_message", "retry_count", "created_at", NULL};
     struct rec_attempt attempts[] = {{.number = 1, .outcome = OUTCOME_COMPLETED, .exit_code = 0}};
-    struct rec_run run = {.id = 123, .task_id = 1, .status = RUN_COMPLETED, .created_at = 1000, .started_at = 1000, .completed_at = 31500,
+    struct rec_run run = {.id = 123,
+                          .task_id = 1,
+                          .status = RUN_COMPLETED,
+                          .created_at = 1000,
+                          .started_at = 1000,
+                          .completed_at = 31500,
                           .attempts = {attempts, 1}};
     struct writer w = open_document();
     (void)state;
@@ -154,8 +165,20 @@ static void test_waiting_run_tells_its_reason(void **state)
 
 static void test_worker_has_the_seeds_keys(void **state)
 {
-    static const char *const keys[] = {"id",     "hostname",       "ip_address",    "port",         "task_types",   "max_concurrent_tasks", "current_task_count",
-                                       "status", "last_heartbeat", "registered_at", "load_average", "memory_usage", "cpu_usage", NULL};
+    static const char *const keys[] = {"id",
+                                       "hostname",
+                                       "ip_address",
+                                       "port",
+                                       "task_types",
+                                       "max_concurrent_tasks",
+                                       "current_task_count",
+                                       "status",
+                                       "last_heartbeat",
+                                       "registered_at",
+                                       "load_average",
+                                       "memory_usage",
+                                       "cpu_usage",
+                                       NULL};
     struct rec_live_run running[] = {{.run_id = 3, .task_id = 1, .status = RUN_RUNNING, .started_at = 5}};
     struct rec_worker worker = {.id = 1, .name = STR_LIT("worker-001"), .running = {running, 1}};
     struct writer w = open_document();
@@ -204,8 +227,8 @@ static void test_error_has_the_seeds_shape(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_task_has_the_seeds_keys),   TEST(test_paused_task_has_no_next_run), TEST(test_run_has_the_seeds_keys),
-        TEST(test_waiting_run_tells_its_reason), TEST(test_worker_has_the_seeds_keys), TEST(test_error_has_the_seeds_shape),
+        TEST(test_task_has_the_seeds_keys),      TEST(test_paused_task_has_no_next_run), TEST(test_run_has_the_seeds_keys),
+        TEST(test_waiting_run_tells_its_reason), TEST(test_worker_has_the_seeds_keys),   TEST(test_error_has_the_seeds_shape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,10 +38,12 @@ static int read_spec(const char *text, bool update)
 static void test_reads_every_kind(void **state)
 {
     (void)state;
-    assert_int_equal(read_spec("{\"name\":\"n\",\"arguments\":[\"a\",\"b\"],\"priority\":\"high\",\"retry_count\":5.0,\"dependencies\":[\"x\",7],"
-                               "\"metadata\":{\"k\":[1]},\"limits\":{\"cpu_seconds\":9},\"unknown\":{},\"description\":null}",
-                               false),
-                     0);
+    assert_int_equal(
+        read_spec(
+            "{\"name\":\"n\",\"arguments\":[\"a\",\"b\"],\"priority\":\"high\",\"retry_count\":5.0,\"dependencies\":[\"x\",7],"
+            "\"metadata\":{\"k\":[1]},\"limits\":{\"cpu_seconds\":9},\"unknown\":{},\"description\":null}",
+            false),
+        0);
     assert_true(str_is(spec.name, "n"));
     assert_int_equal(spec.arguments.count, 2);
     assert_true(str_is(spec.arguments.items[1], "b"));
@@ -91,7 +93,8 @@ static void test_refuses_by_the_table(void **state)
         {"{\"metadata\":[]}", "metadata", "type"},
         {"{\"limits\":{\"files\":-1}}", "files", "range"},
         {"{\"limits\":3}", "limits", "type"},
-        {"{\"metadata\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}}}}}}}}}}",
+        {"{\"metadata\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":"
+         "{\"a\":{\"a\":1}}}}}}}}}}}}}}}}}}",
          "metadata", "depth"},
     };
     (void)state;
@@ -100,7 +103,8 @@ static void test_refuses_by_the_table(void **state)
             fail_msg("accepted: %s", cases[i].json);
         assert_int_equal(problem.kind, PROBLEM_INVALID);
         if (!str_is(problem.field, cases[i].field) || !str_is(problem.rule, cases[i].rule))
-            fail_msg("%s: %.*s %.*s", cases[i].json, (int)problem.field.len, problem.field.ptr, (int)problem.rule.len, problem.rule.ptr);
+            fail_msg("%s: %.*s %.*s", cases[i].json, (int)problem.field.len, problem.field.ptr, (int)problem.rule.len,
+                     problem.rule.ptr);
         assert_true(problem.expected.len > 0);
     }
 }
@@ -135,7 +139,7 @@ static void test_requires_and_checks_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_reads_every_kind), TEST(test_null_clears_in_updates_only), TEST(test_refuses_by_the_table),
+        TEST(test_reads_every_kind),      TEST(test_null_clears_in_updates_only), TEST(test_refuses_by_the_table),
         TEST(test_every_bound_of_a_text), TEST(test_requires_and_checks_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

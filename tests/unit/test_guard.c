@@ -3,7 +3,8 @@
 
 #include "gateway/guard.h"
 
-static const struct guard local = {.bound = "127.0.0.1", .names = "farm.example, Other.Example,", .origins = "https://app.example,http://x:1"};
+static const struct guard local = {
+    .bound = "127.0.0.1", .names = "farm.example, Other.Example,", .origins = "https://app.example,http://x:1"};
 static const struct guard any = {.bound = "0.0.0.0", .names = "", .origins = ""};
 
 static bool host(const struct guard *guard, const char *text, const char *address)
@@ -13,11 +14,24 @@ static bool host(const struct guard *guard, const char *text, const char *addres
 
 static void test_knows_our_names(void **state)
 {
-    static const char *const good[] = {"localhost",    "LocalHost:8080", "127.0.0.1",    "127.0.0.1:1", "[::1]",
-                                       "[::1]:8080",   "farm.example",   "FARM.example:80", "other.example"};
-    static const char *const bad[] = {"",          "evil.example",     "localhost.evil.example", "localhost:", "localhost:80a", "localhost:123456",
-                                      "[::1",      "[::1]x",           "127.0.0.1.nip.io",       ":80",        "farm.example.",  "farm",
-                                      "localhost@evil", "0.0.0.0",     "192.168.0.1",            "localhost, evil"};
+    static const char *const good[] = {"localhost",  "LocalHost:8080", "127.0.0.1",       "127.0.0.1:1",  "[::1]",
+                                       "[::1]:8080", "farm.example",   "FARM.example:80", "other.example"};
+    static const char *const bad[] = {"",
+                                      "evil.example",
+                                      "localhost.evil.example",
+                                      "localhost:",
+                                      "localhost:80a",
+                                      "localhost:123456",
+                                      "[::1",
+                                      "[::1]x",
+                                      "127.0.0.1.nip.io",
+                                      ":80",
+                                      "farm.example.",
+                                      "farm",
+                                      "localhost@evil",
+                                      "0.0.0.0",
+                                      "192.168.0.1",
+                                      "localhost, evil"};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         if (!host(&local, good[i], ""))

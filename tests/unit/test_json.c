@@ -23,12 +23,40 @@ static void assert_refused(const char *text)
 static void test_refuses_what_is_not_strict(void **state)
 {
     static const char *const bad[] = {
-        "",          " ",          "{",         "{]",           "{\"a\":1,}",       "{\"a\":1 \"b\":2}", "[1,]",
-        "{'a':1}",   "{a:1}",      "{\"a\":01}", "{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":1}x",        "{\"a\":1}{\"b\":1}",
-        "\"text\"",  "1",          "null",      "{\"a\":\"\x01\"}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\\ud800\"}",
-        "{\"a\":\"\xff\"}", "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":1,\"a\":2}", "{\"x\":{\"a\":1,\"a\":1}}",
-        "{\"a\":9223372036854775808}", "{\"a\":-9223372036854775809}", "{\"a\":1e999}", "\xef\xbb\xbf{}", "{\"a\":\"\\x\"}",
-        "/**/{}", "{\"a\":+1}", "{\"a\":.5}", "{\"a\":1.}",
+        "",
+        " ",
+        "{",
+        "{]",
+        "{\"a\":1,}",
+        "{\"a\":1 \"b\":2}",
+        "[1,]",
+        "{'a':1}",
+        "{a:1}",
+        "{\"a\":01}",
+        "{\"a\":NaN}",
+        "{\"a\":Infinity}",
+        "{\"a\":1}x",
+        "{\"a\":1}{\"b\":1}",
+        "\"text\"",
+        "1",
+        "null",
+        "{\"a\":\"\x01\"}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\xff\"}",
+        "{\"a\":\"\xc0\x80\"}",
+        "{\"a\":\"\xed\xa0\x80\"}",
+        "{\"a\":1,\"a\":2}",
+        "{\"x\":{\"a\":1,\"a\":1}}",
+        "{\"a\":9223372036854775808}",
+        "{\"a\":-9223372036854775809}",
+        "{\"a\":1e999}",
+        "\xef\xbb\xbf{}",
+        "{\"a\":\"\\x\"}",
+        "/**/{}",
+        "{\"a\":+1}",
+        "{\"a\":.5}",
+        "{\"a\":1.}",
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -69,9 +97,10 @@ static void test_keeps_integers(void **state)
 {
     struct err err = {0};
     int64_t number = 0;
-    json_t *value = parse("{\"low\":-9223372036854775808,\"high\":9223372036854775807,\"whole\":3.0,\"exp\":1e3,\"part\":1.5,\"text\":\"1\","
-                          "\"huge\":1e300,\"truth\":true}",
-                          &err);
+    json_t *value =
+        parse("{\"low\":-9223372036854775808,\"high\":9223372036854775807,\"whole\":3.0,\"exp\":1e3,\"part\":1.5,\"text\":\"1\","
+              "\"huge\":1e300,\"truth\":true}",
+              &err);
     (void)state;
     assert_non_null(value);
     assert_true(json_integral(json_object_get(value, "low"), &number));
@@ -92,7 +121,8 @@ static void test_keeps_integers(void **state)
 
 static void test_packs_and_writes_back(void **state)
 {
-    static const char text[] = "{\"a\":[1,-1,2.5,true,false,null,\"\u4e2d\u6587\\n\"],\"b\":{\"c\":{},\"d\":[]},\"e\":9007199254740993}";
+    static const char text[] =
+        "{\"a\":[1,-1,2.5,true,false,null,\"\u4e2d\u6587\\n\"],\"b\":{\"c\":{},\"d\":[]},\"e\":9007199254740993}";
     struct err err = {0};
     struct buf packed = {0}, out = {0};
     struct writer w = {.out = &out};
@@ -156,9 +186,12 @@ static void test_shows_values_briefly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refuses_what_is_not_strict), cmocka_unit_test(test_bounds_depth),
-        cmocka_unit_test(test_keeps_integers),             cmocka_unit_test(test_packs_and_writes_back),
-        cmocka_unit_test(test_packing_is_bounded),         cmocka_unit_test(test_shows_values_briefly),
+        cmocka_unit_test(test_refuses_what_is_not_strict),
+        cmocka_unit_test(test_bounds_depth),
+        cmocka_unit_test(test_keeps_integers),
+        cmocka_unit_test(test_packs_and_writes_back),
+        cmocka_unit_test(test_packing_is_bounded),
+        cmocka_unit_test(test_shows_values_briefly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,8 +72,10 @@ static void test_matches(void **state)
 
 static void test_tells_unknown_from_other_method(void **state)
 {
-    static const char *const unknown[] = {"/api", "/api/", "/api/thing", "/api/things/", "/api/things/7/", "/api/things/7/parts",
-                                          "/nothing", "/api/things/7/parts/x/y"};
+    static const char *const unknown[] = {"/api",           "/api/",
+                                          "/api/thing",     "/api/things/",
+                                          "/api/things/7/", "/api/things/7/parts",
+                                          "/nothing",       "/api/things/7/parts/x/y"};
     char list[64];
     (void)state;
 

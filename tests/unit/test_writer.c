@@ -103,8 +103,20 @@ static void test_writes_times(void **state)
 static void test_damaged_maps_do_not_break_the_document(void **state)
 {
     static const struct str maps[] = {
-        {"", 0},           {"\x80", 1},           {"\x81\xa1" "a", 3},      {"\xdf\x0f\xff\xff\xff", 5},
-        {"\x81\x01\x02", 3}, {"\x81\xa1" "a\xc4\x01z", 6}, {"\x81\xa1" "a\xcb\x7f\xf0\0\0\0\0\0\0", 12}, {"\x90", 1},
+        {"", 0},
+        {"\x80", 1},
+        {"\x81\xa1"
+         "a",
+         3},
+        {"\xdf\x0f\xff\xff\xff", 5},
+        {"\x81\x01\x02", 3},
+        {"\x81\xa1"
+         "a\xc4\x01z",
+         6},
+        {"\x81\xa1"
+         "a\xcb\x7f\xf0\0\0\0\0\0\0",
+         12},
+        {"\x90", 1},
     };
     json_error_t error;
     (void)state;
@@ -136,9 +148,12 @@ static void test_says_when_it_did_not_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_puts_commas),   TEST(test_writes_numbers),
-        TEST(test_escapes_every_byte), TEST(test_writes_times),
-        TEST(test_damaged_maps_do_not_break_the_document), TEST(test_says_when_it_did_not_fit),
+        TEST(test_puts_commas),
+        TEST(test_writes_numbers),
+        TEST(test_escapes_every_byte),
+        TEST(test_writes_times),
+        TEST(test_damaged_maps_do_not_break_the_document),
+        TEST(test_says_when_it_did_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
