@@ -81,7 +81,9 @@ struct core *core_new(const struct core_config *config, const struct core_clock 
     core->events = events_new(config->events_max);
     core->arena = arena_new(ARENA_BYTES);
     core->recent = calloc(RECENT_MAX, sizeof *core->recent);
-    if (!core->keys || !core->events || !core->arena || !core->recent || index_reserve(&core->recent_index, RECENT_MAX + 1)) {
+    core->gone_tasks = calloc(GONE_TASKS, sizeof *core->gone_tasks);
+    if (!core->keys || !core->events || !core->arena || !core->recent || !core->gone_tasks ||
+        index_reserve(&core->recent_index, RECENT_MAX + 1)) {
         core_free(core);
         return NULL;
     }
@@ -128,6 +130,7 @@ void core_free(struct core *core)
     events_free(core->events);
     arena_free(core->arena);
     free(core->recent);
+    free(core->gone_tasks);
     free(core->farm_runs);
     free(core);
 }

@@ -30,7 +30,14 @@ struct recent { /* of a run that is final: the attempt that ended it, and how */
     uint8_t outcome;
 };
 
-#define GONE_MAX 64 /* sessions and tasks remembered after they were replaced or deleted */
+#define GONE_MAX 64 /* sessions remembered after they were replaced */
+
+#define GONE_TASKS 4096 /* tasks that left memory lately: records read from the store may be older than that */
+
+struct gone_task {
+    uint64_t id;
+    uint64_t updated_at; /* UINT64_MAX: it was deleted */
+};
 
 struct core {
     struct core_config config;
@@ -48,8 +55,8 @@ struct core {
     struct index tasks, task_names;
     struct task *first_task, *last_task;
     struct task *recheck; /* whose dependencies changed: depend_work looks at them */
-    uint64_t deleted[GONE_MAX];
-    uint32_t deleted_at;
+    struct gone_task *gone_tasks; /* a ring of GONE_TASKS */
+    uint32_t gone_task_at;
 
     struct index runs;
     size_t run_total;        /* with those made and not yet in the table */

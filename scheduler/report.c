@@ -188,11 +188,12 @@ void report_on_log(struct core *core, const struct core_call *call)
     if (!worker)
         return;
     struct lease *lease = lease_claim(core, worker, chunk->run_id, chunk->attempt);
-    if (!lease && !log_may_follow(core, worker, chunk)) {
+    bool current = lease && lease->state != LEASE_CANCELLED;
+    if (!current && !log_may_follow(core, worker, chunk)) {
         refuse_one(core, call, chunk->run_id, chunk->attempt);
         return;
     }
-    if (lease)
+    if (current)
         lease_started(core, lease);
     struct msg_log_ack ack = {.run_id = chunk->run_id, .attempt = chunk->attempt};
     for (uint32_t i = 0; i < chunk->lines.count; i++)

@@ -213,8 +213,6 @@ static int load_plan(struct core *core, const struct rec_run *record, struct run
     } else if (task) {
         plan->class = task->rules.class;
         queue_class_keep(plan->class);
-    } else {
-        return err_set(err, ERR_INVALID, "run %llu has neither task nor spec", (unsigned long long)record->id);
     }
     plan->name = task && str_eq(task->rules.name->str, record->task_name) ? text_keep(task->rules.name)
                                                                           : text_new(record->task_name);
@@ -233,6 +231,12 @@ int run_load(struct core *core, const struct rec_run *record, struct err *err)
         return err_set(err, ERR_INVALID, "run %llu is there twice, or its id is out of range", (unsigned long long)record->id);
     if (record->status == RUN_RUNNING && (!record->attempts.count || !record->attempt || !record->worker_id))
         return err_set(err, ERR_INVALID, "run %llu runs without an attempt", (unsigned long long)record->id);
+    if (!HAS(record, rec_run, spec) && !task_find(core, record->task_id)) {
+        /* It can never run, and everything else can: not a reason to stay away. */
+        log_error("GTY-RUN-ORPHAN", "run=%llu task=%llu its task is not there", (unsigned long long)record->id,
+                  (unsigned long long)record->task_id);
+        return 0;
+    }
     if (load_plan(core, record, &plan, &spec, err))
         goto error;
     run = run_new(core, &plan);

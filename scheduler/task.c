@@ -135,10 +135,17 @@ void task_leave(struct core *core, struct task *task)
     task_free(core, task);
 }
 
+void task_gone(struct core *core, uint64_t id, uint64_t updated_at)
+{
+    core->gone_tasks[core->gone_task_at++ % GONE_TASKS] = (struct gone_task){id, updated_at};
+}
+
 void task_let_go(struct core *core, struct task *task)
 {
-    if (task->oneshot && !task->live && (task->status == TASK_COMPLETED || task->status == TASK_FAILED))
-        task_leave(core, task);
+    if (!task->oneshot || task->live || (task->status != TASK_COMPLETED && task->status != TASK_FAILED))
+        return;
+    task_gone(core, task_id(task), task->updated_at);
+    task_leave(core, task);
 }
 
 int task_replace_reserve(struct core *core, struct task *task, const struct task_rules *rules)
@@ -202,6 +209,8 @@ uint8_t task_status_after(const struct task *task, const struct run *run, uint64
     bool newest = run->node.id >= task->stat.last_final_id;
     if (task->status == TASK_PAUSED)
         return task->status;
+    if (task->oneshot && task->live > 1)
+        return task->status; /* its other run decides */
     if (task->oneshot)
         return run_status == RUN_COMPLETED ? TASK_COMPLETED : TASK_FAILED;
     if (run_status == RUN_ABORTED || !newest)
@@ -251,12 +260,22 @@ int task_loaded(struct core *core)
 
 /* ---- tasks that are not kept ---- */
 
-static bool task_deleted(const struct core *core, uint64_t id)
+/* When a task that is no longer kept was changed last; 0: not lately. The newest entry counts. */
+static uint64_t task_gone_at(const struct core *core, uint64_t id)
 {
-    for (uint32_t i = 0; i < GONE_MAX; i++)
-        if (core->deleted[i] == id)
-            return true;
-    return false;
+    for (uint32_t i = 1; i <= GONE_TASKS; i++) {
+        const struct gone_task *gone = &core->gone_tasks[(core->gone_task_at - i) % GONE_TASKS];
+        if (gone->id == id)
+            return gone->updated_at;
+    }
+    return 0;
+}
+
+/* A record read before the task's last change was on disk does not count. */
+static bool known_is_old(const struct core *core, const struct rec_task *known)
+{
+    return (known->status != TASK_COMPLETED && known->status != TASK_FAILED) ||
+           known->updated_at < task_gone_at(core, known->id);
 }
 
 static struct task *task_back(struct core *core, const struct rec_task *known, const struct rec_task_stat *stat,
@@ -287,8 +306,12 @@ struct task *task_get(struct core *core, uint64_t id, const struct rec_task *kno
         return task;
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)id);
-    if (id >= core->next_id[TYPE_TASK] || task_deleted(core, id) || (known && (known->id != id || !known->oneshot))) {
+    if (id >= core->next_id[TYPE_TASK] || task_gone_at(core, id) == UINT64_MAX || (known && (known->id != id || !known->oneshot))) {
         fault_set(fault, ERR_NOT_FOUND, "id", "not_found", str_of(text), "the id of a task", "there is no task %s", text);
+        return NULL;
+    }
+    if (known && known_is_old(core, known)) {
+        fault_set(fault, ERR_UNAVAILABLE, "id", "", str_of(text), NULL, "the record of task %s is being written: ask again", text);
         return NULL;
     }
     if (known)

@@ -99,6 +99,8 @@ struct task *task_get(struct core *core, uint64_t id, const struct rec_task *kno
                       struct fault *fault);
 /* Forgets an ended oneshot that nothing refers to any more. */
 void task_let_go(struct core *core, struct task *task);
+/* It left memory with its last change at updated_at (UINT64_MAX: deleted): older records of it do not bring it back. */
+void task_gone(struct core *core, uint64_t id, uint64_t updated_at);
 
 core_handler task_on_create, task_on_update, task_on_delete, task_on_pause;
 

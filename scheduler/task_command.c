@@ -223,7 +223,7 @@ void task_on_delete(struct core *core, const struct core_call *call)
     journal_delete(core->journal, TYPE_TASK, delete->id);
     journal_delete(core->journal, TYPE_TASK_STAT, delete->id);
     journal_purge_task(core->journal, delete->id);
-    core->deleted[core->deleted_at++ % GONE_MAX] = delete->id;
+    task_gone(core, delete->id, UINT64_MAX);
     core_answer(core, call, &shape_msg_done, &done);
     task_leave(core, task);
     return;

@@ -1,5 +1,5 @@
 # The scheduler's tests.
-add_library(core_fixture STATIC ${CMAKE_SOURCE_DIR}/tests/unit/core_fixture.c)
+add_library(core_fixture STATIC ${CMAKE_SOURCE_DIR}/tests/unit/core_check.c ${CMAKE_SOURCE_DIR}/tests/unit/core_fixture.c)
 target_link_libraries(core_fixture PUBLIC scheduler PkgConfig::CMOCKA)
 gantry_test(heap LINKS scheduler)
 gantry_test(index LINKS scheduler)
@@ -13,6 +13,8 @@ gantry_test(worker LINKS core_fixture)
 gantry_test(timer LINKS core_fixture)
 gantry_test(core_task LINKS core_fixture)
 gantry_test(core_command LINKS core_fixture)
+gantry_test(core_farm LINKS core_fixture)
+gantry_test(core_random LINKS core_fixture)
 
 # The host's side: journal, keys, events, schedules, rebuilding.
 gantry_test(journal LINKS scheduler)
@@ -27,3 +29,7 @@ gantry_fuzz(zone LINKS scheduler)
 add_executable(cron_next ${CMAKE_SOURCE_DIR}/tests/tools/cron_next.c)
 target_link_libraries(cron_next PRIVATE gantry_flags scheduler)
 set_target_properties(cron_next PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+# Measures what waiting runs cost; not a test.
+add_executable(core_pending ${CMAKE_SOURCE_DIR}/tests/tools/core_pending.c)
+target_link_libraries(core_pending PRIVATE gantry_flags scheduler)
+set_target_properties(core_pending PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

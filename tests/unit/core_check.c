@@ -1,0 +1,128 @@
+/* The invariants of the core's memory. */
+#include "tests/unit/core_check.h"
+
+#include "tests/unit/unit.h"
+
+#include "scheduler/lease.h"
+#include "scheduler/queue.h"
+#include "scheduler/run.h"
+#include "scheduler/task.h"
+#include "scheduler/worker.h"
+
+static void check_run(const struct core *core, const struct run *run)
+{
+    bool leased = run->state >= STATE_ASSIGNED && run->state <= STATE_PUBLISHING;
+    assert_in_range(run->state, STATE_BLOCKED, STATE_PUBLISHING);
+    assert_int_equal(run->lease != NULL, leased);
+    assert_int_equal(run->node.place != 0, run->state == STATE_QUEUED || run->state == STATE_DELAYED);
+    if (run->node.place) {
+        const struct heap *heap = run->state == STATE_QUEUED ? &run->class->queue : &core->delays;
+        assert_ptr_equal(heap->nodes[run->node.place - 1], &run->node);
+    }
+    if (run->lease) {
+        assert_ptr_equal(run->lease->run, run);
+        assert_int_equal(run->lease->key, lease_key(run->node.id, run->attempt));
+        assert_int_equal(run->lease->state == LEASE_ACCEPTED, run->state != STATE_ASSIGNED);
+    }
+    assert_true(run->losses < core->config.max_losses);
+    assert_true(run->retries <= run->retry_count);
+}
+
+static void check_runs(const struct core *core)
+{
+    uint64_t states[8] = {0}, priorities[4] = {0}, count = 0;
+    for (size_t i = 0; i < core->runs.size; i++) {
+        const struct run *run = core->runs.slots[i];
+        if (!run)
+            continue;
+        check_run(core, run);
+        count++;
+        states[run->state]++;
+        priorities[run->priority] += run_waits(run);
+    }
+    assert_int_equal(count, core->runs.count);
+    assert_int_equal(count, core->run_total);
+    assert_memory_equal(states, core->states, sizeof states);
+    assert_memory_equal(priorities, core->priorities, sizeof priorities);
+}
+
+static void check_tasks(const struct core *core)
+{
+    size_t count = 0;
+    for (const struct task *task = core->first_task; task; task = task->next) {
+        uint32_t live = 0, blocked = 0, waiting = 0;
+        count++;
+        for (const struct run *run = task->runs; run; run = run->next) {
+            live++;
+            blocked += run->state == STATE_BLOCKED;
+            waiting += run_waits(run);
+            if (run_waits(run) && task->status == TASK_PAUSED)
+                assert_int_equal(run->state, STATE_HELD);
+        }
+        assert_int_equal(live, task->live);
+        assert_int_equal(blocked, task->blocked);
+        assert_int_equal(waiting, task->waiting);
+        assert_ptr_equal(task_find(core, task_id(task)), task);
+        assert_int_equal(task->due.place != 0, task->stat.next_run_at != 0);
+    }
+    assert_int_equal(count, core->tasks.count);
+}
+
+static void check_workers(const struct core *core)
+{
+    size_t leases = 0, count = 0;
+    for (const struct worker *worker = core->first_worker; worker; worker = worker->next) {
+        uint32_t held = 0;
+        count++;
+        for (const struct lease *lease = worker->leases; lease; lease = lease->next) {
+            held++;
+            assert_ptr_equal(lease->worker, worker);
+            assert_int_equal(lease->run == NULL, lease->state == LEASE_CANCELLED);
+        }
+        assert_int_equal(held, worker->held);
+        assert_int_equal(worker->plan_count, 0);
+        leases += held;
+    }
+    assert_int_equal(count, core->workers.count);
+    assert_int_equal(leases, core->leases.count);
+    assert_int_equal(leases, core->lease_total);
+}
+
+static void check_lists(const struct core *core)
+{
+    const struct lease_list *lists[] = {&core->assigned, &core->accepted};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t last = 0;
+        for (const struct lease *lease = lists[i]->first; lease; lease = lease->list_next) {
+            assert_true(lease->renewed >= last);
+            last = lease->renewed;
+        }
+    }
+    uint64_t heard = 0;
+    for (const struct worker *worker = core->quiet; worker; worker = worker->more_lively) {
+        assert_true(worker->heard >= heard);
+        heard = worker->heard;
+    }
+}
+
+static void check_classes(const struct core *core)
+{
+    for (size_t i = 0; i < core->classes.size; i++) {
+        const struct queue_class *class = core->classes.slots[i];
+        if (!class)
+            continue;
+        assert_true(class->queue.count <= class->runs);
+        assert_int_equal(class->place == CLASS_READY, class->node.place != 0);
+        if (class->place == CLASS_EMPTY)
+            assert_int_equal(class->queue.count, 0);
+    }
+}
+
+void core_check(const struct core *core)
+{
+    check_runs(core);
+    check_tasks(core);
+    check_workers(core);
+    check_lists(core);
+    check_classes(core);
+}

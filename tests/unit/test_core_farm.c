@@ -1,0 +1,152 @@
+/* A trivial farm: a task of its own is a row of frames, each a run; workers with an odd name like odd frames; when all frames
+ * have ended a last run follows. It shows farms/farm.h, and is all that the core knows of any farm. */
+#include "tests/unit/unit.h"
+
+#include "tests/unit/core_fixture.h"
+
+#define FRAMES 4
+
+struct frames { /* the farm's memory; rebuilt from records by a real one */
+    unsigned ended, completed, broken;
+    uint64_t last;
+};
+
+static struct frames memory;
+extern const struct farm frames_farm;
+
+static uint64_t frame_add(struct core *core, uint64_t task_id, const char *name, unsigned frame, struct err *err)
+{
+    struct rec_task_spec spec = fixture_spec(name, "frame");
+    char data = (char)frame;
+    spec.retry_count = 0;
+    SET_HAS(&spec, rec_task_spec, retry_count);
+    spec.timeout_seconds = 60;
+    return farm_add_run(core, &frames_farm, task_id, &spec, (struct str){&data, 1}, err);
+}
+
+static int frames_expand(void *self, struct core *core, const struct rec_task *task, struct err *err)
+{
+    struct frames *frames = self;
+    char name[32];
+    for (unsigned frame = 0; frame < FRAMES; frame++) {
+        snprintf(name, sizeof name, "frame %u", frame);
+        if (!frame_add(core, task->id, name, frame, err))
+            return -1;
+        if (frames->broken && frame == 2)
+            return err_set(err, ERR_INVALID, "frame 2 is broken");
+    }
+    return 0;
+}
+
+static int64_t frames_choose(void *self, const struct rec_worker *worker, const struct farm_run *run)
+{
+    (void)self;
+    bool odd_worker = (worker->name.ptr[worker->name.len - 1] - '0') % 2, odd_frame = run->run->farm_data.ptr[0] % 2;
+    if (str_is(worker->hostname, "nothing"))
+        return -1;
+    return odd_worker == odd_frame ? 10 : 1;
+}
+
+static void frames_ended(void *self, struct core *core, const struct farm_run *run)
+{
+    struct frames *frames = self;
+    struct err err;
+    frames->ended++;
+    frames->completed += run->run->status == RUN_COMPLETED;
+    if (frames->ended == FRAMES)
+        frames->last = frame_add(core, run->run->task_id, "last", 99, &err);
+}
+
+const struct farm frames_farm = {"frames", frames_expand, frames_choose, frames_ended, &memory};
+static const struct farm *const farms[] = {&frames_farm, NULL};
+
+static struct fixture *farm_fixture(void)
+{
+    struct fixture *fixture = fixture_new();
+    memory = (struct frames){0};
+    fixture->farms = farms;
+    fixture_start(fixture);
+    return fixture;
+}
+
+static uint64_t farm_task(struct fixture *fixture)
+{
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("movie", "frame")};
+    create.spec.metadata = fixture_map((const char *[]){"farm", "frames", NULL});
+    SET_HAS(&create.spec, rec_task_spec, metadata);
+    return fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id;
+}
+
+static void test_frames(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_run run;
+    uint64_t task = farm_task(fixture), first = fixture_trigger(fixture, task);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], FRAMES);
+    fixture_rebuild(fixture); /* runs of a farm are read back with what they carry */
+    fixture_hello(fixture, 1, "w1", "b", "frame", 1, NULL, 0);
+    fixture_hello(fixture, 2, "w2", "b", "frame", 1, NULL, 0);
+    const struct msg *assign = fixture_take(fixture, 1, MSG_ASSIGN); /* worker-001 likes odd frames */
+    assert_int_equal(assign->u.assign.runs.items[0].run_id, first + 1);
+    assert_true(str_is(assign->u.assign.runs.items[0].spec.name, "frame 1"));
+    struct rec_lease lease = {.run_id = first + 1, .attempt = 1};
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    lease = fixture_begin(fixture, 2);
+    assert_int_equal(lease.run_id, first);
+    fixture_result(fixture, 2, lease, OUTCOME_FAILED);
+    lease = fixture_begin(fixture, 1);
+    assert_int_equal(lease.run_id, first + 3);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    lease = fixture_begin(fixture, 2);
+    assert_int_equal(memory.ended, 3);
+    fixture_result(fixture, 2, lease, OUTCOME_COMPLETED);
+    assert_int_equal(memory.ended, 4);
+    assert_int_equal(memory.completed, 3);
+    assert_true(fixture_run(fixture, memory.last, &run));
+    assert_true(str_is(run.farm, "frames"));
+    assert_true(HAS(&run, rec_run, spec));
+    assert_int_equal(run.status, RUN_RUNNING);
+    fixture_free(fixture);
+}
+
+static void test_expand_fails_whole(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    uint64_t task = farm_task(fixture);
+    memory.broken = 1;
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = task};
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_run_trigger, &trigger);
+    assert_int_equal(answer->u.error.code, ERR_INVALID);
+    assert_true(str_is(answer->u.error.text, "frame 2 is broken"));
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 0);
+    memory.broken = 0;
+    fixture_trigger(fixture, task);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], FRAMES);
+    fixture_free(fixture);
+}
+
+/* A worker that its farm wants nothing for gets nothing; another gets it. */
+static void test_refused_by_choice(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    fixture_trigger(fixture, farm_task(fixture));
+    struct str types[1] = {STR_LIT("frame")};
+    struct msg_hello hello = {.protocol = 1, .ident = STR_LIT("w"), .boot = STR_LIT("b"), .hostname = STR_LIT("nothing"),
+                              .task_types = {types, 1}, .slots = 8, .credit = 8};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_hello, &hello);
+    fixture_settle(fixture);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    fixture_hello(fixture, 2, "w2", "b", "frame", 8, NULL, 0);
+    assert_int_not_equal(fixture_assigned(fixture, 2).run_id, 0);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames), cmocka_unit_test(test_expand_fails_whole),
+                                       cmocka_unit_test(test_refused_by_choice)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
