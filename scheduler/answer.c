@@ -69,8 +69,12 @@ void core_refuse(struct core *core, const struct core_call *call, const struct f
     struct fault trouble;
     if (!fault_passes(fault) && core_reserve(core, REFUSAL_BYTES, REFUSAL_BYTES, 2, &trouble))
         fault = &trouble;
-    struct msg_error error = {.code = (uint64_t)fault->code, .text = whole(fault->text), .field = whole(fault->field),
-                              .rule = str_of(fault->rule), .value = whole(fault->value), .expected = whole(fault->expected)};
+    struct msg_error error = {.code = (uint64_t)fault->code,
+                              .text = whole(fault->text),
+                              .field = whole(fault->field),
+                              .rule = str_of(fault->rule),
+                              .value = whole(fault->value),
+                              .expected = whole(fault->expected)};
     if (fault_passes(fault))
         journal_send_now(core->journal, &call->from, &shape_msg_error, &error);
     else

@@ -37,9 +37,13 @@ static int parameters_check(struct str parameters, const char *field, struct fau
 
 static struct run_plan plan_of(const struct core *core, struct task *task, const struct rec_trigger *trigger)
 {
-    struct run_plan plan = {.task = task, .class = task->rules.class, .name = task->rules.name,
-                            .parameters = trigger->parameters, .timeout_seconds = task->rules.timeout_seconds,
-                            .priority = task->rules.priority, .retry_count = task->rules.retry_count};
+    struct run_plan plan = {.task = task,
+                            .class = task->rules.class,
+                            .name = task->rules.name,
+                            .parameters = trigger->parameters,
+                            .timeout_seconds = task->rules.timeout_seconds,
+                            .priority = task->rules.priority,
+                            .retry_count = task->rules.retry_count};
     if (HAS(trigger, rec_trigger, priority))
         plan.priority = (uint8_t)trigger->priority;
     if (HAS(trigger, rec_trigger, timeout_seconds))
@@ -141,8 +145,8 @@ void command_on_trigger(struct core *core, const struct core_call *call)
     struct run *run = NULL;
     struct fault fault;
     if (trigger->task_id) {
-        task = task_get(core, trigger->task_id, known,
-                        HAS(trigger, msg_run_trigger, known_stat) ? &trigger->known_stat : NULL, &fault);
+        task = task_get(core, trigger->task_id, known, HAS(trigger, msg_run_trigger, known_stat) ? &trigger->known_stat : NULL,
+                        &fault);
     } else {
         task = task_find_name(core, trigger->task_name);
         if (!task)
@@ -270,8 +274,8 @@ void command_on_trigger_batch(struct core *core, const struct core_call *call)
     struct fault fault;
     struct batch_item *rows = arena_alloc(core->arena, count * sizeof *rows);
     uint64_t *ids = arena_alloc(core->arena, count * sizeof *ids);
-    struct task *task = task_get(core, batch->task_id, known,
-                                 HAS(batch, msg_run_trigger_batch, known_stat) ? &batch->known_stat : NULL, &fault);
+    struct task *task =
+        task_get(core, batch->task_id, known, HAS(batch, msg_run_trigger_batch, known_stat) ? &batch->known_stat : NULL, &fault);
     if (!task)
         goto error;
     if (!rows || !ids || task_wake(core, task, &woken)) {
@@ -348,12 +352,16 @@ void command_on_submit(struct core *core, const struct core_call *call)
         goto error;
     }
     task_join(core, task, 0);
-    struct rec_task record = {.id = task_id(task), .spec = spec, .status = task->status, .created_at = task->created_at,
-                              .updated_at = task->updated_at, .oneshot = true,
+    struct rec_task record = {.id = task_id(task),
+                              .spec = spec,
+                              .status = task->status,
+                              .created_at = task->created_at,
+                              .updated_at = task->updated_at,
+                              .oneshot = true,
                               .dependency_ids = {task->rules.deps, task->rules.dep_count}};
     journal_put(core->journal, TYPE_TASK, record.id, &record);
-    struct rec_event event = {.type = STR_LIT("task.created"), .task_id = record.id, .task_name = spec.name,
-                              .status = STR_LIT("active")};
+    struct rec_event event = {
+        .type = STR_LIT("task.created"), .task_id = record.id, .task_name = spec.name, .status = STR_LIT("active")};
     core_event(core, &event);
     run_join(core, run);
     run_announce(core, run, NULL);
@@ -387,7 +395,8 @@ void command_on_restart(struct core *core, const struct core_call *call)
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)restart->id);
     if (live) {
-        fault_set(&fault, ERR_CONFLICT, "id", "not_final", str_of(text), "a run that has ended", "run %s has not ended yet", text);
+        fault_set(&fault, ERR_CONFLICT, "id", "not_final", str_of(text), "a run that has ended", "run %s has not ended yet",
+                  text);
         goto error;
     }
     if (!HAS(restart, msg_run_restart, known) || known->id != restart->id || restart->id >= core->next_id[TYPE_RUN]) {
@@ -402,8 +411,8 @@ void command_on_restart(struct core *core, const struct core_call *call)
                     HAS(restart, msg_run_restart, known_stat) ? &restart->known_stat : NULL, &fault);
     if (!task)
         goto error;
-    struct rec_trigger trigger = {.parameters = known->parameters, .priority = known->priority,
-                                  .timeout_seconds = known->timeout_seconds};
+    struct rec_trigger trigger = {
+        .parameters = known->parameters, .priority = known->priority, .timeout_seconds = known->timeout_seconds};
     struct rec_task *woken;
     struct run_plan plan = plan_of(core, task, &trigger);
     plan.priority = (uint8_t)known->priority;
@@ -434,14 +443,17 @@ void command_on_abort(struct core *core, const struct core_call *call)
     char text[24];
     if (!run && HAS(abort, msg_run_abort, known) && abort->known.id == abort->id) {
         snprintf(text, sizeof text, "%llu", (unsigned long long)abort->id);
-        fault_set(&fault, ERR_CONFLICT, "id", "final", str_of(text), "a run that has not ended", "run %s has ended already", text);
+        fault_set(&fault, ERR_CONFLICT, "id", "final", str_of(text), "a run that has not ended", "run %s has ended already",
+                  text);
         goto error;
     }
     if (!run) {
         not_kept(core, abort->id, &fault);
         goto error;
     }
-    struct ending ending = {.outcome = OUTCOME_ABORTED, .cancel = run->lease != NULL, .call = call,
+    struct ending ending = {.outcome = OUTCOME_ABORTED,
+                            .cancel = run->lease != NULL,
+                            .call = call,
                             .error = abort->reason.len ? abort->reason : STR_LIT("aborted by request")};
     if (retry_end(core, run, &ending, &fault))
         goto error;

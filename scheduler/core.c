@@ -118,8 +118,9 @@ void core_free(struct core *core)
     }
     for (size_t i = 0; i < core->executors.size; i++)
         text_drop(core->executors.slots[i]);
-    struct index *indexes[] = {&core->tasks, &core->task_names, &core->runs, &core->classes, &core->leases, &core->recent_index,
-                               &core->workers, &core->worker_idents, &core->worker_names, &core->worker_peers, &core->executors};
+    struct index *indexes[] = {&core->tasks,        &core->task_names,   &core->runs,     &core->classes,
+                               &core->leases,       &core->recent_index, &core->workers,  &core->worker_idents,
+                               &core->worker_names, &core->worker_peers, &core->executors};
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
         index_free(indexes[i]);
     heap_free(&core->delays);
@@ -315,7 +316,8 @@ void core_handle(struct core *core, const struct core_call *call)
     arena_reset(core->arena);
     log_request(msg->rid);
     if (!route || (route->door == DOOR_WORKERS && call->from.door != DOOR_WORKERS)) {
-        error.text = route ? STR_LIT("this message belongs on the workers' socket") : STR_LIT("the scheduler does not take this message");
+        error.text =
+            route ? STR_LIT("this message belongs on the workers' socket") : STR_LIT("the scheduler does not take this message");
         journal_send_now(core->journal, &call->from, &shape_msg_error, &error);
         return;
     }

@@ -46,29 +46,29 @@ struct core {
     const struct farm *const *farms;
     struct keys *keys;
     struct events *events;
-    struct arena *arena; /* scratch of the call being handled */
+    struct arena *arena;       /* scratch of the call being handled */
     uint64_t wall_ms, mono_ms; /* of this call */
     uint64_t next_id[TYPE_MAX];
-    uint64_t oldest_event; /* while loading */
+    uint64_t oldest_event;       /* while loading */
     const struct rec_idem *idem; /* of the command being handled */
 
     struct index tasks, task_names;
     struct task *first_task, *last_task;
-    struct task *recheck; /* whose dependencies changed: depend_work looks at them */
+    struct task *recheck;         /* whose dependencies changed: depend_work looks at them */
     struct gone_task *gone_tasks; /* a ring of GONE_TASKS */
     uint32_t gone_task_at;
 
     struct index runs;
-    size_t run_total;        /* with those made and not yet in the table */
-    uint64_t states[8];      /* runs by enum run_state */
-    uint64_t priorities[4];  /* runs that wait, by priority */
-    struct heap delays;      /* of runs, by wall time */
-    struct heap schedules;   /* of tasks, by wall time */
+    size_t run_total;       /* with those made and not yet in the table */
+    uint64_t states[8];     /* runs by enum run_state */
+    uint64_t priorities[4]; /* runs that wait, by priority */
+    struct heap delays;     /* of runs, by wall time */
+    struct heap schedules;  /* of tasks, by wall time */
 
     struct index classes;
-    struct heap ready;              /* classes with queued runs that may find a worker */
-    struct queue_class *set_aside;  /* classes with queued runs nobody could take: looked at again when a worker has room */
-    uint64_t workers_changed;       /* grows when who serves what changes */
+    struct heap ready;             /* classes with queued runs that may find a worker */
+    struct queue_class *set_aside; /* classes with queued runs nobody could take: looked at again when a worker has room */
+    uint64_t workers_changed;      /* grows when who serves what changes */
 
     struct index leases;
     size_t lease_total;
@@ -83,8 +83,8 @@ struct core {
     struct worker *quiet, *lively;             /* with a session, by when they were last heard: quiet is the oldest */
     struct bus_peer gone[GONE_MAX];            /* sessions that a newer boot replaced */
     uint32_t gone_at;
-    uint64_t turns;      /* grows with every assignment: fair spread */
-    uint64_t rest_until; /* when the next resting worker may be used again (mono); 0: none rests */
+    uint64_t turns;         /* grows with every assignment: fair spread */
+    uint64_t rest_until;    /* when the next resting worker may be used again (mono); 0: none rests */
     struct index executors; /* of struct text: what some worker has announced */
     bool away;              /* the journal could not write at the last tick */
 
@@ -102,7 +102,7 @@ void core_read_clock(struct core *core);
 
 /* ---- answers ---- */
 
-struct fault { /* why a command is refused; becomes an ERROR message */
+struct fault {        /* why a command is refused; becomes an ERROR message */
     int code;         /* enum error_code */
     const char *rule; /* a word of the catalogue, literal */
     char field[128];

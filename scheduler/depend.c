@@ -238,8 +238,8 @@ error:
     return result;
 }
 
-int depend_resolve(struct core *core, const struct str_list *names, const struct task *self, struct str self_name, uint64_t **deps,
-                   uint32_t *count, struct fault *fault)
+int depend_resolve(struct core *core, const struct str_list *names, const struct task *self, struct str self_name,
+                   uint64_t **deps, uint32_t *count, struct fault *fault)
 {
     *deps = NULL;
     *count = 0;

@@ -17,7 +17,7 @@ void depend_forget(struct core *core, struct task *task);  /* it leaves memory *
 bool depend_work(struct core *core);
 
 /* Resolves ids and names to ids; *count of them in *deps (malloc). -1 with fault: unknown, or a cycle, named by its path. */
-int depend_resolve(struct core *core, const struct str_list *names, const struct task *self, struct str self_name, uint64_t **deps,
-                   uint32_t *count, struct fault *fault);
+int depend_resolve(struct core *core, const struct str_list *names, const struct task *self, struct str self_name,
+                   uint64_t **deps, uint32_t *count, struct fault *fault);
 
 #endif

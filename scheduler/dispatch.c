@@ -17,9 +17,9 @@
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
 
-#define DISPATCH_MAX 20000           /* runs given out in one wake-up */
-#define DISPATCH_LOOK 64             /* runs of a farm offered to its choose */
-#define ASSIGN_RUNS 1000             /* in one message */
+#define DISPATCH_MAX 20000 /* runs given out in one wake-up */
+#define DISPATCH_LOOK 64   /* runs of a farm offered to its choose */
+#define ASSIGN_RUNS 1000   /* in one message */
 #define ASSIGN_BYTES ((size_t)4 << 20)
 
 /* Emptier first: by share of its slots, then who had its turn longest ago. */
@@ -155,8 +155,12 @@ static void gift_give(struct core *core, struct worker *worker, struct gift *gif
         run->task->stat.last_run_at = core->wall_ms;
         task_stat_put(core, run->task);
     }
-    struct rec_event event = {.type = STR_LIT("run.started"), .task_id = record.task_id, .task_name = record.task_name,
-                              .run_id = record.id, .attempt = record.attempt, .worker_name = worker->name->str,
+    struct rec_event event = {.type = STR_LIT("run.started"),
+                              .task_id = record.task_id,
+                              .task_name = record.task_name,
+                              .run_id = record.id,
+                              .attempt = record.attempt,
+                              .worker_name = worker->name->str,
                               .status = STR_LIT("running")};
     core_event(core, &event);
     row->run_id = record.id;

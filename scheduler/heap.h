@@ -16,7 +16,7 @@ struct heap { /* zeroed: an empty one */
     uint32_t count, size;
 };
 
-#define heap_of(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define heap_of(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 void heap_free(struct heap *heap);
 /* Room for `count` members in all; -1 when out of memory. heap_push within it cannot fail. */

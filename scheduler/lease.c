@@ -202,7 +202,8 @@ static void backstop_fire(struct core *core)
     struct fault fault;
     while ((top = heap_top(&core->backstops)) && (uint64_t)top->key <= core->mono_ms) {
         struct lease *lease = heap_of(top, struct lease, backstop);
-        struct ending ending = {.outcome = OUTCOME_TIMEOUT, .cancel = true,
+        struct ending ending = {.outcome = OUTCOME_TIMEOUT,
+                                .cancel = true,
                                 .error = STR_LIT("it ran over its timeout and its worker did not end it")};
         if (retry_end(core, lease->run, &ending, &fault)) {
             top->key = (int64_t)(core->mono_ms + 1000); /* no room now */

@@ -15,18 +15,18 @@ enum lease_state {
     LEASE_CANCELLED,
 };
 
-#define LEASE_MISSES 2        /* heartbeats that may fail to name it */
+#define LEASE_MISSES 2          /* heartbeats that may fail to name it */
 #define LEASE_BACKSTOP_MS 60000 /* beyond the run's timeout, which its worker enforces */
 
 struct lease {
     struct heap_node backstop;
-    uint64_t key;      /* run << 20 | attempt */
-    struct run *run;   /* NULL: cancelled */
+    uint64_t key;    /* run << 20 | attempt */
+    struct run *run; /* NULL: cancelled */
     struct worker *worker;
-    struct lease *next, *prev;             /* of the same worker */
-    struct lease *list_next, *list_prev;   /* by renewal */
-    uint64_t renewed; /* mono; when assigned, until it is accepted */
-    uint64_t beat;    /* the worker's heartbeat that named it last */
+    struct lease *next, *prev;           /* of the same worker */
+    struct lease *list_next, *list_prev; /* by renewal */
+    uint64_t renewed;                    /* mono; when assigned, until it is accepted */
+    uint64_t beat;                       /* the worker's heartbeat that named it last */
     uint8_t state, misses;
     double progress;
     char *note;
@@ -61,7 +61,7 @@ int lease_take_all(struct core *core, struct worker *worker, enum outcome outcom
 /* Everything accepted or assigned begins its term now. */
 void lease_renew_all(struct core *core);
 void lease_renew_assigned(struct core *core);
-void lease_expire(struct core *core); /* those that are over their time */
+void lease_expire(struct core *core);         /* those that are over their time */
 uint64_t lease_next(const struct core *core); /* ms until the next may be over; UINT64_MAX: none */
 
 /* A list of leases for an answer, in the core's arena. */

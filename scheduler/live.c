@@ -85,8 +85,10 @@ int live_fill(struct core *core, const struct run *run, struct rec_live_run *row
 {
     const struct lease *lease = run->lease;
     char reason[REASON_SIZE];
-    *row = (struct rec_live_run){.run_id = run->node.id, .task_id = run->task ? task_id(run->task) : 0,
-                                 .task_name = text_str(run->name), .attempt = run->attempt,
+    *row = (struct rec_live_run){.run_id = run->node.id,
+                                 .task_id = run->task ? task_id(run->task) : 0,
+                                 .task_name = text_str(run->name),
+                                 .attempt = run->attempt,
                                  .started_at = lease && run->more ? run->more->started_at : 0,
                                  .status = run_waits(run) ? RUN_PENDING : RUN_RUNNING};
     if (lease) {

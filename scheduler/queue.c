@@ -20,14 +20,14 @@ static struct str labels_plain(struct str labels)
 
 static int class_key(struct buf *key, struct str type, struct str labels, const struct farm *farm)
 {
-    return buf_add(key, type.ptr, type.len) || buf_add(key, "", 1) ||
-                   (farm && buf_add(key, farm->name, strlen(farm->name))) || buf_add(key, "", 1) ||
-                   (labels.len && buf_add(key, labels.ptr, labels.len))
+    return buf_add(key, type.ptr, type.len) || buf_add(key, "", 1) || (farm && buf_add(key, farm->name, strlen(farm->name))) ||
+                   buf_add(key, "", 1) || (labels.len && buf_add(key, labels.ptr, labels.len))
                ? -1
                : 0;
 }
 
-static struct queue_class *class_new(struct core *core, struct str key, struct str type, struct str labels, const struct farm *farm)
+static struct queue_class *class_new(struct core *core, struct str key, struct str type, struct str labels,
+                                     const struct farm *farm)
 {
     struct queue_class *class = calloc(1, sizeof *class);
     if (!class)
@@ -106,7 +106,7 @@ int64_t queue_rank(const struct core *core, const struct run *run)
 int queue_reserve(struct core *core, struct queue_class *class, uint32_t runs)
 {
     (void)core;
-    return heap_reserve(&class->queue, (size_t)class->runs + runs);
+    return heap_reserve(&class->queue, (size_t) class->runs + runs);
 }
 
 /* The class stands in core->ready as its best run does. */

@@ -10,17 +10,17 @@
 enum class_place { CLASS_EMPTY, CLASS_READY, CLASS_ASIDE };
 
 struct queue_class {
-    struct str key;           /* type, farm and labels in one: what the index knows it by */
-    struct text *text;        /* its bytes */
-    struct str type, labels;  /* inside text; labels as a map */
-    const struct farm *farm;  /* NULL: none */
-    struct heap queue;        /* of runs */
-    struct heap_node node;    /* in core->ready, by the head's rank */
+    struct str key;          /* type, farm and labels in one: what the index knows it by */
+    struct text *text;       /* its bytes */
+    struct str type, labels; /* inside text; labels as a map */
+    const struct farm *farm; /* NULL: none */
+    struct heap queue;       /* of runs */
+    struct heap_node node;   /* in core->ready, by the head's rank */
     enum class_place place;
     struct queue_class *next_aside;
-    uint32_t refs;            /* tasks and runs */
-    uint32_t runs;            /* that may have to be queued here at once: what room is kept for */
-    struct worker **matches;  /* workers that serve it, as of changed */
+    uint32_t refs;           /* tasks and runs */
+    uint32_t runs;           /* that may have to be queued here at once: what room is kept for */
+    struct worker **matches; /* workers that serve it, as of changed */
     uint32_t match_count;
     uint64_t changed;
 };

@@ -126,8 +126,7 @@ void report_on_publish(struct core *core, const struct core_call *call)
         return;
     }
     size_t bytes = run_bytes(run) + output->path.len + output->temporary.len + 256;
-    if (run_own_spec(core, run, &spec) || core_reserve(core, bytes, 0, 6, &fault) ||
-        (!granted && run_publish_set(run, output)))
+    if (run_own_spec(core, run, &spec) || core_reserve(core, bytes, 0, 6, &fault) || (!granted && run_publish_set(run, output)))
         return; /* it asks again */
     if (!granted) {
         struct rec_run record;

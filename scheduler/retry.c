@@ -39,11 +39,11 @@ uint64_t retry_backoff(const struct core *core, uint32_t retries)
 struct decision { /* what retry_end is going to do, with all it needs */
     enum run_change change;
     const struct ending *ending;
-    struct text *error;       /* for the run */
+    struct text *error; /* for the run */
     char *attempt_error;
     struct rec_task_spec *spec; /* the run's own */
-    struct rec_task *task;    /* its record when its status is going to change */
-    uint64_t status;          /* of the final run */
+    struct rec_task *task;      /* its record when its status is going to change */
+    uint64_t status;            /* of the final run */
 };
 
 static enum run_change change_of(const struct core *core, const struct run *run, const struct ending *ending)
@@ -97,8 +97,7 @@ static int decision_memory(struct core *core, const struct run *run, struct deci
     }
     if (run_own_spec(core, run, &decision->spec))
         return -1;
-    if (change_ends(decision->change) && run->task &&
-        task_status_after(run->task, run, decision->status) != run->task->status) {
+    if (change_ends(decision->change) && run->task && task_status_after(run->task, run, decision->status) != run->task->status) {
         decision->task = arena_alloc(core->arena, sizeof *decision->task);
         if (!decision->task || task_record(core, run->task, decision->task))
             return -1;
@@ -211,8 +210,11 @@ static void put_statistics(struct core *core, struct run *run, const struct deci
 
 static void announce_end(struct core *core, const struct rec_run *record, const struct ending *ending, bool had_attempt)
 {
-    struct rec_event event = {.task_id = record->task_id, .task_name = record->task_name, .run_id = record->id,
-                              .attempt = had_attempt ? record->attempt : 0, .worker_name = record->worker_name,
+    struct rec_event event = {.task_id = record->task_id,
+                              .task_name = record->task_name,
+                              .run_id = record->id,
+                              .attempt = had_attempt ? record->attempt : 0,
+                              .worker_name = record->worker_name,
                               .detail = ending->error};
     event.type = record->status == RUN_COMPLETED ? STR_LIT("task.completed")
                  : record->status == RUN_ABORTED ? STR_LIT("run.aborted")
@@ -265,9 +267,14 @@ static void go_on(struct core *core, struct run *run, const struct decision *dec
     run_put(core, &record);
     if (decision->change == CHANGE_RETURN)
         return;
-    struct rec_event event = {.type = STR_LIT("run.retry"), .task_id = record.task_id, .task_name = record.task_name,
-                              .run_id = record.id, .attempt = record.attempt, .worker_name = record.worker_name,
-                              .status = str_of(outcome_name(decision->ending->outcome)), .detail = decision->ending->error};
+    struct rec_event event = {.type = STR_LIT("run.retry"),
+                              .task_id = record.task_id,
+                              .task_name = record.task_name,
+                              .run_id = record.id,
+                              .attempt = record.attempt,
+                              .worker_name = record.worker_name,
+                              .status = str_of(outcome_name(decision->ending->outcome)),
+                              .detail = decision->ending->error};
     core_event(core, &event);
 }
 

@@ -11,9 +11,9 @@ struct ending {
     int64_t exit_code;
     uint64_t signal, started_at, ended_at, duration_ms;
     struct str result;
-    bool cancel; /* tell the worker to stop; the lease then waits for its word */
-    bool final;  /* no further attempt, whatever is left of them */
-    size_t extra; /* bytes the caller appends behind it */
+    bool cancel;                  /* tell the worker to stop; the lease then waits for its word */
+    bool final;                   /* no further attempt, whatever is left of them */
+    size_t extra;                 /* bytes the caller appends behind it */
     const struct core_call *call; /* a command to be answered with the run as it is then; NULL: none */
 };
 

@@ -19,17 +19,17 @@ enum run_state {
 };
 
 enum run_change {
-    CHANGE_PLACE,    /* look again why it waits */
+    CHANGE_PLACE, /* look again why it waits */
     CHANGE_ASSIGN,
     CHANGE_ACCEPT,
-    CHANGE_GRANT,    /* publishing */
-    CHANGE_RETURN,   /* goes back unstarted, or its worker leaves in order */
-    CHANGE_LOSE,     /* the lease is lost, another attempt follows */
-    CHANGE_RETRY,    /* the attempt failed, another follows */
+    CHANGE_GRANT,  /* publishing */
+    CHANGE_RETURN, /* goes back unstarted, or its worker leaves in order */
+    CHANGE_LOSE,   /* the lease is lost, another attempt follows */
+    CHANGE_RETRY,  /* the attempt failed, another follows */
     CHANGE_COMPLETE,
-    CHANGE_FAIL,     /* for good */
+    CHANGE_FAIL, /* for good */
     CHANGE_ABORT,
-    CHANGE_FORGET,   /* its task was deleted */
+    CHANGE_FORGET, /* its task was deleted */
     CHANGE_COUNT
 };
 
@@ -40,9 +40,9 @@ enum run_change {
 struct run_more { /* what only some runs have */
     struct text *parameters;
     struct text *farm_data;
-    struct text *spec;  /* of a farm's run without a task: an encoded rec_task_spec */
-    struct text *error; /* of the newest attempt that failed */
-    struct text *hostname; /* of the newest attempt's worker */
+    struct text *spec;              /* of a farm's run without a task: an encoded rec_task_spec */
+    struct text *error;             /* of the newest attempt that failed */
+    struct text *hostname;          /* of the newest attempt's worker */
     struct text *path, *temporary;  /* of what is published */
     struct rec_published published; /* attempt 0: none; borrows from these and hash */
     unsigned char hash[32];
@@ -52,8 +52,8 @@ struct run_more { /* what only some runs have */
 };
 
 struct run {
-    struct heap_node node; /* id; in its class's queue by rank, or in core->delays by due time */
-    struct task *task;     /* NULL: a farm's run without one */
+    struct heap_node node;   /* id; in its class's queue by rank, or in core->delays by due time */
+    struct task *task;       /* NULL: a farm's run without one */
     struct run *next, *prev; /* of the same task */
     struct queue_class *class;
     struct lease *lease; /* the current one */
@@ -76,7 +76,7 @@ static inline bool run_waits(const struct run *run)
     return run->state <= STATE_QUEUED;
 }
 
-struct run_plan { /* a run to be made */
+struct run_plan {              /* a run to be made */
     struct task *task;         /* or NULL */
     struct queue_class *class; /* the run takes its own reference */
     struct text *name;         /* likewise */
@@ -123,7 +123,6 @@ int run_more_reserve(struct run *run);
 int run_publish_set(struct run *run, const struct rec_published *published);
 
 int run_load(struct core *core, const struct rec_run *record, struct err *err);
-
 
 /* Makes a run, puts it into the tables and appends what that comes to. Room of run_create_bytes has been reserved. NULL when out
  * of memory, nothing changed. */

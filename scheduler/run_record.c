@@ -109,8 +109,11 @@ void run_announce(struct core *core, struct run *run, const struct rec_task_spec
         task_stat_put(core, task);
         depend_changed(core, task);
     }
-    struct rec_event event = {.type = STR_LIT("task.triggered"), .task_id = record.task_id, .task_name = record.task_name,
-                              .run_id = record.id, .status = STR_LIT("pending")};
+    struct rec_event event = {.type = STR_LIT("task.triggered"),
+                              .task_id = record.task_id,
+                              .task_name = record.task_name,
+                              .run_id = record.id,
+                              .status = STR_LIT("pending")};
     core_event(core, &event);
 }
 
@@ -201,9 +204,13 @@ static int load_plan(struct core *core, const struct rec_run *record, struct run
 {
     struct task *task = record->task_id ? task_find(core, record->task_id) : NULL;
     const struct farm *farm = record->farm.len ? farm_find(core, record->farm) : NULL;
-    *plan = (struct run_plan){.task = task, .parameters = record->parameters, .farm_data = record->farm_data,
-                              .due_at = record->due_at, .restart_of = record->restart_of,
-                              .timeout_seconds = (uint32_t)record->timeout_seconds, .priority = (uint8_t)record->priority,
+    *plan = (struct run_plan){.task = task,
+                              .parameters = record->parameters,
+                              .farm_data = record->farm_data,
+                              .due_at = record->due_at,
+                              .restart_of = record->restart_of,
+                              .timeout_seconds = (uint32_t)record->timeout_seconds,
+                              .priority = (uint8_t)record->priority,
                               .retry_count = (uint8_t)record->retry_count};
     if (HAS(record, rec_run, spec)) {
         if (rec_encode_task_spec(spec, &record->spec, err))
@@ -214,8 +221,8 @@ static int load_plan(struct core *core, const struct rec_run *record, struct run
         plan->class = task->rules.class;
         queue_class_keep(plan->class);
     }
-    plan->name = task && str_eq(task->rules.name->str, record->task_name) ? text_keep(task->rules.name)
-                                                                          : text_new(record->task_name);
+    plan->name =
+        task && str_eq(task->rules.name->str, record->task_name) ? text_keep(task->rules.name) : text_new(record->task_name);
     return plan->class && plan->name ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 

@@ -182,8 +182,11 @@ size_t task_bytes(const struct task *task)
 int task_record(struct core *core, const struct task *task, struct rec_task *record)
 {
     struct err err;
-    *record = (struct rec_task){.id = task_id(task), .status = task->status, .created_at = task->created_at,
-                                .updated_at = task->updated_at, .oneshot = task->oneshot,
+    *record = (struct rec_task){.id = task_id(task),
+                                .status = task->status,
+                                .created_at = task->created_at,
+                                .updated_at = task->updated_at,
+                                .oneshot = task->oneshot,
                                 .dependency_ids = {task->rules.deps, task->rules.dep_count}};
     return rec_decode_task_spec(core->arena, task->rules.spec->str, &record->spec, &err);
 }
@@ -274,17 +277,21 @@ static uint64_t task_gone_at(const struct core *core, uint64_t id)
 /* A record read before the task's last change was on disk does not count. */
 static bool known_is_old(const struct core *core, const struct rec_task *known)
 {
-    return (known->status != TASK_COMPLETED && known->status != TASK_FAILED) ||
-           known->updated_at < task_gone_at(core, known->id);
+    return (known->status != TASK_COMPLETED && known->status != TASK_FAILED) || known->updated_at < task_gone_at(core, known->id);
 }
 
 static struct task *task_back(struct core *core, const struct rec_task *known, const struct rec_task_stat *stat,
                               struct fault *fault)
 {
     struct err err = {0};
-    if (task_load(core, &(struct rec_task){.id = known->id, .spec = known->spec, .status = TASK_ACTIVE,
-                                           .created_at = known->created_at, .updated_at = known->updated_at,
-                                           .dependency_ids = known->dependency_ids, .oneshot = true},
+    if (task_load(core,
+                  &(struct rec_task){.id = known->id,
+                                     .spec = known->spec,
+                                     .status = TASK_ACTIVE,
+                                     .created_at = known->created_at,
+                                     .updated_at = known->updated_at,
+                                     .dependency_ids = known->dependency_ids,
+                                     .oneshot = true},
                   &err)) {
         fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.200s", err.text);
         return NULL;
@@ -306,12 +313,14 @@ struct task *task_get(struct core *core, uint64_t id, const struct rec_task *kno
         return task;
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)id);
-    if (id >= core->next_id[TYPE_TASK] || task_gone_at(core, id) == UINT64_MAX || (known && (known->id != id || !known->oneshot))) {
+    if (id >= core->next_id[TYPE_TASK] || task_gone_at(core, id) == UINT64_MAX ||
+        (known && (known->id != id || !known->oneshot))) {
         fault_set(fault, ERR_NOT_FOUND, "id", "not_found", str_of(text), "the id of a task", "there is no task %s", text);
         return NULL;
     }
     if (known && known_is_old(core, known)) {
-        fault_set(fault, ERR_UNAVAILABLE, "id", "", str_of(text), NULL, "the record of task %s is being written: ask again", text);
+        fault_set(fault, ERR_UNAVAILABLE, "id", "", str_of(text), NULL, "the record of task %s is being written: ask again",
+                  text);
         return NULL;
     }
     if (known)

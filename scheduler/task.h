@@ -12,7 +12,7 @@ enum { OVERLAP_ALLOW, OVERLAP_FORBID, OVERLAP_REPLACE };
 
 #define TASK_SPEC_BYTES (384u << 10) /* of a stored spec, encoded */
 
-struct task_rules { /* what a spec comes to; made by task_check */
+struct task_rules {    /* what a spec comes to; made by task_check */
     struct text *spec; /* encoded rec_task_spec with every field present */
     struct text *name;
     struct queue_class *class;

@@ -96,7 +96,8 @@ static int check_texts(struct str map, const char *label, struct fault *fault)
     if (!map.len)
         return 0;
     if (!map_valid(map) || reader_next(&reader, &token) || token.kind != TOKEN_MAP)
-        return fault_set(fault, ERR_INVALID, label, "text_map", (struct str){0}, "an object of texts", "%s is not an object", label);
+        return fault_set(fault, ERR_INVALID, label, "text_map", (struct str){0}, "an object of texts", "%s is not an object",
+                         label);
     for (uint32_t i = 0, count = token.u.count; i < count; i++) {
         struct token name;
         if (reader_next(&reader, &name) || reader_next(&reader, &token) || token.kind != TOKEN_STR)
@@ -201,8 +202,8 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
     bool new_schedule = !self || HAS(&given, rec_task_spec, schedule);
     *rules = (struct task_rules){0};
     if (check_required(spec, fault) || check_executor(core, spec->executor, fault) || check_texts(spec->env, "env", fault) ||
-        check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) ||
-        check_metadata(spec, rules, fault) || check_schedule(core, spec, new_schedule, rules, fault))
+        check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) || check_metadata(spec, rules, fault) ||
+        check_schedule(core, spec, new_schedule, rules, fault))
         goto error;
     struct task *other = task_find_name(core, spec->name);
     if (other && other != self && (!self || !str_eq(spec->name, self->rules.name->str))) {

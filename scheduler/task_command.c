@@ -16,7 +16,9 @@ static int no_memory(struct fault *fault)
 
 static void task_event(struct core *core, const struct task *task, const char *type)
 {
-    struct rec_event event = {.type = str_of(type), .task_id = task_id(task), .task_name = task->rules.name->str,
+    struct rec_event event = {.type = str_of(type),
+                              .task_id = task_id(task),
+                              .task_name = task->rules.name->str,
                               .status = str_of(task_status_name(task->status))};
     core_event(core, &event);
 }
@@ -26,8 +28,12 @@ static void task_put_answer(struct core *core, const struct core_call *call, con
                             const struct rec_task_spec *spec)
 {
     struct msg_task_answer answer = {
-        .task = {.id = task_id(task), .spec = *spec, .status = task->status, .created_at = task->created_at,
-                 .updated_at = task->updated_at, .oneshot = task->oneshot,
+        .task = {.id = task_id(task),
+                 .spec = *spec,
+                 .status = task->status,
+                 .created_at = task->created_at,
+                 .updated_at = task->updated_at,
+                 .oneshot = task->oneshot,
                  .dependency_ids = {task->rules.deps, task->rules.dep_count}},
         .stat = task->stat,
     };
@@ -84,8 +90,8 @@ void task_on_update(struct core *core, const struct core_call *call)
     struct task_rules rules = {0};
     struct rec_task record;
     struct fault fault;
-    struct task *task = task_get(core, update->id, known, HAS(update, msg_task_update, known_stat) ? &update->known_stat : NULL,
-                                 &fault);
+    struct task *task =
+        task_get(core, update->id, known, HAS(update, msg_task_update, known_stat) ? &update->known_stat : NULL, &fault);
     if (!task)
         goto error;
     if (task_record(core, task, &record)) {
@@ -135,8 +141,8 @@ void task_on_pause(struct core *core, const struct core_call *call)
     const struct rec_task *known = HAS(pause, msg_task_pause, known) ? &pause->known : NULL;
     struct rec_task record;
     struct fault fault;
-    struct task *task = task_get(core, pause->id, known, HAS(pause, msg_task_pause, known_stat) ? &pause->known_stat : NULL,
-                                 &fault);
+    struct task *task =
+        task_get(core, pause->id, known, HAS(pause, msg_task_pause, known_stat) ? &pause->known_stat : NULL, &fault);
     if (!task)
         goto error;
     if (task_record(core, task, &record)) {
@@ -178,7 +184,8 @@ static int delete_check(const struct core *core, const struct task *task, bool f
                          "the task has %u runs that have not ended", task->live);
     if (task->dependent_count)
         return fault_set(fault, ERR_CONFLICT, "id", "dependents", task->dependents[0]->rules.name->str,
-                         "no task that waits for it, or force", "the task %s waits for it", task->dependents[0]->rules.name->data);
+                         "no task that waits for it, or force", "the task %s waits for it",
+                         task->dependents[0]->rules.name->data);
     return 0;
 }
 

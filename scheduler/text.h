@@ -10,7 +10,7 @@ struct text {
     char data[];
 };
 
-struct text *text_new(struct str str); /* a copy with one reference; NULL when out of memory */
+struct text *text_new(struct str str);     /* a copy with one reference; NULL when out of memory */
 struct text *text_keep(struct text *text); /* one more reference; takes NULL */
 void text_drop(struct text *text);         /* takes NULL */
 

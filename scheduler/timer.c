@@ -28,7 +28,8 @@ static void delays_end(struct core *core)
 /* Ends what runs already of a task whose new run replaces it; a run that is publishing ends by itself. -1: later. */
 static int schedule_replace(struct core *core, struct task *task)
 {
-    struct ending ending = {.outcome = OUTCOME_ABORTED, .cancel = true, .error = STR_LIT("replaced by the next run of its schedule")};
+    struct ending ending = {
+        .outcome = OUTCOME_ABORTED, .cancel = true, .error = STR_LIT("replaced by the next run of its schedule")};
     struct fault fault;
     for (struct run *run = task->runs, *next; run; run = next) {
         next = run->next;

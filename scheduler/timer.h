@@ -4,8 +4,8 @@
 
 #include "scheduler/core_state.h"
 
-#define TIMER_IDLE_MS 1000 /* the longest it may go without a look */
-#define TIMER_MISSED_MS 10000 /* a schedule this late was missed, not just late */
+#define TIMER_IDLE_MS 1000     /* the longest it may go without a look */
+#define TIMER_MISSED_MS 10000  /* a schedule this late was missed, not just late */
 #define TIMER_CATCHUP_MAX 1000 /* runs made up by metadata.catchup "all" */
 
 /* Does what is due; answers the ms until the next, at most TIMER_IDLE_MS. */

@@ -100,8 +100,10 @@ void worker_part(struct core *core, struct worker *worker, const char *why)
         return;
     worker->status = WORKER_OFFLINE;
     worker_put(core, worker);
-    struct rec_event event = {.type = STR_LIT("worker.unregistered"), .worker_name = worker->name->str,
-                              .status = STR_LIT("offline"), .detail = str_of(why)};
+    struct rec_event event = {.type = STR_LIT("worker.unregistered"),
+                              .worker_name = worker->name->str,
+                              .status = STR_LIT("offline"),
+                              .detail = str_of(why)};
     core_event(core, &event);
     log_info("GTY-WORKER-OFFLINE", "worker=%s %s", worker->name->data, why);
 }
@@ -185,7 +187,9 @@ static void refuse_gone(struct core *core, const struct core_call *call)
 {
     struct lease_rows rows = {0};
     struct fault fault;
-    struct msg_error error = {.code = ERR_CONFLICT, .rule = STR_LIT("superseded"), .field = STR_LIT("boot"),
+    struct msg_error error = {.code = ERR_CONFLICT,
+                              .rule = STR_LIT("superseded"),
+                              .field = STR_LIT("boot"),
                               .text = STR_LIT("a newer start of this worker has taken its place")};
     if (lease_rows_reserve(core, &rows, 4096) == 0) {
         named_leases(call->msg, &rows);
@@ -370,8 +374,7 @@ int worker_describe(struct core *core, struct worker *worker, const struct rec_w
 
 int worker_load(struct core *core, const struct rec_worker *record, struct err *err)
 {
-    if (worker_find(core, record->id) || index_text(&core->worker_idents, record->ident) ||
-        worker_find_name(core, record->name))
+    if (worker_find(core, record->id) || index_text(&core->worker_idents, record->ident) || worker_find_name(core, record->name))
         return err_set(err, ERR_INVALID, "worker %llu is there twice", (unsigned long long)record->id);
     struct worker *worker = worker_make(core, record);
     if (!worker)

@@ -24,17 +24,17 @@ struct worker {
     bool listed;         /* among those whose silence is watched */
     struct str peer_key; /* of peer, for the index */
     struct bus_peer peer;
-    uint64_t heard; /* mono */
+    uint64_t heard;                          /* mono */
     struct worker *more_quiet, *more_lively; /* neighbours by when they were heard */
-    uint64_t beats;      /* heartbeats of this session */
-    uint64_t rest_until; /* mono: no assignments before */
-    uint64_t boots[WORKER_BOOTS]; /* hashes of replaced ones */
+    uint64_t beats;                          /* heartbeats of this session */
+    uint64_t rest_until;                     /* mono: no assignments before */
+    uint64_t boots[WORKER_BOOTS];            /* hashes of replaced ones */
     uint32_t boots_at;
 
     struct lease *leases; /* what it holds, cancelled but unconfirmed ones included */
     uint32_t held;
-    uint64_t turn;      /* of its newest assignment */
-    struct run **plan;  /* being assigned in this wake-up */
+    uint64_t turn;     /* of its newest assignment */
+    struct run **plan; /* being assigned in this wake-up */
     uint32_t plan_count, plan_size;
     size_t plan_bytes;
     struct worker *next_planned;
@@ -64,12 +64,12 @@ void worker_heard(struct core *core, struct worker *worker);
 /* Silent for too long, or it said goodbye: no session any more. Its leases are gone already. Room has been reserved. */
 void worker_part(struct core *core, struct worker *worker, const char *why);
 void worker_unbind(struct core *core, struct worker *worker); /* from its session, if it has one */
-void worker_silence(struct core *core); /* parts with those that were silent for a whole lease */
+void worker_silence(struct core *core);                       /* parts with those that were silent for a whole lease */
 /* No assignments for a while. */
 void worker_rest(struct core *core, struct worker *worker, uint64_t ms);
 void worker_rested(struct core *core); /* whose rest is over may be used again */
 
 core_handler worker_on_hello, worker_on_heartbeat, worker_on_drain, worker_on_bye; /* worker_session.c */
-core_handler worker_on_list; /* worker_list.c */
+core_handler worker_on_list;                                                       /* worker_list.c */
 
 #endif

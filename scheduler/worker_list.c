@@ -137,8 +137,8 @@ static int list_answer(struct core *core, const struct core_call *call, struct l
         records[i] = rows[from + i].record;
         current[i] = rows[from + i].worker->held;
     }
-    struct msg_worker_rows answer = {.workers = {records, (uint32_t)count}, .total = total,
-                                     .current = {current, (uint32_t)count}};
+    struct msg_worker_rows answer = {
+        .workers = {records, (uint32_t)count}, .total = total, .current = {current, (uint32_t)count}};
     journal_send_now(core->journal, &call->from, &shape_msg_worker_rows, &answer);
     return 0;
 }

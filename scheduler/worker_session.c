@@ -51,9 +51,15 @@ static int hello_check(struct core *core, const struct msg_hello *hello, const s
 
 static struct rec_worker hello_record(const struct msg_hello *hello)
 {
-    return (struct rec_worker){.ident = hello->ident, .hostname = hello->hostname, .ip_address = hello->ip_address,
-                               .task_types = hello->task_types, .executors = hello->executors, .slots = hello->slots,
-                               .labels = hello->labels, .protocol = PROTOCOL_VERSION, .boot = hello->boot};
+    return (struct rec_worker){.ident = hello->ident,
+                               .hostname = hello->hostname,
+                               .ip_address = hello->ip_address,
+                               .task_types = hello->task_types,
+                               .executors = hello->executors,
+                               .slots = hello->slots,
+                               .labels = hello->labels,
+                               .protocol = PROTOCOL_VERSION,
+                               .boot = hello->boot};
 }
 
 static struct worker *hello_new(struct core *core, const struct msg_hello *hello)
@@ -109,8 +115,8 @@ static bool accepted_before(const struct core *core, uint64_t run_id, uint64_t n
 }
 
 /* Renews what it lists and holds; the rest goes to drops. cancels: held, but to be stopped (NULL: dropped). */
-static void session_listed(struct core *core, struct worker *worker, const struct rec_lease_list *listed, struct lease_rows *drops,
-                           struct lease_rows *cancels)
+static void session_listed(struct core *core, struct worker *worker, const struct rec_lease_list *listed,
+                           struct lease_rows *drops, struct lease_rows *cancels)
 {
     for (uint32_t i = 0; i < listed->count; i++) {
         const struct rec_lease *row = &listed->items[i];
@@ -177,12 +183,16 @@ static void hello_accept(struct core *core, const struct core_call *call, struct
     queue_wake(core);
     worker_put(core, worker);
     if (was_offline) {
-        struct rec_event event = {.type = STR_LIT("worker.registered"), .worker_name = worker->name->str,
+        struct rec_event event = {.type = STR_LIT("worker.registered"),
+                                  .worker_name = worker->name->str,
                                   .status = str_of(worker_status_name(worker->status))};
         core_event(core, &event);
     }
-    struct msg_welcome welcome = {.worker_id = worker->id, .name = worker->name->str, .protocol = PROTOCOL_VERSION,
-                                  .heartbeat_ms = core->config.heartbeat_ms, .lease_ms = core->config.lease_ms,
+    struct msg_welcome welcome = {.worker_id = worker->id,
+                                  .name = worker->name->str,
+                                  .protocol = PROTOCOL_VERSION,
+                                  .heartbeat_ms = core->config.heartbeat_ms,
+                                  .lease_ms = core->config.lease_ms,
                                   .drop = drops->list};
     journal_send(core->journal, &call->from, &shape_msg_welcome, &welcome);
     log_info("GTY-WORKER-HELLO", "worker=%s slots=%u held=%u", worker->name->data, worker->slots, worker->held);

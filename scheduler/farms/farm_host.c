@@ -36,8 +36,10 @@ uint64_t farm_add_run(struct core *core, const struct farm *farm, uint64_t task_
                       struct str farm_data, struct err *err)
 {
     struct buf bytes = {.limit = FARM_SPEC_BYTES};
-    struct run_plan plan = {.farm_data = farm_data, .priority = (uint8_t)spec->priority,
-                            .retry_count = (uint8_t)spec->retry_count, .timeout_seconds = (uint32_t)spec->timeout_seconds};
+    struct run_plan plan = {.farm_data = farm_data,
+                            .priority = (uint8_t)spec->priority,
+                            .retry_count = (uint8_t)spec->retry_count,
+                            .timeout_seconds = (uint32_t)spec->timeout_seconds};
     uint64_t id = 0;
     plan.task = task_id ? task_find(core, task_id) : NULL;
     if (task_id && !plan.task) {

@@ -4,9 +4,9 @@
 
 #include "scheduler/farms/farm.h"
 
-#define FARM_RUNS_MAX 1000            /* one call of a row may add */
-#define FARM_BYTES_MAX (4u << 20)     /* of their records */
-#define FARM_SPEC_BYTES (64u << 10)   /* of one run's spec, encoded */
+#define FARM_RUNS_MAX 1000          /* one call of a row may add */
+#define FARM_BYTES_MAX (4u << 20)   /* of their records */
+#define FARM_SPEC_BYTES (64u << 10) /* of one run's spec, encoded */
 #define FARM_ADD_OPS (FARM_RUNS_MAX * 2)
 
 const struct farm *farm_find(const struct core *core, struct str name); /* NULL: none of that name */

@@ -59,8 +59,14 @@ static int load_tasks(struct core *core, uint64_t tasks, struct buf *bytes)
     for (uint64_t id = 1; id <= tasks; id++) {
         char name[32];
         snprintf(name, sizeof name, "task-%llu", (unsigned long long)id);
-        struct rec_task task = {.id = id, .spec = {.name = str_of(name), .task_type = STR_LIT("shell"), .executor = STR_LIT("shell"),
-                                .command = STR_LIT("true"), .timeout_seconds = 60}, .created_at = 1, .updated_at = 1};
+        struct rec_task task = {.id = id,
+                                .spec = {.name = str_of(name),
+                                         .task_type = STR_LIT("shell"),
+                                         .executor = STR_LIT("shell"),
+                                         .command = STR_LIT("true"),
+                                         .timeout_seconds = 60},
+                                .created_at = 1,
+                                .updated_at = 1};
         for (size_t i = 0; i < shape_rec_task_spec.count; i++)
             task.spec.has |= UINT64_C(1) << shape_rec_task_spec.fields[i].key;
         if (rec_encode_task(bytes, &task, &err) || load(core, TYPE_TASK, bytes))
@@ -75,8 +81,13 @@ static int load_runs(struct core *core, uint64_t runs, uint64_t tasks, struct bu
     for (uint64_t id = 1; id <= runs; id++) {
         char name[32];
         snprintf(name, sizeof name, "task-%llu", (unsigned long long)(1 + id % tasks));
-        struct rec_run run = {.id = id, .task_id = 1 + id % tasks, .task_name = str_of(name), .priority = id % 4,
-                              .created_at = UINT64_C(1700000000000) + id, .retry_count = 3, .timeout_seconds = 60};
+        struct rec_run run = {.id = id,
+                              .task_id = 1 + id % tasks,
+                              .task_name = str_of(name),
+                              .priority = id % 4,
+                              .created_at = UINT64_C(1700000000000) + id,
+                              .retry_count = 3,
+                              .timeout_seconds = 60};
         if (rec_encode_run(bytes, &run, &err) || load(core, TYPE_RUN, bytes))
             return -1;
     }
@@ -88,8 +99,15 @@ int main(int argc, char **argv)
     uint64_t runs = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000, tasks = argc > 2 ? strtoull(argv[2], NULL, 10) : 100;
     const struct journal_port port = {NULL, no_batch, no_deliver, no_committed};
     const struct core_clock time = {NULL, wall, mono, dice};
-    const struct core_config config = {.lease_ms = 30000, .accept_ms = 10000, .heartbeat_ms = 5000, .lift_ms = 600000,
-                                       .max_losses = 3, .queue_max = 2000000, .keys_max = 1000, .keys_ms = 1000, .events_max = 1000};
+    const struct core_config config = {.lease_ms = 30000,
+                                       .accept_ms = 10000,
+                                       .heartbeat_ms = 5000,
+                                       .lift_ms = 600000,
+                                       .max_losses = 3,
+                                       .queue_max = 2000000,
+                                       .keys_max = 1000,
+                                       .keys_ms = 1000,
+                                       .events_max = 1000};
     uint64_t next[TYPE_MAX] = {0};
     struct err err = {0};
     struct buf bytes = {0};

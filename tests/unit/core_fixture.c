@@ -187,9 +187,17 @@ struct fixture *fixture_new(void)
     fixture->mono = 1000000;
     fixture->random = 42;
     fixture->arena = arena_new((size_t)512 << 20);
-    fixture->config = (struct core_config){.lease_ms = 30000, .accept_ms = 10000, .heartbeat_ms = 5000, .lift_ms = 600000,
-                                           .retry_base_ms = 1000, .retry_cap_ms = 300000, .max_losses = 3, .queue_max = 2000000,
-                                           .keys_max = 100000, .keys_ms = 86400000, .events_max = 100000};
+    fixture->config = (struct core_config){.lease_ms = 30000,
+                                           .accept_ms = 10000,
+                                           .heartbeat_ms = 5000,
+                                           .lift_ms = 600000,
+                                           .retry_base_ms = 1000,
+                                           .retry_cap_ms = 300000,
+                                           .max_losses = 3,
+                                           .queue_max = 2000000,
+                                           .keys_max = 100000,
+                                           .keys_ms = 86400000,
+                                           .events_max = 100000};
     for (size_t i = 0; i < TYPE_MAX; i++)
         fixture->next_ids[i] = 1;
     return fixture;
@@ -405,8 +413,8 @@ struct rec_idem fixture_key(struct fixture *fixture)
 
 bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id, void *out)
 {
-    static const struct shape *const shapes[TYPE_MAX] = {NULL, &shape_rec_task, &shape_rec_task_stat, &shape_rec_run,
-                                                         &shape_rec_worker, &shape_rec_key, &shape_rec_event};
+    static const struct shape *const shapes[TYPE_MAX] = {
+        NULL, &shape_rec_task, &shape_rec_task_stat, &shape_rec_run, &shape_rec_worker, &shape_rec_key, &shape_rec_event};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)
@@ -453,8 +461,8 @@ struct str fixture_map(const char *const *pairs)
 
 struct rec_task_spec fixture_spec(const char *name, const char *type)
 {
-    struct rec_task_spec spec = {.name = str_of(name), .task_type = str_of(type), .executor = STR_LIT("shell"),
-                                 .command = STR_LIT("true")};
+    struct rec_task_spec spec = {
+        .name = str_of(name), .task_type = str_of(type), .executor = STR_LIT("shell"), .command = STR_LIT("true")};
     SET_HAS(&spec, rec_task_spec, name);
     SET_HAS(&spec, rec_task_spec, task_type);
     SET_HAS(&spec, rec_task_spec, executor);
@@ -484,8 +492,14 @@ const struct msg *fixture_hello(struct fixture *fixture, unsigned peer, const ch
                                 unsigned slots, const struct rec_lease *leases, uint32_t count)
 {
     struct str types[1] = {str_of(type)}, executors[1] = {STR_LIT("shell")};
-    struct msg_hello hello = {.protocol = 1, .ident = str_of(ident), .boot = str_of(boot), .hostname = STR_LIT("host"),
-                              .task_types = {types, 1}, .executors = {executors, 1}, .slots = slots, .credit = slots,
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = str_of(ident),
+                              .boot = str_of(boot),
+                              .hostname = STR_LIT("host"),
+                              .task_types = {types, 1},
+                              .executors = {executors, 1},
+                              .slots = slots,
+                              .credit = slots,
                               .running = {(struct rec_lease *)(uintptr_t)leases, count}};
     uint64_t corr = ++fixture->corr;
     fixture_send(fixture, DOOR_WORKERS, peer, corr, &shape_msg_hello, &hello);
@@ -534,8 +548,12 @@ void fixture_heartbeat(struct fixture *fixture, unsigned peer, const struct rec_
 
 void fixture_result(struct fixture *fixture, unsigned peer, struct rec_lease lease, enum outcome outcome)
 {
-    struct rec_outcome item = {.run_id = lease.run_id, .attempt = lease.attempt, .outcome = outcome, .duration_ms = 100,
-                               .started_at = fixture->wall, .ended_at = fixture->wall};
+    struct rec_outcome item = {.run_id = lease.run_id,
+                               .attempt = lease.attempt,
+                               .outcome = outcome,
+                               .duration_ms = 100,
+                               .started_at = fixture->wall,
+                               .ended_at = fixture->wall};
     struct msg_result result = {.items = {&item, 1}};
     SET_HAS(&item, rec_outcome, exit_code);
     item.exit_code = outcome == OUTCOME_COMPLETED ? 0 : 1;

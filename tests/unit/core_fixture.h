@@ -50,7 +50,7 @@ struct fixture {
     size_t letter_count, letter_size;
     size_t letter_max; /* letters kept; 0: no limit */
     uint64_t corr, keys;
-    struct arena *arena; /* of records read by the test */
+    struct arena *arena;                                   /* of records read by the test */
     void (*on_apply)(void *self, const struct rec_op *op); /* sees every change of the disk; may be NULL */
     void *on_apply_self;
 };
@@ -66,9 +66,9 @@ void fixture_rebuild(struct fixture *fixture);
 void fixture_hold(struct fixture *fixture, enum fixture_hold hold); /* HOLD_NOTHING releases */
 void fixture_store_away(struct fixture *fixture, bool away);
 
-void fixture_settle(struct fixture *fixture);                /* ends a wake-up */
-void fixture_wait(struct fixture *fixture, uint64_t ms);      /* time passes, with ticks when the core wants them */
-void fixture_jump(struct fixture *fixture, uint64_t ms);      /* time passes unseen */
+void fixture_settle(struct fixture *fixture);            /* ends a wake-up */
+void fixture_wait(struct fixture *fixture, uint64_t ms); /* time passes, with ticks when the core wants them */
+void fixture_jump(struct fixture *fixture, uint64_t ms); /* time passes unseen */
 
 /* Peer n's message, through the codec; corr 0 for what expects no answer. */
 void fixture_send(struct fixture *fixture, enum door door, unsigned peer, uint64_t corr, const struct shape *shape,
@@ -94,7 +94,7 @@ uint64_t fixture_count_events(struct fixture *fixture, const char *type);
 
 struct rec_task_spec fixture_spec(const char *name, const char *type);
 uint64_t fixture_task(struct fixture *fixture, const char *name, const char *type); /* its id */
-uint64_t fixture_trigger(struct fixture *fixture, uint64_t task_id);               /* the run's id */
+uint64_t fixture_trigger(struct fixture *fixture, uint64_t task_id);                /* the run's id */
 struct str fixture_map(const char *const *pairs); /* name, text, …, NULL; valid until the process ends */
 
 /* peer says HELLO as worker `ident`, start `boot`, serving type; leases: what it says it holds. Answers the letter. */
@@ -109,7 +109,7 @@ void fixture_heartbeat(struct fixture *fixture, unsigned peer, const struct rec_
 void fixture_result(struct fixture *fixture, unsigned peer, struct rec_lease lease, enum outcome outcome);
 bool fixture_acked(struct fixture *fixture, unsigned peer, struct rec_lease lease);   /* RESULT_ACK names it */
 bool fixture_refused(struct fixture *fixture, unsigned peer, struct rec_lease lease); /* REFUSED names it */
-uint64_t fixture_abort(struct fixture *fixture, uint64_t run_id); /* 0, or the error code */
+uint64_t fixture_abort(struct fixture *fixture, uint64_t run_id);                     /* 0, or the error code */
 /* Why the run waits, and its status, as RUN_LIVE says; "" when it is not there. */
 const char *fixture_reason(struct fixture *fixture, uint64_t run_id);
 

@@ -36,8 +36,8 @@ static void test_delay(void **unused)
 {
     (void)unused;
     struct fixture *fixture = fixture_ready();
-    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = fixture_task(fixture, "one", "shell"),
-                                      .trigger = {.delay_ms = 90000}};
+    struct msg_run_trigger trigger = {
+        .idem = fixture_key(fixture), .task_id = fixture_task(fixture, "one", "shell"), .trigger = {.delay_ms = 90000}};
     SET_HAS(&trigger.trigger, rec_trigger, delay_ms);
     fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
     uint64_t run = fixture_ask(fixture, &shape_msg_run_trigger, &trigger)->u.run_answer.run.id;
@@ -240,9 +240,9 @@ static void test_logs(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trigger), cmocka_unit_test(test_delay),      cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_trigger),       cmocka_unit_test(test_delay),      cmocka_unit_test(test_keys),
         cmocka_unit_test(test_key_in_flight), cmocka_unit_test(test_store_away), cmocka_unit_test(test_submit),
-        cmocka_unit_test(test_batch),   cmocka_unit_test(test_live),       cmocka_unit_test(test_logs),
+        cmocka_unit_test(test_batch),         cmocka_unit_test(test_live),       cmocka_unit_test(test_logs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

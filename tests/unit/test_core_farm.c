@@ -134,8 +134,13 @@ static void test_refused_by_choice(void **unused)
     struct fixture *fixture = farm_fixture();
     fixture_trigger(fixture, farm_task(fixture));
     struct str types[1] = {STR_LIT("frame")};
-    struct msg_hello hello = {.protocol = 1, .ident = STR_LIT("w"), .boot = STR_LIT("b"), .hostname = STR_LIT("nothing"),
-                              .task_types = {types, 1}, .slots = 8, .credit = 8};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = STR_LIT("w"),
+                              .boot = STR_LIT("b"),
+                              .hostname = STR_LIT("nothing"),
+                              .task_types = {types, 1},
+                              .slots = 8,
+                              .credit = 8};
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_hello, &hello);
     fixture_settle(fixture);
     assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);

@@ -35,7 +35,7 @@ static struct fixture *fixture;
 static struct fake fakes[WORKERS];
 static unsigned next_peer, next_boot;
 static uint64_t seed;
-static bool behave;                         /* everybody is well: things are to come to their end */
+static bool behave;                          /* everybody is well: things are to come to their end */
 static uint64_t completed_attempt[RUNS_MAX]; /* of a run: the attempt whose completion was acknowledged */
 static bool answered[RUNS_MAX];              /* a client was told of it */
 static uint64_t known_tasks[64];
@@ -226,8 +226,14 @@ static void fake_hello(struct fake *fake, bool anew)
         leases[i] = fake->held[i].lease;
     snprintf(ident, sizeof ident, "w%d", (int)(fake - fakes));
     snprintf(boot, sizeof boot, "b%u", fake->boot);
-    struct msg_hello hello = {.protocol = 1, .ident = str_of(ident), .boot = str_of(boot), .hostname = STR_LIT("h"),
-                              .task_types = {types, 1}, .slots = 3, .credit = 5, .running = {leases, fake->count}};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = str_of(ident),
+                              .boot = str_of(boot),
+                              .hostname = STR_LIT("h"),
+                              .task_types = {types, 1},
+                              .slots = 3,
+                              .credit = 5,
+                              .running = {leases, fake->count}};
     fixture_send(fixture, DOOR_WORKERS, fake->peer, ++fixture->corr, &shape_msg_hello, &hello);
 }
 
@@ -243,7 +249,9 @@ static void fake_heartbeat(struct fake *fake)
 static void fake_publish(struct fake *fake, const struct held *held)
 {
     struct msg_publish publish = {.run_id = held->lease.run_id,
-                                  .output = {.attempt = held->lease.attempt, .path = STR_LIT("/o"), .temporary = STR_LIT("/t"),
+                                  .output = {.attempt = held->lease.attempt,
+                                             .path = STR_LIT("/o"),
+                                             .temporary = STR_LIT("/t"),
                                              .hash = STR_LIT("0123456789abcdef")}};
     fixture_send(fixture, DOOR_WORKERS, fake->peer, 0, &shape_msg_publish, &publish);
 }
@@ -260,8 +268,8 @@ static void fake_report(struct fake *fake)
         if (held->ended == OUTCOME_COMPLETED && dice(3) == 0)
             fake_publish(fake, held);
         if (held->ended != OUTCOME_OPEN)
-            items[count++] = (struct rec_outcome){.run_id = held->lease.run_id, .attempt = held->lease.attempt,
-                                                  .outcome = held->ended, .duration_ms = 5};
+            items[count++] = (struct rec_outcome){
+                .run_id = held->lease.run_id, .attempt = held->lease.attempt, .outcome = held->ended, .duration_ms = 5};
     }
     struct msg_result result = {.items = {items, count}};
     if (count)

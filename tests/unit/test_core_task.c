@@ -113,8 +113,14 @@ static void test_announced_executor(void **unused)
     struct fixture *fixture = fixture_ready();
     struct rec_task_spec spec = fixture_spec("one", "magic");
     struct str types[1] = {STR_LIT("magic")}, executors[1] = {STR_LIT("magic")};
-    struct msg_hello hello = {.protocol = 1, .ident = STR_LIT("w"), .boot = STR_LIT("b"), .hostname = STR_LIT("h"),
-                              .task_types = {types, 1}, .executors = {executors, 1}, .slots = 1, .credit = 1};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = STR_LIT("w"),
+                              .boot = STR_LIT("b"),
+                              .hostname = STR_LIT("h"),
+                              .task_types = {types, 1},
+                              .executors = {executors, 1},
+                              .slots = 1,
+                              .credit = 1};
     spec.executor = STR_LIT("magic");
     refused(create(fixture, &spec), ERR_INVALID, "executor", "unknown_executor");
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_hello, &hello);
@@ -131,8 +137,10 @@ static void test_update(void **unused)
     uint64_t id = fixture_task(fixture, "one", "shell");
     fixture_task(fixture, "other", "shell");
     uint64_t run = fixture_trigger(fixture, id);
-    struct msg_task_update update = {.idem = fixture_key(fixture), .id = id, .spec = {.name = STR_LIT("renamed"),
-                                     .task_type = STR_LIT("python"), .priority = PRIORITY_HIGH}};
+    struct msg_task_update update = {
+        .idem = fixture_key(fixture),
+        .id = id,
+        .spec = {.name = STR_LIT("renamed"), .task_type = STR_LIT("python"), .priority = PRIORITY_HIGH}};
     SET_HAS(&update.spec, rec_task_spec, name);
     SET_HAS(&update.spec, rec_task_spec, task_type);
     SET_HAS(&update.spec, rec_task_spec, priority);
@@ -215,8 +223,9 @@ static void test_delete(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_refusals), cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_announced_executor), cmocka_unit_test(test_update), cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_too_large), cmocka_unit_test(test_announced_executor),
+        cmocka_unit_test(test_update),    cmocka_unit_test(test_pause),
         cmocka_unit_test(test_delete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

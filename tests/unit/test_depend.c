@@ -213,9 +213,12 @@ static void test_updated(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocked_and_released), cmocka_unit_test(test_failed_dependency),
-        cmocka_unit_test(test_triggered_by_itself),  cmocka_unit_test(test_triggered_after_crash),
-        cmocka_unit_test(test_cycles),               cmocka_unit_test(test_dependency_deleted),
+        cmocka_unit_test(test_blocked_and_released),
+        cmocka_unit_test(test_failed_dependency),
+        cmocka_unit_test(test_triggered_by_itself),
+        cmocka_unit_test(test_triggered_after_crash),
+        cmocka_unit_test(test_cycles),
+        cmocka_unit_test(test_dependency_deleted),
         cmocka_unit_test(test_updated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

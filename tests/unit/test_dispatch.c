@@ -8,8 +8,14 @@ static void hello(struct fixture *fixture, unsigned peer, const char *type, unsi
     char ident[16];
     snprintf(ident, sizeof ident, "w%u", peer);
     struct str types[1] = {str_of(type)};
-    struct msg_hello hello = {.protocol = 1, .ident = str_of(ident), .boot = STR_LIT("b"), .hostname = STR_LIT("host"),
-                              .task_types = {types, 1}, .slots = slots, .credit = credit, .labels = labels};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = str_of(ident),
+                              .boot = STR_LIT("b"),
+                              .hostname = STR_LIT("host"),
+                              .task_types = {types, 1},
+                              .slots = slots,
+                              .credit = credit,
+                              .labels = labels};
     fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_hello, &hello);
     fixture_settle(fixture);
     assert_non_null(fixture_take(fixture, peer, MSG_WELCOME));
@@ -184,8 +190,12 @@ static void test_many(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types_and_labels), cmocka_unit_test(test_spread),   cmocka_unit_test(test_fair),
-        cmocka_unit_test(test_credit),           cmocka_unit_test(test_draining), cmocka_unit_test(test_assignment),
+        cmocka_unit_test(test_types_and_labels),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_credit),
+        cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_assignment),
         cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,12 +260,12 @@ static void test_store_away(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_accepted),     cmocka_unit_test(test_rejected),
+        cmocka_unit_test(test_not_accepted),       cmocka_unit_test(test_rejected),
         cmocka_unit_test(test_kept_by_heartbeats), cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_losses_fail),      cmocka_unit_test(test_not_named),
-        cmocka_unit_test(test_heartbeat_accepts), cmocka_unit_test(test_frozen_scheduler),
-        cmocka_unit_test(test_rebuilt_term),     cmocka_unit_test(test_same_boot_lost_it),
-        cmocka_unit_test(test_backstop),         cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_losses_fail),        cmocka_unit_test(test_not_named),
+        cmocka_unit_test(test_heartbeat_accepts),  cmocka_unit_test(test_frozen_scheduler),
+        cmocka_unit_test(test_rebuilt_term),       cmocka_unit_test(test_same_boot_lost_it),
+        cmocka_unit_test(test_backstop),           cmocka_unit_test(test_store_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

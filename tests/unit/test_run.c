@@ -7,7 +7,8 @@
 /* Rows: none blocked held delayed queued assigned accepted publishing final. One letter a change, in the order of enum run_change:
  * place assign accept grant return lose retry complete fail abort forget. w waits, a assigned, y accepted, p publishing, f final. */
 static const char *const life[] = {
-    "w..........", "w.......fff", "w.......fff", "w.......fff", "wa......fff", "..y.ww..fff", "...pwwwffff", "...pwwwff.f", "...........",
+    "w..........", "w.......fff", "w.......fff", "w.......fff", "wa......fff",
+    "..y.ww..fff", "...pwwwffff", "...pwwwff.f", "...........",
 };
 
 static enum run_state state_of(char letter)
@@ -153,8 +154,11 @@ static void test_assignment_never_left(void **unused)
 static void publish(struct fixture *fixture, unsigned peer, struct rec_lease lease, const char *hash)
 {
     struct msg_publish ask = {.run_id = lease.run_id,
-                              .output = {.attempt = lease.attempt, .path = STR_LIT("/out/a.mp4"),
-                                         .temporary = STR_LIT("/out/.gantry-1-1.a.mp4"), .size = 7, .hash = str_of(hash)}};
+                              .output = {.attempt = lease.attempt,
+                                         .path = STR_LIT("/out/a.mp4"),
+                                         .temporary = STR_LIT("/out/.gantry-1-1.a.mp4"),
+                                         .size = 7,
+                                         .hash = str_of(hash)}};
     fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_publish, &ask);
     fixture_settle(fixture);
 }
@@ -282,9 +286,14 @@ static void test_restart(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),   cmocka_unit_test(test_life),  cmocka_unit_test(test_life_rebuilt),
-        cmocka_unit_test(test_assignment_never_left), cmocka_unit_test(test_publish), cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_abort_races_result),    cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_life_rebuilt),
+        cmocka_unit_test(test_assignment_never_left),
+        cmocka_unit_test(test_publish),
+        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_abort_races_result),
+        cmocka_unit_test(test_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,9 +192,9 @@ static void test_schedule_changed(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fires),   cmocka_unit_test(test_catchup), cmocka_unit_test(test_catchup_bounded),
-        cmocka_unit_test(test_forbid),  cmocka_unit_test(test_replace), cmocka_unit_test(test_paused),
-        cmocka_unit_test(test_once),    cmocka_unit_test(test_schedule_changed),
+        cmocka_unit_test(test_fires),  cmocka_unit_test(test_catchup),          cmocka_unit_test(test_catchup_bounded),
+        cmocka_unit_test(test_forbid), cmocka_unit_test(test_replace),          cmocka_unit_test(test_paused),
+        cmocka_unit_test(test_once),   cmocka_unit_test(test_schedule_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,7 @@ static void test_counts(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registered), cmocka_unit_test(test_nobody), cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_registered), cmocka_unit_test(test_nobody),  cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye), cmocka_unit_test(test_list),
         cmocka_unit_test(test_counts),
     };
