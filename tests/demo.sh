@@ -1,6 +1,7 @@
 #!/bin/bash
 # tests/demo.sh BUILD_DIR: a clip is transcoded by a farm whose scheduler is killed in the middle. Leaves nothing behind.
 set -euo pipefail
+for name in "${!GANTRY_@}"; do unset "$name"; done # settings of another farm are not meant for this one
 build=$(realpath "${1:?usage: tests/demo.sh BUILD_DIR}")
 folder=$(mktemp -d "${TMPDIR:-/tmp}/gantry-demo-XXXXXX")
 farm='' killer=''
@@ -50,9 +51,9 @@ if ! read -r word url <"$folder/ready" || [[ $word != ready ]]; then
 fi
 say "it answers at $url"
 
-say "making a clip of 40 seconds"
+say "making a clip of 25 seconds"
 cd "$folder"
-ffmpeg -nostdin -v error -f lavfi -i testsrc2=size=1280x720:rate=30:duration=40 -f lavfi -i sine=frequency=440:duration=40 \
+ffmpeg -nostdin -v error -f lavfi -i testsrc2=size=1280x720:rate=30:duration=25 -f lavfi -i sine=frequency=440:duration=25 \
     -c:v mpeg4 -q:v 3 -c:a aac in.mp4
 
 say "gantry run --wait -- ffmpeg -y -i in.mp4 -c:v libx264 -threads 1 out.mp4"

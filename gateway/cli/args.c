@@ -262,6 +262,19 @@ const char *args_at(const struct args *args, int index)
     return index >= 0 && index < args->word_count ? args->words[index] : NULL;
 }
 
+int args_run(const struct args *args, int index, long long *id, struct err *err)
+{
+    const char *word = args_at(args, index);
+    char *end;
+
+    errno = 0;
+    *id = strtoll(word, &end, 10);
+    if (errno != 0 || *end != '\0' || *id <= 0) {
+        return err_set(err, ERR_BAD_REQUEST, "a run's id is a number, not \"%s\"", word);
+    }
+    return 0;
+}
+
 char *const *args_settings(const struct args *args, int *count)
 {
     *count = args->setting_count;

@@ -22,6 +22,9 @@ int args_number(const struct args *args, const char *option, long long low, long
 int args_count(const struct args *args);
 const char *args_at(const struct args *args, int index); /* NULL beyond the end */
 
+/* An argument that is a run's id; -1 with err when it is none. */
+int args_run(const struct args *args, int index, long long *id, struct err *err);
+
 /* The settings among the flags as an argument vector without a program's name; NULL-terminated. */
 char *const *args_settings(const struct args *args, int *count);
 

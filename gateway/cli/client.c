@@ -231,7 +231,7 @@ static int call_once(struct client *client, const char *method, const char *body
     return rc;
 }
 
-static void pause_ms(uint64_t ms)
+void client_pause(uint64_t ms)
 {
     struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
 
@@ -260,7 +260,7 @@ static int call_patiently(struct client *client, const char *method, const char 
             client->tell(client->tell_arg, &why);
             told = true;
         }
-        pause_ms(wait);
+        client_pause(wait);
         wait = wait < 1000 ? wait * 2 : 2000;
     }
 }

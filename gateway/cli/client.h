@@ -39,6 +39,9 @@ int client_get(struct client *client, json_t **data, struct err *err, const char
 int client_post(struct client *client, const json_t *body, json_t **data, struct err *err, const char *path, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* Waits; a signal ends it early. */
+void client_pause(uint64_t ms);
+
 /* Adds name=value to a query, escaped, with the '?' or '&' it needs. -1 when it does not fit. */
 int client_query_add(char *path, size_t size, const char *name, const char *value);
 

@@ -1,6 +1,5 @@
 /* `gantry logs` */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
@@ -45,15 +44,9 @@ int logs_command(struct cli *cli)
 {
     struct err err = {0};
     struct watch_how how = {.times = args_has(cli->args, "times")};
-    const char *word = args_at(cli->args, 0);
-    long long tail;
-    char *end;
-    long long run_id = strtoll(word, &end, 10);
+    long long tail, run_id;
 
-    if (*end != '\0' || run_id <= 0 || args_number(cli->args, "tail", 1, 1000, 0, &tail, &err) != 0) {
-        if (err.text[0] == '\0') {
-            err_set(&err, ERR_BAD_REQUEST, "a run's id is a number, not \"%s\"", word);
-        }
+    if (args_run(cli->args, 0, &run_id, &err) != 0 || args_number(cli->args, "tail", 1, 1000, 0, &tail, &err) != 0) {
         show_error(&err);
         return EXIT_USAGE;
     }

@@ -49,20 +49,15 @@ static void attempts_print(const json_t *run)
     table_free(table);
 }
 
-static int run_show(struct cli *cli, const char *id)
+static int run_show(struct cli *cli)
 {
     struct err err = {0};
-    char path[256] = "/runs/";
     char took[32];
+    long long id;
     json_t *run;
 
-    snprintf(path, sizeof path, "/runs/%.200s", id);
     client_set_patience(cli->client, 0, 3000);
-    if (strspn(id, "0123456789") != strlen(id) || id[0] == '\0') {
-        err_set(&err, ERR_BAD_REQUEST, "a run's id is a number, not \"%s\"", id);
-        return show_error(&err);
-    }
-    if (client_call(cli->client, "GET", path, NULL, &run, &err) != 0) {
+    if (args_run(cli->args, 0, &id, &err) != 0 || client_get(cli->client, &run, &err, "/runs/%lld", id) != 0) {
         return show_error(&err);
     }
     if (cli->json) {
@@ -100,7 +95,7 @@ int run_list(struct cli *cli)
     int code;
 
     if (args_count(cli->args) == 1) {
-        return run_show(cli, args_at(cli->args, 0));
+        return run_show(cli);
     }
     json_t *data = page_get(cli, "/runs", filters, &code);
     if (data == NULL || cli->json) {
@@ -133,17 +128,16 @@ int run_list(struct cli *cli)
     return page_end(data, code);
 }
 
-/* POST /runs/ID/verb; the answer, owned by the caller, or NULL with the error printed. */
-static json_t *run_verb(struct cli *cli, const char *id, const char *verb)
+/* POST /runs/ID/verb for an argument; the answer, owned by the caller, or NULL with the error printed. */
+static json_t *run_verb(struct cli *cli, int index, const char *verb)
 {
     struct err err = {0};
     json_t *data = NULL;
+    long long id;
 
-    if (strspn(id, "0123456789") != strlen(id) || id[0] == '\0') {
-        err_set(&err, ERR_BAD_REQUEST, "a run's id is a number, not \"%s\"", id);
-    } else {
-        client_set_patience(cli->client, 0, 10000);
-        client_post(cli->client, NULL, &data, &err, "/runs/%.20s/%s", id, verb);
+    client_set_patience(cli->client, 0, 10000);
+    if (args_run(cli->args, index, &id, &err) == 0) {
+        client_post(cli->client, NULL, &data, &err, "/runs/%lld/%s", id, verb);
     }
     if (data == NULL) {
         show_error(&err);
@@ -158,7 +152,7 @@ int run_abort(struct cli *cli)
     int code = EXIT_FINE;
 
     for (int i = 0; i < args_count(cli->args); i++) {
-        json_t *data = run_verb(cli, args_at(cli->args, i), "abort");
+        json_t *data = run_verb(cli, i, "abort");
         if (data == NULL) {
             code = EXIT_TROUBLE;
         } else if (!cli->json) {
@@ -171,7 +165,7 @@ int run_abort(struct cli *cli)
 
 int run_restart(struct cli *cli)
 {
-    json_t *data = run_verb(cli, args_at(cli->args, 0), "restart");
+    json_t *data = run_verb(cli, 0, "restart");
 
     if (data == NULL) {
         return EXIT_TROUBLE;

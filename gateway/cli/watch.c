@@ -5,7 +5,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "gateway/cli/client.h"
 #include "gateway/cli/progress.h"
@@ -161,13 +160,6 @@ static void tell_away(void *arg, const struct err *why)
     watch->told = why != NULL;
 }
 
-static void pause_ms(uint64_t ms)
-{
-    struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
-
-    nanosleep(&time, NULL); /* Ctrl-C ends it early */
-}
-
 /* Until the run is final and its log printed, or Ctrl-C. 0: *run is the final run, owned by the caller. */
 static int watch_loop(struct watch *watch, json_t **run, struct err *err)
 {
@@ -187,7 +179,7 @@ static int watch_loop(struct watch *watch, json_t **run, struct err *err)
         json_decref(*run);
         *run = NULL;
         pause = lines > 0 ? PAUSE_LEAST_MS : pause * 2 > PAUSE_MOST_MS ? PAUSE_MOST_MS : pause * 2;
-        pause_ms(pause);
+        client_pause(pause);
     }
     return -1;
 }

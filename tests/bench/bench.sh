@@ -2,6 +2,7 @@
 # tests/bench/bench.sh BUILD_DIR [--seconds N] [--json FILE]: a farm of its own in a temporary folder, measured, and gone.
 # The folder is below TMPDIR (or /tmp): set it to where the disk is that counts.
 set -euo pipefail
+for name in "${!GANTRY_@}"; do unset "$name"; done # settings of another farm are not meant for this one
 build=$(realpath "${1:?usage: tests/bench/bench.sh BUILD_DIR [--seconds N] [--json FILE]}")
 shift
 folder=$(mktemp -d "${TMPDIR:-/tmp}/gantry-bench-XXXXXX")

@@ -58,8 +58,10 @@ class Life(unittest.TestCase):
     def test_a_second_sigint_ends_at_once(self):
         with Up() as up:
             up.wait_ready()
-            up.gantry("run", "--shell", "trap '' TERM; sleep 300; true")
+            run_id = int(up.gantry("run", "--shell", "trap '' TERM; sleep 300; true").stdout)
+            wait_for(lambda: up.get(f"/api/runs/{run_id}")["status"] == "running", 20, "the run to start")
             up.process.send_signal(signal.SIGINT)
+            wait_for(lambda: "DRAIN" in up.err(), 10, "the end to begin")
             up.process.send_signal(signal.SIGINT)
             self.assertEqual(up.process.wait(5 * SLOW), 0)
 
