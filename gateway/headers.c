@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "gateway/gateway.h"
 #include "proto/ident.h"
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size, const char *value,
@@ -64,14 +65,23 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
+/* Random per process and counted within it: nothing is asked of the kernel for every request. */
+static void mint(char out[65])
+{
+    static char process[2 * 8 + 1];
+    static uint32_t count;
+
+    if (!process[0])
+        ident_random(process, 8);
+    snprintf(out, 65, "req_%s%08x", process, ++count);
+}
+
 void headers_name_request(struct request *request)
 {
-    if (ident_valid(request->headers.request_id)) {
+    if (ident_valid(request->headers.request_id))
         str_copy(request->rid, sizeof request->rid, request->headers.request_id);
-    } else if (!request->rid[0]) {
-        memcpy(request->rid, "req_", 4);
-        ident_random(request->rid + 4, 12);
-    }
+    else if (!request->rid[0])
+        mint(request->rid);
 }
 
 void headers_read(struct request *request, struct MHD_Connection *mhd, const char *method)
@@ -85,7 +95,7 @@ void headers_read(struct request *request, struct MHD_Connection *mhd, const cha
     headers_name_request(request);
 }
 
-void headers_allow_origin(const struct request *request, struct MHD_Response *response)
+static void allow_origin(const struct request *request, struct MHD_Response *response)
 {
     char origin[256], methods[64];
 
@@ -100,4 +110,37 @@ void headers_allow_origin(const struct request *request, struct MHD_Response *re
             "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
         MHD_add_response_header(response, "Access-Control-Max-Age", "600");
     }
+}
+
+static void header(struct MHD_Response *response, const char *name, const char *value)
+{
+    MHD_add_response_header(response, name, value);
+}
+
+void headers_write(const struct request *request, struct MHD_Response *response, bool stopping)
+{
+    char text[64];
+
+    header(response, "X-Request-Id", request->rid);
+    if (request->content_type)
+        header(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
+    if (request->allow)
+        header(response, MHD_HTTP_HEADER_ALLOW, method_list(request->allow, text));
+    if (request->retry_after) {
+        snprintf(text, sizeof text, "%u", request->retry_after);
+        header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+    }
+    if (request->stream.read || request->page)
+        header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (request->page) {
+        header(response, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+        header(response, "X-Content-Type-Options", "nosniff");
+        header(response, "Referrer-Policy", "no-referrer");
+    }
+    if (request->gateway->guard.origins[0])
+        header(response, MHD_HTTP_HEADER_VARY, "Origin");
+    if (request->cross_origin)
+        allow_origin(request, response);
+    if (request->close || stopping)
+        header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }

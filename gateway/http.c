@@ -23,14 +23,13 @@
 #include "gateway/dispatch.h"
 #include "gateway/gateway.h"
 #include "gateway/headers.h"
+#include "gateway/pool.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 
 #define SWEEP_MS 250
-#define UNUSED_MAX 256           /* requests kept for re-use */
-#define UNUSED_BYTES (64u << 10) /* a larger buffer is not kept */
-#define RUNS_MAX 16              /* passes over ready connections before other sockets get their turn */
-#define RESERVE 64               /* connections above the limit, which hear that there are too many */
+#define RUNS_MAX 16 /* passes over ready connections before other sockets get their turn */
+#define RESERVE 64  /* connections above the limit, which hear that there are too many */
 #define STREAM_BLOCK (16u << 10)
 
 struct http {
@@ -38,65 +37,13 @@ struct http {
     struct MHD_Daemon *daemon;
     struct connections connections;
     struct MHD_Response *no_memory; /* what is answered when there is none for anything else */
-    struct request *unused;
-    unsigned unused_count;
+    struct pool pool;
     unsigned waiting;
     int epoll_fd;
     int sweep, again; /* timers */
     bool dirty;       /* answers are ready to be handed over */
     bool stopping;
 };
-
-/* ---- requests ---- */
-
-static struct request *request_take(struct http *http)
-{
-    struct request *request = http->unused;
-
-    if (request) {
-        http->unused = request->next;
-        http->unused_count--;
-        request->next = NULL;
-        return request;
-    }
-    return calloc(1, sizeof *request);
-}
-
-static void buf_keep(struct buf *buf)
-{
-    if (buf->size > UNUSED_BYTES)
-        buf_free(buf);
-    else
-        buf_reset(buf);
-}
-
-static void request_give_back(struct http *http, struct request *request)
-{
-    if (request->asking)
-        bus_forget(request->asked, request->corr);
-    if (request->stream.closed)
-        request->stream.closed(request->stream.self);
-    json_decref(request->json);
-    arena_free(request->arena);
-    if (http->unused_count == UNUSED_MAX) {
-        buf_free(&request->body);
-        buf_free(&request->out);
-        buf_free(&request->target);
-        free(request);
-        return;
-    }
-    buf_keep(&request->body);
-    buf_keep(&request->out);
-    buf_keep(&request->target);
-    const struct buf body = request->body, out = request->out, target = request->target;
-    memset(request, 0, sizeof *request);
-    request->body = body;
-    request->out = out;
-    request->target = target;
-    request->next = http->unused;
-    http->unused = request;
-    http->unused_count++;
-}
 
 /* ---- running libmicrohttpd ---- */
 
@@ -145,39 +92,6 @@ static void on_sweep(void *arg)
 
 /* ---- answering ---- */
 
-static void header(struct MHD_Response *response, const char *name, const char *value)
-{
-    MHD_add_response_header(response, name, value);
-}
-
-static void add_headers(const struct request *request, struct MHD_Response *response)
-{
-    char text[64];
-
-    header(response, "X-Request-Id", request->rid);
-    if (request->content_type)
-        header(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
-    if (request->allow)
-        header(response, MHD_HTTP_HEADER_ALLOW, method_list(request->allow, text));
-    if (request->retry_after) {
-        snprintf(text, sizeof text, "%u", request->retry_after);
-        header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
-    }
-    if (request->stream.read || request->page)
-        header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (request->page) {
-        header(response, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-        header(response, "X-Content-Type-Options", "nosniff");
-        header(response, "Referrer-Policy", "no-referrer");
-    }
-    if (request->gateway->guard.origins[0])
-        header(response, MHD_HTTP_HEADER_VARY, "Origin");
-    if (request->cross_origin)
-        headers_allow_origin(request, response);
-    if (request->close || connection_http(request->connection)->stopping)
-        header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-}
-
 static ssize_t on_stream_read(void *cls, uint64_t position, char *out, size_t max)
 {
     struct request *request = cls;
@@ -208,7 +122,7 @@ static enum MHD_Result queue_answer(struct http *http, struct request *request)
     connection_phase(request->connection, stream ? LIMIT_STREAMING : LIMIT_SENDING);
     if (!response)
         return MHD_queue_response(request->connection->mhd, 503, http->no_memory);
-    add_headers(request, response);
+    headers_write(request, response, http->stopping);
     enum MHD_Result result = MHD_queue_response(request->connection->mhd, request->status, response);
     MHD_destroy_response(response);
     return result;
@@ -242,7 +156,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
     struct http *http = cls;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct connection *connection = info ? info->socket_context : NULL;
-    struct request *request = connection ? request_take(http) : NULL;
+    struct request *request = connection ? pool_take(&http->pool) : NULL;
 
     if (!request)
         return NULL;
@@ -325,7 +239,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
         http->waiting--;
     request->connection->request = NULL;
     connection_phase(request->connection, LIMIT_IDLE);
-    request_give_back(http, request);
+    pool_give_back(&http->pool, request);
     *context = NULL;
 }
 
@@ -358,8 +272,8 @@ static struct MHD_Response *response_no_memory(void)
     struct MHD_Response *response = MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
 
     if (response) {
-        header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json; charset=utf-8");
-        header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json; charset=utf-8");
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     }
     return response;
 }
@@ -469,13 +383,6 @@ void http_free(struct http *http)
     }
     if (http->no_memory)
         MHD_destroy_response(http->no_memory);
-    while (http->unused) {
-        struct request *request = http->unused;
-        http->unused = request->next;
-        buf_free(&request->body);
-        buf_free(&request->out);
-        buf_free(&request->target);
-        free(request);
-    }
+    pool_free(&http->pool);
     free(http);
 }
