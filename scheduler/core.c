@@ -16,6 +16,8 @@
 #include "scheduler/timer.h"
 #include "scheduler/worker.h"
 
+#define KEYS_EXPIRE_MS 100
+#define KEYS_EXPIRE_OPS 256
 #define ARENA_BYTES ((size_t)256 << 20)
 
 const struct core_route core_routes[] = {
@@ -333,8 +335,10 @@ uint64_t core_tick(struct core *core)
     struct fault fault;
     core_read_clock(core);
     arena_reset(core->arena);
-    if (core_reserve(core, 4096, 0, 256, &fault) == 0)
+    if (core->mono_ms >= core->keys_due && core_reserve(core, KEYS_EXPIRE_OPS * 32, 0, KEYS_EXPIRE_OPS, &fault) == 0) {
         keys_expire(core->keys, core->journal, core->wall_ms);
+        core->keys_due = core->mono_ms + KEYS_EXPIRE_MS;
+    }
     uint64_t wait = timer_tick(core);
     return core->recheck && depend_work(core) && wait > 10 ? 10 : wait;
 }

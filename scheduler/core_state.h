@@ -45,6 +45,7 @@ struct core {
     struct journal *journal;
     const struct farm *const *farms;
     struct keys *keys;
+    uint64_t keys_due; /* mono: when old ones are let go next */
     struct events *events;
     struct arena *arena;       /* scratch of the call being handled */
     uint64_t wall_ms, mono_ms; /* of this call */

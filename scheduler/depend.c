@@ -69,16 +69,18 @@ void depend_forget(struct core *core, struct task *task)
     task->recheck = false;
 }
 
-/* All its dependencies have completed since its own newest start, and no run of it waits already. */
+/* All its dependencies have completed since its own newest run was made or started, and no run of it waits already. */
 static bool triggers_itself(const struct core *core, const struct task *task)
 {
     if (task->rules.cron || !task->rules.dep_count || task->waiting || task->oneshot || task->status == TASK_PAUSED)
         return false;
     if (task->rules.overlap == OVERLAP_FORBID && task->live)
         return false;
+    const struct rec_task_stat *stat = &task->stat;
+    uint64_t since = stat->last_run_at > stat->last_created_at ? stat->last_run_at : stat->last_created_at;
     for (uint32_t i = 0; i < task->rules.dep_count; i++) {
         const struct task *dependency = task_find(core, task->rules.deps[i]);
-        if (!dependency || dependency->stat.last_completed_at <= task->stat.last_run_at)
+        if (!dependency || dependency->stat.last_completed_at <= since)
             return false;
     }
     return true;

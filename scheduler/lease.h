@@ -30,6 +30,8 @@ struct lease {
     uint8_t state, misses;
     double progress;
     char *note;
+    uint64_t log_due;       /* the first line that could not be taken: none behind it is taken before it; 0: none */
+    uint64_t log_due_since; /* mono */
 };
 
 static inline uint64_t lease_key(uint64_t run_id, uint64_t attempt)

@@ -45,6 +45,14 @@ static bool result_repeats(const struct core *core, const struct rec_outcome *it
 
 enum verdict { VERDICT_ACK, VERDICT_REFUSE, VERDICT_LATER };
 
+#define LOG_GAP_MS 15000 /* that a result waits for lines which have to come again */
+
+/* With the lease its lines would end: they are let in first. */
+static bool result_waits(const struct core *core, const struct lease *lease)
+{
+    return lease->log_due && core->mono_ms < lease->log_due_since + LOG_GAP_MS;
+}
+
 static enum verdict result_item(struct core *core, struct worker *worker, const struct rec_outcome *item, size_t extra)
 {
     struct lease *lease = lease_claim(core, worker, item->run_id, item->attempt);
@@ -59,6 +67,8 @@ static enum verdict result_item(struct core *core, struct worker *worker, const 
             lease_end(core, lease);
         return known ? VERDICT_ACK : VERDICT_REFUSE;
     }
+    if (result_waits(core, lease))
+        return VERDICT_LATER;
     struct ending ending = {
         .outcome = item->outcome == OUTCOME_ABORTED ? OUTCOME_RETURNED : (enum outcome)item->outcome,
         .error = item->error,
@@ -88,7 +98,7 @@ void report_on_result(struct core *core, const struct core_call *call)
         size_t extra = (size_t)LEASE_ROW_BYTES * (i + 2);
         enum verdict verdict = result_item(core, worker, item, extra);
         if (verdict == VERDICT_LATER)
-            break; /* the journal has no room: the rest comes again */
+            continue; /* it comes again */
         if (verdict == VERDICT_ACK)
             lease_rows_add(&acks, item->run_id, item->attempt, NULL);
         else
@@ -166,6 +176,24 @@ void report_on_progress(struct core *core, const struct core_call *call)
         send_rows(core, call, &shape_msg_refused, &refusals);
 }
 
+/* Lines are taken in order, as an acknowledgement of later ones is one of all before them. A chunk that found no room leaves a gap;
+ * what is behind it waits until it has come again. */
+static bool log_behind_gap(const struct lease *lease, const struct rec_log_chunk *chunk)
+{
+    uint64_t first = chunk->lines.count ? chunk->lines.items[0].seq : UINT64_MAX;
+    return lease->log_due && (first < chunk->dropped || first - chunk->dropped > lease->log_due);
+}
+
+static void log_gap(const struct core *core, struct lease *lease, const struct rec_log_chunk *chunk)
+{
+    uint64_t first = chunk->lines.count ? chunk->lines.items[0].seq : 1;
+    first = first > chunk->dropped ? first - chunk->dropped : 1;
+    if (lease->log_due && lease->log_due <= first)
+        return;
+    lease->log_due = first;
+    lease->log_due_since = core->mono_ms;
+}
+
 /* Lines may come behind the result they belong to: an attempt that ended by its worker's word, not one that was taken away. */
 static bool log_may_follow(const struct core *core, const struct worker *worker, const struct rec_log_chunk *chunk)
 {
@@ -194,12 +222,19 @@ void report_on_log(struct core *core, const struct core_call *call)
     }
     if (current)
         lease_started(core, lease);
+    if (current && log_behind_gap(lease, chunk))
+        return; /* it comes again */
     struct msg_log_ack ack = {.run_id = chunk->run_id, .attempt = chunk->attempt};
     for (uint32_t i = 0; i < chunk->lines.count; i++)
         if (chunk->lines.items[i].seq > ack.seq)
             ack.seq = chunk->lines.items[i].seq;
-    if (core_reserve(core, call->frame.len + (size_t)256, 0, 3, &fault))
-        return; /* it comes again */
+    if (core_reserve(core, call->frame.len + (size_t)256, 0, 3, &fault)) {
+        if (current)
+            log_gap(core, lease, chunk);
+        return;
+    }
+    if (current)
+        lease->log_due = 0;
     journal_log(core->journal, chunk);
     journal_note_run(core->journal, chunk->run_id);
     journal_send(core->journal, &call->from, &shape_msg_log_ack, &ack);

@@ -106,6 +106,7 @@ void run_announce(struct core *core, struct run *run, const struct rec_task_spec
         task->stat.total++;
         if (run->node.id > task->stat.last_run_id)
             task->stat.last_run_id = run->node.id;
+        task->stat.last_created_at = run->created_at;
         task_stat_put(core, task);
         depend_changed(core, task);
     }

@@ -288,12 +288,14 @@ static int list_copy(struct str **out, const struct str_list *list)
     return 0;
 }
 
+#define EXECUTORS_MAX 4096 /* known by name; more are not remembered */
+
 static int executors_note(struct core *core, const struct str_list *executors)
 {
-    for (uint32_t i = 0; i < executors->count; i++) {
+    for (uint32_t i = 0; i < executors->count && core->executors.count < EXECUTORS_MAX; i++) {
         if (index_text(&core->executors, executors->items[i]))
             continue;
-        struct text *text = core->executors.count < 4096 ? text_new(executors->items[i]) : NULL;
+        struct text *text = text_new(executors->items[i]);
         if (!text || index_reserve(&core->executors, 1)) {
             text_drop(text);
             return -1;

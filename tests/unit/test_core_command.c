@@ -168,6 +168,9 @@ static void test_batch(void **unused)
     batch.idem = fixture_key(fixture);
     refused(fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch), ERR_KEY_REUSED, "key_reused");
     assert_int_equal(fixture->disk_count[TYPE_RUN], 5);
+    batch.idem = fixture_key(fixture);
+    batch.items = (struct rec_trigger_list){&items[2], 1}; /* also when the key is from an earlier batch */
+    refused(fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch), ERR_KEY_REUSED, "key_reused");
     struct rec_task_stat stat;
     fixture_stored(fixture, TYPE_TASK_STAT, task, &stat);
     assert_int_equal(stat.total, 5);
@@ -237,12 +240,64 @@ static void test_logs(void **unused)
     fixture_free(fixture);
 }
 
+/* Lines that came while the store was away come again before any later ones, and before the result, are taken. */
+static void test_log_gap(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    send_log(fixture, lease, 1);
+    assert_non_null(fixture_take(fixture, 1, MSG_LOG_ACK));
+    fixture_store_away(fixture, true);
+    send_log(fixture, lease, 2);
+    fixture_store_away(fixture, false);
+    send_log(fixture, lease, 3);
+    assert_null(fixture_take(fixture, 1, MSG_LOG_ACK));
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_false(fixture_acked(fixture, 1, lease));
+    send_log(fixture, lease, 2);
+    send_log(fixture, lease, 3);
+    assert_int_equal(fixture_take(fixture, 1, MSG_LOG_ACK)->u.log_ack.seq, 2);
+    assert_int_equal(fixture_take(fixture, 1, MSG_LOG_ACK)->u.log_ack.seq, 3);
+    assert_int_equal(fixture->log_lines, 3);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    fixture_free(fixture);
+}
+
+/* A worker that never sends them again does not hold up its result for ever. */
+static void test_log_gap_given_up(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    fixture_store_away(fixture, true);
+    send_log(fixture, lease, 1);
+    fixture_store_away(fixture, false);
+    fixture_wait(fixture, 15000);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trigger),       cmocka_unit_test(test_delay),      cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_key_in_flight), cmocka_unit_test(test_store_away), cmocka_unit_test(test_submit),
-        cmocka_unit_test(test_batch),         cmocka_unit_test(test_live),       cmocka_unit_test(test_logs),
+        cmocka_unit_test(test_trigger),
+        cmocka_unit_test(test_delay),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_key_in_flight),
+        cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_submit),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_logs),
+        cmocka_unit_test(test_log_gap),
+        cmocka_unit_test(test_log_gap_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

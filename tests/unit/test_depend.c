@@ -129,6 +129,27 @@ static void test_triggered_by_itself(void **unused)
     fixture_free(fixture);
 }
 
+/* A run that made itself and was aborted before it started does not come back with the next start of the scheduler. */
+static void test_aborted_stays_aborted(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm();
+    uint64_t a = task_on(fixture, "a", NULL, (struct str){0});
+    task_on(fixture, "b", "a", (struct str){0});
+    fixture_trigger(fixture, a);
+    fixture_jump(fixture, 5);
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    struct msg_drain drain = {0};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_drain, &drain);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    assert_int_equal(fixture_abort(fixture, lease.run_id + 1), 0);
+    fixture_rebuild(fixture);
+    fixture_wait(fixture, 2000);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    fixture_free(fixture);
+}
+
 /* The scheduler dies between the end of a dependency and what follows from it. */
 static void test_triggered_after_crash(void **unused)
 {
@@ -213,13 +234,10 @@ static void test_updated(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocked_and_released),
-        cmocka_unit_test(test_failed_dependency),
-        cmocka_unit_test(test_triggered_by_itself),
-        cmocka_unit_test(test_triggered_after_crash),
-        cmocka_unit_test(test_cycles),
-        cmocka_unit_test(test_dependency_deleted),
-        cmocka_unit_test(test_updated),
+        cmocka_unit_test(test_blocked_and_released),  cmocka_unit_test(test_failed_dependency),
+        cmocka_unit_test(test_triggered_by_itself),   cmocka_unit_test(test_triggered_after_crash),
+        cmocka_unit_test(test_aborted_stays_aborted), cmocka_unit_test(test_cycles),
+        cmocka_unit_test(test_dependency_deleted),    cmocka_unit_test(test_updated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,6 +257,24 @@ static void test_store_away(void **unused)
     fixture_free(fixture);
 }
 
+/* Assignments could not leave while the store was away: their time to be accepted begins when it is back. */
+static void test_accept_after_away(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_wait(fixture, 5000);
+    fixture_store_away(fixture, true);
+    fixture_wait(fixture, 20000);
+    fixture_store_away(fixture, false);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    fixture_wait(fixture, 9000);
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_RUNNING);
+    fixture_wait(fixture, 2000);
+    assert_int_equal(run_of(fixture, lease.run_id).status, RUN_PENDING);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_heartbeat_accepts),  cmocka_unit_test(test_frozen_scheduler),
         cmocka_unit_test(test_rebuilt_term),       cmocka_unit_test(test_same_boot_lost_it),
         cmocka_unit_test(test_backstop),           cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_accept_after_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

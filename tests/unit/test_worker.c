@@ -95,6 +95,24 @@ static void test_reconnects(void **unused)
     fixture_free(fixture);
 }
 
+/* What another worker holds is nobody else's to speak of. */
+static void test_not_its_own(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "a", "b", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    fixture_hello(fixture, 2, "b", "b", "python", 1, &lease, 1);
+    fixture_result(fixture, 2, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_refused(fixture, 2, lease));
+    fixture_accept(fixture, 2, lease);
+    assert_true(fixture_refused(fixture, 2, lease));
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    fixture_free(fixture);
+}
+
 static void test_goodbye(void **unused)
 {
     (void)unused;
@@ -184,8 +202,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registered), cmocka_unit_test(test_nobody),  cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye), cmocka_unit_test(test_list),
-        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye), cmocka_unit_test(test_not_its_own),
+        cmocka_unit_test(test_list),       cmocka_unit_test(test_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
