@@ -433,6 +433,8 @@ static void up_close(struct up *up)
     free(up->members);
     if (up->port_file[0] != '\0') {
         unlink(up->port_file);
+        *strrchr(up->port_file, '/') = '\0';
+        rmdir(up->port_file); /* the runtime folder, once nobody has a socket in it */
     }
     loop_free(up->loop);
     lock_free(up->lock);
