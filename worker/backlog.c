@@ -69,11 +69,8 @@ bool backlog_peek(const struct backlog *backlog, struct rec_log_chunk *chunk, st
     size_t bytes = 0;
     uint32_t count = 0;
     for (const struct backlog_line *line = backlog->unsent; line && count < max && bytes < CHUNK_BYTES; line = line->next) {
-        items[count++] = (struct rec_log_line){.seq = line->seq,
-                                               .at = line->at,
-                                               .level = line->level,
-                                               .stream = line->stream,
-                                               .text = {line->text, line->len}};
+        items[count++] = (struct rec_log_line){
+            .seq = line->seq, .at = line->at, .level = line->level, .stream = line->stream, .text = {line->text, line->len}};
         bytes += line->len + 16;
     }
     if (count == 0)

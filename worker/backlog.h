@@ -14,22 +14,23 @@ struct backlog {
     struct backlog_line *first, *last;
     struct backlog_line *unsent; /* the first that was not sent in this session; NULL when all were */
     size_t bytes, limit;
-    uint64_t next_seq;  /* of the next line */
-    uint64_t sent_seq;  /* of the newest line sent in this session, or acknowledged */
+    uint64_t next_seq; /* of the next line */
+    uint64_t sent_seq; /* of the newest line sent in this session, or acknowledged */
     uint64_t acked_seq;
-    uint64_t dropped;   /* lines that went unacknowledged */
+    uint64_t dropped; /* lines that went unacknowledged */
 };
 
 void backlog_init(struct backlog *backlog, size_t limit);
 void backlog_clear(struct backlog *backlog);
 /* Copies text, well-formed UTF-8 of at most 16 KiB. False when out of memory: the line is lost, its number too. */
-bool backlog_add(struct backlog *backlog, uint64_t at, enum log_level level, enum log_stream stream, const char *text, size_t len);
+bool backlog_add(struct backlog *backlog, uint64_t at, enum log_level level, enum log_stream stream, const char *text,
+                 size_t len);
 /* Fills chunk->lines and dropped with lines to send, at most max and about 256 KiB; chunk borrows items (max of them) and the texts
  * until the next change. False when there is nothing to send. backlog_sent then takes note of them. */
 bool backlog_peek(const struct backlog *backlog, struct rec_log_chunk *chunk, struct rec_log_line *items, uint32_t max);
 void backlog_sent(struct backlog *backlog, const struct rec_log_chunk *chunk);
 void backlog_acked(struct backlog *backlog, uint64_t seq);
-void backlog_again(struct backlog *backlog); /* a new session: everything not acknowledged is to be sent */
+void backlog_again(struct backlog *backlog);         /* a new session: everything not acknowledged is to be sent */
 bool backlog_waiting(const struct backlog *backlog); /* something was sent and is not acknowledged */
 
 #endif

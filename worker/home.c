@@ -18,9 +18,9 @@
 #include "proto/messages.h"
 #include "worker/sweep.h"
 
-#define SWEEP_BUDGET 256      /* entries removed at a time */
+#define SWEEP_BUDGET 256 /* entries removed at a time */
 #define SWEEP_EVERY_MS 20
-#define STRAYS_MS 5000        /* how long a start waits for leftover processes to die */
+#define STRAYS_MS 5000 /* how long a start waits for leftover processes to die */
 #define ENVIRON_MAX 262144
 
 /* ---- who it is ---- */
@@ -80,7 +80,8 @@ static int lock_take(struct home *home, const char *name, struct err *err)
     if (home->lock < 0)
         return err_set(err, ERR_IO, "cannot open %.150s: %s", path, strerror(errno));
     if (flock(home->lock, LOCK_EX | LOCK_NB) < 0)
-        return err_set(err, ERR_CONFLICT, "another worker named %s runs on this data folder (%.120s); --worker-name gives this one another name",
+        return err_set(err, ERR_CONFLICT,
+                       "another worker named %s runs on this data folder (%.120s); --worker-name gives this one another name",
                        name, home->path);
     return 0;
 }
@@ -186,15 +187,16 @@ int home_open(struct home *home, struct loop *loop, const char *data, const char
     *home = (struct home){.loop = loop, .lock = -1, .sweeper = -1};
     char real[PATH_MAX], below[PATH_MAX];
     if (!name_fits(name))
-        return err_set(err, ERR_INVALID, "worker.name '%.64s' is no folder name: letters, digits, '.', '_' and '-', 64 at most", name);
+        return err_set(err, ERR_INVALID, "worker.name '%.64s' is no folder name: letters, digits, '.', '_' and '-', 64 at most",
+                       name);
     if (ident_make_dirs(data, 0700, err) < 0)
         return -1;
     if (!realpath(data, real))
         return err_set(err, ERR_IO, "data folder %.150s: %s", data, strerror(errno));
     if (join(below, real, "workers", err) < 0 || join(home->path, below, name, err) < 0 ||
         join(home->runs, home->path, "runs", err) < 0 || join(home->trash, home->path, "trash", err) < 0 ||
-        ident_make_dirs(home->path, 0711, err) < 0 || lock_take(home, name, err) < 0 || ident_make_dirs(home->runs, 0711, err) < 0 ||
-        ident_read(home, err) < 0) {
+        ident_make_dirs(home->path, 0711, err) < 0 || lock_take(home, name, err) < 0 ||
+        ident_make_dirs(home->runs, 0711, err) < 0 || ident_read(home, err) < 0) {
         home_close(home);
         return -1;
     }

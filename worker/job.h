@@ -37,7 +37,7 @@ struct job {
     char **argv; /* NULL-terminated */
     char **env;  /* NULL-terminated, NAME=VALUE; all the program gets */
     const char *cwd;
-    const char *user; /* to become; NULL or empty is nobody else */
+    const char *user;                       /* to become; NULL or empty is nobody else */
     uint64_t cpu_seconds, memory_mb, files; /* 0 is no limit of ours */
     uint64_t timeout_ms;                    /* 0 is none */
     uint64_t grace_ms;

@@ -146,7 +146,8 @@ static void on_assign(struct link *link, const struct msg *msg)
         struct msg_reject reject = {.leases = {&lease, 1}};
         log_warn("GTY-RUN-REJECTED", "run=%" PRIu64 " attempt=%" PRIu64 " %s", lease.run_id, lease.attempt, err.text);
         if (bus_tell(link->client, &shape_msg_reject, &reject, &err) < 0)
-            log_warn("GTY-RUN-REJECTED", "REJECT could not be sent: %s", err.text); /* the farm takes it back when it is not accepted */
+            log_warn("GTY-RUN-REJECTED", "REJECT could not be sent: %s",
+                     err.text); /* the farm takes it back when it is not accepted */
     }
 }
 
@@ -202,8 +203,9 @@ static void on_error(struct link *link, const struct msg *msg)
     log_warn("GTY-WORKER-ERROR", "code=%s rule=%.*s %.*s", error_code_name(error->code), (int)error->rule.len, error->rule.ptr,
              (int)error->text.len, error->text.ptr);
     bool again = str_is(error->rule, "hello");
-    bool unfit = !link->welcomed && !again && (error->code == ERR_PROTOCOL || error->code == ERR_INVALID ||
-                                               error->code == ERR_BAD_REQUEST || error->code == ERR_FORBIDDEN);
+    bool unfit = !link->welcomed && !again &&
+                 (error->code == ERR_PROTOCOL || error->code == ERR_INVALID || error->code == ERR_BAD_REQUEST ||
+                  error->code == ERR_FORBIDDEN);
     if (unfit || str_is(error->rule, "superseded")) {
         struct err err = {0};
         err_set(&err, (int)error->code, "the farm refuses this worker: %.*s", (int)error->text.len, error->text.ptr);

@@ -35,9 +35,10 @@ static void read_cpu(struct load *load)
 {
     FILE *file = fopen("/proc/stat", "re");
     uint64_t t[8] = {0}, total = 0; /* user nice system idle iowait irq softirq steal */
-    int got = file ? fscanf(file, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
-                            &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7])
-                   : 0;
+    int got =
+        file ? fscanf(file, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                      &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7])
+             : 0;
     if (file)
         fclose(file);
     if (got < 5)

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-struct load { /* zeroed before the first reading */
+struct load {           /* zeroed before the first reading */
     double average;     /* of one minute */
     double cpu_percent; /* of all CPUs, since the reading before */
     uint64_t memory_mb; /* in use */

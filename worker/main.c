@@ -188,7 +188,8 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        puts("gantry-worker: works on runs of a farm. Settings, each as a flag, GANTRY_… variable, or line of the settings file:\n");
+        puts("gantry-worker: works on runs of a farm. Settings, each as a flag, GANTRY_… variable, or line of the settings "
+             "file:\n");
         settings_usage("worker", stdout);
         return 0;
     }

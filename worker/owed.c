@@ -4,10 +4,10 @@
 
 #include "proto/log.h"
 
-#define AGAIN_MS 10000u             /* what the farm has not confirmed after this is sent again */
-#define LIST_MAX 1000u              /* items of one message */
+#define AGAIN_MS 10000u                /* what the farm has not confirmed after this is sent again */
+#define LIST_MAX 1000u                 /* items of one message */
 #define RESULT_BYTES ((size_t)1 << 20) /* of one RESULT, about */
-#define LINES_MAX 1024u             /* of one LOG */
+#define LINES_MAX 1024u                /* of one LOG */
 
 void owed_clear(struct owed *owed)
 {

@@ -9,8 +9,8 @@
 #include "proto/log.h"
 #include "worker/run.h"
 
-#define CHECK_TIMEOUT_MS 3600000u  /* reading a large output again takes its time */
-#define FINISH_TIMEOUT_MS 30000u   /* at least, for what follows the program */
+#define CHECK_TIMEOUT_MS 3600000u /* reading a large output again takes its time */
+#define FINISH_TIMEOUT_MS 30000u  /* at least, for what follows the program */
 
 /* ---- what a process of a run writes ---- */
 
@@ -120,7 +120,9 @@ static void helper_ended(struct run *run, const struct process_end *end)
     }
     bool told = strncmp(run->phase_text, "error ", 6) == 0;
     run_fail(run, OUTCOME_FAILED, "%s%s", told ? "" : "the output could not be handled: ",
-             told ? run->phase_text + 6 : end->failure[0] ? end->failure : "its process was killed, or ran too long");
+             told              ? run->phase_text + 6
+             : end->failure[0] ? end->failure
+                               : "its process was killed, or ran too long");
     run_event(run, SLOT_EV_BAD);
 }
 
@@ -171,8 +173,8 @@ static int find_user(const struct run *run, char name[65], struct passwd *found,
         allowed = len == wanted.len && memcmp(at, wanted.ptr, len) == 0;
     }
     if (!allowed || !str_copy(name, 65, wanted))
-        return err_set(err, ERR_FORBIDDEN, "run_as: this worker lets no run become user %.*s (setting worker.run_as)", (int)wanted.len,
-                       wanted.ptr);
+        return err_set(err, ERR_FORBIDDEN, "run_as: this worker lets no run become user %.*s (setting worker.run_as)",
+                       (int)wanted.len, wanted.ptr);
     const struct passwd *user = getpwnam(name);
     if (!user)
         return err_set(err, ERR_INVALID, "run_as: there is no user %s on this worker", name);
@@ -199,7 +201,8 @@ static void start_helper(struct run *run, enum run_phase phase, char **argv, uin
         run_event(run, SLOT_EV_BAD);
         return;
     }
-    struct job job = {.argv = argv, .env = env, .cwd = "/", .user = name, .timeout_ms = timeout_ms, .grace_ms = run->context->grace_ms};
+    struct job job = {
+        .argv = argv, .env = env, .cwd = "/", .user = name, .timeout_ms = timeout_ms, .grace_ms = run->context->grace_ms};
     start(run, phase, &job);
 }
 

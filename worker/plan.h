@@ -7,8 +7,8 @@
 #include "proto/messages.h"
 #include "worker/job.h"
 
-#define PLAN_TEXT_MAX ((size_t)131071)        /* of one argument or variable: the kernel takes 128 KiB with its NUL */
-#define PLAN_TOTAL_MAX ((size_t)4 << 20)      /* of all of them */
+#define PLAN_TEXT_MAX ((size_t)131071)   /* of one argument or variable: the kernel takes 128 KiB with its NUL */
+#define PLAN_TOTAL_MAX ((size_t)4 << 20) /* of all of them */
 #define PLAN_VARIABLES_MAX 4096
 
 struct plan_texts {
@@ -16,12 +16,12 @@ struct plan_texts {
     size_t count, size;
 };
 
-struct plan_place { /* where a run happens; all borrowed */
-    const char *folder;     /* of the attempt: files Gantry makes for it */
-    const char *self;       /* path of gantry-worker, for what it does in a process of its own */
-    const char *output;     /* temporary name of the output; NULL when it has none */
-    const char *user;       /* to become; NULL for the worker's own */
-    uid_t uid;              /* who shall own the files: that user */
+struct plan_place {     /* where a run happens; all borrowed */
+    const char *folder; /* of the attempt: files Gantry makes for it */
+    const char *self;   /* path of gantry-worker, for what it does in a process of its own */
+    const char *output; /* temporary name of the output; NULL when it has none */
+    const char *user;   /* to become; NULL for the worker's own */
+    uid_t uid;          /* who shall own the files: that user */
     gid_t gid;
 };
 
@@ -29,9 +29,9 @@ struct plan {
     const struct rec_assignment *run; /* borrowed */
     struct plan_place place;
     struct plan_texts argv, env;
-    size_t total;       /* bytes in both */
-    bool ffmpeg;        /* its progress is ffmpeg's own report */
-    struct buf notes;   /* lines for the run's log: what was left out, and why */
+    size_t total;     /* bytes in both */
+    bool ffmpeg;      /* its progress is ffmpeg's own report */
+    struct buf notes; /* lines for the run's log: what was left out, and why */
 };
 
 /* Makes the plan of an assignment, and the files it needs in the folder. run is borrowed until plan_clear.

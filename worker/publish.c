@@ -43,7 +43,8 @@ int publish_names(struct str output, struct str cwd, uint64_t run, uint64_t atte
     const char *base = strrchr(final, '/') + 1;
     if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
         return err_set(err, ERR_INVALID, "output names no file: %.150s", final);
-    len = snprintf(temporary, PUBLISH_PATH, "%.*s.gantry-%" PRIu64 "-%" PRIu64 ".%s", (int)(base - final), final, run, attempt, base);
+    len = snprintf(temporary, PUBLISH_PATH, "%.*s.gantry-%" PRIu64 "-%" PRIu64 ".%s", (int)(base - final), final, run, attempt,
+                   base);
     if (len < 0 || len >= PUBLISH_PATH || strlen(strrchr(temporary, '/') + 1) > NAME_MAX)
         return err_set(err, ERR_INVALID, "the output's file name is too long for a temporary name beside it: %.100s", base);
     return 0;
@@ -133,7 +134,8 @@ static bool file_is(const char *path, const struct publish_file *known)
     struct stat info;
     struct publish_file found;
     return lstat(path, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size == known->size &&
-           publish_verify(path, &found, NULL) == 0 && found.size == known->size && memcmp(found.hash, known->hash, PUBLISH_HASH) == 0;
+           publish_verify(path, &found, NULL) == 0 && found.size == known->size &&
+           memcmp(found.hash, known->hash, PUBLISH_HASH) == 0;
 }
 
 /* ---- the steps ---- */

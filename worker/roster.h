@@ -12,10 +12,10 @@ struct roster {
     struct run *first, *last; /* in the order of assignment */
     uint32_t count;           /* runs held, the gone ones included until roster_purge */
     uint32_t slots;
-    uint32_t credit;          /* runs it wants to hold: more than slots only while runs are short */
-    double typical_ms;        /* a moving average of how long runs take; below 0 before the first */
-    uint32_t measured;        /* runs in it */
-    bool leaving;             /* takes and begins nothing new */
+    uint32_t credit;   /* runs it wants to hold: more than slots only while runs are short */
+    double typical_ms; /* a moving average of how long runs take; below 0 before the first */
+    uint32_t measured; /* runs in it */
+    bool leaving;      /* takes and begins nothing new */
 };
 
 void roster_init(struct roster *roster, const struct run_context *context, uint32_t slots);

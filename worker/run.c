@@ -113,8 +113,10 @@ static void explain_signal(const struct run *run, const struct process_end *end,
     uint64_t cpu_ms = end->user_ms + end->system_ms;
     const char *name = sigdescr_np(end->signal);
     if (limits->cpu_seconds && (end->signal == SIGXCPU || (end->signal == SIGKILL && cpu_ms >= limits->cpu_seconds * 1000)))
-        snprintf(text, size, "CPU limit: it used its %" PRIu64 " s of CPU time (killed by signal %d)", limits->cpu_seconds, end->signal);
-    else if (limits->memory_mb && (end->signal == SIGSEGV || end->signal == SIGABRT || end->signal == SIGBUS || end->signal == SIGKILL))
+        snprintf(text, size, "CPU limit: it used its %" PRIu64 " s of CPU time (killed by signal %d)", limits->cpu_seconds,
+                 end->signal);
+    else if (limits->memory_mb &&
+             (end->signal == SIGSEGV || end->signal == SIGABRT || end->signal == SIGBUS || end->signal == SIGKILL))
         snprintf(text, size, "killed by signal %d (%s), probably at its memory limit of %" PRIu64 " MiB", end->signal,
                  name ? name : "?", limits->memory_mb);
     else if (end->signal == SIGKILL)
@@ -129,7 +131,8 @@ static void explain_exit(const struct run *run, const struct process_end *end, c
     int last_len = (int)text_cut(last, run->last_error.len, 1000), code = end->exit_code;
     int len = snprintf(text, size, "exit code %d", code);
     if (code > 128 && code < 160 && sigdescr_np(code - 128))
-        len += snprintf(text + len, size - (size_t)len, " (as of a child killed by signal %d, %s)", code - 128, sigdescr_np(code - 128));
+        len += snprintf(text + len, size - (size_t)len, " (as of a child killed by signal %d, %s)", code - 128,
+                        sigdescr_np(code - 128));
     if (last_len)
         snprintf(text + len, size - (size_t)len, ": %.*s", last_len, last);
 }
@@ -192,8 +195,8 @@ bool run_judge(struct run *run, const struct process_end *end)
 static void output_discard(struct run *run)
 {
     if (run->temporary && unlink(run->temporary) < 0 && errno != ENOENT)
-        log_warn("GTY-RUN-OUTPUT", "run=%" PRIu64 " attempt=%" PRIu64 " cannot remove %s: %s", run->id, run->attempt, run->temporary,
-                 strerror(errno));
+        log_warn("GTY-RUN-OUTPUT", "run=%" PRIu64 " attempt=%" PRIu64 " cannot remove %s: %s", run->id, run->attempt,
+                 run->temporary, strerror(errno));
 }
 
 static void run_ended(struct run *run)
@@ -204,8 +207,8 @@ static void run_ended(struct run *run)
         output_discard(run);
     if (run->error[0])
         run_note(run, run->outcome == OUTCOME_ABORTED ? LOG_INFO : LOG_ERROR, "%s", run->error);
-    log_info("GTY-RUN-ENDED", "run=%" PRIu64 " attempt=%" PRIu64 " outcome=%s %s", run->id, run->attempt, outcome_name(run->outcome),
-             run->error);
+    log_info("GTY-RUN-ENDED", "run=%" PRIu64 " attempt=%" PRIu64 " outcome=%s %s", run->id, run->attempt,
+             outcome_name(run->outcome), run->error);
 }
 
 void run_event(struct run *run, enum slot_event event)

@@ -26,7 +26,7 @@ struct run_context { /* what all runs of a worker share; borrowed */
     const char *self;   /* path of gantry-worker */
     const char *run_as; /* users that runs may become, separated by commas */
     uint64_t grace_ms;
-    size_t log_bytes;   /* held of one run's log */
+    size_t log_bytes; /* held of one run's log */
 };
 
 enum run_phase { PHASE_CHECK, PHASE_PROGRAM, PHASE_VERIFY, PHASE_NAME };
@@ -52,8 +52,8 @@ struct run {
     char *final, *temporary; /* of the output; NULL without one */
     struct publish_file file;
 
-    uint64_t waiting_since;         /* monotonic: accepted */
-    uint64_t started_at, ended_at;  /* wall clock */
+    uint64_t waiting_since;        /* monotonic: accepted */
+    uint64_t started_at, ended_at; /* wall clock */
     uint64_t started_mono, duration_ms;
     enum outcome outcome;
     bool has_exit;

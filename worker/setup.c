@@ -79,7 +79,8 @@ static void find_address(struct setup *setup)
     if (getifaddrs(&all) < 0)
         return;
     for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
-        if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET || (one->ifa_flags & IFF_LOOPBACK) || !(one->ifa_flags & IFF_UP))
+        if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET || (one->ifa_flags & IFF_LOOPBACK) ||
+            !(one->ifa_flags & IFF_UP))
             continue;
         struct sockaddr_in address;
         memcpy(&address, one->ifa_addr, sizeof(address));
@@ -112,7 +113,8 @@ int setup_read(struct setup *setup, const struct settings *settings, struct err 
     setup->type_count = (uint32_t)types;
     for (int i = 0; i < types; i++)
         if (setup->types[i].len > 64)
-            return err_set(err, ERR_INVALID, "worker.types: a type has 64 characters at most: %.*s", (int)setup->types[i].len, setup->types[i].ptr);
+            return err_set(err, ERR_INVALID, "worker.types: a type has 64 characters at most: %.*s", (int)setup->types[i].len,
+                           setup->types[i].ptr);
     for (const struct executor *row = executors; row->name && setup->executor_count < SETUP_TYPES_MAX; row++)
         setup->executors[setup->executor_count++] = str_of(row->name);
     return setup_labels(settings_text(settings, SET_WORKER_LABELS), &setup->labels, err);

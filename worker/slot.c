@@ -3,21 +3,21 @@
 #define ON(event, action, next) [SLOT_EV_##event] = {SLOT_##action, SLOT_##next}
 
 /* Whatever way a stopped or dropped run's process ends, it comes to the same. */
-#define ANY_END(action, next) \
-    ON(START, action, next), ON(DONE, action, next), ON(OUTPUT, action, next), ON(BAD, action, next)
+#define ANY_END(action, next) ON(START, action, next), ON(DONE, action, next), ON(OUTPUT, action, next), ON(BAD, action, next)
 
 static const struct slot_step table[SLOT_STATES][SLOT_EVENTS] = {
     [SLOT_ASSIGNED] = {ON(ACCEPT, NOTHING, ACCEPTED), ON(CANCEL, ABORT, ENDED), ON(DROP, FREE, GONE), ON(LEAVE, REJECT, GONE)},
     [SLOT_ACCEPTED] = {ON(CHECK, CHECK, CHECKING), ON(START, START, STARTING), ON(BAD, REPORT, ENDED), ON(CANCEL, ABORT, ENDED),
                        ON(DROP, FREE, GONE), ON(LEAVE, REJECT, GONE)},
     [SLOT_CHECKING] = {ON(START, START, STARTING), ON(DONE, REPORT, ENDED), ON(OUTPUT, ASK, PUBLISHING), ON(BAD, REPORT, ENDED),
-                       ON(UP, NOTHING, CHECKING), ON(CANCEL, STOP, STOPPING), ON(DROP, KILL, DROPPING), ON(LEAVE, STOP, DROPPING)},
+                       ON(UP, NOTHING, CHECKING), ON(CANCEL, STOP, STOPPING), ON(DROP, KILL, DROPPING),
+                       ON(LEAVE, STOP, DROPPING)},
     [SLOT_STARTING] = {ON(UP, NOTHING, RUNNING), ON(BAD, REPORT, ENDED), ON(CANCEL, STOP, STOPPING), ON(DROP, KILL, DROPPING),
                        ON(LEAVE, STOP, DROPPING)},
     [SLOT_RUNNING] = {ON(DONE, REPORT, ENDED), ON(OUTPUT, VERIFY, VERIFYING), ON(BAD, REPORT, ENDED), ON(CANCEL, STOP, STOPPING),
                       ON(DROP, KILL, DROPPING), ON(LEAVE, STOP, DROPPING)},
-    [SLOT_VERIFYING] = {ON(UP, NOTHING, VERIFYING), ON(OUTPUT, ASK, PUBLISHING), ON(BAD, REPORT, ENDED), ON(CANCEL, STOP, STOPPING),
-                        ON(DROP, KILL, DROPPING), ON(LEAVE, STOP, DROPPING)},
+    [SLOT_VERIFYING] = {ON(UP, NOTHING, VERIFYING), ON(OUTPUT, ASK, PUBLISHING), ON(BAD, REPORT, ENDED),
+                        ON(CANCEL, STOP, STOPPING), ON(DROP, KILL, DROPPING), ON(LEAVE, STOP, DROPPING)},
     [SLOT_PUBLISHING] = {ON(GRANT, NAME, NAMING), ON(BAD, REPORT, ENDED), ON(CANCEL, ABORT, ENDED), ON(DROP, FREE, GONE),
                          ON(LEAVE, FREE, GONE)},
     /* The grant is committed: the name is given, whatever comes. */

@@ -34,16 +34,16 @@
 
 struct supervisor {
     struct job job;
-    int signals;         /* signalfd */
-    int report;          /* from the program's launch; -1 once it is known to run */
-    pid_t program;       /* 0 once it ended */
+    int signals;   /* signalfd */
+    int report;    /* from the program's launch; -1 once it is known to run */
+    pid_t program; /* 0 once it ended */
     bool ended;
-    bool terminating;    /* TERM was sent: what is left may finish until kill_at */
+    bool terminating; /* TERM was sent: what is left may finish until kill_at */
     bool killing;
     bool control_closed;
     uint64_t timeout_at; /* 0 is none */
     uint64_t kill_at;
-    int left;            /* processes that had outlived the program */
+    int left; /* processes that had outlived the program */
 };
 
 static uint64_t now_ms(void)

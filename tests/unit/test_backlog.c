@@ -105,7 +105,7 @@ static void test_chunk_size(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_and_ack), cmocka_unit_test(test_bounded), cmocka_unit_test(test_wild_ack),
-                                       cmocka_unit_test(test_chunk_size)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_and_ack), cmocka_unit_test(test_bounded),
+                                       cmocka_unit_test(test_wild_ack), cmocka_unit_test(test_chunk_size)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,7 +82,7 @@ static void test_names(void **state)
 
 static void fill(const char *folder, int files)
 {
-    char path[PATH_MAX];
+    char path[2 * PATH_MAX];
     for (int i = 0; i < files; i++) {
         snprintf(path, sizeof(path), "%s/f%d", folder, i);
         unit_write(path, "x");

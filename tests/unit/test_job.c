@@ -6,7 +6,15 @@ static void test_round_trip(void **state)
 {
     (void)state;
     char *argv[] = {"sh", "-c", "echo a=b", "", NULL}, *env[] = {"A=1", "EMPTY=", NULL};
-    struct job job = {.argv = argv, .env = env, .cwd = "/tmp", .user = "nobody", .cpu_seconds = 1, .memory_mb = 2, .files = 3, .timeout_ms = 4, .grace_ms = 5};
+    struct job job = {.argv = argv,
+                      .env = env,
+                      .cwd = "/tmp",
+                      .user = "nobody",
+                      .cpu_seconds = 1,
+                      .memory_mb = 2,
+                      .files = 3,
+                      .timeout_ms = 4,
+                      .grace_ms = 5};
     size_t len;
     char *bytes = job_pack(&job, &len);
     struct job read;
@@ -19,7 +27,8 @@ static void test_round_trip(void **state)
     assert_null(read.env[2]);
     assert_string_equal(read.cwd, "/tmp");
     assert_string_equal(read.user, "nobody");
-    assert_int_equal(read.cpu_seconds + read.memory_mb * 10 + read.files * 100 + read.timeout_ms * 1000 + read.grace_ms * 10000, 54321);
+    assert_int_equal(read.cpu_seconds + read.memory_mb * 10 + read.files * 100 + read.timeout_ms * 1000 + read.grace_ms * 10000,
+                     54321);
     job_clear(&read);
     free(bytes);
 }
@@ -30,7 +39,14 @@ static void test_malformed(void **state)
     const struct {
         const char *bytes;
         size_t len;
-    } bad[] = {{"", 0}, {"arg=a", 5}, {"arg\0", 4}, {"what=1\0", 7}, {"arg=a\0cpu=x\0", 12}, {"arg=a\0cpu=1x\0", 13}, {"env=A=1\0", 8}, {"\0", 1},
+    } bad[] = {{"", 0},
+               {"arg=a", 5},
+               {"arg\0", 4},
+               {"what=1\0", 7},
+               {"arg=a\0cpu=x\0", 12},
+               {"arg=a\0cpu=1x\0", 13},
+               {"env=A=1\0", 8},
+               {"\0", 1},
                {"arg=a\0cpu=99999999999999999999\0", 31}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *copy = malloc(bad[i].len + 1);
@@ -59,6 +75,7 @@ static void test_too_big(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_malformed), cmocka_unit_test(test_too_big)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_malformed),
+                                       cmocka_unit_test(test_too_big)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,8 @@ static void test_environment(void **state)
     (void)state;
     const struct str texts[] = {STR_LIT("in-put"), STR_LIT("a b"), STR_LIT("\xc3\xa4"), STR_LIT("")};
     struct buf env = {0};
-    const struct str vars[] = {STR_LIT("MINE"), STR_LIT("1"), STR_LIT("HOME"), STR_LIT("/x"), STR_LIT("GANTRY_RUN_ID"), STR_LIT("999")};
+    const struct str vars[] = {STR_LIT("MINE"),          STR_LIT("1"),  STR_LIT("HOME"), STR_LIT("/x"),
+                               STR_LIT("GANTRY_RUN_ID"), STR_LIT("999")};
     give_parameters(texts, 2);
     value_pack_texts(&env, vars, 3);
     run.spec.env = buf_str(&env);
@@ -147,7 +148,8 @@ static void test_filled(void **state)
     struct plan_place where = place();
     where.output = "/o/.gantry-12-3.out";
     assert_int_equal(plan_make(&plan, &run, &where, &err), 0);
-    assert_string_equal(joined(), "prog|-i=a b; rm -rf /|a b; rm -rf /{{in}}|{{unknown}} {{ a b; rm -rf / }} {{||/o/.gantry-12-3.out|");
+    assert_string_equal(joined(),
+                        "prog|-i=a b; rm -rf /|a b; rm -rf /{{in}}|{{unknown}} {{ a b; rm -rf / }} {{||/o/.gantry-12-3.out|");
     assert_string_equal(variable("GANTRY_OUTPUT"), "/o/.gantry-12-3.out");
 }
 
@@ -276,7 +278,8 @@ static const char *request(void)
 static void test_http_get(void **state)
 {
     (void)state;
-    static const char status[] = "\xaf" "expected_status\x92\xcc\xc8\xcd\x01\x2c";
+    static const char status[] = "\xaf"
+                                 "expected_status\x92\xcc\xc8\xcd\x01\x2c";
     give_http(status, sizeof(status) - 1, 1);
     run.spec.command = STR_LIT("http://localhost/x?y=1");
     assert_string_equal(request(), "method=GET|url=http://localhost/x?y=1|header=X-A: 1|status=200|status=300|");
@@ -285,18 +288,23 @@ static void test_http_get(void **state)
 static void test_http_merged(void **state)
 {
     (void)state;
-    static const char body[] = "\xa4" "body\x82\xa1" "a\x01\xa1" "b\x02";
+    static const char body[] = "\xa4"
+                               "body\x82\xa1"
+                               "a\x01\xa1"
+                               "b\x02";
     const struct str texts[] = {STR_LIT("b"), STR_LIT("mine"), STR_LIT("c"), STR_LIT("x")};
     give_http(body, sizeof(body) - 1, 1);
     give_parameters(texts, 2);
     run.spec.command = STR_LIT("PUT  http://localhost/");
-    assert_string_equal(request(), "method=PUT|url=http://localhost/|header=X-A: 1|header=Content-Type: application/json|body={\"a\":1,\"b\":\"mine\",\"c\":\"x\"}|");
+    assert_string_equal(request(), "method=PUT|url=http://localhost/|header=X-A: 1|header=Content-Type: "
+                                   "application/json|body={\"a\":1,\"b\":\"mine\",\"c\":\"x\"}|");
 }
 
 static void test_http_text(void **state)
 {
     (void)state;
-    static const char body[] = "\xa4" "body\xa3raw";
+    static const char body[] = "\xa4"
+                               "body\xa3raw";
     give_http(body, sizeof(body) - 1, 1);
     run.spec.command = STR_LIT("http://localhost/");
     assert_string_equal(request(), "method=POST|url=http://localhost/|header=X-A: 1|body=raw|");
@@ -305,7 +313,8 @@ static void test_http_text(void **state)
 static void test_http_refused(void **state)
 {
     (void)state;
-    static const char status[] = "\xaf" "expected_status\x07";
+    static const char status[] = "\xaf"
+                                 "expected_status\x07";
     give_http(status, sizeof(status) - 1, 1);
     run.spec.command = STR_LIT("get http://localhost/");
     make_fails("not an HTTP method");

@@ -46,8 +46,9 @@ static void test_percent(void **state)
 static void test_nonsense(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"percent=-1\n", "percent=nan\n", "percent=0x10\n", "percent=\n", "percent=1e9\n", "percent=5 5\n",
-                                      "percent\n", "=5\n", "\n\n\n", "PERCENT=5\n", "percent=.5\n", "percent=inf\n"};
+    static const char *const bad[] = {"percent=-1\n",  "percent=nan\n", "percent=0x10\n", "percent=\n",
+                                      "percent=1e9\n", "percent=5 5\n", "percent\n",      "=5\n",
+                                      "\n\n\n",        "PERCENT=5\n",   "percent=.5\n",   "percent=inf\n"};
     fresh();
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         feed(bad[i]);
@@ -66,8 +67,9 @@ static void test_ffmpeg(void **state)
 {
     (void)state;
     static const char stderr_line[] = "  Duration: 00:00:10.00, start: 0.000000, bitrate: 1205 kb/s";
-    static const char block[] = "frame=125\nfps=60.10\nstream_0_0_q=28.0\nbitrate= 500.1kbits/s\ntotal_size=262192\nout_time_us=5000000\n"
-                                "out_time_ms=5000000\nout_time=00:00:05.000000\ndup_frames=0\ndrop_frames=0\nspeed=2.41x\nprogress=continue\n";
+    static const char block[] =
+        "frame=125\nfps=60.10\nstream_0_0_q=28.0\nbitrate= 500.1kbits/s\ntotal_size=262192\nout_time_us=5000000\n"
+        "out_time_ms=5000000\nout_time=00:00:05.000000\ndup_frames=0\ndrop_frames=0\nspeed=2.41x\nprogress=continue\n";
     fresh();
     progress_stderr(&progress, stderr_line, strlen(stderr_line));
     assert_int_equal(progress.duration_us, 10000000);
@@ -92,9 +94,15 @@ static void test_duration(void **state)
     static const struct {
         const char *line;
         uint64_t us;
-    } rows[] = {{"Duration: N/A, start: 0", 0},      {"Duration: 01:02:03.45, x", 3723450000}, {"Duration: 00:00:01.5", 1500000},
-                {"Duration: 00:00", 0},              {"Duration: ", 0},                        {"duration: 00:00:09.00", 0},
-                {"Duration: 999999:00:00.0", 3599996400000000}, {"Duration: -1:00:00", 0},     {"Duration: 00:00:02", 2000000}};
+    } rows[] = {{"Duration: N/A, start: 0", 0},
+                {"Duration: 01:02:03.45, x", 3723450000},
+                {"Duration: 00:00:01.5", 1500000},
+                {"Duration: 00:00", 0},
+                {"Duration: ", 0},
+                {"duration: 00:00:09.00", 0},
+                {"Duration: 999999:00:00.0", 3599996400000000},
+                {"Duration: -1:00:00", 0},
+                {"Duration: 00:00:02", 2000000}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         fresh();
         progress_stderr(&progress, rows[i].line, strlen(rows[i].line));
@@ -109,7 +117,7 @@ static void test_duration(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_percent), cmocka_unit_test(test_nonsense), cmocka_unit_test(test_ffmpeg),
-                                       cmocka_unit_test(test_duration)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_percent), cmocka_unit_test(test_nonsense),
+                                       cmocka_unit_test(test_ffmpeg), cmocka_unit_test(test_duration)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

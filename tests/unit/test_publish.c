@@ -51,9 +51,10 @@ static void test_names(void **state)
     assert_int_equal(publish_names(STR_LIT("/out"), STR_LIT(""), 1, 1, final, temporary, &err), 0);
     assert_string_equal(temporary, "/.gantry-1-1.out");
     assert_int_equal(publish_names(STR_LIT("a..b"), STR_LIT("/w"), 1, 1, final, temporary, &err), 0);
-    const struct str bad[][2] = {{STR_LIT("out"), STR_LIT("")},        {STR_LIT("../out"), STR_LIT("/w")}, {STR_LIT("a/../../out"), STR_LIT("/w")},
-                                 {STR_LIT("/a/"), STR_LIT("")},        {STR_LIT("/a/.."), STR_LIT("")},    {STR_LIT("."), STR_LIT("/w")},
-                                 {STR_LIT("/a\0b"), STR_LIT("")},      {STR_LIT("x/.."), STR_LIT("/w")}};
+    const struct str bad[][2] = {{STR_LIT("out"), STR_LIT("")},           {STR_LIT("../out"), STR_LIT("/w")},
+                                 {STR_LIT("a/../../out"), STR_LIT("/w")}, {STR_LIT("/a/"), STR_LIT("")},
+                                 {STR_LIT("/a/.."), STR_LIT("")},         {STR_LIT("."), STR_LIT("/w")},
+                                 {STR_LIT("/a\0b"), STR_LIT("")},         {STR_LIT("x/.."), STR_LIT("/w")}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         err.text[0] = '\0';
         assert_int_equal(publish_names(bad[i][0], bad[i][1], 1, 1, final, temporary, &err), -1);
@@ -62,7 +63,8 @@ static void test_names(void **state)
     memset(big, 'x', sizeof(big));
     big[0] = '/';
     assert_int_equal(publish_names((struct str){big, PUBLISH_PATH}, STR_LIT(""), 1, 1, final, temporary, &err), -1);
-    assert_int_equal(publish_names((struct str){big, 250}, STR_LIT(""), 1, 1, final, temporary, &err), -1); /* no room beside it */
+    assert_int_equal(publish_names((struct str){big, 250}, STR_LIT(""), 1, 1, final, temporary, &err),
+                     -1); /* no room beside it */
 }
 
 static void test_verify(void **state)

@@ -8,7 +8,8 @@ static enum slot_state walk(enum slot_state state, const enum slot_event *events
     for (int i = 0; i < count; i++) {
         struct slot_step step = slot_step(state, events[i]);
         if (step.action != actions[i])
-            fail_msg("state %s event %s: action %d, not %d", slot_state_name(state), slot_event_name(events[i]), step.action, actions[i]);
+            fail_msg("state %s event %s: action %d, not %d", slot_state_name(state), slot_event_name(events[i]), step.action,
+                     actions[i]);
         state = step.next;
     }
     return state;
@@ -27,7 +28,7 @@ static void test_plain_life(void **state)
 static void test_life_with_output(void **state)
 {
     (void)state;
-    const enum slot_event events[] = {SLOT_EV_ACCEPT, SLOT_EV_CHECK, SLOT_EV_UP,    SLOT_EV_START, SLOT_EV_UP,   SLOT_EV_OUTPUT,
+    const enum slot_event events[] = {SLOT_EV_ACCEPT, SLOT_EV_CHECK,  SLOT_EV_UP,    SLOT_EV_START, SLOT_EV_UP,   SLOT_EV_OUTPUT,
                                       SLOT_EV_UP,     SLOT_EV_OUTPUT, SLOT_EV_GRANT, SLOT_EV_UP,    SLOT_EV_DONE, SLOT_EV_ACK};
     const enum slot_action actions[] = {SLOT_NOTHING, SLOT_CHECK, SLOT_NOTHING, SLOT_START,   SLOT_NOTHING, SLOT_VERIFY,
                                         SLOT_NOTHING, SLOT_ASK,   SLOT_NAME,    SLOT_NOTHING, SLOT_REPORT,  SLOT_FREE};

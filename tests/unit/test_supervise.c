@@ -163,7 +163,8 @@ static void test_pipe_end_kills_all(void **state)
         "setsid sleep 600 & setsid sh -c 'sleep 600; true' & echo up; wait",
         "(setsid sh -c 'sleep 600 & sleep 600; true' &) ; sh -c '(sh -c \"sleep 600; true\" &) &' ; echo up; sleep 600",
         "sleep 600 & kill -STOP $!; echo up; wait",
-        "python3 -c 'import os\nfor i in range(20):\n  if os.fork()==0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    os.execvp(\"sleep\",[\"sleep\",\"600\"])' ; echo up; wait; sleep 600",
+        ("python3 -c 'import os\nfor i in range(20):\n  if os.fork()==0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n"
+         "    os.execvp(\"sleep\",[\"sleep\",\"600\"])' ; echo up; wait; sleep 600"),
     };
     for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
         struct ran ran;
@@ -204,7 +205,8 @@ static void test_term_waits_for_children(void **state)
 {
     (void)state;
     struct ran ran;
-    begin_shell(&ran, "sh -c 'trap \"sleep 0.3; echo child done; exit 0\" TERM; echo up; while :; do sleep 0.05; done' & wait", (struct job){.grace_ms = 20000});
+    begin_shell(&ran, "sh -c 'trap \"sleep 0.3; echo child done; exit 0\" TERM; echo up; while :; do sleep 0.05; done' & wait",
+                (struct job){.grace_ms = 20000});
     await_output(&ran, "up");
     command(&ran, JOB_TERM);
     finish(&ran);
@@ -241,7 +243,8 @@ static void test_limits(void **state)
 {
     (void)state;
     struct ran ran;
-    begin_shell(&ran, "ulimit -t; ulimit -v; ulimit -n; ulimit -c; umask", (struct job){.cpu_seconds = 77, .memory_mb = 512, .files = 99});
+    begin_shell(&ran, "ulimit -t; ulimit -v; ulimit -n; ulimit -c; umask",
+                (struct job){.cpu_seconds = 77, .memory_mb = 512, .files = 99});
     finish(&ran);
     assert_string_equal(ran.out, "77\n524288\n99\n0\n0022\n");
     begin_shell(&ran, "while :; do :; done", (struct job){.cpu_seconds = 1});
@@ -254,13 +257,16 @@ static void test_surroundings(void **state)
 {
     (void)state;
     struct ran ran;
-    begin_shell(&ran, "for n in 0 1 2 3 4 5 6 7 8; do [ -e /proc/$$/fd/$n ] && echo fd $n; done; cut -d' ' -f6 /proc/$$/stat | grep -qx $$ && echo leader; env",
+    begin_shell(&ran,
+                "for n in 0 1 2 3 4 5 6 7 8; do [ -e /proc/$$/fd/$n ] && echo fd $n; done; cut -d' ' -f6 /proc/$$/stat | grep "
+                "-qx $$ && echo leader; env",
                 (struct job){0});
     finish(&ran);
     assert_non_null(strstr(ran.out, "fd 0\nfd 1\nfd 2\nfd 3\nleader"));
     assert_non_null(strstr(ran.out, mark));
     assert_null(strstr(ran.out, "HOME="));
-    char *status[] = {"grep", "-E", "NoNewPrivs|SigBlk|SigIgn", "/proc/self/status", NULL}; /* a shell would show its own handling */
+    char *status[] = {"grep", "-E", "NoNewPrivs|SigBlk|SigIgn", "/proc/self/status",
+                      NULL}; /* a shell would show its own handling */
     begin(&ran, &(struct job){.argv = status});
     finish(&ran);
     assert_non_null(strstr(ran.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000"));
@@ -323,13 +329,20 @@ int main(void)
 {
     snprintf(mark, sizeof(mark), MARK "%d", (int)getpid());
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exit_codes),        cmocka_unit_test(test_start_failures),
-        cmocka_unit_test(test_too_big),           cmocka_unit_test(test_pipe_end_kills_all),
-        cmocka_unit_test(test_left_behind),       cmocka_unit_test(test_term),
-        cmocka_unit_test(test_term_waits_for_children), cmocka_unit_test(test_term_then_kill),
-        cmocka_unit_test(test_timeout),           cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_surroundings),      cmocka_unit_test(test_run_as),
-        cmocka_unit_test(test_killed_itself),     cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_exit_codes),
+        cmocka_unit_test(test_start_failures),
+        cmocka_unit_test(test_too_big),
+        cmocka_unit_test(test_pipe_end_kills_all),
+        cmocka_unit_test(test_left_behind),
+        cmocka_unit_test(test_term),
+        cmocka_unit_test(test_term_waits_for_children),
+        cmocka_unit_test(test_term_then_kill),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_surroundings),
+        cmocka_unit_test(test_run_as),
+        cmocka_unit_test(test_killed_itself),
+        cmocka_unit_test(test_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,7 +122,7 @@ static void test_pack_texts(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_json), cmocka_unit_test(test_find_and_text), cmocka_unit_test(test_malformed),
-                                       cmocka_unit_test(test_pack_texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_json), cmocka_unit_test(test_find_and_text),
+                                       cmocka_unit_test(test_malformed), cmocka_unit_test(test_pack_texts)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -69,7 +69,8 @@ static int write_headers(const struct plan *plan, bool json, struct buf *out, st
         buf_text(&line, ": ");
         int rc = value_text(&line, value);
         if (rc < 0 || memchr(line.data, '\n', line.len) || memchr(line.data, '\r', line.len))
-            rc = err_set(err, ERR_INVALID, "a header of metadata.http.headers cannot be sent: it holds a line break, or is too long");
+            rc = err_set(err, ERR_INVALID,
+                         "a header of metadata.http.headers cannot be sent: it holds a line break, or is too long");
         else
             rc = field(out, "header", buf_str(&line), err);
         buf_free(&line);
@@ -95,7 +96,8 @@ static int write_status(const struct plan *plan, struct buf *out, struct err *er
     for (uint32_t i = 0; i < count; i++) {
         char text[24];
         if (reader_next(&reader, &token) < 0 || token.kind != TOKEN_UINT || token.u.natural < 100 || token.u.natural > 599)
-            return err_set(err, ERR_INVALID, "metadata.http.expected_status is to be a status from 100 to 599, or a list of them");
+            return err_set(err, ERR_INVALID,
+                           "metadata.http.expected_status is to be a status from 100 to 599, or a list of them");
         snprintf(text, sizeof(text), "%" PRIu64, token.u.natural);
         if (field(out, "status", str_of(text), err) < 0)
             return -1;
