@@ -21,7 +21,8 @@
 
 #define HELLO_AGAIN_MS 3000
 #define FLUSH_MS 200
-#define LEAVE_MS 2000 /* processes have this long after TERM when the worker leaves */
+#define LINES_WAIT_MS 60000u /* log lines are tried this long behind an acknowledged result */
+#define LEAVE_MS 2000        /* processes have this long after TERM when the worker leaves */
 
 struct link {
     struct loop *loop;
@@ -155,10 +156,12 @@ static void on_log_ack(struct link *link, const struct msg *msg)
 {
     const struct msg_log_ack *ack = &msg->u.log_ack;
     struct run *run = roster_find(link->roster, ack->run_id, ack->attempt);
-    if (run) {
-        backlog_acked(&run->backlog, ack->seq);
-        run->log_sent = clock_mono_ms();
-    }
+    if (!run)
+        return;
+    backlog_acked(&run->backlog, ack->seq);
+    owed_send_log(&link->owed, link->client, run, clock_mono_ms());
+    if (run->acked_at && !run->backlog.first)
+        run_event(run, SLOT_EV_ACK);
 }
 
 static void on_publish_grant(struct link *link, const struct msg *msg)
@@ -173,11 +176,14 @@ static void on_result_ack(struct link *link, const struct msg *msg)
     const struct rec_lease_list *leases = &msg->u.result_ack.leases;
     for (uint32_t i = 0; i < leases->count; i++) {
         struct run *run = roster_find(link->roster, leases->items[i].run_id, leases->items[i].attempt);
-        if (!run)
+        if (!run || run->acked_at)
             continue;
         if (run->state == SLOT_ENDED)
             roster_measure(link->roster, run);
-        run_event(run, SLOT_EV_ACK);
+        if (run->state == SLOT_ENDED && run->backlog.first)
+            run->acked_at = clock_mono_ms(); /* the farm had no room for its last lines: they come again */
+        else
+            run_event(run, SLOT_EV_ACK);
     }
 }
 
@@ -329,8 +335,14 @@ static void on_flush(void *arg)
         return;
     uint64_t now = clock_mono_ms();
     owed_send_progress(&link->owed, link->client, link->roster);
-    for (struct run *run = link->roster->first; run; run = run->next)
+    for (struct run *run = link->roster->first; run; run = run->next) {
         owed_send_log(&link->owed, link->client, run, now);
+        if (run->acked_at && now - run->acked_at > LINES_WAIT_MS) {
+            log_warn("GTY-RUN-LINES", "run=%" PRIu64 " attempt=%" PRIu64 " its last log lines are given up", run->id,
+                     run->attempt);
+            run_event(run, SLOT_EV_ACK);
+        }
+    }
 }
 
 /* ---- its life ---- */

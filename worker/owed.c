@@ -4,7 +4,8 @@
 
 #include "proto/log.h"
 
-#define AGAIN_MS 10000u                /* what the farm has not confirmed after this is sent again */
+#define LOG_AGAIN_MS 2000u             /* lines that the farm has not confirmed after this are sent again */
+#define AGAIN_MS 10000u                /* what else the farm has not confirmed after this is sent again */
 #define LIST_MAX 1000u                 /* items of one message */
 #define RESULT_BYTES ((size_t)1 << 20) /* of one RESULT, about */
 #define LINES_MAX 1024u                /* of one LOG */
@@ -114,29 +115,30 @@ void owed_send_progress(struct owed *owed, struct bus_client *client, struct ros
 
 bool owed_send_log(struct owed *owed, struct bus_client *client, struct run *run, uint64_t now_ms)
 {
-    struct rec_log_line *items = NULL;
     if (run->state == SLOT_GONE || run->state == SLOT_DROPPING)
         return true;
-    if (backlog_waiting(&run->backlog) && due(run->log_sent, now_ms))
+    if (backlog_waiting(&run->backlog)) {
+        if (now_ms - run->log_sent < LOG_AGAIN_MS)
+            return !run->backlog.unsent;
         backlog_again(&run->backlog);
-    while (run->backlog.unsent) {
+    }
+    if (run->backlog.unsent) {
         struct msg_log message = {.chunk = {.run_id = run->id, .attempt = run->attempt}};
-        items = owed_space(owed, LINES_MAX * sizeof(*items));
-        if (!items || !backlog_peek(&run->backlog, &message.chunk, items, LINES_MAX))
-            return false;
-        if (bus_tell(client, &shape_msg_log, &message, NULL) < 0)
+        struct rec_log_line *items = owed_space(owed, LINES_MAX * sizeof(*items));
+        if (!items || !backlog_peek(&run->backlog, &message.chunk, items, LINES_MAX) ||
+            bus_tell(client, &shape_msg_log, &message, NULL) < 0)
             return false;
         backlog_sent(&run->backlog, &message.chunk);
         run->log_sent = now_ms;
     }
-    return true;
+    return !run->backlog.unsent;
 }
 
 /* ---- results, publishing ---- */
 
 static bool result_ready(struct owed *owed, struct bus_client *client, struct run *run, uint64_t now_ms)
 {
-    if (run->state != SLOT_ENDED || !due(run->result_sent, now_ms))
+    if (run->state != SLOT_ENDED || run->acked_at || !due(run->result_sent, now_ms))
         return false;
     return owed_send_log(owed, client, run, now_ms);
 }

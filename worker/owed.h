@@ -20,7 +20,8 @@ void owed_again(struct run *run);
 void owed_send_accepts(struct owed *owed, struct bus_client *client, struct roster *roster, uint64_t now_ms);
 void owed_send_rejects(struct owed *owed, struct bus_client *client, struct roster *roster);
 void owed_send_progress(struct owed *owed, struct bus_client *client, struct roster *roster);
-/* Log lines not sent yet, or sent long ago and never confirmed. False when some could not be sent. */
+/* Log lines not sent yet, or sent a while ago and not confirmed. One message of a run is under way at a time, so that none can be kept
+ * while an earlier one was not. False while there are lines that were not sent. */
 bool owed_send_log(struct owed *owed, struct bus_client *client, struct run *run, uint64_t now_ms);
 /* Results whose log lines are all out. */
 void owed_send_results(struct owed *owed, struct bus_client *client, struct roster *roster, uint64_t now_ms);

@@ -171,7 +171,7 @@ uint32_t roster_leases(const struct roster *roster, struct rec_lease *items)
 {
     uint32_t count = 0;
     for (const struct run *run = roster->first; run; run = run->next)
-        if (run->state != SLOT_GONE && run->state != SLOT_DROPPING)
+        if (run->state != SLOT_GONE && run->state != SLOT_DROPPING && !run->acked_at)
             run_lease(run, &items[count++]);
     return count;
 }

@@ -67,7 +67,8 @@ struct run {
     bool owes_accept, owes_reject;
     bool asked; /* PUBLISH was made: a later attempt may take the temporary file over */
     uint64_t publish_sent, result_sent, log_sent;
-    bool result_due; /* is in the RESULT being made */
+    uint64_t acked_at; /* its result is acknowledged (monotonic; 0: not yet); it stays for log lines that are not */
+    bool result_due;   /* is in the RESULT being made */
     const char *reject_reason;
 };
 

@@ -357,6 +357,38 @@ static void test_new_session(void **state)
     UNTIL(roster.count == 0);
 }
 
+static void confirm_log(uint64_t run, uint64_t attempt, uint64_t seq)
+{
+    struct msg_log_ack ack = {.run_id = run, .attempt = attempt, .seq = seq};
+    say(&shape_msg_log_ack, &ack);
+}
+
+/* One LOG of a run is under way at a time; the result follows when all are out; lines that no one confirmed outlive the result. */
+static void test_log_in_order(void **state)
+{
+    (void)state;
+    heard.acks = false;
+    assign(assignment(5, 1, "i=0; while [ $i -lt 1500 ]; do echo $i; i=$((i+1)); done"));
+    UNTIL(roster.first && roster.first->state == SLOT_ENDED && has("LOG:5/1"));
+    assert_false(has("RESULT"));
+    UNTIL(strstr(strstr(heard.words, "LOG:5/1") + 1, "LOG:5/1")); /* the same again */
+    assert_int_equal(heard.log_first, 1);
+    uint64_t rounds = 0;
+    while (!has("RESULT")) {
+        uint64_t last = heard.log_last;
+        assert_true(++rounds < 1000);
+        confirm_log(5, 1, last);
+        UNTIL(has("RESULT") || heard.log_last > last);
+    }
+    assert_int_equal(heard.log_last, 1500);
+    lease_message(&shape_msg_result_ack, 5, 1);
+    heard.words[0] = '\0';
+    UNTIL(has("LOG:5/1"));
+    assert_int_equal(roster.count, 1);
+    confirm_log(5, 1, 1500);
+    UNTIL(roster.count == 0);
+}
+
 /* The scheduler forgot the session while the connection stood. */
 static void test_hello_again(void **state)
 {
@@ -624,10 +656,23 @@ static void test_credit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes), TEST(test_plain),      TEST(test_progress), TEST(test_new_session),
-        TEST(test_hello_again),        TEST(test_superseded), TEST(test_refused),  TEST(test_newer_attempt),
-        TEST(test_repeated_assign),    TEST(test_failures),   TEST(test_publish),  TEST(test_publish_failures),
-        TEST(test_publish_found),      TEST(test_drain),      TEST(test_leave),    TEST(test_credit),
+        cmocka_unit_test(test_routes),
+        TEST(test_plain),
+        TEST(test_progress),
+        TEST(test_new_session),
+        TEST(test_log_in_order),
+        TEST(test_hello_again),
+        TEST(test_superseded),
+        TEST(test_refused),
+        TEST(test_newer_attempt),
+        TEST(test_repeated_assign),
+        TEST(test_failures),
+        TEST(test_publish),
+        TEST(test_publish_failures),
+        TEST(test_publish_found),
+        TEST(test_drain),
+        TEST(test_leave),
+        TEST(test_credit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

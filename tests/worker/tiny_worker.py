@@ -139,12 +139,10 @@ class Worker:
                 run.stop(ABORTED) if run.process else run.result or run.end(ABORTED)
 
     def report(self, run, now):
-        if now - run.log_sent >= AGAIN:
-            run.sent = 0
-        while lines := [line for line in run.lines if line[1] > run.sent][:500]:
-            self.send(LOG, {1: {1: run.run, 2: run.attempt, 3: lines}})
-            run.sent, run.log_sent = lines[-1][1], now
-        if run.result and now - run.result_sent >= AGAIN:
+        if run.lines and (run.lines[0][1] > run.sent or now - run.log_sent >= AGAIN):  # one LOG under way at a time
+            self.send(LOG, {1: {1: run.run, 2: run.attempt, 3: run.lines[:500]}})
+            run.sent, run.log_sent = run.lines[:500][-1][1], now
+        if run.result and not (run.lines and run.lines[-1][1] > run.sent) and now - run.result_sent >= AGAIN:
             self.send(RESULT, {1: [run.result]})
             run.result_sent = now
 
