@@ -133,7 +133,7 @@ static void ask(struct request *request, enum ask_whom whom, bool soft, const st
     if (gateway->ask->links[whom].down && deadline_ms > PATIENCE_MS)
         deadline_ms = PATIENCE_MS;
     request->asked = ask_client(gateway->ask, whom);
-    request->asked_whom = whom;
+    request->asked_whom = (int)whom;
     request->asked_soft = soft;
     request->on_answer = on_answer;
     if (soft ? gateway->ask->links[whom].down : !ask_reachable(gateway->ask, whom)) {

@@ -41,7 +41,7 @@ static int check_target(struct request *request, struct problem *problem)
     if (uri_parse(text, target->data + len, &request->uri, &err) == 0)
         return 0;
     request->uri.path = STR_LIT("/");
-    return problem_value(problem, PROBLEM_BAD_REQUEST, "uri", "uri", str_utf8(text) ? text : STR_LIT("?"), "%s", err.text);
+    return problem_value(problem, PROBLEM_BAD_REQUEST, "uri", "uri", text, "%s", err.text);
 }
 
 static int check_framing(const struct request *request, struct problem *problem)
@@ -63,13 +63,12 @@ static int check_guard(struct request *request, struct problem *problem)
     /* HTTP/1.0 may come without; a browser never does. */
     if (request->headers.hosts > 1 || (host.len > 0 && !guard_host(guard, host, none) &&
                                        !guard_host(guard, host, connection_local(request->connection, local, sizeof local))))
-        return problem_value(problem, PROBLEM_FORBIDDEN, "Host", "host", str_utf8(host) ? host : none, NULL);
+        return problem_value(problem, PROBLEM_FORBIDDEN, "Host", "host", host, NULL);
     switch (guard_origin(guard, request->headers.origin, host)) {
     case ORIGIN_FOREIGN:
         if (request->method == METHOD_OPTIONS)
             return 0; /* answered, without the headers that would let the browser go on */
-        return problem_value(problem, PROBLEM_FORBIDDEN, "Origin", "origin",
-                             str_utf8(request->headers.origin) ? request->headers.origin : none, NULL);
+        return problem_value(problem, PROBLEM_FORBIDDEN, "Origin", "origin", request->headers.origin, NULL);
     case ORIGIN_LISTED:
         request->cross_origin = true;
         return 0;
@@ -113,8 +112,7 @@ static int check_media_type(const struct request *request, struct problem *probl
 
     if (media_type_json(type))
         return 0;
-    return problem_value(problem, PROBLEM_MEDIA_TYPE, "Content-Type", "media_type", str_utf8(type) ? type : (struct str){NULL, 0},
-                         "application/json");
+    return problem_value(problem, PROBLEM_MEDIA_TYPE, "Content-Type", "media_type", type, "application/json");
 }
 
 static int problem_too_large(const struct request *request, struct problem *problem)

@@ -12,7 +12,7 @@
 #include "gateway/http.h"
 #include "proto/clock.h"
 
-#define FOLLOW_LINES 500
+#define FOLLOW_LINES 100 /* read at once: 1.6 MiB at most */
 #define FOLLOW_AHEAD (256u << 10)
 #define FOLLOW_QUIET_MS 15000 /* then a comment shows that the stream lives, and finds out whether the client does */
 

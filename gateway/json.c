@@ -33,6 +33,16 @@ static bool depth_fits(struct str text, int max)
     return true;
 }
 
+/* jansson shows the bytes near an error as they are, and cuts them where its buffer ends: what is no UTF-8 is left out. */
+static const char *error_words(json_error_t *error)
+{
+    char *near = strstr(error->text, " near '");
+
+    if (near && !str_utf8(str_of(near)))
+        *near = '\0';
+    return str_utf8(str_of(error->text)) ? error->text : "malformed";
+}
+
 json_t *json_parse(struct str text, struct err *err)
 {
     json_error_t error;
@@ -47,7 +57,7 @@ json_t *json_parse(struct str text, struct err *err)
         if (cause == json_error_out_of_memory)
             err_set(err, ERR_NO_MEMORY, "out of memory");
         else
-            err_set(err, ERR_BAD_REQUEST, "line %d, column %d: %s", error.line, error.column, error.text);
+            err_set(err, ERR_BAD_REQUEST, "line %d, column %d: %s", error.line, error.column, error_words(&error));
     }
     return value;
 }

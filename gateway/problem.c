@@ -45,8 +45,9 @@ int problem_value(struct problem *problem, enum problem_kind kind, const char *f
     va_list args;
 
     fill(problem, kind, field, rule);
-    problem->value = value;
-    problem->has_value = true;
+    problem->has_value = value.ptr && str_utf8(value); /* headers may hold any bytes; an answer may not */
+    if (problem->has_value)
+        problem->value = value;
     va_start(args, expected);
     expect(problem, expected, args);
     va_end(args);

@@ -30,7 +30,7 @@ struct problem {
 
 /* Each fills problem and answers -1, so that `return problem_…(…)` reads well. */
 int problem_set(struct problem *problem, enum problem_kind kind, const char *field, const char *rule);
-/* The same with what was given and what was expected (a format). */
+/* The same with what was given (left out unless it is UTF-8) and what was expected (a format). */
 int problem_value(struct problem *problem, enum problem_kind kind, const char *field, const char *rule, struct str value,
                   const char *expected, ...) __attribute__((format(printf, 6, 7)));
 int problem_json(struct problem *problem, const char *field, const char *rule, const json_t *given, const char *expected, ...)

@@ -77,8 +77,8 @@ static enum problem_kind error_kind(uint64_t code, enum ask_whom whom)
         return PROBLEM_CONFLICT;
     case ERR_KEY_REUSED:
         return PROBLEM_KEY_REUSED;
-    case ERR_LIMIT:
-        return PROBLEM_LIMIT;
+    case ERR_LIMIT: /* the store's: a page that is too large will not become smaller by waiting */
+        return whom == ASK_STORE ? PROBLEM_BAD_REQUEST : PROBLEM_LIMIT;
     case ERR_FORBIDDEN:
         return PROBLEM_FORBIDDEN;
     case ERR_NO_MEMORY:

@@ -134,6 +134,8 @@ int uri_parse(struct str text, char *scratch, struct uri *out, struct err *err)
         if (c <= 0x20 || c == 0x7f || c == '#')
             return err_set(err, ERR_BAD_REQUEST, "spaces, '#' and control characters escaped");
     }
+    if (!str_utf8(text)) /* halves of a character, the rest of it escaped, would be UTF-8 once decoded */
+        return err_set(err, ERR_BAD_REQUEST, "UTF-8");
     if (str_is(text, "*")) {
         out->asterisk = true;
         out->path = text;

@@ -94,8 +94,7 @@ static int logs_read(struct request *request, struct logs *logs, struct problem 
     if (fault)
         return fault;
     if (logs->follow && resume.len > 0 && !str_is(resume, "0") && !uri_number(resume, &logs->after))
-        return problem_value(problem, PROBLEM_BAD_REQUEST, "Last-Event-ID", "format",
-                             str_utf8(resume) ? resume : (struct str){NULL, 0}, "an id of this stream");
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "Last-Event-ID", "format", resume, "an id of this stream");
     if (!logs->behind && !logs->newest) {
         uint64_t pages = logs->page.page - 1;
         logs->skip = pages > INT64_MAX / PAGE_SIZE_MAX ? INT64_MAX : pages * logs->page.size;

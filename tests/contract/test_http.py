@@ -105,7 +105,7 @@ class Requests(GatewayAlone):
     def test_targets(self):
         for target in (b"/api/tasks%00", b"/api/%zz", b"/api/tasks?x=%", b"/api/../etc/passwd", b"/%2e%2e/%2e%2e/etc/passwd", b"/api/tasks/..%2f..",
                        b"/api/tasks/%5c..", b"/api/./tasks", b"/api/tasks?x=%00", b"/api/%ff", b"/api/tasks?x=%c0%80", b"/a#b",
-                       b"ftp://localhost/api", b"api/tasks", b"/api/tasks?" + b"a&" * 40):
+                       b"/api/\xe4%b8%ad", b"/api/\xff", b"ftp://localhost/api", b"api/tasks", b"/api/tasks?" + b"a&" * 40):
             with self.subTest(target=target[:40]):
                 answer = self.raw(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 error = self.error(answer, 400, "VALIDATION_ERROR", "uri", "uri")
@@ -140,6 +140,14 @@ class Requests(GatewayAlone):
                 preflight = self.farm.request("OPTIONS", "/api/tasks", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
                 self.assertEqual(preflight.status, 204)
                 self.assertNotIn("access-control-allow-origin", preflight.headers)
+
+    def test_any_bytes_in_headers(self):
+        for name in (b"Host", b"Origin", b"Content-Type", b"Accept-Language", b"X-Request-Id", b"Idempotency-Key", b"Last-Event-ID"):
+            with self.subTest(name=name):
+                head = b"POST /api/tasks HTTP/1.1\r\n" + (b"" if name == b"Host" else b"Host: localhost\r\n")
+                answer = self.raw(head + name + b": \xff\xfe\x80" + b"y" * 300 + b"\r\nContent-Length: 2\r\n\r\n{}")
+                self.assertIn(answer.status, (400, 403, 415))
+                self.error(answer, answer.status, answer.body["error"]["code"])  # it is JSON, whole
 
     def test_request_ids(self):
         self.assertEqual(self.farm.get("/api/nothing", headers={"X-Request-Id": "my-id.1:2_3"}).headers["x-request-id"], "my-id.1:2_3")

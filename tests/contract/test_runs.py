@@ -47,6 +47,19 @@ class Runs(Contract):
         later = self.submit("true", delay_seconds=600)
         self.assertEqual(self.farm.run(later["run_id"])["status"], "pending")
 
+    def test_the_task_of_a_submitted_run_is_a_task(self):
+        made = [self.submit("echo x") for _ in range(2)]
+        for one in made:
+            self.farm.wait_run(one["run_id"])
+        first, second = (f"/api/tasks/{one['task_id']}" for one in made)
+        self.assertEqual(self.data(self.farm.put(first, {"description": "kept"}))["description"], "kept")
+        again = self.data(self.farm.post(f"{first}/trigger"), 201)
+        self.assertEqual(self.farm.wait_run(again["run_id"])["status"], "completed")
+        self.assertEqual(self.data(self.farm.get(first))["statistics"]["total_runs"], 2)
+        self.data(self.farm.delete(second))
+        self.error(self.farm.get(second), 404, "RESOURCE_NOT_FOUND")
+        self.error(self.farm.get(f"/api/runs/{made[1]['run_id']}"), 404, "RESOURCE_NOT_FOUND")
+
     def test_submit_is_checked(self):
         for body, field in [({}, "task_type"), ({"task_type": "shell"}, "command"), ({"task_type": 1, "command": "x"}, "task_type"),
                             ({"task_type": "shell", "command": "x", "delay_seconds": -1}, "delay_seconds"),
@@ -250,6 +263,20 @@ class Logs(Contract):
         self.data(self.farm.post(f"/api/runs/{run}/abort"))
         self.assertEqual(self.events(response.read().decode())[-1], ("end", None, {"status": "aborted"}))
         stayed.close()
+
+    def test_a_gateway_that_ends_ends_its_streams(self):
+        flag = self.farm.data / "never-ever"
+        run = self.farm.trigger(self.farm.task("outliving", f"echo on; while [ ! -e {flag} ]; do sleep 0.05; done"))
+        streams = [self.open_stream(run) for _ in range(5)]
+        for _, response in streams:
+            response.readline()
+        self.assertEqual(self.farm.terminate("gateway"), 0)
+        for connection, response in streams:
+            self.assertNotIn(b"event: end", response.read())
+            connection.close()
+        self.farm.start("gateway")
+        self.farm.wait_ready()
+        self.data(self.farm.post(f"/api/runs/{run}/abort"))
 
     def test_many_followers_of_one_run(self):
         flag = self.farm.data / "all-here"

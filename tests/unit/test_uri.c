@@ -92,6 +92,7 @@ static void test_refuses_what_is_not_clean(void **state)
         "/%ff",
         "/a?x=%c0%80",
         "/\xff",
+        "/\xe4%b8%ad",
         "/a?\x80=1",
         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17",
     };
