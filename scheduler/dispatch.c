@@ -98,7 +98,9 @@ static struct worker *plan_all(struct core *core)
     for (uint32_t i = 0; i < DISPATCH_MAX && (top = heap_top(&core->ready)); i++) {
         struct queue_class *class = heap_of(top, struct queue_class, node);
         struct run *run;
-        struct worker *worker = queue_matches(core, class) ? NULL : pick(core, class, &run);
+        if (queue_matches(core, class))
+            break; /* no memory now: the next wake-up tries again */
+        struct worker *worker = pick(core, class, &run);
         if (!worker)
             queue_set_aside(core, class);
         else if (plan_add(core, worker, run, &planned))
@@ -214,6 +216,8 @@ static void plan_carry_out(struct core *core, struct worker *worker)
     worker->plan_count = 0;
     for (uint32_t i = done; i < total; i++)
         queue_add(core, worker->plan[i]);
+    if (done < total)
+        queue_wake(core); /* the worker has room again, which classes set aside for want of it do not know */
 }
 
 void dispatch_settle(struct core *core)

@@ -169,17 +169,20 @@ static int check_schedule(const struct core *core, const struct rec_task_spec *s
 
 static int rules_fill(struct core *core, const struct rec_task_spec *spec, struct task_rules *rules, struct fault *fault)
 {
-    struct buf bytes = {.limit = TASK_SPEC_BYTES};
+    struct buf bytes = {0};
     struct err err = {0};
     struct str farm = {0};
-    int encoded = rec_encode_task_spec(&bytes, spec, &err);
-    if (encoded && (bytes.failed || err.code == ERR_NO_MEMORY)) {
+    if (rec_encode_task_spec(&bytes, spec, &err)) {
+        bool memory = bytes.failed || err.code == ERR_NO_MEMORY;
+        buf_free(&bytes);
+        if (memory)
+            return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+        if (err.code != ERR_LIMIT)
+            return fault_set(fault, ERR_INVALID, "spec", "range", (struct str){0}, NULL, "%.200s", err.text);
+    }
+    if (err.code == ERR_LIMIT || bytes.len > TASK_SPEC_BYTES) {
         buf_free(&bytes);
         return fault_set(fault, ERR_INVALID, "spec", "size", (struct str){0}, "at most 384 KiB in all", "the task is too large");
-    }
-    if (encoded) {
-        buf_free(&bytes);
-        return fault_set(fault, ERR_INVALID, "spec", "range", (struct str){0}, NULL, "%.200s", err.text);
     }
     if (map_text(spec->metadata, STR_LIT("farm"), &farm))
         rules->farm = farm_find(core, farm);

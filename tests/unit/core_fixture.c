@@ -123,13 +123,21 @@ static void disk_batch(struct fixture *fixture, struct str frame)
     arena_free(arena);
 }
 
+static void around(const struct fixture *fixture, bool inside)
+{
+    if (fixture->around)
+        fixture->around(inside);
+}
+
 /* ---- the journal's port ---- */
 
 static int port_batch(void *self, struct str frame)
 {
     struct fixture *fixture = self;
+    around(fixture, false);
     if (fixture->hold != HOLD_BATCHES) {
         disk_batch(fixture, frame);
+        around(fixture, true);
         return 0;
     }
     fixture->held = realloc(fixture->held, (fixture->held_count + 1) * sizeof *fixture->held);
@@ -137,6 +145,7 @@ static int port_batch(void *self, struct str frame)
     fixture->held[fixture->held_count] = malloc(frame.len);
     memcpy(fixture->held[fixture->held_count], frame.ptr, frame.len);
     fixture->held_len[fixture->held_count++] = frame.len;
+    around(fixture, true);
     return 0;
 }
 
@@ -158,6 +167,7 @@ static void port_deliver(void *self, const struct address *to, struct str frame)
 {
     struct fixture *fixture = self;
     struct err err;
+    around(fixture, false);
     if (fixture->letter_max && fixture->letter_count >= fixture->letter_max)
         fixture_forget_letters(fixture);
     if (fixture->letter_count == fixture->letter_size) {
@@ -168,6 +178,7 @@ static void port_deliver(void *self, const struct address *to, struct str frame)
     *letter = (struct letter){.to = *to, .bytes = malloc(frame.len), .arena = arena_new((size_t)64 << 20)};
     memcpy(letter->bytes, frame.ptr, frame.len);
     assert_int_equal(msg_decode(letter->arena, (struct str){letter->bytes, frame.len}, &letter->msg, &err), 0);
+    around(fixture, true);
 }
 
 static void port_committed(void *self, uint64_t last_event, const uint64_t *runs, uint32_t count)
@@ -305,7 +316,9 @@ void fixture_store_away(struct fixture *fixture, bool away)
 void fixture_settle(struct fixture *fixture)
 {
     for (int i = 0; i < 4; i++) { /* acknowledgements wake the host again */
+        around(fixture, true);
         core_settle(fixture->core);
+        around(fixture, false);
         fixture_ack(fixture);
     }
 }
@@ -320,7 +333,9 @@ void fixture_wait(struct fixture *fixture, uint64_t ms)
 {
     uint64_t end = fixture->mono + ms;
     for (;;) {
+        around(fixture, true);
         uint64_t wait = core_tick(fixture->core);
+        around(fixture, false);
         fixture_settle(fixture);
         assert_true(wait <= 1000);
         if (fixture->mono >= end)
@@ -354,7 +369,9 @@ void fixture_send(struct fixture *fixture, enum door door, unsigned peer, uint64
     assert_int_equal(msg_decode(arena, buf_str(&frame), &msg, &err), 0);
     call.msg = &msg;
     call.frame = buf_str(&frame);
+    around(fixture, true);
     core_handle(fixture->core, &call);
+    around(fixture, false);
     buf_free(&frame);
     arena_free(arena);
 }

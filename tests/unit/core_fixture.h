@@ -51,6 +51,7 @@ struct fixture {
     size_t letter_max; /* letters kept; 0: no limit */
     uint64_t corr, keys;
     struct arena *arena;                                   /* of records read by the test */
+    void (*around)(bool inside);                           /* called before and after every call of the core; may be NULL */
     void (*on_apply)(void *self, const struct rec_op *op); /* sees every change of the disk; may be NULL */
     void *on_apply_self;
 };
