@@ -37,7 +37,8 @@ void core_free(struct core *core); /* takes NULL */
 void core_configure(struct core *core, const struct core_config *config);
 
 /* Rebuilding, before anything else: records as stored, each type in the order of its ids, tasks before statistics before runs
- * (only those not final) before workers before keys. -1 with err when a record makes no sense or memory is short.
+ * (only those not final) before workers before keys before events (the oldest,
+ * and the newest 65536: they tell which results were accepted lately). -1 with err when a record makes no sense or memory is short.
  * next_ids: by enum record_type, from EPOCH_GRANT. core_loaded makes the leases fresh and the queue ready. */
 int core_load(struct core *core, enum record_type type, struct str value, struct err *err);
 int core_loaded(struct core *core, const uint64_t *next_ids, uint32_t count, struct err *err);
