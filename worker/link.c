@@ -22,7 +22,6 @@
 #define HELLO_AGAIN_MS 3000
 #define FLUSH_MS 200
 #define LINES_WAIT_MS 60000u /* log lines are tried this long behind an acknowledged result */
-#define LEAVE_MS 2000        /* processes have this long after TERM when the worker leaves */
 
 struct link {
     struct loop *loop;
@@ -409,11 +408,14 @@ static void on_kill(void *arg)
             process_kill(run->process);
 }
 
-void link_leave(struct link *link)
+void link_leave(struct link *link, uint64_t kill_ms)
 {
-    if (link->leaving)
-        return;
-    link->draining = link->leaving = true;
-    roster_leave(link->roster);
-    link->kill = loop_after(link->loop, LEAVE_MS, on_kill, link);
+    link->draining = true;
+    if (!link->leaving)
+        roster_leave(link->roster);
+    link->leaving = true;
+    loop_cancel(link->loop, link->kill);
+    link->kill = kill_ms ? loop_after(link->loop, kill_ms, on_kill, link) : -1;
+    if (link->kill < 0)
+        on_kill(link);
 }

@@ -13,6 +13,7 @@
 #include "worker/link.h"
 #include "worker/setup.h"
 
+#define LEAVE_MS 2000 /* processes have this long after TERM when the time to drain is over */
 #define FDS_OF_A_RUN 6
 #define FDS_BESIDES 200
 
@@ -28,6 +29,7 @@ struct worker {
     struct curve_paths curve_paths;
     char endpoint[256];
     struct link *link;
+    unsigned signals; /* that asked it to end */
     int exit_code;
 };
 
@@ -59,18 +61,26 @@ static void on_drained(void *arg)
 {
     struct worker *worker = arg;
     log_info("GTY-WORKER-LEAVE", "runs=%u the time to drain is over; what runs goes back to the queue", worker->roster.count);
-    link_leave(worker->link);
+    link_leave(worker->link, LEAVE_MS);
 }
 
-/* The second signal stops the loop; processes_free then kills what is left. */
+/* The first signal: finish what runs. The second: end it now. A third: do not even wait for the farm to hear of it. */
 static void on_terminate(void *arg)
 {
     struct worker *worker = arg;
     int64_t seconds = settings_count_of(worker->settings, SET_WORKER_DRAIN_SECONDS);
-    log_info("GTY-WORKER-DRAIN", "runs=%u seconds=%ld finishing what runs", worker->roster.count, (long)seconds);
-    link_drain(worker->link);
-    if (loop_after(worker->loop, (uint64_t)seconds * 1000, on_drained, worker) < 0)
-        on_drained(worker);
+    worker->signals++;
+    if (worker->signals > 2) {
+        loop_stop(worker->loop);
+    } else if (worker->signals == 2) {
+        log_info("GTY-WORKER-LEAVE", "runs=%u at once; what runs goes back to the queue", worker->roster.count);
+        link_leave(worker->link, 0);
+    } else {
+        log_info("GTY-WORKER-DRAIN", "runs=%u seconds=%ld finishing what runs", worker->roster.count, (long)seconds);
+        link_drain(worker->link);
+        if (loop_after(worker->loop, (uint64_t)seconds * 1000, on_drained, worker) < 0)
+            on_drained(worker);
+    }
 }
 
 static void on_over(void *self, const struct err *err)

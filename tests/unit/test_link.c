@@ -622,7 +622,7 @@ static void test_leave(void **state)
     assign(assignment(5, 1, "trap '' TERM; echo up; while :; do sleep 0.05; done"));
     UNTIL(has("LOG:5/1"));
     link_drain(session);
-    link_leave(session);
+    link_leave(session, 500);
     UNTIL(heard.over);
     assert_true(has("BYE"));
     assert_false(has("RESULT"));

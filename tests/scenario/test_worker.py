@@ -1,0 +1,257 @@
+"""gantry-worker with a whole farm around it: what each executor does, that nothing of a run outlives it, how a worker leaves."""
+
+import http.server
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import unittest
+
+from tests.farm import BUILD, ROOT, Farm, alive, clean_environment, descendants, wait_for
+
+
+def marked(mark):
+    """The pids of living processes with this text in a variable."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if mark.encode() in pathlib.Path("/proc", entry, "environ").read_bytes() and alive(int(entry)):
+                    found.append(int(entry))
+            except OSError:
+                pass
+    return found
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with what it was sent, and the status that the path asks for."""
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        text = f"{self.command} {self.headers.get('Content-Type')} {self.headers.get('X-Key')} ".encode() + body
+        self.send_response(int(self.path.strip("/")))
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PUT = answer
+
+    def log_message(self, *_):
+        pass
+
+
+class Executors(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.farm = Farm(types=["shell", "exec", "python", "http"], worker_run_as="nobody").__enter__()
+        cls.addClassCleanup(cls.farm.__exit__, None, None, None)
+        os.chmod(cls.farm.data, 0o711)
+
+    def run_task(self, *statuses, parameters=None, **fields):
+        kind = fields.pop("kind", "shell")
+        self.number = getattr(Executors, "number", 0) + 1
+        Executors.number = self.number
+        task = self.farm.task(f"task-{self.number}", task_type=kind, executor=kind, **fields)
+        run = self.farm.trigger(task, **({"parameters": parameters} if parameters else {}))
+        return self.farm.wait_run(run, *statuses)
+
+    def test_shell_parameters_are_never_syntax(self):
+        run = self.run_task(command='printf "%s|%s" "$1" "$GANTRY_PARAM_EVIL"', arguments=["{{evil}}"], parameters={"evil": "$(id); `id` 'x"})
+        self.assertEqual(run["result"], "$(id); `id` 'x|$(id); `id` 'x")
+
+    def test_python(self):
+        run = self.run_task(kind="python", command="-c", arguments=["import json,os;print(json.load(open(os.environ['GANTRY_PARAMS']))['n']+1)"],
+                            parameters={"n": 41})
+        self.assertEqual(run["result"], "42")
+
+    def test_result_file(self):
+        run = self.run_task(command='echo "more words" > "$GANTRY_RESULT"; echo line')
+        self.assertEqual(run["result"], "more words")
+
+    def test_http(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_port}"
+        run = self.run_task(kind="http", command=f"PUT {url}/200", parameters={"b": 2},
+                            metadata={"http": {"headers": {"X-Key": "k"}, "body": {"a": 1, "b": 1}}})
+        self.assertEqual(run["result"], 'PUT application/json k {"a":1,"b":2}')
+        run = self.run_task(kind="http", command=f"{url}/503")
+        self.assertEqual(run["status"], "failed")
+        self.assertIn("answered status 503", run["error_message"])
+        run = self.run_task(kind="http", command=f"{url}/503", metadata={"http": {"expected_status": [200, 503]}})
+        self.assertEqual(run["status"], "completed")
+        run = self.run_task(kind="http", command="file:///etc/passwd")
+        self.assertEqual(run["status"], "failed")
+        self.assertNotIn("root:", str(run))
+
+    @unittest.skipUnless(shutil.which("ffmpeg"), "ffmpeg is not here")
+    def test_ffmpeg_progress_and_output(self):
+        out = self.farm.data / "clip.mkv"
+        task = self.farm.task("clip", command="ffmpeg", task_type="exec", executor="exec", output=str(out), arguments=[
+            "-y", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=4", "-c:v", "mpeg4", "{{output}}"])
+        run = self.farm.wait_run(self.farm.trigger(task))
+        self.assertEqual(run["status"], "completed", run)
+        again = self.farm.task("again", command="ffmpeg", task_type="exec", executor="exec", arguments=[
+            "-y", "-re", "-i", str(out), "-f", "null", "-"])
+        number = self.farm.trigger(again)
+        wait_for(lambda: 10 < (self.farm.run(number)["progress"] or 0) < 100, 20, "a percentage between")
+        self.assertEqual(self.farm.wait_run(number)["status"], "completed")
+        self.assertEqual(sorted(path.name for path in self.farm.data.glob("*clip*")), ["clip.mkv"])
+
+    def test_run_as(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        run = self.run_task(command="id -un; id -Gn; touch mine; echo $HOME; cat $GANTRY_PARAMS", run_as="nobody")
+        self.assertEqual(run["status"], "completed", run)
+        run = self.run_task(command="true", run_as="daemon")
+        self.assertIn("worker.run_as", run["error_message"])
+
+    def test_limits(self):
+        run = self.run_task(kind="python", command="-c", arguments=["x = 'x' * (512 << 20)"], limits={"memory_mb": 128})
+        self.assertEqual(run["status"], "failed")
+        self.assertIn("MemoryError", run["error_message"])
+        run = self.run_task(command="while :; do :; done", limits={"cpu_seconds": 1})
+        self.assertIn("CPU limit", run["error_message"])
+        run = self.run_task(command="sleep 600; true", timeout_seconds=1)
+        self.assertIn("timeout", run["error_message"])
+
+    def test_nothing_left_behind(self):
+        mark = f"MARK_LEFT={os.getpid()}"
+        run = self.run_task(command="setsid sh -c 'sleep 600 & sleep 600' & (setsid sleep 600 &) ; echo done", env=dict([mark.split("=")]))
+        self.assertEqual(run["result"], "done")
+        self.assertEqual(marked(mark), [])
+
+
+class Life(unittest.TestCase):
+    def long_run(self, farm, mark, command="setsid sleep 600 & (setsid sh -c 'sleep 600; true' &) ; sleep 600; true"):
+        task = farm.task("long", command=command, env=dict([mark.split("=")]), retry_count=0)
+        run = farm.trigger(task)
+        farm.wait_run(run, "running")
+        wait_for(lambda: len(marked(mark)) >= 3, what="the run's processes")
+        return run
+
+    def test_killed_worker_leaves_nothing(self):
+        mark = f"MARK_KILLED={os.getpid()}"
+        with Farm() as farm:
+            run = self.long_run(farm, mark)
+            farm.kill("worker1")
+            wait_for(lambda: not marked(mark), 10, "the end of the run's processes")
+            farm.start("worker1")
+            # the same worker with a new boot: lost at once, and given out again
+            wait_for(lambda: farm.run(run)["attempt"] == 2 and len(marked(mark)) >= 3, 20, "the second attempt")
+            farm.post(f"/api/runs/{run}/abort", {})
+            wait_for(lambda: not marked(mark), 20, "the end of the second attempt")
+
+    def test_killed_supervisor_leaves_nothing(self):
+        mark = f"MARK_SUPERVISOR={os.getpid()}"
+        with Farm() as farm:
+            run = self.long_run(farm, mark)
+            for pid in descendants(farm.pid("worker1")):
+                try:
+                    if os.readlink(f"/proc/{pid}/exe").endswith("/gantry-run"):
+                        os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+            self.assertIn("supervisor was killed", farm.wait_run(run)["error_message"])
+            self.assertEqual(marked(mark), [])
+
+    def test_all_killed_at_once(self):
+        """Worker and supervisors at the same moment: what is left then is found by the next worker of that name."""
+        mark = f"MARK_ALL={os.getpid()}"
+        with Farm() as farm:
+            run = self.long_run(farm, mark)
+            family = [farm.pid("worker1")] + [pid for pid in descendants(farm.pid("worker1"))
+                                              if os.readlink(f"/proc/{pid}/exe").endswith("/gantry-run")]
+            farm.seen_pids.update(marked(mark))
+            for pid in family:
+                os.kill(pid, signal.SIGSTOP)
+            for pid in family:
+                os.kill(pid, signal.SIGKILL)
+            farm.processes["worker1"].wait()
+            old = set(marked(mark))
+            farm.start("worker1")
+            wait_for(lambda: farm.run(run)["attempt"] == 2, 20, "the second attempt")
+            self.assertFalse(old & set(marked(mark)))
+            farm.post(f"/api/runs/{run}/abort", {})
+            wait_for(lambda: not marked(mark), 20, "the end of the second attempt")
+
+    def test_drain(self):
+        with Farm(workers=2, worker_drain_seconds=1) as farm:
+            quick = farm.trigger(farm.task("quick", command="sleep 0.6; echo finished"))
+            farm.wait_run(quick, "running")
+            owner = farm.run(quick)["worker_id"]
+            name = "worker1" if farm.log("worker1").find(f"worker={owner} ") >= 0 else "worker2"
+            self.assertEqual(farm.terminate(name), 0)
+            self.assertEqual(farm.wait_run(quick)["attempt"], 1)
+            farm.start(name)
+            farm.wait_ready()
+            slow = farm.trigger(farm.task("slow", command='[ "$GANTRY_ATTEMPT" = 2 ] && exit 0; sleep 600; true'))
+            farm.wait_run(slow, "running")
+            owner = farm.run(slow)["worker_id"]
+            name = "worker1" if farm.log("worker1").find(f"worker={owner} ") >= 0 else "worker2"
+            self.assertEqual(farm.terminate(name), 0)
+            run = farm.wait_run(slow)  # back in the queue, and done by the other
+            self.assertEqual((run["status"], run["attempt"]), ("completed", 2))
+
+    def test_second_term_ends_at_once(self):
+        mark = f"MARK_TERM={os.getpid()}"
+        with Farm() as farm:
+            self.long_run(farm, mark, "trap '' TERM; sleep 600 & sleep 600 & wait; wait; sleep 600")
+            farm.signal("worker1", signal.SIGTERM)
+            wait_for(lambda: "GTY-WORKER-DRAIN" in farm.log("worker1"), what="the drain")
+            self.assertEqual(farm.terminate("worker1", 5), 0)
+            self.assertEqual(marked(mark), [])
+
+    def test_refuses_to_start(self):
+        with Farm() as farm:
+            def start(*flags):
+                done = subprocess.run([BUILD / "gantry-worker", "--data", farm.data, *flags], capture_output=True, text=True, timeout=30,
+                                      env=clean_environment())
+                self.assertEqual(done.returncode, 1, done)
+                lines = [line for line in done.stderr.splitlines() if not line[:1].isdigit()]
+                self.assertEqual(len(lines), 1, done.stderr)
+                return lines[0]
+            self.assertIn("another worker named worker1", start("--worker-name", "worker1"))
+            self.assertIn("worker.name", start("--worker-name", "../x"))
+            self.assertIn("worker.labels", start("--worker-name", "w9", "--worker-labels", "gpu"))
+            self.assertIn("--worker-slots", start("--worker-slots", "-1"))
+            self.assertIn("no-such", start("--no-such"))
+            farm.wait_ready()
+
+
+class Tiny(unittest.TestCase):
+    def test_tiny_worker(self):
+        """The worker that was written only from docs/worker-protocol.md."""
+        with Farm(workers=0) as farm:
+            command = [sys.executable, str(ROOT / "tests" / "worker" / "tiny_worker.py"), farm.endpoint("workers"), str(farm.data / "ident")]
+            tiny = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            self.addCleanup(lambda: tiny.poll() is None and (tiny.kill(), tiny.wait()))
+            farm.wait_ready(1)
+            run = farm.wait_run(farm.trigger(farm.task("hello", command="echo hello $1", arguments=["{{who}}"]), parameters={"who": "you"}))
+            self.assertEqual((run["status"], run["result"]), ("completed", "hello you"))
+            logs = farm.data_of(farm.get(f"/api/runs/{run['id']}/logs"))["items"]
+            self.assertEqual([line["message"] for line in logs if line["stream"] == "stdout"], ["hello you"])
+            run = farm.wait_run(farm.trigger(farm.task("bad", command="exit 3")))
+            self.assertEqual((run["status"], run["error_message"]), ("failed", "exit code 3"))
+            number = farm.trigger(farm.task("long", command="sleep 600; true"))
+            farm.wait_run(number, "running")
+            farm.post(f"/api/runs/{number}/abort", {})
+            self.assertEqual(farm.wait_run(number)["status"], "aborted")
+            # the farm is away while it works
+            number = farm.trigger(farm.task("over", command="sleep 1; echo survived"))
+            farm.wait_run(number, "running")
+            farm.restart("scheduler")
+            run = farm.wait_run(number)
+            self.assertEqual((run["result"], run["attempt"]), ("survived", 1))
+            tiny.terminate()
+            self.assertEqual(tiny.wait(20), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
