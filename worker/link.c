@@ -21,6 +21,7 @@
 
 #define HELLO_AGAIN_MS 3000
 #define FLUSH_MS 200
+#define RESULT_HELD_MS 1000u /* a result that came with lines the farm had no room for is not answered */
 #define LINES_WAIT_MS 60000u /* log lines are tried this long behind an acknowledged result */
 
 struct link {
@@ -157,8 +158,11 @@ static void on_log_ack(struct link *link, const struct msg *msg)
     struct run *run = roster_find(link->roster, ack->run_id, ack->attempt);
     if (!run)
         return;
+    uint64_t now = clock_mono_ms();
     backlog_acked(&run->backlog, ack->seq);
-    owed_send_log(&link->owed, link->client, run, clock_mono_ms());
+    owed_send_log(&link->owed, link->client, run, now);
+    if (run->result_sent && now - run->result_sent > RESULT_HELD_MS)
+        run->result_sent = 0; /* the farm had to leave it unanswered for these lines */
     if (run->acked_at && !run->backlog.first)
         run_event(run, SLOT_EV_ACK);
 }
