@@ -52,15 +52,16 @@ int publish_names(struct str output, struct str cwd, uint64_t run, uint64_t atte
 
 void publish_hex(const unsigned char hash[PUBLISH_HASH], char out[2 * PUBLISH_HASH + 1])
 {
-    for (int i = 0; i < PUBLISH_HASH; i++)
+    for (size_t i = 0; i < PUBLISH_HASH; i++)
         snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
 bool publish_unhex(const char *text, unsigned char hash[PUBLISH_HASH])
 {
-    if (strlen(text) != 2 * PUBLISH_HASH || strspn(text, "0123456789abcdef") != 2 * PUBLISH_HASH)
+    size_t digits_due = (size_t)2 * PUBLISH_HASH;
+    if (strlen(text) != digits_due || strspn(text, "0123456789abcdef") != digits_due)
         return false;
-    for (int i = 0; i < PUBLISH_HASH; i++) {
+    for (size_t i = 0; i < PUBLISH_HASH; i++) {
         char digits[3] = {text[2 * i], text[2 * i + 1], '\0'};
         hash[i] = (unsigned char)strtoul(digits, NULL, 16);
     }

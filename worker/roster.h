@@ -22,7 +22,7 @@ void roster_init(struct roster *roster, const struct run_context *context, uint3
 void roster_abandon(struct roster *roster); /* kills what runs, without a word to anybody; the pool waits for its end */
 void roster_clear(struct roster *roster);
 
-struct run *roster_find(const struct roster *roster, uint64_t run, uint64_t attempt); /* NULL if it is not held */
+struct run *roster_find(const struct roster *roster, uint64_t id, uint64_t attempt); /* NULL if it is not held */
 
 /* Takes an assignment in. Repeated ones change nothing. An older attempt at the same run is dropped. -1 with err: it is to be rejected. */
 int roster_assign(struct roster *roster, const struct rec_assignment *assignment, struct err *err);
