@@ -71,12 +71,7 @@ static void part_fill(struct health_part *part, const struct msg_pong *pong)
 {
     part->answers = true;
     part->ready = pong->ready;
-    struct str trouble = pong->trouble;
-    if (trouble.len >= sizeof part->trouble)
-        trouble.len = sizeof part->trouble - 1;
-    while (!str_utf8(trouble)) /* a cut must not split a character */
-        trouble.len--;
-    str_copy(part->trouble, sizeof part->trouble, trouble);
+    str_copy(part->trouble, sizeof part->trouble, str_cut(pong->trouble, sizeof part->trouble - 1));
     part->count_count = pong->counts.count < HEALTH_COUNTS ? pong->counts.count : HEALTH_COUNTS;
     for (uint32_t i = 0; i < part->count_count; i++) {
         str_copy(part->counts[i].name, sizeof part->counts[i].name, pong->counts.items[i].name);

@@ -171,14 +171,11 @@ void json_brief(struct buf *out, const json_t *value, size_t max)
         buf_add(out, brief.text, brief.len);
         return;
     }
-    /* The cut must not split a character. */
-    bool text = json_is_string(value);
-    const char *from = text ? json_string_value(value) : brief.text;
-    size_t len = text && json_string_length(value) < brief.len ? json_string_length(value) : brief.len;
-    while (len > 0 && !str_utf8((struct str){from, (uint32_t)len}))
-        len--;
+    struct str text = {brief.text, (uint32_t)brief.len};
+    if (json_is_string(value))
+        text = (struct str){json_string_value(value), (uint32_t)json_string_length(value)};
     buf_text(out, "\"");
-    writer_escape(out, (struct str){from, (uint32_t)len});
+    writer_escape(out, str_cut(text, brief.len));
     buf_text(out, "…\"");
 }
 

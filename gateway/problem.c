@@ -28,9 +28,7 @@ static void expect(struct problem *problem, const char *format, va_list args)
     if (!format)
         return;
     vsnprintf(problem->expected_room, sizeof problem->expected_room, format, args);
-    problem->expected = str_of(problem->expected_room);
-    while (!str_utf8(problem->expected)) /* a cut must not split a character */
-        problem->expected.len--;
+    problem->expected = str_cut(str_of(problem->expected_room), sizeof problem->expected_room);
 }
 
 int problem_set(struct problem *problem, enum problem_kind kind, const char *field, const char *rule)
@@ -88,9 +86,7 @@ void problem_sentence(struct buf *out, const struct problem *problem, enum text_
         json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
         words.value = buf_str(&given);
     } else if (words.value.len > PROBLEM_VALUE_MAX) {
-        words.value.len = PROBLEM_VALUE_MAX;
-        while (words.value.len > 0 && !str_utf8(words.value))
-            words.value.len--;
+        words.value = str_cut(words.value, PROBLEM_VALUE_MAX);
     }
     if (sentence || problem->sentence.len > 0)
         buf_text(out, lang == LANG_EN ? ": " : "：");

@@ -24,13 +24,7 @@ static bool is_space(char c)
 
 static struct str trim(struct str text)
 {
-    while (text.len > 0 && is_space(text.ptr[0])) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
-        text.len--;
-    return text;
+    return str_trim(text, " \t");
 }
 
 static bool is_rest(struct str text) /* nothing, or a comment */

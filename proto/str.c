@@ -52,7 +52,8 @@ static size_t sequence_len(const unsigned char *p, size_t left)
     return len;
 }
 
-bool str_utf8(struct str text)
+/* How many bytes of text, from its beginning, are well-formed. */
+static uint32_t utf8_span(struct str text)
 {
     const unsigned char *p = (const unsigned char *)text.ptr;
     size_t left = text.len;
@@ -73,12 +74,41 @@ bool str_utf8(struct str text)
         }
         size_t len = sequence_len(p, left);
         if (len == 0) {
-            return false;
+            break;
         }
         p += len;
         left -= len;
     }
-    return true;
+    return text.len - (uint32_t)left;
+}
+
+bool str_utf8(struct str text)
+{
+    return utf8_span(text) == text.len;
+}
+
+struct str str_cut(struct str text, size_t max)
+{
+    text.len = text.len < max ? text.len : (uint32_t)max;
+    text.len = utf8_span(text);
+    return text;
+}
+
+size_t str_clean(char *out, size_t size, struct str text)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    size_t used = 0;
+
+    for (size_t i = 0; i < text.len;) {
+        size_t step = text.ptr[i] == '\0' ? 0 : sequence_len((const unsigned char *)text.ptr + i, text.len - i);
+        size_t need = step > 0 ? step : sizeof replacement - 1;
+        if (need > size - used)
+            break;
+        memcpy(out + used, step > 0 ? text.ptr + i : replacement, need);
+        used += need;
+        i += step > 0 ? step : 1;
+    }
+    return used;
 }
 
 bool str_copy(char *out, size_t size, struct str text)
@@ -92,6 +122,20 @@ bool str_copy(char *out, size_t size, struct str text)
     }
     out[len] = '\0';
     return len == text.len;
+}
+
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+struct str str_trim(struct str text, const char *blanks)
+{
+    for (; text.len > 0 && is_one_of(text.ptr[0], blanks); text.len--)
+        text.ptr++;
+    while (text.len > 0 && is_one_of(text.ptr[text.len - 1], blanks))
+        text.len--;
+    return text;
 }
 
 bool str_append(char *out, size_t size, const char *separator, const char *text)

@@ -7,6 +7,7 @@
 #define GANTRY_PROTO_STR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -44,8 +45,19 @@ int err_set(struct err *err, int code, const char *format, ...) __attribute__((f
 /* True when text is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool str_utf8(struct str text);
 
+/* The longest beginning of text, of at most max bytes, that is well-formed UTF-8: a cut that splits no character. */
+struct str str_cut(struct str text, size_t max);
+
+/* Bytes from outside as text that messages may carry: copies into out (size bytes, no NUL added), and every byte that is not part
+ * of well-formed UTF-8, and every NUL, becomes U+FFFD. What does not fit is left off at a character's border. Answers the bytes
+ * written. */
+size_t str_clean(char *out, size_t size, struct str text);
+
 /* Copies text into out (size bytes, always NUL-terminated); false when it had to be cut. */
 bool str_copy(char *out, size_t size, struct str text);
+
+/* Text without those of `blanks` that stand at its ends. */
+struct str str_trim(struct str text, const char *blanks);
 
 /* Appends text to what out (size bytes) holds, behind the separator unless out is empty; false when it did not fit whole and
  * nothing was appended. */

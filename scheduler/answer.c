@@ -15,11 +15,7 @@ int fault_set(struct fault *fault, int code, const char *field, const char *rule
     fault->rule = rule ? rule : "";
     snprintf(fault->field, sizeof fault->field, "%s", field ? field : "");
     snprintf(fault->expected, sizeof fault->expected, "%s", expected ? expected : "");
-    if (value.len >= sizeof fault->value)
-        value.len = (uint32_t)sizeof fault->value - 1;
-    while (value.len && !str_utf8(value))
-        value.len--; /* the cut was inside a character */
-    str_copy(fault->value, sizeof fault->value, value);
+    str_copy(fault->value, sizeof fault->value, str_cut(value, sizeof fault->value - 1));
     va_start(args, format);
     vsnprintf(fault->text, sizeof fault->text, format, args);
     va_end(args);
@@ -58,10 +54,7 @@ static bool fault_passes(const struct fault *fault)
 /* vsnprintf may have cut a character in two. */
 static struct str whole(const char *text)
 {
-    struct str str = str_of(text);
-    while (str.len && !str_utf8(str))
-        str.len--;
-    return str;
+    return str_cut(str_of(text), sizeof(struct fault));
 }
 
 void core_refuse(struct core *core, const struct core_call *call, const struct fault *fault)

@@ -98,10 +98,7 @@ int live_fill(struct core *core, const struct run *run, struct rec_live_run *row
         return 0;
     }
     reason_say(core, run, reason, sizeof reason);
-    struct str said = str_of(reason);
-    while (said.len && !str_utf8(said))
-        said.len--;
-    row->reason = arena_str(core->arena, said);
+    row->reason = arena_str(core->arena, str_cut(str_of(reason), sizeof reason));
     return row->reason.ptr ? 0 : -1;
 }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/text.h"
+#include "proto/str.h"
 
 struct capture {
     capture_line *line;
@@ -37,7 +37,7 @@ static void capture_tell(struct capture *capture)
 {
     char text[CAPTURE_LINE];
     size_t room = sizeof(text) - (sizeof(CAPTURE_MARK) - 1);
-    size_t len = text_clean(text, capture->cut ? room : sizeof(text), capture->raw, capture->len);
+    size_t len = str_clean(text, capture->cut ? room : sizeof(text), (struct str){capture->raw, (uint32_t)capture->len});
     if (capture->cut) {
         memcpy(text + len, CAPTURE_MARK, sizeof(CAPTURE_MARK) - 1);
         len += sizeof(CAPTURE_MARK) - 1;

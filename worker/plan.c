@@ -67,15 +67,6 @@ int plan_arg(struct plan *plan, struct str text, struct err *err)
     return texts_put(plan, &plan->argv, plan->argv.count, text, (struct str){0}, err);
 }
 
-static struct str trimmed(const char *from, const char *to)
-{
-    while (from < to && *from == ' ')
-        from++;
-    while (to > from && to[-1] == ' ')
-        to--;
-    return (struct str){from, (uint32_t)(to - from)};
-}
-
 static int fill_name(const struct plan *plan, struct str name, struct buf *out, bool *known)
 {
     struct str value;
@@ -98,7 +89,8 @@ static int fill(const struct plan *plan, struct str text, struct buf *out)
             return buf_add(out, at, (size_t)(end - at));
         bool known;
         buf_add(out, at, (size_t)(open - at));
-        if (fill_name(plan, trimmed(open + 2, close), out, &known) < 0)
+        struct str name = {open + 2, (uint32_t)(close - open - 2)};
+        if (fill_name(plan, str_trim(name, " "), out, &known) < 0)
             return -1;
         if (!known)
             buf_add(out, open, 2);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/text.h"
+#include "proto/str.h"
 
 void progress_init(struct progress *progress)
 {
@@ -26,7 +26,7 @@ static void set_percent(struct progress *progress, double percent)
 static void set_note(struct progress *progress, const char *text)
 {
     char note[PROGRESS_NOTE];
-    size_t len = text_clean(note, sizeof(note) - 1, text, strlen(text));
+    size_t len = str_clean(note, sizeof(note) - 1, str_of(text));
     note[len] = '\0';
     progress->changed = progress->changed || strcmp(note, progress->note) != 0;
     memcpy(progress->note, note, len + 1);

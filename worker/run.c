@@ -10,7 +10,6 @@
 
 #include "proto/clock.h"
 #include "proto/log.h"
-#include "worker/text.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
 
@@ -90,7 +89,7 @@ void run_note(struct run *run, enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    size_t len = text_clean(clean, sizeof(clean), text, strlen(text));
+    size_t len = str_clean(clean, sizeof(clean), str_of(text));
     backlog_add(&run->backlog, clock_wall_ms(), level, STREAM_SYSTEM, clean, len);
 }
 
@@ -102,7 +101,7 @@ void run_fail(struct run *run, enum outcome outcome, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     run->outcome = outcome;
-    run->error[text_clean(run->error, RUN_ERROR_MAX, text, strlen(text))] = '\0';
+    run->error[str_clean(run->error, RUN_ERROR_MAX, str_of(text))] = '\0';
 }
 
 /* ---- how the program ended ---- */
@@ -127,14 +126,14 @@ static void explain_signal(const struct run *run, const struct process_end *end,
 
 static void explain_exit(const struct run *run, const struct process_end *end, char *text, size_t size)
 {
-    const char *last = run->last_error.len ? run->last_error.data : "";
-    int last_len = (int)text_cut(last, run->last_error.len, 1000), code = end->exit_code;
+    struct str last = str_cut(buf_str(&run->last_error), 1000);
+    int code = end->exit_code;
     int len = snprintf(text, size, "exit code %d", code);
     if (code > 128 && code < 160 && sigdescr_np(code - 128))
         len += snprintf(text + len, size - (size_t)len, " (as of a child killed by signal %d, %s)", code - 128,
                         sigdescr_np(code - 128));
-    if (last_len)
-        snprintf(text + len, size - (size_t)len, ": %.*s", last_len, last);
+    if (last.len)
+        snprintf(text + len, size - (size_t)len, ": %.*s", (int)last.len, last.ptr);
 }
 
 static void judge_failure(struct run *run, const struct process_end *end)
@@ -164,7 +163,7 @@ static void read_result(struct run *run)
     char *raw = malloc(size), *clean = malloc(size);
     ssize_t got = raw && clean ? home_read_file(path, raw, size) : -1;
     if (got > 0) {
-        size_t len = text_clean(clean, size, raw, (size_t)got);
+        size_t len = str_clean(clean, size, (struct str){raw, (uint32_t)got});
         while (len && (clean[len - 1] == '\n' || clean[len - 1] == '\r'))
             len--;
         run->has_result = buf_add(&run->result, clean, len) == 0;

@@ -11,21 +11,12 @@
 #include "worker/executors/executor.h"
 #include "worker/value.h"
 
-static struct str trimmed(const char *from, const char *to)
-{
-    while (from < to && *from == ' ')
-        from++;
-    while (to > from && to[-1] == ' ')
-        to--;
-    return (struct str){from, (uint32_t)(to - from)};
-}
-
 int setup_split(const char *text, struct str *items, uint32_t max, struct err *err)
 {
     uint32_t count = 0;
     for (const char *at = text; *text; at += *at == ',') {
         size_t len = strcspn(at, ",");
-        struct str item = trimmed(at, at + len);
+        struct str item = str_trim((struct str){at, (uint32_t)len}, " ");
         if (item.len == 0)
             return err_set(err, ERR_INVALID, "an empty name in '%.100s'", text);
         if (count == max)
@@ -48,8 +39,8 @@ int setup_labels(const char *text, struct buf *out, struct err *err)
         const char *end = items[i].ptr + items[i].len, *equals = memchr(items[i].ptr, '=', items[i].len);
         if (!equals)
             return err_set(err, ERR_INVALID, "worker.labels: '%.*s' is not name=value", (int)items[i].len, items[i].ptr);
-        texts[2 * i] = trimmed(items[i].ptr, equals);
-        texts[2 * i + 1] = trimmed(equals + 1, end);
+        texts[2 * i] = str_trim((struct str){items[i].ptr, (uint32_t)(equals - items[i].ptr)}, " ");
+        texts[2 * i + 1] = str_trim((struct str){equals + 1, (uint32_t)(end - equals - 1)}, " ");
         for (int k = 0; k < i; k++)
             if (str_eq(texts[2 * k], texts[2 * i]))
                 return err_set(err, ERR_INVALID, "worker.labels: '%.*s' is there twice", (int)texts[2 * i].len, texts[2 * i].ptr);

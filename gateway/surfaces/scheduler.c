@@ -131,7 +131,6 @@ void envelope_close(struct request *request, struct writer *w, unsigned status)
 static void problem_details(struct writer *w, const struct problem *problem)
 {
     struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8};
-    struct str value = problem->value;
 
     writer_open(w, "details", '{');
     if (problem->field.len > 0 || problem->rule.len > 0) {
@@ -141,10 +140,7 @@ static void problem_details(struct writer *w, const struct problem *problem)
             json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
             writer_json(w, "value", buf_str(&given));
         } else if (problem->has_value) {
-            value.len = value.len > PROBLEM_VALUE_MAX ? PROBLEM_VALUE_MAX : value.len;
-            while (value.len > 0 && !str_utf8(value))
-                value.len--;
-            writer_text(w, "value", value);
+            writer_text(w, "value", str_cut(problem->value, PROBLEM_VALUE_MAX));
         } else {
             writer_null(w, "value");
         }

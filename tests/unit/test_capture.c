@@ -2,7 +2,6 @@
 
 #include "proto/str.h"
 #include "worker/capture.h"
-#include "worker/text.h"
 
 static char lines[1 << 17];
 
@@ -94,34 +93,8 @@ static void test_long(void **state)
     lines_of(text);
 }
 
-static void test_clean(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *in, *out;
-    } rows[] = {
-        {"plain", "plain"},
-        {"\xc3\xa4\xf0\x9f\x98\x80", "\xc3\xa4\xf0\x9f\x98\x80"},
-        {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},                                 /* overlong */
-        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},                 /* surrogate */
-        {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* beyond U+10FFFF */
-        {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
-    };
-    char out[64];
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        out[text_clean(out, sizeof(out) - 1, rows[i].in, strlen(rows[i].in))] = '\0';
-        assert_string_equal(out, rows[i].out);
-    }
-    assert_int_equal(text_clean(out, sizeof(out), "a\0b", 3), 5);
-    assert_int_equal(text_clean(out, 4, "ab\xe2\x82\xac", 5), 2);
-    assert_int_equal(text_cut("ab\xe2\x82\xac", 5, 4), 2);
-    assert_int_equal(text_cut("ab\xe2\x82\xac", 5, 5), 5);
-    assert_int_equal(text_cut("abc", 3, 9), 3);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_redrawn), cmocka_unit_test(test_long),
-                                       cmocka_unit_test(test_clean)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lines), cmocka_unit_test(test_redrawn), cmocka_unit_test(test_long)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

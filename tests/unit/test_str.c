@@ -110,6 +110,54 @@ static void test_append(void **state)
     assert_string_equal(out, "ab, cde");
 }
 
+static void test_cut(void **state)
+{
+    (void)state;
+    assert_int_equal(str_cut(STR_LIT("ab\xe2\x82\xac"), 4).len, 2);
+    assert_int_equal(str_cut(STR_LIT("ab\xe2\x82\xac"), 5).len, 5);
+    assert_int_equal(str_cut(STR_LIT("abc"), 9).len, 3);
+    assert_int_equal(str_cut(STR_LIT("abc"), 0).len, 0);
+    assert_int_equal(str_cut(STR_LIT("ab\xff"
+                                     "cd"),
+                             9)
+                         .len,
+                     2);
+    assert_int_equal(str_cut(STR_LIT("0123456789 \xe2\x82"), 99).len, 11);
+    assert_int_equal(str_cut((struct str){0}, 9).len, 0);
+}
+
+static void test_clean(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"plain", "plain"},
+        {"\xc3\xa4\xf0\x9f\x98\x80", "\xc3\xa4\xf0\x9f\x98\x80"},
+        {"\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd"},                                 /* overlong */
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},                 /* surrogate */
+        {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* beyond U+10FFFF */
+        {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
+    };
+    char out[64];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        out[str_clean(out, sizeof(out) - 1, str_of(rows[i].in))] = '\0';
+        assert_string_equal(out, rows[i].out);
+    }
+    assert_int_equal(str_clean(out, sizeof(out), STR_LIT("a\0b")), 5);
+    assert_int_equal(str_clean(out, 4, STR_LIT("ab\xe2\x82\xac")), 2);
+}
+
+static void test_trim(void **state)
+{
+    (void)state;
+    assert_true(str_is(str_trim(STR_LIT("  a b "), " "), "a b"));
+    assert_true(str_is(str_trim(STR_LIT("\t a\t"), " "), "\t a\t"));
+    assert_true(str_is(str_trim(STR_LIT("\t a\t"), " \t"), "a"));
+    assert_true(str_is(str_trim(STR_LIT("   "), " "), ""));
+    assert_true(str_is(str_trim((struct str){0}, " "), ""));
+}
+
 static void test_err(void **state)
 {
     (void)state;
@@ -131,9 +179,11 @@ static void test_err(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8), cmocka_unit_test(test_utf8_every_code_point),
-        cmocka_unit_test(test_copy), cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_append), cmocka_unit_test(test_err),
+        cmocka_unit_test(test_utf8),   cmocka_unit_test(test_utf8_every_code_point),
+        cmocka_unit_test(test_copy),   cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_append), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_clean),  cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_err),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

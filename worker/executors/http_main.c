@@ -12,7 +12,6 @@
 #include "proto/messages.h"
 #include "worker/executors/executor.h"
 #include "worker/executors/http.h"
-#include "worker/text.h"
 
 #define STATUSES_MAX 32
 
@@ -125,7 +124,7 @@ static int result_write(const struct response *response)
     static char text[HTTP_RESULT_MAX];
     if (!path)
         return 0;
-    size_t len = text_clean(text, sizeof(text), response->result, response->kept);
+    size_t len = str_clean(text, sizeof(text), (struct str){response->result, (uint32_t)response->kept});
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool well = fd >= 0 && write_whole(fd, text, len);
     if (fd >= 0)
