@@ -122,7 +122,7 @@ class Restarts(unittest.TestCase):
             log.close()
             try:
                 wait_for(lambda: "another scheduler" in up.err() and "has taken over" in up.err(), 30, "the older one to give way")
-                self.assertNotIn("scheduler", up.children())
+                wait_for(lambda: "scheduler" not in up.children(), 30, "the end of the older one")
                 done = up.gantry("run", "--wait", "--shell", "echo rival")
                 self.assertEqual((done.returncode, done.stdout), (0, "rival\n"), done.stderr)
                 self.assertNotIn("scheduler", up.children())
