@@ -8,12 +8,11 @@
 static const struct route routes[] = {
     {METHOD_POST, "/tasks", tasks_create, ROLE_USER,
      "Creates a task: 201. `name`, `task_type`, `executor` and `command` are required. Beyond the seed: `env` (name to text), "
-     "`cwd`, "
-     "`run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file published once)."},
+     "`cwd`, `run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file "
+     "published once)."},
     {METHOD_GET, "/tasks", tasks_list, ROLE_READONLY,
      "Lists tasks. `page`, `size` (at most 1000), `status`, `task_type`, `priority`, `search`, `tags`, `sort` (`id`, `name`, "
-     "`status`, "
-     "`priority`, `task_type`, `created_at`, `updated_at`, `next_run_at`), `order`."},
+     "`status`, `priority`, `task_type`, `created_at`, `updated_at`, `next_run_at`), `order`."},
     {METHOD_GET, "/tasks/{id}", tasks_get, ROLE_READONLY,
      "A task with its `statistics`; averages are null before the first run."},
     {METHOD_PUT, "/tasks/{id}", tasks_update, ROLE_USER,
@@ -21,48 +20,41 @@ static const struct route routes[] = {
     {METHOD_DELETE, "/tasks/{id}", tasks_delete, ROLE_USER,
      "Deletes a task and its history. 409 while it has live runs, unless `force=true`, which aborts them first."},
     {METHOD_POST, "/tasks/{id}/trigger", tasks_trigger, ROLE_USER,
-     "Makes a run of a task: 201. Optional: `parameters`, `priority`, `timeout_seconds`, and beyond the seed `run_at` (a time) "
-     "or "
-     "`delay_seconds`. `estimated_completion` is the start plus the measured mean duration, or plus the timeout before there is "
-     "one."},
+     "Makes a run of a task: 201. Optional: `parameters`, `priority`, `timeout_seconds`, and beyond the seed `run_at` (a "
+     "time) or `delay_seconds`. `estimated_completion` is the start plus the measured mean duration, or plus the timeout "
+     "before there is one."},
     {METHOD_POST, "/tasks/{id}/trigger-batch", tasks_trigger_batch, ROLE_USER,
      "Makes up to 1,000 runs, all or none: 201. `items`: a list of what a trigger takes, each with an optional "
-     "`idempotency_key`. Answers "
-     "`run_ids` in the order of the items."},
+     "`idempotency_key`. Answers `run_ids` in the order of the items."},
     {METHOD_POST, "/tasks/{id}/pause", tasks_pause, ROLE_USER, "Pauses a task: nothing of it starts until it is resumed."},
     {METHOD_POST, "/tasks/{id}/resume", tasks_resume, ROLE_USER, "Resumes a paused task."},
     {METHOD_POST, "/runs", runs_submit, ROLE_USER,
-     "Makes a task and its one run in one step: 201, with what a trigger answers. Takes a task's fields (`name` is made up and "
-     "`executor` "
-     "is the `task_type` when missing; no `schedule`) and a trigger's. The task is `completed` or `failed` with its run."},
+     "Makes a task and its one run in one step: 201, with what a trigger answers. Takes a task's fields (`name` is made up "
+     "and `executor` is the `task_type` when missing; no `schedule`) and a trigger's. The task is `completed` or `failed` "
+     "with its run."},
     {METHOD_GET, "/runs", runs_list, ROLE_READONLY,
      "Lists runs. `page`, `size` (at most 1000), `task_id`, `status`, `worker_id` (as in `worker-001`), `start_date` and "
-     "`end_date` "
-     "(inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`, `status`, `task_id`, "
-     "`worker_id`), `order`."},
+     "`end_date` (inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`, `status`, "
+     "`task_id`, `worker_id`), `order`."},
     {METHOD_GET, "/runs/{id}", runs_get, ROLE_READONLY,
      "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent), `reason` "
-     "(why it "
-     "waits). `retry_count` is the number of retries used so far."},
+     "(why it waits). `retry_count` is the number of retries used so far."},
     {METHOD_GET, "/runs/{id}/logs", runs_logs, ROLE_READONLY,
      "The log of a run, oldest line first: by `page` and `size` (default 100, at most 1000); behind a position by `after` and "
-     "`limit`; or "
-     "the newest `limit` lines with `newest=true`. `cut` counts lines that are no longer kept. With `follow=true` the answer is "
-     "`text/event-stream`: an event `log` a line with its position as id (`after` or `Last-Event-ID` resume behind one), "
-     "`status` when "
-     "status, attempt or progress change, and `end` once the run is final and its log has been sent."},
+     "`limit`; or the newest `limit` lines with `newest=true`. `cut` counts lines that are no longer kept. With `follow=true` "
+     "the answer is `text/event-stream`: an event `log` a line with its position as id (`after` or `Last-Event-ID` resume "
+     "behind one), `status` when status, attempt or progress change, and `end` once the run is final and its log has been "
+     "sent."},
     {METHOD_POST, "/runs/{id}/restart", runs_restart, ROLE_USER, "Makes a new run like a final one: 201."},
     {METHOD_POST, "/runs/{id}/abort", runs_abort, ROLE_USER, "Ends a run that is not final; 409 if it is. Optional: `reason`."},
     {METHOD_GET, "/workers", workers_list, ROLE_READONLY,
      "Lists workers as the scheduler sees them this second. `page`, `size`, `status`, `task_type`, `hostname`, `sort` (`id`, "
-     "`hostname`, "
-     "`ip_address`, `port`, `status`, `max_concurrent_tasks`, `last_heartbeat`, `registered_at`, `created_at`, `load_average`, "
-     "`memory_usage`, `cpu_usage`), `order`."},
+     "`hostname`, `ip_address`, `port`, `status`, `max_concurrent_tasks`, `last_heartbeat`, `registered_at`, `created_at`, "
+     "`load_average`, `memory_usage`, `cpu_usage`), `order`."},
     {METHOD_GET, "/workers/{id}", workers_get, ROLE_READONLY, "A worker (`worker-001`) with what it runs and what it has done."},
     {METHOD_GET, "/system/health", system_health, ROLE_READONLY,
-     "Health, measured for this answer (kept for one second): a component that does not answer within a second is `unhealthy`. "
-     "503 with the "
-     "same body when writes cannot work."},
+     "Health, measured for this answer (kept for one second): a component that does not answer within a second is "
+     "`unhealthy`. 503 with the same body when writes cannot work."},
     {0},
 };
 
@@ -72,8 +64,8 @@ const struct surface surface_scheduler = {
     .routes = routes,
     .write_problem = envelope_problem,
     .doc = "The task scheduler. Answers are `{success, data, metadata}`, errors `{success, error {code, message, details}, "
-           "metadata}`. "
-           "Every POST takes an `Idempotency-Key`: the same key, path and body answer the first answer again for 24 hours.",
+           "metadata}`. Every POST takes an `Idempotency-Key`: the same key, path and body answer the first answer again for "
+           "24 hours.",
 };
 
 /* ---- envelope ---- */

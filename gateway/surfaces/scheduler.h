@@ -32,6 +32,19 @@ struct page {
 /* Reads page, size, sort and order. A size over PAGE_SIZE_MAX becomes that. -1 with problem. */
 int page_read(const struct request *request, uint64_t size, const struct page_sort *sorts, struct page *out,
               struct problem *problem);
+/* The page that a list's request asks for, kept in request->own. NULL with problem. */
+struct page *page_new(struct request *request, const struct page_sort *sorts, struct problem *problem);
+/* Asks the store for the page in request->own of what query (type, filters, search) describes. */
+void page_ask(struct request *request, struct msg_query *query,
+              void (*on_answer)(struct request *request, const struct msg *msg));
+
+/* A condition of a query; field and text are borrowed. */
+struct rec_filter page_filter(const char *field, enum filter_op op, uint64_t number);
+struct rec_filter page_filter_text(const char *field, enum filter_op op, struct str text);
+
+/* Begins the answer of the list whose page is in request->own: items are written next, then it is closed and leaves with 200. */
+void page_open(struct request *request, struct writer *w);
+void page_close(struct request *request, struct writer *w, uint64_t total, bool lower_bound);
 /* total, page, size, total_pages, and total_is_lower_bound if it is one. */
 void page_write(struct writer *w, const struct page *page, uint64_t total, bool lower_bound);
 
@@ -69,6 +82,11 @@ void log_write_brief(struct writer *w, const struct rec_log_line *line);
 void log_write(struct writer *w, const struct rec_log_line *line);
 void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail);
 
+/* ---- rows ---- */
+
+/* Asks the store for the record whose id is the path's first {…}, and for `also` (0: nothing) of the same id. */
+void row_ask(struct request *request, enum record_type type, enum record_type also,
+             void (*on_answer)(struct request *request, const struct msg *msg));
 /* Decodes a row's value; false (logged) when it is damaged. */
 bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
               bool *has_stat);

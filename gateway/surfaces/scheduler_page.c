@@ -1,4 +1,4 @@
-/* Query parameters of lists. */
+/* Lists: their query parameters, the question to the store, and what stands around the items of an answer. */
 #include <stdio.h>
 
 #include "gateway/surfaces/scheduler.h"
@@ -108,4 +108,51 @@ void page_write(struct writer *w, const struct page *page, uint64_t total, bool 
     writer_uint(w, "page", page->page);
     writer_uint(w, "size", page->size);
     writer_uint(w, "total_pages", (total + page->size - 1) / page->size);
+}
+
+struct page *page_new(struct request *request, const struct page_sort *sorts, struct problem *problem)
+{
+    struct page *page = request->own = request_alloc(request, sizeof *page);
+
+    if (!page) {
+        problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+        return NULL;
+    }
+    return page_read(request, PAGE_SIZE, sorts, page, problem) == 0 ? page : NULL;
+}
+
+void page_ask(struct request *request, struct msg_query *query, void (*on_answer)(struct request *request, const struct msg *msg))
+{
+    const struct page *page = request->own;
+
+    query->sort = page->sort;
+    query->descending = page->descending;
+    query->page = page->page;
+    query->size = page->size;
+    ask_send(request, ASK_STORE, &shape_msg_query, query, on_answer);
+}
+
+struct rec_filter page_filter(const char *field, enum filter_op op, uint64_t number)
+{
+    return (struct rec_filter){.field = str_of(field), .op = op, .number = (int64_t)number};
+}
+
+struct rec_filter page_filter_text(const char *field, enum filter_op op, struct str text)
+{
+    return (struct rec_filter){.field = str_of(field), .op = op, .text = text};
+}
+
+void page_open(struct request *request, struct writer *w)
+{
+    envelope_open(request, w);
+    writer_open(w, "data", '{');
+    writer_open(w, "items", '[');
+}
+
+void page_close(struct request *request, struct writer *w, uint64_t total, bool lower_bound)
+{
+    writer_close(w, ']');
+    page_write(w, request->own, total, lower_bound);
+    writer_close(w, '}');
+    envelope_close(request, w, 200);
 }

@@ -119,21 +119,15 @@ error:
 static void on_listed(struct request *request, const struct msg *msg)
 {
     const struct msg_query_rows *rows = &msg->u.query_rows;
-    const struct page *page = request->own;
     struct writer w;
 
-    envelope_open(request, &w);
-    writer_open(&w, "data", '{');
-    writer_open(&w, "items", '[');
+    page_open(request, &w);
     for (uint32_t i = 0; i < rows->rows.count; i++) {
         struct rec_run run;
         if (row_run(request, &rows->rows.items[i], &run))
             run_write_brief(&w, &run);
     }
-    writer_close(&w, ']');
-    page_write(&w, page, rows->total, rows->total_is_lower_bound);
-    writer_close(&w, '}');
-    envelope_close(request, &w, 200);
+    page_close(request, &w, rows->total, rows->total_is_lower_bound);
 }
 
 /* A day or a moment. An end is inclusive: what is answered is the first millisecond behind it. */
@@ -153,11 +147,6 @@ static bool date_read(const struct request *request, const char *name, bool end,
     return true;
 }
 
-static struct rec_filter number_filter(const char *field, enum filter_op op, uint64_t number)
-{
-    return (struct rec_filter){.field = str_of(field), .op = op, .number = (int64_t)number};
-}
-
 static int filters_read(struct request *request, struct rec_filter_list *filters, struct problem *problem)
 {
     struct str text;
@@ -165,15 +154,15 @@ static int filters_read(struct request *request, struct rec_filter_list *filters
     int fault = 0;
 
     if (page_number(request, "task_id", 1, &number, problem, &fault))
-        filters->items[filters->count++] = number_filter("task_id", FILTER_EQ, number);
+        filters->items[filters->count++] = page_filter("task_id", FILTER_EQ, number);
     if (page_word(request, "status", run_status_parse, "pending|running|completed|failed|aborted", &number, problem, &fault))
-        filters->items[filters->count++] = number_filter("status", FILTER_EQ, number);
+        filters->items[filters->count++] = page_filter("status", FILTER_EQ, number);
     if (date_read(request, "start_date", false, &number, problem, &fault))
-        filters->items[filters->count++] = number_filter("created_at", FILTER_GE, number);
+        filters->items[filters->count++] = page_filter("created_at", FILTER_GE, number);
     if (date_read(request, "end_date", true, &number, problem, &fault))
-        filters->items[filters->count++] = number_filter("created_at", FILTER_LT, number);
+        filters->items[filters->count++] = page_filter("created_at", FILTER_LT, number);
     if (!fault && request_param(request, "worker_id", &text, problem, &fault) && !fault)
-        filters->items[filters->count++] = (struct rec_filter){.field = STR_LIT("worker_name"), .op = FILTER_EQ, .text = text};
+        filters->items[filters->count++] = page_filter_text("worker_name", FILTER_EQ, text);
     return fault;
 }
 
@@ -182,19 +171,10 @@ void runs_list(struct request *request)
     struct rec_filter filters[5];
     struct msg_query query = {.type = TYPE_RUN, .filters = {filters, 0}};
     struct problem problem;
-    struct page *page = request->own = request_alloc(request, sizeof *page);
 
-    if (!page) {
-        problem_set(&problem, PROBLEM_OVERLOADED, NULL, NULL);
+    if (!page_new(request, sorts, &problem) || filters_read(request, &query.filters, &problem) != 0)
         goto error;
-    }
-    if (page_read(request, PAGE_SIZE, sorts, page, &problem) != 0 || filters_read(request, &query.filters, &problem) != 0)
-        goto error;
-    query.sort = page->sort;
-    query.descending = page->descending;
-    query.page = page->page;
-    query.size = page->size;
-    ask_send(request, ASK_STORE, &shape_msg_query, &query, on_listed);
+    page_ask(request, &query, on_listed);
     return;
 error:
     reply_problem(request, &problem);
@@ -273,13 +253,5 @@ static void on_run(struct request *request, const struct msg *msg)
 
 void runs_get(struct request *request)
 {
-    uint64_t id = 0;
-    struct msg_get get = {.type = TYPE_RUN, .ids = {&id, 1}};
-    struct problem problem;
-
-    if (request_id(request, 0, &id, &problem) != 0) {
-        reply_problem(request, &problem);
-        return;
-    }
-    ask_send(request, ASK_STORE, &shape_msg_get, &get, on_run);
+    row_ask(request, TYPE_RUN, 0, on_run);
 }

@@ -213,12 +213,9 @@ error:
 static void on_listed(struct request *request, const struct msg *msg)
 {
     const struct msg_query_rows *rows = &msg->u.query_rows;
-    const struct page *page = request->own;
     struct writer w;
 
-    envelope_open(request, &w);
-    writer_open(&w, "data", '{');
-    writer_open(&w, "items", '[');
+    page_open(request, &w);
     for (uint32_t i = 0; i < rows->rows.count; i++) {
         struct rec_task task;
         struct rec_task_stat stat;
@@ -226,10 +223,7 @@ static void on_listed(struct request *request, const struct msg *msg)
         if (row_task(request, &rows->rows.items[i], &task, &stat, &has_stat))
             task_write_brief(&w, &task, has_stat ? &stat : NULL);
     }
-    writer_close(&w, ']');
-    page_write(&w, page, rows->total, rows->total_is_lower_bound);
-    writer_close(&w, '}');
-    envelope_close(request, &w, 200);
+    page_close(request, &w, rows->total, rows->total_is_lower_bound);
 }
 
 void tasks_list(struct request *request)
@@ -240,24 +234,17 @@ void tasks_list(struct request *request)
     struct str text;
     uint64_t number = 0;
     int fault = 0;
-    struct page *page = request->own = request_alloc(request, sizeof *page);
 
-    if (!page) {
-        problem_set(&problem, PROBLEM_OVERLOADED, NULL, NULL);
-        goto error;
-    }
-    if (page_read(request, PAGE_SIZE, sorts, page, &problem) != 0)
+    if (!page_new(request, sorts, &problem))
         goto error;
     if (page_word(request, "status", task_status_parse, "active|paused|completed|failed", &number, &problem, &fault))
-        filters[query.filters.count++] =
-            (struct rec_filter){.field = STR_LIT("status"), .op = FILTER_EQ, .number = (int64_t)number};
+        filters[query.filters.count++] = page_filter("status", FILTER_EQ, number);
     if (page_word(request, "priority", priority_parse, "low|normal|high|critical", &number, &problem, &fault))
-        filters[query.filters.count++] =
-            (struct rec_filter){.field = STR_LIT("spec.priority"), .op = FILTER_EQ, .number = (int64_t)number};
+        filters[query.filters.count++] = page_filter("spec.priority", FILTER_EQ, number);
     if (!fault && request_param(request, "task_type", &text, &problem, &fault))
-        filters[query.filters.count++] = (struct rec_filter){.field = STR_LIT("spec.task_type"), .op = FILTER_EQ, .text = text};
+        filters[query.filters.count++] = page_filter_text("spec.task_type", FILTER_EQ, text);
     if (!fault && request_param(request, "tags", &text, &problem, &fault))
-        filters[query.filters.count++] = (struct rec_filter){.field = STR_LIT("spec.tags"), .op = FILTER_HAS, .text = text};
+        filters[query.filters.count++] = page_filter_text("spec.tags", FILTER_HAS, text);
     if (!fault && request_param(request, "search", &text, &problem, &fault))
         query.search = text;
     if (fault)
@@ -266,11 +253,7 @@ void tasks_list(struct request *request)
         problem_value(&problem, PROBLEM_BAD_REQUEST, "search", "length", text, "0..256 bytes");
         goto error;
     }
-    query.sort = page->sort;
-    query.descending = page->descending;
-    query.page = page->page;
-    query.size = page->size;
-    ask_send(request, ASK_STORE, &shape_msg_query, &query, on_listed);
+    page_ask(request, &query, on_listed);
     return;
 error:
     reply_problem(request, &problem);
@@ -297,13 +280,5 @@ static void on_got(struct request *request, const struct msg *msg)
 
 void tasks_get(struct request *request)
 {
-    uint64_t id = 0;
-    struct msg_get get = {.type = TYPE_TASK, .ids = {&id, 1}, .also = TYPE_TASK_STAT};
-    struct problem problem;
-
-    if (request_id(request, 0, &id, &problem) != 0) {
-        reply_problem(request, &problem);
-        return;
-    }
-    ask_send(request, ASK_STORE, &shape_msg_get, &get, on_got);
+    row_ask(request, TYPE_TASK, TYPE_TASK_STAT, on_got);
 }

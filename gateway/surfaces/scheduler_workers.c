@@ -25,18 +25,12 @@ static uint64_t current_of(const struct msg_worker_rows *rows, uint32_t index)
 static void on_listed(struct request *request, const struct msg *msg)
 {
     const struct msg_worker_rows *rows = &msg->u.worker_rows;
-    const struct page *page = request->own;
     struct writer w;
 
-    envelope_open(request, &w);
-    writer_open(&w, "data", '{');
-    writer_open(&w, "items", '[');
+    page_open(request, &w);
     for (uint32_t i = 0; i < rows->workers.count; i++)
         worker_write(&w, &rows->workers.items[i], current_of(rows, i), false);
-    writer_close(&w, ']');
-    page_write(&w, page, rows->total, false);
-    writer_close(&w, '}');
-    envelope_close(request, &w, 200);
+    page_close(request, &w, rows->total, false);
 }
 
 static int text_read(const struct request *request, const char *name, uint32_t max, struct str *out, struct problem *problem)
@@ -58,13 +52,9 @@ void workers_list(struct request *request)
     struct msg_worker_list list = {0};
     struct problem problem;
     int fault = 0;
-    struct page *page = request->own = request_alloc(request, sizeof *page);
+    const struct page *page = page_new(request, sorts, &problem);
 
-    if (!page) {
-        problem_set(&problem, PROBLEM_OVERLOADED, NULL, NULL);
-        goto error;
-    }
-    if (page_read(request, PAGE_SIZE, sorts, page, &problem) != 0)
+    if (!page)
         goto error;
     if (page_word(request, "status", worker_status_parse, "active|draining|offline", &list.status, &problem, &fault))
         SET_HAS(&list, msg_worker_list, status);

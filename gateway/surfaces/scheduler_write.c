@@ -308,33 +308,3 @@ void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t cu
         worker_write_detail(w, worker);
     writer_close(w, '}');
 }
-
-/* ---- rows ---- */
-
-static bool row_damaged(const struct rec_row *row, const struct err *err)
-{
-    log_error("GTY-ROW-DAMAGED", "id=%llu %s", (unsigned long long)row->id, err->text);
-    return false;
-}
-
-bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
-              bool *has_stat)
-{
-    struct arena *arena = request_arena(request);
-    struct err err = {.text = "out of memory"};
-
-    if (!arena || rec_decode_task(arena, row->value, task, &err) != 0)
-        return row_damaged(row, &err);
-    *has_stat = row->also.len > 0 && rec_decode_task_stat(arena, row->also, stat, &err) == 0;
-    return true;
-}
-
-bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run)
-{
-    struct arena *arena = request_arena(request);
-    struct err err = {.text = "out of memory"};
-
-    if (!arena || rec_decode_run(arena, row->value, run, &err) != 0)
-        return row_damaged(row, &err);
-    return true;
-}

@@ -1,0 +1,45 @@
+/* Rows of the store: asking for the one that a path names, and reading the records in them. */
+#include "gateway/surfaces/scheduler.h"
+#include "proto/log.h"
+
+void row_ask(struct request *request, enum record_type type, enum record_type also,
+             void (*on_answer)(struct request *request, const struct msg *msg))
+{
+    uint64_t id = 0;
+    struct msg_get get = {.type = type, .ids = {&id, 1}, .also = also};
+    struct problem problem;
+
+    if (request_id(request, 0, &id, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    ask_send(request, ASK_STORE, &shape_msg_get, &get, on_answer);
+}
+
+static bool row_damaged(const struct rec_row *row, const struct err *err)
+{
+    log_error("GTY-ROW-DAMAGED", "id=%llu %s", (unsigned long long)row->id, err->text);
+    return false;
+}
+
+bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
+              bool *has_stat)
+{
+    struct arena *arena = request_arena(request);
+    struct err err = {.text = "out of memory"};
+
+    if (!arena || rec_decode_task(arena, row->value, task, &err) != 0)
+        return row_damaged(row, &err);
+    *has_stat = row->also.len > 0 && rec_decode_task_stat(arena, row->also, stat, &err) == 0;
+    return true;
+}
+
+bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run)
+{
+    struct arena *arena = request_arena(request);
+    struct err err = {.text = "out of memory"};
+
+    if (!arena || rec_decode_run(arena, row->value, run, &err) != 0)
+        return row_damaged(row, &err);
+    return true;
+}
