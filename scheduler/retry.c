@@ -289,7 +289,7 @@ int retry_end(struct core *core, struct run *run, const struct ending *ending, s
     double progress = had_attempt ? run->lease->progress : 0;
     if (had_attempt)
         close_attempt(core, run, &decision);
-    if (decision.error) {
+    if (decision.error || decision.change == CHANGE_COMPLETE) { /* a success leaves none: failed attempts keep their own */
         text_drop(run->more->error);
         run->more->error = decision.error;
         decision.error = NULL;

@@ -78,6 +78,26 @@ static void test_retries(void **unused)
     fixture_free(fixture);
 }
 
+/* A success says nothing of the failures before it; they stand with their attempts. */
+static void test_success_has_no_error(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    uint64_t id = fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_FAILED);
+    struct rec_run run = run_of(fixture, id);
+    assert_true(run.error_message.len > 0);
+    fixture_wait(fixture, 8100);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+    run = run_of(fixture, id);
+    assert_int_equal(run.status, RUN_COMPLETED);
+    assert_int_equal(run.error_message.len, 0);
+    assert_int_equal(run.attempts.count, 2);
+    assert_true(run.attempts.items[0].error.len > 0);
+    fixture_free(fixture);
+}
+
 static void test_timeout_retries(void **unused)
 {
     (void)unused;
@@ -168,8 +188,13 @@ static void test_history(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_backoff),           cmocka_unit_test(test_retries),       cmocka_unit_test(test_timeout_retries),
-        cmocka_unit_test(test_stopped_by_worker), cmocka_unit_test(test_oneshot_fails), cmocka_unit_test(test_history),
+        cmocka_unit_test(test_backoff),
+        cmocka_unit_test(test_retries),
+        cmocka_unit_test(test_success_has_no_error),
+        cmocka_unit_test(test_timeout_retries),
+        cmocka_unit_test(test_stopped_by_worker),
+        cmocka_unit_test(test_oneshot_fails),
+        cmocka_unit_test(test_history),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
