@@ -1,9 +1,6 @@
 /* gantry-gateway: HTTP on one side, the bus on the other. It keeps nothing that a restart may not lose. */
-#include <errno.h>
 #include <signal.h>
-#include <sodium.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "gateway/ask.h"
@@ -14,9 +11,8 @@
 #include "gateway/listen.h"
 #include "gateway/surfaces/surface.h"
 #include "proto/clock.h"
-#include "proto/ident.h"
+#include "proto/daemon.h"
 #include "proto/log.h"
-#include "proto/trace.h"
 
 #define DRAIN_MS 3000 /* time open requests get at SIGTERM */
 #define DRAIN_STEP_MS 20
@@ -28,12 +24,11 @@ struct stopping {
     int timer;
 };
 
-static void configure(struct gateway *gateway)
+static void configure(void *self)
 {
+    struct gateway *gateway = self;
     const struct settings *settings = gateway->settings;
-    int level = log_level_parse(str_of(settings_text(settings, SET_LOG_LEVEL)));
 
-    log_set_level(level < 0 ? LOG_INFO : (enum log_level)level);
     gateway->guard = (struct guard){
         .bound = settings_text(settings, SET_HTTP_HOST),
         .names = settings_text(settings, SET_HTTP_HOSTS),
@@ -45,20 +40,6 @@ static void configure(struct gateway *gateway)
         .body = (uint64_t)settings_count_of(settings, SET_HTTP_BODY_KB) * 1024,
     };
     gateway->deadline_ms = (uint64_t)settings_count_of(settings, SET_BUS_DEADLINE_MS);
-}
-
-static void on_reload(void *arg)
-{
-    struct gateway *gateway = arg;
-    struct err err = {0};
-    int changed = 0;
-
-    if (settings_reload(gateway->settings, &changed, &err) != 0) {
-        log_error("GTY-SETTINGS-KEPT", "%s; the old values stay", err.text);
-        return;
-    }
-    configure(gateway);
-    log_info("GTY-SETTINGS-RELOAD", "changed=%d", changed);
 }
 
 static void on_settle(void *arg)
@@ -87,18 +68,6 @@ static void on_terminate(void *arg)
         loop_stop(stopping->gateway->loop);
 }
 
-static void raise_descriptors(uint64_t wanted)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_warn("GTY-DESCRIPTORS", "have=%llu want=%llu fewer connections will fit", (unsigned long long)limit.rlim_cur,
-                 (unsigned long long)wanted);
-}
-
 static int open_routes(struct gateway *gateway, struct err *err)
 {
     gateway->router = router_new();
@@ -118,7 +87,7 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     const char *host = settings_text(gateway->settings, SET_HTTP_HOST);
     char path[256];
 
-    raise_descriptors(connections + DESCRIPTORS);
+    daemon_descriptors((uint64_t)connections + DESCRIPTORS);
     int listener = listen_open(host, &port, settings_bool(gateway->settings, SET_HTTP_INSECURE), err);
     if (listener < 0)
         return -1;
@@ -132,12 +101,9 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     return 0;
 }
 
-static int open_all(struct gateway *gateway, struct err *err)
+static int open_all(struct gateway *gateway, const char *runtime, struct err *err)
 {
-    char runtime[128];
-
-    if (ident_runtime_dir(settings_text(gateway->settings, SET_DATA), runtime, sizeof runtime, err) != 0 ||
-        trace_init(gateway->loop, runtime, "gateway", err) != 0 || open_routes(gateway, err) != 0)
+    if (open_routes(gateway, err) != 0)
         return -1;
     gateway->ask = ask_new(gateway, err);
     gateway->events = gateway->ask ? events_new(gateway, err) : NULL;
@@ -152,44 +118,36 @@ static void close_all(struct gateway *gateway)
     events_free(gateway->events);
     ask_free(gateway->ask);
     router_free(gateway->router);
-    trace_close();
-    loop_free(gateway->loop);
-    settings_free(gateway->settings);
-    bus_finish();
 }
 
 int main(int argc, char **argv)
 {
+    struct daemon daemon = {0};
     struct gateway gateway = {0};
     struct stopping stopping = {.gateway = &gateway, .timer = -1};
     struct err err = {0};
     int code = 1;
 
     signal(SIGPIPE, SIG_IGN);
-    log_init("gateway", LOG_INFO);
-    if (sodium_init() < 0) {
-        err_set(&err, ERR_INTERNAL, "no source of randomness");
+    int opened = daemon_open(&daemon, "gateway", "speaks HTTP for a farm", argc, argv, &err);
+    if (opened == 1)
+        code = 0;
+    if (opened != 0)
         goto error;
-    }
-    gateway.settings = settings_load(argc, argv, NULL, &err);
-    if (!gateway.settings)
-        goto error;
-    configure(&gateway);
+    gateway.settings = daemon.settings;
+    gateway.loop = daemon.loop;
     gateway.started_ms = clock_mono_ms();
-    gateway.loop = loop_new();
-    if (!gateway.loop) {
-        err_set(&err, ERR_NO_MEMORY, "no memory or descriptors for the loop");
+    configure(&gateway);
+    if (open_all(&gateway, daemon.runtime, &err) != 0)
         goto error;
-    }
-    if (open_all(&gateway, &err) != 0)
-        goto error;
-    loop_on_settle(gateway.loop, on_settle, &gateway);
-    loop_on_reload(gateway.loop, on_reload, &gateway);
-    loop_on_terminate(gateway.loop, on_terminate, &stopping);
-    code = loop_run(gateway.loop) == 0 ? 0 : 1;
+    loop_on_settle(daemon.loop, on_settle, &gateway);
+    daemon_on_reload(&daemon, configure, &gateway);
+    loop_on_terminate(daemon.loop, on_terminate, &stopping);
+    code = loop_run(daemon.loop) == 0 ? 0 : 1;
 error:
     if (err.code)
-        fprintf(stderr, "gantry-gateway: %s\n", err.text);
+        daemon_fail(&daemon, &err);
     close_all(&gateway);
+    daemon_close(&daemon);
     return code;
 }

@@ -380,23 +380,9 @@ static void test_documentation_is_current(void **state)
         fail_msg("docs/settings.md is not what `gantry config --markdown` prints");
 }
 
-/* The variables of whoever runs the tests are none of theirs. */
-static void forget_environment(void)
-{
-    char name[256];
-    for (char **entry = environ; *entry;) {
-        if (strncmp(*entry, "GANTRY_", 7) != 0 || strcspn(*entry, "=") >= sizeof(name)) {
-            entry++;
-            continue;
-        }
-        snprintf(name, sizeof(name), "%.*s", (int)strcspn(*entry, "="), *entry);
-        unsetenv(name); /* moves what follows to here */
-    }
-}
-
 int main(void)
 {
-    forget_environment();
+    unit_forget_environment();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_sound),
         cmocka_unit_test_setup_teardown(test_defaults, fixture_open, fixture_close),
