@@ -1,16 +1,17 @@
 #!/bin/bash
 # A bare Debian 12 with nothing but git: clones this checkout (its last commit) into a debootstrap chroot, runs `./dev up` there
-# until it is ready, ends it, and with --test runs `./dev test`. Says how long each step took. Needs root and debootstrap.
+# until it is ready, ends it, and with --test or --demo runs those too. Says how long each step took. Needs root and debootstrap.
 #
-#   tests/tools/bare.sh [--test] [--build-only] [--reuse] [--keep] [FOLDER]
+#   tests/tools/bare.sh [--test] [--demo] [--build-only] [--reuse] [--keep] [FOLDER]
 #
 # --build-only: `./dev build` instead of `./dev up`. --reuse: a chroot that --keep left; its packages and its build stay.
 set -euo pipefail
 
-run_test='' keep='' reuse='' goal=up folder=''
+run_test='' run_demo='' keep='' reuse='' goal=up folder=''
 for argument in "$@"; do
     case $argument in
     --test) run_test=yes ;;
+    --demo) run_demo=yes ;;
     --build-only) goal=build ;;
     --keep) keep=yes ;;
     --reuse) reuse=yes ;;
@@ -83,4 +84,5 @@ case $goal in
 up) step "./dev up until ready and its end" up ;;
 build) step "./dev build" inside 'cd /gantry && ./dev build' ;;
 esac
+[[ -z $run_demo ]] || step "./dev demo" inside 'cd /gantry && ./dev demo'
 [[ -z $run_test ]] || step "./dev test" inside 'cd /gantry && ./dev test'
