@@ -83,7 +83,8 @@ struct bus_client *ask_client(struct ask *ask, enum ask_whom whom)
     return ask->links[whom].client;
 }
 
-bool ask_reachable(const struct ask *ask, enum ask_whom whom)
+/* True when it makes sense to ask: connected, or away only for a moment. */
+static bool ask_reachable(const struct ask *ask, enum ask_whom whom)
 {
     const struct link *link = &ask->links[whom];
     return !link->down || clock_mono_ms() - link->down_since_ms < PATIENCE_MS;

@@ -24,7 +24,5 @@ void ask_soft(struct request *request, enum ask_whom whom, const struct shape *s
 
 /* For questions that belong to no request (health, events). */
 struct bus_client *ask_client(struct ask *ask, enum ask_whom whom);
-/* True when it makes sense to ask: connected, or away only for a moment. */
-bool ask_reachable(const struct ask *ask, enum ask_whom whom);
 
 #endif

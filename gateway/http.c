@@ -343,11 +343,6 @@ unsigned http_waiting(const struct http *http)
     return http->waiting;
 }
 
-unsigned http_open(const struct http *http)
-{
-    return http->connections.open;
-}
-
 /* libmicrohttpd aborts when it is stopped with suspended connections: all get an answer first. */
 static void end_suspended(struct http *http)
 {

@@ -18,7 +18,6 @@ void http_free(struct http *http);
 void http_settle(struct http *http);            /* from loop_on_settle */
 void http_quiesce(struct http *http);           /* no new connections */
 unsigned http_waiting(const struct http *http); /* requests without an answer yet */
-unsigned http_open(const struct http *http);    /* connections */
 
 /* The request's answer is complete: it leaves now, or when the loop settles. */
 void http_answer(struct request *request);

@@ -178,12 +178,3 @@ void json_brief(struct buf *out, const json_t *value, size_t max)
     writer_escape(out, str_cut(text, brief.len));
     buf_text(out, "…\"");
 }
-
-const char *json_kind(const json_t *value)
-{
-    static const char *const kinds[] = {
-        [JSON_OBJECT] = "object", [JSON_ARRAY] = "array",  [JSON_STRING] = "string", [JSON_INTEGER] = "integer",
-        [JSON_REAL] = "number",   [JSON_TRUE] = "boolean", [JSON_FALSE] = "boolean", [JSON_NULL] = "null",
-    };
-    return value ? kinds[json_typeof(value)] : "null";
-}

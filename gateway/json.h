@@ -21,7 +21,4 @@ bool json_integral(const json_t *value, int64_t *out);
 /* value as compact JSON, cut to at most max bytes of text (a cut value becomes a JSON string that ends in "…"). */
 void json_brief(struct buf *out, const json_t *value, size_t max);
 
-/* What a value is, in words: "string", "integer", … */
-const char *json_kind(const json_t *value);
-
 #endif

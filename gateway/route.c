@@ -64,7 +64,7 @@ const char *method_list(unsigned set, char out[64])
     return out;
 }
 
-const char *role_name(enum role role)
+static const char *role_name(enum role role)
 {
     static const char *const names[] = {"readonly", "user", "worker", "admin"};
     return names[role];

@@ -58,8 +58,7 @@ void router_match(const struct router *router, enum method method, const struct 
 enum method method_parse(struct str word); /* HEAD is GET */
 const char *method_name(enum method method);
 /* "GET, POST, OPTIONS" for an Allow header; answers out. */
-const char *method_list(unsigned methods, char out[64]);
-const char *role_name(enum role role);
+const char *method_list(unsigned set, char out[64]);
 
 /* docs/http/README.md: the endpoints of the surfaces (ends in NULL), from their tables. */
 void route_markdown(const struct surface *const *surfaces, FILE *out);

@@ -12,7 +12,8 @@
 #define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
 
-bool curve_endpoint_local(const char *endpoint)
+/* True for tcp://127.x.x.x, tcp://localhost, tcp://[::1] and everything that is not tcp. */
+static bool curve_endpoint_local(const char *endpoint)
 {
     static const char *const local[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
 
@@ -78,8 +79,8 @@ static int server_ensure(const char *dir, struct curve_paths *paths, struct err 
 static int client_ensure(const char *dir, struct curve_paths *paths, struct err *err)
 {
     if (path_join(paths->own, sizeof paths->own, dir, "client.key", err) != 0 ||
-        path_join(paths->server, sizeof paths->server, dir, "server.key", err) != 0 ||
-        ident_make_dirs(dir, 0700, err) != 0 || cert_ensure(paths->own, err) != 0) {
+        path_join(paths->server, sizeof paths->server, dir, "server.key", err) != 0 || ident_make_dirs(dir, 0700, err) != 0 ||
+        cert_ensure(paths->own, err) != 0) {
         return -1;
     }
     if (access(paths->server, F_OK) != 0) {

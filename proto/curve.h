@@ -21,9 +21,6 @@ struct curve_paths { /* storage behind a struct bus_curve */
 int curve_prepare(const struct settings *settings, const char *endpoint, bool listens, struct curve_paths *paths,
                   struct bus_curve *curve, struct err *err);
 
-/* True for tcp://127.x.x.x, tcp://localhost, tcp://[::1] and everything that is not tcp. */
-bool curve_endpoint_local(const char *endpoint);
-
 /* The ZeroMQ context of sockets that authenticate: the authenticator is reached within it. NULL when it cannot be had. */
 void *curve_context(void);
 /* Puts the certificates on a socket before it binds or connects (for bus.c). */

@@ -45,7 +45,7 @@ const struct core_route core_routes[] = {
     {0, DOOR_COMMANDS, NULL, NULL},
 };
 
-void core_read_clock(struct core *core)
+static void core_read_clock(struct core *core)
 {
     core->wall_ms = core->clock.wall_ms(core->clock.self);
     core->mono_ms = core->clock.mono_ms(core->clock.self);

@@ -99,8 +99,6 @@ static inline uint64_t core_new_id(struct core *core, enum record_type type)
     return core->next_id[type]++;
 }
 
-void core_read_clock(struct core *core);
-
 /* ---- answers ---- */
 
 struct fault {        /* why a command is refused; becomes an ERROR message */

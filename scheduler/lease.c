@@ -122,7 +122,8 @@ void lease_started(struct core *core, struct lease *lease)
     heap_push(&core->backstops, &lease->backstop);
 }
 
-void lease_renew(struct core *core, struct lease *lease)
+/* The worker was heard about it: ACCEPTED if it was not, and a full term from now. */
+static void lease_renew(struct core *core, struct lease *lease)
 {
     lease->misses = 0;
     lease->beat = lease->worker->beats;

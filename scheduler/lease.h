@@ -46,8 +46,6 @@ void lease_free(struct core *core, struct lease *lease); /* one that is in no ta
 void lease_begin(struct core *core, struct lease *lease, struct run *run, struct worker *worker, enum lease_state state);
 /* Out of the tables and freed; its run (if any) has none then. */
 void lease_end(struct core *core, struct lease *lease);
-/* The worker was heard about it: ACCEPTED if it was not, and a full term from now. */
-void lease_renew(struct core *core, struct lease *lease);
 /* Its process has started (as far as one can know): the backstop's time begins. */
 void lease_started(struct core *core, struct lease *lease);
 /* No longer its run's, but still held by its worker until confirmed. */

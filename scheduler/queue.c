@@ -68,7 +68,7 @@ void queue_class_keep(struct queue_class *class)
         class->refs++;
 }
 
-void queue_class_free(struct queue_class *class)
+static void class_free(struct queue_class *class)
 {
     heap_free(&class->queue);
     text_drop(class->text);
@@ -94,10 +94,10 @@ void queue_class_drop(struct core *core, struct queue_class *class)
         class_leave_aside(core, class);
     heap_remove(&core->ready, &class->node);
     index_remove(&core->classes, class);
-    queue_class_free(class);
+    class_free(class);
 }
 
-int64_t queue_rank(const struct core *core, const struct run *run)
+static int64_t queue_rank(const struct core *core, const struct run *run)
 {
     uint64_t ready = run->due_at > run->created_at ? run->due_at : run->created_at;
     return (int64_t)ready - (int64_t)(run->priority * core->config.lift_ms);
@@ -182,7 +182,7 @@ void queue_rerank(struct core *core)
     }
 }
 
-bool queue_serves(const struct worker *worker, const struct queue_class *class)
+static bool queue_serves(const struct worker *worker, const struct queue_class *class)
 {
     bool serves = false;
     for (uint32_t i = 0; i < worker->type_count && !serves; i++)

@@ -29,9 +29,7 @@ struct queue_class {
 struct queue_class *queue_class_get(struct core *core, struct str type, struct str labels, const struct farm *farm);
 void queue_class_keep(struct queue_class *class);
 void queue_class_drop(struct core *core, struct queue_class *class); /* takes NULL */
-void queue_class_free(struct queue_class *class);                    /* at the core's end, whatever its references */
 
-int64_t queue_rank(const struct core *core, const struct run *run);
 /* Room for one more run in this class; -1 when out of memory. */
 int queue_reserve(struct core *core, struct queue_class *class, uint32_t runs);
 void queue_add(struct core *core, struct run *run); /* room has been reserved */
@@ -44,6 +42,5 @@ void queue_rerank(struct core *core); /* after the lift changed */
 
 /* The workers that serve a class, whether they have room or not; refreshed when it must be. -1 when out of memory. */
 int queue_matches(struct core *core, struct queue_class *class);
-bool queue_serves(const struct worker *worker, const struct queue_class *class);
 
 #endif

@@ -249,11 +249,6 @@ void recover_free(struct recover *recover)
     }
 }
 
-bool recover_done(const struct recover *recover)
-{
-    return recover->done;
-}
-
 void recover_again(struct recover *recover)
 {
     if (!recover->done) {

@@ -24,8 +24,7 @@ struct recover;
 
 /* Starts at once. loop and store are borrowed, port is copied. NULL when out of memory. */
 struct recover *recover_new(struct loop *loop, struct bus_client *store, const struct recover_port *port);
-void recover_free(struct recover *recover);       /* takes NULL; not from within its port's calls */
-bool recover_done(const struct recover *recover); /* finish or fail was called */
+void recover_free(struct recover *recover); /* takes NULL; not from within its port's calls */
 /* The connection was lost. */
 void recover_again(struct recover *recover);
 

@@ -78,7 +78,8 @@ const char *run_change_name(unsigned change)
     return change < CHANGE_COUNT ? names[change] : "?";
 }
 
-enum run_state run_wait_state(const struct core *core, const struct run *run)
+/* Why a waiting run would wait now. */
+static enum run_state run_wait_state(const struct core *core, const struct run *run)
 {
     const struct task *task = run->task;
     if (task && task->status == TASK_PAUSED)

@@ -100,8 +100,6 @@ struct run *run_find(const struct core *core, uint64_t id);
 
 /* Moves it by the table: out of its queue, into the next. False, with nothing changed, when the table forbids it. */
 bool run_move(struct core *core, struct run *run, enum run_change change);
-/* Why a waiting run would wait now. */
-enum run_state run_wait_state(const struct core *core, const struct run *run);
 
 /* The spec of a farm's run that has its own, decoded into the core's arena; *spec is NULL for others. -1 when out of memory. */
 int run_own_spec(struct core *core, const struct run *run, struct rec_task_spec **spec);

@@ -17,7 +17,7 @@ struct worker *worker_find(const struct core *core, uint64_t id)
     return index_id(&core->workers, id);
 }
 
-struct worker *worker_find_name(const struct core *core, struct str name)
+static struct worker *worker_find_name(const struct core *core, struct str name)
 {
     return index_text(&core->worker_names, name);
 }

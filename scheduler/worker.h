@@ -42,7 +42,6 @@ struct worker {
 };
 
 struct worker *worker_find(const struct core *core, uint64_t id);
-struct worker *worker_find_name(const struct core *core, struct str name);
 /* The sender of a message, heard now. NULL: it has no session, and has been told so. */
 struct worker *worker_of_call(struct core *core, const struct core_call *call);
 bool worker_has_room(const struct core *core, const struct worker *worker);

@@ -46,13 +46,6 @@ static enum kv_result info_save(struct kv_txn *batch, uint64_t run_id, const str
     return kv_put(batch, TABLE_LOG_INFO, key_str(&key), (struct str){(char *)bytes, sizeof bytes}, false);
 }
 
-uint64_t logs_kept(struct kv_txn *txn, uint64_t run_id)
-{
-    struct log_info info;
-    info_load(txn, run_id, &info);
-    return info.lines;
-}
-
 /* The position of the newest line kept of an attempt, or what comes just before its first. */
 static uint64_t attempt_last(struct kv_txn *txn, uint64_t run_id, uint64_t attempt, const struct log_info *info)
 {

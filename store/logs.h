@@ -18,9 +18,6 @@ enum kv_result logs_append(struct writer *writer, const struct log_limits *limit
 /* Removes a run's lines, at most *budget of them, which it lessens; *more says whether some are left. */
 enum kv_result logs_delete(struct writer *writer, uint64_t run_id, uint32_t *budget, bool *more);
 
-/* How many lines of a run are kept. */
-uint64_t logs_kept(struct kv_txn *txn, uint64_t run_id);
-
 /* Fills rows (allocated from arena; texts point into the snapshot). -1 with err. */
 int logs_read(struct kv_txn *txn, struct arena *arena, const struct msg_log_read *read, struct msg_log_rows *rows,
               struct err *err);

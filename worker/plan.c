@@ -99,7 +99,7 @@ static int fill(const struct plan *plan, struct str text, struct buf *out)
     return out->failed ? -1 : 0;
 }
 
-int plan_arg_filled(struct plan *plan, struct str text, struct err *err)
+static int plan_arg_filled(struct plan *plan, struct str text, struct err *err)
 {
     struct buf filled = {.limit = PLAN_TOTAL_MAX};
     int rc = text.len ? fill(plan, text, &filled) : 0;

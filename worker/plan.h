@@ -43,7 +43,6 @@ void plan_clear(struct plan *plan); /* takes a zeroed one */
 
 int plan_arg(struct plan *plan, struct str text, struct err *err);
 /* With {{name}} replaced by the parameter of that name, {{output}} by the output's temporary name; unknown names stay. */
-int plan_arg_filled(struct plan *plan, struct str text, struct err *err);
 int plan_args_filled(struct plan *plan, const struct str_list *texts, struct err *err);
 /* Sets a variable; what was set before under this name is replaced. */
 int plan_env(struct plan *plan, struct str name, struct str value, struct err *err);
