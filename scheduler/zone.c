@@ -146,6 +146,7 @@ struct zone *zone_read(const unsigned char *bytes, size_t size, struct err *err)
     }
     zone = calloc(1, sizeof *zone);
     if (zone != NULL) {
+        zone->users = 1;
         zone->at = calloc(counts.time + 1, sizeof *zone->at);
         zone->offsets = calloc(counts.time + 1, sizeof *zone->offsets);
     }
@@ -153,7 +154,6 @@ struct zone *zone_read(const unsigned char *bytes, size_t size, struct err *err)
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto error;
     }
-    zone->users = 1;
     if (!table_read(zone, bytes + old + HEAD, &counts) || !footer_read(zone, bytes + old + data, size - old - data)) {
         err_set(err, ERR_INVALID, "a damaged TZif file");
         goto error;
