@@ -95,17 +95,18 @@ static int range_weight(struct str range)
     return weight;
 }
 
-enum text_lang text_language(struct str header)
+enum text_lang text_language(struct str accept_language)
 {
     enum text_lang lang = LANG_ZH;
     int best = 0;
     uint32_t at = 0;
 
-    while (at < header.len) {
-        while (at < header.len && (header.ptr[at] == ' ' || header.ptr[at] == ',' || header.ptr[at] == '\t'))
+    while (at < accept_language.len) {
+        while (at < accept_language.len &&
+               (accept_language.ptr[at] == ' ' || accept_language.ptr[at] == ',' || accept_language.ptr[at] == '\t'))
             at++;
-        struct str range = {header.ptr + at, 0};
-        while (at < header.len && header.ptr[at] != ',') {
+        struct str range = {accept_language.ptr + at, 0};
+        while (at < accept_language.len && accept_language.ptr[at] != ',') {
             at++;
             range.len++;
         }

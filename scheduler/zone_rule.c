@@ -3,11 +3,11 @@
 
 #define DAY 86400
 
-struct text {
+struct rule_text {
     const char *at, *end;
 };
 
-static bool take(struct text *text, char c)
+static bool take(struct rule_text *text, char c)
 {
     if (text->at < text->end && *text->at == c) {
         text->at++;
@@ -17,7 +17,7 @@ static bool take(struct text *text, char c)
 }
 
 /* A number of at most three digits, within low..high. */
-static bool take_number(struct text *text, int low, int high, int *out)
+static bool take_number(struct rule_text *text, int low, int high, int *out)
 {
     int value = 0, digits = 0;
 
@@ -30,7 +30,7 @@ static bool take_number(struct text *text, int low, int high, int *out)
 }
 
 /* "EST", "<+0330>" */
-static bool take_name(struct text *text)
+static bool take_name(struct rule_text *text)
 {
     const char *start = text->at;
 
@@ -47,7 +47,7 @@ static bool take_name(struct text *text)
 }
 
 /* "[+-]hh[:mm[:ss]]" in seconds. */
-static bool take_time(struct text *text, int hours, int32_t *out)
+static bool take_time(struct rule_text *text, int hours, int32_t *out)
 {
     int sign = take(text, '-') ? -1 : 1;
     int h, m = 0, s = 0;
@@ -64,7 +64,7 @@ static bool take_time(struct text *text, int hours, int32_t *out)
 }
 
 /* ",M3.5.0/2" */
-static bool take_date(struct text *text, struct rule_date *date)
+static bool take_date(struct rule_text *text, struct rule_date *date)
 {
     *date = (struct rule_date){.kind = 'N', .time = 2 * 3600};
     if (!take(text, ',')) {
@@ -87,31 +87,31 @@ static bool take_date(struct text *text, struct rule_date *date)
     return !take(text, '/') || take_time(text, 167, &date->time);
 }
 
-int rule_parse(struct str bytes, struct zone_rule *rule)
+int rule_parse(struct str text, struct zone_rule *rule)
 {
-    struct text text = {bytes.ptr, bytes.ptr + bytes.len};
+    struct rule_text rest = {text.ptr, text.ptr + text.len};
     int32_t west;
 
     *rule = (struct zone_rule){0};
-    if (!take_name(&text) || !take_time(&text, 24, &west)) {
+    if (!take_name(&rest) || !take_time(&rest, 24, &west)) {
         return -1;
     }
     rule->standard = -west;
-    if (text.at == text.end) {
+    if (rest.at == rest.end) {
         return 0;
     }
     rule->saves = true;
     rule->summer = rule->standard + 3600;
-    if (!take_name(&text)) {
+    if (!take_name(&rest)) {
         return -1;
     }
-    if (text.at < text.end && *text.at != ',') {
-        if (!take_time(&text, 24, &west)) {
+    if (rest.at < rest.end && *rest.at != ',') {
+        if (!take_time(&rest, 24, &west)) {
             return -1;
         }
         rule->summer = -west;
     }
-    if (!take_date(&text, &rule->start) || !take_date(&text, &rule->end) || text.at != text.end) {
+    if (!take_date(&rest, &rule->start) || !take_date(&rest, &rule->end) || rest.at != rest.end) {
         return -1;
     }
     return 0;

@@ -14,7 +14,7 @@ void counts_free(struct counts *counts); /* takes NULL */
 void counts_clear(struct counts *counts);
 
 /* key: an index key without sort and id. -1 when out of memory. */
-int counts_add(struct counts *counts, struct str key, int64_t change);
+int counts_add(struct counts *counts, struct str key, int64_t by);
 /* Writes what was gathered, and clears it. */
 enum kv_result counts_flush(struct counts *counts, struct kv_txn *batch);
 

@@ -13,7 +13,7 @@
 #define SCAN_BYTES ((size_t)8 << 20)   /* a scan's answer ends here and says that more follows */
 
 /* max_rows: records it may look at (setting store.query_rows). */
-int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, const struct msg_query *query,
+int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, const struct msg_query *msg,
                struct msg_query_rows *out, struct msg_error *error);
 int query_get(struct kv_txn *snapshot, struct arena *arena, const struct msg_get *get, struct msg_query_rows *out,
               struct msg_error *error);
