@@ -207,6 +207,12 @@ void task_arm(struct core *core, struct task *task)
     heap_push(&core->schedules, &task->due);
 }
 
+/* Its schedule named one time, and that has been. */
+static bool nothing_due(const struct task *task)
+{
+    return task->rules.cron && cron_once(task->rules.cron) && !task->stat.next_run_at;
+}
+
 uint8_t task_status_after(const struct task *task, const struct run *run, uint64_t run_status)
 {
     bool newest = run->node.id >= task->stat.last_final_id;
@@ -220,8 +226,17 @@ uint8_t task_status_after(const struct task *task, const struct run *run, uint64
         return task->status;
     if (run_status == RUN_FAILED)
         return TASK_FAILED;
-    bool done = task->rules.cron && cron_once(task->rules.cron) && !task->stat.next_run_at;
-    return done ? TASK_COMPLETED : TASK_ACTIVE;
+    return nothing_due(task) ? TASK_COMPLETED : TASK_ACTIVE;
+}
+
+uint8_t task_status_resumed(const struct task *task)
+{
+    bool completed = task->stat.last_status == RUN_COMPLETED;
+    if (task->live || !task->stat.last_final_id)
+        return TASK_ACTIVE;
+    if (task->oneshot)
+        return completed ? TASK_COMPLETED : TASK_FAILED;
+    return nothing_due(task) && completed ? TASK_COMPLETED : TASK_ACTIVE;
 }
 
 int task_load(struct core *core, const struct rec_task *record, struct err *err)

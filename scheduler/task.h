@@ -37,6 +37,7 @@ struct task {
     struct run *runs; /* not final ones, newest first */
     uint32_t live;    /* how many */
     uint32_t blocked, waiting;
+    uint32_t made_up; /* missed due times since it last was up to date */
     struct task *next, *prev;
     struct task *next_recheck;
     bool recheck;
@@ -73,6 +74,8 @@ int task_loaded(struct core *core); /* when tasks and statistics are loaded; -1 
 
 /* Statuses a final run leads to: what its task's status is then. */
 uint8_t task_status_after(const struct task *task, const struct run *run, uint64_t run_status);
+/* What a paused task is once it may go on; with its schedule's next due time in stat. */
+uint8_t task_status_resumed(const struct task *task);
 void task_stat_put(struct core *core, const struct task *task);
 #define TASK_STAT_BYTES 256
 /* Sets when its schedule is due next, in statistics and timers. */

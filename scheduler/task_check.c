@@ -148,6 +148,16 @@ static int check_metadata(const struct rec_task_spec *spec, struct task_rules *r
     return 0;
 }
 
+/* Not asked of stored records: what was let in once must load. */
+static int check_timezone(struct str metadata, struct fault *fault)
+{
+    struct token token;
+    if (!map_find(metadata, "timezone", &token) || token.kind == TOKEN_NIL || token.kind == TOKEN_STR)
+        return 0;
+    return fault_set(fault, ERR_INVALID, "metadata.timezone", "type", (struct str){0}, "the name of a time zone",
+                     "metadata.timezone must be a text");
+}
+
 static int check_schedule(const struct core *core, const struct rec_task_spec *spec, bool anew, struct task_rules *rules,
                           struct fault *fault)
 {
@@ -206,7 +216,7 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
     *rules = (struct task_rules){0};
     if (check_required(spec, fault) || check_executor(core, spec->executor, fault) || check_texts(spec->env, "env", fault) ||
         check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) || check_metadata(spec, rules, fault) ||
-        check_schedule(core, spec, new_schedule, rules, fault))
+        check_timezone(spec->metadata, fault) || check_schedule(core, spec, new_schedule, rules, fault))
         goto error;
     struct task *other = task_find_name(core, spec->name);
     if (other && other != self && (!self || !str_eq(spec->name, self->rules.name->str))) {

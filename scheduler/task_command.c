@@ -153,16 +153,17 @@ void task_on_pause(struct core *core, const struct core_call *call)
         goto error;
     bool paused = task->status == TASK_PAUSED;
     if (pause->paused != paused) {
-        task->status = pause->paused ? TASK_PAUSED : TASK_ACTIVE;
-        task->updated_at = core->wall_ms;
         if (!pause->paused && task->rules.cron)
             task->stat.next_run_at = cron_next(task->rules.cron, core->wall_ms, task->created_at);
+        task->status = pause->paused ? TASK_PAUSED : task_status_resumed(task);
+        task->updated_at = core->wall_ms;
         task_arm(core, task);
         task_replace_runs(core, task);
         depend_recheck(core, task);
         task_event(core, task, "task.updated");
     }
     task_put_answer(core, call, task, &record.spec);
+    task_let_go(core, task);
     return;
 error:
     if (task)

@@ -1,6 +1,7 @@
 /* Commands about tasks: what is refused and how it says so, what is stored, pause, update, delete. */
 #include "tests/unit/unit.h"
 
+#include "scheduler/core_state.h"
 #include "tests/unit/core_fixture.h"
 
 static const struct msg *create(struct fixture *fixture, const struct rec_task_spec *spec)
@@ -69,6 +70,8 @@ static void test_refusals(void **unused)
     spec.metadata = fixture_map((const char *[]){"catchup", "maybe", NULL});
     SET_HAS(&spec, rec_task_spec, metadata);
     refused(create(fixture, &spec), ERR_INVALID, "metadata.catchup", "one_of");
+    spec.metadata = (struct str){"\x81\xa8timezone\x05", 11}; /* {"timezone": 5} */
+    refused(create(fixture, &spec), ERR_INVALID, "metadata.timezone", "type");
     const char *const bad[] = {"nonsense", "61 * * * *", "@at 2001-01-01T00:00:00Z", "0 0 31 2 *"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         spec = fixture_spec("two", "shell");
@@ -193,6 +196,31 @@ static void test_pause(void **unused)
     fixture_free(fixture);
 }
 
+/* A one-shot task that has ended is brought back by a command, and leaves again as ended as it was. */
+static void test_pause_ended_oneshot(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec("once", "shell")};
+    struct msg_task_pause pause = {.id = 1};
+    SET_HAS(&pause, msg_task_pause, known);
+    SET_HAS(&pause, msg_task_pause, known_stat);
+    fixture_ask(fixture, &shape_msg_run_submit, &submit);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+    const bool steps[] = {false, true, false}; /* resumed as it is; paused; resumed */
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        assert_true(fixture_stored(fixture, TYPE_TASK, 1, &pause.known));
+        assert_true(fixture_stored(fixture, TYPE_TASK_STAT, 1, &pause.known_stat));
+        pause.idem = fixture_key(fixture);
+        pause.paused = steps[i];
+        assert_int_equal(fixture_ask(fixture, &shape_msg_task_pause, &pause)->u.task_answer.task.status,
+                         steps[i] ? TASK_PAUSED : TASK_COMPLETED);
+        assert_int_equal(fixture->core->tasks.count, steps[i] ? 1 : 0);
+    }
+    fixture_free(fixture);
+}
+
 static void test_delete(void **unused)
 {
     (void)unused;
@@ -226,7 +254,7 @@ int main(void)
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_too_large), cmocka_unit_test(test_announced_executor),
         cmocka_unit_test(test_update),    cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_delete),    cmocka_unit_test(test_pause_ended_oneshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
