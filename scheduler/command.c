@@ -12,6 +12,8 @@
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
 
+#define RULE_QUEUE_FULL "limit"
+
 static int no_memory(struct fault *fault)
 {
     return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
@@ -24,7 +26,7 @@ static int queue_room(const struct core *core, size_t more, struct fault *fault)
     if (waiting + more <= core->config.queue_max)
         return 0;
     snprintf(text, sizeof text, "%llu", (unsigned long long)core->config.queue_max);
-    return fault_set(fault, ERR_LIMIT, "queue", "limit", str_of(text), NULL, "%llu runs wait already: come back later",
+    return fault_set(fault, ERR_LIMIT, "queue", RULE_QUEUE_FULL, str_of(text), NULL, "%llu runs wait already: come back later",
                      (unsigned long long)waiting);
 }
 
@@ -119,6 +121,13 @@ struct run *command_trigger(struct core *core, struct task *task, const struct r
     }
     task_woken(core, task, woken);
     return run;
+}
+
+bool command_refused(const struct fault *fault)
+{
+    if (fault->code == ERR_NO_MEMORY || fault->code == ERR_UNAVAILABLE)
+        return false;
+    return fault->code != ERR_LIMIT || !fault->rule || strcmp(fault->rule, RULE_QUEUE_FULL) != 0;
 }
 
 static uint64_t estimate(const struct core *core, const struct run *run)

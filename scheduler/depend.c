@@ -130,7 +130,11 @@ bool depend_work(struct core *core)
         bool more = task->blocked && !release_blocked(core, task, &budget);
         if (!more && depend_state(core, task, NULL) == DEPEND_MET && triggers_itself(core, task)) {
             struct rec_trigger trigger = {0};
-            more = command_trigger(core, task, &trigger, 0, &fault) == NULL;
+            if (!command_trigger(core, task, &trigger, 0, &fault)) {
+                more = !command_refused(&fault);
+                if (!more)
+                    log_warn("GTY-DEPEND-REFUSED", "task=%llu %s", (unsigned long long)task_id(task), fault.text);
+            }
             budget -= budget > 0;
         }
         if (more) {

@@ -41,11 +41,14 @@ static int schedule_replace(struct core *core, struct task *task)
 }
 
 /* The next due time behind this one, as the task's catch-up wants it. */
-static uint64_t schedule_next(const struct core *core, const struct task *task, uint32_t fired)
+static uint64_t schedule_next(const struct core *core, struct task *task)
 {
     uint64_t due = task->stat.next_run_at;
-    bool one_by_one = task->rules.catchup == CATCHUP_ALL && fired < TIMER_CATCHUP_MAX;
-    return cron_next(task->rules.cron, one_by_one ? due : core->wall_ms, task->created_at);
+    bool one_by_one = task->rules.catchup == CATCHUP_ALL && ++task->made_up < TIMER_CATCHUP_MAX;
+    uint64_t next = cron_next(task->rules.cron, one_by_one ? due : core->wall_ms, task->created_at);
+    if (!next || next > core->wall_ms)
+        task->made_up = 0;
+    return next;
 }
 
 /* What one due time comes to: a run, or nothing. -1: no room now, it stays due. */
@@ -62,19 +65,24 @@ static int schedule_fire(struct core *core, struct task *task)
     }
     if (task->rules.overlap == OVERLAP_REPLACE && task->live && schedule_replace(core, task))
         return -1;
-    return command_trigger(core, task, &trigger, TASK_STAT_BYTES, &fault) ? 0 : -1;
+    if (command_trigger(core, task, &trigger, TASK_STAT_BYTES, &fault))
+        return 0;
+    if (!command_refused(&fault))
+        return -1;
+    log_warn("GTY-SCHEDULE-REFUSED", "task=%llu %s", (unsigned long long)task_id(task), fault.text);
+    return core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault);
 }
 
 static void schedules_fire(struct core *core)
 {
     struct heap_node *top;
     uint32_t fired = 0;
-    while ((top = heap_top(&core->schedules)) && (uint64_t)top->key <= core->wall_ms && fired < TIMER_CATCHUP_MAX) {
+    while ((top = heap_top(&core->schedules)) && (uint64_t)top->key <= core->wall_ms && fired < TIMER_FIRED_MAX) {
         struct task *task = heap_of(top, struct task, due);
         if (schedule_fire(core, task))
             return;
         fired++;
-        task->stat.next_run_at = schedule_next(core, task, fired);
+        task->stat.next_run_at = schedule_next(core, task);
         task_stat_put(core, task);
         task_arm(core, task);
         arena_reset(core->arena);

@@ -6,7 +6,8 @@
 
 #define TIMER_IDLE_MS 1000     /* the longest it may go without a look */
 #define TIMER_MISSED_MS 10000  /* a schedule this late was missed, not just late */
-#define TIMER_CATCHUP_MAX 1000 /* runs made up by metadata.catchup "all" */
+#define TIMER_CATCHUP_MAX 1000 /* runs of one task made up by metadata.catchup "all" */
+#define TIMER_FIRED_MAX 1000   /* due times of all tasks in one tick */
 
 /* Does what is due; answers the ms until the next, at most TIMER_IDLE_MS. */
 uint64_t timer_tick(struct core *core);

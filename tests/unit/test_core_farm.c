@@ -127,6 +127,30 @@ static void test_expand_fails_whole(void **unused)
     fixture_free(fixture);
 }
 
+/* A schedule whose farm refuses does not hold up the others. */
+static void test_refused_schedule(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    memory.broken = 1;
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("movie", "frame")};
+    create.spec.metadata = fixture_map((const char *[]){"farm", "frames", NULL});
+    create.spec.schedule = STR_LIT("* * * * *");
+    SET_HAS(&create.spec, rec_task_spec, metadata);
+    SET_HAS(&create.spec, rec_task_spec, schedule);
+    uint64_t movie = fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id;
+    create.idem = fixture_key(fixture);
+    create.spec.name = STR_LIT("plain");
+    create.spec.metadata = fixture_map((const char *[]){NULL});
+    fixture_ask(fixture, &shape_msg_task_create, &create);
+    fixture_wait(fixture, 120000);
+    struct rec_task_stat stat;
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    assert_true(fixture_stored(fixture, TYPE_TASK_STAT, movie, &stat));
+    assert_true(stat.next_run_at > fixture->wall);
+    fixture_free(fixture);
+}
+
 /* A worker that its farm wants nothing for gets nothing; another gets it. */
 static void test_refused_by_choice(void **unused)
 {
@@ -152,6 +176,6 @@ static void test_refused_by_choice(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames), cmocka_unit_test(test_expand_fails_whole),
-                                       cmocka_unit_test(test_refused_by_choice)};
+                                       cmocka_unit_test(test_refused_schedule), cmocka_unit_test(test_refused_by_choice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,9 @@
 
 #define MINUTE UINT64_C(60000)
 
-static uint64_t scheduled(struct fixture *fixture, const char *schedule, const char *const *metadata)
+static uint64_t scheduled_as(struct fixture *fixture, const char *name, const char *schedule, const char *const *metadata)
 {
-    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("cron", "shell")};
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec(name, "shell")};
     create.spec.schedule = str_of(schedule);
     SET_HAS(&create.spec, rec_task_spec, schedule);
     if (metadata) {
@@ -18,6 +18,11 @@ static uint64_t scheduled(struct fixture *fixture, const char *schedule, const c
     assert_int_equal(answer->shape->id, MSG_TASK_ANSWER);
     assert_true(answer->u.task_answer.stat.next_run_at > fixture->wall);
     return answer->u.task_answer.task.id;
+}
+
+static uint64_t scheduled(struct fixture *fixture, const char *schedule, const char *const *metadata)
+{
+    return scheduled_as(fixture, "cron", schedule, metadata);
 }
 
 static uint64_t next_run(struct fixture *fixture, uint64_t task)
@@ -90,6 +95,22 @@ static void test_catchup_bounded(void **unused)
     assert_int_equal(fixture->disk_count[TYPE_RUN], 1000);
     fixture_wait(fixture, 1000);
     assert_int_equal(fixture->disk_count[TYPE_RUN], 1000);
+    fixture_free(fixture);
+}
+
+/* The bound is a task's own: one that is far behind takes nothing from another. */
+static void test_catchup_of_many(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    const char *all[] = {"catchup", "all", NULL};
+    uint64_t task = scheduled(fixture, "* * * * *", all), other = scheduled_as(fixture, "other", "* * * * *", all);
+    fixture_jump(fixture, 600 * MINUTE);
+    core_renew_leases(fixture->core);
+    fixture_wait(fixture, 1000);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1200);
+    assert_int_equal(next_run(fixture, task), (fixture->wall / MINUTE + 1) * MINUTE);
+    assert_int_equal(next_run(fixture, other), next_run(fixture, task));
     fixture_free(fixture);
 }
 
@@ -168,6 +189,10 @@ static void test_once(void **unused)
     assert_int_equal(record.status, TASK_COMPLETED);
     fixture_wait(fixture, 5 * MINUTE);
     assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    struct msg_task_pause pause = {.idem = fixture_key(fixture), .id = task, .paused = true};
+    fixture_ask(fixture, &shape_msg_task_pause, &pause);
+    pause = (struct msg_task_pause){.idem = fixture_key(fixture), .id = task}; /* nothing is due: it is as done as before */
+    assert_int_equal(fixture_ask(fixture, &shape_msg_task_pause, &pause)->u.task_answer.task.status, TASK_COMPLETED);
     fixture_free(fixture);
 }
 
@@ -192,9 +217,9 @@ static void test_schedule_changed(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fires),  cmocka_unit_test(test_catchup),          cmocka_unit_test(test_catchup_bounded),
-        cmocka_unit_test(test_forbid), cmocka_unit_test(test_replace),          cmocka_unit_test(test_paused),
-        cmocka_unit_test(test_once),   cmocka_unit_test(test_schedule_changed),
+        cmocka_unit_test(test_fires),           cmocka_unit_test(test_catchup), cmocka_unit_test(test_catchup_bounded),
+        cmocka_unit_test(test_catchup_of_many), cmocka_unit_test(test_forbid),  cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_paused),          cmocka_unit_test(test_once),    cmocka_unit_test(test_schedule_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
