@@ -55,7 +55,7 @@ int ident_runtime_dir(const char *data_dir, char *out, size_t size, struct err *
     char real[PATH_MAX], hex[17];
     unsigned char hash[IDENT_HASH];
     struct stat info;
-    if (ident_make_dirs(data_dir, 0700, err) < 0)
+    if (ident_make_dirs(data_dir, IDENT_DATA_MODE, err) < 0)
         return -1;
     if (!realpath(data_dir, real))
         return err_set(err, ERR_IO, "cannot resolve the data folder %s: %s", data_dir, strerror(errno));

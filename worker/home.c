@@ -189,7 +189,7 @@ int home_open(struct home *home, struct loop *loop, const char *data, const char
     if (!name_fits(name))
         return err_set(err, ERR_INVALID, "worker.name '%.64s' is no folder name: letters, digits, '.', '_' and '-', 64 at most",
                        name);
-    if (ident_make_dirs(data, 0700, err) < 0)
+    if (ident_make_dirs(data, IDENT_DATA_MODE, err) < 0)
         return -1;
     if (!realpath(data, real))
         return err_set(err, ERR_IO, "data folder %.150s: %s", data, strerror(errno));

@@ -84,7 +84,7 @@ struct lock *lock_take(const char *data_dir, struct err *err)
     struct lock *lock = NULL;
     FILE *file = NULL;
 
-    if (ident_make_dirs(data_dir, 0700, err) != 0) {
+    if (ident_make_dirs(data_dir, IDENT_DATA_MODE, err) != 0) {
         return NULL;
     }
     snprintf(path, sizeof path, "%s/up.lock", data_dir);

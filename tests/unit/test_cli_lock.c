@@ -1,6 +1,7 @@
 #include "tests/unit/unit.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "gateway/cli/lock.h"
@@ -31,12 +32,15 @@ static void the_folder_is_made(void **state)
     char folder[UNIT_FOLDER_SIZE];
     char deep[UNIT_FOLDER_SIZE + 16];
     struct err err = {0};
+    struct stat info;
 
     (void)state;
     unit_folder(folder);
     snprintf(deep, sizeof deep, "%s/a/b", folder);
     struct lock *lock = lock_take(deep, &err);
     assert_non_null(lock);
+    assert_int_equal(stat(deep, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0711); /* users that runs become pass through it */
     lock_free(lock);
     unit_remove(folder);
 }

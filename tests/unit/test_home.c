@@ -52,6 +52,24 @@ static void test_ident_stays(void **state)
     home_close(&home);
 }
 
+/* Users that runs become pass through every folder down to their run's, also where the worker made the data folder. */
+static void test_passable(void **state)
+{
+    (void)state;
+    struct home home;
+    struct err err = {0};
+    struct stat info;
+    char fresh[PATH_MAX], at[PATH_MAX];
+    snprintf(fresh, sizeof(fresh), "%s/fresh", data);
+    assert_int_equal(home_open(&home, loop, fresh, "w", &err), 0);
+    snprintf(at, sizeof(at), "%s", home.runs);
+    for (size_t down_to = strlen(home.runs) - strlen("/workers/w/runs"); strlen(at) >= down_to; *strrchr(at, '/') = '\0') {
+        assert_int_equal(stat(at, &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0711);
+    }
+    home_close(&home);
+}
+
 /* A torn or foreign ident file is replaced, not believed. */
 static void test_ident_damaged(void **state)
 {
@@ -231,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_ident_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_passable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ident_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_run_folders, set_up, tear_down),

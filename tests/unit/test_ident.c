@@ -86,6 +86,8 @@ static void test_runtime_dir(void **state)
     assert_true(strlen(one) + strlen("/trace-scheduler-4194304.ipc") < 107);
     assert_int_equal(stat(one, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0700);
+    assert_int_equal(stat(data, &info), 0);
+    assert_int_equal(info.st_mode & 0777, IDENT_DATA_MODE);
 
     assert_int_equal(symlink(data, link_path), 0); /* another way to the same folder is the same farm */
     assert_int_equal(ident_runtime_dir(link_path, two, sizeof(two), &err), 0);
