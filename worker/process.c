@@ -290,10 +290,8 @@ void processes_free(struct processes *pool)
 {
     if (!pool)
         return;
-    for (struct process *process = pool->first; process; process = process->next) {
-        process->events = NULL;
-        pipe_close(process, SPAWN_CONTROL);
-    }
+    for (struct process *process = pool->first; process; process = process->next)
+        process_forget(process);
     if (pool->first)
         pool_wait(pool);
     while (pool->first)
@@ -342,10 +340,20 @@ struct process *process_start(struct processes *pool, const struct job *job, con
     return process;
 }
 
+/* A gantry-run that somebody has stopped (the run's own program can) would not read what it is told, nor see that its pipe ended. */
+static void process_wake(const struct process *process)
+{
+    if (!process->reaped)
+        kill(process->spawned.pid, SIGCONT);
+}
+
 static void process_command(struct process *process, char command)
 {
-    if (process->spawned.fds[SPAWN_CONTROL] >= 0 && write(process->spawned.fds[SPAWN_CONTROL], &command, 1) < 0)
+    if (process->spawned.fds[SPAWN_CONTROL] < 0)
+        return;
+    if (write(process->spawned.fds[SPAWN_CONTROL], &command, 1) < 0)
         log_debug("GTY-RUN-COMMAND", "pid=%d gantry-run is already gone", (int)process->spawned.pid);
+    process_wake(process);
 }
 
 void process_term(struct process *process)
@@ -364,4 +372,5 @@ void process_forget(struct process *process)
         return;
     process->events = NULL;
     pipe_close(process, SPAWN_CONTROL);
+    process_wake(process);
 }

@@ -163,6 +163,27 @@ static void test_term_and_kill(void **state)
     assert_int_equal(seen.end.signal, SIGKILL);
 }
 
+/* A program stops its gantry-run: it is ended all the same, by a command, by being forgotten, and by the pool's end in tear_down. */
+static void test_supervisor_stopped(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct process *process = begin("kill -STOP $PPID; echo up; exec sleep 600");
+        seen.stop_at = "up";
+        loop_run(loop);
+        seen.stop_at = NULL;
+        if (round == 0) {
+            process_term(process);
+            while (!seen.ends)
+                loop_run(loop);
+            assert_int_equal(seen.end.signal, SIGTERM);
+        } else if (round == 1) {
+            process_forget(process);
+            wait_marked(mark, 0);
+        }
+    }
+}
+
 /* gantry-run is killed with -9: the end is told only when its orphans are dead; another run is left alone. */
 static void test_supervisor_killed(void **state)
 {
@@ -239,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_supervisor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_term_and_kill, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_supervisor_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_killed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pool_goes, set_up, tear_down),
