@@ -34,6 +34,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         text = f"{self.command} {self.headers.get('Content-Type')} {self.headers.get('X-Key')} ".encode() + body
         self.send_response(int(self.path.strip("/")))
+        if self.path.startswith("/30"):
+            self.send_header("Location", "/200")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -86,6 +88,10 @@ class Executors(unittest.TestCase):
         self.assertIn("answered status 503", run["error_message"])
         run = self.run_task(kind="http", command=f"{url}/503", metadata={"http": {"expected_status": [200, 503]}})
         self.assertEqual(run["status"], "completed")
+        run = self.run_task(kind="http", command=f"POST {url}/303", parameters={"a": 1})
+        self.assertEqual(run["result"].split()[0], "GET")
+        run = self.run_task(kind="http", command=f"POST {url}/307", parameters={"a": 1})
+        self.assertEqual(run["result"], 'POST application/json None {"a":1}')
         run = self.run_task(kind="http", command="file:///etc/passwd")
         self.assertEqual(run["status"], "failed")
         self.assertNotIn("root:", str(run))

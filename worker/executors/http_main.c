@@ -140,6 +140,22 @@ static bool status_expected(const struct request *request, long status)
     return request->status_count == 0 && status >= 200 && status < 300;
 }
 
+/* The method. libcurl repeats a custom one behind every redirect, while GET and POST of its own change as the statuses ask: what answers
+ * a POST with 303 is to be read by a GET. */
+static void curl_method(CURL *curl, const struct request *request)
+{
+    if (request->body) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
+    }
+    if (strcmp(request->method, "HEAD") == 0)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else if (strcmp(request->method, "POST") == 0 && !request->body)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    else if (strcmp(request->method, request->body ? "POST" : "GET") != 0)
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
 /* http and https only, also behind a redirect. */
 static void curl_prepare(CURL *curl, const struct request *request, struct response *response, char *error)
 {
@@ -155,14 +171,7 @@ static void curl_prepare(CURL *curl, const struct request *request, struct respo
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, response);
-    if (request->body) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
-    }
-    if (strcmp(request->method, "HEAD") == 0)
-        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
-    else
-        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+    curl_method(curl, request);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, request->headers);
 }
 
