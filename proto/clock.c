@@ -30,32 +30,39 @@ uint64_t clock_mono_us(void)
     return clock_us(CLOCK_BOOTTIME);
 }
 
-/* Days since 1970-01-01 of a date of the Gregorian calendar, counted in years that begin in March. */
-static int64_t clock_days(int64_t year, unsigned month, unsigned day)
+/* Counted in years that begin in March, so that the day that leap years add is their last. */
+int64_t clock_days(int64_t year, int month, int day)
 {
     year -= month <= 2;
-    int64_t era = year / 400;
-    unsigned year_of_era = (unsigned)(year - era * 400);
-    unsigned day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    int64_t era = (year >= 0 ? year : year - 399) / 400;
+    int64_t year_of_era = year - era * 400;
+    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+}
+
+void clock_date(int64_t days, int64_t *year, int *month, int *day)
+{
+    days += 719468;
+    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+    int64_t day_of_era = days - era * 146097;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t shifted = (5 * day_of_year + 2) / 153; /* months from March */
+    *day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
+    *month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
+    *year = year_of_era + era * 400 + (*month <= 2);
 }
 
 const char *clock_iso(uint64_t wall_ms, int millis, char out[CLOCK_ISO_SIZE])
 {
     if (wall_ms > LAST_MS)
         wall_ms = LAST_MS;
-    unsigned days = (unsigned)(wall_ms / MS_PER_DAY) + 719468;
-    unsigned era = days / 146097;
-    unsigned day_of_era = days % 146097;
-    unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    unsigned march_month = (5 * day_of_year + 2) / 153;
-    unsigned month = march_month < 10 ? march_month + 3 : march_month - 9;
-    unsigned year = year_of_era + era * 400 + (month <= 2);
-    unsigned day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    int64_t year;
+    int month, day;
+    clock_date((int64_t)(wall_ms / MS_PER_DAY), &year, &month, &day);
     unsigned ms = (unsigned)(wall_ms % MS_PER_DAY);
-    int len = snprintf(out, CLOCK_ISO_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u", year % 10000, month % 100, day % 100,
-                       ms / 3600000 % 100, ms / 60000 % 60, ms / 1000 % 60);
+    int len = snprintf(out, CLOCK_ISO_SIZE, "%04d-%02d-%02dT%02u:%02u:%02u", (int)year, month, day, ms / 3600000, ms / 60000 % 60,
+                       ms / 1000 % 60);
     if (millis)
         snprintf(out + len, CLOCK_ISO_SIZE - (size_t)len, ".%03uZ", ms % 1000);
     else
@@ -105,7 +112,7 @@ static bool read_date(struct cursor *in, int64_t *days)
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     if (day > lengths[month - 1] + (month == 2 && leap))
         return false;
-    *days = year == 0 ? -719528 : clock_days(year, month, day); /* year 0 is before 1970 all the same */
+    *days = clock_days(year, (int)month, (int)day);
     return true;
 }
 

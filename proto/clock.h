@@ -15,4 +15,8 @@ const char *clock_iso(uint64_t wall_ms, int millis, char out[CLOCK_ISO_SIZE]);
 /* Reads RFC 3339 times and plain dates; 0 on success. */
 int clock_parse_iso(const char *text, size_t len, uint64_t *wall_ms);
 
+/* Days since 1970 of a date (proleptic Gregorian), and back. month 1..12, day 1..31. */
+int64_t clock_days(int64_t year, int month, int day);
+void clock_date(int64_t days, int64_t *year, int *month, int *day);
+
 #endif

@@ -13,6 +13,8 @@
  */
 #include "scheduler/cron_table.h"
 
+#include "proto/clock.h"
+
 #define DAY 86400
 #define YEARS 50                          /* looked ahead: the rarest date, a fifth weekday of February, is at most 40 away */
 #define LAST_MS UINT64_C(253402300799000) /* end of the year 9999 */
@@ -53,8 +55,8 @@ struct month {
 
 static struct month month_of(int64_t year, int month)
 {
-    int64_t first = zone_days(year, month, 1);
-    int64_t next = month == 12 ? zone_days(year + 1, 1, 1) : zone_days(year, month + 1, 1);
+    int64_t first = clock_days(year, month, 1);
+    int64_t next = month == 12 ? clock_days(year + 1, 1, 1) : clock_days(year, month + 1, 1);
 
     return (struct month){year, month, first, (int)(next - first)};
 }
@@ -104,7 +106,7 @@ static int64_t local_next(const struct cron *cron, int64_t after)
     int64_t year;
     int number, day;
 
-    zone_date(today, &year, &number, &day);
+    clock_date(today, &year, &number, &day);
     int64_t last_year = year + YEARS;
     struct month month = month_of(year, number);
     if ((cron->bits[CRON_MONTH] >> number & 1) != 0 && day_matches(cron, &month, day)) {

@@ -29,8 +29,4 @@ int64_t zone_instant(const struct zone *zone, int64_t local);
 /* Reads the bytes of a TZif file; for tests and the fuzzer. NULL when they are not one, or out of memory. */
 struct zone *zone_read(const unsigned char *bytes, size_t size, struct err *err);
 
-/* Days since 1970 of a date (proleptic Gregorian), and back. month 1..12, day 1..31. */
-int64_t zone_days(int64_t year, int month, int day);
-void zone_date(int64_t days, int64_t *year, int *month, int *day);
-
 #endif

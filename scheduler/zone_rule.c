@@ -1,6 +1,8 @@
 /* POSIX TZ texts (RFC 8536, 3.3; hours of a transition from -167 to 167). */
 #include "scheduler/zone_rule.h"
 
+#include "proto/clock.h"
+
 #define DAY 86400
 
 struct rule_text {
@@ -120,8 +122,8 @@ int rule_parse(struct str text, struct zone_rule *rule)
 /* Local midnight of the date in a year, in local seconds. */
 static int64_t date_of(const struct rule_date *date, int64_t year)
 {
-    int64_t first = zone_days(year, 1, 1);
-    bool leap = zone_days(year + 1, 1, 1) - first == 366;
+    int64_t first = clock_days(year, 1, 1);
+    bool leap = clock_days(year + 1, 1, 1) - first == 366;
 
     if (date->kind == 'J') {
         return (first + date->day - 1 + (leap && date->day >= 60)) * DAY;
@@ -129,8 +131,8 @@ static int64_t date_of(const struct rule_date *date, int64_t year)
     if (date->kind == 'N') {
         return (first + date->day) * DAY;
     }
-    int64_t month = zone_days(year, date->month, 1);
-    int64_t next = date->month == 12 ? zone_days(year + 1, 1, 1) : zone_days(year, date->month + 1, 1);
+    int64_t month = clock_days(year, date->month, 1);
+    int64_t next = date->month == 12 ? clock_days(year + 1, 1, 1) : clock_days(year, date->month + 1, 1);
     int64_t weekday = ((month + 4) % 7 + 7) % 7; /* 1 January 1970 was a Thursday */
     int64_t day = month + (date->day - weekday + 7) % 7 + (date->week - 1) * 7;
     while (day >= next) { /* week 5 is the last one */
@@ -149,7 +151,7 @@ struct zone_span rule_span(const struct zone_rule *rule, int64_t instant)
         return span;
     }
     int64_t days = (instant + rule->standard) / DAY - ((instant + rule->standard) % DAY < 0);
-    zone_date(days, &year, &month, &day);
+    clock_date(days, &year, &month, &day);
     /* Of the changes around this year, the last not after the instant and the first after it. At the same instant summer wins: a rule
      * whose summer ends where the next begins has summer for ever. */
     for (int64_t y = year - 1; y <= year + 1; y++) {

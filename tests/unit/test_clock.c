@@ -93,11 +93,28 @@ static void test_iso_round_trip(void **state)
         assert_int_equal(parsed(clock_iso(ms, 1, out)), ms);
 }
 
+static void test_dates(void **state)
+{
+    (void)state;
+    assert_int_equal(clock_days(1970, 1, 1), 0);
+    assert_int_equal(clock_days(2000, 2, 29), 11016);
+    assert_int_equal(clock_days(1969, 12, 31), -1);
+    int64_t last = clock_days(-5, 12, 31);
+    for (int64_t day = clock_days(-4, 1, 1); day < clock_days(2405, 1, 1); day++) {
+        int64_t year;
+        int month, number;
+        clock_date(day, &year, &month, &number);
+        assert_int_equal(clock_days(year, month, number), day);
+        assert_int_equal(day, last + 1);
+        last = day;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mono_never_goes_back), cmocka_unit_test(test_iso_prints),     cmocka_unit_test(test_iso_parses),
-        cmocka_unit_test(test_iso_refuses),          cmocka_unit_test(test_iso_round_trip),
+        cmocka_unit_test(test_iso_refuses),          cmocka_unit_test(test_iso_round_trip), cmocka_unit_test(test_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
