@@ -148,7 +148,7 @@ int reader_next(struct reader *reader, struct token *token)
         token->u.natural = head;
     } else if (head >= 0xe0) {
         token->kind = TOKEN_INT;
-        token->u.integer = (int8_t)head;
+        token->u.integer = (int64_t)head - 256;
     } else if (head < 0x90) {
         return take_count(reader, reader->at + 1, token, TOKEN_MAP, head & 0x0fU);
     } else if (head < 0xa0) {

@@ -220,7 +220,7 @@ int publish_name(const char *temporary, const char *final, struct err *err)
 static int main_check(int argc, char **argv, struct err *err)
 {
     static const char *const words[] = {[PUBLISH_FREE] = "free", [PUBLISH_STANDS] = "stands", [PUBLISH_ADOPT] = "adopt"};
-    struct publish_file known;
+    struct publish_file known = {0};
     enum publish_state state;
     bool knows = argc == 6;
     if (knows) {
