@@ -98,6 +98,18 @@ class SecondScheduler(unittest.TestCase):
             done = farm.wait_run(farm.trigger(task))
             self.assertEqual(done["result"], "ok")
 
+    def test_the_older_one_leaves_the_newer_ones_sockets_alone(self):
+        with Farm(workers=1) as farm:
+            farm.stop("scheduler")
+            farm.start("scheduler2")
+            wait_for(lambda: "GTY-SCHEDULER-READY" in farm.log("scheduler2"), what="the newer one")
+            farm.cont("scheduler")
+            self.assertEqual(farm.exit_code("scheduler"), 3)
+            farm.restart("gateway")  # whoever connects now has to find the newer one
+            farm.wait_ready()
+            with ScriptedWorker(farm.endpoint("workers")) as late:
+                late.hello()
+
     def test_a_run_in_progress_is_kept(self):
         with Farm(workers=1) as farm:
             go = farm.data / "go"
