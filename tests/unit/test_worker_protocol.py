@@ -99,6 +99,13 @@ class Page(unittest.TestCase):
                 count += 1
         self.assertGreater(count, 20)
 
+    def test_rules_of_errors(self):
+        sources = "".join((ROOT / path).read_text() for path in ("proto/bus_server.c", "scheduler/worker.c", "scheduler/worker_session.c"))
+        rules = set(re.findall(r'ERR_(?:PROTOCOL|CONFLICT), (?:"\w*", |\.rule = STR_LIT\()"(\w+)"', sources))
+        self.assertLessEqual({"malformed", "message", "hello", "superseded"}, rules)
+        for rule in rules:
+            self.assertIn(f"`{rule}`", sections()["7. Errors"], "a worker is not told what to do")
+
     def test_tiny_worker_is_tiny(self):
         lines = (ROOT / "tests" / "worker" / "tiny_worker.py").read_text().splitlines()
         self.assertLess(len(lines), 200)
