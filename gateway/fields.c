@@ -73,6 +73,7 @@ static int read_number(const struct reading *in, const struct field *field, cons
 static int read_item(const struct reading *in, const struct field *field, const json_t *item, struct str *out)
 {
     char digits[24];
+    int64_t number;
 
     if (json_is_string(item)) {
         if (json_string_length(item) > CODEC_STRING_MAX)
@@ -80,9 +81,9 @@ static int read_item(const struct reading *in, const struct field *field, const 
         *out = (struct str){json_string_value(item), (uint32_t)json_string_length(item)};
         return 0;
     }
-    if (!json_is_integer(item) || strcmp(field->name, "dependencies") != 0)
+    if (strcmp(field->name, "dependencies") != 0 || !json_integral(item, &number))
         return refuse(in, field, "type", item, "list of strings");
-    snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(item));
+    snprintf(digits, sizeof digits, "%lld", (long long)number);
     struct arena *arena = request_arena(in->request);
     *out = arena ? arena_str(arena, str_of(digits)) : (struct str){NULL, 0};
     return out->ptr ? 0 : out_of_memory(in);
@@ -133,6 +134,15 @@ static int read_map(const struct reading *in, const struct field *field, const j
 static int read_record(const struct reading *in, const struct shape *shape, const json_t *object, const char *const *skip,
                        bool null_clears, char *record);
 
+static int read_nested(const struct reading *in, const struct field *field, const json_t *given, char *member)
+{
+    char prefix[96];
+    const struct reading inner = {in->request, prefix, in->problem};
+
+    snprintf(prefix, sizeof prefix, "%s%s.", in->prefix, field->name);
+    return read_record(&inner, field->record, given, NULL, false, member);
+}
+
 static int read_field(const struct reading *in, const struct field *field, const json_t *given, char *member)
 {
     int64_t number = 0;
@@ -161,7 +171,7 @@ static int read_field(const struct reading *in, const struct field *field, const
     case CODEC_NEST:
         if (!json_is_object(given))
             return refuse(in, field, "type", given, "object");
-        return read_record(in, field->record, given, NULL, false, member);
+        return read_nested(in, field, given, member);
     default:
         return 0; /* kinds that no API hands in */
     }

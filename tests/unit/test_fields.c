@@ -40,7 +40,7 @@ static void test_reads_every_kind(void **state)
     (void)state;
     assert_int_equal(
         read_spec(
-            "{\"name\":\"n\",\"arguments\":[\"a\",\"b\"],\"priority\":\"high\",\"retry_count\":5.0,\"dependencies\":[\"x\",7],"
+            "{\"name\":\"n\",\"arguments\":[\"a\",\"b\"],\"priority\":\"high\",\"retry_count\":5.0,\"dependencies\":[\"x\",7,8.0],"
             "\"metadata\":{\"k\":[1]},\"limits\":{\"cpu_seconds\":9},\"unknown\":{},\"description\":null}",
             false),
         0);
@@ -50,6 +50,7 @@ static void test_reads_every_kind(void **state)
     assert_int_equal(spec.priority, PRIORITY_HIGH);
     assert_int_equal(spec.retry_count, 5);
     assert_true(str_is(spec.dependencies.items[1], "7"));
+    assert_true(str_is(spec.dependencies.items[2], "8"));
     assert_true(map_valid(spec.metadata));
     assert_int_equal(spec.limits.cpu_seconds, 9);
     assert_true(HAS(&spec, rec_task_spec, limits));
@@ -90,8 +91,9 @@ static void test_refuses_by_the_table(void **state)
         {"{\"arguments\":\"a\"}", "arguments", "type"},
         {"{\"arguments\":[1]}", "arguments", "type"},
         {"{\"dependencies\":[true]}", "dependencies", "type"},
+        {"{\"dependencies\":[1.5]}", "dependencies", "type"},
         {"{\"metadata\":[]}", "metadata", "type"},
-        {"{\"limits\":{\"files\":-1}}", "files", "range"},
+        {"{\"limits\":{\"files\":-1}}", "limits.files", "range"},
         {"{\"limits\":3}", "limits", "type"},
         {"{\"metadata\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":"
          "{\"a\":{\"a\":1}}}}}}}}}}}}}}}}}}",
