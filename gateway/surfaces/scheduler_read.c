@@ -12,7 +12,6 @@
 int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec,
               struct problem *problem)
 {
-    static const char *const submit_skips[] = {"schedule", "dependencies", NULL};
     static const char *const required[] = {"name", "task_type", "executor", "command"};
 
     for (size_t i = 0; use != SPEC_UPDATE && i < sizeof required / sizeof *required; i++) {
@@ -21,8 +20,7 @@ int spec_read(struct request *request, const json_t *object, enum spec_use use, 
         if (fields_require(object, required[i], "", problem) != 0)
             return -1;
     }
-    if (fields_read(request, object, &shape_rec_task_spec, use == SPEC_SUBMIT ? submit_skips : NULL, "", use == SPEC_UPDATE, spec,
-                    problem) != 0)
+    if (fields_read(request, object, &shape_rec_task_spec, NULL, "", use == SPEC_UPDATE, spec, problem) != 0)
         return -1;
     if (fields_texts_only(object, "env", problem) != 0 || fields_texts_only(object, "labels", problem) != 0)
         return -1;

@@ -47,6 +47,15 @@ class Runs(Contract):
         later = self.submit("true", delay_seconds=600)
         self.assertEqual(self.farm.run(later["run_id"])["status"], "pending")
 
+    def test_submit_waits_for_its_dependencies(self):
+        first = self.farm.task("waited-for", "true")
+        made = self.submit("true", dependencies=[first])
+        waiting = self.farm.run(made["run_id"])
+        self.assertEqual(waiting["status"], "pending")
+        self.assertIn("waited-for", waiting["reason"])
+        self.farm.wait_run(self.farm.trigger(first))
+        self.assertEqual(self.farm.wait_run(made["run_id"])["status"], "completed")
+
     def test_the_task_of_a_submitted_run_is_a_task(self):
         made = [self.submit("echo x") for _ in range(2)]
         for one in made:
@@ -63,7 +72,9 @@ class Runs(Contract):
     def test_submit_is_checked(self):
         for body, field in [({}, "task_type"), ({"task_type": "shell"}, "command"), ({"task_type": 1, "command": "x"}, "task_type"),
                             ({"task_type": "shell", "command": "x", "delay_seconds": -1}, "delay_seconds"),
-                            ({"task_type": "shell", "command": "x", "executor": "cobol"}, "executor")]:
+                            ({"task_type": "shell", "command": "x", "executor": "cobol"}, "executor"),
+                            ({"task_type": "shell", "command": "x", "schedule": "@hourly"}, "schedule"),
+                            ({"task_type": "shell", "command": "x", "dependencies": ["nobody"]}, "dependencies")]:
             with self.subTest(body=body):
                 self.error(self.farm.post("/api/runs", body), 422, "VALIDATION_ERROR", field)
 
