@@ -23,7 +23,7 @@ enum method {
     METHOD_OTHER = 64,
 };
 
-/* Who may call it, once keys are asked for (spec, "Auth"). */
+/* Who may call it, once keys are asked for. */
 enum role { ROLE_READONLY, ROLE_USER, ROLE_WORKER, ROLE_ADMIN };
 
 /* One row of a surface; the last has handle NULL. Handlers answer (reply.h), or ask and answer later (ask.h). */

@@ -7,7 +7,7 @@
 
 static const struct route routes[] = {
     {METHOD_POST, "/tasks", tasks_create, ROLE_USER,
-     "Creates a task: 201. `name`, `task_type`, `executor` and `command` are required. Beyond the seed: `env` (name to text), "
+     "Creates a task: 201. `name`, `task_type`, `executor` and `command` are required. Also taken: `env` (name to text), "
      "`cwd`, `run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file "
      "published once)."},
     {METHOD_GET, "/tasks", tasks_list, ROLE_READONLY,
@@ -20,8 +20,8 @@ static const struct route routes[] = {
     {METHOD_DELETE, "/tasks/{id}", tasks_delete, ROLE_USER,
      "Deletes a task and its history. 409 while it has live runs, unless `force=true`, which aborts them first."},
     {METHOD_POST, "/tasks/{id}/trigger", tasks_trigger, ROLE_USER,
-     "Makes a run of a task: 201. Optional: `parameters`, `priority`, `timeout_seconds`, and beyond the seed `run_at` (a "
-     "time) or `delay_seconds`. `estimated_completion` is the start plus the measured mean duration, or plus the timeout "
+     "Makes a run of a task: 201. Optional: `parameters`, `priority`, `timeout_seconds`, and `run_at` (a time) or "
+     "`delay_seconds`. `estimated_completion` is the start plus the measured mean duration, or plus the timeout "
      "before there is one."},
     {METHOD_POST, "/tasks/{id}/trigger-batch", tasks_trigger_batch, ROLE_USER,
      "Makes up to 1,000 runs, all or none: 201. `items`: a list of what a trigger takes, each with an optional "

@@ -1,4 +1,4 @@
-/* What the files of the scheduler surface share: its envelope, its lists, and tasks, runs and workers in its words (seed 004). */
+/* What the files of the scheduler surface share: its envelope, its lists, and tasks, runs and workers in its words. */
 #ifndef GANTRY_GATEWAY_SURFACES_SCHEDULER_H
 #define GANTRY_GATEWAY_SURFACES_SCHEDULER_H
 

@@ -46,7 +46,7 @@ static void on_restarted(struct request *request, const struct msg *msg)
     writer_uint(&w, "original_run_id", request->subject);
     writer_uint(&w, "new_run_id", run->id);
     writer_text(&w, "status", str_of(run_status_name(run->status)));
-    writer_time(&w, "started_at", run->created_at); /* the time of the request, as the seed shows */
+    writer_time(&w, "started_at", run->created_at); /* in this dialect the time of the request */
     writer_close(&w, '}');
     envelope_close(request, &w, 201);
 }

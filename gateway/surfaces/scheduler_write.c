@@ -1,4 +1,4 @@
-/* Tasks, runs and workers in the words of seed 004. What is ours beyond the seed shows only where it is set. */
+/* Tasks, runs and workers in the words of the dialect. What Gantry adds to it shows only where it is set. */
 #include <stdio.h>
 
 #include "gateway/surfaces/scheduler.h"

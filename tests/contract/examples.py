@@ -1,4 +1,4 @@
-"""The examples of seed 004 for the endpoints that are built: what each answers in `data`."""
+"""The examples of the task scheduler's API, for the endpoints that are built: what each answers in `data`."""
 
 TASK = {
     "id": 1, "name": "data_processing", "description": "处理每日数据", "task_type": "python", "executor": "python",
@@ -37,7 +37,7 @@ RUN_DETAIL = {
     "result": "数据处理完成", "error_message": None, "retry_count": 0, "parameters": {"input": "data.csv", "output": "processed_data.csv"},
     "logs": [{"timestamp": "2024-01-01T00:00:00Z", "level": "info", "message": "开始处理数据"}], "created_at": "2024-01-01T00:00:00Z"}
 
-# Ours, beside what the seed shows of a run.
+# Ours, beside what the API's example shows of a run.
 RUN_MORE = ("priority", "timeout_seconds", "due_at", "attempt", "progress", "progress_note", "reason", "attempts", "restart_of", "output")
 
 RESTARTED = {"original_run_id": 123, "new_run_id": 124, "status": "pending", "started_at": "2024-01-01T00:01:00Z"}

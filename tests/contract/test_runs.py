@@ -14,7 +14,7 @@ class Runs(Contract):
     def submit(self, command, status=201, **fields):
         return self.data(self.farm.post("/api/runs", dict({"task_type": "shell", "command": command, "retry_count": 0}, **fields)), status)
 
-    def test_the_seeds_example(self):
+    def test_the_example(self):
         task = self.farm.task("exemplary", "echo 开始处理数据; echo 数据处理完成")
         run = self.farm.trigger(task, parameters={"input": "data.csv", "output": "processed_data.csv"})
         self.farm.wait_run(run)

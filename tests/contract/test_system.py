@@ -8,7 +8,7 @@ from tests.farm import wait_for
 class Workers(Contract):
     options = {"workers": 2, "types": ["shell", "exec"]}
 
-    def test_the_seeds_example(self):
+    def test_the_example(self):
         listed = self.data(self.farm.get("/api/workers"))
         self.check_shape(listed, examples.WORKER_LIST)
         self.assertEqual((listed["total"], listed["page"], listed["size"], listed["total_pages"]), (2, 1, 20, 1))
@@ -59,7 +59,7 @@ class Health(Contract):
     def health(self):
         return self.farm.get("/api/system/health")
 
-    def test_the_seeds_example(self):
+    def test_the_example(self):
         got = self.data(self.health())
         self.check_shape(got, examples.HEALTH)
         self.assertEqual((got["status"], got["components"]["scheduler"]["active_workers"]), ("healthy", 1))

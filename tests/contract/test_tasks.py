@@ -1,4 +1,4 @@
-"""/api/tasks: every endpoint, the seed's examples, and what is refused."""
+"""/api/tasks: every endpoint, the API's examples, and what is refused."""
 
 from tests.contract import examples
 from tests.contract.base import Contract
@@ -17,7 +17,7 @@ class Tasks(Contract):
     def create(self, name, **fields):
         return self.data(self.farm.post("/api/tasks", spec(name, **fields)), 201)
 
-    def test_the_seeds_example(self):
+    def test_the_example(self):
         made = self.data(self.farm.post("/api/tasks", EXAMPLE), 201)
         self.check_shape(made, examples.TASK)
         for key in EXAMPLE:
@@ -186,7 +186,7 @@ class TaskLists(Contract):
     def names(self, query=""):
         return [item["name"] for item in self.data(self.farm.get("/api/tasks" + query))["items"]]
 
-    def test_the_seeds_example(self):
+    def test_the_example(self):
         listed = self.data(self.farm.get("/api/tasks"))
         self.check_shape(listed, examples.TASK_LIST)
         self.assertEqual((listed["total"], listed["page"], listed["size"], listed["total_pages"]), (7, 1, 20, 1))
