@@ -6,6 +6,7 @@
 #include "gateway/cli/page.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/term.h"
+#include "proto/clock.h"
 #include "proto/messages.h"
 
 /* How an attempt went, in a few words. */
@@ -49,6 +50,28 @@ static void attempts_print(const json_t *run)
     table_free(table);
 }
 
+/* How long a run took. Rows of a list have only its times, in whole seconds. NULL: not known, or it has not ended. */
+static const char *took_words(const json_t *run, char *out, size_t size)
+{
+    const json_t *took = json_object_get(run, "execution_time");
+    const char *began = json_string_value(json_object_get(run, "started_at"));
+    const char *ended = json_string_value(json_object_get(run, "completed_at"));
+    uint64_t from, to;
+
+    if (json_is_number(took)) {
+        return term_duration(json_number_value(took), out, size);
+    }
+    if (began == NULL || ended == NULL || clock_parse_iso(began, strlen(began), &from) != 0 ||
+        clock_parse_iso(ended, strlen(ended), &to) != 0 || to < from) {
+        return NULL;
+    }
+    if (to - from < 60000) {
+        snprintf(out, size, "%u s", (unsigned)((to - from) / 1000));
+        return out;
+    }
+    return term_duration((double)(to - from) / 1000, out, size);
+}
+
 static int run_show(struct cli *cli)
 {
     struct err err = {0};
@@ -74,8 +97,8 @@ static int run_show(struct cli *cli)
     show_member_time("Created:", run, "created_at");
     show_member_time("Started:", run, "started_at");
     show_member_time("Completed:", run, "completed_at");
-    if (json_is_number(json_object_get(run, "execution_time"))) {
-        show_field("Took:", term_duration(json_number_value(json_object_get(run, "execution_time")), took, sizeof took));
+    if (took_words(run, took, sizeof took) != NULL) {
+        show_field("Took:", took);
     }
     show_member("Parameters:", run, "parameters");
     show_member("Result:", run, "result");
@@ -104,7 +127,6 @@ int run_list(struct cli *cli)
     struct table *table = table_new(headings, 7);
     json_array_foreach(json_object_get(data, "items"), index, run)
     {
-        const json_t *took = json_object_get(run, "execution_time");
         const json_t *percent = json_object_get(run, "progress");
         const char *status = show_text(run, "status");
         const char *error = json_string_value(json_object_get(run, "error_message"));
@@ -118,7 +140,7 @@ int run_list(struct cli *cli)
         }
         show_cell(table, run, "worker_id");
         show_cell_time(table, run, "started_at");
-        table_add(table, json_is_number(took) ? term_duration(json_number_value(took), text, sizeof text) : NULL);
+        table_add(table, took_words(run, text, sizeof text));
         show_cell(table, run,
                   error != NULL && error[0] != '\0'                ? "error_message"
                   : json_is_string(json_object_get(run, "reason")) ? "reason"

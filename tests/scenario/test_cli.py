@@ -288,7 +288,7 @@ class Runs(WithFarm):
     def test_lists_and_one(self):
         run_id = self.submit("--shell", "echo shown; exit 4")
         self.wait_status(run_id, "failed")
-        self.assertRegex(self.good("runs"), rf"(?m)^ *{run_id} .*failed")
+        self.assertRegex(self.good("runs"), rf"(?m)^ *{run_id} .*failed .* \d+ s ")
         self.assertNotRegex(self.good("runs", "--status", "pending"), rf"(?m)^ *{run_id} ")
         self.assertEqual(json.loads(self.good("runs", "--status", "failed", "--json"))["items"][0]["id"], run_id)
         shown = self.good("runs", str(run_id))
