@@ -10,6 +10,7 @@ gantry_test(progress LINKS worker)
 gantry_test(publish LINKS worker)
 gantry_test(slot LINKS worker)
 gantry_test(supervise LINKS worker)
+gantry_test(template LINKS worker)
 gantry_test(value LINKS worker)
 gantry_fuzz(progress LINKS worker)
 # These start the real programs.

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proto/curve.h"
 #include "proto/daemon.h"
+#include "proto/endpoint.h"
 #include "proto/log.h"
 #include "worker/executors/executor.h"
 #include "worker/link.h"
@@ -21,9 +21,7 @@ struct worker {
     struct processes *processes;
     struct roster roster;
     struct link_config config;
-    struct bus_curve curve;
-    struct curve_paths curve_paths;
-    char endpoint[256];
+    struct endpoint endpoint;
     struct link *link;
     unsigned signals; /* that asked it to end */
     int exit_code;
@@ -77,12 +75,11 @@ static void on_over(void *self, const struct err *err)
 static int open_link(struct worker *worker, struct err *err)
 {
     const struct setup *setup = &worker->setup;
-    if (settings_endpoint(worker->daemon.settings, SET_BUS_WORKERS, "workers", worker->endpoint, sizeof(worker->endpoint), err) < 0 ||
-        curve_prepare(worker->daemon.settings, worker->endpoint, false, &worker->curve_paths, &worker->curve, err) < 0)
+    if (endpoint_of(worker->daemon.settings, SET_BUS_WORKERS, "workers", false, &worker->endpoint, err) < 0)
         return -1;
     worker->config = (struct link_config){
-        .endpoint = worker->endpoint,
-        .curve = &worker->curve,
+        .endpoint = worker->endpoint.text,
+        .curve = &worker->endpoint.curve,
         .ident = worker->home.ident,
         .hostname = setup->hostname,
         .ip_address = setup->ip_address,
@@ -138,7 +135,8 @@ int main(int argc, char **argv)
     if (opened == 0 && open_all(&worker, &err) == 0) {
         daemon_on_reload(&worker.daemon, configure, &worker);
         loop_on_terminate(worker.daemon.loop, on_terminate, &worker);
-        log_info("GTY-WORKER-START", "ident=%s slots=%u endpoint=%s", worker.home.ident, worker.setup.slots, worker.endpoint);
+        log_info("GTY-WORKER-START", "ident=%s slots=%u endpoint=%s", worker.home.ident, worker.setup.slots,
+                 worker.endpoint.text);
         loop_run(worker.daemon.loop);
         log_info("GTY-WORKER-STOP", "runs=%u", worker.roster.count);
     } else if (opened != 1) {

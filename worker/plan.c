@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "worker/executors/executor.h"
+#include "worker/template.h"
 #include "worker/value.h"
 
 /* ---- texts ---- */
@@ -67,44 +68,14 @@ int plan_arg(struct plan *plan, struct str text, struct err *err)
     return texts_put(plan, &plan->argv, plan->argv.count, text, (struct str){0}, err);
 }
 
-static int fill_name(const struct plan *plan, struct str name, struct buf *out, bool *known)
-{
-    struct str value;
-    *known = true;
-    if (str_is(name, "output") && plan->place.output)
-        return buf_text(out, plan->place.output);
-    if (value_find(plan->run->parameters, name, &value))
-        return value_text(out, value);
-    *known = false;
-    return 0;
-}
-
-static int fill(const struct plan *plan, struct str text, struct buf *out)
-{
-    const char *at = text.ptr, *end = text.ptr + text.len;
-    while (at < end) {
-        const char *open = memmem(at, (size_t)(end - at), "{{", 2);
-        const char *close = open ? memmem(open + 2, (size_t)(end - open - 2), "}}", 2) : NULL;
-        if (!close)
-            return buf_add(out, at, (size_t)(end - at));
-        bool known;
-        buf_add(out, at, (size_t)(open - at));
-        struct str name = {open + 2, (uint32_t)(close - open - 2)};
-        if (fill_name(plan, str_trim(name, " "), out, &known) < 0)
-            return -1;
-        if (!known)
-            buf_add(out, open, 2);
-        at = known ? close + 2 : open + 2;
-    }
-    return out->failed ? -1 : 0;
-}
-
 static int plan_arg_filled(struct plan *plan, struct str text, struct err *err)
 {
     struct buf filled = {.limit = PLAN_TOTAL_MAX};
-    int rc = text.len ? fill(plan, text, &filled) : 0;
+    struct template_names names = {plan->run->parameters, plan->place.output, plan->run->run_id};
+    struct err why = {0};
+    int rc = template_fill(text, &names, &filled, &why);
     if (rc < 0)
-        err_set(err, ERR_INVALID, "an argument is too long once its parameters are in it");
+        err_set(err, ERR_INVALID, "an argument: %s", why.text);
     else
         rc = plan_arg(plan, buf_str(&filled), err);
     buf_free(&filled);

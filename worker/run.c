@@ -10,6 +10,7 @@
 
 #include "proto/clock.h"
 #include "proto/log.h"
+#include "worker/template.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
 
@@ -27,10 +28,16 @@ static int assignment_copy(struct run *run, const struct rec_assignment *assignm
 static int output_names(struct run *run, struct err *err)
 {
     const struct rec_task_spec *spec = &run->assignment.spec;
+    struct template_names names = {run->assignment.parameters, NULL, run->id};
+    struct buf path = {.limit = PUBLISH_PATH};
     char final[PUBLISH_PATH], temporary[PUBLISH_PATH];
     if (spec->output.len == 0)
         return 0;
-    if (publish_names(spec->output, spec->cwd, run->id, run->attempt, final, temporary, err) < 0)
+    int rc = template_fill_path(spec->output, &names, &path, err);
+    if (rc == 0)
+        rc = publish_names(buf_str(&path), spec->cwd, run->id, run->attempt, final, temporary, err);
+    buf_free(&path);
+    if (rc < 0)
         return -1;
     run->final = strdup(final);
     run->temporary = strdup(temporary);

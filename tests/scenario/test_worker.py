@@ -110,6 +110,18 @@ class Executors(unittest.TestCase):
         self.assertEqual(self.farm.wait_run(number)["status"], "completed")
         self.assertEqual(sorted(path.name for path in self.farm.data.glob("*clip*")), ["clip.mkv"])
 
+    def test_an_output_for_each_trigger(self):
+        """One task, many runs: the output's name comes from the parameters, and cannot lead out of its folder."""
+        task = self.farm.task("named", 'echo "$GANTRY_PARAM_NAME" >"$GANTRY_OUTPUT"', output=str(self.farm.data / "{{name}}-{{run_id}}.txt"))
+        runs = [(name, self.farm.trigger(task, parameters={"name": name})) for name in ("one", "two", "one")]
+        for name, number in runs:
+            self.assertEqual(self.farm.wait_run(number)["status"], "completed")
+            self.assertEqual((self.farm.data / f"{name}-{number}.txt").read_text(), f"{name}\n")
+        for parameters in ({"name": "../escaped"}, {}):
+            run = self.farm.wait_run(self.farm.trigger(task, parameters=parameters))
+            self.assertEqual(run["status"], "failed")
+            self.assertIn("parameter 'name'", run["error_message"])
+
     def test_run_as(self):
         if os.geteuid() != 0:
             self.skipTest("needs root")
