@@ -4,7 +4,7 @@
 
 #include "gateway/gateway.h"
 #include "proto/clock.h"
-#include "proto/curve.h"
+#include "proto/endpoint.h"
 #include "proto/log.h"
 
 #define PATIENCE_MS 3000 /* how long a process may be away before requests are refused at once */
@@ -37,19 +37,12 @@ static void on_down(void *self)
 static int link_open(struct link *link, struct gateway *gateway, enum setting_id id, const char *name, struct err *err)
 {
     static const struct bus_client_events events = {.up = on_up, .down = on_down};
-    char endpoint[256];
-    struct bus_curve curve;
+    struct endpoint at;
 
     link->down = true;
     link->down_since_ms = clock_mono_ms();
-    if (settings_endpoint(gateway->settings, id, name, endpoint, sizeof endpoint, err) != 0)
-        return -1;
-    struct curve_paths *paths = malloc(sizeof *paths); /* large: not on the stack */
-    if (!paths)
-        return err_set(err, ERR_NO_MEMORY, "no memory for the bus");
-    if (curve_prepare(gateway->settings, endpoint, false, paths, &curve, err) == 0)
-        link->client = bus_client_new(gateway->loop, endpoint, &curve, &events, link, err);
-    free(paths);
+    if (endpoint_of(gateway->settings, id, name, false, &at, err) == 0)
+        link->client = bus_client_new(gateway->loop, at.text, &at.curve, &events, link, err);
     return link->client ? 0 : -1;
 }
 

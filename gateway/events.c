@@ -4,7 +4,7 @@
 
 #include "gateway/ask.h"
 #include "proto/bus.h"
-#include "proto/curve.h"
+#include "proto/endpoint.h"
 
 #define TICK_MS 500
 #define WAKE_TICKS 2  /* everybody is woken every second */
@@ -101,18 +101,10 @@ static void on_tick(void *arg)
 
 static int open_ear(struct events *events, struct err *err)
 {
-    char endpoint[256];
-    struct bus_curve curve;
-    const struct settings *settings = events->gateway->settings;
+    struct endpoint at;
 
-    if (settings_endpoint(settings, SET_BUS_DOORBELL, "doorbell", endpoint, sizeof endpoint, err) != 0)
-        return -1;
-    struct curve_paths *paths = malloc(sizeof *paths); /* large: not on the stack */
-    if (!paths)
-        return err_set(err, ERR_NO_MEMORY, "no memory for the doorbell");
-    if (curve_prepare(settings, endpoint, false, paths, &curve, err) == 0)
-        events->ear = bus_ear_new(events->gateway->loop, endpoint, &curve, on_bell, events, err);
-    free(paths);
+    if (endpoint_of(events->gateway->settings, SET_BUS_DOORBELL, "doorbell", false, &at, err) == 0)
+        events->ear = bus_ear_new(events->gateway->loop, at.text, &at.curve, on_bell, events, err);
     return events->ear ? 0 : -1;
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "proto/endpoint.h"
 #include "proto/log.h"
 
 #define DOORS 2
@@ -63,15 +64,6 @@ static int routes_make(struct doors *doors, enum door door)
         }
     }
     return 0;
-}
-
-int endpoint_of(const struct settings *settings, enum setting_id id, const char *name, bool listens, struct endpoint *out,
-                struct err *err)
-{
-    if (settings_endpoint(settings, id, name, out->text, sizeof out->text, err) != 0) {
-        return -1;
-    }
-    return curve_prepare(settings, out->text, listens, &out->paths, &out->curve, err);
 }
 
 static int door_open(struct doors *doors, enum door door, enum setting_id id, const char *name, struct err *err)

@@ -2,7 +2,8 @@
 #ifndef GANTRY_SCHEDULER_DOORS_H
 #define GANTRY_SCHEDULER_DOORS_H
 
-#include "proto/curve.h"
+#include "proto/loop.h"
+#include "proto/settings.h"
 #include "scheduler/core.h"
 
 struct doors;
@@ -24,15 +25,5 @@ void doors_send(struct doors *doors, const struct address *to, struct str frame)
 void doors_ring(struct doors *doors, uint64_t last_event, const uint64_t *runs, uint32_t count);
 /* Messages whose receiver was gone or full. */
 uint64_t doors_lost(const struct doors *doors);
-
-/* The endpoint of a setting with its certificates; keep it as long as the call that uses it. */
-struct endpoint {
-    char text[256];
-    struct curve_paths paths;
-    struct bus_curve curve;
-};
-
-int endpoint_of(const struct settings *settings, enum setting_id id, const char *name, bool listens, struct endpoint *out,
-                struct err *err);
 
 #endif

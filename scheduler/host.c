@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "proto/clock.h"
+#include "proto/endpoint.h"
 #include "proto/log.h"
 #include "scheduler/core.h"
 #include "scheduler/doors.h"

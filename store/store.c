@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "proto/clock.h"
-#include "proto/curve.h"
+#include "proto/endpoint.h"
 #include "proto/log.h"
 #include "store/commit.h"
 #include "store/count.h"
@@ -334,17 +334,14 @@ static int database_open(struct store *store, struct err *err)
 
 static int server_open(struct store *store, struct err *err)
 {
-    char endpoint[512];
-    struct curve_paths paths;
-    struct bus_curve curve = {0};
-    if (settings_endpoint(store->settings, SET_BUS_STORE, "store", endpoint, sizeof endpoint, err) != 0 ||
-        curve_prepare(store->settings, endpoint, true, &paths, &curve, err) != 0)
+    struct endpoint at;
+    if (endpoint_of(store->settings, SET_BUS_STORE, "store", true, &at, err) != 0)
         return -1;
-    store->server = bus_server_new(store->loop, endpoint, &curve, store_routes, store, err);
+    store->server = bus_server_new(store->loop, at.text, &at.curve, store_routes, store, err);
     if (!store->server)
         return -1;
     bus_server_on_ping(store->server, pong_fill);
-    log_info("GTY-STORE-LISTEN", "endpoint=%s", endpoint);
+    log_info("GTY-STORE-LISTEN", "endpoint=%s", at.text);
     return 0;
 }
 

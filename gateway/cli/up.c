@@ -25,7 +25,7 @@
 #include "gateway/cli/client.h"
 #include "gateway/cli/lock.h"
 #include "proto/clock.h"
-#include "proto/curve.h"
+#include "proto/endpoint.h"
 #include "proto/ident.h"
 #include "proto/messages.h"
 
@@ -72,8 +72,6 @@ struct up {
     char port_file[320];      /* where a gateway with a free port writes it down */
     char cause[600];          /* why it could not start: said last, behind what the others say as they end */
     struct bus_client *rival; /* asks who answers in the scheduler's place; made when first needed */
-    struct bus_curve curve;
-    struct curve_paths curve_paths;
 };
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -256,15 +254,14 @@ static void rival_ask(void *arg)
 {
     struct member *member = arg;
     struct up *up = member->up;
-    char endpoint[512];
+    struct endpoint at;
     struct err err = {0};
     struct msg_ping ping = {0};
 
     member->timer = -1;
     if (up->rival == NULL) {
-        if (settings_endpoint(up->cli->settings, SET_BUS_SCHEDULER, "scheduler", endpoint, sizeof endpoint, &err) != 0 ||
-            curve_prepare(up->cli->settings, endpoint, false, &up->curve_paths, &up->curve, &err) != 0 ||
-            (up->rival = bus_client_new(up->loop, endpoint, &up->curve, &(struct bus_client_events){0}, up, &err)) == NULL) {
+        if (endpoint_of(up->cli->settings, SET_BUS_SCHEDULER, "scheduler", false, &at, &err) != 0 ||
+            (up->rival = bus_client_new(up->loop, at.text, &at.curve, &(struct bus_client_events){0}, up, &err)) == NULL) {
             say("cannot ask for another scheduler: %s", err.text);
             member->timer = loop_after(up->loop, BACKOFF_MOST_MS, member_start, member);
             return;

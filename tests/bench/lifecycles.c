@@ -12,7 +12,7 @@
 
 #include "proto/bus.h"
 #include "proto/clock.h"
-#include "proto/curve.h"
+#include "proto/endpoint.h"
 #include "proto/ident.h"
 #include "tests/bench/bench.h"
 
@@ -60,9 +60,7 @@ struct measure {
     uint64_t began_us, ended_us;
     uint64_t wanted; /* acknowledgements that end a drain; 0: as many as were submitted */
     struct samples answers, lives;
-    struct curve_paths paths;
-    struct bus_curve curve;
-    char endpoint[512];
+    struct endpoint endpoint;
     unsigned char scope[16]; /* of idempotency keys: random, then counted */
 };
 
@@ -332,15 +330,14 @@ static int measure_open(struct measure *measure, struct bench *bench, int submit
     if (measure->loop == NULL || measure->ring == NULL || measure->submitters == NULL || measure->workers == NULL) {
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
-    if (settings_endpoint(bench->settings, SET_BUS_WORKERS, "workers", measure->endpoint, sizeof measure->endpoint, err) != 0 ||
-        curve_prepare(bench->settings, measure->endpoint, false, &measure->paths, &measure->curve, err) != 0) {
+    if (endpoint_of(bench->settings, SET_BUS_WORKERS, "workers", false, &measure->endpoint, err) != 0) {
         return -1;
     }
     for (int i = 0; i < submitters; i++) {
         struct submitter *submitter = &measure->submitters[i];
         submitter->measure = measure;
-        submitter->client =
-            bus_client_new(measure->loop, measure->endpoint, &measure->curve, &(struct bus_client_events){0}, submitter, err);
+        submitter->client = bus_client_new(measure->loop, measure->endpoint.text, &measure->endpoint.curve,
+                                           &(struct bus_client_events){0}, submitter, err);
         if (submitter->client == NULL) {
             return -1;
         }
@@ -351,7 +348,7 @@ static int measure_open(struct measure *measure, struct bench *bench, int submit
         worker->measure = measure;
         ident_random(worker->ident, 16);
         ident_random(worker->boot, 16);
-        worker->client = bus_client_new(measure->loop, measure->endpoint, &measure->curve, &events, worker, err);
+        worker->client = bus_client_new(measure->loop, measure->endpoint.text, &measure->endpoint.curve, &events, worker, err);
         if (worker->client == NULL) {
             return -1;
         }

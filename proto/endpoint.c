@@ -1,0 +1,9 @@
+#include "proto/endpoint.h"
+
+int endpoint_of(const struct settings *settings, enum setting_id id, const char *name, bool listens, struct endpoint *out,
+                struct err *err)
+{
+    if (settings_endpoint(settings, id, name, out->text, sizeof out->text, err) != 0)
+        return -1;
+    return curve_prepare(settings, out->text, listens, &out->paths, &out->curve, err);
+}
