@@ -121,7 +121,7 @@ static int log_go_on(struct watch *watch, struct err *err)
 
 static void run_show(struct watch *watch, const json_t *run)
 {
-    const json_t *percent = json_object_get(run, "progress");
+    double percent = json_number_value(json_object_get(run, "progress"));
     const char *status = show_text(run, "status");
     const char *reason = json_string_value(json_object_get(run, "reason"));
     bool running = strcmp(status, "running") == 0;
@@ -141,7 +141,8 @@ static void run_show(struct watch *watch, const json_t *run)
         snprintf(words, sizeof words, "run %lld %s", watch->run_id, status);
     }
     double seconds = running ? (double)(clock_mono_ms() - watch->began_ms) / 1000.0 : 0;
-    progress_set(&watch->progress, running && json_is_number(percent) ? json_number_value(percent) : -1, seconds, words);
+    /* At 0 there is no bar: most runs never say how far they are. */
+    progress_set(&watch->progress, running && percent > 0 ? percent : -1, seconds, words);
 }
 
 static void tell_away(void *arg, const struct err *why)

@@ -179,7 +179,7 @@ class Run(WithFarm):
 
     def test_a_bar_stands_on_a_terminal(self):
         leader, follower = pty.openpty()
-        script = 'for p in 10 50 90; do echo "percent=$p" >&"$GANTRY_PROGRESS_FD"; sleep 1; done'
+        script = 'sleep 1; for p in 10 50 90; do echo "percent=$p" >&"$GANTRY_PROGRESS_FD"; sleep 1; done'
         process = subprocess.Popen([GANTRY, "run", "--wait", "--url", self.up.url, "--shell", "eval '" + script + "'"], env=environment(),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=follower, close_fds=True)
         os.close(follower)
@@ -200,6 +200,8 @@ class Run(WithFarm):
         process.stdout.close()
         text = shown.decode(errors="replace")
         self.assertRegex(text, r"run \d+ running \[")
+        self.assertRegex(text, r"run \d+ running  \d")  # as long as it says nothing
+        self.assertNotIn(" 0.0%", text)
         self.assertIn(" 50.0%", text)
         self.assertTrue(text.endswith("\r\x1b[K"), repr(text[-40:]))
 
