@@ -5,6 +5,7 @@
  */
 #include "scheduler/lease.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/log.h"
@@ -12,6 +13,8 @@
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
+
+#define REJECT_REST_MS 1000 /* a worker that said no is not asked again at once */
 
 struct lease *lease_new(struct core *core)
 {
@@ -282,4 +285,46 @@ bool recent_has(const struct core *core, uint64_t run_id, uint64_t attempt, uint
     if (recent)
         *outcome = recent->outcome;
     return recent != NULL;
+}
+
+/* ---- ACCEPT and REJECT ---- */
+
+static void refuse_rows(struct core *core, const struct core_call *call, const struct lease_rows *rows)
+{
+    struct fault fault;
+    struct msg_refused refused = {.leases = rows->list};
+    if (rows->list.count && core_reserve(core, (size_t)rows->list.count * LEASE_ROW_BYTES, 0, 1, &fault) == 0)
+        journal_send(core->journal, &call->from, &shape_msg_refused, &refused);
+}
+
+void lease_on_accept(struct core *core, const struct core_call *call)
+{
+    const struct rec_lease_list *list = &call->msg->u.accept.leases;
+    struct worker *worker = worker_of_call(core, call);
+    struct lease_rows refusals = {0};
+    if (!worker || lease_rows_reserve(core, &refusals, list->count))
+        return;
+    for (uint32_t i = 0; i < list->count; i++)
+        if (!lease_claim(core, worker, list->items[i].run_id, list->items[i].attempt))
+            lease_rows_add(&refusals, list->items[i].run_id, list->items[i].attempt, LEASE_WHY_STALE);
+    refuse_rows(core, call, &refusals);
+}
+
+void lease_on_reject(struct core *core, const struct core_call *call)
+{
+    const struct rec_lease_list *list = &call->msg->u.reject.leases;
+    struct worker *worker = worker_of_call(core, call);
+    if (!worker)
+        return;
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct lease *lease = lease_held(core, worker, list->items[i].run_id, list->items[i].attempt);
+        char why[300];
+        if (!lease)
+            continue; /* taken from it already: nothing to give back */
+        snprintf(why, sizeof why, "the worker rejected it: %.*s", (int)list->items[i].reason.len,
+                 list->items[i].reason.len ? list->items[i].reason.ptr : "");
+        if (lease_take(core, lease, OUTCOME_RETURNED, why))
+            break; /* no room now: the time to accept runs out, or its lease does */
+    }
+    worker_rest(core, worker, REJECT_REST_MS);
 }
