@@ -58,8 +58,8 @@ void bus_server_free(struct bus_server *server); /* takes NULL */
 int bus_server_drain(struct bus_server *server);
 
 /* Sends to a peer. -1: it is gone (err->code ERR_NOT_FOUND) or its queue is full (ERR_LIMIT); the message was not sent. */
-int bus_send(struct bus_server *server, const struct bus_peer *peer, const struct shape *shape, const void *value,
-             uint64_t corr, struct str rid, struct err *err);
+int bus_send(struct bus_server *server, const struct bus_peer *peer, const struct shape *shape, const void *value, uint64_t corr,
+             struct str rid, struct err *err);
 /* The same for bytes already encoded with corr and rid. */
 int bus_send_bytes(struct bus_server *server, const struct bus_peer *peer, struct str bytes, struct err *err);
 /* Answers a call: bus_send with the call's peer, corr and rid; a failure is counted and logged, the client asks again. */
@@ -71,8 +71,8 @@ void bus_answer_error(const struct bus_call *call, uint64_t code, const char *fi
 struct bus_client;
 
 struct bus_client_events {
-    void (*up)(void *self);                           /* connected (again); requests still open were sent again. May be NULL */
-    void (*down)(void *self);                         /* connection lost. May be NULL */
+    void (*up)(void *self);   /* connected (again); requests still open were sent again. May be NULL */
+    void (*down)(void *self); /* connection lost. May be NULL */
     void (*message)(void *self, const struct msg *msg, struct str frame); /* what is not the answer to a request. May be NULL */
 };
 
@@ -89,8 +89,8 @@ typedef void bus_reply(void *arg, const struct msg *msg, const struct err *err);
 #define BUS_OPEN_MAX 65536 /* requests a client has open at once */
 
 /* Asks; reply is called exactly once unless bus_forget or bus_client_free comes first. Answers a number for bus_forget. */
-uint64_t bus_ask(struct bus_client *client, const struct shape *shape, const void *value, struct str rid,
-                 uint64_t deadline_ms, bus_reply *reply, void *arg);
+uint64_t bus_ask(struct bus_client *client, const struct shape *shape, const void *value, struct str rid, uint64_t deadline_ms,
+                 bus_reply *reply, void *arg);
 void bus_forget(struct bus_client *client, uint64_t corr);
 
 /* Sends without expecting an answer; -1 when not connected (ERR_UNAVAILABLE) or the queue is full (ERR_LIMIT). */
@@ -101,7 +101,7 @@ int bus_tell_bytes(struct bus_client *client, struct str bytes, struct err *err)
 
 struct bus_bell; /* PUB */
 struct bus_bell *bus_bell_new(const char *endpoint, const struct bus_curve *curve, struct err *err);
-void bus_bell_free(struct bus_bell *bell); /* takes NULL */
+void bus_bell_free(struct bus_bell *bell);                                      /* takes NULL */
 void bus_bell_ring(struct bus_bell *bell, const struct msg_doorbell *doorbell); /* soft */
 
 struct bus_ear; /* SUB */

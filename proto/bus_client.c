@@ -24,7 +24,7 @@ struct request {
     uint64_t deadline_ms; /* monotonic */
     bus_reply *reply;
     void *arg;
-    struct request *chain;        /* same slot */
+    struct request *chain;         /* same slot */
     struct request *older, *newer; /* order of asking */
     bool sent;
     bool ever_sent;
@@ -398,8 +398,8 @@ static struct request *request_new(struct bus_client *client, const struct shape
     return request;
 }
 
-uint64_t bus_ask(struct bus_client *client, const struct shape *shape, const void *value, struct str rid,
-                 uint64_t deadline_ms, bus_reply *reply, void *arg)
+uint64_t bus_ask(struct bus_client *client, const struct shape *shape, const void *value, struct str rid, uint64_t deadline_ms,
+                 bus_reply *reply, void *arg)
 {
     struct err err = {0};
     struct request *request = request_new(client, shape, value, rid, &err);

@@ -194,8 +194,8 @@ int bus_send_bytes(struct bus_server *server, const struct bus_peer *peer, struc
     return 0;
 }
 
-int bus_send(struct bus_server *server, const struct bus_peer *peer, const struct shape *shape, const void *value,
-             uint64_t corr, struct str rid, struct err *err)
+int bus_send(struct bus_server *server, const struct bus_peer *peer, const struct shape *shape, const void *value, uint64_t corr,
+             struct str rid, struct err *err)
 {
     buf_reset(&server->out);
     if (codec_encode(&server->out, shape, value, corr, rid, err) != 0) {

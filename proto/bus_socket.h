@@ -6,7 +6,7 @@
 
 #include "proto/bus.h"
 
-#define BUS_FAIR_SHARE 1000     /* messages handled in one wake-up of one socket */
+#define BUS_FAIR_SHARE 1000       /* messages handled in one wake-up of one socket */
 #define BUS_QUEUE_MESSAGES 100000 /* high-water mark a peer; reaching it is an error to the sender */
 #define BUS_ARENA_LIMIT ((size_t)64 << 20)
 

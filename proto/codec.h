@@ -13,11 +13,11 @@
 #include "proto/buf.h"
 #include "proto/str.h"
 
-#define CODEC_DEPTH 16              /* of free-form maps and of skipped values */
-#define CODEC_FRAME_MAX (32u << 20) /* bytes of one frame */
+#define CODEC_DEPTH 16               /* of free-form maps and of skipped values */
+#define CODEC_FRAME_MAX (32u << 20)  /* bytes of one frame */
 #define CODEC_STRING_MAX (32u << 10) /* bytes of one string in a list */
-#define CODEC_RID_MAX 64            /* bytes of a request id: printable ASCII without blanks */
-#define CODEC_KEYS_MAX 63           /* fields in one record, unknown ones included */
+#define CODEC_RID_MAX 64             /* bytes of a request id: printable ASCII without blanks */
+#define CODEC_KEYS_MAX 63            /* fields in one record, unknown ones included */
 
 struct str_list {
     struct str *items;
@@ -74,8 +74,7 @@ struct shape {
 
 /* Appends a message to out. corr 0 and an empty rid are left off. -1 when a field breaks its bounds or memory is short;
  * out is then as before. */
-int codec_encode(struct buf *out, const struct shape *shape, const void *value, uint64_t corr, struct str rid,
-                 struct err *err);
+int codec_encode(struct buf *out, const struct shape *shape, const void *value, uint64_t corr, struct str rid, struct err *err);
 int codec_encode_record(struct buf *out, const struct shape *shape, const void *value, struct err *err);
 
 /* Appends the message in `body` (encoded without corr) again with this corr and rid: for answers kept as bytes. */
@@ -84,7 +83,7 @@ int codec_address(struct buf *out, struct str body, uint64_t corr, struct str ri
 /* What stands around a message's fields, for answering a message that cannot be decoded. Checks nothing of the fields. */
 struct codec_envelope {
     uint64_t id;
-    uint64_t corr; /* 0 if none */
+    uint64_t corr;  /* 0 if none */
     struct str rid; /* empty if none */
 };
 
@@ -108,11 +107,11 @@ struct token {
     enum token_kind kind;
     union {
         bool boolean;
-        int64_t integer;    /* TOKEN_INT: negative ones only */
-        uint64_t natural;   /* TOKEN_UINT */
+        int64_t integer;  /* TOKEN_INT: negative ones only */
+        uint64_t natural; /* TOKEN_UINT */
         double real;
-        uint32_t count;     /* TOKEN_ARRAY: items; TOKEN_MAP: pairs */
-        struct str text;    /* TOKEN_STR (UTF-8 checked), TOKEN_BIN */
+        uint32_t count;  /* TOKEN_ARRAY: items; TOKEN_MAP: pairs */
+        struct str text; /* TOKEN_STR (UTF-8 checked), TOKEN_BIN */
     } u;
 };
 

@@ -170,8 +170,7 @@ static int timer_add(struct loop *loop, uint64_t delay_ms, uint64_t interval_ms,
         loop->timer_size = size;
     }
     loop->next_timer = loop->next_timer == INT32_MAX ? 1 : loop->next_timer + 1;
-    loop->timers[loop->timer_count++] =
-        (struct timer){loop->next_timer, clock_mono_ms() + delay_ms, interval_ms, fn, arg};
+    loop->timers[loop->timer_count++] = (struct timer){loop->next_timer, clock_mono_ms() + delay_ms, interval_ms, fn, arg};
     return loop->next_timer;
 }
 

@@ -15,9 +15,9 @@ enum error_code {
     ERR_INVALID,         /* well-formed, but breaks a rule */
     ERR_NOT_FOUND,
     ERR_CONFLICT,
-    ERR_KEY_REUSED,  /* an idempotency key with another body */
-    ERR_LIMIT,       /* too much at once: come back later */
-    ERR_UNAVAILABLE, /* nothing has changed; come back later */
+    ERR_KEY_REUSED,      /* an idempotency key with another body */
+    ERR_LIMIT,           /* too much at once: come back later */
+    ERR_UNAVAILABLE,     /* nothing has changed; come back later */
     ERR_UNKNOWN_OUTCOME, /* it may have happened; the same key is safe */
     ERR_FORBIDDEN,
     ERR_PROTOCOL,  /* a version or message that is not spoken here */
@@ -46,15 +46,7 @@ enum outcome {
 };
 
 /* What the store keeps. Numbers are on disk: never re-used. */
-enum record_type {
-    TYPE_TASK = 1,
-    TYPE_TASK_STAT,
-    TYPE_RUN,
-    TYPE_WORKER,
-    TYPE_KEY,
-    TYPE_EVENT,
-    TYPE_MAX
-};
+enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT, TYPE_MAX };
 
 /* ---- structs ---- */
 
@@ -69,22 +61,22 @@ enum record_type {
 #define CODEC_C_UINTS struct uint_list
 
 /* has: bit k is set when field k was there (decode), or is to be sent (encode, NUL fields only). */
-#define REC(low, doc)          \
-    struct rec_##low;          \
-    struct rec_##low##_list {  \
-        struct rec_##low *items; \
-        uint32_t count;        \
-    };                         \
-    struct rec_##low {         \
+#define REC(low, doc)                                                                                                            \
+    struct rec_##low;                                                                                                            \
+    struct rec_##low##_list {                                                                                                    \
+        struct rec_##low *items;                                                                                                 \
+        uint32_t count;                                                                                                          \
+    };                                                                                                                           \
+    struct rec_##low {                                                                                                           \
         uint64_t has;
-#define MSG(up, low, id, from, to, doc) \
-    struct msg_##low {                  \
+#define MSG(up, low, id, from, to, doc)                                                                                          \
+    struct msg_##low {                                                                                                           \
         uint64_t has;
 #define FIELD(owner, key, presence, kind, name, low, high, doc) CODEC_C_##kind name;
 #define NEST(owner, key, presence, record, name, doc) struct rec_##record name;
 #define LIST(owner, key, presence, record, name, low, high, doc) struct rec_##record##_list name;
-#define END(owner) \
-    }              \
+#define END(owner)                                                                                                               \
+    }                                                                                                                            \
     ;
 #include "proto/messages.def"
 #undef REC
@@ -96,26 +88,26 @@ enum record_type {
 
 /* ---- keys of fields, ids of messages; a key or an id given twice, and a reversed range, do not compile ---- */
 
-#define CODEC_KEY(owner, key, name)                                 \
-    enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key }; \
+#define CODEC_KEY(owner, key, name)                                                                                              \
+    enum { KEY_##owner##_##name = (key), CODEC_ONCE_##owner##_##key };                                                           \
     _Static_assert((key) >= 1 && (key) <= 59, #owner "." #name ": keys are 1 to 59");
 /* What is left off must mean zero: OPT and SEC ranges hold it. */
-#define CODEC_RANGE(owner, presence, name, low, high)                                                                   \
-    _Static_assert((low) <= (high), #owner "." #name ": reversed range");                                               \
-    _Static_assert(CODEC_##presence == CODEC_REQ || CODEC_##presence == CODEC_NUL || ((low) <= 0 && (high) >= 0),       \
+#define CODEC_RANGE(owner, presence, name, low, high)                                                                            \
+    _Static_assert((low) <= (high), #owner "." #name ": reversed range");                                                        \
+    _Static_assert(CODEC_##presence == CODEC_REQ || CODEC_##presence == CODEC_NUL || ((low) <= 0 && (high) >= 0),                \
                    #owner "." #name ": the range of an optional field holds zero");
 
 #define REC(low, doc)
 #define MSG(up, low, id, from, to, doc) enum { MSG_##up = (id), CODEC_ONCE_##id };
-#define FIELD(owner, key, presence, kind, name, low, high, doc) \
-    CODEC_KEY(owner, key, name)                                 \
+#define FIELD(owner, key, presence, kind, name, low, high, doc)                                                                  \
+    CODEC_KEY(owner, key, name)                                                                                                  \
     CODEC_RANGE(owner, presence, name, low, high)
-#define NEST(owner, key, presence, record, name, doc)                                    \
-    CODEC_KEY(owner, key, name)                                                          \
-    _Static_assert(CODEC_##presence == CODEC_REQ || CODEC_##presence == CODEC_NUL,       \
+#define NEST(owner, key, presence, record, name, doc)                                                                            \
+    CODEC_KEY(owner, key, name)                                                                                                  \
+    _Static_assert(CODEC_##presence == CODEC_REQ || CODEC_##presence == CODEC_NUL,                                               \
                    #owner "." #name ": a nested record is REQ or NUL");
-#define LIST(owner, key, presence, record, name, low, high, doc) \
-    CODEC_KEY(owner, key, name)                                  \
+#define LIST(owner, key, presence, record, name, low, high, doc)                                                                 \
+    CODEC_KEY(owner, key, name)                                                                                                  \
     CODEC_RANGE(owner, presence, name, low, high)
 #define END(owner)
 #include "proto/messages.def"
@@ -171,20 +163,20 @@ struct msg {
 
 /* Typed wrappers: the compiler checks that the struct fits the message.
  * int msg_encode_batch(buf, &batch, corr, rid, err): see codec_encode. */
-#define REC(low, doc)                                                                                              \
-    static inline int rec_encode_##low(struct buf *out, const struct rec_##low *value, struct err *err)            \
-    {                                                                                                              \
-        return codec_encode_record(out, &shape_rec_##low, value, err);                                             \
-    }                                                                                                              \
-    static inline int rec_decode_##low(struct arena *arena, struct str bytes, struct rec_##low *out, struct err *err) \
-    {                                                                                                              \
-        return codec_decode_record(arena, &shape_rec_##low, bytes, out, err);                                      \
+#define REC(low, doc)                                                                                                            \
+    static inline int rec_encode_##low(struct buf *out, const struct rec_##low *value, struct err *err)                          \
+    {                                                                                                                            \
+        return codec_encode_record(out, &shape_rec_##low, value, err);                                                           \
+    }                                                                                                                            \
+    static inline int rec_decode_##low(struct arena *arena, struct str bytes, struct rec_##low *out, struct err *err)            \
+    {                                                                                                                            \
+        return codec_decode_record(arena, &shape_rec_##low, bytes, out, err);                                                    \
     }
-#define MSG(up, low, id, from, to, doc)                                                                            \
-    static inline int msg_encode_##low(struct buf *out, const struct msg_##low *value, uint64_t corr, struct str rid, \
-                                       struct err *err)                                                            \
-    {                                                                                                              \
-        return codec_encode(out, &shape_msg_##low, value, corr, rid, err);                                         \
+#define MSG(up, low, id, from, to, doc)                                                                                          \
+    static inline int msg_encode_##low(struct buf *out, const struct msg_##low *value, uint64_t corr, struct str rid,            \
+                                       struct err *err)                                                                          \
+    {                                                                                                                            \
+        return codec_encode(out, &shape_msg_##low, value, corr, rid, err);                                                       \
     }
 #define FIELD(owner, key, presence, kind, name, low, high, doc)
 #define NEST(owner, key, presence, record, name, doc)

@@ -22,7 +22,7 @@ struct core_config { /* see proto/settings.def for what each means */
     uint64_t max_losses, queue_max, keys_max, keys_ms, events_max;
 };
 
-struct core_call { /* one message for the core */
+struct core_call {       /* one message for the core */
     struct address from; /* where the answer goes */
     const struct msg *msg;
     struct str frame; /* its bytes */

@@ -69,18 +69,18 @@ void journal_seal(struct journal *journal);
 
 /* What the store said. */
 void journal_acked(struct journal *journal, uint64_t epoch, uint64_t seq);
-void journal_resume(struct journal *journal, uint64_t seq);                 /* send again from here */
+void journal_resume(struct journal *journal, uint64_t seq);                  /* send again from here */
 void journal_refused(struct journal *journal, uint64_t seq, struct str why); /* writes are refused; journal_tick sends it again */
-void journal_reconnected(struct journal *journal, uint64_t applied);        /* as acked, then sends again what is open */
+void journal_reconnected(struct journal *journal, uint64_t applied);         /* as acked, then sends again what is open */
 void journal_disconnected(struct journal *journal);
 void journal_tick(struct journal *journal, uint64_t mono_ms);
 
-bool journal_idle(const struct journal *journal);        /* nothing forming, nothing under way */
-bool journal_writable(const struct journal *journal);    /* connected and not refused */
+bool journal_idle(const struct journal *journal);           /* nothing forming, nothing under way */
+bool journal_writable(const struct journal *journal);       /* connected and not refused */
 const char *journal_trouble(const struct journal *journal); /* why not; "" if it is */
 /* Memory and disk can no longer be brought together (an append without room, a store that lost what it had acknowledged):
  * nothing more is written or sent, and the host must exit; the next start rebuilds from what is on disk. */
 bool journal_failed(const struct journal *journal);
-uint64_t journal_batches(const struct journal *journal);  /* committed so far */
+uint64_t journal_batches(const struct journal *journal); /* committed so far */
 
 #endif

@@ -13,8 +13,8 @@ void keys_free(struct keys *keys);                        /* takes NULL */
 void keys_limits(struct keys *keys, uint64_t max, uint64_t max_age_ms);
 
 enum key_verdict {
-    KEY_NEW,    /* go on */
-    KEY_KNOWN,  /* *answer holds the first answer, to be sent again: it leaves behind its own commit, as the journal keeps order */
+    KEY_NEW,   /* go on */
+    KEY_KNOWN, /* *answer holds the first answer, to be sent again: it leaves behind its own commit, as the journal keeps order */
     KEY_REUSED, /* the same key with another body */
 };
 

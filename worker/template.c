@@ -26,8 +26,8 @@ static int part_check(struct str name, const struct buf *out, size_t from, int k
         return err_set(err, ERR_INVALID, "output names the parameter '%.*s', which was not given", shown, name.ptr);
     if (len == 0 || memchr(part, '/', len) || memchr(part, '\0', len) || (len == 1 && part[0] == '.') ||
         (len == 2 && part[0] == '.' && part[1] == '.'))
-        return err_set(err, ERR_INVALID, "parameter '%.*s' cannot stand in the output's path: one plain file name is expected", shown,
-                       name.ptr);
+        return err_set(err, ERR_INVALID, "parameter '%.*s' cannot stand in the output's path: one plain file name is expected",
+                       shown, name.ptr);
     return 0;
 }
 

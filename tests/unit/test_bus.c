@@ -16,15 +16,15 @@ static char folder[64];
 static char endpoint[128];
 
 static struct {
-    int up, down, messages;   /* client events */
-    uint64_t seen[64];        /* ids of the GET requests the server saw, in order */
+    int up, down, messages; /* client events */
+    uint64_t seen[64];      /* ids of the GET requests the server saw, in order */
     uint32_t seen_count;
-    int answers, failures;    /* replies */
-    uint64_t order[64];       /* ids of DONE answers, in order */
+    int answers, failures; /* replies */
+    uint64_t order[64];    /* ids of DONE answers, in order */
     struct err last;
     char rid[65];
-    bool silent;              /* the server takes requests and does not answer */
-    struct bus_peer peer;     /* of the last request */
+    bool silent;          /* the server takes requests and does not answer */
+    struct bus_peer peer; /* of the last request */
     uint64_t bell;
 } saw;
 

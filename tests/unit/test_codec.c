@@ -718,14 +718,12 @@ static void test_error_paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_values),
-        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_unknown_keys),
-        cmocka_unit_test(test_too_many_keys),  cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_mistyped),       cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_string_in_list), cmocka_unit_test(test_number_edges),
-        cmocka_unit_test(test_hostile),        cmocka_unit_test(test_frame_limit),
-        cmocka_unit_test(test_arena_limit),    cmocka_unit_test(test_mutated),
-        cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_error_paths),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_values),        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_unknown_keys), cmocka_unit_test(test_too_many_keys), cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_mistyped),     cmocka_unit_test(test_bounds),        cmocka_unit_test(test_string_in_list),
+        cmocka_unit_test(test_number_edges), cmocka_unit_test(test_hostile),       cmocka_unit_test(test_frame_limit),
+        cmocka_unit_test(test_arena_limit),  cmocka_unit_test(test_mutated),       cmocka_unit_test(test_encode_refuses),
+        cmocka_unit_test(test_error_paths),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -38,12 +38,11 @@ static int read_spec(const char *text, bool update)
 static void test_reads_every_kind(void **state)
 {
     (void)state;
-    assert_int_equal(
-        read_spec(
-            "{\"name\":\"n\",\"arguments\":[\"a\",\"b\"],\"priority\":\"high\",\"retry_count\":5.0,\"dependencies\":[\"x\",7,8.0],"
-            "\"metadata\":{\"k\":[1]},\"limits\":{\"cpu_seconds\":9},\"unknown\":{},\"description\":null}",
-            false),
-        0);
+    assert_int_equal(read_spec("{\"name\":\"n\",\"arguments\":[\"a\",\"b\"],\"priority\":\"high\",\"retry_count\":5.0,"
+                               "\"dependencies\":[\"x\",7,8.0],"
+                               "\"metadata\":{\"k\":[1]},\"limits\":{\"cpu_seconds\":9},\"unknown\":{},\"description\":null}",
+                               false),
+                     0);
     assert_true(str_is(spec.name, "n"));
     assert_int_equal(spec.arguments.count, 2);
     assert_true(str_is(spec.arguments.items[1], "b"));

@@ -9,8 +9,9 @@ static struct err err;
 
 static int set_up(void **state)
 {
-    const struct str pairs[] = {STR_LIT("name"), STR_LIT("clip one"), STR_LIT("up"), STR_LIT("../../etc/passwd"), STR_LIT("dots"),
-                                STR_LIT(".."),   STR_LIT("none"),     STR_LIT(""),   STR_LIT("zero"), {"a\0b", 3}};
+    const struct str pairs[] = {STR_LIT("name"), STR_LIT("clip one"), STR_LIT("up"),   STR_LIT("../../etc/passwd"),
+                                STR_LIT("dots"), STR_LIT(".."),       STR_LIT("none"), STR_LIT(""),
+                                STR_LIT("zero"), {"a\0b", 3}};
     (void)state;
     return value_pack_texts(&parameters, pairs, 5);
 }
@@ -52,8 +53,8 @@ static void test_paths(void **state)
     (void)state;
     assert_string_equal(filled("/media/{{name}}-{{run_id}}.mp4", true), "/media/clip one-17.mp4");
     assert_string_equal(filled("/media/plain.mp4", true), "/media/plain.mp4");
-    static const char *const refused[] = {"/media/{{up}}",      "/media/{{dots}}/x",    "/media/{{none}}", "/media/{{zero}}",
-                                          "/media/{{unknown}}", "/media/{{ output }}x"};
+    static const char *const refused[] = {"/media/{{up}}",   "/media/{{dots}}/x",  "/media/{{none}}",
+                                          "/media/{{zero}}", "/media/{{unknown}}", "/media/{{ output }}x"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         assert_null(filled(refused[i], true));
         assert_non_null(strstr(err.text, "parameter"));
@@ -71,6 +72,7 @@ static void test_limit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arguments), cmocka_unit_test(test_paths), cmocka_unit_test(test_limit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_arguments), cmocka_unit_test(test_paths),
+                                       cmocka_unit_test(test_limit)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
