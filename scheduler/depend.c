@@ -127,7 +127,10 @@ bool depend_work(struct core *core)
         struct task *task = core->recheck;
         core->recheck = task->next_recheck;
         task->recheck = false;
+        uint64_t id = task_id(task);
         bool more = task->blocked && !release_blocked(core, task, &budget);
+        if (task_find(core, id) != task)
+            continue; /* a one-shot task, gone with its last run */
         if (!more && depend_state(core, task, NULL) == DEPEND_MET && triggers_itself(core, task)) {
             struct rec_trigger trigger = {0};
             if (!command_trigger(core, task, &trigger, 0, &fault)) {
@@ -137,13 +140,13 @@ bool depend_work(struct core *core)
             }
             budget -= budget > 0;
         }
-        if (more) {
+        if (more && !task->recheck) { /* the end of one of its runs may have put it back already */
             task->recheck = true;
             task->next_recheck = left;
             left = task;
-            if (budget)
-                break; /* the journal has no room: the rest waits too */
         }
+        if (more && budget)
+            break; /* the journal has no room: the rest waits too */
         arena_reset(core->arena);
     }
     while (left) {

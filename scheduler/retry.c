@@ -256,6 +256,8 @@ static void finish(struct core *core, struct run *run, const struct decision *de
     run_leave(core, run);
     if (task) {
         depend_changed(core, task);
+        if (task->rules.dep_count)
+            depend_recheck(core, task); /* this run may have kept the next one from being made */
         task_let_go(core, task);
     }
 }

@@ -99,6 +99,11 @@ void task_on_update(struct core *core, const struct core_call *call)
         goto error;
     }
     task_spec_merge(&record.spec, &update->spec);
+    if (task->oneshot && record.spec.schedule.len) {
+        fault_set(&fault, ERR_INVALID, "schedule", "schedule", record.spec.schedule, "none: it runs when it is triggered",
+                  "a task made for one run has no schedule");
+        goto error;
+    }
     if (task_check(core, &record.spec, task, update->spec.has, &rules, &fault) || task_reserve(core, &rules, &fault))
         goto error;
     if (task_replace_reserve(core, task, &rules)) {

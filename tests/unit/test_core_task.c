@@ -221,6 +221,22 @@ static void test_pause_ended_oneshot(void **unused)
     fixture_free(fixture);
 }
 
+static void test_oneshot_has_no_schedule(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec("once", "shell")};
+    fixture_ask(fixture, &shape_msg_run_submit, &submit);
+    struct msg_task_update update = {.idem = fixture_key(fixture), .id = 1, .spec = {.schedule = STR_LIT("* * * * * *")}};
+    update.spec.metadata = fixture_map((const char *[]){"concurrency_policy", "replace", NULL});
+    SET_HAS(&update.spec, rec_task_spec, schedule);
+    SET_HAS(&update.spec, rec_task_spec, metadata);
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_task_update, &update);
+    fixture_wait(fixture, 3000); /* the end of its only run would have taken the task away under the schedule */
+    refused(answer, ERR_INVALID, "schedule", "schedule");
+    fixture_free(fixture);
+}
+
 static void test_delete(void **unused)
 {
     (void)unused;
@@ -251,10 +267,15 @@ static void test_delete(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_too_large), cmocka_unit_test(test_announced_executor),
-        cmocka_unit_test(test_update),    cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_delete),    cmocka_unit_test(test_pause_ended_oneshot),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_announced_executor),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_pause_ended_oneshot),
+        cmocka_unit_test(test_oneshot_has_no_schedule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,6 +130,52 @@ static void test_triggered_by_itself(void **unused)
 }
 
 /* A run that made itself and was aborted before it started does not come back with the next start of the scheduler. */
+/* What a run under way keeps from starting follows at its end, and not only after the next start of the scheduler. */
+static void test_triggered_after_the_run_under_way(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm();
+    struct str forbid = fixture_map((const char *[]){"concurrency_policy", "forbid", NULL});
+    uint64_t a = task_on(fixture, "a", NULL, (struct str){0});
+    task_on(fixture, "b", "a", forbid);
+    fixture_trigger(fixture, a);
+    work(fixture, OUTCOME_COMPLETED);
+    fixture_wait(fixture, 10);
+    struct rec_lease first = fixture_begin(fixture, 1); /* of b */
+    fixture_hello(fixture, 2, "w2", "b", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, a);
+    fixture_result(fixture, 2, fixture_begin(fixture, 2), OUTCOME_COMPLETED);
+    fixture_wait(fixture, 10);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 3);
+    fixture_result(fixture, 1, first, OUTCOME_COMPLETED);
+    fixture_wait(fixture, 10);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 4);
+    fixture_free(fixture);
+}
+
+/* A one-shot task leaves memory with its last run, here in the middle of being looked at. */
+static void test_failed_oneshot(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm();
+    struct str on = STR_LIT("a");
+    struct rec_task task;
+    uint64_t a = task_on(fixture, "a", NULL, (struct str){0});
+    fixture_trigger(fixture, a);
+    work(fixture, OUTCOME_FAILED);
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec("once", "shell")};
+    submit.spec.dependencies = (struct str_list){&on, 1};
+    SET_HAS(&submit.spec, rec_task_spec, dependencies);
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_run_submit, &submit);
+    assert_int_equal(answer->shape->id, MSG_RUN_ANSWER);
+    uint64_t run = answer->u.run_answer.run.id, once = answer->u.run_answer.run.task_id;
+    fixture_wait(fixture, 10);
+    assert_int_equal(status(fixture, run), RUN_FAILED);
+    assert_true(fixture_stored(fixture, TYPE_TASK, once, &task));
+    assert_int_equal(task.status, TASK_FAILED);
+    fixture_free(fixture);
+}
+
 static void test_aborted_stays_aborted(void **unused)
 {
     (void)unused;
@@ -234,10 +280,16 @@ static void test_updated(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocked_and_released),  cmocka_unit_test(test_failed_dependency),
-        cmocka_unit_test(test_triggered_by_itself),   cmocka_unit_test(test_triggered_after_crash),
-        cmocka_unit_test(test_aborted_stays_aborted), cmocka_unit_test(test_cycles),
-        cmocka_unit_test(test_dependency_deleted),    cmocka_unit_test(test_updated),
+        cmocka_unit_test(test_blocked_and_released),
+        cmocka_unit_test(test_failed_dependency),
+        cmocka_unit_test(test_triggered_by_itself),
+        cmocka_unit_test(test_triggered_after_crash),
+        cmocka_unit_test(test_triggered_after_the_run_under_way),
+        cmocka_unit_test(test_aborted_stays_aborted),
+        cmocka_unit_test(test_cycles),
+        cmocka_unit_test(test_dependency_deleted),
+        cmocka_unit_test(test_updated),
+        cmocka_unit_test(test_failed_oneshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
