@@ -43,25 +43,6 @@ error:
     return NULL;
 }
 
-int run_submitted(struct cli *cli, json_t *data)
-{
-    long long run_id = show_number(data, "run_id");
-    int code = EXIT_FINE;
-
-    if (!args_has(cli->args, "wait")) {
-        if (cli->json) {
-            show_json(data);
-        } else {
-            printf("%lld\n", run_id);
-        }
-        json_decref(data);
-        return code;
-    }
-    json_decref(data);
-    fprintf(stderr, "gantry: run %lld\n", run_id);
-    return watch_run(cli, run_id, &(struct watch_how){.abort = true, .all_stderr = cli->json});
-}
-
 int run_command(struct cli *cli)
 {
     struct err err = {0};
@@ -76,5 +57,5 @@ int run_command(struct cli *cli)
     client_use_key(cli->client, args_text(cli->args, "key"));
     int rc = client_post(cli->client, body, &data, &err, "/runs");
     json_decref(body);
-    return rc == 0 ? run_submitted(cli, data) : show_error(&err);
+    return rc == 0 ? watch_submitted(cli, data) : show_error(&err);
 }

@@ -377,5 +377,5 @@ int task_trigger(struct cli *cli)
     client_use_key(cli->client, args_text(cli->args, "key"));
     int rc = id != 0 ? client_post(cli->client, body, &data, &err, "/tasks/%lld/trigger", id) : -1;
     json_decref(body);
-    return rc == 0 ? run_submitted(cli, data) : show_error(&err);
+    return rc == 0 ? watch_submitted(cli, data) : show_error(&err);
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/progress.h"
 #include "gateway/cli/show.h"
@@ -233,4 +234,22 @@ int watch_run(struct cli *cli, long long run_id, const struct watch_how *how)
     json_decref(run);
     client_set_interrupt(cli->client, NULL);
     return code;
+}
+
+int watch_submitted(struct cli *cli, json_t *data)
+{
+    long long run_id = show_number(data, "run_id");
+
+    if (!args_has(cli->args, "wait")) {
+        if (cli->json) {
+            show_json(data);
+        } else {
+            printf("%lld\n", run_id);
+        }
+        json_decref(data);
+        return EXIT_FINE;
+    }
+    json_decref(data);
+    fprintf(stderr, "gantry: run %lld\n", run_id);
+    return watch_run(cli, run_id, &(struct watch_how){.abort = true, .all_stderr = cli->json});
 }

@@ -21,7 +21,7 @@ int watch_run(struct cli *cli, long long run_id, const struct watch_how *how);
 void watch_print(const json_t *data, const struct watch_how *how);
 
 /* What follows a submit: its id is printed, or with --wait it is followed. Takes data (of the answer). Answers the exit code. */
-int run_submitted(struct cli *cli, json_t *data);
+int watch_submitted(struct cli *cli, json_t *data);
 
 /* The exit code that a final run comes to: 0, its own code, 128 + signal, or 1. */
 int watch_exit_code(const json_t *run);
