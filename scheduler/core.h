@@ -1,7 +1,7 @@
 /* The scheduler's core: tasks, runs, workers, leases, the queue. A library without I/O (rule 11).
  *
  * In: decoded messages, time, records while rebuilding. Out: records and messages, all through the journal.
- * The host (main.c, or a simulation) owns sockets and clocks. The core names no farm: farms are given to it (farms/farm.h).
+ * The host (host.c, or a test) owns sockets and clocks. The core names no farm: farms are given to it (farms/farm.h).
  */
 #ifndef GANTRY_SCHEDULER_CORE_H
 #define GANTRY_SCHEDULER_CORE_H

@@ -1,7 +1,7 @@
 /* Workers: known by their ident, heard through a session, judged by their silence.
  *
  * A session is a ROUTER peer. HELLO binds it to a worker; a newer boot of the same ident replaces an older one for good, whose
- * messages are refused from then on. What a worker holds is reconciled at each HELLO (worker_hello.c).
+ * messages are refused from then on. What a worker holds is reconciled at each HELLO (worker_session.c).
  */
 #include "scheduler/worker.h"
 

@@ -76,7 +76,8 @@ int roster_assign(struct roster *roster, const struct rec_assignment *assignment
     return 0;
 }
 
-uint32_t roster_busy(const struct roster *roster)
+/* Slots in use. */
+static uint32_t roster_busy(const struct roster *roster)
 {
     uint32_t busy = 0;
     for (const struct run *run = roster->first; run; run = run->next)

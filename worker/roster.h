@@ -35,7 +35,6 @@ void roster_purge(struct roster *roster, bool (*keep)(const struct run *run));
 /* A run's result is acknowledged: what its length teaches. */
 void roster_measure(struct roster *roster, const struct run *run);
 
-uint32_t roster_busy(const struct roster *roster);      /* slots in use */
 uint32_t roster_processes(const struct roster *roster); /* runs with a live process */
 /* Fills items (room for count) with the leases held; answers how many. Those being dropped are not ours any more. */
 uint32_t roster_leases(const struct roster *roster, struct rec_lease *items);
