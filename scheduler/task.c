@@ -97,12 +97,23 @@ static void dependents_remove(struct core *core, struct task *task)
     }
 }
 
+/* The name of an ended one-shot task is free, so that one that comes back may find it taken: then it goes without. */
+static void name_take(struct core *core, struct task *task)
+{
+    struct task *other = task_find_name(core, task->key);
+    if (other && (task->oneshot || !other->oneshot))
+        return;
+    if (other)
+        index_remove(&core->task_names, other);
+    index_add(&core->task_names, task);
+}
+
 void task_join(struct core *core, struct task *task, uint64_t id)
 {
     task->due.id = id ? id : core_new_id(core, TYPE_TASK);
     task->stat.id = task->due.id;
     index_add(&core->tasks, task);
-    index_add(&core->task_names, task);
+    name_take(core, task);
     task->prev = core->last_task;
     if (core->last_task)
         core->last_task->next = task;
@@ -163,7 +174,7 @@ void task_replace(struct core *core, struct task *task, struct task_rules *rules
     task->rules = *rules;
     task->key = rules->name->str;
     *rules = old;
-    index_add(&core->task_names, task);
+    name_take(core, task);
     dependents_add(core, task);
     for (struct run *run = task->runs; run; run = run->next)
         if (run->class == old.class)
@@ -245,7 +256,8 @@ int task_load(struct core *core, const struct rec_task *record, struct err *err)
     struct fault fault;
     if (record->oneshot && (record->status == TASK_COMPLETED || record->status == TASK_FAILED))
         return 0; /* comes back when a command names it */
-    if (task_find(core, record->id) || (!record->oneshot && task_find_name(core, record->spec.name)))
+    struct task *other = task_find_name(core, record->spec.name);
+    if (task_find(core, record->id) || (other && !other->oneshot && !record->oneshot))
         return err_set(err, ERR_INVALID, "task %llu is there twice", (unsigned long long)record->id);
     if (task_rules_of(core, &record->spec, &record->dependency_ids, &rules, &fault))
         return err_set(err, fault.code, "task %llu: %.200s", (unsigned long long)record->id, fault.text);

@@ -221,6 +221,26 @@ static void test_pause_ended_oneshot(void **unused)
     fixture_free(fixture);
 }
 
+/* The name of an ended one-shot task is free again; both are read back when the first has come back meanwhile. */
+static void test_oneshot_of_the_same_name(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec("one", "shell")};
+    struct msg_task_pause pause = {.idem = fixture_key(fixture), .id = 1, .paused = true};
+    fixture_ask(fixture, &shape_msg_run_submit, &submit);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+    uint64_t other = fixture_task(fixture, "one", "shell");
+    assert_true(fixture_stored(fixture, TYPE_TASK, 1, &pause.known));
+    SET_HAS(&pause, msg_task_pause, known);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_task_pause, &pause)->shape->id, MSG_TASK_ANSWER);
+    fixture_rebuild(fixture);
+    fixture_trigger(fixture, 1);
+    fixture_trigger(fixture, other);
+    fixture_free(fixture);
+}
+
 static void test_oneshot_has_no_schedule(void **unused)
 {
     (void)unused;
@@ -276,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_delete),
         cmocka_unit_test(test_pause_ended_oneshot),
         cmocka_unit_test(test_oneshot_has_no_schedule),
+        cmocka_unit_test(test_oneshot_of_the_same_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
