@@ -1,11 +1,16 @@
 #include "proto/curve.h"
 
 #include <czmq.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/file.h>
 
+#include "proto/clock.h"
 #include "proto/ident.h"
 #include "proto/messages.h"
 
 #define CURVE_DOMAIN "gantry"
+#define AWAIT_MS 10000 /* for the other side's certificate */
 
 /* libzmq 4.3.4 has the option, its header shows it to draft builds only: without it a missing authenticator lets everybody in. */
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN
@@ -28,46 +33,51 @@ static bool curve_endpoint_local(const char *endpoint)
     return false;
 }
 
-static int path_join(char *out, size_t size, const char *dir, const char *name, struct err *err)
-{
-    int len = snprintf(out, size, "%s/%s", dir, name);
+static int path_put(char out[CURVE_PATH], struct err *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-    return len > 0 && (size_t)len < size ? 0 : err_set(err, ERR_INVALID, "bus.curve_dir: the path is too long");
+static int path_put(char out[CURVE_PATH], struct err *err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(out, CURVE_PATH, format, args);
+    va_end(args);
+    return len > 0 && len < CURVE_PATH ? 0 : err_set(err, ERR_INVALID, "bus.curve_dir: the path is too long");
 }
 
-/* Makes a certificate unless it exists; the secret half is readable by its owner only (czmq writes it 0600). */
+/* Makes a certificate unless it exists; the secret half is readable by its owner only (czmq writes it 0600). It gets its names when it
+ * is whole, so that a crash in between leaves nothing half-written behind. */
 static int cert_ensure(const char *path, struct err *err)
 {
+    char fresh[CURVE_PATH], fresh_secret[CURVE_PATH], secret[CURVE_PATH];
     zcert_t *cert = zcert_load(path);
+    int rc = 0;
 
+    if (cert == NULL && access(path, F_OK) == 0) {
+        return err_set(err, ERR_IO, "%s: not a certificate", path);
+    }
     if (cert == NULL) {
-        if (access(path, F_OK) == 0) {
-            return err_set(err, ERR_IO, "%s: not a certificate", path);
-        }
         cert = zcert_new();
-        if (cert == NULL || zcert_save(cert, path) != 0) {
-            zcert_destroy(&cert);
-            return err_set(err, ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-        }
+        rc = cert == NULL || path_put(fresh, err, "%s.new", path) != 0 || path_put(fresh_secret, err, "%s.new_secret", path) != 0 ||
+                     path_put(secret, err, "%s_secret", path) != 0 || zcert_save(cert, fresh) != 0 ||
+                     rename(fresh_secret, secret) != 0 || rename(fresh, path) != 0
+                 ? -1
+                 : 0;
+    } else if (access(path, F_OK) != 0) {
+        rc = zcert_save_public(cert, path);
     }
     zcert_destroy(&cert);
-    return 0;
+    return rc == 0 ? 0 : err_set(err, ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
 }
 
 /* A listening side makes its own certificate, and lets in the clients of its own machine, which share the folder. */
 static int server_ensure(const char *dir, struct curve_paths *paths, struct err *err)
 {
-    char client[sizeof paths->own];
-    char welcome[sizeof paths->own];
+    char client[CURVE_PATH], welcome[CURVE_PATH];
 
-    if (path_join(paths->own, sizeof paths->own, dir, "server.key", err) != 0 ||
-        path_join(paths->allowed, sizeof paths->allowed, dir, "allowed", err) != 0 ||
-        path_join(client, sizeof client, dir, "client.key", err) != 0 ||
-        path_join(welcome, sizeof welcome, dir, "allowed/local.key", err) != 0 ||
-        ident_make_dirs(paths->allowed, 0700, err) != 0 || cert_ensure(paths->own, err) != 0) {
-        return -1;
-    }
-    if (access(client, F_OK) != 0 && cert_ensure(client, err) != 0) {
+    if (path_put(paths->own, err, "%s/server.key", dir) != 0 || path_put(paths->allowed, err, "%s/allowed", dir) != 0 ||
+        path_put(client, err, "%s/client.key", dir) != 0 || path_put(welcome, err, "%s/allowed/local.key", dir) != 0 ||
+        ident_make_dirs(paths->allowed, 0700, err) != 0 || cert_ensure(paths->own, err) != 0 || cert_ensure(client, err) != 0) {
         return -1;
     }
     zcert_t *cert = zcert_load(client);
@@ -76,17 +86,54 @@ static int server_ensure(const char *dir, struct curve_paths *paths, struct err 
     return rc == 0 ? 0 : err_set(err, ERR_IO, "%s: cannot be written: %s", welcome, strerror(errno));
 }
 
+/* 1 when the listening side's certificate is not there (yet). */
 static int client_ensure(const char *dir, struct curve_paths *paths, struct err *err)
 {
-    if (path_join(paths->own, sizeof paths->own, dir, "client.key", err) != 0 ||
-        path_join(paths->server, sizeof paths->server, dir, "server.key", err) != 0 || ident_make_dirs(dir, 0700, err) != 0 ||
+    if (path_put(paths->own, err, "%s/client.key", dir) != 0 || path_put(paths->server, err, "%s/server.key", dir) != 0 ||
         cert_ensure(paths->own, err) != 0) {
         return -1;
     }
-    if (access(paths->server, F_OK) != 0) {
-        return err_set(err, ERR_INVALID, "%s: missing: copy the public certificate of the listening side there", paths->server);
+    return access(paths->server, F_OK) == 0 ? 0 : 1;
+}
+
+/* Does it with the folder locked: the processes of a machine start together and share it. */
+static int certs_ensure(const char *dir, bool listens, struct curve_paths *paths, struct err *err)
+{
+    char path[CURVE_PATH];
+
+    if (ident_make_dirs(dir, 0700, err) != 0 || path_put(path, err, "%s/lock", dir) != 0) {
+        return -1;
     }
-    return 0;
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0 || flock(lock, LOCK_EX) != 0) {
+        err_set(err, ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
+        if (lock >= 0) {
+            close(lock);
+        }
+        return -1;
+    }
+    int rc = (listens ? server_ensure : client_ensure)(dir, paths, err);
+    close(lock);
+    return rc;
+}
+
+/* As certs_ensure; a connecting side that was started first waits for the listening side of its machine to make its own. */
+static int certs_await(const char *dir, bool listens, struct curve_paths *paths, struct err *err)
+{
+    const struct timespec moment = {0, 50 * 1000 * 1000};
+    uint64_t until = clock_mono_ms() + AWAIT_MS;
+    sigset_t ends;
+    int rc;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    while ((rc = certs_ensure(dir, listens, paths, err)) == 1) {
+        if (clock_mono_ms() >= until || sigtimedwait(&ends, NULL, &moment) > 0) {
+            return err_set(err, ERR_INVALID, "%s: missing: copy the public certificate of the listening side there", paths->server);
+        }
+    }
+    return rc;
 }
 
 int curve_prepare(const struct settings *settings, const char *endpoint, bool listens, struct curve_paths *paths,
@@ -94,7 +141,7 @@ int curve_prepare(const struct settings *settings, const char *endpoint, bool li
 {
     const char *mode = settings_text(settings, SET_BUS_CURVE);
     const char *dir = settings_text(settings, SET_BUS_CURVE_DIR);
-    char in_data[sizeof paths->own];
+    char in_data[CURVE_PATH];
     bool local = curve_endpoint_local(endpoint);
 
     *curve = (struct bus_curve){0};
@@ -106,12 +153,12 @@ int curve_prepare(const struct settings *settings, const char *endpoint, bool li
                        : 0;
     }
     if (dir[0] == '\0') {
-        if (path_join(in_data, sizeof in_data, settings_text(settings, SET_DATA), "curve", err) != 0) {
+        if (path_put(in_data, err, "%s/curve", settings_text(settings, SET_DATA)) != 0) {
             return -1;
         }
         dir = in_data;
     }
-    if ((listens ? server_ensure : client_ensure)(dir, paths, err) != 0) {
+    if (certs_await(dir, listens, paths, err) != 0) {
         return -1;
     }
     curve->own = paths->own;

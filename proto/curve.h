@@ -9,10 +9,12 @@
 #include "proto/bus.h"
 #include "proto/settings.h"
 
+#define CURVE_PATH 4200
+
 struct curve_paths { /* storage behind a struct bus_curve */
-    char own[4200];
-    char server[4200];
-    char allowed[4200];
+    char own[CURVE_PATH];
+    char server[CURVE_PATH];
+    char allowed[CURVE_PATH];
 };
 
 /* Decides by endpoint and settings whether CURVE is used, and makes missing certificates: a listening side its own and one for the

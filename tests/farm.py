@@ -110,6 +110,7 @@ class Farm:
             if self.autostart:
                 self.start_all()
         except BaseException:
+            self.print_logs()
             self.close(check=False)
             raise
         return self
