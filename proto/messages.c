@@ -18,13 +18,7 @@
     }                                                                                                                            \
     ;
 #include "proto/messages.def"
-#undef REC
-#undef MSG
 #undef ROW
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
 
 #define ROWS(owner) .fields = fields_##owner, .count = sizeof fields_##owner / sizeof fields_##owner[0] - 1
 #define REC(low, doc_)                                                                                                           \
@@ -42,35 +36,18 @@
     ;
 #include "proto/messages.def"
 #undef ROWS
-#undef REC
-#undef MSG
 #undef REQUIRED
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
 
 /* ---- the lists of all ---- */
 
-#define FIELD(owner, key, presence, kind, name, low, high, doc)
-#define NEST(owner, key, presence, record, name, doc)
-#define LIST(owner, key, presence, record, name, low, high, doc)
-#define END(owner)
-
 const struct shape *const messages_all[] = {
-#define REC(low, doc)
 #define MSG(up, low, id, from, to, doc) &shape_msg_##low,
 #include "proto/messages.def"
-#undef REC
-#undef MSG
 };
 
 const struct shape *const records_all[] = {
 #define REC(low, doc) &shape_rec_##low,
-#define MSG(up, low, id, from, to, doc)
 #include "proto/messages.def"
-#undef REC
-#undef MSG
 };
 
 const size_t messages_count = sizeof messages_all / sizeof messages_all[0];
@@ -79,22 +56,14 @@ const size_t records_count = sizeof records_all / sizeof records_all[0];
 const struct shape *message_shape(uint64_t id)
 {
     switch (id) {
-#define REC(low, doc)
 #define MSG(up, low, id, from, to, doc)                                                                                          \
     case MSG_##up:                                                                                                               \
         return &shape_msg_##low;
 #include "proto/messages.def"
-#undef REC
-#undef MSG
     default:
         return NULL;
     }
 }
-
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
 
 /* ---- words ---- */
 

@@ -79,12 +79,6 @@ enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KE
     }                                                                                                                            \
     ;
 #include "proto/messages.def"
-#undef REC
-#undef MSG
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
 
 /* ---- keys of fields, ids of messages; a key or an id given twice, and a reversed range, do not compile ---- */
 
@@ -97,7 +91,6 @@ enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KE
     _Static_assert(CODEC_##presence == CODEC_REQ || CODEC_##presence == CODEC_NUL || ((low) <= 0 && (high) >= 0),                \
                    #owner "." #name ": the range of an optional field holds zero");
 
-#define REC(low, doc)
 #define MSG(up, low, id, from, to, doc) enum { MSG_##up = (id), CODEC_ONCE_##id };
 #define FIELD(owner, key, presence, kind, name, low, high, doc)                                                                  \
     CODEC_KEY(owner, key, name)                                                                                                  \
@@ -109,14 +102,7 @@ enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KE
 #define LIST(owner, key, presence, record, name, low, high, doc)                                                                 \
     CODEC_KEY(owner, key, name)                                                                                                  \
     CODEC_RANGE(owner, presence, name, low, high)
-#define END(owner)
 #include "proto/messages.def"
-#undef REC
-#undef MSG
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
 
 /* Presence of a NUL field: HAS(&spec, rec_task_spec, priority). */
 #define HAS(ptr, owner, name) ((((ptr)->has) >> KEY_##owner##_##name) & 1U)
@@ -127,17 +113,7 @@ enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KE
 
 #define REC(low, doc) extern const struct shape shape_rec_##low;
 #define MSG(up, low, id, from, to, doc) extern const struct shape shape_msg_##low;
-#define FIELD(owner, key, presence, kind, name, low, high, doc)
-#define NEST(owner, key, presence, record, name, doc)
-#define LIST(owner, key, presence, record, name, low, high, doc)
-#define END(owner)
 #include "proto/messages.def"
-#undef REC
-#undef MSG
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
 
 /* A received message: which one, whose answer it is, and its fields. */
 struct msg {
@@ -145,19 +121,8 @@ struct msg {
     uint64_t corr;             /* of the request; 0 when it expects no answer */
     struct str rid;            /* request id for logs; empty if none */
     union {
-#define REC(low, doc)
 #define MSG(up, low, id, from, to, doc) struct msg_##low low;
-#define FIELD(owner, key, presence, kind, name, low, high, doc)
-#define NEST(owner, key, presence, record, name, doc)
-#define LIST(owner, key, presence, record, name, low, high, doc)
-#define END(owner)
 #include "proto/messages.def"
-#undef REC
-#undef MSG
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
     } u;
 };
 
@@ -178,17 +143,7 @@ struct msg {
     {                                                                                                                            \
         return codec_encode(out, &shape_msg_##low, value, corr, rid, err);                                                       \
     }
-#define FIELD(owner, key, presence, kind, name, low, high, doc)
-#define NEST(owner, key, presence, record, name, doc)
-#define LIST(owner, key, presence, record, name, low, high, doc)
-#define END(owner)
 #include "proto/messages.def"
-#undef REC
-#undef MSG
-#undef FIELD
-#undef NEST
-#undef LIST
-#undef END
 
 /* Every message, in the order of the table; the shape of an id, or NULL. */
 extern const struct shape *const messages_all[];

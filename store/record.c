@@ -4,14 +4,7 @@ const char *const record_tables[TABLE_ALL] = {
     [TABLE_META] = "meta", [TABLE_COUNT] = "count",       [TABLE_INDEX] = "index",
     [TABLE_LOG] = "log",   [TABLE_LOG_INFO] = "log_info", [TABLE_RECORDS] = "record",
 #define RECORD(type, record, grows) [TABLE_RECORDS + (type)] = #record,
-#define INDEX(type, number, filter, sort, flags)
-#define WORDS(type, number, a, b, c)
-#define JOIN(type, field, other)
 #include "store/records.def"
-#undef RECORD
-#undef INDEX
-#undef WORDS
-#undef JOIN
 };
 
 struct index_row {
@@ -23,15 +16,9 @@ struct index_row {
 static const struct index_row index_rows[] = {
 #define COUNTED INDEX_COUNTED
 #define SPARSE INDEX_SPARSE
-#define RECORD(type, record, grows)
 #define INDEX(type, number, filter, sort, flags) {type, number, {filter, sort, ""}, (uint8_t)(flags)},
 #define WORDS(type, number, a, b, c) {type, number, {a, b, c}, INDEX_WORDS | INDEX_COUNTED},
-#define JOIN(type, field, other)
 #include "store/records.def"
-#undef RECORD
-#undef INDEX
-#undef WORDS
-#undef JOIN
 #undef COUNTED
 #undef SPARSE
 };
@@ -42,29 +29,15 @@ static const struct record_row {
     const struct shape *shape;
 } record_rows[] = {
 #define RECORD(type, record, grows) {type, #record, grows, &shape_rec_##record},
-#define INDEX(type, number, filter, sort, flags)
-#define WORDS(type, number, a, b, c)
-#define JOIN(type, field, other)
 #include "store/records.def"
-#undef RECORD
-#undef INDEX
-#undef WORDS
-#undef JOIN
 };
 
 static const struct join_row {
     uint8_t type, other;
     const char *field;
 } join_rows[] = {
-#define RECORD(type, record, grows)
-#define INDEX(type, number, filter, sort, flags)
-#define WORDS(type, number, a, b, c)
 #define JOIN(type, field, other) {type, other, field},
 #include "store/records.def"
-#undef RECORD
-#undef INDEX
-#undef WORDS
-#undef JOIN
 };
 
 static struct record records[TYPE_MAX];
