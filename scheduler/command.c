@@ -296,8 +296,12 @@ void command_on_trigger_batch(struct core *core, const struct core_call *call)
     if (core_reserve(core, bytes + (woken ? task_bytes(task) : 0), (size_t)count * 9 + 64, count * (RUN_CREATE_OPS + 2) + 2,
                      &fault))
         goto error;
-    task_woken(core, task, woken);
+    bool any = false; /* that no key has made before */
+    for (uint32_t i = 0; i < count; i++)
+        any = any || rows[i].run;
+    task_woken(core, task, any ? woken : NULL);
     batch_commit(core, call, &batch->items, rows, ids);
+    task_let_go(core, task);
     return;
 error:
     for (uint32_t i = 0; rows && i < count; i++)

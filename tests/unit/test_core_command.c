@@ -141,6 +141,37 @@ static void test_submit(void **unused)
     fixture_free(fixture);
 }
 
+/* A batch that only repeats what was asked before leaves an ended one-shot task ended. */
+static void test_batch_repeated(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec(NULL, "shell")};
+    struct rec_trigger item = {.idem = fixture_key_of(5, 5)};
+    struct msg_run_trigger_batch batch = {.task_id = 1, .items = {&item, 1}};
+    uint64_t run = 0;
+    SET_HAS(&item, rec_trigger, idem);
+    SET_HAS(&batch, msg_run_trigger_batch, known);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_ask(fixture, &shape_msg_run_submit, &submit);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+    for (int i = 0; i < 2; i++) {
+        assert_true(fixture_stored(fixture, TYPE_TASK, 1, &batch.known));
+        batch.idem = fixture_key(fixture);
+        const struct msg *answer = fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch);
+        assert_int_equal(answer->shape->id, MSG_RUN_BATCH_ANSWER);
+        if (i == 0) {
+            run = answer->u.run_batch_answer.run_ids.items[0];
+            fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+        } else {
+            assert_int_equal(answer->u.run_batch_answer.run_ids.items[0], run);
+        }
+    }
+    assert_true(fixture_stored(fixture, TYPE_TASK, 1, &batch.known));
+    assert_int_equal(batch.known.status, TASK_COMPLETED);
+    fixture_free(fixture);
+}
+
 static void test_batch(void **unused)
 {
     (void)unused;
@@ -287,17 +318,10 @@ static void test_log_gap_given_up(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trigger),
-        cmocka_unit_test(test_delay),
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_key_in_flight),
-        cmocka_unit_test(test_store_away),
-        cmocka_unit_test(test_submit),
-        cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_live),
-        cmocka_unit_test(test_logs),
-        cmocka_unit_test(test_log_gap),
-        cmocka_unit_test(test_log_gap_given_up),
+        cmocka_unit_test(test_trigger),       cmocka_unit_test(test_delay),          cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_key_in_flight), cmocka_unit_test(test_store_away),     cmocka_unit_test(test_submit),
+        cmocka_unit_test(test_batch),         cmocka_unit_test(test_batch_repeated), cmocka_unit_test(test_live),
+        cmocka_unit_test(test_logs),          cmocka_unit_test(test_log_gap),        cmocka_unit_test(test_log_gap_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
