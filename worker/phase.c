@@ -10,6 +10,7 @@
 #include "worker/run.h"
 
 #define CHECK_TIMEOUT_MS 3600000u /* reading a large output again takes its time */
+#define REASON_MAX 256            /* of a REJECT */
 #define FINISH_TIMEOUT_MS 30000u  /* at least, for what follows the program */
 
 /* ---- what a process of a run writes ---- */
@@ -145,16 +146,30 @@ static const struct process_events events = {
 
 /* ---- starting them ---- */
 
+/* Nothing of the run was started. What only this worker lacks (room on its disk, descriptors) is no failure of the run: it goes back to
+ * the queue, and another worker, or this one later, may do it. */
+static void not_started(struct run *run, const struct err *err)
+{
+    enum slot_event event = SLOT_EV_BAD;
+    run_fail(run, OUTCOME_FAILED, "%s", err->text);
+    if (err->code == ERR_IO && (run->state == SLOT_STARTING || run->state == SLOT_CHECKING)) {
+        log_warn("GTY-RUN-UNABLE", "run=%" PRIu64 " attempt=%" PRIu64 " goes back to the queue: %s", run->id, run->attempt,
+                 run->error);
+        run->error[str_cut(str_of(run->error), REASON_MAX).len] = '\0';
+        run->reject_reason = run->error;
+        event = SLOT_EV_UNABLE;
+    }
+    run_event(run, event);
+}
+
 static void start(struct run *run, enum run_phase phase, const struct job *job)
 {
     struct err err = {0};
     run->phase = phase;
     run->phase_len = 0;
     run->process = process_start(run->context->processes, job, &events, run, &err);
-    if (!run->process) {
-        run_fail(run, OUTCOME_FAILED, "%s", err.text);
-        run_event(run, SLOT_EV_BAD);
-    }
+    if (!run->process)
+        not_started(run, &err);
 }
 
 /* The user a run is to become: NULL in *name for the worker's own. */
@@ -276,8 +291,7 @@ void phase_program(struct run *run)
     char folder[PATH_MAX], cwd[PATH_MAX + 8], user[65];
     const struct rec_task_spec *spec = &run->assignment.spec;
     if (program_prepare(run, &plan, folder, user, &err) < 0) {
-        run_fail(run, OUTCOME_FAILED, "%s", err.text);
-        run_event(run, SLOT_EV_BAD);
+        not_started(run, &err);
         return;
     }
     note_lines(run, &plan.notes);

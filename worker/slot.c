@@ -10,10 +10,10 @@ static const struct slot_step table[SLOT_STATES][SLOT_EVENTS] = {
     [SLOT_ACCEPTED] = {ON(CHECK, CHECK, CHECKING), ON(START, START, STARTING), ON(BAD, REPORT, ENDED), ON(CANCEL, ABORT, ENDED),
                        ON(DROP, FREE, GONE), ON(LEAVE, REJECT, GONE)},
     [SLOT_CHECKING] = {ON(START, START, STARTING), ON(DONE, REPORT, ENDED), ON(OUTPUT, ASK, PUBLISHING), ON(BAD, REPORT, ENDED),
-                       ON(UP, NOTHING, CHECKING), ON(CANCEL, STOP, STOPPING), ON(DROP, KILL, DROPPING),
+                       ON(UNABLE, REJECT, GONE), ON(UP, NOTHING, CHECKING), ON(CANCEL, STOP, STOPPING), ON(DROP, KILL, DROPPING),
                        ON(LEAVE, STOP, DROPPING)},
-    [SLOT_STARTING] = {ON(UP, NOTHING, RUNNING), ON(BAD, REPORT, ENDED), ON(CANCEL, STOP, STOPPING), ON(DROP, KILL, DROPPING),
-                       ON(LEAVE, STOP, DROPPING)},
+    [SLOT_STARTING] = {ON(UP, NOTHING, RUNNING), ON(BAD, REPORT, ENDED), ON(UNABLE, REJECT, GONE), ON(CANCEL, STOP, STOPPING),
+                       ON(DROP, KILL, DROPPING), ON(LEAVE, STOP, DROPPING)},
     [SLOT_RUNNING] = {ON(DONE, REPORT, ENDED), ON(OUTPUT, VERIFY, VERIFYING), ON(BAD, REPORT, ENDED), ON(CANCEL, STOP, STOPPING),
                       ON(DROP, KILL, DROPPING), ON(LEAVE, STOP, DROPPING)},
     [SLOT_VERIFYING] = {ON(UP, NOTHING, VERIFYING), ON(OUTPUT, ASK, PUBLISHING), ON(BAD, REPORT, ENDED),
@@ -48,8 +48,8 @@ const char *slot_state_name(enum slot_state state)
 
 const char *slot_event_name(enum slot_event event)
 {
-    static const char *const names[] = {"accept", "check", "start",  "up",   "done",  "output",
-                                        "bad",    "grant", "cancel", "drop", "leave", "ack"};
+    static const char *const names[] = {"accept", "check", "start",  "up",   "done",  "output", "bad",
+                                        "unable", "grant", "cancel", "drop", "leave", "ack"};
     return event < SLOT_EVENTS ? names[event] : "?";
 }
 

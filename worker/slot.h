@@ -28,6 +28,7 @@ enum slot_event {
     SLOT_EV_DONE,   /* its process ended well, and that was the last of it */
     SLOT_EV_OUTPUT, /* its process ended well, and the output is the next step's */
     SLOT_EV_BAD,    /* its process failed, or could not be started */
+    SLOT_EV_UNABLE, /* its process could not be started, and that is the worker's fault: its disk is full, say */
     SLOT_EV_GRANT,  /* PUBLISH_GRANT */
     SLOT_EV_CANCEL, /* CANCEL */
     SLOT_EV_DROP,   /* REFUSED, or in a drop list */

@@ -139,6 +139,18 @@ class Executors(unittest.TestCase):
         run = self.run_task(command="sleep 600; true", timeout_seconds=1)
         self.assertIn("timeout", run["error_message"])
 
+    def test_what_the_worker_cannot_start_goes_back(self):
+        runs = self.farm.data / "workers" / self.farm.workers[0] / "runs"
+        away = runs.rename(runs.with_name("away"))
+        runs.write_text("as on a full disk, no folder can be made here")
+        task = self.farm.task("patient", command="echo fine", task_type="shell", executor="shell", retry_count=0)
+        number = self.farm.trigger(task)
+        wait_for(lambda: any("cannot make" in (attempt["error"] or "") for attempt in self.farm.run(number)["attempts"]), 20, "a rejection")
+        runs.unlink()
+        away.rename(runs)
+        run = self.farm.wait_run(number)
+        self.assertEqual((run["status"], run["result"], run["retry_count"]), ("completed", "fine", 0), run)
+
     def test_nothing_left_behind(self):
         mark = f"MARK_LEFT={os.getpid()}"
         run = self.run_task(command="setsid sh -c 'sleep 600 & sleep 600' & (setsid sleep 600 &) ; echo done", env=dict([mark.split("=")]))

@@ -44,6 +44,17 @@ static void test_output_found(void **state)
     assert_int_equal(WALK(SLOT_ACCEPTED, adopt, asks), SLOT_PUBLISHING);
 }
 
+/* What the worker cannot start goes back, and was no attempt that failed. */
+static void test_unable(void **state)
+{
+    (void)state;
+    const enum slot_event check[] = {SLOT_EV_CHECK, SLOT_EV_UNABLE}, start[] = {SLOT_EV_START, SLOT_EV_UNABLE};
+    const enum slot_action checks[] = {SLOT_CHECK, SLOT_REJECT}, starts[] = {SLOT_START, SLOT_REJECT};
+    assert_int_equal(WALK(SLOT_ACCEPTED, check, checks), SLOT_GONE);
+    assert_int_equal(WALK(SLOT_ACCEPTED, start, starts), SLOT_GONE);
+    assert_string_equal(slot_event_name(SLOT_EV_UNABLE), "unable");
+}
+
 /* The farm may cancel or take away a run at any time, and the worker may have to leave at any time. */
 static void test_no_holes(void **state)
 {
@@ -101,7 +112,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_life), cmocka_unit_test(test_life_with_output), cmocka_unit_test(test_output_found),
-        cmocka_unit_test(test_no_holes),   cmocka_unit_test(test_what_must_not_be), cmocka_unit_test(test_slots_held),
+        cmocka_unit_test(test_unable),     cmocka_unit_test(test_no_holes),         cmocka_unit_test(test_what_must_not_be),
+        cmocka_unit_test(test_slots_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
