@@ -58,9 +58,9 @@ static int cert_ensure(const char *path, struct err *err)
     }
     if (cert == NULL) {
         cert = zcert_new();
-        rc = cert == NULL || path_put(fresh, err, "%s.new", path) != 0 || path_put(fresh_secret, err, "%s.new_secret", path) != 0 ||
-                     path_put(secret, err, "%s_secret", path) != 0 || zcert_save(cert, fresh) != 0 ||
-                     rename(fresh_secret, secret) != 0 || rename(fresh, path) != 0
+        rc = cert == NULL || path_put(fresh, err, "%s.new", path) != 0 ||
+                     path_put(fresh_secret, err, "%s.new_secret", path) != 0 || path_put(secret, err, "%s_secret", path) != 0 ||
+                     zcert_save(cert, fresh) != 0 || rename(fresh_secret, secret) != 0 || rename(fresh, path) != 0
                  ? -1
                  : 0;
     } else if (access(path, F_OK) != 0) {
@@ -130,7 +130,8 @@ static int certs_await(const char *dir, bool listens, struct curve_paths *paths,
     sigaddset(&ends, SIGINT);
     while ((rc = certs_ensure(dir, listens, paths, err)) == 1) {
         if (clock_mono_ms() >= until || sigtimedwait(&ends, NULL, &moment) > 0) {
-            return err_set(err, ERR_INVALID, "%s: missing: copy the public certificate of the listening side there", paths->server);
+            return err_set(err, ERR_INVALID, "%s: missing: copy the public certificate of the listening side there",
+                           paths->server);
         }
     }
     return rc;
