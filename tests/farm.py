@@ -209,6 +209,13 @@ class Farm:
     def running(self, name):
         return name in self.processes and self.processes[name].poll() is None
 
+    def wait_read(self, name, process, drains):
+        """Waits until a worker has heard its first TERM, or is gone."""
+        try:
+            wait_for(lambda: process.poll() is not None or self.log(name).count("GTY-WORKER-DRAIN") > drains, 10, f"{name} heeding SIGTERM")
+        except AssertionError:
+            pass  # a later wait says so
+
     def close(self, check=True):
         """Ends everything; with check, holds the farm to leaving nothing behind."""
         problems = []
@@ -220,9 +227,12 @@ class Farm:
             process = self.processes.get(name)
             if process is None or process.poll() is not None:
                 continue
-            # The first TERM drains; a second one ends a worker's runs at once.
-            for _ in range(2 if name in self.workers else 1):
-                os.kill(process.pid, signal.SIGTERM)
+            # The first TERM drains; a second one ends a worker's runs at once. Two that nobody has read yet would be one.
+            drains = self.log(name).count("GTY-WORKER-DRAIN")
+            os.kill(process.pid, signal.SIGTERM)
+            if name in self.workers:
+                self.wait_read(name, process, drains)
+                process.send_signal(signal.SIGTERM)
             try:
                 process.wait(20 * SLOW)
             except subprocess.TimeoutExpired:
