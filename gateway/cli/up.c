@@ -10,12 +10,15 @@
  *
  * Invariants: exactly one line is written to stdout, once; a child runs only between child_start and its end's callback; while
  * stopping, nothing is started. */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "gateway/cli/address.h"
@@ -420,6 +423,39 @@ static int up_init(struct up *up, const struct cli *cli, struct err *err)
     return 0;
 }
 
+/* Removes a socket that nobody listens at any more: libzmq leaves its own behind, and another process may have taken the place since. */
+static void socket_remove(const char *folder, const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int len = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", folder, name);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && len > 0 && (size_t)len < sizeof address.sun_path &&
+        connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED) {
+        unlink(address.sun_path);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* Removes the runtime folder, unless somebody still has a socket in it. */
+static void folder_remove(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (entry->d_type == DT_SOCK) {
+            socket_remove(folder, entry->d_name);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    rmdir(folder);
+}
+
 static void up_close(struct up *up)
 {
     bus_client_free(up->rival);
@@ -431,7 +467,7 @@ static void up_close(struct up *up)
     if (up->port_file[0] != '\0') {
         unlink(up->port_file);
         *strrchr(up->port_file, '/') = '\0';
-        rmdir(up->port_file); /* the runtime folder, once nobody has a socket in it */
+        folder_remove(up->port_file);
     }
     loop_free(up->loop);
     lock_free(up->lock);

@@ -49,6 +49,7 @@ class Life(unittest.TestCase):
             began = time.monotonic()
             self.assertEqual(up.terminate(12), 0)
             self.assertLess(time.monotonic() - began, 10 if SLOW == 1 else 12)
+            self.assertFalse(up.runtime.exists(), "sockets nobody listens at are left")
             # the run went back to the queue: a new farm takes it up again
             up.start()
             up.wait_ready(times=2)
@@ -188,6 +189,7 @@ class CannotStart(unittest.TestCase):
             wait_for(lambda: os.path.getsize(os.path.join(folder, "store.log")) > 0, 10, "the store to start")
             with Up(data=folder) as up:
                 self.refused(up, "store", "use")
+                self.assertTrue((up.runtime / "store.sock").exists(), "the socket of a store that lives was removed")
             self.assertIsNone(store.poll())
         finally:
             store.terminate()
