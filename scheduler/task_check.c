@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "proto/buf.h"
+#include "proto/log.h"
 #include "scheduler/cron.h"
 #include "scheduler/depend.h"
 #include "scheduler/farms/farm_host.h"
@@ -244,12 +245,23 @@ error:
     return -1;
 }
 
+/* What was right when it was stored may not be so here (a time zone that this machine does not have, a stricter version): that must
+ * not keep the whole farm from starting. The task goes on without what cannot be read. */
+static bool load_fails(const struct rec_task_spec *spec, const struct fault *fault)
+{
+    if (fault->code == ERR_NO_MEMORY)
+        return true;
+    log_error("GTY-TASK-UNREADABLE", "name=%.*s field=%s %s: it goes on without", (int)spec->name.len, spec->name.ptr, fault->field,
+              fault->text);
+    return false;
+}
+
 int task_rules_of(struct core *core, const struct rec_task_spec *spec, const struct uint_list *deps, struct task_rules *rules,
                   struct fault *fault)
 {
     *rules = (struct task_rules){0};
-    if (check_metadata(spec, rules, fault) || check_schedule(core, spec, false, rules, fault) ||
-        rules_fill(core, spec, rules, fault))
+    if ((check_metadata(spec, rules, fault) && load_fails(spec, fault)) ||
+        (check_schedule(core, spec, false, rules, fault) && load_fails(spec, fault)) || rules_fill(core, spec, rules, fault))
         goto error;
     if (deps->count) {
         rules->deps = malloc(deps->count * sizeof *rules->deps);

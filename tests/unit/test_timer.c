@@ -214,9 +214,31 @@ static void test_schedule_changed(void **unused)
     fixture_free(fixture);
 }
 
+/* A zone that this machine has lost keeps its own task from firing, not the farm from starting. */
+static void test_lost_zone(void **unused)
+{
+    static const char *const berlin[] = {"timezone", "Europe/Berlin", NULL};
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t lost = scheduled_as(fixture, "lost", "* * * * *", berlin);
+    uint64_t kept = scheduled_as(fixture, "kept", "* * * * *", NULL);
+    struct stored *stored = &fixture->disk[TYPE_TASK][0];
+    char *zone = memmem(stored->bytes, stored->len, "Europe/Berlin", 13);
+    assert_int_equal(stored->id, lost);
+    memcpy(zone, "Europe/Nobody", 13);
+    fixture_rebuild(fixture);
+    fixture_wait(fixture, MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    struct rec_run run;
+    fixture_stored(fixture, TYPE_RUN, fixture->disk[TYPE_RUN][0].id, &run);
+    assert_int_equal(run.task_id, kept);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lost_zone),
         cmocka_unit_test(test_fires),           cmocka_unit_test(test_catchup), cmocka_unit_test(test_catchup_bounded),
         cmocka_unit_test(test_catchup_of_many), cmocka_unit_test(test_forbid),  cmocka_unit_test(test_replace),
         cmocka_unit_test(test_paused),          cmocka_unit_test(test_once),    cmocka_unit_test(test_schedule_changed),
