@@ -152,7 +152,7 @@ static void attempt_write(struct writer *w, const struct rec_attempt *attempt)
         writer_null(w, "outcome");
     else
         writer_text(w, "outcome", str_of(outcome_name(attempt->outcome)));
-    if (HAS(attempt, rec_attempt, exit_code))
+    if (HAS(attempt, rec_attempt, exit_code) && attempt->exit_code >= 0) /* -1: ended by a signal */
         writer_int(w, "exit_code", attempt->exit_code);
     else
         writer_null(w, "exit_code");

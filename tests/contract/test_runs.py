@@ -41,6 +41,8 @@ class Runs(Contract):
         unnamed = self.submit("exit 3")
         failed = self.farm.wait_run(unnamed["run_id"])
         self.assertEqual((failed["status"], failed["attempts"][0]["exit_code"]), ("failed", 3))
+        killed = self.farm.wait_run(self.submit("kill -9 $$")["run_id"])["attempts"][0]
+        self.assertEqual((killed["exit_code"], killed["signal"]), (None, 9))
         self.assertTrue(failed["task_name"])
         self.assertTrue(failed["error_message"])
         self.assertEqual(self.data(self.farm.get(f"/api/tasks/{unnamed['task_id']}"))["status"], "failed")
