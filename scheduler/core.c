@@ -286,6 +286,25 @@ static const struct rec_idem *call_key(const struct msg *msg)
     return (const struct rec_idem *)(const void *)((const char *)&msg->u + field->offset);
 }
 
+/* Stored records in a command are what the gateway has read from the store. Nobody else's word is taken for one: it could make up tasks
+ * and runs that never were. Recognised by the field's type, as no command carries one for another reason. -1 with fault. */
+static int check_records(const struct msg *msg, enum door door, struct fault *fault)
+{
+    uint64_t has;
+    if (door == DOOR_COMMANDS)
+        return 0;
+    memcpy(&has, &msg->u, sizeof has); /* every message begins with its has */
+    for (size_t i = 0; i < msg->shape->count; i++) {
+        const struct field *field = &msg->shape->fields[i];
+        bool stored =
+            field->record == &shape_rec_task || field->record == &shape_rec_task_stat || field->record == &shape_rec_run;
+        if (stored && has >> field->key & 1)
+            return fault_set(fault, ERR_FORBIDDEN, field->name, "known", (struct str){0}, "nothing here",
+                             "%s is taken from the gateway only", field->name);
+    }
+    return 0;
+}
+
 /* Whether the command is to be handled. If not it has been answered: with its first answer again, which leaves behind the commit
  * of its effect as the journal keeps order, or with a refusal. */
 static bool key_admits(struct core *core, const struct core_call *call, const struct rec_idem *idem)
@@ -314,6 +333,7 @@ void core_handle(struct core *core, const struct core_call *call)
     const struct core_route *route = route_find(msg->shape->id);
     const struct rec_idem *idem = call_key(msg);
     struct msg_error error = {.code = ERR_PROTOCOL};
+    struct fault fault;
     core_read_clock(core);
     arena_reset(core->arena);
     log_request(msg->rid);
@@ -321,6 +341,10 @@ void core_handle(struct core *core, const struct core_call *call)
         error.text =
             route ? STR_LIT("this message belongs on the workers' socket") : STR_LIT("the scheduler does not take this message");
         journal_send_now(core->journal, &call->from, &shape_msg_error, &error);
+        return;
+    }
+    if (check_records(msg, call->from.door, &fault)) {
+        core_refuse(core, call, &fault);
         return;
     }
     if (idem && !key_admits(core, call, idem))

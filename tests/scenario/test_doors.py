@@ -101,6 +101,8 @@ class Bus(unittest.TestCase):
                 other = dict(once, body=os.urandom(16))
                 name, error = client.ask("run_trigger", idem=other, task_id=task, trigger={})
                 self.assertEqual((name, error["code"]), ("error", 5))
+                name, error = client.ask("run_trigger", idem=key(), task_id=task, trigger={}, known_stat={"id": task, "completed": 99})
+                self.assertEqual((name, error["code"], error["rule"]), ("error", 9, "known"))
                 items = [{"parameters": {"n": n}} for n in range(100)]
                 name, batch = client.ask("run_trigger_batch", idem=key(), task_id=task, items=items)
                 self.assertEqual((name, len(set(batch["run_ids"]))), ("run_batch_answer", 100))

@@ -172,6 +172,59 @@ static void test_batch_repeated(void **unused)
     fixture_free(fixture);
 }
 
+static void refused_record(struct fixture *fixture, const struct shape *shape, const void *command, const char *field)
+{
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, DOOR_WORKERS, 7, corr, shape, command);
+    fixture_settle(fixture);
+    const struct msg *answer = fixture_answer(fixture, corr);
+    assert_non_null(answer);
+    refused(answer, ERR_FORBIDDEN, "known");
+    assert_true(str_is(answer->u.error.field, field));
+}
+
+/* A client on the workers' socket cannot make up what is stored; nor does it need to: without a record it is told to ask elsewhere. */
+static void test_records_of_strangers(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec(NULL, "shell")};
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_ask(fixture, &shape_msg_run_submit, &submit);
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
+    struct msg_run_restart restart = {.idem = fixture_key(fixture), .id = 1};
+    fixture_send(fixture, DOOR_WORKERS, 7, ++fixture->corr, &shape_msg_run_restart, &restart);
+    fixture_settle(fixture);
+    refused(fixture_answer(fixture, fixture->corr), ERR_NOT_FOUND, "fetch");
+    restart.idem = fixture_key(fixture);
+    assert_true(fixture_stored(fixture, TYPE_RUN, 1, &restart.known));
+    SET_HAS(&restart, msg_run_restart, known);
+    refused_record(fixture, &shape_msg_run_restart, &restart, "known");
+    struct msg_run_restart of_task = {.idem = fixture_key(fixture), .id = 1};
+    assert_true(fixture_stored(fixture, TYPE_TASK, 1, &of_task.known_task));
+    SET_HAS(&of_task, msg_run_restart, known_task);
+    refused_record(fixture, &shape_msg_run_restart, &of_task, "known_task");
+    struct msg_run_abort abort = {.idem = fixture_key(fixture), .id = 1, .known = restart.known};
+    SET_HAS(&abort, msg_run_abort, known);
+    refused_record(fixture, &shape_msg_run_abort, &abort, "known");
+    struct msg_task_update update = {.idem = fixture_key(fixture), .id = 1, .known = of_task.known_task};
+    SET_HAS(&update, msg_task_update, known);
+    refused_record(fixture, &shape_msg_task_update, &update, "known");
+    struct msg_task_pause pause = {.idem = fixture_key(fixture), .id = 1, .known_stat = {.id = 1, .completed = 99}};
+    SET_HAS(&pause, msg_task_pause, known_stat);
+    refused_record(fixture, &shape_msg_task_pause, &pause, "known_stat");
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = 1, .known = of_task.known_task};
+    SET_HAS(&trigger, msg_run_trigger, known);
+    refused_record(fixture, &shape_msg_run_trigger, &trigger, "known");
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_run_restart, &restart)->shape->id, MSG_ERROR); /* the task is not known */
+    SET_HAS(&restart, msg_run_restart, known_task);
+    restart.known_task = of_task.known_task;
+    restart.idem = fixture_key(fixture);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_run_restart, &restart)->shape->id, MSG_RUN_ANSWER);
+    fixture_free(fixture);
+}
+
 static void test_batch(void **unused)
 {
     (void)unused;
@@ -322,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_key_in_flight), cmocka_unit_test(test_store_away),     cmocka_unit_test(test_submit),
         cmocka_unit_test(test_batch),         cmocka_unit_test(test_batch_repeated), cmocka_unit_test(test_live),
         cmocka_unit_test(test_logs),          cmocka_unit_test(test_log_gap),        cmocka_unit_test(test_log_gap_given_up),
+        cmocka_unit_test(test_records_of_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
