@@ -134,6 +134,7 @@ static int gift_prepare(struct core *core, const struct worker *worker, struct r
         row->spec = *gift->own;
     else if (rec_decode_task_spec(core->arena, run->task->rules.spec->str, &row->spec, &err))
         return -1;
+    gift->lease->output = row->spec.output.len > 0;
     return 0;
 }
 

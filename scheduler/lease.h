@@ -28,6 +28,7 @@ struct lease {
     uint64_t renewed;                    /* mono; when assigned, until it is accepted */
     uint64_t beat;                       /* the worker's heartbeat that named it last */
     uint8_t state, misses;
+    bool output; /* the assignment named one; unknown of a lease that was rebuilt: its run's spec says */
     double progress;
     char *note;
     uint64_t log_due;       /* the first line that could not be taken: none behind it is taken before it; 0: none */
@@ -74,6 +75,8 @@ void lease_rows_add(struct lease_rows *rows, uint64_t run_id, uint64_t attempt, 
 #define LEASE_ROW_BYTES 96 /* of one row with one of our reasons, encoded */
 
 #define LEASE_WHY_STALE "not this worker's lease any more"
+#define LEASE_WHY_NO_OUTPUT "the run has no output to publish"
+#define LEASE_WHY_OUTPUT_NAMES "an output takes two absolute names in one folder"
 
 /* Results that ended a run, remembered so that a repeat is acknowledged again. */
 void recent_add(struct core *core, uint64_t run_id, uint64_t attempt, uint64_t outcome);

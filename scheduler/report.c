@@ -10,6 +10,7 @@
 #include "scheduler/lease.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
+#include "scheduler/task.h"
 #include "scheduler/worker.h"
 
 /* Sends rows as a message of that shape, if there are any; room has been reserved. shape's struct is has + the list. */
@@ -22,13 +23,13 @@ static void send_rows(struct core *core, const struct core_call *call, const str
 
 _Static_assert(sizeof(struct msg_refused) == sizeof(struct msg_result_ack), "send_rows sends both");
 
-static void refuse_one(struct core *core, const struct core_call *call, uint64_t run_id, uint64_t attempt)
+static void refuse_one(struct core *core, const struct core_call *call, uint64_t run_id, uint64_t attempt, const char *why)
 {
     struct lease_rows rows = {0};
     struct fault fault;
     if (lease_rows_reserve(core, &rows, 1) || core_reserve(core, LEASE_ROW_BYTES, 0, 1, &fault))
         return; /* it says so again */
-    lease_rows_add(&rows, run_id, attempt, LEASE_WHY_STALE);
+    lease_rows_add(&rows, run_id, attempt, why);
     send_rows(core, call, &shape_msg_refused, &rows);
 }
 
@@ -113,6 +114,40 @@ static bool same_output(const struct rec_published *a, const struct rec_publishe
     return str_eq(a->path, b->path) && str_eq(a->temporary, b->temporary) && a->size == b->size && str_eq(a->hash, b->hash);
 }
 
+/* How long the folder of an absolute name of a file is, with its last slash; 0: it is none. */
+static uint32_t folder_len(struct str path)
+{
+    uint32_t at = path.len;
+    while (at && path.ptr[at - 1] != '/')
+        at--;
+    struct str base = {path.ptr + at, path.len - at};
+    bool file = base.len && !str_is(base, ".") && !str_is(base, "..") && !memchr(path.ptr, '\0', path.len);
+    return at && path.ptr[0] == '/' && file ? at : 0;
+}
+
+/* The final name itself is not compared with the spec's: it depends on parameters, which the worker fills in. NULL: well. */
+static const char *output_fault(const struct rec_published *output)
+{
+    uint32_t folder = folder_len(output->path);
+    bool well = folder && folder == folder_len(output->temporary) && memcmp(output->path.ptr, output->temporary.ptr, folder) == 0 &&
+                !str_eq(output->path, output->temporary);
+    return well ? NULL : LEASE_WHY_OUTPUT_NAMES;
+}
+
+/* Whether the run has an output, by its assignment; where that is forgotten, by an earlier grant or its spec as it is now. -1 when out
+ * of memory. */
+static int output_expected(struct core *core, const struct lease *lease, const struct rec_task_spec *own)
+{
+    const struct run *run = lease->run;
+    struct rec_task_spec spec;
+    struct err err;
+    if (lease->output || (run->more && run->more->published.attempt) || (own && own->output.len))
+        return 1;
+    if (own || !run->task)
+        return 0;
+    return rec_decode_task_spec(core->arena, run->task->rules.spec->str, &spec, &err) ? -1 : spec.output.len > 0;
+}
+
 void report_on_publish(struct core *core, const struct core_call *call)
 {
     const struct msg_publish *publish = &call->msg->u.publish;
@@ -122,7 +157,7 @@ void report_on_publish(struct core *core, const struct core_call *call)
         return;
     struct lease *lease = lease_claim(core, worker, publish->run_id, output->attempt);
     if (!lease || lease->state == LEASE_CANCELLED) {
-        refuse_one(core, call, publish->run_id, output->attempt);
+        refuse_one(core, call, publish->run_id, output->attempt, LEASE_WHY_STALE);
         return;
     }
     struct run *run = lease->run;
@@ -131,12 +166,20 @@ void report_on_publish(struct core *core, const struct core_call *call)
     struct fault fault;
     lease_started(core, lease);
     bool granted = run->state == STATE_PUBLISHING;
-    if (granted && !same_output(output, &run->more->published)) {
-        refuse_one(core, call, publish->run_id, output->attempt); /* one grant an attempt: its output may have its name already */
+    if (granted && !same_output(output, &run->more->published)) { /* one grant an attempt: its output may have its name already */
+        refuse_one(core, call, publish->run_id, output->attempt, LEASE_WHY_STALE);
         return;
     }
     size_t bytes = run_bytes(run) + output->path.len + output->temporary.len + 256;
-    if (run_own_spec(core, run, &spec) || core_reserve(core, bytes, 0, 6, &fault) || (!granted && run_publish_set(run, output)))
+    if (run_own_spec(core, run, &spec))
+        return; /* it asks again */
+    int expected = granted ? 1 : output_expected(core, lease, spec);
+    const char *why = expected ? output_fault(output) : LEASE_WHY_NO_OUTPUT;
+    if (!granted && expected >= 0 && why) {
+        refuse_one(core, call, publish->run_id, output->attempt, why);
+        return;
+    }
+    if (expected < 0 || core_reserve(core, bytes, 0, 6, &fault) || (!granted && run_publish_set(run, output)))
         return; /* it asks again */
     if (!granted) {
         struct rec_run record;
@@ -217,7 +260,7 @@ void report_on_log(struct core *core, const struct core_call *call)
     struct lease *lease = lease_claim(core, worker, chunk->run_id, chunk->attempt);
     bool current = lease && lease->state != LEASE_CANCELLED;
     if (!current && !log_may_follow(core, worker, chunk)) {
-        refuse_one(core, call, chunk->run_id, chunk->attempt);
+        refuse_one(core, call, chunk->run_id, chunk->attempt, LEASE_WHY_STALE);
         return;
     }
     if (current)

@@ -183,6 +183,58 @@ static void refused_record(struct fixture *fixture, const struct shape *shape, c
     assert_true(str_is(answer->u.error.field, field));
 }
 
+static void send_publish(struct fixture *fixture, struct rec_lease lease, const char *path, const char *temporary)
+{
+    struct msg_publish publish = {.run_id = lease.run_id,
+                                  .output = {.attempt = lease.attempt,
+                                             .path = str_of(path),
+                                             .temporary = str_of(temporary),
+                                             .hash = STR_LIT("0123456789abcdef")}};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_publish, &publish);
+    fixture_settle(fixture);
+}
+
+/* Only a run that has an output is granted one, under names that a rename can join. */
+static void test_publish(void **unused)
+{
+    (void)unused;
+    static const char *const bad[][2] = {{"/a/out", "out"},   {"out", "tmp"},       {"/a/out", "/b/tmp"},  {"/a/out", "/a/b/tmp"},
+                                         {"/a/out", "/aa"},   {"/a/out", "/a/out"}, {"/a/", "/a/tmp"},     {"/a/out", "/a/"},
+                                         {"/a/..", "/a/tmp"}, {"/a/.", "/a/tmp"},   {"/a/../b", "/b/tmp"}, {"a/out", "a/tmp"}};
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "without", "shell"));
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    send_publish(fixture, lease, "/a/out", "/a/tmp");
+    assert_true(fixture_refused(fixture, 1, lease));
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("with", "shell")};
+    create.spec.output = STR_LIT("/a/{{name}}");
+    SET_HAS(&create.spec, rec_task_spec, output);
+    uint64_t task = fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id;
+    fixture_trigger(fixture, task);
+    lease = fixture_begin(fixture, 1);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        send_publish(fixture, lease, bad[i][0], bad[i][1]);
+        if (!fixture_refused(fixture, 1, lease) || fixture_take(fixture, 1, MSG_PUBLISH_GRANT))
+            fail_msg("%s from %s was granted", bad[i][0], bad[i][1]);
+    }
+    /* What the attempt was assigned with counts, not what its task has become since. */
+    struct msg_task_update update = {.idem = fixture_key(fixture), .id = task};
+    SET_HAS(&update.spec, rec_task_spec, output);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_task_update, &update)->shape->id, MSG_TASK_ANSWER);
+    send_publish(fixture, lease, "/a/out", "/a/tmp");
+    assert_non_null(fixture_take(fixture, 1, MSG_PUBLISH_GRANT));
+    /* A grant stays one over a restart of the scheduler. */
+    fixture_rebuild(fixture);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, &lease, 1);
+    send_publish(fixture, lease, "/a/out", "/a/tmp");
+    assert_non_null(fixture_take(fixture, 1, MSG_PUBLISH_GRANT));
+    fixture_free(fixture);
+}
+
 /* A client on the workers' socket cannot make up what is stored; nor does it need to: without a record it is told to ask elsewhere. */
 static void test_records_of_strangers(void **unused)
 {
@@ -376,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_batch),         cmocka_unit_test(test_batch_repeated), cmocka_unit_test(test_live),
         cmocka_unit_test(test_logs),          cmocka_unit_test(test_log_gap),        cmocka_unit_test(test_log_gap_given_up),
         cmocka_unit_test(test_records_of_strangers),
+        cmocka_unit_test(test_publish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,8 @@ static void step_create(void)
     struct msg_task_create create = {.idem = fixture_key_of(1, 1), .spec = fixture_spec("one", "shell")};
     create.spec.schedule = STR_LIT("@every 1h");
     SET_HAS(&create.spec, rec_task_spec, schedule);
+    create.spec.output = STR_LIT("/o");
+    SET_HAS(&create.spec, rec_task_spec, output);
     expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER, before);
 }
 

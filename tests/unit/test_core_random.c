@@ -315,6 +315,8 @@ static void client_task(void)
     struct msg_task_create create = {.idem = fixture_key(fixture)};
     snprintf(name, sizeof name, "task-%u", (unsigned)fixture->keys);
     create.spec = fixture_spec(name, "shell");
+    create.spec.output = STR_LIT("/o");
+    SET_HAS(&create.spec, rec_task_spec, output);
     for (unsigned i = 0; i < 2; i++) {
         snprintf(texts[i], sizeof texts[i], "%llu", (unsigned long long)(known_count ? known_tasks[dice(known_count)] : 0));
         numbers[i] = str_of(texts[i]);
@@ -377,6 +379,8 @@ static void client_repeat(void)
 static void client_submit(void)
 {
     struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec(NULL, "shell")};
+    submit.spec.output = STR_LIT("/o");
+    SET_HAS(&submit.spec, rec_task_spec, output);
     fixture_send(fixture, DOOR_COMMANDS, 1000, ++fixture->corr, &shape_msg_run_submit, &submit);
 }
 
