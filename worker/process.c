@@ -19,6 +19,7 @@
 #define READ_CHUNK 65536
 #define DRAIN_MAX ((size_t)4 << 20) /* of a pipe whose writers should all be dead */
 #define SWEEP_MS 20
+#define OVERDUE_MS 5000 /* behind its time limit and its grace a gantry-run is given up */
 
 struct process {
     struct processes *pool;
@@ -27,6 +28,7 @@ struct process {
     const struct process_events *events; /* NULL once forgotten */
     void *self;
     struct process_end end;
+    int limit;   /* timer, -1 without one: gantry-run keeps the time limit, unless somebody has stopped it */
     bool reaped; /* gantry-run has ended */
     bool clean;  /* and said that nothing is left */
     size_t status_len;
@@ -152,6 +154,7 @@ static void process_unlink(struct process *process)
         }
     for (enum spawn_pipe which = 0; which < SPAWN_PIPES; which++)
         pipe_close(process, which);
+    loop_cancel(pool->loop, process->limit);
     free(process);
 }
 
@@ -247,6 +250,18 @@ static void on_child(void *arg)
     }
 }
 
+/* The run is over its limit and its grace, and gantry-run has not ended it: it dies, and what it leaves as any orphan does. */
+static void on_overdue(void *arg)
+{
+    struct process *process = arg;
+    process->limit = -1;
+    if (process->reaped)
+        return;
+    log_warn("GTY-RUN-OVERDUE", "pid=%d gantry-run did not keep the time limit; it is killed", (int)process->spawned.pid);
+    process->end.timed_out = process->end.overdue = true;
+    kill(process->spawned.pid, SIGKILL);
+}
+
 /* ---- the pool ---- */
 
 struct processes *processes_new(struct loop *loop, const char *supervisor, struct err *err)
@@ -322,6 +337,7 @@ struct process *process_start(struct processes *pool, const struct job *job, con
     }
     process->pool = pool;
     process->end.exit_code = -1;
+    process->limit = -1;
     if (spawn(pool->supervisor, job, &process->spawned, err) < 0) {
         free(process);
         return NULL;
@@ -335,6 +351,14 @@ struct process *process_start(struct processes *pool, const struct job *job, con
             process_forget(process);
             return NULL;
         }
+    if (job->timeout_ms) {
+        process->limit = loop_after(pool->loop, job->timeout_ms + job->grace_ms + OVERDUE_MS, on_overdue, process);
+        if (process->limit < 0) {
+            err_set(err, ERR_NO_MEMORY, "no memory to watch a run");
+            process_forget(process);
+            return NULL;
+        }
+    }
     process->events = events;
     process->self = self;
     return process;

@@ -17,6 +17,7 @@ struct process;
 struct process_end {
     bool started;   /* else failure says why not */
     bool timed_out; /* the job's timeout_ms */
+    bool overdue;   /* and gantry-run did not see to it, being stopped or stuck: it was killed with the run */
     bool vanished;  /* gantry-run itself was killed */
     int exit_code;  /* -1 when a signal ended the program */
     int signal;

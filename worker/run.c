@@ -146,7 +146,12 @@ static void explain_exit(const struct run *run, const struct process_end *end, c
 static void judge_failure(struct run *run, const struct process_end *end)
 {
     char text[2048];
-    if (!end->started)
+    if (end->overdue)
+        run_fail(run, OUTCOME_TIMEOUT,
+                 "timeout: it ran over its limit of %" PRIu64
+                 " s, and its supervisor, stopped or stuck, had to be killed with it",
+                 run->assignment.timeout_seconds);
+    else if (!end->started)
         run_fail(run, OUTCOME_FAILED, "%s", end->failure);
     else if (end->timed_out)
         run_fail(run, OUTCOME_TIMEOUT, "timeout: it ran for its limit of %" PRIu64 " s", run->assignment.timeout_seconds);

@@ -184,6 +184,22 @@ static void test_supervisor_stopped(void **state)
     }
 }
 
+/* Nor can a program that stops its gantry-run have more than its time. */
+static void test_supervisor_stopped_over_its_limit(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char *argv[] = {"/bin/sh", "-c", "kill -STOP $PPID; setsid sleep 600 & exec sleep 600", NULL};
+    struct job job = {.argv = argv, .env = env, .cwd = "/tmp", .timeout_ms = 100, .grace_ms = 100};
+    memset(&seen, 0, sizeof(seen));
+    seen.loop = loop;
+    assert_non_null(process_start(pool, &job, &events, &seen, &err));
+    while (!seen.ends)
+        loop_run(loop);
+    assert_true(seen.end.timed_out && seen.end.overdue && seen.end.vanished);
+    assert_int_equal(marked_processes(mark), 0);
+}
+
 /* gantry-run is killed with -9: the end is told only when its orphans are dead; another run is left alone. */
 static void test_supervisor_killed(void **state)
 {
@@ -261,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_supervisor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_term_and_kill, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_supervisor_stopped_over_its_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_killed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pool_goes, set_up, tear_down),
