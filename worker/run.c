@@ -10,9 +10,11 @@
 
 #include "proto/clock.h"
 #include "proto/log.h"
+#include "worker/sweep.h"
 #include "worker/template.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
+#define DISCARD_BUDGET 256 /* entries of a folder that stands where the output should be */
 
 /* The assignment came in a frame that goes away; a copy of it is packed and read again. */
 static int assignment_copy(struct run *run, const struct rec_assignment *assignment, struct err *err)
@@ -205,9 +207,19 @@ bool run_judge(struct run *run, const struct process_end *end)
 /* What is not to be published goes: a failed attempt leaves no half of a file. Once PUBLISH was made, a later attempt may want it. */
 static void output_discard(struct run *run)
 {
-    if (run->temporary && unlink(run->temporary) < 0 && errno != ENOENT)
-        log_warn("GTY-RUN-OUTPUT", "run=%" PRIu64 " attempt=%" PRIu64 " cannot remove %s: %s", run->id, run->attempt,
-                 run->temporary, strerror(errno));
+    if (!run->temporary || unlink(run->temporary) == 0 || errno == ENOENT)
+        return;
+    int rc = -1;
+    struct err err = {0};
+    if (errno == EISDIR) /* the program made a folder of that name */
+        rc = sweep_folder(run->temporary, DISCARD_BUDGET, &err);
+    else
+        err_set(&err, ERR_IO, "%s", strerror(errno));
+    if (rc == 1)
+        return;
+    log_warn("GTY-RUN-OUTPUT", "run=%" PRIu64 " attempt=%" PRIu64 " cannot remove %s: %s", run->id, run->attempt, run->temporary,
+             rc == 0 ? "too much is in it" : err.text);
+    run_note(run, LOG_WARN, "%.600s is left behind: %.300s", run->temporary, rc == 0 ? "too much is in it" : err.text);
 }
 
 static void run_ended(struct run *run)

@@ -555,6 +555,17 @@ static void test_publish_failures(void **state)
     char temporary[PATH_MAX + 32];
     snprintf(temporary, sizeof(temporary), "%s/.gantry-6-1.out.txt", folder);
     assert_int_equal(access(temporary, F_OK), -1);
+    /* nor a folder, whatever is in it; what a link in it names stays */
+    assign_output(8, 1,
+                  "mkdir -p $GANTRY_OUTPUT/a/b && touch $GANTRY_OUTPUT/a/b/c && mkdir ${GANTRY_OUTPUT%/*}/kept && "
+                  "ln -s ../kept $GANTRY_OUTPUT/link",
+                  NULL);
+    UNTIL(has("RESULT:8/1"));
+    assert_int_equal(heard.outcome, OUTCOME_FAILED);
+    snprintf(temporary, sizeof(temporary), "%s/.gantry-8-1.out.txt", folder);
+    assert_int_equal(access(temporary, F_OK), -1);
+    snprintf(temporary, sizeof(temporary), "%s/kept", folder);
+    assert_int_equal(access(temporary, F_OK), 0);
     /* somebody else's file comes to be while the run goes on */
     assign_output(7, 1, "printf mine > $GANTRY_OUTPUT", NULL);
     UNTIL(has("PUBLISH:7/1"));
