@@ -296,6 +296,8 @@ void phase_program(struct run *run)
     }
     note_lines(run, &plan.notes);
     run->ffmpeg = plan.ffmpeg;
+    if (plan.ffmpeg)
+        progress_arguments(&run->progress, plan.argv.items);
     if (spec->cwd.len)
         str_copy(cwd, sizeof(cwd), spec->cwd);
     else

@@ -60,6 +60,15 @@ static bool read_percent(const char *text, double *out)
     return true;
 }
 
+/* What ffmpeg is going to write, as far as is known; 0 is unknown. */
+static uint64_t ffmpeg_length(const struct progress *progress)
+{
+    uint64_t length = progress->loops ? 0 : progress->duration_us;
+    if (length)
+        length = length > progress->skip_us ? length - progress->skip_us : 0;
+    return progress->most_us && (length == 0 || progress->most_us < length) ? progress->most_us : length;
+}
+
 /* ffmpeg closes each of its reports with a line progress=continue or progress=end. */
 static void ffmpeg_report(struct progress *progress, bool end)
 {
@@ -67,14 +76,14 @@ static void ffmpeg_report(struct progress *progress, bool end)
     int len = 0;
     if (progress->frame)
         len = snprintf(note, sizeof(note), "frame %" PRIu64 ", ", progress->frame);
-    uint64_t seconds = progress->out_us / 1000000;
+    uint64_t seconds = progress->out_us / 1000000, length = ffmpeg_length(progress);
     snprintf(note + len, sizeof(note) - (size_t)len, "time %02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 "%s%s", seconds / 3600,
              seconds / 60 % 60, seconds % 60, progress->speed[0] ? ", speed " : "", progress->speed);
     set_note(progress, note);
     if (end)
         set_percent(progress, 100);
-    else if (progress->duration_us)
-        set_percent(progress, 100.0 * (double)progress->out_us / (double)progress->duration_us);
+    else if (length)
+        set_percent(progress, 100.0 * (double)progress->out_us / (double)length);
 }
 
 static void take_line(struct progress *progress, char *line)
@@ -136,6 +145,76 @@ static bool read_duration(const char *text, size_t len, uint64_t *us)
         }
     *us = ((parts[0] * 60 + parts[1]) * 60 + parts[2]) * 1000000 + fraction;
     return true;
+}
+
+/* ---- ffmpeg's arguments ---- */
+
+/* Seconds, MM:SS or HH:MM:SS, with a fraction; seconds may have a unit. 0 for everything else, and for what is over a year. */
+static uint64_t read_time(const char *text)
+{
+    static const struct {
+        const char *name;
+        double us;
+    } units[] = {{"", 1e6}, {"s", 1e6}, {"ms", 1e3}, {"us", 1}};
+    double whole = 0, part = 0, scale = 1;
+    int parts = 0;
+    for (;; text++) {
+        size_t digits = strspn(text, "0123456789");
+        if (digits > 12 || (digits == 0 && *text != '.'))
+            return 0;
+        for (part = 0; digits > 0; digits--)
+            part = part * 10 + (*text++ - '0');
+        whole = whole * 60 + part;
+        if (*text != ':' || ++parts > 2)
+            break;
+    }
+    if (*text == '.')
+        for (text++; *text >= '0' && *text <= '9'; text++)
+            whole += (*text - '0') * (scale /= 10);
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (strcmp(text, units[i].name) == 0 && (parts == 0 || i == 0))
+            return whole * units[i].us < 366 * 86400e6 ? (uint64_t)(whole * units[i].us + 0.5) : 0;
+    return 0;
+}
+
+struct cut { /* what options before one file say of it */
+    uint64_t skip, length, until;
+};
+
+static void cut_take(struct progress *progress, const struct cut *cut)
+{
+    uint64_t most = cut->length ? cut->length : cut->until > cut->skip ? cut->until - cut->skip : 0;
+    progress->skip_us += cut->skip;
+    if (most && (progress->most_us == 0 || most < progress->most_us))
+        progress->most_us = most;
+}
+
+/* Options stand before the file that they are for: an input after -i, else an output. Of several inputs each may be cut differently, and
+ * the longest counts: what is said of them is left aside. */
+void progress_arguments(struct progress *progress, char *const *argv)
+{
+    struct cut cut = {0}, input = {0};
+    unsigned inputs = 0;
+    bool loops = false;
+    for (; argv[0] && argv[1]; argv++) {
+        const char *name = argv[0], *value = argv[1];
+        if (strcmp(name, "-i") == 0) {
+            input = cut;
+            cut = (struct cut){0};
+            inputs++;
+        } else if (strcmp(name, "-ss") == 0)
+            cut.skip = read_time(value);
+        else if (strcmp(name, "-t") == 0)
+            cut.length = read_time(value);
+        else if (strcmp(name, "-to") == 0)
+            cut.until = read_time(value);
+        else if (strcmp(name, "-loop") == 0 || strcmp(name, "-stream_loop") == 0)
+            loops = loops || strcmp(value, "0") != 0;
+    }
+    cut_take(progress, &cut);
+    if (inputs == 1)
+        cut_take(progress, &input);
+    progress->loops = loops && inputs == 1;
 }
 
 void progress_stderr(struct progress *progress, const char *text, size_t len)

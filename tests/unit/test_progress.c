@@ -115,9 +115,59 @@ static void test_duration(void **state)
     assert_int_equal(progress.duration_us, 20000000);
 }
 
+/* Of an input of 20 s ffmpeg has written 2 s. */
+static void test_ffmpeg_arguments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arguments;
+        bool quiet;
+        double percent; /* -1 is unknown */
+    } rows[] = {
+        {"-i in out", false, 10},
+        {"-i in -t 5 out", false, 40},
+        {"-t 5 -i in out", false, 40},
+        {"-i in -t 00:00:05.000 out", false, 40},
+        {"-i in -to 00:04 out", false, 50},
+        {"-i in -t 500ms out", false, 100},
+        {"-i in -t 60 out", false, 10},
+        {"-ss 10 -i in out", false, 20},
+        {"-i in -ss 10 out", false, 20},
+        {"-ss 10 -to 14 -i in out", false, 50},
+        {"-ss 10 -i in -to 4 out", false, 50},
+        {"-ss 00:00:10.000 -i in -t 20 out", false, 20},
+        {"-ss 30 -i in out", false, -1},
+        {"-t 3 -i one -i two out", false, 10},
+        {"-i in -t soon out", false, 10},
+        {"-i in -t -5 out", false, 10},
+        {"-i in -t 1:2:3:4 out", false, 10},
+        {"-i in -t 99999999999999999999 out", false, 10},
+        {"-i in -t", false, 10},
+        {"-loop 1 -i in -t 40 out", false, 5},
+        {"-stream_loop -1 -i in out", false, -1},
+        {"-v error -i in out", true, -1},
+        {"-v error -i in -t 4 out", true, 50},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char words[200], *argv[20], *rest = words;
+        int count = 0;
+        snprintf(words, sizeof(words), "ffmpeg %s", rows[i].arguments);
+        while ((argv[count] = strsep(&rest, " ")))
+            count++;
+        fresh();
+        progress_arguments(&progress, argv);
+        if (!rows[i].quiet)
+            progress_stderr(&progress, "Duration: 00:00:20.00", 21);
+        feed("out_time_us=2000000\nprogress=continue\n");
+        if (!(progress.percent > rows[i].percent - 0.001 && progress.percent < rows[i].percent + 0.001))
+            fail_msg("%s: %f", rows[i].arguments, progress.percent);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_percent), cmocka_unit_test(test_nonsense),
-                                       cmocka_unit_test(test_ffmpeg), cmocka_unit_test(test_duration)};
+                                       cmocka_unit_test(test_ffmpeg), cmocka_unit_test(test_duration),
+                                       cmocka_unit_test(test_ffmpeg_arguments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
