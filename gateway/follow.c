@@ -27,7 +27,7 @@ struct follow {
     uint64_t corr;
     uint64_t wrote_ms;
     uint64_t status, attempt; /* as last told */
-    double progress;
+    double progress;          /* below 0 while nobody told one */
     bool told, asking, again, held, final, ended;
 };
 
@@ -54,7 +54,10 @@ static void tell_status(struct follow *follow)
     writer_open(&w, NULL, '{');
     writer_text(&w, "status", str_of(run_status_name(follow->status)));
     writer_uint(&w, "attempt", follow->attempt);
-    writer_real(&w, "progress", follow->progress);
+    if (follow->progress >= 0)
+        writer_real(&w, "progress", follow->progress);
+    else
+        writer_null(&w, "progress");
     writer_close(&w, '}');
     buf_text(&follow->out, "\n\n");
     wake(follow);
@@ -150,7 +153,7 @@ static void on_run(void *arg, const struct msg *msg, const struct err *err)
         tell_end(follow, NULL);
         return;
     }
-    double progress = run.status == RUN_COMPLETED ? 100 : run.progress;
+    double progress = run.status == RUN_COMPLETED ? 100 : run.progress > 0 ? run.progress : -1;
     bool changed = !follow->told || run.status != follow->status || run.attempt != follow->attempt;
     if (changed) {
         follow->told = true;
@@ -196,8 +199,9 @@ static void on_live(void *self, const struct rec_live_run *live)
 
     if (follow->ended || !follow->told || run_status_final(follow->status) || live->attempt != follow->attempt || full(follow))
         return;
-    if (live->progress > follow->progress || live->progress < follow->progress) {
-        follow->progress = live->progress;
+    double progress = HAS(live, rec_live_run, progress) ? live->progress : -1;
+    if (progress > follow->progress || progress < follow->progress) {
+        follow->progress = progress;
         tell_status(follow);
     }
 }

@@ -22,7 +22,10 @@ struct lease *lease_new(struct core *core)
     if (index_reserve(&core->leases, core->lease_total + 1 - core->leases.count) == 0 &&
         heap_reserve(&core->backstops, core->lease_total + 1) == 0)
         lease = calloc(1, sizeof *lease);
-    core->lease_total += lease ? 1 : 0;
+    if (lease) {
+        lease->progress = -1;
+        core->lease_total++;
+    }
     return lease;
 }
 

@@ -28,8 +28,8 @@ struct lease {
     uint64_t renewed;                    /* mono; when assigned, until it is accepted */
     uint64_t beat;                       /* the worker's heartbeat that named it last */
     uint8_t state, misses;
-    bool output; /* the assignment named one; unknown of a lease that was rebuilt: its run's spec says */
-    double progress;
+    bool output;     /* the assignment named one; unknown of a lease that was rebuilt: its run's spec says */
+    double progress; /* percent; below 0 while nobody told one */
     char *note;
     uint64_t log_due;       /* the first line that could not be taken: none behind it is taken before it; 0: none */
     uint64_t log_due_since; /* mono */

@@ -92,7 +92,10 @@ int live_fill(struct core *core, const struct run *run, struct rec_live_run *row
                                  .started_at = lease && run->more ? run->more->started_at : 0,
                                  .status = run_waits(run) ? RUN_PENDING : RUN_RUNNING};
     if (lease) {
-        row->progress = lease->progress;
+        if (lease->progress >= 0) {
+            row->progress = lease->progress;
+            SET_HAS(row, rec_live_run, progress);
+        }
         row->note = str_of(lease->note);
         row->worker_name = lease->worker->name->str;
         return 0;

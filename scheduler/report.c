@@ -206,7 +206,7 @@ void report_on_progress(struct core *core, const struct core_call *call)
             continue;
         }
         lease_started(core, lease);
-        lease->progress = item->percent >= 0 && item->percent <= 100 ? item->percent : 0;
+        lease->progress = HAS(item, rec_progress, percent) && item->percent >= 0 && item->percent <= 100 ? item->percent : -1;
         if (item->note.len) {
             char *note = realloc(lease->note, (size_t)item->note.len + 1);
             if (note) {

@@ -288,7 +288,7 @@ int retry_end(struct core *core, struct run *run, const struct ending *ending, s
         return -1;
     }
     bool had_attempt = run->lease != NULL;
-    double progress = had_attempt ? run->lease->progress : 0;
+    double progress = had_attempt && run->lease->progress > 0 ? run->lease->progress : 0;
     if (had_attempt)
         close_attempt(core, run, &decision);
     if (decision.error || decision.change == CHANGE_COMPLETE) { /* a success leaves none: failed attempts keep their own */

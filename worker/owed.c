@@ -104,10 +104,12 @@ void owed_send_progress(struct owed *owed, struct bus_client *client, struct ros
         if (!run->progress.changed || run->state != SLOT_RUNNING)
             continue;
         run->progress.changed = false; /* soft: the next one tells more */
-        items[message.items.count++] = (struct rec_progress){.run_id = run->id,
-                                                             .attempt = run->attempt,
-                                                             .percent = run->progress.percent < 0 ? 0 : run->progress.percent,
-                                                             .note = str_of(run->progress.note)};
+        struct rec_progress *item = &items[message.items.count++];
+        *item = (struct rec_progress){.run_id = run->id, .attempt = run->attempt, .note = str_of(run->progress.note)};
+        if (run->progress.percent >= 0) {
+            item->percent = run->progress.percent;
+            SET_HAS(item, rec_progress, percent);
+        }
     }
     if (message.items.count)
         bus_tell(client, &shape_msg_progress, &message, NULL);

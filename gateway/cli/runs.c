@@ -127,14 +127,14 @@ int run_list(struct cli *cli)
     struct table *table = table_new(headings, 7);
     json_array_foreach(json_object_get(data, "items"), index, run)
     {
-        double percent = json_number_value(json_object_get(run, "progress"));
+        const json_t *percent = json_object_get(run, "progress");
         const char *status = show_text(run, "status");
         const char *error = json_string_value(json_object_get(run, "error_message"));
         char text[32];
         show_cell(table, run, "id");
         show_cell(table, run, "task_name");
-        if (strcmp(status, "running") == 0 && percent > 0) {
-            table_addf(table, "running %.0f%%", percent);
+        if (strcmp(status, "running") == 0 && json_is_number(percent)) {
+            table_addf(table, "running %.0f%%", json_number_value(percent));
         } else {
             table_add(table, status);
         }

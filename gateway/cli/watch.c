@@ -122,7 +122,8 @@ static int log_go_on(struct watch *watch, struct err *err)
 
 static void run_show(struct watch *watch, const json_t *run)
 {
-    double percent = json_number_value(json_object_get(run, "progress"));
+    const json_t *told = json_object_get(run, "progress"); /* null while nobody told one: no bar then */
+    double percent = json_is_number(told) ? json_number_value(told) : -1;
     const char *status = show_text(run, "status");
     const char *reason = json_string_value(json_object_get(run, "reason"));
     bool running = strcmp(status, "running") == 0;
@@ -142,8 +143,7 @@ static void run_show(struct watch *watch, const json_t *run)
         snprintf(words, sizeof words, "run %lld %s", watch->run_id, status);
     }
     double seconds = running ? (double)(clock_mono_ms() - watch->began_ms) / 1000.0 : 0;
-    /* At 0 there is no bar: most runs never say how far they are. */
-    progress_set(&watch->progress, running && percent > 0 ? percent : -1, seconds, words);
+    progress_set(&watch->progress, running ? percent : -1, seconds, words);
 }
 
 static void tell_away(void *arg, const struct err *why)

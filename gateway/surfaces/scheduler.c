@@ -37,8 +37,8 @@ static const struct route routes[] = {
      "`end_date` (inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`, `status`, "
      "`task_id`, `worker_id`), `order`."},
     {METHOD_GET, "/runs/{id}", runs_get, ROLE_READONLY,
-     "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent), `reason` "
-     "(why it waits). `retry_count` is the number of retries used so far."},
+     "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent, null "
+     "while nobody has told one), `reason` (why it waits). `retry_count` is the number of retries used so far."},
     {METHOD_GET, "/runs/{id}/logs", runs_logs, ROLE_READONLY,
      "The log of a run, oldest line first: by `page` and `size` (default 100, at most 1000); behind a position by `after` and "
      "`limit`; or the newest `limit` lines with `newest=true`. `cut` counts lines that are no longer kept. With `follow=true` "

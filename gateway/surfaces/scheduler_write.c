@@ -180,14 +180,16 @@ static void published_write(struct writer *w, const struct rec_published *publis
 
 static void live_write(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)
 {
-    double percent = live && live->progress > run->progress ? live->progress : run->progress;
+    bool told = live && run->status == RUN_RUNNING && HAS(live, rec_live_run, progress);
 
     if (run->status == RUN_COMPLETED)
-        percent = 100;
-    if (run->status == RUN_PENDING || (percent <= 0 && run_status_final(run->status)))
-        writer_null(w, "progress");
+        writer_real(w, "progress", 100);
+    else if (told)
+        writer_real(w, "progress", live->progress);
+    else if (run->status != RUN_PENDING && run->progress > 0)
+        writer_real(w, "progress", run->progress);
     else
-        writer_real(w, "progress", percent);
+        writer_null(w, "progress");
     writer_text_or_null(w, "progress_note", live && run->status == RUN_RUNNING ? live->note : (struct str){NULL, 0});
     writer_text_or_null(w, "reason", live && run->status == RUN_PENDING ? live->reason : (struct str){NULL, 0});
 }

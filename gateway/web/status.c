@@ -152,7 +152,7 @@ static void run_row(struct buf *out, const struct rec_run *run)
     buf_printf(out, "<tr><td>%llu</td>", (unsigned long long)run->id);
     cell(out, run->task_name);
     cell_word(out, run_status_name(run->status));
-    if (run->status == RUN_RUNNING || run->status == RUN_COMPLETED)
+    if (run->status == RUN_COMPLETED || run->progress > 0)
         buf_printf(out, "<td>%.0f %%</td>", run->status == RUN_COMPLETED ? 100.0 : run->progress);
     else
         cell(out, STR_LIT("–"));

@@ -252,8 +252,13 @@ class Logs(Contract):
 
     def test_progress_is_told(self):
         flag = self.farm.data / "half-way"
-        task = self.farm.task("measured", f"echo percent=42 >&$GANTRY_PROGRESS_FD; while [ ! -e {flag} ]; do sleep 0.05; done")
+        begin = self.farm.data / "begin"
+        task = self.farm.task("measured", f"echo started; while [ ! -e {begin} ]; do sleep 0.05; done; "
+                                          f"echo percent=42 >&$GANTRY_PROGRESS_FD; while [ ! -e {flag} ]; do sleep 0.05; done")
         run = self.farm.trigger(task)
+        wait_for(lambda: self.farm.run(run)["status"] == "running", what="the run to start")
+        self.assertIsNone(self.farm.run(run)["progress"])  # nobody has told one
+        begin.touch()
         wait_for(lambda: self.farm.run(run)["progress"] == 42, what="progress in the run's detail")
         connection, response = self.open_stream(run)
         text = b""

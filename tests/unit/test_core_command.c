@@ -325,19 +325,22 @@ static void test_live(void **unused)
     struct rec_lease lease = fixture_begin(fixture, 1);
     struct rec_progress item = {.run_id = ids[0], .attempt = 1, .percent = 12.5, .note = STR_LIT("frame 7")};
     struct msg_progress progress = {.items = {&item, 1}};
-    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_progress, &progress);
     struct msg_run_live live = {.ids = {ids, 3}};
     const struct rec_live_run_list *rows = &fixture_ask(fixture, &shape_msg_run_live, &live)->u.run_live_rows.runs;
+    assert_false(HAS(&rows->items[0], rec_live_run, progress)); /* nobody told one */
+    SET_HAS(&item, rec_progress, percent);
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_progress, &progress);
+    rows = &fixture_ask(fixture, &shape_msg_run_live, &live)->u.run_live_rows.runs;
     assert_int_equal(rows->count, 2);
     assert_int_equal(rows->items[0].status, RUN_RUNNING);
-    assert_true(rows->items[0].progress == 12.5);
+    assert_true(HAS(&rows->items[0], rec_live_run, progress) && rows->items[0].progress == 12.5);
     assert_true(str_is(rows->items[0].note, "frame 7"));
     assert_true(str_is(rows->items[0].worker_name, "worker-001"));
     assert_true(str_is(rows->items[1].reason, "all workers of type shell are busy"));
-    item.percent = 0.0 / 0.0; /* nonsense is nothing */
+    item.percent = 500; /* nonsense is nothing */
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_progress, &progress);
     rows = &fixture_ask(fixture, &shape_msg_run_live, &live)->u.run_live_rows.runs;
-    assert_true(rows->items[0].progress == 0);
+    assert_false(HAS(&rows->items[0], rec_live_run, progress));
     lease.attempt = 9;
     item.attempt = 9;
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_progress, &progress);
