@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
@@ -27,7 +28,8 @@ struct watch {
     uint64_t after;
     uint64_t began_ms; /* when this watcher first saw it running; 0 before */
     struct progress progress;
-    bool told; /* that the farm is away */
+    bool told;       /* that the farm is away */
+    char said[1024]; /* Gantry's newest line in the log */
 };
 
 static void on_interrupt(int number)
@@ -91,6 +93,27 @@ void watch_print(const json_t *data, const struct watch_how *how)
     fflush(stdout);
 }
 
+static void said_keep(struct watch *watch, const json_t *data)
+{
+    const json_t *line;
+    size_t index;
+
+    json_array_foreach(json_object_get(data, "items"), index, line)
+    {
+        if (strcmp(show_text(line, "stream"), "system") == 0) {
+            snprintf(watch->said, sizeof watch->said, "%s", show_text(line, "message"));
+        }
+    }
+}
+
+/* The worker writes why a run failed into its log, where a long sentence may be cut. */
+static bool said_already(const struct watch *watch, const char *error)
+{
+    size_t len = strlen(watch->said);
+
+    return len > 0 && strncmp(error, watch->said, len) == 0;
+}
+
 /* Prints what is new of the log. Answers how many lines, -1 with err. */
 static int log_go_on(struct watch *watch, struct err *err)
 {
@@ -107,6 +130,7 @@ static int log_go_on(struct watch *watch, struct err *err)
             progress_hide(&watch->progress);
             watch_print(data, watch->how);
             progress_show(&watch->progress);
+            said_keep(watch, data);
             watch->after = (uint64_t)show_number(data, "next");
         }
         lines += (int)count;
@@ -227,7 +251,7 @@ int watch_run(struct cli *cli, long long run_id, const struct watch_how *how)
         code = watch_exit_code(run);
         if (cli->json) {
             show_json(run);
-        } else if (code != EXIT_FINE && how->abort) {
+        } else if (code != EXIT_FINE && how->abort && !said_already(&watch, show_text(run, "error_message"))) {
             fprintf(stderr, "gantry: run %lld %s: %s\n", run_id, show_text(run, "status"), show_text(run, "error_message"));
         }
     }

@@ -134,6 +134,10 @@ class Run(WithFarm):
         done = self.gantry("run", "--wait", "--", "/nothing/of/the/kind")
         self.assertNotEqual(done.returncode, 0)
 
+    def test_a_failure_is_told_once(self):
+        done = self.gantry("run", "--wait", "--shell", "exit 7")
+        self.assertEqual(done.stderr.count("exit code 7"), 1, done.stderr)
+
     def test_a_failed_run_is_not_tried_again_unless_asked(self):
         self.assertEqual(self.gantry("run", "--wait", "--shell", "exit 3").returncode, 3)
         newest = self.up.get("/api/runs?size=1")["items"][0]["id"]
