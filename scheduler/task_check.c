@@ -12,6 +12,8 @@
 
 #define DEFAULT_RETRIES 3
 #define DEFAULT_TIMEOUT 3600
+#define ENV_NAME_MAX 255
+#define STATUS_MAX 32 /* that a request may expect */
 
 static size_t member_size(const struct field *field)
 {
@@ -108,6 +110,28 @@ static int check_texts(struct str map, const char *label, struct fault *fault)
     return 0;
 }
 
+/* What no worker could put into an environment. */
+static int check_env(struct str env, struct fault *fault)
+{
+    struct reader reader = {env.ptr, env.ptr + env.len};
+    struct token token;
+    if (check_texts(env, "env", fault))
+        return -1;
+    uint32_t count = env.len && reader_next(&reader, &token) == 0 ? token.u.count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct token name;
+        if (reader_next(&reader, &name) || reader_next(&reader, &token))
+            return 0; /* cannot be: it has been read before */
+        struct str text = name.u.text;
+        if (!text.len || text.len > ENV_NAME_MAX || memchr(text.ptr, '=', text.len) || memchr(text.ptr, '\0', text.len))
+            return fault_set(fault, ERR_INVALID, "env", "format", text, "names of 1 to 255 bytes without = and NUL",
+                             "env has a name that no variable can have");
+        if (token.u.text.len && memchr(token.u.text.ptr, '\0', token.u.text.len))
+            return fault_set(fault, ERR_INVALID, "env", "format", text, "values without NUL", "a value of env holds a NUL byte");
+    }
+    return 0;
+}
+
 static int check_path(struct str path, const char *field, struct fault *fault)
 {
     if (path.len && path.ptr[0] != '/')
@@ -157,6 +181,99 @@ static int check_timezone(struct str metadata, struct fault *fault)
         return 0;
     return fault_set(fault, ERR_INVALID, "metadata.timezone", "type", (struct str){0}, "the name of a time zone",
                      "metadata.timezone must be a text");
+}
+
+/* ---- metadata.http, which the executor http reads ---- */
+
+/* The bytes of a key's value in a map that is valid; false if it is absent or nil. */
+static bool value_of(struct str map, const char *key, struct str *value)
+{
+    struct reader reader = {map.ptr, map.ptr + map.len};
+    struct token token;
+    if (!map.len || reader_next(&reader, &token) || token.kind != TOKEN_MAP)
+        return false;
+    for (uint32_t left = token.u.count; left; left--) {
+        if (reader_next(&reader, &token))
+            return false;
+        const char *start = reader.at;
+        if (reader_skip(&reader, CODEC_DEPTH))
+            return false;
+        if (token.kind == TOKEN_STR && str_is(token.u.text, key)) {
+            *value = (struct str){start, (uint32_t)(reader.at - start)};
+            reader = (struct reader){start, start + value->len};
+            return reader_next(&reader, &token) == 0 && token.kind != TOKEN_NIL;
+        }
+    }
+    return false;
+}
+
+static int check_headers(struct str headers, struct fault *fault)
+{
+    static const char field[] = "metadata.http.headers";
+    struct reader reader = {headers.ptr, headers.ptr + headers.len};
+    struct token map, name, value;
+    if (check_texts(headers, field, fault))
+        return -1;
+    uint32_t count = reader_next(&reader, &map) == 0 ? map.u.count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (reader_next(&reader, &name) || reader_next(&reader, &value))
+            return 0; /* cannot be: it has been read before */
+        const struct str parts[] = {name.u.text, value.u.text};
+        for (size_t k = 0; k < 2; k++)
+            if (parts[k].len && (memchr(parts[k].ptr, '\n', parts[k].len) || memchr(parts[k].ptr, '\r', parts[k].len) ||
+                                 memchr(parts[k].ptr, '\0', parts[k].len)))
+                return fault_set(fault, ERR_INVALID, field, "format", name.u.text, "headers without line breaks and NUL",
+                                 "a header holds a line break or NUL");
+    }
+    return 0;
+}
+
+static int check_status(struct reader *reader, struct fault *fault)
+{
+    static const char field[] = "metadata.http.expected_status", expected[] = "a status from 100 to 599, or a list of them";
+    struct token token;
+    char text[32] = "";
+    if (reader_next(reader, &token) == 0 && token.kind == TOKEN_UINT && token.u.natural >= 100 && token.u.natural <= 599)
+        return 0;
+    if (token.kind != TOKEN_UINT && token.kind != TOKEN_INT)
+        return fault_set(fault, ERR_INVALID, field, "type", token.kind == TOKEN_STR ? token.u.text : (struct str){0}, expected,
+                         "%s must be %s", field, expected);
+    if (token.kind == TOKEN_UINT)
+        snprintf(text, sizeof text, "%llu", (unsigned long long)token.u.natural);
+    else
+        snprintf(text, sizeof text, "%lld", (long long)token.u.integer);
+    return fault_set(fault, ERR_INVALID, field, "range", str_of(text), expected, "%s must be %s", field, expected);
+}
+
+static int check_statuses(struct str statuses, struct fault *fault)
+{
+    struct reader reader = {statuses.ptr, statuses.ptr + statuses.len}, list = reader;
+    struct token token;
+    if (reader_next(&list, &token) || token.kind != TOKEN_ARRAY)
+        return check_status(&reader, fault);
+    if (token.u.count > STATUS_MAX)
+        return fault_set(fault, ERR_INVALID, "metadata.http.expected_status", "items", (struct str){0}, "at most 32",
+                         "metadata.http.expected_status has more than %d items", STATUS_MAX);
+    for (uint32_t i = 0; i < token.u.count; i++)
+        if (check_status(&list, fault))
+            return -1;
+    return 0;
+}
+
+/* Not asked of stored records either, nor of other executors: what metadata means to those is theirs. */
+static int check_http(const struct rec_task_spec *spec, struct fault *fault)
+{
+    struct str http, value;
+    struct token token;
+    if (!str_is(spec->executor, "http") || !value_of(spec->metadata, "http", &http))
+        return 0;
+    struct reader reader = {http.ptr, http.ptr + http.len};
+    if (reader_next(&reader, &token) || token.kind != TOKEN_MAP)
+        return fault_set(fault, ERR_INVALID, "metadata.http", "object", token.kind == TOKEN_STR ? token.u.text : (struct str){0},
+                         "an object", "metadata.http is not an object");
+    if (value_of(http, "headers", &value) && check_headers(value, fault))
+        return -1;
+    return value_of(http, "expected_status", &value) ? check_statuses(value, fault) : 0;
 }
 
 static int check_schedule(const struct core *core, const struct rec_task_spec *spec, bool anew, struct task_rules *rules,
@@ -215,9 +332,10 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
     struct rec_task_spec given = {.has = changed};
     bool new_schedule = !self || HAS(&given, rec_task_spec, schedule);
     *rules = (struct task_rules){0};
-    if (check_required(spec, fault) || check_executor(core, spec->executor, fault) || check_texts(spec->env, "env", fault) ||
+    if (check_required(spec, fault) || check_executor(core, spec->executor, fault) || check_env(spec->env, fault) ||
         check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) || check_metadata(spec, rules, fault) ||
-        check_timezone(spec->metadata, fault) || check_schedule(core, spec, new_schedule, rules, fault))
+        check_timezone(spec->metadata, fault) || check_http(spec, fault) ||
+        check_schedule(core, spec, new_schedule, rules, fault))
         goto error;
     struct task *other = task_find_name(core, spec->name);
     if (other && other != self && (!self || !str_eq(spec->name, self->rules.name->str))) {
@@ -251,8 +369,8 @@ static bool load_fails(const struct rec_task_spec *spec, const struct fault *fau
 {
     if (fault->code == ERR_NO_MEMORY)
         return true;
-    log_error("GTY-TASK-UNREADABLE", "name=%.*s field=%s %s: it goes on without", (int)spec->name.len, spec->name.ptr, fault->field,
-              fault->text);
+    log_error("GTY-TASK-UNREADABLE", "name=%.*s field=%s %s: it goes on without", (int)spec->name.len, spec->name.ptr,
+              fault->field, fault->text);
     return false;
 }
 

@@ -66,11 +66,26 @@ class Tasks(Contract):
             ("retry_count", "3", "type"), ("retry_count", 1.5, "type"), ("retry_count", -1, "range"), ("retry_count", 101, "range"),
             ("timeout_seconds", 0, "range"), ("timeout_seconds", True, "type"), ("dependencies", [None], "type"), ("tags", {}, "type"),
             ("tags", ["t"] * 65, "items"), ("metadata", [], "type"), ("env", {"A": 1}, "type"), ("labels", {"a": []}, "type"),
-            ("limits", {"files": -1}, "range"), ("cwd", "relative", "absolute"),
+            ("limits", {"files": -1}, "range"), ("cwd", "relative", "absolute"), ("env", {"A=B": "c"}, "format"), ("env", {"": "c"}, "format"),
         ]:
             with self.subTest(field=field, value=value):
                 error = self.error(self.farm.post("/api/tasks", spec("wrong", **{field: value})), 422, "VALIDATION_ERROR", rule=rule)
                 self.assertIn(error["details"]["field"].split(".")[0], (field, "files"))
+
+    def test_http_of_the_executor_http(self):
+        for http, field, rule, value in [
+            (7, "", "object", None), ({"headers": []}, ".headers", "text_map", None), ({"headers": {"A": 1}}, ".headers", "text_map", "A"),
+            ({"expected_status": "200"}, ".expected_status", "type", "200"), ({"expected_status": [200, 99]}, ".expected_status", "range", "99"),
+        ]:
+            with self.subTest(http=http):
+                bad = spec("wrong http", executor="http", command="http://127.0.0.1/", metadata={"http": http})
+                error = self.error(self.farm.post("/api/tasks", bad), 422, "VALIDATION_ERROR", "metadata.http" + field, rule)
+                if rule in ("type", "range"):
+                    self.assertIn("from 100 to 599", error["message"])
+                if value:
+                    self.assertEqual(error["details"]["value"], value)
+        http = {"headers": {"A": "b"}, "body": [1], "expected_status": [200, 503]}
+        self.create("right http", executor="http", command="http://127.0.0.1/", metadata={"http": http})
 
     def test_a_float_without_fraction_is_an_integer(self):
         self.assertEqual(self.create("float", retry_count=2.0)["retry_count"], 2)

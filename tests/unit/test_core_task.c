@@ -90,6 +90,126 @@ static void test_refusals(void **unused)
     fixture_free(fixture);
 }
 
+static void refused_env(struct fixture *fixture, struct str env)
+{
+    struct rec_task_spec spec = fixture_spec("two", "shell");
+    spec.env = env;
+    SET_HAS(&spec, rec_task_spec, env);
+    const struct msg *answer = create(fixture, &spec);
+    refused(answer, ERR_INVALID, "env", "format");
+    assert_true(answer->u.error.expected.len > 0);
+}
+
+/* What no process can have in its environment is refused at once, not when the task runs. */
+static void test_env(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    char longest[] = "\x81\xd9\xff", pairs[3 + 256 + 2];
+    refused_env(fixture, fixture_map((const char *[]){"", "x", NULL}));
+    refused_env(fixture, fixture_map((const char *[]){"FINE", "a=b", "A=B", "x", NULL}));
+    refused_env(fixture, (struct str){"\x81\xa2\0A\xa1x", 6});
+    refused_env(fixture, (struct str){"\x81\xa1"
+                                      "A\xa2\0x",
+                                      6});
+    memset(pairs, 'N', sizeof pairs);
+    memcpy(pairs, "\x81\xda\x01\x00", 4);
+    memcpy(pairs + 4 + 255, "N\xa0", 2); /* a name of 256 bytes */
+    refused_env(fixture, (struct str){pairs, sizeof pairs});
+    pairs[3] = 'N';
+    memcpy(pairs, longest, 3);
+    pairs[3 + 255] = (char)0xa0;
+    struct rec_task_spec spec = fixture_spec("longest", "shell");
+    spec.env = (struct str){pairs, 3 + 255 + 1};
+    SET_HAS(&spec, rec_task_spec, env);
+    assert_int_equal(create(fixture, &spec)->shape->id, MSG_TASK_ANSWER);
+    spec = fixture_spec("labels", "shell");
+    spec.labels = (struct str){"\x81\xa1"
+                               "a\x05",
+                               4};
+    SET_HAS(&spec, rec_task_spec, labels);
+    refused(create(fixture, &spec), ERR_INVALID, "labels", "text_map");
+    fixture_free(fixture);
+}
+
+/* A task of the executor http whose metadata is {"http": <http>}, in msgpack; the name is its own when it is taken. */
+static const struct msg *create_http(struct fixture *fixture, const char *name, const char *http, size_t len)
+{
+    static char bytes[1024];
+    struct rec_task_spec spec = fixture_spec(name, "http");
+    memcpy(bytes, "\x81\xa4http", 6);
+    memcpy(bytes + 6, http, len);
+    spec.executor = STR_LIT("http");
+    spec.metadata = (struct str){bytes, (uint32_t)(6 + len)};
+    SET_HAS(&spec, rec_task_spec, metadata);
+    return create(fixture, &spec);
+}
+
+#define HTTP(fixture, name, text) create_http(fixture, name, text, sizeof(text) - 1)
+#define STATUS                                                                                                                   \
+    "\x81\xaf"                                                                                                                   \
+    "expected_status"
+
+static void test_http(void **unused)
+{
+    (void)unused;
+    static const char status[] = "metadata.http.expected_status", headers[] = "metadata.http.headers";
+    struct fixture *fixture = fixture_ready();
+    refused(HTTP(fixture, "bad", "\x05"), ERR_INVALID, "metadata.http", "object");
+    refused(HTTP(fixture, "bad", "\xa4text"), ERR_INVALID, "metadata.http", "object");
+    refused(HTTP(fixture, "bad", "\x81\xa7headers\x90"), ERR_INVALID, headers, "text_map");
+    refused(HTTP(fixture, "bad", "\x81\xa7headers\x81\xa3X-A\x05"), ERR_INVALID, headers, "text_map");
+    refused(HTTP(fixture, "bad",
+                 "\x81\xa7headers\x81\xa3X-A\xa3"
+                 "a\nb"),
+            ERR_INVALID, headers, "format");
+    refused(HTTP(fixture, "bad",
+                 "\x81\xa7headers\x81\xa3X\rA\xa1"
+                 "b"),
+            ERR_INVALID, headers, "format");
+    refused(HTTP(fixture, "bad",
+                 STATUS "\xa3"
+                        "200"),
+            ERR_INVALID, status, "type");
+    refused(HTTP(fixture, "bad", STATUS "\xcb\x40\x69\0\0\0\0\0\0"), ERR_INVALID, status, "type");
+    refused(HTTP(fixture, "bad",
+                 STATUS "\x81\xa1"
+                        "a\x05"),
+            ERR_INVALID, status, "type");
+    refused(HTTP(fixture, "bad", STATUS "\x63"), ERR_INVALID, status, "range");
+    refused(HTTP(fixture, "bad", STATUS "\xcd\x02\x58"), ERR_INVALID, status, "range");
+    refused(HTTP(fixture, "bad", STATUS "\xff"), ERR_INVALID, status, "range");
+    const struct msg *answer = HTTP(fixture, "bad", STATUS "\x92\xcc\xc8\x07");
+    refused(answer, ERR_INVALID, status, "range");
+    assert_true(str_is(answer->u.error.value, "7") && answer->u.error.expected.len > 0);
+    refused(HTTP(fixture, "bad", STATUS "\x91\x90"), ERR_INVALID, status, "type");
+    char many[17 + 3 + 33 * 2];
+    memset(many, 0xcc, sizeof many); /* every item is 204, as cc cc */
+    memcpy(many, STATUS "\xdc\x00\x21", 20);
+    refused(create_http(fixture, "bad", many, sizeof many), ERR_INVALID, status, "items");
+    const struct msg *const good[] = {
+        HTTP(fixture, "nil", "\xc0"),
+        HTTP(fixture, "empty", "\x80"),
+        HTTP(fixture, "no headers",
+             "\x82\xa7headers\xc0\xaf"
+             "expected_status\xc0"),
+        HTTP(fixture, "one", STATUS "\x64"),
+        HTTP(fixture, "list", STATUS "\x92\xcc\xc8\xcd\x02\x57"),
+        HTTP(fixture, "all",
+             "\x82\xa7headers\x81\xa3X-A\xa1"
+             "b\xa4"
+             "body\x81\xa1"
+             "a\x01"),
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(good[i]->shape->id, MSG_TASK_ANSWER);
+    struct rec_task_spec spec = fixture_spec("not http", "shell");
+    spec.metadata = fixture_map((const char *[]){"http", "mine", NULL});
+    SET_HAS(&spec, rec_task_spec, metadata);
+    assert_int_equal(create(fixture, &spec)->shape->id, MSG_TASK_ANSWER);
+    fixture_free(fixture);
+}
+
 static void test_too_large(void **unused)
 {
     (void)unused;
@@ -290,6 +410,8 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_env),
+        cmocka_unit_test(test_http),
         cmocka_unit_test(test_announced_executor),
         cmocka_unit_test(test_update),
         cmocka_unit_test(test_pause),
