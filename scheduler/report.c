@@ -129,8 +129,8 @@ static uint32_t folder_len(struct str path)
 static const char *output_fault(const struct rec_published *output)
 {
     uint32_t folder = folder_len(output->path);
-    bool well = folder && folder == folder_len(output->temporary) && memcmp(output->path.ptr, output->temporary.ptr, folder) == 0 &&
-                !str_eq(output->path, output->temporary);
+    bool well = folder && folder == folder_len(output->temporary) &&
+                memcmp(output->path.ptr, output->temporary.ptr, folder) == 0 && !str_eq(output->path, output->temporary);
     return well ? NULL : LEASE_WHY_OUTPUT_NAMES;
 }
 

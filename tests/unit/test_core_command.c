@@ -185,11 +185,10 @@ static void refused_record(struct fixture *fixture, const struct shape *shape, c
 
 static void send_publish(struct fixture *fixture, struct rec_lease lease, const char *path, const char *temporary)
 {
-    struct msg_publish publish = {.run_id = lease.run_id,
-                                  .output = {.attempt = lease.attempt,
-                                             .path = str_of(path),
-                                             .temporary = str_of(temporary),
-                                             .hash = STR_LIT("0123456789abcdef")}};
+    struct msg_publish publish = {
+        .run_id = lease.run_id,
+        .output = {
+            .attempt = lease.attempt, .path = str_of(path), .temporary = str_of(temporary), .hash = STR_LIT("0123456789abcdef")}};
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_publish, &publish);
     fixture_settle(fixture);
 }
@@ -426,10 +425,18 @@ static void test_log_gap_given_up(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trigger),       cmocka_unit_test(test_delay),          cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_key_in_flight), cmocka_unit_test(test_store_away),     cmocka_unit_test(test_submit),
-        cmocka_unit_test(test_batch),         cmocka_unit_test(test_batch_repeated), cmocka_unit_test(test_live),
-        cmocka_unit_test(test_logs),          cmocka_unit_test(test_log_gap),        cmocka_unit_test(test_log_gap_given_up),
+        cmocka_unit_test(test_trigger),
+        cmocka_unit_test(test_delay),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_key_in_flight),
+        cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_submit),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_batch_repeated),
+        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_logs),
+        cmocka_unit_test(test_log_gap),
+        cmocka_unit_test(test_log_gap_given_up),
         cmocka_unit_test(test_records_of_strangers),
         cmocka_unit_test(test_publish),
     };
