@@ -46,7 +46,7 @@ inside() {
 
 prepare() {
     [[ -n $reuse && -x $root/usr/bin/git ]] && return
-    debootstrap --variant=minbase --include=git bookworm "$root" >"$root.log" 2>&1 || { tail -20 "$root.log" >&2; return 1; }
+    debootstrap --variant=minbase --include=git bookworm "$root" >"$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; return 1; }
     rm -f "$root.log"
     # The way to the archive is the host's.
     apt-config dump | grep '^Acquire' >"$root/etc/apt/apt.conf.d/99host" || true
@@ -65,7 +65,7 @@ up() { # `./dev up` until it is ready, then SIGTERM
         ./dev up --data /tmp/bare-data --port 0 >up.out 2>up.err &
         pid=$!
         until grep -q "^ready http://" up.out; do
-            if ! kill -0 $pid 2>/dev/null; then tail -40 up.out up.err >&2; echo "bare: ./dev up ended before it was ready" >&2; exit 1; fi
+            if ! kill -0 $pid 2>/dev/null; then tail -n 40 up.out up.err >&2; echo "bare: ./dev up ended before it was ready" >&2; exit 1; fi
             read -rt 0.2 <> <(:) || :
         done
         grep "^ready" up.out

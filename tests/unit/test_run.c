@@ -168,7 +168,10 @@ static void test_publish(void **unused)
     (void)unused;
     struct fixture *fixture = fixture_ready();
     struct rec_run run;
-    uint64_t id = fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("one", "shell")};
+    create.spec.output = STR_LIT("/out");
+    SET_HAS(&create.spec, rec_task_spec, output);
+    uint64_t id = fixture_trigger(fixture, fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id);
     fixture_hello(fixture, 1, "w1", "b1", "shell", 1, NULL, 0);
     struct rec_lease lease = fixture_begin(fixture, 1);
     fixture_hold(fixture, HOLD_BATCHES);

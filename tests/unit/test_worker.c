@@ -161,6 +161,7 @@ static void test_list(void **unused)
     uint64_t id = fixture_trigger(fixture, fixture_task(fixture, "one", "python"));
     struct rec_lease lease = fixture_begin(fixture, 2);
     struct rec_progress item = {.run_id = id, .attempt = 1, .percent = 42.5, .note = STR_LIT("half")};
+    SET_HAS(&item, rec_progress, percent);
     struct msg_progress progress = {.items = {&item, 1}};
     fixture_send(fixture, DOOR_WORKERS, 2, 0, &shape_msg_progress, &progress);
     list = (struct msg_worker_list){.page = 1, .size = 1, .name = STR_LIT("worker-002")};
