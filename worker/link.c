@@ -21,6 +21,7 @@
 
 #define HELLO_AGAIN_MS 3000
 #define FLUSH_MS 200
+#define KILL_AGAIN_MS 250 /* while the worker leaves and processes are left */
 #define RESULT_HELD_MS 1000u /* a result that came with lines the farm had no room for is not answered */
 #define LINES_WAIT_MS 60000u /* log lines are tried this long behind an acknowledged result */
 
@@ -403,13 +404,14 @@ void link_drain(struct link *link)
         log_warn("GTY-WORKER-DRAIN", "DRAIN could not be sent: %s", err.text);
 }
 
+/* Again and again until none is left: a run may be between two processes of its own at the moment of one kill. */
 static void on_kill(void *arg)
 {
     struct link *link = arg;
-    link->kill = -1;
     for (struct run *run = link->roster->first; run; run = run->next)
         if (run->process)
             process_kill(run->process);
+    link->kill = loop_after(link->loop, KILL_AGAIN_MS, on_kill, link);
 }
 
 void link_leave(struct link *link, uint64_t kill_ms)
