@@ -236,7 +236,7 @@ class Farm:
             try:
                 process.wait(20 * SLOW)
             except subprocess.TimeoutExpired:
-                problems.append(f"{name} did not end within 20 s of SIGTERM")
+                problems.append(f"{name} did not end within 20 s of SIGTERM; its log ends in:\n{self.log(name)[-3000:]}")
                 process.kill()
                 process.wait()
         left = []
