@@ -48,6 +48,7 @@ prepare() {
     [[ -n $reuse && -x $root/usr/bin/git ]] && return
     debootstrap --variant=minbase --include=git bookworm "$root" >"$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; return 1; }
     rm -f "$root.log"
+    chmod 755 "$root" # it is / in there, and not only root's
     # The way to the archive is the host's.
     apt-config dump | grep '^Acquire' >"$root/etc/apt/apt.conf.d/99host" || true
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
