@@ -289,7 +289,6 @@ static void run_timers(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
-    loop->stop = false;
     while (!loop->stop) {
         sources_tidy(loop);
         timers_tidy(loop);
@@ -303,6 +302,7 @@ int loop_run(struct loop *loop)
         run_timers(loop);
         hook_call(&loop->settle);
     }
+    loop->stop = false;
     return 0;
 }
 

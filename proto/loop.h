@@ -38,7 +38,7 @@ void loop_on_reload(struct loop *loop, loop_fn *fn, void *arg);
 /* Called at the first SIGTERM or SIGINT instead of stopping the loop; who sets it calls loop_stop. */
 void loop_on_terminate(struct loop *loop, loop_fn *fn, void *arg);
 
-/* Runs until loop_stop or a terminating signal; may be called again. */
+/* Runs until loop_stop or a terminating signal; may be called again. A stop that came before it runs counts. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 

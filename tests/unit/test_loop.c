@@ -156,6 +156,19 @@ static void test_signals(void **state)
     assert_string_equal(trail, "ht");
 }
 
+/* What fails while a process is still being put together must end it, too. */
+static void test_stopped_before_it_runs(void **state)
+{
+    (void)state;
+    loop_after(loop, 0, on_timer, "x");
+    loop_stop(loop);
+    assert_int_equal(loop_run(loop), 0);
+    assert_string_equal(trail, "");
+    loop_after(loop, 0, on_stop, NULL); /* and it can run again */
+    assert_int_equal(loop_run(loop), 0);
+    assert_string_equal(trail, "x");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +176,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_repeat_and_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_remove_in_callback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stopped_before_it_runs, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
