@@ -364,10 +364,12 @@ struct process *process_start(struct processes *pool, const struct job *job, con
     return process;
 }
 
-/* A gantry-run that somebody has stopped (the run's own program can) would not read what it is told, nor see that its pipe ended. */
+/* A gantry-run that somebody has stopped (the run's own program can) would not read what it is told, nor see that its pipe ended.
+ * Others are left alone: SIGCONT discards a SIGSTOP that is pending, and who attaches to a process (a debugger, the leak checker
+ * at a process's end) waits for that one. */
 static void process_wake(const struct process *process)
 {
-    if (!process->reaped)
+    if (!process->reaped && tree_stopped(process->spawned.pid))
         kill(process->spawned.pid, SIGCONT);
 }
 

@@ -14,7 +14,7 @@
 struct node {
     pid_t pid, parent;
     unsigned long long started; /* in ticks since boot: tells a reused pid from the process we saw */
-    bool dead;                  /* a zombie */
+    char state;                 /* as proc(5) names it */
     bool ours, spared;
 };
 
@@ -43,8 +43,13 @@ static int node_read(pid_t pid, struct node *node)
     if (!fields || sscanf(fields + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
                           &parent, &started) != 3)
         return -1;
-    *node = (struct node){.pid = pid, .parent = (pid_t)parent, .started = started, .dead = state == 'Z' || state == 'X'};
+    *node = (struct node){.pid = pid, .parent = (pid_t)parent, .started = started, .state = state};
     return 0;
+}
+
+static bool node_dead(const struct node *node)
+{
+    return node->state == 'Z' || node->state == 'X';
 }
 
 static int forest_add(struct forest *forest, const struct node *node)
@@ -136,7 +141,7 @@ int tree_signal(pid_t root, int signal, const pid_t *spare, size_t spare_count)
         found = 0;
         for (size_t i = 0; i < forest.count; i++) {
             const struct node *node = &forest.nodes[i];
-            if (!node->ours || node->spared || node->dead)
+            if (!node->ours || node->spared || node_dead(node))
                 continue;
             found++;
             if (signal)
@@ -147,4 +152,10 @@ int tree_signal(pid_t root, int signal, const pid_t *spare, size_t spare_count)
     free(forest.nodes);
     errno = saved;
     return found;
+}
+
+bool tree_stopped(pid_t pid)
+{
+    struct node node;
+    return node_read(pid, &node) == 0 && node.state == 'T';
 }

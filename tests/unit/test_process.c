@@ -1,6 +1,7 @@
 #include "tests/unit/worker_unit.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "worker/process.h"
@@ -142,6 +143,39 @@ static void test_no_supervisor(void **state)
     processes_free(lame);
 }
 
+/* A command wakes only a gantry-run that is stopped: a SIGCONT at the wrong moment takes the SIGSTOP from whoever attaches to it.
+ * In gantry-run's place stands a script that reports a SIGCONT. */
+static void test_command_wakes_only_the_stopped(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char path[] = "/tmp/gantry-test-supervisor-XXXXXX";
+    static const char script[] = "#!/bin/sh\n"
+                                 "trap 'echo failed woken >&4' CONT\n"
+                                 "echo up\n"
+                                 "dd bs=1 count=1 <&3 >/dev/null 2>&1\n"
+                                 "sleep 0.1\n"
+                                 "printf 'started 1\\nended 0 0 0 0 0\\nclean 0\\n' >&4\n";
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, script, sizeof(script) - 1), sizeof(script) - 1);
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    processes_free(pool); /* two pools in one process would reap each other's */
+    pool = processes_new(loop, path, &err);
+    assert_non_null(pool);
+    struct process *process = begin("true");
+    assert_non_null(process);
+    seen.stop_at = "up";
+    loop_run(loop);
+    seen.stop_at = NULL;
+    process_kill(process);
+    while (!seen.ends)
+        loop_run(loop);
+    assert_true(seen.end.started);
+    assert_string_equal(seen.end.failure, "");
+    unlink(path);
+}
+
 static void test_term_and_kill(void **state)
 {
     (void)state;
@@ -275,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_much_output, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_supervisor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_command_wakes_only_the_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_term_and_kill, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_stopped_over_its_limit, set_up, tear_down),
