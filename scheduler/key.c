@@ -40,7 +40,7 @@ struct keys {
     uint64_t next_id;
     uint64_t count;
     size_t bytes; /* of live entries */
-    uint64_t seed;
+    uint8_t seed[crypto_shorthash_KEYBYTES];
     struct entry **slots;
     size_t slot_count; /* a power of two */
     struct block *oldest, *newest;
@@ -56,16 +56,14 @@ static size_t entry_size(size_t answer)
 
 /* ---- the hash ---- */
 
-/* Scopes are hashes already; the seed keeps a client from choosing where they fall. */
+/* The gateway's scopes are hashes already, those of clients on the bus are what they please: with the seed in it nobody chooses where
+ * they fall, and numbers one after the other do not meet either. */
 static size_t slot_of(const struct keys *keys, const uint8_t *scope)
 {
-    uint64_t low, high;
+    uint64_t hash;
 
-    memcpy(&low, scope, sizeof low);
-    memcpy(&high, scope + sizeof low, sizeof high);
-    uint64_t mixed = ((low ^ keys->seed) * UINT64_C(0x9e3779b97f4a7c15)) ^ high;
-    mixed *= UINT64_C(0xd6e8feb86659fd93);
-    return (size_t)(mixed >> 32) & (keys->slot_count - 1);
+    crypto_shorthash((unsigned char *)&hash, scope, SCOPE, keys->seed);
+    return (size_t)hash & (keys->slot_count - 1);
 }
 
 /* The slot that holds the scope, or the empty one where it belongs. */
@@ -235,7 +233,7 @@ struct keys *keys_new(uint64_t max, uint64_t max_age_ms)
         return NULL;
     }
     *keys = (struct keys){.max = max, .max_age_ms = max_age_ms, .next_id = 1, .slot_count = FIRST_SLOTS};
-    randombytes_buf(&keys->seed, sizeof keys->seed);
+    randombytes_buf(keys->seed, sizeof keys->seed);
     keys->slots = calloc(keys->slot_count, sizeof(struct entry *));
     if (keys->slots == NULL) {
         keys_free(keys);

@@ -327,6 +327,30 @@ static void test_long_life(void **state)
     }
 }
 
+/* A client on the bus may count its keys: where in the scope it does must not matter, or each costs a walk over all others. */
+static void test_counted_keys(void **state)
+{
+    (void)state;
+    const uint64_t count = 200000;
+    struct given *key = given(1);
+    struct str answer;
+
+    for (int end = 0; end < 2; end++) {
+        keys_free(world.keys);
+        world.keys = keys_new(count, DAY_MS);
+        assert_non_null(world.keys);
+        for (uint64_t i = 1; i <= count; i++) {
+            memset(key->scope, 7, sizeof key->scope);
+            for (int byte = 0; byte < 8; byte++) {
+                key->scope[end ? 15 - byte : byte] = (uint8_t)(i >> 8 * byte);
+            }
+            struct rec_key record = {.id = i, .scope = key->idem.scope, .body = key->idem.body, .answer = str_of("x")};
+            assert_int_equal(keys_load(world.keys, &record), 0);
+            assert_int_equal(keys_find(world.keys, &key->idem, &answer), KEY_KNOWN);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -342,6 +366,7 @@ int main(void)
         TEST(test_large_answers),
         TEST(test_many_at_once),
         TEST(test_long_life),
+        TEST(test_counted_keys),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
