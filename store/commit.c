@@ -182,6 +182,9 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
             status->batches++;
             status->operations += job->op_count;
         }
+        if (result == KV_OK && job->applied)
+            log_debug("GTY-STORE-APPLIED", "epoch=%lu seq=%lu changes=%u", (unsigned long)job->epoch, (unsigned long)job->seq,
+                      job->op_count);
         queue_add(&self->done, job);
     }
     if (failed) /* what was done is not known: nothing may be answered */

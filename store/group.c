@@ -23,6 +23,9 @@ int group_init(struct group *group, struct kv *kv, const struct log_limits *limi
     uint64_t id;
     group->purging = purge_next(txn, PURGE_TASK, 0, &id) || purge_next(txn, PURGE_LOG, 0, &id);
     kv_end(txn);
+    if (result == KV_OK)
+        log_debug("GTY-STORE-STATE", "epoch=%lu applied=%lu found", (unsigned long)group->state.epoch,
+                  (unsigned long)group->state.applied);
     return result == KV_OK ? 0 : err_set(err, ERR_IO, "cannot read the database: %s", kv_result_text(result));
 }
 
@@ -91,6 +94,7 @@ static enum kv_result batch_apply(struct group *group, struct job *job, uint32_t
     if (result != KV_OK)
         return result;
     state->applied = job->seq;
+    job->applied = true;
     *changed = true;
     job_answer(job, JOB_ACK, state->epoch, state->applied);
     return KV_OK;

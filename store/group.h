@@ -30,6 +30,7 @@ struct job { /* a batch or a claim on its way; allocated and freed by whoever su
     char rid[65];
 
     enum job_outcome outcome;
+    bool applied; /* its changes are in the transaction: not those of a batch that was there before */
     uint64_t answer_epoch, answer_seq;
     uint64_t next_ids[TYPE_MAX]; /* of a grant */
     int code;                    /* of an error */
