@@ -44,10 +44,14 @@ function(gantry_test name)
 endfunction()
 
 # gantry_fuzz(NAME LINKS …): tests/fuzz/fuzz_<name>.c. With GANTRY_FUZZ a fuzzer; otherwise a program that replays files,
-# so that every test run replays tests/fuzz/corpus/<name> and tests/fuzz/regressions/<name>.
+# so that every test run replays tests/fuzz/corpus/<name> and tests/fuzz/regressions/<name>. HELPERS: further files of
+# tests/fuzz; WRAPS: functions that these replace (--wrap).
 function(gantry_fuzz name)
-  cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
-  add_executable(fuzz_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
+  cmake_parse_arguments(ARG "" "" "LINKS;HELPERS;WRAPS" ${ARGN})
+  list(TRANSFORM ARG_HELPERS PREPEND ${CMAKE_SOURCE_DIR}/tests/fuzz/)
+  list(TRANSFORM ARG_WRAPS PREPEND -Wl,--wrap=)
+  add_executable(fuzz_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c ${ARG_HELPERS})
+  target_link_options(fuzz_${name} PRIVATE ${ARG_WRAPS})
   if(GANTRY_FUZZ)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   else()
