@@ -97,12 +97,42 @@ static enum problem_kind silence_kind(const struct request *request, int code)
     return store ? PROBLEM_STORE_AWAY : PROBLEM_SCHEDULER_AWAY;
 }
 
+/* What answers a question; 0: nothing does. */
+static uint16_t answer_to(uint16_t asked)
+{
+    static const struct {
+        uint16_t asked, answer;
+    } pairs[] = {
+        {MSG_TASK_CREATE, MSG_TASK_ANSWER}, {MSG_TASK_UPDATE, MSG_TASK_ANSWER}, {MSG_TASK_DELETE, MSG_DONE},
+        {MSG_TASK_PAUSE, MSG_TASK_ANSWER},  {MSG_RUN_TRIGGER, MSG_RUN_ANSWER},  {MSG_RUN_TRIGGER_BATCH, MSG_RUN_BATCH_ANSWER},
+        {MSG_RUN_SUBMIT, MSG_RUN_ANSWER},   {MSG_RUN_RESTART, MSG_RUN_ANSWER},  {MSG_RUN_ABORT, MSG_RUN_ANSWER},
+        {MSG_WORKER_LIST, MSG_WORKER_ROWS}, {MSG_RUN_LIVE, MSG_RUN_LIVE_ROWS},  {MSG_QUERY, MSG_QUERY_ROWS},
+        {MSG_GET, MSG_QUERY_ROWS},          {MSG_LOG_READ, MSG_LOG_ROWS},
+    };
+
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (pairs[i].asked == asked)
+            return pairs[i].answer;
+    }
+    return 0;
+}
+
 static void on_reply(void *arg, const struct msg *msg, const struct err *err)
 {
+    const struct msg_error strange = {.code = ERR_INTERNAL, .text = STR_LIT("an answer of the wrong kind")};
     struct request *request = arg;
 
     request->asking = false;
     log_request(str_of(request->rid));
+    if (msg && msg->shape->id != MSG_ERROR && msg->shape->id != request->answer_id) {
+        log_error("GTY-ASK-ANSWER", "message=%s answers nothing that was asked", msg->shape->name);
+        if (request->asked_soft)
+            request->on_answer(request, NULL);
+        else
+            reply_error(request, &strange, (enum ask_whom)request->asked_whom);
+        log_request((struct str){NULL, 0});
+        return;
+    }
     if (msg && msg->shape->id != MSG_ERROR)
         request->on_answer(request, msg);
     else if (request->asked_soft)
@@ -129,6 +159,7 @@ static void ask(struct request *request, enum ask_whom whom, bool soft, const st
     request->asked = ask_client(gateway->ask, whom);
     request->asked_whom = (int)whom;
     request->asked_soft = soft;
+    request->answer_id = answer_to(shape->id);
     request->on_answer = on_answer;
     if (soft ? gateway->ask->links[whom].down : !ask_reachable(gateway->ask, whom)) {
         struct err away = {.code = ERR_UNAVAILABLE};

@@ -72,6 +72,7 @@ struct request {
     void (*on_answer)(struct request *request, const struct msg *msg);
     bool (*on_error)(struct request *request, const struct msg_error *error); /* true: it goes on by itself. May be NULL */
     int asked_whom;
+    uint16_t answer_id; /* of the message that answers it */
     bool asked_soft, asking;
 
     /* the handler's own */
