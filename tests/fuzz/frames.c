@@ -96,7 +96,8 @@ static struct str blob_make(struct dice *dice, const struct field *field, int de
                                                                : field->high < 16 ? field->high
                                                                                   : 16)});
     }
-    const struct shape *shape = records_all[dice_throw(dice, records_count)];
+    const struct shape *const stored[] = {&shape_rec_run, &shape_rec_task, &shape_rec_task_stat, &shape_rec_worker};
+    const struct shape *shape = dice_throw(dice, 3) ? stored[dice_throw(dice, 4)] : records_all[dice_throw(dice, records_count)];
     void *value = arena_alloc(arena, shape->size);
     struct buf bytes = {0};
     struct str made = {NULL, 0};
