@@ -3,7 +3,7 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart task workers status trace config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart task workers status trace backup restore fsck config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
@@ -108,6 +108,8 @@ _gantry() {
         'trace:--run' | 'trace:-r') return ;;
         'trace:--service' | 'trace:-s') words='store scheduler gateway worker' ;;
         'trace:--count' | 'trace:-n') return ;;
+        'backup:--keep') return ;;
+        'backup:--grow-mb') return ;;
     esac
     if [ -n "$files" ]; then
         COMPREPLY=($(compgen -f -- "$word"))
@@ -132,9 +134,12 @@ _gantry() {
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --data' ;;
         'status') words='--json --help --url --data' ;;
         'trace') words='--type --run --service --count --json --help --url --data' ;;
+        'backup') words='--keep --grow-mb --json --help --url --data' ;;
+        'restore') words='--repair --json --help --url --data' ;;
+        'fsck') words='--repair --json --help --url --data' ;;
         'config') words='--explain --markdown --json --help --url --data' ;;
         'version') words='--json --help --url --data' ;;
-        'help') words='--json --help up run runs logs abort restart task workers status trace config version help man completion' ;;
+        'help') words='--json --help up run runs logs abort restart task workers status trace backup restore fsck config version help man completion' ;;
         'man') words='--json --help --url --data' ;;
         'completion') words='--json --help --url --data' ;;
         esac

@@ -211,6 +211,7 @@ static void *thread_run(void *arg)
             purge_at = result != KV_OK ? now + RETRY_MS : jobs ? now + PURGE_EVERY_MS : 0;
         if (result == KV_OK && now >= restore_at) {
             kv_ballast_restore(self->kv);
+            kv_reap(self->kv); /* else a backup that was killed would keep pages from being used again */
             restore_at = now + RETRY_MS;
         }
         thread_finish(self, jobs, result, &err, clock_mono_us() - started);

@@ -12,7 +12,7 @@ int writer_init(struct writer *writer)
     return writer->counts ? 0 : -1;
 }
 
-static void entries_free(struct entries *entries)
+void entries_free(struct entries *entries)
 {
     free(entries->items);
     buf_free(&entries->bytes);
@@ -61,7 +61,7 @@ static int entry_add(struct entries *entries, const struct key *key, uint32_t pr
     return 0;
 }
 
-static struct str entry_key(const struct entries *entries, uint32_t i)
+struct str entry_key(const struct entries *entries, uint32_t i)
 {
     return (struct str){entries->bytes.data + entries->items[i].at, entries->items[i].len};
 }
@@ -178,7 +178,7 @@ static int entries_of_index(const struct record *record, const struct index *ind
     return 0;
 }
 
-static enum kv_result entries_of(const struct record *record, uint64_t id, struct str bytes, struct entries *entries)
+enum kv_result entries_of(const struct record *record, uint64_t id, struct str bytes, struct entries *entries)
 {
     entries->count = 0;
     buf_reset(&entries->bytes);

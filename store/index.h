@@ -25,6 +25,12 @@ struct entries {
 
 #define ENTRIES_MAX 1024 /* of one record; further words and tags do not find it */
 
+/* The entries that a record asks for, in order and each once. entries is zeroed before its first use. KV_CORRUPT: the bytes are
+ * no such record. */
+enum kv_result entries_of(const struct record *record, uint64_t id, struct str bytes, struct entries *entries);
+struct str entry_key(const struct entries *entries, uint32_t i); /* lives until the next entries_of */
+void entries_free(struct entries *entries);
+
 /* A batch being filled. */
 struct writer {
     struct kv_txn *txn;

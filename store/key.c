@@ -50,7 +50,7 @@ void key_text(struct key *key, struct str text)
 
 void key_value(struct key *key, const struct column *column, const struct value *value)
 {
-    if (column->kind == CODEC_STR || column->kind == CODEC_STRS || column->kind == CODEC_BLOB)
+    if (column_is_text(column))
         key_text(key, value->text);
     else
         key_number(key, value->number);
@@ -80,6 +80,21 @@ void key_id(struct key *key, uint64_t id)
 uint64_t key_id_at_end(struct str key)
 {
     return key.len < KEY_ID ? 0 : key_read_u64(key.ptr + key.len - KEY_ID);
+}
+
+uint32_t key_group(struct str key, bool text)
+{
+    uint32_t at = 2;
+    if (!text) {
+        at += key.len > at ? 1U + (unsigned char)key.ptr[at] : 1;
+        return at + KEY_ID <= key.len ? at : 0;
+    }
+    for (; at + 2 + KEY_ID <= key.len; at++) {
+        if (key.ptr[at] == 0 && key.ptr[at + 1] == 1)
+            return at + 2;
+        at += key.ptr[at] == 0; /* 00 FF is a NUL of the text */
+    }
+    return 0;
 }
 
 bool key_step_over(struct key *key)

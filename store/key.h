@@ -37,6 +37,9 @@ static inline struct key key_of_id(uint64_t id)
 }
 
 uint64_t key_id_at_end(struct str key);
+/* How much of an entry's key is its group: type, number and the value of the filter field (a text or a number). 0: it is no such
+ * key. */
+uint32_t key_group(struct str key, bool text);
 /* 8 bytes, big-endian. */
 void key_write_u64(unsigned char out[8], uint64_t number);
 uint64_t key_read_u64(const void *bytes);

@@ -32,20 +32,35 @@ struct kv_pair {
     struct str key, value;
 };
 
+enum kv_mode {
+    KV_OWN,    /* the folder's only process: locked, read and written */
+    KV_LOOK,   /* the same for reading only: nothing in the folder changes */
+    KV_BESIDE, /* for reading beside the process that owns the folder, for kv_copy */
+    KV_FILE,   /* for reading only; folder is the path of one file that nobody writes to: a copy */
+};
+
 struct kv_options {
-    const char *folder;        /* made if missing */
+    const char *folder; /* made if missing, in mode KV_OWN */
+    enum kv_mode mode;
     const char *const *tables; /* borrowed: names on disk; a table's number is its place here */
     unsigned table_count;
     uint64_t map_bytes;     /* most the database may ever hold: address space, not disk */
     uint64_t ballast_bytes; /* disk kept in reserve; 0 is none */
 };
 
-/* Opens and locks the folder. NULL with err (ERR_CONFLICT: in use by another process; ERR_IO; ERR_INVALID: truncated or no
- * database of ours). A file that is damaged or of another kind is left as it is. */
+/* Opens and locks the folder. NULL with err (ERR_CONFLICT: in use by another process; ERR_IO; ERR_INVALID: truncated, damaged as
+ * far as a short look shows, or no database of ours; ERR_NOT_FOUND: there is none, in the modes for reading). A file that is
+ * damaged or of another kind is left as it is. A fault in what is mapped ends the process with a line (kv_guard.h). */
 struct kv *kv_open(const struct kv_options *options, struct err *err);
 /* Makes the tables that are not there yet, and the reserve: until then nothing is written. */
 int kv_prepare(struct kv *kv, struct err *err);
 void kv_close(struct kv *kv); /* takes NULL; every transaction has ended */
+
+/* Writes a copy of one snapshot to a descriptor (a pipe will do), without what is unused. It blocks nobody; but pages that are
+ * freed meanwhile cannot be used again before it ends, so the database grows by what is changed. -1 with err. */
+int kv_copy(struct kv *kv, int fd, struct err *err);
+/* Frees the snapshots of processes that died without ending theirs; cheap. */
+void kv_reap(struct kv *kv);
 
 /* NULL with err: ERR_NO_MEMORY, ERR_IO. */
 struct kv_txn *kv_snapshot(struct kv *kv, struct err *err);
@@ -60,6 +75,8 @@ enum kv_result kv_get(struct kv_txn *txn, unsigned table, struct str key, struct
 /* append: a hint that the key is behind all others of the table. */
 enum kv_result kv_put(struct kv_txn *batch, unsigned table, struct str key, struct str value, bool append);
 enum kv_result kv_delete(struct kv_txn *batch, unsigned table, struct str key); /* KV_NONE if it was not there */
+
+enum kv_result kv_clear(struct kv_txn *batch, unsigned table); /* deletes everything in it */
 
 /* Cursors end before their transaction does. NULL when out of memory. */
 struct kv_cursor *kv_cursor_new(struct kv_txn *txn, unsigned table);

@@ -1,4 +1,4 @@
-/* The database's files beside the database: lock, reserve, and a look at the file before it is mapped. */
+/* The database's files beside the database: lock and reserve. */
 #ifndef GANTRY_STORE_KV_FILE_H
 #define GANTRY_STORE_KV_FILE_H
 
@@ -6,10 +6,6 @@
 
 /* Locks <folder>/lock for as long as the descriptor is open; -1 with err (ERR_CONFLICT: another process has it). */
 int kv_file_lock(const char *folder, struct err *err);
-
-/* Looks whether a database file is whole: 0 when it is, or is not there, or is empty; -1 with err (ERR_INVALID) when it is
- * shorter than its newest state says (touching what is missing would be SIGBUS) or is something else. Changes nothing. */
-int kv_file_check(const char *path, struct err *err);
 
 /* The reserve. All answer 0 when it is as wanted. */
 int kv_file_ballast_make(const char *path, uint64_t bytes); /* -1 when the disk has not several times as much free */

@@ -18,8 +18,11 @@
 #include "proto/ident.h"
 #include "proto/messages.h"
 #include "store/kv_file.h"
+#include "store/kv_guard.h"
+#include "store/kv_page.h"
 
 #define KV_READERS 16
+#define KV_LOOK_LEAVES 4096           /* lowest pages that a start looks at; 16 MiB, some ms */
 #define KV_AHEAD ((uint64_t)16 << 20) /* the file is allocated this far beyond its last page, in steps of the same size */
 
 struct kv {
@@ -36,7 +39,8 @@ struct kv {
     const char *trouble;      /* why the last write failed; the writer's */
     MDB_txn *spare;           /* a read transaction to be renewed: saves a slot search each time */
     atomic_uint active;       /* snapshots */
-    char ballast_path[4200];
+    const void *map;          /* guarded; NULL: none */
+    char ballast_path[4200], path[4200];
 };
 
 struct kv_txn {
@@ -187,6 +191,67 @@ int kv_prepare(struct kv *kv, struct err *err)
     return 0;
 }
 
+/* LMDB found that it contradicts itself, and would abort. */
+static void on_assert(MDB_env *env, const char *text)
+{
+    struct kv *kv = mdb_env_get_userctx(env);
+    fprintf(stderr, "gantry-store: %s\n", text);
+    kv_guard_end(kv->path, "is damaged");
+}
+
+/* A look before anything is mapped: the upper pages of each tree, and some of the lowest. */
+static int file_look(struct kv *kv, enum kv_mode mode, struct err *err)
+{
+    struct findings findings = {0};
+    struct kv_pages pages;
+    if (access(kv->path, F_OK) != 0)
+        return mode == KV_OWN ? 0 : err_set(err, ERR_NOT_FOUND, "there is no database %s", kv->path);
+    if (mode == KV_BESIDE) /* it is being written to: its owner has looked */
+        return 0;
+    if (kv_pages_check(kv->path, KV_LOOK_LEAVES, &pages, &findings, err) != 0)
+        return -1;
+    if (findings.count > 0)
+        return err_set(err, ERR_INVALID, "%s is damaged (%.100s); restore a backup", kv->path, findings.first);
+    return 0;
+}
+
+static int env_open(struct kv *kv, const struct kv_options *options)
+{
+    static const unsigned flags[] = {[KV_OWN] = 0,
+                                     [KV_LOOK] = MDB_RDONLY | MDB_NOLOCK,
+                                     [KV_BESIDE] = MDB_RDONLY,
+                                     [KV_FILE] = MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR};
+    MDB_envinfo info;
+    MDB_stat stat;
+    int rc = mdb_env_create(&kv->env);
+    if (rc == 0)
+        rc = mdb_env_set_userctx(kv->env, kv);
+    if (rc == 0)
+        rc = mdb_env_set_assert(kv->env, on_assert);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(kv->env, options->map_bytes);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(kv->env, options->table_count);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(kv->env, KV_READERS);
+    if (rc == 0)
+        rc = mdb_env_open(kv->env, options->folder, MDB_NOTLS | MDB_NORDAHEAD | flags[options->mode], 0600);
+    if (rc == 0 && (rc = mdb_env_info(kv->env, &info)) == 0) {
+        kv->map = info.me_mapaddr;
+        kv_guard_add(kv->path, info.me_mapaddr, info.me_mapsize);
+    }
+    if (rc == 0)
+        rc = mdb_env_stat(kv->env, &stat);
+    if (rc == 0)
+        rc = mdb_env_get_fd(kv->env, &kv->file_fd);
+    if (rc != 0)
+        return rc;
+    kv->page_size = stat.ms_psize;
+    if (options->mode == KV_OWN)
+        kv_reap(kv);
+    return tables_open(kv, false);
+}
+
 struct kv *kv_open(const struct kv_options *options, struct err *err)
 {
     struct kv *kv = calloc(1, sizeof *kv);
@@ -200,37 +265,20 @@ struct kv *kv_open(const struct kv_options *options, struct err *err)
     kv->ballast_bytes = options->ballast_bytes;
     for (unsigned i = 0; i < KV_TABLES_MAX; i++)
         kv->tables[i] = TABLE_NONE;
-    char path[4200];
-    snprintf(path, sizeof path, "%s/data.mdb", options->folder);
+    snprintf(kv->path, sizeof kv->path, options->mode == KV_FILE ? "%s" : "%s/data.mdb", options->folder);
     snprintf(kv->ballast_path, sizeof kv->ballast_path, "%s/ballast", options->folder);
-    if (ident_make_dirs(options->folder, 0700, err) != 0)
+    if (options->mode == KV_OWN && ident_make_dirs(options->folder, 0700, err) != 0)
         goto error;
-    kv->lock_fd = kv_file_lock(options->folder, err);
-    if (kv->lock_fd < 0 || kv_file_check(path, err) != 0)
-        goto error;
-    int rc = mdb_env_create(&kv->env);
-    if (rc == 0)
-        rc = mdb_env_set_mapsize(kv->env, options->map_bytes);
-    if (rc == 0)
-        rc = mdb_env_set_maxdbs(kv->env, options->table_count);
-    if (rc == 0)
-        rc = mdb_env_set_maxreaders(kv->env, KV_READERS);
-    if (rc == 0)
-        rc = mdb_env_open(kv->env, options->folder, MDB_NOTLS | MDB_NORDAHEAD, 0600);
-    int dead;
-    if (rc == 0)
-        rc = mdb_reader_check(kv->env, &dead); /* slots of a process that was killed */
-    MDB_stat stat;
-    if (rc == 0)
-        rc = mdb_env_stat(kv->env, &stat);
-    if (rc == 0)
-        rc = mdb_env_get_fd(kv->env, &kv->file_fd);
-    if (rc == 0) {
-        kv->page_size = stat.ms_psize;
-        rc = tables_open(kv, false);
+    if (options->mode == KV_OWN || (options->mode == KV_LOOK && access(kv->path, F_OK) == 0)) {
+        kv->lock_fd = kv_file_lock(options->folder, err);
+        if (kv->lock_fd < 0)
+            goto error;
     }
+    if (file_look(kv, options->mode, err) != 0)
+        goto error;
+    int rc = env_open(kv, options);
     if (rc != 0) {
-        err_set(err, ERR_IO, "cannot open the database %s: %s", path, mdb_strerror(rc));
+        err_set(err, ERR_IO, "cannot open the database %s: %s", kv->path, mdb_strerror(rc));
         goto error;
     }
     return kv;
@@ -245,11 +293,27 @@ void kv_close(struct kv *kv)
         return;
     if (kv->spare)
         mdb_txn_abort(kv->spare);
+    if (kv->map)
+        kv_guard_remove(kv->map);
     if (kv->env)
         mdb_env_close(kv->env);
     if (kv->lock_fd >= 0)
         close(kv->lock_fd);
     free(kv);
+}
+
+int kv_copy(struct kv *kv, int fd, struct err *err)
+{
+    int rc = mdb_env_copyfd2(kv->env, fd, MDB_CP_COMPACT);
+    if (rc != 0)
+        return err_set(err, ERR_IO, "cannot copy the database %s: %s", kv->path, mdb_strerror(rc));
+    return 0;
+}
+
+void kv_reap(struct kv *kv)
+{
+    int dead;
+    mdb_reader_check(kv->env, &dead);
 }
 
 /* ---- transactions ---- */
@@ -353,11 +417,16 @@ enum kv_result kv_delete(struct kv_txn *batch, unsigned table, struct str key)
     return write_result(batch->kv, mdb_del(batch->txn, batch->kv->tables[table], &k, NULL));
 }
 
+enum kv_result kv_clear(struct kv_txn *batch, unsigned table)
+{
+    return write_result(batch->kv, mdb_drop(batch->txn, batch->kv->tables[table], 0));
+}
+
 /* ---- cursors ---- */
 
 struct kv_cursor *kv_cursor_new(struct kv_txn *txn, unsigned table)
 {
-    struct kv_cursor *self = malloc(sizeof *self);
+    struct kv_cursor *self = txn->kv->tables[table] == TABLE_NONE ? NULL : malloc(sizeof *self);
     if (!self)
         return NULL;
     self->kv = txn->kv;

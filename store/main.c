@@ -2,6 +2,7 @@
 #include "proto/daemon.h"
 #include "proto/log.h"
 #include "store/store.h"
+#include "store/tool.h"
 
 static void on_reload(void *arg)
 {
@@ -14,6 +15,8 @@ int main(int argc, char **argv)
     struct store *store = NULL;
     struct err err = {0};
     int code = 1;
+    if (tool_asked(argc, argv))
+        return tool_main(argc, argv);
     int opened = daemon_open(&daemon, "store", "remembers tasks, runs and logs of a farm", argc, argv, &err);
     if (opened == 1)
         code = 0;

@@ -29,6 +29,11 @@ struct column {
     uint8_t kind;  /* enum codec_kind */
 };
 
+static inline bool column_is_text(const struct column *column)
+{
+    return column->kind == CODEC_STR || column->kind == CODEC_STRS || column->kind == CODEC_BLOB;
+}
+
 enum index_flag { INDEX_COUNTED = 1, INDEX_SPARSE = 2, INDEX_WORDS = 4 };
 
 struct index {

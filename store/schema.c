@@ -2,14 +2,15 @@
 
 #include "proto/log.h"
 #include "store/key.h"
+#include "store/reindex.h"
 
 static const struct str schema_key = {"schema", 6};
 
 const struct migration schema_migrations[] = {
-    {0, NULL, ""},
+    {0},
 };
 
-static int schema_read(struct kv *kv, uint32_t *version, struct err *err)
+int schema_read(struct kv *kv, uint32_t *version, struct err *err)
 {
     struct kv_txn *txn = kv_snapshot(kv, err);
     if (!txn)
@@ -31,7 +32,7 @@ static int schema_step(struct kv *kv, const struct migration *migration, uint32_
         return -1;
     unsigned char bytes[8];
     key_write_u64(bytes, version);
-    if (migration && migration->run(batch, err) != 0) {
+    if (migration && migration->run && migration->run(batch, err) != 0) {
         kv_end(batch);
         return -1;
     }
@@ -57,12 +58,16 @@ int schema_open(struct kv *kv, const struct migration *migrations, uint32_t vers
         return -1;
     if (now == 0)
         return schema_step(kv, NULL, version, err);
+    if (reindex_pending(kv) && reindex(kv, 0, 0, err) != 0)
+        return -1;
     for (const struct migration *step = migrations; now < version; step++) {
-        if (!step->run)
+        if (!step->run && step->index.number == 0)
             return err_set(err, ERR_INTERNAL, "no way from schema %u to %u", now, version);
         if (step->from != now)
             continue;
         log_info("GTY-STORE-MIGRATE", "from=%u to=%u %s", now, now + 1, step->doc);
+        if (step->index.number != 0 && reindex(kv, step->index.type, step->index.number, err) != 0)
+            return -1;
         if (schema_step(kv, step, now + 1, err) != 0)
             return -1;
         now++;

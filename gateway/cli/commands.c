@@ -123,6 +123,22 @@ static const struct option config_options[] = {
     {0},
 };
 
+static const struct option backup_options[] = {
+    {"keep", 0, "N", NULL, "of the folder's backups keep the newest N, and remove older ones once this one is whole"},
+    {"grow-mb", 0, "MIB", NULL, "give up when the database grows by more than this while it is copied (default 1024)"},
+    {0},
+};
+
+static const struct option restore_options[] = {
+    {"repair", 0, NULL, NULL, "make indexes and counts anew if they are all that is wrong with the backup"},
+    {0},
+};
+
+static const struct option fsck_options[] = {
+    {"repair", 0, NULL, NULL, "make indexes and counts anew; records are never touched"},
+    {0},
+};
+
 const char *const commands_groups[] = {"task", NULL};
 
 const struct command commands[] = {
@@ -171,6 +187,19 @@ const struct command commands[] = {
      "It must run on the farm's machine, as its user, with the same --data. Processes that start later are picked up. Messages "
      "may be left out when "
      "they come faster than they can be shown; the farm is never slowed down."},
+    {"backup", "DIR|FILE", backup_options, backup_command, false, false, 1, 1,
+     "copy the database while the farm works: into a folder, under a name that tells the time, or to a file that is not there yet",
+     "The copy is of one moment, whole or not there at all, and checked page by page before it gets its name. It must run on the "
+     "store's machine, as its user, with the same --data; the store need not run. Nothing waits for it; but the database can use "
+     "nothing anew that is freed meanwhile and grows by it, at most by --grow-mb."},
+    {"restore", "FILE", restore_options, restore_command, false, false, 1, 1,
+     "put a backup in the place of the database, with the farm stopped",
+     "What happened after the backup is forgotten. Runs that were under way then wait and begin again; ids and epochs go on far "
+     "above all that was given since, so that nothing old is mistaken for new. What was there is kept beside the database under "
+     "another name. A backup that is damaged, unsound or of a newer version is refused, and nothing has changed then."},
+    {"fsck", "[FILE]", fsck_options, fsck_command, false, false, 0, 1,
+     "look at every page, record, index entry and count of the database, with the store stopped, or of a backup",
+     "Each finding is a line. Exits with 0 when there is none, else with 1."},
     {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults",
      NULL},
     {"version", "", no_options, version_command, false, false, 0, 0, "print the version", NULL},
