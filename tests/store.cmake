@@ -7,3 +7,5 @@ gantry_test(store_key LINKS store)
 gantry_test(store LINKS store)
 gantry_fuzz(record LINKS store)
 gantry_fuzz(database LINKS store)
+gantry_fuzz(store LINKS store HELPERS frames.c steps.c sockets.c
+  WRAPS socket_listen socket_close socket_receive socket_skip loop_add_socket loop_remove_socket zmq_send)

@@ -20,6 +20,7 @@ struct bus_ear {
 
 static struct {
     uint64_t corr; /* 0: forgotten */
+    const struct bus_client *client;
     bus_reply *reply;
     void *arg;
 } asked[OPEN_MAX];
@@ -84,8 +85,13 @@ struct bus_client *__wrap_bus_client_new(struct loop *loop, const char *endpoint
 
 void __wrap_bus_client_free(struct bus_client *client)
 {
-    if (client)
-        client->used = false;
+    if (!client)
+        return;
+    client->used = false;
+    for (unsigned i = 0; i < count; i++) {
+        if (asked[(first + i) % OPEN_MAX].client == client)
+            asked[(first + i) % OPEN_MAX].corr = 0;
+    }
 }
 
 bool __wrap_bus_client_is_up(const struct bus_client *client)
@@ -106,7 +112,7 @@ uint64_t __wrap_bus_ask(struct bus_client *client, const struct shape *shape, co
                         uint64_t deadline_ms, bus_reply *reply, void *arg)
 {
     struct err err = {.code = ERR_LIMIT};
-    (void)client, (void)deadline_ms;
+    (void)deadline_ms;
     say(shape, value, rid);
     if (count == OPEN_MAX) {
         reply(arg, NULL, &err);
@@ -114,6 +120,7 @@ uint64_t __wrap_bus_ask(struct bus_client *client, const struct shape *shape, co
     }
     unsigned at = (first + count++) % OPEN_MAX;
     asked[at].corr = ++next_corr;
+    asked[at].client = client;
     asked[at].reply = reply;
     asked[at].arg = arg;
     return next_corr;

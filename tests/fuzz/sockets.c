@@ -16,6 +16,7 @@ struct socket_fake {
     char id[5];
     unsigned to; /* the peer of the message being sent */
     bool addressed;
+    void *owner;
 };
 
 void *__wrap_socket_listen(int type, const char *endpoint, const struct bus_curve *curve, struct err *err);
@@ -52,7 +53,8 @@ void __wrap_socket_close(void *socket)
 
 int __wrap_loop_add_socket(struct loop *loop, void *socket, loop_fn *fn, void *arg)
 {
-    (void)loop, (void)socket, (void)fn, (void)arg;
+    (void)loop, (void)fn;
+    ((struct socket_fake *)socket)->owner = arg;
     return 0;
 }
 
@@ -106,6 +108,12 @@ void *sockets_find(const char *endpoint)
             return &sockets[i];
     }
     return NULL;
+}
+
+void *sockets_owner(const char *endpoint)
+{
+    struct socket_fake *fake = sockets_find(endpoint);
+    return fake ? fake->owner : NULL;
 }
 
 void sockets_put(void *socket, unsigned peer, const struct str *frames, unsigned count)

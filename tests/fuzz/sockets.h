@@ -6,6 +6,8 @@
 
 /* The socket that listens at an endpoint; NULL: none. */
 void *sockets_find(const char *endpoint);
+/* Who reads from it: the argument of its loop_add_socket, so a struct bus_server. */
+void *sockets_owner(const char *endpoint);
 /* Puts a message of peer n in: count frames, borrowed until it has been received. */
 void sockets_put(void *socket, unsigned peer, const struct str *frames, unsigned count);
 /* Called with each message sent to a peer (of a ROUTER); may be NULL. */
