@@ -19,6 +19,7 @@
 #define READ_CHUNK 65536
 #define DRAIN_MAX ((size_t)4 << 20) /* of a pipe whose writers should all be dead */
 #define SWEEP_MS 20
+#define WAKE_MS 100 /* between two looks whether a gantry-run that should end is stopped */
 #define OVERDUE_MS 5000 /* behind its time limit and its grace a gantry-run is given up */
 
 struct process {
@@ -29,6 +30,7 @@ struct process {
     void *self;
     struct process_end end;
     int limit;   /* timer, -1 without one: gantry-run keeps the time limit, unless somebody has stopped it */
+    bool ending; /* it was told to end its run, or forgotten */
     bool reaped; /* gantry-run has ended */
     bool clean;  /* and said that nothing is left */
     size_t status_len;
@@ -40,6 +42,7 @@ struct processes {
     char *supervisor;
     int signals; /* signalfd for SIGCHLD */
     int sweep;   /* timer, -1 while no orphans are suspected */
+    int wake;    /* timer, -1 while no run is ending */
     struct process *first;
     size_t count;
 };
@@ -56,7 +59,10 @@ static void status_line(struct process *process, const char *line)
             process->events->started(process->self, (pid_t)pid);
     } else if (strncmp(line, "failed ", 7) == 0)
         snprintf(end->failure, sizeof(end->failure), "%s", line + 7);
-    else if (strcmp(line, "limit timeout") == 0)
+    else if (strncmp(line, "unable ", 7) == 0) {
+        end->unable = true;
+        snprintf(end->failure, sizeof(end->failure), "%s", line + 7);
+    } else if (strcmp(line, "limit timeout") == 0)
         end->timed_out = true;
     else if (strncmp(line, "ended ", 6) == 0)
         sscanf(line, "ended %d %d %lu %lu %lu", &end->exit_code, &end->signal, &end->user_ms, &end->system_ms, &end->maxrss_kb);
@@ -168,6 +174,8 @@ static void process_collect(struct process *process)
     }
     if (!process->end.started && !process->end.failure[0])
         snprintf(process->end.failure, sizeof(process->end.failure), "gantry-run ended before the program was started");
+    for (enum spawn_pipe which = 0; which < SPAWN_PIPES; which++)
+        pipe_close(process, which); /* its descriptors are free for what follows */
     if (process->events)
         process->events->ended(process->self, &process->end);
     process_unlink(process);
@@ -262,6 +270,42 @@ static void on_overdue(void *arg)
     kill(process->spawned.pid, SIGKILL);
 }
 
+/* ---- waking ---- */
+
+/* A gantry-run that somebody stops (the run's own program can) does not read what it is told, nor see that its pipe ended. Others are
+ * left alone: SIGCONT discards a SIGSTOP that is pending, and who attaches to a process (a debugger, the leak checker at a process's
+ * end) waits for that one. Answers whether a run is ending. */
+static bool pool_wake(struct processes *pool)
+{
+    bool ending = false;
+    for (struct process *process = pool->first; process; process = process->next) {
+        if (!process->ending || process->reaped)
+            continue;
+        ending = true;
+        if (tree_stopped(process->spawned.pid))
+            kill(process->spawned.pid, SIGCONT);
+    }
+    return ending;
+}
+
+static void on_wake(void *arg)
+{
+    struct processes *pool = arg;
+    if (pool_wake(pool))
+        return;
+    loop_cancel(pool->loop, pool->wake);
+    pool->wake = -1;
+}
+
+static void process_ends(struct process *process)
+{
+    struct processes *pool = process->pool;
+    process->ending = true;
+    pool_wake(pool);
+    if (pool->wake < 0)
+        pool->wake = loop_every(pool->loop, WAKE_MS, on_wake, pool); /* without memory for it, the next command tries again */
+}
+
 /* ---- the pool ---- */
 
 struct processes *processes_new(struct loop *loop, const char *supervisor, struct err *err)
@@ -270,7 +314,7 @@ struct processes *processes_new(struct loop *loop, const char *supervisor, struc
     if (!pool)
         goto error;
     pool->loop = loop;
-    pool->sweep = pool->signals = -1;
+    pool->sweep = pool->wake = pool->signals = -1;
     pool->supervisor = strdup(supervisor);
     sigset_t set;
     sigemptyset(&set);
@@ -295,6 +339,7 @@ static void pool_wait(struct processes *pool)
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     while (pool_reap(pool)) {
+        pool_wake(pool);
         if (pool_suspects(pool))
             pool_kill_orphans(pool);
         sigtimedwait(&set, NULL, &(struct timespec){.tv_nsec = SWEEP_MS * 1000000L});
@@ -312,6 +357,7 @@ void processes_free(struct processes *pool)
     while (pool->first)
         process_unlink(pool->first);
     loop_cancel(pool->loop, pool->sweep);
+    loop_cancel(pool->loop, pool->wake);
     if (pool->signals >= 0) {
         loop_remove_fd(pool->loop, pool->signals);
         close(pool->signals);
@@ -364,22 +410,13 @@ struct process *process_start(struct processes *pool, const struct job *job, con
     return process;
 }
 
-/* A gantry-run that somebody has stopped (the run's own program can) would not read what it is told, nor see that its pipe ended.
- * Others are left alone: SIGCONT discards a SIGSTOP that is pending, and who attaches to a process (a debugger, the leak checker
- * at a process's end) waits for that one. */
-static void process_wake(const struct process *process)
-{
-    if (!process->reaped && tree_stopped(process->spawned.pid))
-        kill(process->spawned.pid, SIGCONT);
-}
-
 static void process_command(struct process *process, char command)
 {
     if (process->spawned.fds[SPAWN_CONTROL] < 0)
         return;
     if (write(process->spawned.fds[SPAWN_CONTROL], &command, 1) < 0)
         log_debug("GTY-RUN-COMMAND", "pid=%d gantry-run is already gone", (int)process->spawned.pid);
-    process_wake(process);
+    process_ends(process);
 }
 
 void process_term(struct process *process)
@@ -398,5 +435,5 @@ void process_forget(struct process *process)
         return;
     process->events = NULL;
     pipe_close(process, SPAWN_CONTROL);
-    process_wake(process);
+    process_ends(process);
 }

@@ -198,6 +198,30 @@ static void test_term_and_kill(void **state)
 }
 
 /* A program stops its gantry-run: it is ended all the same, by a command, by being forgotten, and by the pool's end in tear_down. */
+static void stop_loop(void *arg)
+{
+    (void)arg;
+    loop_stop(loop);
+}
+
+/* The stop takes effect only after the command was given. */
+static void test_supervisor_stopped_behind_the_command(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        struct process *process = begin("echo up $PPID; while :; do sleep 0.01; done");
+        seen.stop_at = "up";
+        loop_run(loop);
+        seen.stop_at = NULL;
+        int supervisor = 0;
+        assert_int_equal(sscanf(seen.out, "up %d", &supervisor), 1);
+        process_kill(process);
+        kill(supervisor, SIGSTOP);
+        while (!seen.ends)
+            loop_run(loop);
+    }
+}
+
 static void test_supervisor_stopped(void **state)
 {
     (void)state;
@@ -213,7 +237,10 @@ static void test_supervisor_stopped(void **state)
             assert_int_equal(seen.end.signal, SIGTERM);
         } else if (round == 1) {
             process_forget(process);
-            wait_marked(mark, 0);
+            while (marked_processes(mark)) { /* it may be stopped only now, and is woken when that is seen */
+                assert_true(loop_after(loop, 20, stop_loop, NULL) >= 0);
+                loop_run(loop);
+            }
         }
     }
 }
@@ -312,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_command_wakes_only_the_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_term_and_kill, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_supervisor_stopped_behind_the_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_stopped_over_its_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_supervisor_killed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
