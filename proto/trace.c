@@ -15,6 +15,24 @@ static struct {
     char service[16];
 } trace;
 
+static void trace_send(const struct trace_header *header, struct str frame)
+{
+    /* Lossy on purpose: a slow watcher must not slow the farm. */
+    if (zmq_send(trace.socket, header, sizeof *header, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0) {
+        zmq_send(trace.socket, frame.ptr, frame.len, ZMQ_DONTWAIT);
+    }
+}
+
+/* To all watchers, since PUB cannot speak to one. */
+static void trace_joined(void)
+{
+    struct trace_header header = {.wall_ms = clock_wall_ms(), .direction = TRACE_JOINED};
+
+    snprintf(header.service, sizeof header.service, "%s", trace.service);
+    snprintf(header.peer, sizeof header.peer, "%ld", (long)getpid());
+    trace_send(&header, (struct str){0});
+}
+
 /* XPUB tells of subscriptions: a byte 1 or 0, then the topic. */
 static void trace_subscription(void *arg)
 {
@@ -26,6 +44,9 @@ static void trace_subscription(void *arg)
         const unsigned char *bytes = zmq_msg_data(&msg);
         if (zmq_msg_size(&msg) > 0) {
             trace.listeners += bytes[0] == 1 ? 1 : -1;
+            if (bytes[0] == 1) {
+                trace_joined();
+            }
         }
         zmq_msg_close(&msg);
         if (more) {
@@ -88,8 +109,5 @@ void trace_frame(char direction, const char *link, struct str peer, struct str f
     for (uint32_t i = 0; i < peer.len && i < 15; i++) {
         snprintf(header.peer + (size_t)2 * i, 3, "%02x", (unsigned char)peer.ptr[i]);
     }
-    /* Lossy on purpose: a slow watcher must not slow the farm. */
-    if (zmq_send(trace.socket, &header, sizeof header, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0) {
-        zmq_send(trace.socket, frame.ptr, frame.len, ZMQ_DONTWAIT);
-    }
+    trace_send(&header, frame);
 }

@@ -16,13 +16,15 @@ bool trace_on(void);
 /* direction '<' received, '>' sent; link: "workers", "store", …; peer: hex of the routing id or empty. */
 void trace_frame(char direction, const char *link, struct str peer, struct str frame);
 
-/* A traced message on the wire: two frames, this header and the message. The printing side is in gateway/cli. */
+/* A traced message on the wire: two frames, this header and the message. The printing side is in gateway/cli.
+ * Who begins to watch is told by a header with this direction and an empty message that all messages from now on will come. */
+#define TRACE_JOINED '='
 struct trace_header {
     uint64_t wall_ms;
-    char direction;
+    char direction; /* '<', '>' or TRACE_JOINED */
     char service[16];
     char link[16];
-    char peer[32]; /* hex */
+    char peer[32]; /* hex; of TRACE_JOINED the process's pid in decimal */
 };
 
 #endif

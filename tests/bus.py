@@ -84,10 +84,13 @@ def unpack(frame):
 class Peer:
     """A DEALER that speaks one message at a time, as a test says. Use as a context manager."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, curve=None):
+        """curve: (public key, secret key, the server's public key)"""
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        if curve:
+            self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = curve
         self.socket.connect(endpoint)
         self.corr = 0
         self.kept = []
@@ -194,6 +197,14 @@ class ScriptedWorker(Peer):
         self.tell("result", items=[dict(run_id=run, attempt=attempt, outcome=outcome, **more)])
 
 
+def process_state(pid):
+    """The letter of proc(5), "" for a process that is gone."""
+    try:
+        return pathlib.Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
+
+
 class Trace:
     """Watches the processes' trace sockets of a runtime folder."""
 
@@ -206,9 +217,17 @@ class Trace:
         self.socket.setsockopt(zmq.SUBSCRIBE, b"")
         self.socket.setsockopt(zmq.LINGER, 0)
         self.known = set()
+        self.joined = set()  # pids of the processes that have said that they see us
 
     def __enter__(self):
+        """Watches from here on: what the living processes send is seen, without exception."""
         self.join()
+        until = time.monotonic() + 20
+        while self.awaited():
+            if time.monotonic() > until:
+                raise AssertionError(f"processes {self.awaited()} do not say that they are watched")
+            if self.socket.poll(50):
+                self.receive()
         return self
 
     def __exit__(self, *_):
@@ -221,6 +240,21 @@ class Trace:
                 self.known.add(path)
                 self.socket.connect(f"ipc://{path}")
 
+    def awaited(self):
+        """The pids that have a trace socket and can answer, and have not."""
+        pids = {int(path.stem.rsplit("-", 1)[1]) for path in self.known}
+        return {pid for pid in pids - self.joined if process_state(pid) not in ("", "Z", "T")}
+
+    def receive(self):
+        """One message: (direction, service, name, fields); None for the word of a process that it is watched."""
+        header, frame = self.socket.recv_multipart()
+        _, way, who, _, peer = (part.split(b"\0")[0].decode() if isinstance(part, bytes) else part for part in self.HEADER.unpack(header))
+        if way == "=":
+            self.joined.add(int(peer))
+            return None
+        name, fields, _ = unpack(frame)
+        return way, who, name, fields
+
     def wait(self, name, service=None, direction=None, timeout=20.0, where=lambda fields: True):
         """Waits until that message is seen; answers its fields."""
         until = time.monotonic() + timeout
@@ -228,9 +262,10 @@ class Trace:
             self.join()
             if not self.socket.poll(50):
                 continue
-            header, frame = self.socket.recv_multipart()
-            way, who = header[8:9].decode(), header[9:25].split(b"\0")[0].decode()
-            got, fields, _ = unpack(frame)
+            seen = self.receive()
+            if seen is None:
+                continue
+            way, who, got, fields = seen
             if got == name and service in (None, who) and direction in (None, way) and where(fields):
                 return fields
         raise AssertionError(f"{name} was not seen on the bus within {timeout} s")

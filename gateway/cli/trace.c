@@ -25,6 +25,7 @@
 struct trace_source {
     char name[64]; /* trace-store-123.ipc */
     bool seen;     /* at this look */
+    bool joined;   /* it has said that we are heard: from here on every message comes */
 };
 
 struct tracer {
@@ -75,12 +76,23 @@ static void source_see(struct tracer *tracer, const char *name)
             return;
         }
         source = &tracer->sources[tracer->count++];
+        *source = (struct trace_source){0};
         snprintf(source->name, sizeof source->name, "%s", name);
-        fprintf(stderr, "gantry: watching %.*s\n", (int)(strlen(name) - strlen("trace-") - strlen(".ipc")),
-                name + strlen("trace-"));
     }
     if (source != NULL) {
         source->seen = true;
+    }
+}
+
+static void source_joined(struct tracer *tracer, const struct trace_header *header)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "trace-%s-%s.ipc", header->service, header->peer);
+    struct trace_source *source = source_find(tracer, name);
+    if (source != NULL && !source->joined) {
+        source->joined = true;
+        fprintf(stderr, "gantry: watching %s-%s\n", header->service, header->peer);
     }
 }
 
@@ -268,7 +280,9 @@ static int message_take(struct tracer *tracer)
     if (zmq_msg_recv(&frame, tracer->socket, 0) >= 0) {
         header.service[sizeof header.service - 1] = header.link[sizeof header.link - 1] = header.peer[sizeof header.peer - 1] =
             '\0';
-        if (service == NULL || strcmp(service, header.service) == 0) {
+        if (header.direction == TRACE_JOINED) {
+            source_joined(tracer, &header);
+        } else if (service == NULL || strcmp(service, header.service) == 0) {
             message_show(tracer, &header, (struct str){zmq_msg_data(&frame), (uint32_t)zmq_msg_size(&frame)});
         }
     }
