@@ -1,14 +1,63 @@
-/* Measures of a farm that runs. Every rate is counted over a window in the middle of steady work, and every run that was submitted
- * is waited for and counted once: a rate of lost work is none. */
+/* gantry-bench: one measure a call, one JSON object on stdout. tests/bench/bench.py starts what is measured, calls this again and
+ * again, and sets the figures side by side.
+ *
+ * Every rate is counted over a window in the middle of steady work. Load is made by one thread on cores that what is measured needs
+ * too; `busy` in the result is the share of the window that this thread was on a core, so that a generator at its own limit is seen.
+ */
 #ifndef GANTRY_BENCH_BENCH_H
 #define GANTRY_BENCH_BENCH_H
 
 #include <jansson.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "proto/settings.h"
 
-/* ---- latencies, in microseconds ---- */
+#define PAYLOAD_BYTES 200 /* of a job, everywhere */
+#define WARM_MS 500
+#define WATCHES_MAX 8
+
+struct watch { /* a process whose CPU is counted */
+    char name[32];
+    clockid_t clock;
+};
+
+struct bench {
+    const struct settings *settings; /* of the farm that is measured */
+    double seconds;                  /* of the window */
+    int clients, workers;
+    unsigned batch;   /* jobs a message, 1 or more */
+    uint64_t rows;    /* of what is filled in */
+    uint64_t keys;    /* and idempotency keys beside them */
+    bool pending;     /* they wait */
+    const char *at;   /* HOST:PORT of what is not a farm */
+    const char *path; /* of a request */
+    const char *body; /* NULL: GET, otherwise POST */
+    int status;       /* that it is to be answered with */
+    struct watch watches[WATCHES_MAX];
+    int watch_count;
+    json_t *result;
+};
+
+/* Each answers 0, or -1 when it has said on stderr what went wrong. */
+typedef int bench_measure(struct bench *bench);
+
+bench_measure sync_measure, commit_measure;         /* limit_disk.c */
+bench_measure trip_measure, router_measure;         /* limit_bus.c */
+bench_measure constant_serve;                       /* constant.c */
+bench_measure lives_measure, dispatch_measure;      /* lives.c */
+bench_measure heartbeats_measure, progress_measure; /* reports.c */
+bench_measure requests_measure;                     /* requests.c */
+bench_measure beanstalk_measure;                    /* beanstalk.c */
+bench_measure redis_measure;                        /* redis.c */
+bench_measure fill_measure;                         /* fill.c */
+
+/* Says why on stderr; -1. */
+int bench_fail(const char *what, const char *why);
+/* Adds a number to the result. */
+void bench_put(struct bench *bench, const char *name, double value);
+
+/* ---- latencies, in microseconds (samples.c) ---- */
 
 struct samples {
     uint32_t *values;
@@ -19,32 +68,30 @@ void samples_add(struct samples *samples, uint64_t us); /* what finds no memory 
 void samples_free(struct samples *samples);
 /* The value below which `percent` of them lie; 0 when there are none. Sorts. */
 double samples_at(struct samples *samples, double percent);
+/* <name>_p50_us, _p99_us and _max_us in the result; name may be "". */
+void samples_report(struct samples *samples, struct bench *bench, const char *name);
 
-/* ---- results ---- */
+/* ---- the part that counts (window.c) ---- */
 
-/* A row of the table and of the JSON: name, a rate, and latencies of one step (p50 and p99 in µs, 0 for none). */
-void report(json_t *results, const char *name, const char *unit, double rate, struct samples *samples, const char *note);
+enum phase { PHASE_WARM, PHASE_COUNT, PHASE_OVER };
 
-/* ---- measures; each answers 0, or -1 when it said on stderr what went wrong ---- */
-
-struct bench {
-    const struct settings *settings;
-    double seconds; /* of each measure */
-    uint64_t task_id;
-    json_t *results;
+struct window {
+    struct bench *bench;
+    enum phase phase;
+    uint64_t opened_us, began_us, ended_us;
+    double cpu_began[WATCHES_MAX + 2], cpu[WATCHES_MAX + 2]; /* seconds: of the watched, of this process, of this thread */
 };
 
-/* fdatasync, durable puts of the database, a round trip of ZeroMQ: what no farm here can be faster than. */
-int limits_measure(struct bench *bench);
+void window_open(struct window *window, struct bench *bench);
+enum phase window_tick(struct window *window); /* often: phases change only here */
+/* rate (count a second), seconds, busy, and cpu_us: CPU of each process for each that was counted. */
+void window_report(const struct window *window, uint64_t count);
 
-/* Makes the task whose runs are measured. */
-int lifecycles_prepare(struct bench *bench);
-/* Submit, assignment, result: whole lives of runs, with submitters and workers in this process. batch: runs a message, 1 or more. */
-int lifecycles_measure(struct bench *bench, const char *name, int submitters, int workers, unsigned batch);
-/* Works off what waits, and says how fast that went. */
-int lifecycles_drain(struct bench *bench, uint64_t runs, int workers);
+/* ---- a payload ---- */
 
-/* POST /tasks/{id}/trigger over keep-alive connections, one request at a time on each. *runs grows by how many were accepted. */
-int submits_measure(struct bench *bench, int connections, uint64_t *runs);
+/* PAYLOAD_BYTES of text that begin with a number of 20 digits. */
+void payload_write(char out[PAYLOAD_BYTES], uint64_t number);
+/* A msgpack map of one text in PAYLOAD_BYTES in all. */
+void payload_map(char out[PAYLOAD_BYTES], uint64_t number);
 
 #endif

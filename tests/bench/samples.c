@@ -41,19 +41,16 @@ double samples_at(struct samples *samples, double percent)
     return samples->values[index < samples->count ? index : samples->count - 1];
 }
 
-void report(json_t *results, const char *name, const char *unit, double rate, struct samples *samples, const char *note)
+void samples_report(struct samples *samples, struct bench *bench, const char *name)
 {
-    double middle = samples != NULL ? samples_at(samples, 50) : 0;
-    double late = samples != NULL ? samples_at(samples, 99) : 0;
+    static const struct {
+        const char *word;
+        double percent;
+    } points[] = {{"p50", 50}, {"p99", 99}, {"max", 100}};
+    char key[64];
 
-    printf("%-46s %10.0f %-13s", name, rate, unit);
-    if (middle > 0) {
-        printf(" %9.0f %9.0f", middle, late);
-    } else {
-        printf(" %9s %9s", "-", "-");
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
+        snprintf(key, sizeof key, "%s%s%s_us", name, *name ? "_" : "", points[i].word);
+        bench_put(bench, key, samples_at(samples, points[i].percent));
     }
-    printf("  %s\n", note);
-    fflush(stdout);
-    json_array_append_new(results, json_pack("{s:s, s:s, s:f, s:f, s:f, s:s}", "name", name, "unit", unit, "rate", rate, "p50_us",
-                                             middle, "p99_us", late, "note", note));
 }

@@ -5,7 +5,8 @@
  * process, on cores the farm needs too. A measure is shorter than a lease, so there are no heartbeats in it.
  *
  * A measure has three parts: warming up, the window that is counted, and draining, in which nothing is submitted and every run that was
- * is waited for. It fails if one is missing. */
+ * is waited for. It fails if one is missing: a rate of lost work is none.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "proto/ident.h"
 #include "tests/bench/bench.h"
 
-#define WARM_MS 500
+#define TICK_MS 5
 #define DRAIN_MS 60000
 #define DEADLINE_MS 20000
 #define RING (1U << 17) /* runs under way whose times are kept, by id */
@@ -34,6 +35,7 @@ struct submitter {
     struct measure *measure;
     struct bus_client *client;
     uint64_t asked_us;
+    bool busy;
 };
 
 struct worker {
@@ -51,36 +53,39 @@ struct measure {
     struct worker *workers;
     int submitter_count, worker_count;
     unsigned batch;
+    uint64_t task_id, payloads;
+    char (*payload)[PAYLOAD_BYTES]; /* of the message being made */
     uint64_t slots, credit;
     struct life *ring;
-    bool submitting, counting, failed;
+    struct window window;
+    bool idle; /* the next is submitted when there is nothing left to do */
+    bool submitting, failed;
     int welcome;
     uint64_t submitted, acked;               /* in all */
     uint64_t window_acked, window_submitted; /* while counting */
-    uint64_t began_us, ended_us;
-    uint64_t wanted; /* acknowledgements that end a drain; 0: as many as were submitted */
-    struct samples answers, lives;
+    struct samples answers, lives, dispatches;
     struct endpoint endpoint;
     unsigned char scope[16]; /* of idempotency keys: random, then counted */
 };
 
-static void fail(struct measure *measure, const char *what, const char *why)
+static void lives_fail(struct measure *measure, const char *what, const char *why)
 {
     if (!measure->failed) {
-        fprintf(stderr, "gantry-bench: %s: %s\n", what, why);
+        bench_fail(what, why);
     }
     measure->failed = true;
     loop_stop(measure->loop);
 }
 
+static bool counting(const struct measure *measure)
+{
+    return measure->window.phase == PHASE_COUNT;
+}
+
 static void drained(struct measure *measure)
 {
-    uint64_t wanted = measure->wanted != 0 ? measure->wanted : measure->submitted;
-
-    if (!measure->submitting && measure->acked >= wanted) {
-        measure->ended_us = measure->wanted != 0 ? clock_mono_us() : measure->ended_us;
+    if (!measure->submitting && measure->acked >= measure->submitted)
         loop_stop(measure->loop);
-    }
 }
 
 /* ---- lives ---- */
@@ -97,7 +102,7 @@ static struct life *life_of(struct measure *measure, uint64_t run_id)
 
 static void life_count(struct measure *measure, const struct life *life)
 {
-    if (life->asked_us != 0 && life->acked_us != 0 && measure->counting) {
+    if (life->asked_us != 0 && life->acked_us != 0 && counting(measure)) {
         samples_add(&measure->lives, life->acked_us - life->asked_us);
     }
 }
@@ -123,7 +128,7 @@ static void submitted(void *arg, const struct msg *msg, const struct err *err)
         char text[256];
         struct str said = msg != NULL && msg->shape->id == MSG_ERROR ? msg->u.error.text : str_of(msg == NULL ? err->text : "?");
         str_copy(text, sizeof text, said);
-        fail(measure, "a submit was not accepted", text);
+        lives_fail(measure, "a submit was not accepted", text);
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -132,11 +137,12 @@ static void submitted(void *arg, const struct msg *msg, const struct err *err)
         life_count(measure, life);
     }
     measure->submitted += count;
-    if (measure->counting) {
+    if (counting(measure)) {
         measure->window_submitted += count;
         samples_add(&measure->answers, clock_mono_us() - submitter->asked_us);
     }
-    if (measure->submitting) {
+    submitter->busy = false;
+    if (measure->submitting && (!measure->idle || measure->acked >= measure->submitted)) {
         submit(submitter);
     } else {
         drained(measure);
@@ -150,19 +156,31 @@ static struct rec_idem idem_next(struct measure *measure)
     return (struct rec_idem){.scope = scope, .body = scope};
 }
 
+static void trigger_fill(struct rec_trigger *trigger, char *payload, uint64_t number)
+{
+    payload_map(payload, number);
+    trigger->parameters = (struct str){payload, PAYLOAD_BYTES};
+    SET_HAS(trigger, rec_trigger, parameters);
+}
+
 static void submit(void *arg)
 {
     struct submitter *submitter = arg;
     struct measure *measure = submitter->measure;
 
     submitter->asked_us = clock_mono_us();
+    submitter->busy = true;
     if (measure->batch == 1) {
-        struct msg_run_trigger trigger = {.idem = idem_next(measure), .task_id = measure->bench->task_id};
+        struct msg_run_trigger trigger = {.idem = idem_next(measure), .task_id = measure->task_id};
+        trigger_fill(&trigger.trigger, measure->payload[0], ++measure->payloads);
         bus_ask(submitter->client, &shape_msg_run_trigger, &trigger, (struct str){0}, DEADLINE_MS, submitted, submitter);
     } else {
         struct rec_trigger items[BATCH_MAX] = {0};
+        for (unsigned i = 0; i < measure->batch; i++) {
+            trigger_fill(&items[i], measure->payload[i], ++measure->payloads);
+        }
         struct msg_run_trigger_batch trigger = {
-            .idem = idem_next(measure), .task_id = measure->bench->task_id, .items = {items, measure->batch}};
+            .idem = idem_next(measure), .task_id = measure->task_id, .items = {items, measure->batch}};
         bus_ask(submitter->client, &shape_msg_run_trigger_batch, &trigger, (struct str){0}, DEADLINE_MS, submitted, submitter);
     }
 }
@@ -185,13 +203,16 @@ static void say_hello(void *self)
                               .credit = worker->measure->credit};
 
     if (bus_tell(worker->client, &shape_msg_hello, &hello, &err) != 0) {
-        fail(worker->measure, "a worker's HELLO", err.text);
+        lives_fail(worker->measure, "a worker's HELLO", err.text);
     }
 }
 
 /* Accepted and done in one go. */
 static void take_assignments(struct worker *worker, const struct rec_assignment_list *runs)
 {
+    if (worker->measure->idle && counting(worker->measure)) {
+        samples_add(&worker->measure->dispatches, clock_mono_us() - worker->measure->submitters[0].asked_us);
+    }
     struct rec_lease *leases = calloc(runs->count, sizeof *leases);
     struct rec_outcome *outcomes = calloc(runs->count, sizeof *outcomes);
     uint64_t now = clock_wall_ms();
@@ -210,7 +231,7 @@ static void take_assignments(struct worker *worker, const struct rec_assignment_
     struct msg_result result = {.items = {outcomes, runs->count}};
     if (leases == NULL || outcomes == NULL || bus_tell(worker->client, &shape_msg_accept, &accept, &err) != 0 ||
         bus_tell(worker->client, &shape_msg_result, &result, &err) != 0) {
-        fail(worker->measure, "a worker's RESULT", err.text);
+        lives_fail(worker->measure, "a worker's RESULT", err.text);
     }
     free(leases);
     free(outcomes);
@@ -223,14 +244,17 @@ static void take_acks(struct measure *measure, const struct rec_lease_list *leas
     for (uint32_t i = 0; i < leases->count; i++) {
         struct life *life = life_of(measure, leases->items[i].run_id);
         if (life->acked_us != 0) {
-            fail(measure, "a run", "its result was acknowledged twice");
+            lives_fail(measure, "a run", "its result was acknowledged twice");
             return;
         }
         life->acked_us = now;
         life_count(measure, life);
     }
     measure->acked += leases->count;
-    measure->window_acked += measure->counting ? leases->count : 0;
+    measure->window_acked += counting(measure) ? leases->count : 0;
+    if (measure->idle && measure->submitting && measure->acked >= measure->submitted && !measure->submitters[0].busy) {
+        submit(&measure->submitters[0]);
+    }
     drained(measure);
 }
 
@@ -257,11 +281,11 @@ static void worker_message(void *self, const struct msg *msg, struct str frame)
         take_acks(worker->measure, &msg->u.result_ack.leases);
         break;
     case MSG_REFUSED:
-        fail(worker->measure, "a result", "it was refused");
+        lives_fail(worker->measure, "a result", "it was refused");
         break;
     case MSG_ERROR:
         str_copy(text, sizeof text, msg->u.error.text);
-        fail(worker->measure, "a worker", text);
+        lives_fail(worker->measure, "a worker", text);
         break;
     default:
         break;
@@ -270,23 +294,14 @@ static void worker_message(void *self, const struct msg *msg, struct str frame)
 
 /* ---- the course of a measure ---- */
 
-static void window_end(void *arg)
+static void tick(void *arg)
 {
     struct measure *measure = arg;
 
-    measure->counting = false;
-    measure->submitting = false;
-    measure->ended_us = clock_mono_us();
-    drained(measure);
-}
-
-static void window_begin(void *arg)
-{
-    struct measure *measure = arg;
-
-    measure->counting = true;
-    measure->began_us = clock_mono_us();
-    loop_after(measure->loop, (uint64_t)(measure->bench->seconds * 1000), window_end, measure);
+    if (measure->submitting && window_tick(&measure->window) == PHASE_OVER) {
+        measure->submitting = false;
+        drained(measure);
+    }
 }
 
 static void too_late(void *arg)
@@ -296,7 +311,7 @@ static void too_late(void *arg)
 
     snprintf(text, sizeof text, "%lu submitted, %lu acknowledged", (unsigned long)measure->submitted,
              (unsigned long)measure->acked);
-    fail(measure, "not every run came to its end in time", text);
+    lives_fail(measure, "not every run came to its end in time", text);
 }
 
 /* Once every worker is known. */
@@ -305,14 +320,12 @@ static void begin(struct measure *measure)
     if (measure->welcome < measure->worker_count) {
         return;
     }
-    if (measure->wanted != 0) { /* a drain: there is nothing to submit */
-        return;
-    }
     measure->submitting = true;
     for (int i = 0; i < measure->submitter_count; i++) {
         submit(&measure->submitters[i]);
     }
-    loop_after(measure->loop, WARM_MS, window_begin, measure);
+    window_open(&measure->window, measure->bench);
+    loop_every(measure->loop, TICK_MS, tick, measure);
 }
 
 static int measure_open(struct measure *measure, struct bench *bench, int submitters, int workers, struct err *err)
@@ -324,10 +337,12 @@ static int measure_open(struct measure *measure, struct bench *bench, int submit
     measure->ring = calloc(RING, sizeof *measure->ring);
     measure->submitters = calloc((size_t)submitters + 1, sizeof *measure->submitters);
     measure->workers = calloc((size_t)workers + 1, sizeof *measure->workers);
+    measure->payload = calloc(measure->batch, sizeof *measure->payload);
     char random[33];
     ident_random(random, 16);
     memcpy(measure->scope, random, sizeof measure->scope);
-    if (measure->loop == NULL || measure->ring == NULL || measure->submitters == NULL || measure->workers == NULL) {
+    if (measure->loop == NULL || measure->ring == NULL || measure->submitters == NULL || measure->workers == NULL ||
+        measure->payload == NULL) {
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
     if (endpoint_of(bench->settings, SET_BUS_WORKERS, "workers", false, &measure->endpoint, err) != 0) {
@@ -342,15 +357,22 @@ static int measure_open(struct measure *measure, struct bench *bench, int submit
             return -1;
         }
     }
-    for (int i = 0; i < workers; i++) {
+    return 0;
+}
+
+static int workers_open(struct measure *measure)
+{
+    struct bus_client_events events = {.up = say_hello, .message = worker_message};
+    struct err err = {0};
+
+    for (int i = 0; i < measure->worker_count; i++) {
         struct worker *worker = &measure->workers[i];
-        struct bus_client_events events = {.up = say_hello, .message = worker_message};
         worker->measure = measure;
         ident_random(worker->ident, 16);
         ident_random(worker->boot, 16);
-        worker->client = bus_client_new(measure->loop, measure->endpoint.text, &measure->endpoint.curve, &events, worker, err);
+        worker->client = bus_client_new(measure->loop, measure->endpoint.text, &measure->endpoint.curve, &events, worker, &err);
         if (worker->client == NULL) {
-            return -1;
+            return bench_fail("a worker", err.text);
         }
     }
     return 0;
@@ -371,61 +393,10 @@ static void measure_close(struct measure *measure)
     free(measure->ring);
     free(measure->submitters);
     free(measure->workers);
+    free(measure->payload);
     samples_free(&measure->answers);
     samples_free(&measure->lives);
-}
-
-int lifecycles_measure(struct bench *bench, const char *name, int submitters, int workers, unsigned batch)
-{
-    struct measure measure = {.batch = batch, .slots = batch > 1 ? 128 : 4, .credit = batch > 1 ? 512 : 16};
-    struct err err = {0};
-    char label[96];
-    char note[128];
-
-    if (measure_open(&measure, bench, submitters, workers, &err) != 0) {
-        fprintf(stderr, "gantry-bench: %s\n", err.text);
-        measure_close(&measure);
-        return -1;
-    }
-    loop_after(measure.loop, WARM_MS + (uint64_t)(bench->seconds * 1000) + DRAIN_MS, too_late, &measure);
-    loop_run(measure.loop);
-    if (!measure.failed) {
-        double seconds = (double)(measure.ended_us - measure.began_us) / 1e6;
-        snprintf(note, sizeof note, "%d submitters + %d workers; time from submit to result acknowledged", submitters, workers);
-        snprintf(label, sizeof label, "%s: lives of runs", name);
-        report(bench->results, label, "runs/s", (double)measure.window_acked / seconds, &measure.lives, note);
-        snprintf(note, sizeof note, "the same window; %s", batch > 1 ? "time of a batch" : "time of a submit");
-        snprintf(label, sizeof label, "%s: submits", name);
-        report(bench->results, label, "runs/s", (double)measure.window_submitted / seconds, &measure.answers, note);
-    }
-    measure_close(&measure);
-    return measure.failed ? -1 : 0;
-}
-
-int lifecycles_drain(struct bench *bench, uint64_t runs, int workers)
-{
-    struct measure measure = {.slots = 128, .credit = 512, .wanted = runs};
-    struct err err = {0};
-    char note[128];
-
-    if (runs == 0) {
-        return 0;
-    }
-    if (measure_open(&measure, bench, 0, workers, &err) != 0) {
-        fprintf(stderr, "gantry-bench: %s\n", err.text);
-        measure_close(&measure);
-        return -1;
-    }
-    loop_after(measure.loop, DRAIN_MS, too_late, &measure);
-    measure.began_us = clock_mono_us();
-    loop_run(measure.loop);
-    if (!measure.failed) {
-        snprintf(note, sizeof note, "%lu runs that waited, %d workers", (unsigned long)runs, workers);
-        report(bench->results, "bus: drain", "runs/s", (double)runs * 1e6 / (double)(measure.ended_us - measure.began_us), NULL,
-               note);
-    }
-    measure_close(&measure);
-    return measure.failed ? -1 : 0;
+    samples_free(&measure->dispatches);
 }
 
 /* ---- the task ---- */
@@ -436,28 +407,22 @@ static void task_made(void *arg, const struct msg *msg, const struct err *err)
     char text[256];
 
     if (msg != NULL && msg->shape->id == MSG_TASK_ANSWER) {
-        measure->bench->task_id = msg->u.task_answer.task.id;
+        measure->task_id = msg->u.task_answer.task.id;
         loop_stop(measure->loop);
         return;
     }
     str_copy(text, sizeof text,
              msg != NULL && msg->shape->id == MSG_ERROR ? msg->u.error.text : str_of(msg == NULL ? err->text : "?"));
-    fail(measure, "the task", text);
+    lives_fail(measure, "the task", text);
 }
 
-int lifecycles_prepare(struct bench *bench)
+/* Makes the task whose runs are measured. */
+static int task_make(struct measure *measure)
 {
-    struct measure measure = {.slots = 1};
-    struct err err = {0};
     char name[64] = "bench-";
 
     ident_random(name + strlen(name), 8);
-    if (measure_open(&measure, bench, 1, 0, &err) != 0) {
-        fprintf(stderr, "gantry-bench: %s\n", err.text);
-        measure_close(&measure);
-        return -1;
-    }
-    struct msg_task_create create = {.idem = idem_next(&measure),
+    struct msg_task_create create = {.idem = idem_next(measure),
                                      .spec = {.name = str_of(name),
                                               .task_type = STR_LIT("bench"),
                                               .executor = STR_LIT("shell"),
@@ -468,8 +433,52 @@ int lifecycles_prepare(struct bench *bench)
     SET_HAS(&create.spec, rec_task_spec, executor);
     SET_HAS(&create.spec, rec_task_spec, command);
     SET_HAS(&create.spec, rec_task_spec, priority);
-    bus_ask(measure.submitters[0].client, &shape_msg_task_create, &create, (struct str){0}, DEADLINE_MS, task_made, &measure);
-    loop_run(measure.loop);
+    bus_ask(measure->submitters[0].client, &shape_msg_task_create, &create, (struct str){0}, DEADLINE_MS, task_made, measure);
+    loop_run(measure->loop);
+    return measure->failed || measure->task_id == 0 ? -1 : 0;
+}
+
+static int measure_run(struct measure *measure)
+{
+    struct bench *bench = measure->bench;
+
+    if (task_make(measure) != 0 || workers_open(measure) != 0) {
+        return -1;
+    }
+    loop_after(measure->loop, WARM_MS + (uint64_t)(bench->seconds * 1000) + DRAIN_MS, too_late, measure);
+    loop_run(measure->loop);
+    if (measure->failed) {
+        return -1;
+    }
+    window_report(&measure->window, measure->window_acked);
+    bench_put(bench, "submits", (double)measure->window_submitted / (bench->seconds));
+    samples_report(&measure->lives, bench, "life");
+    samples_report(&measure->answers, bench, "submit");
+    if (measure->idle) {
+        samples_report(&measure->dispatches, bench, "dispatch");
+    }
+    return 0;
+}
+
+static int measure_go(struct bench *bench, int submitters, int workers, bool idle)
+{
+    struct measure measure = {.batch = bench->batch, .idle = idle, .slots = bench->batch > 1 ? 128 : 4};
+    struct err err = {0};
+
+    measure.credit = measure.slots * 4;
+    int rc = measure_open(&measure, bench, submitters, workers, &err);
+    rc = rc != 0 ? bench_fail("the farm", err.text) : measure_run(&measure);
     measure_close(&measure);
-    return measure.failed || bench->task_id == 0 ? -1 : 0;
+    return rc;
+}
+
+int lives_measure(struct bench *bench)
+{
+    return measure_go(bench, bench->clients, bench->workers, false);
+}
+
+int dispatch_measure(struct bench *bench)
+{
+    bench->batch = 1;
+    return measure_go(bench, 1, 1, true);
 }

@@ -1,0 +1,233 @@
+#!/usr/bin/python3
+"""./dev bench: what the farm does in a second, beside what this machine can do and beside its peers, in one run.
+
+    tests/bench/bench.py [--build DIR] [--quick] [--only NAME,…] [--large] [--json FILE] [--record] [--list]
+
+Everything is measured --repetitions times (3), one thing after the other and then again, so that a machine that is busy for a while is
+busy for all of them; figures are medians. Load comes from gantry-bench (C, one thread); `busy` in the JSON is the share of a core its
+thread used. All data lies in one temporary folder below TMPDIR: set it to where the disk is that counts.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ["GANTRY_TEST_SLOW"] = "10"  # what is waited for is not measured
+
+PAYLOAD = json.dumps({"parameters": {"payload": "x" * 189}}, separators=(",", ":"))  # 200 bytes of msgpack
+SHAPES = {"4": (4, 4, 1), "60": (60, 16, 1), "batch": (4, 4, 100)}  # submitters, workers, jobs a message
+CONNECTIONS = (4, 64, 256)
+PAGES = {"newest": "/api/runs?page=1&page_size=20", "failed": "/api/runs?page=1&page_size=20&status=failed",
+         "by end": "/api/runs?page=1&page_size=20&status=completed&sort_by=completed_at&sort_order=desc"}
+
+
+class Bench:
+    def __init__(self, options, folder):
+        from tests.bench import farms
+        self.farms, self.options, self.folder = farms, options, folder
+        self.generate = farms.Generator(farms.harness.BUILD, options.seconds)
+        self.values = {}  # name of a figure -> a value of each repetition
+        self.left_out = []
+        self.kept = {}  # rows -> folder of a database with so many
+
+    def put(self, name, figures):
+        """figures: a number, or the JSON of a measure; its numbers become <name>.<key>."""
+        if isinstance(figures, dict):
+            for key, value in figures.items():
+                self.put(f"{name}.{key}", value)
+        else:
+            self.values.setdefault(name, []).append(figures)
+
+    def get(self, name):
+        """The median, or None."""
+        return statistics.median(self.values[name]) if name in self.values else None
+
+    # -- what is measured; each is a name for --only --
+
+    def limits(self):
+        self.put("sync", self.generate("sync", data=self.folder))
+        self.put("commit.1", self.generate("commit", data=self.folder))
+        shutil.rmtree(self.folder / "bench.db")
+        self.put("commit.100", self.generate("commit", data=self.folder, batch=100))
+        shutil.rmtree(self.folder / "bench.db")
+        self.put("trip", self.generate("trip"))
+
+    def lifecycles(self):
+        """Ours and the peers' after one another, for each shape."""
+        for shape, (clients, workers, batch) in SHAPES.items():
+            numbers = {"clients": clients, "workers": workers, "batch": batch}
+            with self.farms.BenchFarm() as farm:
+                self.put(f"lives.{shape}", self.generate("lives", farm, farm.data, **numbers))
+            if self.have("redis-server"):
+                with self.farms.Redis(self.folder) as redis:
+                    self.put(f"redis.{shape}", self.generate("redis", redis, at=redis.at(), **numbers))
+            if self.have("beanstalkd"):
+                with self.farms.Beanstalkd(self.folder) as beanstalkd:
+                    self.put(f"beanstalkd.{shape}", self.generate("beanstalk", beanstalkd, at=beanstalkd.at(), **numbers))
+            if shape != "4" and self.have("redis-server") and self.have("bullmq"):
+                with self.farms.Redis(self.folder) as redis:
+                    before = self.farms.cpu_seconds(redis.process.pid)
+                    words = [redis.port, self.options.seconds, clients, workers, batch]
+                    got = self.generate.run(["node", str(ROOT / "tests/bench/peers/bullmq.js"), *map(str, words)])
+                    used = self.farms.cpu_seconds(redis.process.pid) - before  # its start and warming up included: a little too much
+                    got["cpu_us"]["redis"] = used * 1e6 / max(1, got["count"]) * got["seconds"] / (got["seconds"] + 1)
+                    self.put(f"bullmq.{shape}", got)
+
+    def dispatch(self):
+        with self.farms.BenchFarm() as farm:
+            self.put("dispatch", self.generate("dispatch", farm, farm.data))
+
+    def reports(self):
+        self.put("router", self.generate("router"))
+        with self.farms.BenchFarm() as farm:
+            self.put("heartbeats", self.generate("heartbeats", farm, farm.data))
+            self.put("progress", self.generate("progress", farm, farm.data, at=farm.at()))
+
+    def rest(self):
+        for connections in CONNECTIONS:
+            request = {"body": PAYLOAD, "status": 201, "clients": connections}
+            with self.farms.Constant(self.generate.program) as constant:
+                self.put(f"constant.{connections}", self.generate("requests", constant, at=constant.at(), path="/api/x", **request))
+            with self.farms.BenchFarm() as farm:
+                path = f"/api/tasks/{farm.task('bench', task_type='nobody')}/trigger"
+                self.put(f"rest.{connections}", self.generate("requests", farm, at=farm.at(), path=path, **request))
+
+    def idle(self):
+        from tests.up import Up
+        with Up("--log-level", "warn") as up:
+            up.wait_ready()
+            pids = [up.process.pid] + self.farms.harness.descendants(up.process.pid)
+            time.sleep(2)  # what starting leaves to do
+            began, used = time.monotonic(), sum(map(self.farms.cpu_seconds, pids))
+            time.sleep(3 if self.options.quick else 20)
+            share = (sum(map(self.farms.cpu_seconds, pids)) - used) / (time.monotonic() - began)
+            self.put("idle.cpu_percent", share * 100)
+            self.put("idle.memory_mb", sum(map(self.farms.anonymous_bytes, pids)) / 1e6)
+
+    def pending(self):
+        """Starts a scheduler on rows waiting runs; and on none, to know what the runs cost."""
+        rows = 100000 if self.options.quick else 1000000
+        empty = self.started(self.database(0, "waiting"))
+        full = self.started(self.database(rows, "waiting", pending=True))
+        with_keys = self.started(self.database(rows, "keys", pending=True, keys=rows))
+        self.put("pending.rows", rows)
+        self.put("pending.recovery_ms", full["ms"])
+        self.put("pending.recovery_keys_ms", with_keys["ms"])
+        self.put("pending.bytes", (full["bytes"] - empty["bytes"]) / rows - 200)
+        self.put("pending.mb", full["bytes"] / 1e6)
+        self.put("pending.key_bytes", (with_keys["bytes"] - full["bytes"]) / rows)
+
+    def rows(self):
+        """Lists, writes and start on databases of finished runs."""
+        sizes = [1000, 100000] if self.options.quick else [1000, 1000000]
+        for rows in sizes + ([10000000] if self.options.large else []):
+            folder = self.database(rows, "final")
+            self.put(f"rows.{rows}.start_ms", self.started(folder)["ms"])
+            with self.farms.BenchFarm(folder) as farm:
+                for name, path in PAGES.items():
+                    self.put(f"rows.{rows}.{name}", self.generate("requests", farm, at=farm.at(), path=path, clients=1))
+                last = f"/api/runs?page={rows // 20}&page_size=20"
+                self.put(f"rows.{rows}.last", self.generate("requests", farm, at=farm.at(), path=last, clients=1))
+                clients, workers, batch = SHAPES["60"]
+                self.put(f"rows.{rows}.lives", self.generate("lives", farm, farm.data, clients=clients, workers=workers, batch=batch))
+
+    # -- databases --
+
+    def database(self, rows, kind, **options):
+        """A folder with a database of so many runs, made once."""
+        folder = self.folder / f"{kind}-{rows}"
+        if folder not in self.kept:
+            folder.mkdir()
+            print(f"filling in {rows} runs ({kind})", file=sys.stderr)
+            self.kept[folder] = self.generate("fill", data=folder, rows=rows, **options)
+            self.put(f"fill.{kind}.{rows}", self.kept[folder])
+        return folder
+
+    def started(self, folder):
+        """Starts a store and a scheduler there; how long the scheduler took until it served, and its memory then."""
+        with self.farms.BenchFarm(folder, start=False, **{"log_level": "info"}) as farm:
+            farm.start("store")
+            self.farms.harness.wait_for(lambda: "GTY-STORE-READY" in farm.log("store"), 60, "the store")
+            began = time.monotonic()
+            farm.start("scheduler")
+            while "GTY-SCHEDULER-READY" not in farm.log("scheduler"):
+                if not farm.running("scheduler") or time.monotonic() - began > 600:
+                    raise self.farms.Trouble("the scheduler did not come up")
+                time.sleep(0.002)
+            ms = (time.monotonic() - began) * 1000
+            return {"ms": ms, "bytes": self.farms.anonymous_bytes(farm.pid("scheduler"))}
+
+    # -- the whole --
+
+    def have(self, peer):
+        there = (ROOT / "tests/bench/peers/node_modules/bullmq").is_dir() and shutil.which("node") if peer == "bullmq" else shutil.which(peer)
+        if not there and peer not in self.left_out:
+            self.left_out.append(peer)
+        return bool(there)
+
+    def run(self, names):
+        for repetition in range(self.options.repetitions):
+            for name in names:
+                print(f"{repetition + 1}/{self.options.repetitions} {name}", file=sys.stderr)
+                try:
+                    getattr(self, name)()
+                except (self.farms.Trouble, AssertionError) as trouble:
+                    print(f"bench: {name}: {trouble}", file=sys.stderr)
+                    self.put("troubles", 1)
+
+
+GROUPS = ["limits", "lifecycles", "dispatch", "reports", "rest", "idle", "pending", "rows"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench")
+    parser.add_argument("--build", default=str(ROOT / "build"), help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="once, a second each, and small databases: to see that it works")
+    parser.add_argument("--repetitions", type=int, help="3; 1 with --quick")
+    parser.add_argument("--seconds", type=float, help="of each measure: 3; 1 with --quick")
+    parser.add_argument("--only", help=f"some of {', '.join(GROUPS)}, separated by commas")
+    parser.add_argument("--large", action="store_true", help="also 10,000,000 finished runs: minutes, and some 12 GB below TMPDIR")
+    parser.add_argument("--json", metavar="FILE", help="every figure of every repetition")
+    parser.add_argument("--record", action="store_true", help="write the table into docs/performance.md")
+    options = parser.parse_args()
+    options.repetitions = options.repetitions or (1 if options.quick else 3)
+    options.seconds = options.seconds or (1 if options.quick else 3)
+    names = options.only.split(",") if options.only else GROUPS
+    if set(names) - set(GROUPS):
+        parser.error(f"--only takes {', '.join(GROUPS)}")
+    os.environ["GANTRY_BUILD"] = options.build
+    from tests.bench import table
+
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-bench-"))
+    try:
+        bench = Bench(options, folder)
+        load = [os.getloadavg()[0]]
+        began = time.monotonic()
+        bench.run([name for name in GROUPS if name in names])
+        load.append(os.getloadavg()[0])
+        machine = table.machine(folder, load, options, time.monotonic() - began)
+        rows = table.rows(bench)
+        table.show(rows, machine, bench.left_out)
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps({"machine": machine, "left_out": bench.left_out, "rows": rows, "values": bench.values}, indent=1))
+        if options.record:
+            table.record(rows, machine, bench.left_out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if "troubles" in bench.values else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

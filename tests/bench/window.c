@@ -1,0 +1,76 @@
+#include <string.h>
+
+#include "proto/clock.h"
+#include "tests/bench/bench.h"
+
+static double cpu_of(clockid_t clock)
+{
+    struct timespec time = {0};
+
+    clock_gettime(clock, &time); /* a process that has ended leaves zero */
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void cpu_read(const struct bench *bench, double *out)
+{
+    for (int i = 0; i < bench->watch_count; i++)
+        out[i] = cpu_of(bench->watches[i].clock);
+    out[bench->watch_count] = cpu_of(CLOCK_PROCESS_CPUTIME_ID);
+    out[bench->watch_count + 1] = cpu_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void window_open(struct window *window, struct bench *bench)
+{
+    *window = (struct window){.bench = bench, .opened_us = clock_mono_us()};
+}
+
+enum phase window_tick(struct window *window)
+{
+    uint64_t now = clock_mono_us();
+
+    if (window->phase == PHASE_WARM && now >= window->opened_us + WARM_MS * 1000) {
+        cpu_read(window->bench, window->cpu_began);
+        window->began_us = clock_mono_us();
+        window->phase = PHASE_COUNT;
+    } else if (window->phase == PHASE_COUNT && now >= window->began_us + (uint64_t)(window->bench->seconds * 1e6)) {
+        window->ended_us = clock_mono_us();
+        cpu_read(window->bench, window->cpu);
+        window->phase = PHASE_OVER;
+    }
+    return window->phase;
+}
+
+void window_report(const struct window *window, uint64_t count)
+{
+    struct bench *bench = window->bench;
+    double seconds = (double)(window->ended_us - window->began_us) / 1e6;
+    json_t *cpu = json_object();
+
+    for (int i = 0; i <= bench->watch_count; i++) {
+        const char *name = i < bench->watch_count ? bench->watches[i].name : "generator";
+        double used = (window->cpu[i] - window->cpu_began[i]) * 1e6;
+        json_object_set_new(cpu, name, json_real(count > 0 ? used / (double)count : 0));
+    }
+    json_object_set_new(bench->result, "cpu_us", cpu);
+    bench_put(bench, "count", (double)count);
+    bench_put(bench, "seconds", seconds);
+    bench_put(bench, "rate", (double)count / seconds);
+    bench_put(bench, "busy", (window->cpu[bench->watch_count + 1] - window->cpu_began[bench->watch_count + 1]) / seconds);
+}
+
+void payload_write(char out[PAYLOAD_BYTES], uint64_t number)
+{
+    memset(out, 'x', PAYLOAD_BYTES);
+    for (int i = 19; i >= 0; i--, number /= 10)
+        out[i] = (char)('0' + number % 10);
+}
+
+void payload_map(char out[PAYLOAD_BYTES], uint64_t number)
+{
+    static const unsigned char head[] = {0x81, 0xa7, 'p', 'a', 'y', 'l', 'o', 'a', 'd', 0xd9, PAYLOAD_BYTES - 11};
+    char text[PAYLOAD_BYTES];
+
+    payload_write(text, number);
+    memcpy(out, head, sizeof head);
+    memcpy(out + sizeof head, text, PAYLOAD_BYTES - sizeof head);
+}
