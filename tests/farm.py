@@ -102,6 +102,7 @@ class Farm:
         self.processes = {}  # name -> Popen
         self.seen_pids = set()
         self.autostart = start
+        self.keep = False  # the data folder, when it is over
 
     # -- life --
 
@@ -251,7 +252,8 @@ class Farm:
             text = path.read_text(errors="replace")
             if any(word in text for word in SANITIZER_WORDS):
                 problems.append(f"a sanitizer reported in {path.name}:\n{text[-8000:]}")
-        shutil.rmtree(self.data, ignore_errors=True)
+        if not self.keep:
+            shutil.rmtree(self.data, ignore_errors=True)
         shutil.rmtree(self.runtime, ignore_errors=True)
         if check and problems:
             raise AssertionError("\n".join(problems))

@@ -37,3 +37,7 @@ set_target_properties(cron_next PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINA
 add_executable(core_pending ${CMAKE_SOURCE_DIR}/tests/tools/core_pending.c)
 target_link_libraries(core_pending PRIVATE gantry_flags scheduler)
 set_target_properties(core_pending PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+# The table of a run's life, for the auditor of tests/chaos.
+add_executable(run_table ${CMAKE_SOURCE_DIR}/tests/chaos/run_table.c)
+target_link_libraries(run_table PRIVATE gantry_flags scheduler)
+set_target_properties(run_table PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
