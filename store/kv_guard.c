@@ -44,9 +44,18 @@ static void on_fault(int signal, siginfo_t *info, void *context)
               NULL); /* a fault of our own: again, for whoever had it before */
 }
 
+static void fault_handle(int signal, struct sigaction *before)
+{
+    struct sigaction now, ours = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigemptyset(&ours.sa_mask);
+    if (sigaction(signal, NULL, &now) == 0 && now.sa_sigaction != on_fault) {
+        *before = now;
+        sigaction(signal, &ours, NULL);
+    }
+}
+
 void kv_guard_add(const char *path, const void *map, size_t len)
 {
-    static int installed;
     for (int i = 0; i < KV_GUARDS; i++) {
         if (guards[i].len > 0)
             continue;
@@ -55,13 +64,8 @@ void kv_guard_add(const char *path, const void *map, size_t len)
         guards[i].len = len;
         break;
     }
-    if (installed)
-        return;
-    installed = 1;
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &before_segv);
-    sigaction(SIGBUS, &action, &before_bus);
+    fault_handle(SIGSEGV, &before_segv);
+    fault_handle(SIGBUS, &before_bus);
 }
 
 void kv_guard_remove(const void *map)

@@ -239,8 +239,8 @@ static bool key_grows(struct look *look, const unsigned char *key, uint32_t len)
 /* Marks what an entry of the tree of free pages lists. */
 static void free_take(struct look *look, const unsigned char *list, uint64_t size)
 {
-    uint64_t count = size >= 8 ? get64(list) : UINT64_MAX;
-    if (size % 8 != 0 || count > size / 8 - 1) {
+    uint64_t count = size >= 8 ? get64(list) : 0;
+    if (size < 8 || size % 8 != 0 || count > size / 8 - 1) {
         finding(look->findings, "free pages: a list of %lu bytes says that it has %lu entries", (unsigned long)size,
                 (unsigned long)count);
         return;

@@ -51,9 +51,9 @@ static int step_fails(struct kv_txn *batch, struct err *err)
     return err_set(err, ERR_INTERNAL, "it does not go");
 }
 
-static const struct migration good[] = {{1, step_1, "one"}, {2, step_2, "two"}, {0}};
-static const struct migration bad[] = {{1, step_1, "one"}, {2, step_fails, "two"}, {0}};
-static const struct migration holes[] = {{2, step_2, "two"}, {0}};
+static const struct migration good[] = {{.from = 1, .run = step_1, .doc = "one"}, {.from = 2, .run = step_2, .doc = "two"}, {0}};
+static const struct migration bad[] = {{.from = 1, .run = step_1, .doc = "one"}, {.from = 2, .run = step_fails, .doc = "two"}, {0}};
+static const struct migration holes[] = {{.from = 2, .run = step_2, .doc = "two"}, {0}};
 
 static int setup(void **state)
 {

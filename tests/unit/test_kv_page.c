@@ -1,0 +1,250 @@
+#include "sound_fixture.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "store/kv_page.h"
+
+/* A database file of many pages, and copies of it to be damaged. */
+struct bed {
+    struct fixture *fx;
+    char folder[UNIT_FOLDER_SIZE], path[128];
+    unsigned char *bytes;
+    size_t len;
+    struct kv_pages pages;
+};
+
+/* Long values, and pages that are free: what a database of some age has. */
+static void age(struct fixture *fx)
+{
+    static char text[9000];
+    memset(text, 'x', sizeof text - 1);
+    for (uint64_t id = 1001; id <= 1012; id++) {
+        struct rec_key key = {.id = id,
+                              .scope = STR_LIT("0123456789abcdef"),
+                              .body = STR_LIT("0123456789abcdef"),
+                              .answer = {text, (uint32_t)(sizeof text - 1)},
+                              .created_at = 1};
+        fixture_op(fx, OP_PUT, TYPE_KEY, id, &shape_rec_key, &key);
+        fixture_commit(fx);
+    }
+    for (uint64_t id = 1001; id <= 1006; id++) {
+        fixture_delete(fx, TYPE_KEY, id);
+        fixture_commit(fx);
+    }
+}
+
+static int setup(void **state)
+{
+    struct bed *bed = calloc(1, sizeof *bed);
+    char path[128];
+    bed->fx = fixture_new();
+    sound_fill(bed->fx);
+    age(bed->fx);
+    fixture_stop(bed->fx); /* only its file is looked at from here on */
+    unit_folder(bed->folder);
+    snprintf(bed->path, sizeof bed->path, "%s/data.mdb", bed->folder);
+    snprintf(path, sizeof path, "%s/data.mdb", bed->fx->folder);
+    int fd = open(path, O_RDONLY);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    bed->len = (size_t)st.st_size;
+    bed->bytes = malloc(bed->len);
+    assert_int_equal(read(fd, bed->bytes, bed->len), (ssize_t)bed->len);
+    close(fd);
+    *state = bed;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bed *bed = *state;
+    fixture_start(bed->fx);
+    fixture_free(bed->fx);
+    unit_remove(bed->folder);
+    free(bed->bytes);
+    free(bed);
+    return 0;
+}
+
+static void write_bytes(struct bed *bed, const unsigned char *bytes, size_t len)
+{
+    int fd = open(bed->path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, bytes, len), (ssize_t)len);
+    close(fd);
+}
+
+static int look(struct bed *bed, uint64_t leaves, struct findings *findings, struct err *err)
+{
+    memset(findings, 0, sizeof *findings);
+    memset(err, 0, sizeof *err);
+    return kv_pages_check(bed->path, leaves, &bed->pages, findings, err);
+}
+
+/* Opens it and reads everything in a process of its own; -1 when a signal ended that. */
+static int read_all(struct bed *bed)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err err = {0};
+        struct kv_options options = {.folder = bed->folder,
+                                     .mode = KV_LOOK,
+                                     .tables = record_tables,
+                                     .table_count = TABLE_ALL,
+                                     .map_bytes = bed->fx->map_bytes};
+        char path[128];
+        snprintf(path, sizeof path, "%s/stderr", bed->folder);
+        dup2(open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+        struct kv *kv = kv_open(&options, &err);
+        if (!kv)
+            _exit(1);
+        struct findings findings = {0};
+        struct check_counts counts;
+        int rc = check_all(kv, &findings, NULL, &counts, &err);
+        _exit(rc == 0 && findings.count == 0 ? 0 : 2);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    char path[128], said[4096] = "";
+    snprintf(path, sizeof path, "%s/stderr", bed->folder);
+    int fd = open(path, O_RDONLY);
+    if (fd >= 0 && read(fd, said, sizeof said - 1) > 0 && strstr(said, "Sanitizer"))
+        fail_msg("%s", said);
+    close(fd);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_whole(void **state)
+{
+    struct bed *bed = *state;
+    struct findings findings;
+    struct err err;
+    write_bytes(bed, bed->bytes, bed->len);
+    assert_int_equal(look(bed, UINT64_MAX, &findings, &err), 0);
+    if (findings.count > 0)
+        fail_msg("%s", findings.first);
+    assert_true(bed->pages.free > 0);
+    assert_int_equal(bed->pages.used + bed->pages.free, bed->pages.last_page + 1);
+    assert_int_equal(look(bed, 0, &findings, &err), 0);
+    assert_int_equal(findings.count, 0);
+    assert_int_equal(read_all(bed), 0);
+}
+
+/* Each page in turn overwritten in part or whole: it is found, or it was not in use; reading it is never a signal. */
+static void damage_each(struct bed *bed, size_t from, size_t len, int byte)
+{
+    size_t size = 4096, found = 0, unused = 0;
+    unsigned char *bytes = malloc(bed->len);
+    struct findings findings;
+    struct err err;
+    write_bytes(bed, bed->bytes, bed->len);
+    assert_int_equal(look(bed, UINT64_MAX, &findings, &err), 0);
+    uint64_t last = bed->pages.last_page;
+    for (uint64_t page = 0; page <= last; page++) {
+        memcpy(bytes, bed->bytes, bed->len);
+        for (size_t i = from; i < from + len; i++)
+            bytes[page * size + i] = byte >= 0 ? (unsigned char)byte : (unsigned char)((i * 197 + page * 31) >> 1);
+        write_bytes(bed, bytes, bed->len);
+        int rc = look(bed, UINT64_MAX, &findings, &err);
+        found += rc != 0 || findings.count > 0;
+        unused += rc == 0 && findings.count == 0;
+        int code = read_all(bed);
+        if (code < 0)
+            fail_msg("reading with page %lu damaged ended by a signal", (unsigned long)page);
+    }
+    assert_true(found > last / 3);
+    assert_true(unused > 0); /* free ones, and the insides of long values */
+    free(bytes);
+}
+
+static void test_zeroed_pages(void **state)
+{
+    damage_each(*state, 0, 4096, 0);
+}
+
+static void test_garbled_pages(void **state)
+{
+    damage_each(*state, 0, 4096, -1);
+}
+
+static void test_torn_pages(void **state)
+{
+    damage_each(*state, 512, 4096 - 512, 0);
+}
+
+static void test_garbled_nodes(void **state)
+{
+    damage_each(*state, 16, 64, -1);
+}
+
+static void test_truncated(void **state)
+{
+    struct bed *bed = *state;
+    struct findings findings;
+    struct err err;
+    write_bytes(bed, bed->bytes, bed->len);
+    assert_int_equal(look(bed, UINT64_MAX, &findings, &err), 0);
+    size_t needed = (bed->pages.last_page + 1) * bed->pages.page_size;
+    const size_t lengths[] = {1, 100, 4095, 4096, 5000, 8192, needed / 2, needed - 4096, needed - 1};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        write_bytes(bed, bed->bytes, lengths[i]);
+        assert_int_equal(look(bed, UINT64_MAX, &findings, &err), -1);
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_int_equal(read_all(bed), 1);
+    }
+    write_bytes(bed, bed->bytes, needed); /* what is behind the last page was only allocated */
+    assert_int_equal(look(bed, UINT64_MAX, &findings, &err), 0);
+    assert_int_equal(findings.count, 0);
+}
+
+/* It shrinks while it is mapped: a line, and an end with code 1. */
+static void test_cut_off_while_in_use(void **state)
+{
+    struct bed *bed = *state;
+    write_bytes(bed, bed->bytes, bed->len);
+    int ends[2], status;
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct kv_options options = {.folder = bed->folder,
+                                     .mode = KV_LOOK,
+                                     .tables = record_tables,
+                                     .table_count = TABLE_ALL,
+                                     .map_bytes = bed->fx->map_bytes};
+        dup2(ends[1], STDERR_FILENO);
+        struct kv *kv = kv_open(&options, NULL);
+        if (!kv || truncate(bed->path, 8192) != 0)
+            _exit(3);
+        struct findings findings = {0};
+        struct check_counts counts;
+        check_all(kv, &findings, NULL, &counts, NULL);
+        _exit(4);
+    }
+    close(ends[1]);
+    char line[1024] = "";
+    ssize_t got = read(ends[0], line, sizeof line - 1);
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(got > 0);
+    if (!strstr(line, "is damaged or cannot be read"))
+        fail_msg("it says: %s", line);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_zeroed_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_garbled_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_torn_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_garbled_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_off_while_in_use, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
