@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static struct guard {
@@ -40,8 +43,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
         if (guards[i].len > 0 && at >= guards[i].from && at - guards[i].from < guards[i].len)
             kv_guard_end(guards[i].path, "is damaged or cannot be read from the disk");
     }
-    sigaction(signal, signal == SIGSEGV ? &before_segv : &before_bus,
-              NULL); /* a fault of our own: again, for whoever had it before */
+    sigaction(signal, signal == SIGSEGV ? &before_segv : &before_bus, NULL); /* it comes again, to whoever had it before */
 }
 
 static void fault_handle(int signal, struct sigaction *before)
@@ -54,24 +56,50 @@ static void fault_handle(int signal, struct sigaction *before)
     }
 }
 
-void kv_guard_add(const char *path, const void *map, size_t len)
+/* Where a file is mapped; LMDB does not say. */
+static bool map_find(int fd, uintptr_t *from, size_t *len)
 {
+    char line[4400];
+    struct stat st;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    bool found = false;
+    if (!maps)
+        return false;
+    while (fstat(fd, &st) == 0 && fgets(line, sizeof line, maps)) {
+        unsigned long start, end, inode;
+        unsigned high, low;
+        if (sscanf(line, "%lx-%lx %*s %*s %x:%x %lu", &start, &end, &high, &low, &inode) != 5 || inode != st.st_ino ||
+            makedev(high, low) != st.st_dev)
+            continue;
+        *len = found ? *len + (end - start) : end - start; /* in more than one piece they follow each other */
+        *from = found ? *from : start;
+        found = true;
+    }
+    fclose(maps);
+    return found;
+}
+
+int kv_guard_add(const char *path, int fd)
+{
+    uintptr_t from;
+    size_t len;
     for (int i = 0; i < KV_GUARDS; i++) {
         if (guards[i].len > 0)
             continue;
+        if (!map_find(fd, &from, &len))
+            break;
         snprintf(guards[i].path, sizeof guards[i].path, "%s", path);
-        guards[i].from = (uintptr_t)map;
+        guards[i].from = from;
         guards[i].len = len;
-        break;
+        fault_handle(SIGSEGV, &before_segv);
+        fault_handle(SIGBUS, &before_bus);
+        return i;
     }
-    fault_handle(SIGSEGV, &before_segv);
-    fault_handle(SIGBUS, &before_bus);
+    return -1;
 }
 
-void kv_guard_remove(const void *map)
+void kv_guard_remove(int guard)
 {
-    for (int i = 0; i < KV_GUARDS; i++) {
-        if (guards[i].len > 0 && guards[i].from == (uintptr_t)map)
-            guards[i].len = 0;
-    }
+    if (guard >= 0)
+        guards[guard].len = 0;
 }

@@ -6,13 +6,11 @@
 #ifndef GANTRY_STORE_KV_GUARD_H
 #define GANTRY_STORE_KV_GUARD_H
 
-#include <stddef.h>
-
 #define KV_GUARDS 4 /* maps at once; further ones are not guarded */
 
-/* path is copied, cut to what a line has room for. */
-void kv_guard_add(const char *path, const void *map, size_t len);
-void kv_guard_remove(const void *map); /* one that is not there is none */
+/* Guards the map of an open file. path is copied, cut to what a line has room for. Answers its number, or -1: it is not guarded. */
+int kv_guard_add(const char *path, int fd);
+void kv_guard_remove(int guard); /* takes -1 */
 /* Ends the process as above, for a cause the database found by itself. */
 _Noreturn void kv_guard_end(const char *path, const char *why);
 

@@ -39,7 +39,7 @@ struct kv {
     const char *trouble;      /* why the last write failed; the writer's */
     MDB_txn *spare;           /* a read transaction to be renewed: saves a slot search each time */
     atomic_uint active;       /* snapshots */
-    const void *map;          /* guarded; NULL: none */
+    int guard;                /* of the map; -1: none */
     char ballast_path[4200], path[4200];
 };
 
@@ -221,7 +221,6 @@ static int env_open(struct kv *kv, const struct kv_options *options)
                                      [KV_LOOK] = MDB_RDONLY | MDB_NOLOCK,
                                      [KV_BESIDE] = MDB_RDONLY,
                                      [KV_FILE] = MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR};
-    MDB_envinfo info;
     MDB_stat stat;
     int rc = mdb_env_create(&kv->env);
     if (rc == 0)
@@ -236,16 +235,13 @@ static int env_open(struct kv *kv, const struct kv_options *options)
         rc = mdb_env_set_maxreaders(kv->env, KV_READERS);
     if (rc == 0)
         rc = mdb_env_open(kv->env, options->folder, MDB_NOTLS | MDB_NORDAHEAD | flags[options->mode], 0600);
-    if (rc == 0 && (rc = mdb_env_info(kv->env, &info)) == 0) {
-        kv->map = info.me_mapaddr;
-        kv_guard_add(kv->path, info.me_mapaddr, info.me_mapsize);
-    }
     if (rc == 0)
         rc = mdb_env_stat(kv->env, &stat);
     if (rc == 0)
         rc = mdb_env_get_fd(kv->env, &kv->file_fd);
     if (rc != 0)
         return rc;
+    kv->guard = kv_guard_add(kv->path, kv->file_fd);
     kv->page_size = stat.ms_psize;
     if (options->mode == KV_OWN)
         kv_reap(kv);
@@ -259,7 +255,7 @@ struct kv *kv_open(const struct kv_options *options, struct err *err)
         err_set(err, ERR_NO_MEMORY, "out of memory");
         return NULL;
     }
-    kv->lock_fd = -1;
+    kv->lock_fd = kv->guard = -1;
     kv->names = options->tables;
     kv->table_count = options->table_count;
     kv->ballast_bytes = options->ballast_bytes;
@@ -293,8 +289,7 @@ void kv_close(struct kv *kv)
         return;
     if (kv->spare)
         mdb_txn_abort(kv->spare);
-    if (kv->map)
-        kv_guard_remove(kv->map);
+    kv_guard_remove(kv->guard);
     if (kv->env)
         mdb_env_close(kv->env);
     if (kv->lock_fd >= 0)
