@@ -328,7 +328,7 @@ static void branch_check(struct look *look, uint64_t number, unsigned level)
         uint64_t child = get16(node) | (uint64_t)get16(node + 2) << 16 | (uint64_t)get16(node + 4) << 32;
         if (i > 0 && !key_grows(look, node + NODE, get16(node + 6)))
             page_damaged(look, number, "its keys are not in order");
-        look->parted = i > 0;
+        look->parted = look->parted || i > 0; /* the first of a branch begins with what parted that from the one before */
         if (!page_take(look, child, above_leaves ? "a leaf" : "a branch")) {
             look->skipped = true;
         } else if (!above_leaves) {

@@ -132,6 +132,37 @@ static void test_whole(void **state)
     assert_int_equal(read_all(bed), 0);
 }
 
+/* Branches below a branch: what parts two of them is also the first key below the second. */
+static void test_branches_of_branches(void **state)
+{
+    static const char *const tables[] = {"rows"};
+    static const char value[200] = {7};
+    char folder[UNIT_FOLDER_SIZE], path[128];
+    struct kv_pages pages;
+    struct findings findings = {0};
+    struct err err = {0};
+    (void)state;
+
+    unit_folder(folder);
+    snprintf(path, sizeof path, "%s/data.mdb", folder);
+    struct kv_options options = {.folder = folder, .tables = tables, .table_count = 1, .map_bytes = UINT64_C(1) << 28};
+    struct kv *kv = kv_open(&options, &err);
+    assert_non_null(kv);
+    assert_int_equal(kv_prepare(kv, &err), 0);
+    struct kv_txn *batch = kv_batch(kv, &err);
+    for (unsigned number = 0; number < 20000; number++) {
+        char key[16];
+        struct str name = {key, (uint32_t)snprintf(key, sizeof key, "%09u", number)};
+        assert_int_equal(kv_put(batch, 0, name, (struct str){value, sizeof value}, true), KV_OK);
+    }
+    assert_int_equal(kv_commit(batch, &err), KV_OK);
+    kv_close(kv);
+    assert_int_equal(kv_pages_check(path, UINT64_MAX, &pages, &findings, &err), 0);
+    if (findings.count > 0)
+        fail_msg("%s", findings.first);
+    unit_remove(folder);
+}
+
 /* Each page in turn overwritten in part or whole: it is found, or it was not in use; reading it is never a signal. */
 static void damage_each(struct bed *bed, size_t from, size_t len, int byte)
 {
@@ -238,6 +269,7 @@ static void test_cut_off_while_in_use(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_branches_of_branches),
         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_zeroed_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbled_pages, setup, teardown),
