@@ -23,6 +23,7 @@ struct timer {
     uint64_t interval_ms; /* 0: once */
     loop_fn *fn;          /* NULL: cancelled during this wake-up */
     void *arg;
+    bool kept; /* made by loop_timer: it waits to be set again */
 };
 
 struct hook {
@@ -158,7 +159,16 @@ void loop_remove_fd(struct loop *loop, int fd)
     source_remove(loop, NULL, fd);
 }
 
-static int timer_add(struct loop *loop, uint64_t delay_ms, uint64_t interval_ms, loop_fn *fn, void *arg)
+#define NEVER UINT64_MAX
+
+/* When a delay from now ends; however long it is, it does not wrap. */
+static uint64_t due_after(uint64_t delay_ms)
+{
+    uint64_t now = clock_mono_ms();
+    return delay_ms < NEVER - now ? now + delay_ms : NEVER;
+}
+
+static int timer_add(struct loop *loop, struct timer timer)
 {
     if (loop->timer_count == loop->timer_size) {
         size_t size = loop->timer_size ? loop->timer_size * 2 : 16;
@@ -170,19 +180,45 @@ static int timer_add(struct loop *loop, uint64_t delay_ms, uint64_t interval_ms,
         loop->timer_size = size;
     }
     loop->next_timer = loop->next_timer == INT32_MAX ? 1 : loop->next_timer + 1;
-    loop->timers[loop->timer_count++] = (struct timer){loop->next_timer, clock_mono_ms() + delay_ms, interval_ms, fn, arg};
+    timer.id = loop->next_timer;
+    loop->timers[loop->timer_count++] = timer;
     return loop->next_timer;
 }
 
 int loop_every(struct loop *loop, uint64_t interval_ms, loop_fn *fn, void *arg)
 {
     uint64_t interval = interval_ms ? interval_ms : 1;
-    return timer_add(loop, interval, interval, fn, arg);
+    return timer_add(loop, (struct timer){.due_ms = due_after(interval), .interval_ms = interval, .fn = fn, .arg = arg});
 }
 
 int loop_after(struct loop *loop, uint64_t delay_ms, loop_fn *fn, void *arg)
 {
-    return timer_add(loop, delay_ms, 0, fn, arg);
+    return timer_add(loop, (struct timer){.due_ms = due_after(delay_ms), .fn = fn, .arg = arg});
+}
+
+int loop_timer(struct loop *loop, loop_fn *fn, void *arg)
+{
+    return timer_add(loop, (struct timer){.due_ms = NEVER, .fn = fn, .arg = arg, .kept = true});
+}
+
+static void timer_set(struct loop *loop, int timer, uint64_t due_ms, uint64_t interval_ms)
+{
+    for (size_t i = 0; i < loop->timer_count; i++) {
+        if (loop->timers[i].id == timer) {
+            loop->timers[i].due_ms = due_ms;
+            loop->timers[i].interval_ms = interval_ms;
+        }
+    }
+}
+
+void loop_set(struct loop *loop, int timer, uint64_t delay_ms, uint64_t interval_ms)
+{
+    timer_set(loop, timer, due_after(delay_ms), interval_ms);
+}
+
+void loop_unset(struct loop *loop, int timer)
+{
+    timer_set(loop, timer, NEVER, 0);
 }
 
 void loop_cancel(struct loop *loop, int timer)
@@ -278,7 +314,9 @@ static void run_timers(struct loop *loop)
         if (timer.fn == NULL || timer.due_ms > now) {
             continue;
         }
-        if (timer.interval_ms == 0) {
+        if (timer.interval_ms == 0 && timer.kept) {
+            loop->timers[i].due_ms = NEVER;
+        } else if (timer.interval_ms == 0) {
             loop->timers[i].fn = NULL;
         } else {
             loop->timers[i].due_ms = now + timer.interval_ms;

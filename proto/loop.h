@@ -32,6 +32,12 @@ int loop_every(struct loop *loop, uint64_t interval_ms, loop_fn *fn, void *arg);
 int loop_after(struct loop *loop, uint64_t delay_ms, loop_fn *fn, void *arg);
 void loop_cancel(struct loop *loop, int timer); /* takes -1 */
 
+/* A timer made ahead, which waits to be set: for what must not be forgotten when memory is short (a deadline, a next try).
+ * Answers its id, -1 on no memory. Setting it anew replaces what it was set to; interval_ms 0: once. */
+int loop_timer(struct loop *loop, loop_fn *fn, void *arg);
+void loop_set(struct loop *loop, int timer, uint64_t delay_ms, uint64_t interval_ms);
+void loop_unset(struct loop *loop, int timer); /* takes -1 */
+
 /* fn runs once before the loop sleeps again, behind the callbacks of this wake-up: to send what they gathered. One a loop. */
 void loop_on_settle(struct loop *loop, loop_fn *fn, void *arg);
 void loop_on_reload(struct loop *loop, loop_fn *fn, void *arg);

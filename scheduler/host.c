@@ -40,8 +40,8 @@ struct host {
     struct err why;
     uint64_t epoch, began_ms;
     uint64_t turned_ms;
-    int timer; /* the next turn; -1: none */
-    uint64_t timer_due_ms;
+    int timer;             /* the next turn */
+    uint64_t timer_due_ms; /* 0: not set */
     struct rec_count counts[COUNTS];
 };
 
@@ -183,18 +183,17 @@ static void host_catch_up(struct host *host)
 static void on_timer(void *arg)
 {
     struct host *host = arg;
-    host->timer = -1; /* the turn follows, as behind every wake-up */
+    host->timer_due_ms = 0; /* the turn follows, as behind every wake-up */
 }
 
 static void timer_set(struct host *host, uint64_t now, uint64_t wait)
 {
     uint64_t due = now + (wait < 1 ? 1 : wait > TURN_MS ? TURN_MS : wait);
 
-    if (host->timer >= 0 && host->timer_due_ms <= due) {
+    if (host->timer_due_ms != 0 && host->timer_due_ms <= due) {
         return;
     }
-    loop_cancel(host->loop, host->timer);
-    host->timer = loop_after(host->loop, due - now, on_timer, host);
+    loop_set(host->loop, host->timer, due - now, 0);
     host->timer_due_ms = due;
 }
 
@@ -338,6 +337,11 @@ struct host *host_new(struct loop *loop, const struct settings *settings, struct
     const struct link_port link_port = {.self = host, .stale = on_stale, .broken = on_broken};
     const struct recover_port recover_port = {
         .self = host, .begin = recover_begin, .load = recover_load, .finish = recover_finish, .fail = recover_fail};
+    host->timer = loop_timer(loop, on_timer, host);
+    if (host->timer < 0) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto error;
+    }
     if (endpoint_of(settings, SET_BUS_STORE, "store", false, &store, err) != 0) {
         goto error;
     }
@@ -357,6 +361,7 @@ void host_free(struct host *host)
     if (host == NULL) {
         return;
     }
+    loop_cancel(host->loop, host->timer);
     link_free(host->link);
     doors_free(host->doors);
     core_free(host->core);

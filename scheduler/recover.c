@@ -47,7 +47,7 @@ struct recover {
     struct recover_port port;
     uint64_t asked;
     const struct answer *expected;
-    int timer; /* -1: none */
+    int timer; /* made ahead: it begins again, memory or not */
     bool done;
     size_t scan;
     uint64_t after; /* last id of the scan so far */
@@ -78,8 +78,8 @@ static void recover_fail(struct recover *recover, const struct err *err)
 static void recover_restart(struct recover *recover)
 {
     question_forget(recover);
-    if (!recover->done && recover->timer < 0) {
-        recover->timer = loop_after(recover->loop, PAUSE_MS, recover_start, recover);
+    if (!recover->done) {
+        loop_set(recover->loop, recover->timer, PAUSE_MS, 0);
     }
 }
 
@@ -225,7 +225,6 @@ static void recover_start(void *arg)
     struct recover *recover = arg;
     struct msg_epoch_claim claim = {0};
 
-    recover->timer = -1;
     question_ask(recover, &shape_msg_epoch_claim, &claim, &answers[0]);
 }
 
@@ -233,10 +232,16 @@ struct recover *recover_new(struct loop *loop, struct bus_client *store, const s
 {
     struct recover *recover = calloc(1, sizeof *recover);
 
-    if (recover != NULL) {
-        *recover = (struct recover){.loop = loop, .store = store, .port = *port, .timer = -1};
-        recover_start(recover);
+    if (recover == NULL) {
+        return NULL;
     }
+    *recover = (struct recover){.loop = loop, .store = store, .port = *port};
+    recover->timer = loop_timer(loop, recover_start, recover);
+    if (recover->timer < 0) {
+        recover_free(recover);
+        return NULL;
+    }
+    recover_start(recover);
     return recover;
 }
 
