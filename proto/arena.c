@@ -18,6 +18,7 @@ struct arena {
     struct block *newest;
     size_t limit;
     size_t used; /* handed out, rounded to ALIGN */
+    bool starved;
 };
 
 struct arena *arena_new(size_t limit)
@@ -62,6 +63,12 @@ void arena_reset(struct arena *arena)
     }
     arena->newest = kept;
     arena->used = 0;
+    arena->starved = false;
+}
+
+bool arena_starved(const struct arena *arena)
+{
+    return arena->starved;
 }
 
 static struct block *block_add(struct arena *arena, size_t need)
@@ -94,6 +101,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     if (block == NULL || block->size - block->used < need) {
         block = block_add(arena, need);
         if (block == NULL) {
+            arena->starved = true;
             return NULL;
         }
     }

@@ -45,7 +45,8 @@ struct bus_client {
     struct request *slots[TABLE_SLOTS];
     struct request *oldest, *newest;
     uint32_t open;
-    int timer; /* -1 when no deadline is watched */
+    int timer;    /* made ahead: a deadline is watched, memory or not */
+    bool ticking; /* it is set */
     struct arena *arena;
     struct msg msg;
     struct buf out;
@@ -136,7 +137,8 @@ static int client_connect(struct bus_client *client, struct err *err)
         zmq_connect(client->monitor, name) != 0 || zmq_connect(client->socket, client->endpoint) != 0 ||
         loop_add_socket(client->loop, client->monitor, client_watch, client) != 0 ||
         loop_add_socket(client->loop, client->socket, client_readable, client) != 0) {
-        err_set(err, ERR_IO, "%s: cannot connect: %s", client->endpoint, zmq_strerror(errno));
+        int code = errno == ENOMEM ? ERR_NO_MEMORY : ERR_IO;
+        err_set(err, code, "%s: cannot connect: %s", client->endpoint, zmq_strerror(errno));
         client_disconnect(client);
         return -1;
     }
@@ -239,6 +241,25 @@ static void client_watch(void *arg)
 
 /* ---- what comes in ---- */
 
+/* What cannot be read is an answer to nobody else: its asker need not wait for its deadline. What nobody asked for and there was no
+ * memory to read is as lost as its connection: on a new one either side says again where it stands. */
+static void client_unreadable(struct bus_client *client, struct str frame, const struct err *why)
+{
+    struct codec_envelope envelope;
+    struct err err = {0};
+
+    log_warn("GTY-BUS-MALFORMED", "link=%s %s", client->label, why->text);
+    uint64_t corr = codec_open(frame, &envelope, NULL) == 0 ? envelope.corr : 0;
+    struct request *request = corr != 0 ? request_take(client, corr) : NULL;
+    if (request != NULL) {
+        err_set(&err, ERR_UNKNOWN_OUTCOME, "the answer of %s cannot be read: %s", client->label, why->text);
+        request->reply(request->arg, NULL, &err);
+        free(request);
+    } else if (corr == 0 && arena_starved(client->arena)) {
+        client_down(client);
+    }
+}
+
 static void client_message(struct bus_client *client, struct str frame)
 {
     struct err err = {0};
@@ -248,7 +269,7 @@ static void client_message(struct bus_client *client, struct str frame)
     }
     arena_reset(client->arena);
     if (msg_decode(client->arena, frame, &client->msg, &err) != 0) {
-        log_warn("GTY-BUS-MALFORMED", "link=%s %s", client->label, err.text);
+        client_unreadable(client, frame, &err);
         return;
     }
     struct request *request = client->msg.corr != 0 ? request_take(client, client->msg.corr) : NULL;
@@ -296,13 +317,21 @@ static void request_fail(struct bus_client *client, struct request *request)
     free(request);
 }
 
+static void client_tick_later(struct bus_client *client)
+{
+    if (!client->ticking) {
+        client->ticking = true;
+        loop_set(client->loop, client->timer, TICK_MS, 0);
+    }
+}
+
 static void client_tick(void *arg)
 {
     struct bus_client *client = arg;
     struct err err = {0};
     uint64_t now = clock_mono_ms();
 
-    client->timer = -1;
+    client->ticking = false;
     if (client->socket == NULL) {
         client_connect(client, &err);
     }
@@ -316,8 +345,8 @@ static void client_tick(void *arg)
             at = at->newer;
         }
     }
-    if ((client->oldest != NULL || client->socket == NULL) && client->timer < 0) {
-        client->timer = loop_after(client->loop, TICK_MS, client_tick, client);
+    if (client->oldest != NULL || client->socket == NULL) {
+        client_tick_later(client);
     }
 }
 
@@ -339,7 +368,9 @@ struct bus_client *bus_client_new(struct loop *loop, const char *endpoint, const
         client->curve = (struct bus_curve){strdup(curve->own), strdup(curve->server), NULL};
     }
     socket_label(endpoint, client->label);
-    if (client->endpoint == NULL || client->arena == NULL ||
+    client->timer = loop_timer(loop, client_tick, client);
+    if (client->endpoint == NULL || client->arena == NULL || client->timer < 0 ||
+        buf_reserve(&client->out, BUS_SMALL) != 0 ||
         (curve != NULL && curve->own != NULL && (client->curve.own == NULL || client->curve.server == NULL))) {
         err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
         goto error;
@@ -415,9 +446,7 @@ uint64_t bus_ask(struct bus_client *client, const struct shape *shape, const voi
     if (client->up) {
         request_send(client, request);
     }
-    if (client->timer < 0) {
-        client->timer = loop_after(client->loop, TICK_MS, client_tick, client);
-    }
+    client_tick_later(client);
     return request->corr;
 }
 

@@ -36,10 +36,9 @@ struct bus_server *bus_server_new(struct loop *loop, const char *endpoint, const
 {
     struct bus_server *server = calloc(1, sizeof *server);
 
-    if (server == NULL || (server->arena = arena_new(BUS_ARENA_LIMIT)) == NULL) {
+    if (server == NULL || (server->arena = arena_new(BUS_ARENA_LIMIT)) == NULL || buf_reserve(&server->out, BUS_SMALL) != 0) {
         err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
-        bus_server_free(server);
-        return NULL;
+        goto error;
     }
     server->loop = loop;
     server->self = self;
@@ -50,11 +49,17 @@ struct bus_server *bus_server_new(struct loop *loop, const char *endpoint, const
         }
     }
     server->socket = socket_listen(ZMQ_ROUTER, endpoint, curve, err);
-    if (server->socket == NULL || loop_add_socket(loop, server->socket, server_readable, server) != 0) {
-        bus_server_free(server);
-        return NULL;
+    if (server->socket == NULL) {
+        goto error;
+    }
+    if (loop_add_socket(loop, server->socket, server_readable, server) != 0) {
+        err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
+        goto error;
     }
     return server;
+error:
+    bus_server_free(server);
+    return NULL;
 }
 
 void bus_server_on_ping(struct bus_server *server, void (*fill)(void *self, struct msg_pong *pong))
@@ -134,7 +139,11 @@ static void server_message(struct bus_server *server, const struct bus_peer *pee
         server->msg.corr = envelope.corr;
         server->msg.rid = envelope.rid;
     }
-    bus_answer_error(&call, ERR_PROTOCOL, "", "malformed", err.text);
+    if (arena_starved(server->arena)) {
+        bus_answer_error(&call, ERR_NO_MEMORY, "", "memory", err.text); /* nothing is wrong with the message: it may come again */
+    } else {
+        bus_answer_error(&call, ERR_PROTOCOL, "", "malformed", err.text);
+    }
 }
 
 /* One whole message: the routing id, then one frame. Anything else is read away. -1 when there is none. */
@@ -210,6 +219,9 @@ void bus_answer(const struct bus_call *call, const struct shape *shape, const vo
 
     if (bus_send(call->server, &call->peer, shape, value, call->msg->corr, call->msg->rid, &err) != 0) {
         log_warn("GTY-BUS-ANSWER", "link=%s message=%s %s", call->server->label, shape->name, err.text);
+        if (err.code == ERR_NO_MEMORY && shape != &shape_msg_error) { /* its asker need not wait for its deadline */
+            bus_answer_error(call, ERR_NO_MEMORY, "", "memory", err.text);
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 
 #define BUS_FAIR_SHARE 1000       /* messages handled in one wake-up of one socket */
 #define BUS_QUEUE_MESSAGES 100000 /* high-water mark a peer; reaching it is an error to the sender */
+/* Held ready for what is to be sent: acknowledgements, refusals and errors never lack memory. */
+#define BUS_SMALL ((size_t)4096)
 #define BUS_ARENA_LIMIT ((size_t)64 << 20)
 
 /* A socket with the bus's options, bound or connected. curve may be NULL. NULL with err. */

@@ -17,16 +17,14 @@ struct link {
     struct journal *journal; /* NULL until attached */
     uint64_t epoch;
     uint64_t claimed; /* the open claim; 0: none */
-    int timer;        /* -1: none */
+    int timer;        /* made ahead: a claim that failed comes again, memory or not */
 };
 
 static void claim_ask(void *arg);
 
 static void claim_later(struct link *link)
 {
-    if (link->timer < 0) {
-        link->timer = loop_after(link->loop, CLAIM_PAUSE_MS, claim_ask, link);
-    }
+    loop_set(link->loop, link->timer, CLAIM_PAUSE_MS, 0);
 }
 
 /* One row a message of the store's; the last has handle NULL. */
@@ -88,7 +86,6 @@ static void claim_ask(void *arg)
     struct link *link = arg;
     struct msg_epoch_claim claim = {.epoch = link->epoch};
 
-    link->timer = -1;
     if (link->claimed == 0 && bus_client_is_up(link->client)) {
         link->claimed = bus_ask(link->client, &shape_msg_epoch_claim, &claim, (struct str){0}, CLAIM_DEADLINE_MS, on_claim, link);
     }
@@ -143,6 +140,11 @@ static void on_error(struct link *link, const struct msg *msg)
     struct str text = msg->u.error.text;
     struct err err = {0};
 
+    if (msg->u.error.code == ERR_NO_MEMORY) { /* it could not even be read: the store says what it has, and gets the rest again */
+        log_warn("GTY-STORE-MEMORY", "the store has no memory for a batch: %.*s", (int)text.len, text.len > 0 ? text.ptr : "");
+        claim_later(link);
+        return;
+    }
     err_set(&err, ERR_INTERNAL, "the store refuses a batch for good: %.*s", (int)text.len, text.len > 0 ? text.ptr : "");
     link->port.broken(link->port.self, &err);
 }
@@ -179,13 +181,20 @@ struct link *link_new(struct loop *loop, const char *endpoint, const struct bus_
         err_set(err, ERR_NO_MEMORY, "out of memory");
         return NULL;
     }
-    *link = (struct link){.loop = loop, .port = *port, .timer = -1};
+    *link = (struct link){.loop = loop, .port = *port};
+    link->timer = loop_timer(loop, claim_ask, link);
+    if (link->timer < 0) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto error;
+    }
     link->client = bus_client_new(loop, endpoint, curve, &events, link, err);
     if (link->client == NULL) {
-        link_free(link);
-        return NULL;
+        goto error;
     }
     return link;
+error:
+    link_free(link);
+    return NULL;
 }
 
 void link_free(struct link *link)

@@ -29,7 +29,7 @@ struct store {
     struct bus_peer holder; /* who has been granted the epoch; len 0: nobody since the start */
     struct {                /* an acknowledgement the holder's queue had no room for */
         uint64_t epoch, seq;
-        int timer; /* -1: none */
+        int timer; /* made ahead */
     } late;
 
     struct rec_count counts[32]; /* of a PONG */
@@ -52,7 +52,6 @@ static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t 
 static void ack_again(void *arg)
 {
     struct store *store = arg;
-    store->late.timer = -1;
     ack_send(store, &store->holder, store->late.epoch, store->late.seq, 0, "");
 }
 
@@ -66,8 +65,7 @@ static void ack_send(struct store *store, const struct bus_peer *peer, uint64_t 
         return; /* gone: it claims its epoch again and learns what is applied */
     store->late.epoch = epoch;
     store->late.seq = seq;
-    if (store->late.timer < 0)
-        store->late.timer = loop_after(store->loop, ACK_RETRY_MS, ack_again, store);
+    loop_set(store->loop, store->late.timer, ACK_RETRY_MS, 0);
 }
 
 static void stale_send(struct store *store, const struct bus_peer *peer, uint64_t epoch, uint64_t corr, const char *rid)
@@ -355,8 +353,13 @@ struct store *store_new(struct loop *loop, const struct settings *settings, stru
     }
     store->loop = loop;
     store->settings = settings;
-    store->late.timer = -1;
     store->started_ms = clock_mono_ms();
+    store->late.timer = loop_timer(loop, ack_again, store);
+    if (store->late.timer < 0) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        store_free(store);
+        return NULL;
+    }
     if (record_init(err) != 0 || database_open(store, err) != 0 || server_open(store, err) != 0) {
         store_free(store);
         return NULL;
