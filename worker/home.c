@@ -89,45 +89,51 @@ static int lock_take(struct home *home, const char *name, struct err *err)
 /* ---- what an earlier worker left ---- */
 
 /* A run's process is known by GANTRY_RESULT=<runs>/… in its environment. */
-static bool environ_matches(const char *pid, const char *mark, char *space)
+static int environ_matches(const char *pid, const char *mark, char *space)
 {
     char path[300];
     snprintf(path, sizeof(path), "/proc/%s/environ", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -1 : 0;
     ssize_t got = read(fd, space, ENVIRON_MAX);
     close(fd);
     size_t len = strlen(mark);
     for (ssize_t at = 0; at < got; at += (ssize_t)strnlen(space + at, (size_t)(got - at)) + 1)
         if ((size_t)(got - at) >= len && memcmp(space + at, mark, len) == 0)
-            return true;
-    return false;
+            return 1;
+    return 0;
 }
 
+/* How many it found, -1 when it could not look. */
 static int strays_kill(const struct home *home)
 {
     char mark[PATH_MAX + 32];
     snprintf(mark, sizeof(mark), "GANTRY_RESULT=%s/", home->runs);
     char *space = malloc(ENVIRON_MAX);
     DIR *dir = space ? opendir("/proc") : NULL;
-    int found = 0;
+    int found = dir ? 0 : -1;
     struct dirent *entry;
-    while (dir && (entry = readdir(dir)))
-        if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) && environ_matches(entry->d_name, mark, space)) {
-            found++;
+    while (found >= 0 && (entry = readdir(dir))) {
+        if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name))
+            continue;
+        int ours = environ_matches(entry->d_name, mark, space);
+        if (ours > 0)
             kill((pid_t)strtol(entry->d_name, NULL, 10), SIGKILL);
-        }
+        found = ours < 0 ? -1 : found + ours;
+    }
+    int saved = errno;
     if (dir)
         closedir(dir);
     free(space);
+    errno = saved;
     return found;
 }
 
 static bool folder_empty(const char *path)
 {
     DIR *dir = opendir(path);
-    bool empty = true;
+    bool empty = dir || errno == ENOENT; /* what cannot be looked at may hold something */
     struct dirent *entry;
     while (dir && empty && (entry = readdir(dir)))
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
@@ -162,12 +168,12 @@ static void trash_take(struct home *home, const char *path, const char *name)
         home->sweeper = loop_every(home->loop, SWEEP_EVERY_MS, on_sweep, home);
 }
 
-static void leftovers_remove(struct home *home)
+static int leftovers_remove(struct home *home, struct err *err)
 {
     if (folder_empty(home->runs)) {
         if (!folder_empty(home->trash))
             home->sweeper = loop_every(home->loop, SWEEP_EVERY_MS, on_sweep, home);
-        return;
+        return 0;
     }
     uint64_t until = clock_mono_ms() + STRAYS_MS;
     int found, total = 0;
@@ -175,11 +181,14 @@ static void leftovers_remove(struct home *home)
         total = found > total ? found : total;
         usleep(10000); /* dying takes the kernel a moment, and there is nothing to wait on: they are not our children */
     }
+    if (found < 0) /* a run that is still there would write beside its successor */
+        return err_set(err, ERR_IO, "cannot look for what an earlier worker's runs left: %s", strerror(errno));
     if (total)
         log_warn("GTY-RUN-STRAYS", "count=%d processes of an earlier worker's runs were killed", total);
     trash_take(home, home->runs, "runs");
     if (mkdir(home->runs, 0711) < 0)
         log_warn("GTY-RUN-FOLDER", "cannot make %s anew: %s", home->runs, strerror(errno));
+    return 0;
 }
 
 int home_open(struct home *home, struct loop *loop, const char *data, const char *name, struct err *err)
@@ -200,7 +209,10 @@ int home_open(struct home *home, struct loop *loop, const char *data, const char
         home_close(home);
         return -1;
     }
-    leftovers_remove(home);
+    if (leftovers_remove(home, err) < 0) {
+        home_close(home);
+        return -1;
+    }
     return 0;
 }
 

@@ -44,15 +44,18 @@ static int identity_find(const struct job *job, struct identity *identity, char 
     errno = 0;
     const struct passwd *entry = getpwnam(name);
     if (!entry) {
-        if (errno)
-            snprintf(text, LAUNCH_TEXT, "user %.100s cannot be looked up: %s", name, strerror(errno));
+        int saved = errno;
+        if (saved)
+            snprintf(text, LAUNCH_TEXT, "user %.100s cannot be looked up: %s", name, strerror(saved));
         else
             snprintf(text, LAUNCH_TEXT, "there is no user %.100s on this worker", name);
+        errno = saved;
         return -1;
     }
     *identity = (struct identity){.change = entry->pw_uid != geteuid(), .uid = entry->pw_uid, .gid = entry->pw_gid};
     if (identity->change && geteuid() != 0) {
         snprintf(text, LAUNCH_TEXT, "cannot become user %.100s: the worker does not run as root", name);
+        errno = EPERM;
         return -1;
     }
     return 0;
@@ -151,7 +154,9 @@ pid_t launch(const struct job *job, int *report, char text[LAUNCH_TEXT])
         return -1;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) {
-        snprintf(text, LAUNCH_TEXT, "no pipe: %s", strerror(errno));
+        int saved = errno;
+        snprintf(text, LAUNCH_TEXT, "no pipe: %s", strerror(saved));
+        errno = saved;
         return -1;
     }
     pid_t parent = getpid(), pid = fork();
@@ -161,10 +166,12 @@ pid_t launch(const struct job *job, int *report, char text[LAUNCH_TEXT])
         (void)ignored;
         _exit(127);
     }
+    int saved = errno;
     close(ends[1]);
     if (pid < 0) {
-        snprintf(text, LAUNCH_TEXT, "no process can be made: %s", strerror(errno));
+        snprintf(text, LAUNCH_TEXT, "no process can be made: %s", strerror(saved));
         close(ends[0]);
+        errno = saved;
         return -1;
     }
     *report = ends[0];
@@ -198,7 +205,7 @@ static void explain_exec(const struct job *job, int error, char text[LAUNCH_TEXT
         snprintf(text, LAUNCH_TEXT, "cannot start %.300s: %s", program, strerror(error));
 }
 
-int launch_result(const struct job *job, int report, char text[LAUNCH_TEXT])
+int launch_result(const struct job *job, int report, char text[LAUNCH_TEXT], int *error)
 {
     struct failure failure;
     ssize_t got;
@@ -209,6 +216,7 @@ int launch_result(const struct job *job, int report, char text[LAUNCH_TEXT])
     if (got != (ssize_t)sizeof(failure))
         return 0;
     const char *why = strerror(failure.error);
+    *error = failure.error;
     switch (failure.step) {
     case STEP_LIMITS:
         snprintf(text, LAUNCH_TEXT, "the run's limits cannot be set: %s", why);

@@ -34,11 +34,13 @@ struct link {
     void *self;
     char boot[33];
     bool welcomed, draining, leaving, said_bye, ended;
-    int heartbeat, hello, flush, kill; /* timers, -1 when not set */
+    int heartbeat, hello, flush, kill; /* timers, made ahead: what keeps its leases needs no memory */
     uint32_t told_credit;
     struct load load;
     struct owed owed; /* space for messages */
 };
+
+static void on_kill(void *arg);
 
 static void link_over(struct link *link, const struct err *err)
 {
@@ -50,12 +52,14 @@ static void link_over(struct link *link, const struct err *err)
 
 /* ---- what is said of itself ---- */
 
-static struct rec_lease_list held(struct link *link)
+/* -1 without memory for it: then nothing may be said, as what is not named is taken away. */
+static int held(struct link *link, struct rec_lease_list *leases)
 {
-    struct rec_lease_list leases = {.items = owed_leases(&link->owed, link->roster->count)};
-    if (leases.items)
-        leases.count = roster_leases(link->roster, leases.items);
-    return leases;
+    *leases = (struct rec_lease_list){.items = owed_leases(&link->owed, link->roster->count)};
+    if (!leases->items)
+        return -1;
+    leases->count = roster_leases(link->roster, leases->items);
+    return 0;
 }
 
 static void say_hello(void *arg)
@@ -74,11 +78,14 @@ static void say_hello(void *arg)
                               .slots = link->roster->slots,
                               .credit = link->roster->credit,
                               .labels = config->labels,
-                              .running = held(link),
                               .draining = link->draining,
                               .version = str_of(GANTRY_VERSION)};
+    if (!bus_client_is_up(link->client))
+        return;
     link->told_credit = link->roster->credit;
-    if (bus_client_is_up(link->client) && bus_tell(link->client, &shape_msg_hello, &hello, &err) < 0)
+    if (held(link, &hello.running) < 0)
+        log_warn("GTY-WORKER-HELLO", "no memory to say HELLO; it is tried again");
+    else if (bus_tell(link->client, &shape_msg_hello, &hello, &err) < 0)
         log_warn("GTY-WORKER-HELLO", "HELLO could not be sent: %s", err.text);
 }
 
@@ -90,11 +97,14 @@ static void say_heartbeat(void *arg)
     struct msg_heartbeat beat = {.load_average = link->load.average,
                                  .memory_mb = link->load.memory_mb,
                                  .cpu_percent = link->load.cpu_percent,
-                                 .running = held(link),
                                  .credit = link->roster->credit};
     SET_HAS(&beat, msg_heartbeat, credit);
+    if (!link->welcomed)
+        return;
     link->told_credit = link->roster->credit;
-    if (link->welcomed && bus_tell(link->client, &shape_msg_heartbeat, &beat, &err) < 0)
+    if (held(link, &beat.running) < 0)
+        log_warn("GTY-WORKER-HEARTBEAT", "no memory to say HEARTBEAT; the next one follows");
+    else if (bus_tell(link->client, &shape_msg_heartbeat, &beat, &err) < 0)
         log_warn("GTY-WORKER-HEARTBEAT", "HEARTBEAT could not be sent: %s", err.text);
 }
 
@@ -119,10 +129,8 @@ static void on_welcome(struct link *link, const struct msg *msg)
     log_info("GTY-WORKER-WELCOME", "worker=%.*s id=%" PRIu64 " holding=%u", (int)welcome->name.len, welcome->name.ptr,
              welcome->worker_id, link->roster->count);
     link->welcomed = true;
-    loop_cancel(link->loop, link->hello);
-    link->hello = -1;
-    loop_cancel(link->loop, link->heartbeat);
-    link->heartbeat = loop_every(link->loop, welcome->heartbeat_ms, say_heartbeat, link);
+    loop_unset(link->loop, link->hello);
+    loop_set(link->loop, link->heartbeat, welcome->heartbeat_ms, welcome->heartbeat_ms);
     drop(link, &welcome->drop);
     for (struct run *run = link->roster->first; run; run = run->next)
         owed_again(run);
@@ -222,10 +230,8 @@ static void on_error(struct link *link, const struct msg *msg)
         link_over(link, &err);
     } else if (again && link->welcomed) {
         link->welcomed = false;
-        loop_cancel(link->loop, link->heartbeat);
-        link->heartbeat = -1;
-        if (link->hello < 0)
-            link->hello = loop_every(link->loop, HELLO_AGAIN_MS, say_hello, link);
+        loop_unset(link->loop, link->heartbeat);
+        loop_set(link->loop, link->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
         say_hello(link);
     }
 }
@@ -262,8 +268,7 @@ static void on_up(void *self)
     log_info("GTY-WORKER-UP", "endpoint=%s connected", link->config->endpoint);
     link->welcomed = false;
     say_hello(link);
-    if (link->hello < 0)
-        link->hello = loop_every(link->loop, HELLO_AGAIN_MS, say_hello, link);
+    loop_set(link->loop, link->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
 }
 
 static void on_down(void *self)
@@ -271,9 +276,8 @@ static void on_down(void *self)
     struct link *link = self;
     log_warn("GTY-WORKER-DOWN", "endpoint=%s connection lost; runs go on", link->config->endpoint);
     link->welcomed = false;
-    loop_cancel(link->loop, link->heartbeat);
-    loop_cancel(link->loop, link->hello);
-    link->heartbeat = link->hello = -1;
+    loop_unset(link->loop, link->heartbeat);
+    loop_unset(link->loop, link->hello);
 }
 
 /* ---- sending what is owed ---- */
@@ -335,6 +339,8 @@ static void settle(void *arg)
 static void on_flush(void *arg)
 {
     struct link *link = arg;
+    for (struct run *run = link->roster->first; run; run = run->next)
+        phase_again(run);
     if (!link->welcomed)
         return;
     uint64_t now = clock_mono_ms();
@@ -361,17 +367,24 @@ struct link *link_new(struct loop *loop, const struct link_config *config, struc
         return NULL;
     }
     *link = (struct link){.loop = loop, .config = config, .roster = roster, .over = over, .self = self};
-    link->heartbeat = link->hello = link->kill = -1;
     ident_random(link->boot, 16);
     load_read(&link->load);
     link->flush = loop_every(loop, FLUSH_MS, on_flush, link);
-    link->client = link->flush < 0 ? NULL : bus_client_new(loop, config->endpoint, config->curve, &events, link, err);
-    if (!link->client) {
-        link_free(link);
-        return NULL;
+    link->heartbeat = loop_timer(loop, say_heartbeat, link);
+    link->hello = loop_timer(loop, say_hello, link);
+    link->kill = loop_timer(loop, on_kill, link);
+    if (link->flush < 0 || link->heartbeat < 0 || link->hello < 0 || link->kill < 0) {
+        err_set(err, ERR_NO_MEMORY, "no memory");
+        goto error;
     }
+    link->client = bus_client_new(loop, config->endpoint, config->curve, &events, link, err);
+    if (!link->client)
+        goto error;
     loop_on_settle(loop, settle, link);
     return link;
+error:
+    link_free(link);
+    return NULL;
 }
 
 void link_free(struct link *link)
@@ -411,7 +424,7 @@ static void on_kill(void *arg)
     for (struct run *run = link->roster->first; run; run = run->next)
         if (run->process)
             process_kill(run->process);
-    link->kill = loop_after(link->loop, KILL_AGAIN_MS, on_kill, link);
+    loop_set(link->loop, link->kill, KILL_AGAIN_MS, 0);
 }
 
 void link_leave(struct link *link, uint64_t kill_ms)
@@ -420,8 +433,8 @@ void link_leave(struct link *link, uint64_t kill_ms)
     if (!link->leaving)
         roster_leave(link->roster);
     link->leaving = true;
-    loop_cancel(link->loop, link->kill);
-    link->kill = kill_ms ? loop_after(link->loop, kill_ms, on_kill, link) : -1;
-    if (link->kill < 0)
+    if (kill_ms)
+        loop_set(link->loop, link->kill, kill_ms, 0);
+    else
         on_kill(link);
 }

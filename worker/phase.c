@@ -10,7 +10,6 @@
 #include "worker/run.h"
 
 #define CHECK_TIMEOUT_MS 3600000u /* reading a large output again takes its time */
-#define REASON_MAX 256            /* of a REJECT */
 #define FINISH_TIMEOUT_MS 30000u  /* at least, for what follows the program */
 
 /* ---- what a process of a run writes ---- */
@@ -78,12 +77,13 @@ static void check_ended(struct run *run)
     else if (strcmp(run->phase_text, "stands") == 0) {
         run_note(run, LOG_INFO, "its output stands complete, as attempt %" PRIu64 " published it", known->attempt);
         run_event(run, SLOT_EV_DONE);
-    } else {
+    } else if (strcmp(run->phase_text, "adopt") == 0 && known->hash.len == PUBLISH_HASH) {
         run_note(run, LOG_INFO, "attempt %" PRIu64 " left its output complete; it is taken over", known->attempt);
         char *temporary = strndup(known->temporary.ptr, known->temporary.len);
         if (!temporary) {
-            run_fail(run, OUTCOME_FAILED, "no memory");
-            run_event(run, SLOT_EV_BAD);
+            struct err err = {0};
+            err_set(&err, ERR_NO_MEMORY, "no memory for the name of its output");
+            run_not_started(run, &err);
             return;
         }
         free(run->temporary);
@@ -91,6 +91,9 @@ static void check_ended(struct run *run)
         run->file.size = known->size;
         memcpy(run->file.hash, known->hash.ptr, PUBLISH_HASH);
         run_event(run, SLOT_EV_OUTPUT);
+    } else {
+        run_fail(run, OUTCOME_FAILED, "the output's place could not be looked at: %s", run->phase_text);
+        run_event(run, SLOT_EV_BAD);
     }
 }
 
@@ -131,6 +134,12 @@ static void on_ended(void *self, const struct process_end *end)
 {
     struct run *run = self;
     run->process = NULL;
+    if (end->unable && run->state != SLOT_STOPPING && run->state != SLOT_DROPPING) {
+        struct err err = {0};
+        err_set(&err, ERR_IO, "%s", end->failure);
+        run_not_started(run, &err);
+        return;
+    }
     if (run->phase != PHASE_PROGRAM) {
         helper_ended(run, end);
         return;
@@ -146,22 +155,6 @@ static const struct process_events events = {
 
 /* ---- starting them ---- */
 
-/* Nothing of the run was started. What only this worker lacks (room on its disk, descriptors) is no failure of the run: it goes back to
- * the queue, and another worker, or this one later, may do it. */
-static void not_started(struct run *run, const struct err *err)
-{
-    enum slot_event event = SLOT_EV_BAD;
-    run_fail(run, OUTCOME_FAILED, "%s", err->text);
-    if (err->code == ERR_IO && (run->state == SLOT_STARTING || run->state == SLOT_CHECKING)) {
-        log_warn("GTY-RUN-UNABLE", "run=%" PRIu64 " attempt=%" PRIu64 " goes back to the queue: %s", run->id, run->attempt,
-                 run->error);
-        run->error[str_cut(str_of(run->error), REASON_MAX).len] = '\0';
-        run->reject_reason = run->error;
-        event = SLOT_EV_UNABLE;
-    }
-    run_event(run, event);
-}
-
 static void start(struct run *run, enum run_phase phase, const struct job *job)
 {
     struct err err = {0};
@@ -169,7 +162,7 @@ static void start(struct run *run, enum run_phase phase, const struct job *job)
     run->phase_len = 0;
     run->process = process_start(run->context->processes, job, &events, run, &err);
     if (!run->process)
-        not_started(run, &err);
+        run_not_started(run, &err);
 }
 
 /* The user a run is to become: NULL in *name for the worker's own. */
@@ -203,6 +196,16 @@ static uint64_t time_left_ms(const struct run *run)
     if (limit == 0)
         return 0;
     return limit > gone + FINISH_TIMEOUT_MS ? limit - gone : FINISH_TIMEOUT_MS;
+}
+
+void phase_again(struct run *run)
+{
+    bool again = run->again;
+    run->again = false;
+    if (again && run->state == SLOT_VERIFYING)
+        phase_verify(run);
+    else if (again && run->state == SLOT_NAMING)
+        phase_name(run);
 }
 
 /* A helper runs as the run's user, so that it can do to files only what the run itself could. */
@@ -291,7 +294,7 @@ void phase_program(struct run *run)
     char folder[PATH_MAX], cwd[PATH_MAX + 8], user[65];
     const struct rec_task_spec *spec = &run->assignment.spec;
     if (program_prepare(run, &plan, folder, user, &err) < 0) {
-        not_started(run, &err);
+        run_not_started(run, &err);
         return;
     }
     note_lines(run, &plan.notes);

@@ -16,6 +16,7 @@ struct process;
 
 struct process_end {
     bool started;   /* else failure says why not */
+    bool unable;    /* not started for want of what this machine lacks just now: it may go another time */
     bool timed_out; /* the job's timeout_ms */
     bool overdue;   /* and gantry-run did not see to it, being stopped or stuck: it was killed with the run */
     bool vanished;  /* gantry-run itself was killed */

@@ -14,6 +14,8 @@
 #include "worker/template.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
+#define REASON_MAX 256    /* of a REJECT */
+#define LACKING_MS 60000u /* so long what follows the program is tried again */
 #define DISCARD_BUDGET 256 /* entries of a folder that stands where the output should be */
 
 /* The assignment came in a frame that goes away; a copy of it is packed and read again. */
@@ -176,6 +178,9 @@ static void read_result(struct run *run)
     size_t size = RUN_RESULT_MAX;
     char *raw = malloc(size), *clean = malloc(size);
     ssize_t got = raw && clean ? home_read_file(path, raw, size) : -1;
+    bool starved = !raw || !clean || (got < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM));
+    if (starved)
+        run_note(run, LOG_WARN, "the file with its result was not read: no memory or descriptors");
     if (got > 0) {
         size_t len = str_clean(clean, size, (struct str){raw, (uint32_t)got});
         while (len && (clean[len - 1] == '\n' || clean[len - 1] == '\r'))
@@ -266,10 +271,14 @@ void run_event(struct run *run, enum slot_event event)
     case SLOT_STOP:
         if (run->process)
             process_term(run->process);
+        else
+            run_event(run, SLOT_EV_BAD); /* it waited for its next process to be started */
         break;
     case SLOT_KILL:
         if (run->process)
             process_kill(run->process);
+        else
+            run_event(run, SLOT_EV_BAD);
         break;
     case SLOT_ABORT:
         run_fail(run, OUTCOME_ABORTED, "aborted");
@@ -288,14 +297,43 @@ void run_event(struct run *run, enum slot_event event)
     }
 }
 
+/* What only this worker lacks for now (room on its disk, memory, descriptors, processes) is no failure of the run. */
+static bool lacking(const struct err *err)
+{
+    return err->code == ERR_IO || err->code == ERR_NO_MEMORY;
+}
+
+void run_not_started(struct run *run, const struct err *err)
+{
+    bool before = run->state == SLOT_ACCEPTED || run->state == SLOT_CHECKING || run->state == SLOT_STARTING;
+    bool after = run->state == SLOT_VERIFYING || run->state == SLOT_NAMING;
+    uint64_t now = clock_mono_ms();
+
+    if (after && lacking(err) && (run->lacking_since == 0 || now - run->lacking_since < LACKING_MS)) {
+        if (run->lacking_since == 0)
+            run_note(run, LOG_WARN, "its output waits: %s", err->text);
+        run->lacking_since = run->lacking_since ? run->lacking_since : now;
+        run->again = true;
+        return;
+    }
+    run_fail(run, OUTCOME_FAILED, "%s", err->text);
+    if (!before || !lacking(err)) {
+        run_event(run, SLOT_EV_BAD);
+        return;
+    }
+    log_warn("GTY-RUN-UNABLE", "run=%" PRIu64 " attempt=%" PRIu64 " goes back to the queue: %s", run->id, run->attempt, run->error);
+    run->error[str_cut(str_of(run->error), REASON_MAX).len] = '\0';
+    run->reject_reason = run->error;
+    run_event(run, SLOT_EV_UNABLE);
+}
+
 void run_begin(struct run *run)
 {
     struct err err = {0};
     run->started_at = clock_wall_ms();
     run->started_mono = clock_mono_ms();
     if (output_names(run, &err) < 0) {
-        run_fail(run, OUTCOME_FAILED, "%s", err.text);
-        run_event(run, SLOT_EV_BAD);
+        run_not_started(run, &err);
         return;
     }
     run_event(run, run->final ? SLOT_EV_CHECK : SLOT_EV_START);

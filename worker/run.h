@@ -41,6 +41,8 @@ struct run {
     struct arena *arena;
 
     struct process *process; /* NULL while none runs */
+    uint64_t lacking_since;  /* monotonic: what follows the program could not be started for want of memory, descriptors … */
+    bool again;              /* and is tried again at the next phase_again */
     enum run_phase phase;    /* of that process */
     char phase_text[RUN_PHASE_TEXT];
     size_t phase_len;
@@ -94,8 +96,13 @@ void phase_check(struct run *run);
 void phase_program(struct run *run);
 void phase_verify(struct run *run);
 void phase_name(struct run *run);
+/* Called now and then: tries again to start what could not be. */
+void phase_again(struct run *run);
 /* Notes why the attempt failed, for SLOT_EV_BAD. */
 void run_fail(struct run *run, enum outcome outcome, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A process of it could not be started: before its program ran it goes back to the queue if only this worker lacks something for
+ * now, and another worker, or this one later, may do it; behind the program phase_again tries again for a while. Else it failed. */
+void run_not_started(struct run *run, const struct err *err);
 /* Notes how the program ended: its result, or the error. True when it ended well. */
 bool run_judge(struct run *run, const struct process_end *end);
 

@@ -139,13 +139,20 @@ static void read_signals(struct supervisor *self)
             terminate(self);
 }
 
+/* What this machine has too little of for the moment: the run is not to blame. */
+static bool lacking(int error)
+{
+    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
 static void read_launch(struct supervisor *self)
 {
     char text[LAUNCH_TEXT];
-    if (launch_result(&self->job, self->report, text) == 0)
+    int error = 0;
+    if (launch_result(&self->job, self->report, text, &error) == 0)
         report("started %d", (int)self->program);
     else {
-        report("failed %s", text);
+        report("%s %s", lacking(error) ? "unable" : "failed", text);
         self->program = 0; /* its exit code means nothing */
         self->ended = true;
     }
@@ -245,18 +252,18 @@ int main(void)
     struct supervisor self = {.report = -1};
     char text[LAUNCH_TEXT];
     if (job_read(&self.job) < 0) {
-        report("failed the job cannot be read");
+        report("unable the job cannot be read: %s", strerror(errno));
         return 1;
     }
     self.signals = signals_open();
     if (self.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
-        report("failed the run cannot be supervised: %s", strerror(errno));
+        report("unable the run cannot be supervised: %s", strerror(errno));
         return 1;
     }
     self.timeout_at = self.job.timeout_ms ? now_ms() + self.job.timeout_ms : 0;
     self.program = launch(&self.job, &self.report, text);
     if (self.program < 0) {
-        report("failed %s", text);
+        report("%s %s", lacking(errno) ? "unable" : "failed", text);
         report("clean 0");
         return 0;
     }
