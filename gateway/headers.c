@@ -95,52 +95,59 @@ void headers_read(struct request *request, struct MHD_Connection *mhd, const cha
     headers_name_request(request);
 }
 
-static void allow_origin(const struct request *request, struct MHD_Response *response)
+struct head {
+    struct MHD_Response *response;
+    bool failed;
+};
+
+static void header(struct head *head, const char *name, const char *value)
+{
+    if (value[0]) /* an empty one is not taken */
+        head->failed = MHD_add_response_header(head->response, name, value) != MHD_YES || head->failed;
+}
+
+static void allow_origin(const struct request *request, struct head *head)
 {
     char origin[256], methods[64];
 
     if (!str_copy(origin, sizeof origin, request->headers.origin))
         return;
-    MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
-    MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    header(head, "Access-Control-Allow-Origin", origin);
+    header(head, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
     if (request->method == METHOD_OPTIONS) {
-        MHD_add_response_header(response, "Access-Control-Allow-Methods", method_list(request->allow, methods));
-        MHD_add_response_header(
-            response, "Access-Control-Allow-Headers",
-            "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
-        MHD_add_response_header(response, "Access-Control-Max-Age", "600");
+        header(head, "Access-Control-Allow-Methods", method_list(request->allow, methods));
+        header(head, "Access-Control-Allow-Headers",
+               "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
+        header(head, "Access-Control-Max-Age", "600");
     }
 }
 
-static void header(struct MHD_Response *response, const char *name, const char *value)
+int headers_write(const struct request *request, struct MHD_Response *response, bool stopping)
 {
-    MHD_add_response_header(response, name, value);
-}
-
-void headers_write(const struct request *request, struct MHD_Response *response, bool stopping)
-{
+    struct head head = {.response = response};
     char text[64];
 
-    header(response, "X-Request-Id", request->rid);
+    header(&head, "X-Request-Id", request->rid);
     if (request->content_type)
-        header(response, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
+        header(&head, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
     if (request->allow)
-        header(response, MHD_HTTP_HEADER_ALLOW, method_list(request->allow, text));
+        header(&head, MHD_HTTP_HEADER_ALLOW, method_list(request->allow, text));
     if (request->retry_after) {
         snprintf(text, sizeof text, "%u", request->retry_after);
-        header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+        header(&head, MHD_HTTP_HEADER_RETRY_AFTER, text);
     }
     if (request->stream.read || request->page)
-        header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+        header(&head, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (request->page) {
-        header(response, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-        header(response, "X-Content-Type-Options", "nosniff");
-        header(response, "Referrer-Policy", "no-referrer");
+        header(&head, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+        header(&head, "X-Content-Type-Options", "nosniff");
+        header(&head, "Referrer-Policy", "no-referrer");
     }
     if (request->gateway->guard.origins[0])
-        header(response, MHD_HTTP_HEADER_VARY, "Origin");
+        header(&head, MHD_HTTP_HEADER_VARY, "Origin");
     if (request->cross_origin)
-        allow_origin(request, response);
+        allow_origin(request, &head);
     if (request->close || stopping)
-        header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+        header(&head, MHD_HTTP_HEADER_CONNECTION, "close");
+    return head.failed ? -1 : 0;
 }

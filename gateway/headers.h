@@ -13,7 +13,7 @@ void headers_read(struct request *request, struct MHD_Connection *mhd, const cha
 /* The request id: the client's if it is a valid one, else a new one. */
 void headers_name_request(struct request *request);
 
-/* The answer's headers. stopping: the connection is not kept. */
-void headers_write(const struct request *request, struct MHD_Response *response, bool stopping);
+/* The answer's headers. stopping: the connection is not kept. -1: no memory for all of them. */
+int headers_write(const struct request *request, struct MHD_Response *response, bool stopping);
 
 #endif
