@@ -87,7 +87,7 @@ enum phase window_tick(struct window *window); /* often: phases change only here
 /* rate (count a second), seconds, busy, and cpu_us: CPU of each process for each that was counted. */
 void window_report(const struct window *window, uint64_t count);
 
-/* ---- a payload ---- */
+/* ---- a payload (payload.c) ---- */
 
 /* PAYLOAD_BYTES of text that begin with a number of 20 digits. */
 void payload_write(char out[PAYLOAD_BYTES], uint64_t number);

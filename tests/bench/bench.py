@@ -157,7 +157,7 @@ class Bench:
 
     def started(self, folder):
         """Starts a store and a scheduler there; how long the scheduler took until it served, and its memory then."""
-        with self.farms.BenchFarm(folder, start=False, **{"log_level": "info"}) as farm:
+        with self.farms.BenchFarm(folder, start=False, log_level="info") as farm:
             farm.start("store")
             self.farms.harness.wait_for(lambda: "GTY-STORE-READY" in farm.log("store"), 60, "the store")
             began = time.monotonic()

@@ -60,7 +60,7 @@ class BenchFarm(harness.Farm):
     """Store, scheduler and gateway, without workers; on a database of its own, or on one that is kept."""
 
     def __init__(self, data=None, start=True, **settings):
-        super().__init__(workers=0, start=start, log_level="warn", **settings)
+        super().__init__(workers=0, start=start, **dict({"log_level": "warn"}, **settings))
         self.kept = data is not None
         if data:
             shutil.rmtree(self.data)

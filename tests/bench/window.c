@@ -1,4 +1,3 @@
-#include <string.h>
 
 #include "proto/clock.h"
 #include "tests/bench/bench.h"
@@ -56,21 +55,4 @@ void window_report(const struct window *window, uint64_t count)
     bench_put(bench, "seconds", seconds);
     bench_put(bench, "rate", (double)count / seconds);
     bench_put(bench, "busy", (window->cpu[bench->watch_count + 1] - window->cpu_began[bench->watch_count + 1]) / seconds);
-}
-
-void payload_write(char out[PAYLOAD_BYTES], uint64_t number)
-{
-    memset(out, 'x', PAYLOAD_BYTES);
-    for (int i = 19; i >= 0; i--, number /= 10)
-        out[i] = (char)('0' + number % 10);
-}
-
-void payload_map(char out[PAYLOAD_BYTES], uint64_t number)
-{
-    static const unsigned char head[] = {0x81, 0xa7, 'p', 'a', 'y', 'l', 'o', 'a', 'd', 0xd9, PAYLOAD_BYTES - 11};
-    char text[PAYLOAD_BYTES];
-
-    payload_write(text, number);
-    memcpy(out, head, sizeof head);
-    memcpy(out + sizeof head, text, PAYLOAD_BYTES - sizeof head);
 }
