@@ -9,6 +9,9 @@
 
 #define PATIENCE_MS 3000 /* how long a process may be away before requests are refused at once */
 #define SOFT_MS 1000
+#define RETRY_MS 50    /* between askings of a command while the store is away */
+#define PROBE_MS 500   /* at the end of a command's time, to learn who keeps it waiting; less of a short time */
+#define PROBE_PART 4
 
 struct link {
     struct bus_client *client;
@@ -17,7 +20,11 @@ struct link {
 };
 
 struct ask {
-    struct link links[2]; /* by enum ask_whom */
+    struct gateway *gateway;
+    struct link links[2];     /* by enum ask_whom */
+    struct request *retrying; /* commands to be asked again */
+    struct request *due;      /* those whose time has come, while they are asked */
+    int retry_timer;          /* made ahead */
 };
 
 static void on_up(void *self)
@@ -46,14 +53,18 @@ static int link_open(struct link *link, struct gateway *gateway, enum setting_id
     return link->client ? 0 : -1;
 }
 
+static void retry_all(void *arg);
+
 struct ask *ask_new(struct gateway *gateway, struct err *err)
 {
     struct ask *ask = calloc(1, sizeof *ask);
 
-    if (!ask) {
+    if (!ask || (ask->retry_timer = loop_timer(gateway->loop, retry_all, ask)) < 0) {
+        free(ask);
         err_set(err, ERR_NO_MEMORY, "no memory for the bus");
         return NULL;
     }
+    ask->gateway = gateway;
     if (link_open(&ask->links[ASK_SCHEDULER], gateway, SET_BUS_SCHEDULER, "scheduler", err) != 0 ||
         link_open(&ask->links[ASK_STORE], gateway, SET_BUS_STORE, "store", err) != 0) {
         ask_free(ask);
@@ -68,6 +79,7 @@ void ask_free(struct ask *ask)
         return;
     bus_client_free(ask->links[ASK_SCHEDULER].client);
     bus_client_free(ask->links[ASK_STORE].client);
+    loop_cancel(ask->gateway->loop, ask->retry_timer);
     free(ask);
 }
 
@@ -96,6 +108,99 @@ static enum problem_kind silence_kind(const struct request *request, int code)
         return store ? PROBLEM_STORE_UNKNOWN : PROBLEM_SCHEDULER_UNKNOWN;
     return store ? PROBLEM_STORE_AWAY : PROBLEM_SCHEDULER_AWAY;
 }
+
+/* ---- commands that are asked again while the store is away for a moment ---- */
+
+static void retry_all(void *arg)
+{
+    struct ask *ask = arg;
+
+    ask->due = ask->retrying;
+    ask->retrying = NULL; /* who is refused again comes back */
+    while (ask->due) {
+        struct request *request = ask->due;
+        ask->due = request->retry_next;
+        request->retrying = false;
+        log_request(str_of(request->rid));
+        if (!request->answered)
+            request->match.route->handle(request);
+        log_request((struct str){NULL, 0});
+    }
+}
+
+/* True when the refused command will be asked again. */
+static bool retry_later(struct request *request, const struct msg_error *error)
+{
+    struct ask *ask = request->gateway->ask;
+    uint64_t now = clock_mono_ms();
+
+    if (!error->soon || request->asked_whom != ASK_SCHEDULER || !request->keyed || !ask_reachable(ask, ASK_STORE))
+        return false;
+    if (request->retry_until_ms == 0)
+        request->retry_until_ms = now + PATIENCE_MS < request->ask_deadline_ms ? now + PATIENCE_MS : request->ask_deadline_ms;
+    if (now + RETRY_MS >= request->retry_until_ms)
+        return false;
+    if (!ask->retrying)
+        loop_set(request->gateway->loop, ask->retry_timer, RETRY_MS, 0);
+    request->retrying = true;
+    request->retry_next = ask->retrying;
+    ask->retrying = request;
+    return true;
+}
+
+static void list_remove(struct request **at, const struct request *request)
+{
+    while (*at && *at != request)
+        at = &(*at)->retry_next;
+    if (*at)
+        *at = request->retry_next;
+}
+
+void ask_forget(struct request *request)
+{
+    list_remove(&request->gateway->ask->retrying, request);
+    list_remove(&request->gateway->ask->due, request);
+    request->retrying = false;
+}
+
+/* ---- commands that nothing answers ---- */
+
+static uint64_t probe_ms(uint64_t deadline_ms)
+{
+    return deadline_ms / PROBE_PART < PROBE_MS ? deadline_ms / PROBE_PART : PROBE_MS;
+}
+
+/* The scheduler says whether it waits for the store. */
+static void on_probe(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct request *request = arg;
+    bool store = msg && msg->shape->id == MSG_PONG && msg->u.pong.trouble.len > 0;
+
+    (void)err;
+    request->asking = false;
+    log_request(str_of(request->rid));
+    reply_problem_kind(request, store ? PROBLEM_STORE_UNKNOWN : silence_kind(request, ERR_UNKNOWN_OUTCOME));
+    log_request((struct str){NULL, 0});
+}
+
+/* True when the answer to a silent command waits for what the scheduler says of itself. */
+static bool probe_silence(struct request *request, const struct err *err)
+{
+    const struct ask *ask = request->gateway->ask;
+    struct msg_ping ping = {0};
+
+    if (!err || err->code != ERR_UNKNOWN_OUTCOME || request->asked_whom != ASK_SCHEDULER || !request->keyed ||
+        ask->links[ASK_SCHEDULER].down || ask->links[ASK_STORE].down)
+        return false;
+    request->asking = true;
+    uint64_t corr = bus_ask(request->asked, &shape_msg_ping, &ping, str_of(request->rid),
+                            probe_ms(request->gateway->deadline_ms), on_probe, request);
+    if (request->asking)
+        request->corr = corr;
+    return true;
+}
+
+/* ---- questions ---- */
 
 /* What answers a question; 0: nothing does. */
 static uint16_t answer_to(uint16_t asked)
@@ -139,9 +244,11 @@ static void on_reply(void *arg, const struct msg *msg, const struct err *err)
         request->on_answer(request, NULL);
     else if (msg && request->on_error && request->on_error(request, &msg->u.error))
         ; /* it has asked something else */
+    else if (msg && retry_later(request, &msg->u.error))
+        ;
     else if (msg)
         reply_error(request, &msg->u.error, (enum ask_whom)request->asked_whom);
-    else
+    else if (!probe_silence(request, err))
         reply_problem_kind(request, silence_kind(request, err ? err->code : ERR_UNAVAILABLE));
     log_request((struct str){NULL, 0});
 }
@@ -150,8 +257,13 @@ static void ask(struct request *request, enum ask_whom whom, bool soft, const st
                 void (*on_answer)(struct request *request, const struct msg *msg))
 {
     struct gateway *gateway = request->gateway;
-    uint64_t deadline_ms = gateway->deadline_ms;
+    uint64_t deadline_ms = gateway->deadline_ms, now = clock_mono_ms();
+    bool command = request->keyed && whom == ASK_SCHEDULER && !soft;
 
+    if (command && request->retry_until_ms == 0)
+        request->ask_deadline_ms = now + deadline_ms - probe_ms(deadline_ms);
+    if (command)
+        deadline_ms = request->ask_deadline_ms > now ? request->ask_deadline_ms - now : 1;
     if (soft && deadline_ms > SOFT_MS)
         deadline_ms = SOFT_MS;
     if (gateway->ask->links[whom].down && deadline_ms > PATIENCE_MS)

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "gateway/ask.h"
+
 #define POOL_MAX 256
 #define POOL_BYTES (64u << 10) /* a larger buffer is not kept */
 
@@ -37,6 +39,8 @@ void pool_give_back(struct pool *pool, struct request *request)
 {
     if (request->asking)
         bus_forget(request->asked, request->corr);
+    if (request->retrying)
+        ask_forget(request);
     if (request->stream.closed)
         request->stream.closed(request->stream.self);
     json_decref(request->json);

@@ -12,6 +12,7 @@ int fault_set(struct fault *fault, int code, const char *field, const char *rule
 {
     va_list args;
     fault->code = code;
+    fault->soon = false;
     fault->rule = rule ? rule : "";
     snprintf(fault->field, sizeof fault->field, "%s", field ? field : "");
     snprintf(fault->expected, sizeof fault->expected, "%s", expected ? expected : "");
@@ -32,8 +33,11 @@ int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, s
         if (keys_reserve(core->keys))
             return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
     }
-    if (journal_reserve(core->journal, total, ops + 1, &err))
-        return fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.300s", err.text);
+    if (journal_reserve(core->journal, total, ops + 1, &err)) {
+        fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.300s", err.text);
+        fault->soon = !journal_connected(core->journal);
+        return -1;
+    }
     return 0;
 }
 
@@ -67,7 +71,8 @@ void core_refuse(struct core *core, const struct core_call *call, const struct f
                               .field = whole(fault->field),
                               .rule = str_of(fault->rule),
                               .value = whole(fault->value),
-                              .expected = whole(fault->expected)};
+                              .expected = whole(fault->expected),
+                              .soon = fault->soon};
     if (fault_passes(fault))
         journal_send_now(core->journal, &call->from, &shape_msg_error, &error);
     else

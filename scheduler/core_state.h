@@ -103,6 +103,7 @@ static inline uint64_t core_new_id(struct core *core, enum record_type type)
 
 struct fault {        /* why a command is refused; becomes an ERROR message */
     int code;         /* enum error_code */
+    bool soon;        /* it may be over in a moment; see msg_error */
     const char *rule; /* a word of the catalogue, literal */
     char field[128];
     char value[256];

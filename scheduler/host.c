@@ -12,6 +12,7 @@
 #include "scheduler/host.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 #define GAP_MS 1000
 #define END_MS 2000
 #define COUNTS 64 /* msg_pong.counts */
+#define SLOW_MS 500 /* a batch that takes longer to be on disk is told */
 
 struct host {
     struct loop *loop;
@@ -43,6 +45,7 @@ struct host {
     int timer;             /* the next turn */
     uint64_t timer_due_ms; /* 0: not set */
     struct rec_count counts[COUNTS];
+    char trouble[128]; /* of a PONG */
 };
 
 static const struct farm *const farms[] = {NULL}; /* one line a farm */
@@ -167,6 +170,11 @@ static void on_ping(void *self, struct msg_pong *pong)
     pong->epoch = host->epoch;
     pong->ready = host->open && !host->ending && journal_writable(host->journal);
     pong->trouble = str_of(journal_trouble(host->journal));
+    uint64_t waits_ms = journal_waits_ms(host->journal, clock_mono_ms());
+    if (pong->trouble.len == 0 && waits_ms >= SLOW_MS) {
+        snprintf(host->trouble, sizeof host->trouble, "the store has not confirmed a batch for %lu ms", (unsigned long)waits_ms);
+        pong->trouble = str_of(host->trouble);
+    }
     count_add(host, pong, "batches", journal_batches(host->journal));
     count_add(host, pong, "messages_lost", host->doors != NULL ? doors_lost(host->doors) : 0);
 }

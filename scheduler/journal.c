@@ -43,6 +43,7 @@
 struct batch {
     struct batch *next;
     uint64_t seq;
+    uint64_t sealed_ms;
     struct buf frame;     /* made by the seal */
     struct outbox outbox; /* leaves once the frame is on disk */
     size_t held;
@@ -201,6 +202,7 @@ static void forming_seal(struct journal *journal)
         return;
     }
     batch->seq = journal->next_seq++;
+    batch->sealed_ms = journal->now_ms;
     batch->held = batch->frame.len + outbox_bytes(&batch->outbox);
     batch->next = NULL;
     journal->held += batch->held;
@@ -502,6 +504,16 @@ bool journal_idle(const struct journal *journal)
 bool journal_writable(const struct journal *journal)
 {
     return journal->connected && !journal->refused && !journal->failed;
+}
+
+bool journal_connected(const struct journal *journal)
+{
+    return journal->connected;
+}
+
+uint64_t journal_waits_ms(const struct journal *journal, uint64_t mono_ms)
+{
+    return journal->oldest != NULL && mono_ms > journal->oldest->sealed_ms ? mono_ms - journal->oldest->sealed_ms : 0;
 }
 
 const char *journal_trouble(const struct journal *journal)

@@ -77,6 +77,9 @@ void journal_tick(struct journal *journal, uint64_t mono_ms);
 
 bool journal_idle(const struct journal *journal);           /* nothing forming, nothing under way */
 bool journal_writable(const struct journal *journal);       /* connected and not refused */
+bool journal_connected(const struct journal *journal);      /* the store is there, whatever it says */
+/* How long the oldest batch under way has waited to be on disk, at this time; 0: none does. */
+uint64_t journal_waits_ms(const struct journal *journal, uint64_t mono_ms);
 const char *journal_trouble(const struct journal *journal); /* why not; "" if it is */
 /* Memory and disk can no longer be brought together (an append without room, a store that lost what it had acknowledged):
  * nothing more is written or sent, and the host must exit; the next start rebuilds from what is on disk. */

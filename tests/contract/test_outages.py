@@ -168,8 +168,8 @@ class Away(Contract):
         task = self.farm.task("frozen too")
         self.farm.stop("store")
         self.error(self.farm.get("/api/tasks"), 503, "DATABASE_ERROR")
-        answer = self.farm.post(f"/api/tasks/{task}/trigger", {}, headers={"Idempotency-Key": "frozen-2"})
-        self.assertEqual(answer.status, 503)
+        answer = self.farm.post(f"/api/tasks/{task}/trigger", {}, headers={"Idempotency-Key": "frozen-2", "Accept-Language": "en"})
+        self.assertIn("unknown", self.error(answer, 503, "DATABASE_ERROR")["message"])
         self.farm.cont("store")
         wait_for(lambda: self.farm.post(f"/api/tasks/{task}/trigger", {}, headers={"Idempotency-Key": "frozen-2"}).status == 201,
                  what="the answer to the same key")
@@ -184,6 +184,65 @@ class Away(Contract):
         self.farm.post("/api/tasks", dict(self.spec, name="traced"), headers={"X-Request-Id": "follow-me-1"})
         for name in ("gateway",):
             wait_for(lambda: "req=follow-me-1" in self.farm.log(name), what=f"the request id in the log of the {name}")
+
+
+class Restarts(Contract):
+    """Clients that write all the time, without keys of their own, while processes are restarted: none of them sees it."""
+
+    def restarted(self, name, how):
+        task = self.farm.task(f"{name} {how}")
+        stop = threading.Event()
+        answers = []
+
+        def write():
+            while not stop.is_set():
+                answers.append(self.farm.post(f"/api/tasks/{task}/trigger"))
+
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                seen = len(answers)
+                if how == "killed":
+                    self.farm.kill(name)
+                else:
+                    self.farm.terminate(name)
+                self.farm.start(name)
+                wait_for(lambda: len(answers) >= seen + 8, what="writes going on")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual({answer.status for answer in answers}, {201}, [a for a in answers if a.status != 201][:3])
+        self.assertEqual(len({self.data(answer, 201)["run_id"] for answer in answers}), len(answers))
+        self.assertEqual(self.data(self.farm.get(f"/api/runs?task_id={task}"))["total"], len(answers))
+
+    def test_store_killed(self):
+        self.restarted("store", "killed")
+
+    def test_store_stopped(self):
+        self.restarted("store", "stopped")
+
+    def test_scheduler_killed(self):
+        self.restarted("scheduler", "killed")
+
+    def test_scheduler_stopped(self):
+        self.restarted("scheduler", "stopped")
+
+    def test_a_store_away_for_long_is_not_waited_for(self):
+        task = self.farm.task("impatient")
+        self.farm.kill("store")
+
+        def refused_at_once():
+            began = time.monotonic()
+            answer = self.farm.post(f"/api/tasks/{task}/trigger")
+            self.error(answer, 503, "DATABASE_ERROR")
+            return time.monotonic() - began < 0.3
+
+        wait_for(refused_at_once, what="the gateway giving up on the store")
+        self.farm.start("store")
+        self.farm.wait_ready()
 
 
 if __name__ == "__main__":
