@@ -1,0 +1,284 @@
+/* A farm in one process: the real scheduler (host, doors, link, recovery, journal, core) on a simulated machine, with simulated
+ * store, network, clients and workers around it, and faults. The same seed gives the same history, byte for byte.
+ *
+ * What is simulated stands behind proto/loop.h, bus.h, clock.h and log.h (ground.c) and libsodium's randomness; everything in
+ * scheduler/ but main.c is the code that ships. One event at a time, in the order of (ms, when it was planned).
+ */
+#ifndef GANTRY_TESTS_SIM_H
+#define GANTRY_TESTS_SIM_H
+
+#include <stdio.h>
+
+#include "proto/bus.h"
+#include "scheduler/core.h"
+
+#define NEVER UINT64_MAX
+#define TYPES 24         /* task types; a worker serves one or two */
+#define WALL_START UINT64_C(1790000000000)
+
+/* ---- events (wheel.c) ---- */
+
+enum event_kind {
+    EVENT_TURN,   /* a scheduler's wake-up; who: its place */
+    EVENT_LOOP,   /* a scheduler's timer */
+    EVENT_UP,     /* packet to a scheduler's door */
+    EVENT_DOWN,   /* packet to a peer of a door */
+    EVENT_STORE,  /* packet to the store */
+    EVENT_REPLY,  /* packet from the store */
+    EVENT_LINK,   /* a scheduler's connection to the store is tried; arg: its number */
+    EVENT_COMMIT, /* the store's transaction is on disk; arg: its start's number */
+    EVENT_BACK,   /* the store is started; who unused */
+    EVENT_START,  /* a scheduler is started */
+    EVENT_WORKER, /* who: which */
+    EVENT_CLIENT,
+    EVENT_FAULT, /* something is to go wrong */
+    EVENT_CHECK, /* memory against records */
+};
+
+struct packet { /* a frame under way */
+    struct packet *next;
+    uint32_t from; /* connection */
+    uint32_t len;
+    char bytes[];
+};
+
+struct event {
+    struct event *next;
+    uint64_t at, order;
+    enum event_kind kind;
+    uint32_t who;
+    union {
+        struct packet *packet;
+        uint64_t number;
+    } arg;
+};
+
+void wheel_reset(void);
+void wheel_add(uint64_t at, enum event_kind kind, uint32_t who, struct packet *packet, uint64_t number);
+struct event *wheel_take(uint64_t until); /* the next one up to that ms, or NULL; sim.now is its time then */
+void wheel_done(struct event *event);
+
+/* ---- the world (main.c) ---- */
+
+struct shape_of_world {
+    const char *name;
+    uint32_t workers, clients, tasks, slots_max;
+    uint64_t runs, length_ms, duration_ms; /* duration: of the longest usual run */
+    uint64_t heartbeat_ms, lease_ms;
+    uint64_t fault_ms;   /* mean time between faults */
+    uint64_t restart_ms; /* between those that hit scheduler or store */
+    uint64_t spread_ms;  /* over which reconnecting workers spread */
+    uint64_t tick_ms;    /* arrivals over the network are at multiples of this */
+};
+
+struct weather { /* of the network */
+    uint32_t loss, twice; /* in 100,000 */
+    uint64_t delay_ms;
+};
+
+enum step { STEP_NONE, STEP_SEND, STEP_SENT, STEP_APPLIED, STEP_ACKED }; /* of a batch, at which a process dies */
+
+struct sim {
+    const struct shape_of_world *world;
+    uint64_t seed, dice, now, until;
+    int64_t wall; /* what the wall clock is off by */
+    uint64_t history; /* hash over everything that crossed a process's border */
+    uint64_t events;
+    bool calm; /* no more faults: everything is to come to its end */
+    struct weather weather;
+    uint64_t weather_until;
+    bool disk_full;
+    uint64_t disk_full_until;
+    enum step step;
+    bool step_store; /* the store dies at it, else the scheduler */
+    uint64_t trace; /* a run, to be told everything of */
+    struct arena *arena;
+    struct core_config config;
+    /* counted */
+    uint64_t kills, store_kills, worker_kills, breaks, freezes, jumps, zombies, lost, doubled, resumes, refused;
+    uint64_t executed, twice, losses, batches, frames, rebuilds, compared, keys_repeated, gaps;
+};
+extern struct sim sim;
+
+static inline uint64_t roll(void)
+{
+    uint64_t x = sim.dice += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+static inline uint64_t below(uint64_t sides)
+{
+    return (uint64_t)(((unsigned __int128)roll() * sides) >> 64);
+}
+uint64_t about(uint64_t mean); /* exponential */
+static inline bool one_in(uint64_t n)
+{
+    return below(n) == 0;
+}
+void history_add(uint64_t tag, struct str bytes);
+uint64_t wall_now(void);
+
+/* A broken promise: prints and ends the program. run: whose history is of interest, or 0. */
+_Noreturn void broken(uint64_t run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Tells of a run that is traced. */
+void tell(uint64_t run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool tells(uint64_t run);
+void tell_message(const char *from, uint32_t who, const struct msg *msg); /* of each run it names */
+
+struct packet *packet_new(uint32_t from, struct str bytes);
+
+/* ---- the network (net.c) ---- */
+
+enum peer_kind { PEER_WORKER, PEER_CLIENT };
+
+struct connection { /* of a worker or client to a scheduler's door */
+    uint8_t kind, sched;
+    bool up, door_workers, greeted; /* greeted: a WELCOME has left for it */
+    uint32_t who, epoch; /* epoch: the scheduler's start it leads to */
+    uint64_t last_up, last_down;
+};
+
+void net_reset(void);
+/* To the scheduler that has its doors open; 0: there is none. */
+uint32_t net_connect(enum peer_kind kind, uint32_t who, enum door door);
+void net_break(uint32_t connection); /* takes 0 */
+void net_break_sched(uint32_t place);
+struct connection *net_of(uint32_t connection);
+void net_up(uint32_t connection, struct str bytes);                /* a peer's frame */
+int net_down(uint32_t connection, struct str bytes);               /* a scheduler's; -1: nobody is there */
+/* To and from the store; repeats: it may come twice. */
+void net_link(uint64_t *last, enum event_kind kind, uint32_t who, uint32_t link, struct str bytes, bool repeats);
+
+/* ---- the scheduler's processes (sched.c), and what is around them (ground.c) ---- */
+
+#define SCHEDS 2
+
+struct host;
+struct settings;
+
+struct sched {
+    struct loop *loop;
+    struct host *host;
+    struct core *core; /* of its host, newest; NULL before */
+    struct journal *journal;
+    struct settings *settings;
+    bool alive, open, dying; /* open: it takes messages; dying: nothing it does leaves it any more */
+    uint64_t frozen_until, turned, began;
+    uint64_t granted; /* the newest epoch that the store has given it */
+    uint64_t calm_since; /* its start or its last gap: leases have a full term from here */
+    uint64_t away_until; /* when its journal could last not write */
+    uint32_t start;      /* grows */
+};
+extern struct sched scheds[SCHEDS];
+
+void sched_start(uint32_t place);
+void sched_kill(uint32_t place);
+void sched_freeze(uint32_t place, uint64_t ms);
+void sched_end(uint32_t place); /* SIGTERM */
+void sched_turn(uint32_t place);
+int sched_serving(void); /* the place of the one whose doors are open, newest; -1: none */
+void sched_reset(void);
+void sched_free(void);
+struct core *core_made(const struct core_config *config, struct journal *journal); /* one more, beside those that run */
+
+struct loop *ground_loop(uint32_t place);
+void ground_free(struct loop *loop);
+uint32_t ground_running(void); /* the place of the one whose code runs */
+void ground_message(struct loop *loop, struct packet *packet);
+void ground_reply(struct loop *loop, struct packet *packet);
+void ground_timer(struct loop *loop);
+void ground_link_try(struct loop *loop, uint64_t number);
+void ground_link_down(struct loop *loop);
+void ground_wake(struct loop *loop);            /* plans a turn */
+bool ground_turn(struct loop *loop);            /* false: the process ends */
+
+/* ---- the store (store.c, disk.c) ---- */
+
+void store_reset(void);
+void store_free(void);
+bool store_up(void);
+void store_packet(struct packet *packet);
+void store_commit(uint64_t number);
+void store_kill(uint64_t down_ms);
+void store_back(void);
+void store_freeze(uint64_t ms);
+void store_link_break(uint32_t place, bool lost); /* lost: with what is under way to the store */
+uint32_t store_accepts(uint32_t place); /* a new connection's number; 0: nobody listens */
+uint64_t store_epoch(void);
+bool store_idle(void);
+
+#define RUN_KEPT 8192 /* newest final runs whose records are kept, for restarts */
+
+struct kept { /* a record on the disk */
+    char *bytes;
+    uint32_t len;
+};
+
+struct srun { /* what is known of a run, beside its record */
+    uint64_t outcomes;   /* of attempts 1..16, four bits each */
+    uint64_t ended;      /* attempts that ran to a completed end, a bit each (0..63) */
+    uint64_t begun;      /* attempts that a worker started */
+    uint64_t heard;      /* mono ms: the newest message of its holder that the scheduler handled */
+    uint32_t task, heard_attempt;
+    uint32_t key;        /* what a client made it by; 0: not by one */
+    uint32_t attempt, assigned; /* newest on disk; newest that left in an ASSIGN */
+    uint32_t granted, renamed;  /* attempt: on disk; by whom the output got its name */
+    uint32_t log_attempt, log_seq;
+    uint8_t status, newest; /* newest: outcome of the newest attempt, on disk */
+    bool there, acked, gone; /* gone: deleted with its task */
+};
+
+struct srun *run_of(uint64_t id); /* grows the table */
+uint64_t runs_top(void);          /* ids below it */
+uint64_t runs_open(void);         /* on disk and not final */
+uint64_t outcome_of(const struct srun *run, uint64_t attempt);
+uint32_t run_of_key(uint32_t key);
+
+void disk_reset(void);
+void disk_apply(const struct rec_op *op);
+const struct kept *disk_get(enum record_type type, uint64_t id); /* NULL: not there */
+uint64_t disk_first(enum record_type type);
+uint64_t disk_top(enum record_type type);
+bool disk_run_is(uint64_t id, uint64_t status);
+uint64_t disk_live_first(void);
+void *disk_read(enum record_type type, uint64_t id, void *out); /* decoded into sim.arena; NULL: not there */
+
+/* ---- workers and clients ---- */
+
+void workers_reset(void);
+void workers_free(void);
+void worker_event(uint32_t who);
+void worker_message(uint32_t who, struct packet *packet, uint32_t connection);
+void worker_lost(uint32_t who, uint32_t connection); /* its connection broke */
+void worker_kill(uint32_t who, uint64_t away_ms);
+void worker_freeze(uint32_t who, uint64_t ms);
+void worker_leave(uint32_t who);
+uint32_t worker_connection(uint32_t who);
+bool worker_thawed(uint32_t who, uint64_t *at); /* false: frozen until *at */
+void worker_heard_ack(uint32_t who);
+uint64_t workers_busy(void); /* runs in workers' hands */
+
+void clients_reset(void);
+void clients_free(void);
+void client_event(uint32_t who);
+void client_message(uint32_t who, struct packet *packet, uint32_t connection);
+void client_lost(uint32_t who, uint32_t connection);
+bool clients_done(void); /* all they wanted was answered */
+uint64_t clients_asked(void);
+void clients_burst(void);
+
+/* ---- faults and checks ---- */
+
+void faults_begin(void);
+void fault_event(void);
+void faults_end(void);
+void check_letter(uint32_t place, struct connection *to, const struct msg *msg);
+void check_frame(uint64_t epoch, uint64_t seq, struct str frame); /* a batch that leaves the scheduler */
+void check_handled(uint32_t place, const struct connection *from, const struct msg *msg); /* a message is about to be handled */
+void check_log(uint32_t place, const char *id, const char *text);
+void check_reset(void);
+void check_now(void); /* if nothing is under way: memory against records */
+void check_end(void);
+
+#endif
