@@ -163,14 +163,19 @@ int lease_take(struct core *core, struct lease *lease, enum outcome outcome, con
 {
     struct fault fault;
     struct run *run = lease->run;
+    const struct worker *worker = lease->worker;
     if (!run) {
         lease_end(core, lease);
         return 0;
     }
-    log_info(outcome == OUTCOME_LOST ? "GTY-LEASE-LOST" : "GTY-LEASE-RETURNED", "run=%llu attempt=%u worker=%s %s",
-             (unsigned long long)run->node.id, run->attempt, lease->worker->name->data, why);
     struct ending ending = {.outcome = outcome, .error = str_of(why)};
-    return retry_end(core, run, &ending, &fault);
+    unsigned long long id = run->node.id;
+    uint32_t attempt = run->attempt;
+    if (retry_end(core, run, &ending, &fault))
+        return -1; /* while the store is away this is tried at every tick: nothing is lost yet */
+    log_info(outcome == OUTCOME_LOST ? "GTY-LEASE-LOST" : "GTY-LEASE-RETURNED", "run=%llu attempt=%u worker=%s %s", id, attempt,
+             worker->name->data, why);
+    return 0;
 }
 
 int lease_take_all(struct core *core, struct worker *worker, enum outcome outcome, const char *why)
