@@ -135,6 +135,7 @@ void http_answer(struct request *request)
 
     if (request->state != REQUEST_WAITING)
         return; /* still in its handler: on_access goes on by itself */
+    request->state = REQUEST_ANSWERED;
     http->waiting--;
     http->dirty = true;
     connection_resume(request->connection);
@@ -193,8 +194,10 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
 
     if (!request)
         return MHD_queue_response(mhd, 503, http->no_memory);
+    if (request->state == REQUEST_ANSWERED)
+        return queue_answer(http, request);
     if (request->state == REQUEST_WAITING)
-        return request->answered ? queue_answer(http, request) : MHD_NO;
+        return MHD_NO;
     if (request->state == REQUEST_HEADERS) {
         request->state = REQUEST_BODY;
         headers_read(request, mhd, method);

@@ -17,10 +17,11 @@ struct gateway;
 struct connection;
 
 enum request_state {
-    REQUEST_HEADERS, /* its request line has arrived */
-    REQUEST_BODY,    /* headers have been looked at; the body is coming */
-    REQUEST_WAITING, /* handled, the answer is not there yet: the connection is suspended */
-    REQUEST_SENDING, /* the answer is with libmicrohttpd */
+    REQUEST_HEADERS,  /* its request line has arrived */
+    REQUEST_BODY,     /* headers have been looked at; the body is coming */
+    REQUEST_WAITING,  /* handled, the answer is not there yet: the connection is suspended */
+    REQUEST_ANSWERED, /* the answer is there, and libmicrohttpd has yet to ask for it: its client may be gone */
+    REQUEST_SENDING,  /* the answer is with libmicrohttpd */
 };
 
 /* Bytes that are produced over time: server-sent events. */
