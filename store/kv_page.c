@@ -249,14 +249,20 @@ static void free_take(struct look *look, const unsigned char *list, uint64_t siz
         look->pages->free += page_take(look, get64(list + 8 * i), "free");
 }
 
-/* Data that has pages of its own. */
+/* Data that has pages of its own: at least as many as it needs, for a longer value that was there before is written over. */
 static void overflow_take(struct look *look, uint64_t number, uint64_t size)
 {
-    uint64_t page_size = look->pages->page_size, count = (HEADER - 1 + size) / page_size + 1;
-    unsigned char *data = NULL;
-    if (number < 2 || number > look->pages->last_page || count > look->pages->last_page - number + 1) {
-        finding(look->findings, "%s: the %lu pages of a long value from %lu on are beyond the file's", look->tree->name,
-                (unsigned long)count, (unsigned long)number);
+    uint64_t page_size = look->pages->page_size, last = look->pages->last_page;
+    unsigned char head[HEADER];
+    unsigned char *data;
+    if (number < 2 || number > last || pread(look->fd, head, HEADER, (off_t)(number * page_size)) != HEADER) {
+        finding(look->findings, "%s: page %lu (of a long value) is beyond the file's pages", look->tree->name, (unsigned long)number);
+        return;
+    }
+    uint64_t count = get32(head + 12);
+    if (get64(head) != number || (get16(head + 10) & PAGE_KINDS) != PAGE_OVERFLOW || count > last - number + 1 ||
+        HEADER + size > count * page_size) {
+        page_damaged(look, number, "it is not the long value that its place says");
         return;
     }
     for (uint64_t i = 0; i < count; i++) {
@@ -264,15 +270,13 @@ static void overflow_take(struct look *look, uint64_t number, uint64_t size)
             return;
     }
     look->found.overflow += count;
-    data = malloc(count * page_size);
-    if (!data)
+    if (!look->free_here)
         return;
-    if (pread(look->fd, data, count * page_size, (off_t)(number * page_size)) != (ssize_t)(count * page_size))
-        finding(look->findings, "%s: page %lu cannot be read: %s", look->tree->name, (unsigned long)number, strerror(errno));
-    else if (get64(data) != number || (get16(data + 10) & PAGE_KINDS) != PAGE_OVERFLOW || get32(data + 12) != count)
-        page_damaged(look, number, "it is not the long value that its place says");
-    else if (look->free_here)
-        free_take(look, data + HEADER, size);
+    data = malloc(size);
+    if (data && pread(look->fd, data, size, (off_t)(number * page_size + HEADER)) == (ssize_t)size)
+        free_take(look, data, size);
+    else
+        finding(look->findings, "%s: page %lu cannot be read", look->tree->name, (unsigned long)number);
     free(data);
 }
 

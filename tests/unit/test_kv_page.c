@@ -266,11 +266,70 @@ static void test_cut_off_while_in_use(void **state)
     assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+/* Whatever a database goes through, its pages are sound: keys and values of all sizes come and go, in small and in large steps, with
+ * readers that keep pages from being used again. */
+static void test_sound_whatever_happens(void **state)
+{
+    static const char *const tables[] = {"one", "two", "three"};
+    static char value[20000];
+    char folder[UNIT_FOLDER_SIZE], path[128];
+    struct err err = {0};
+    uint64_t seed = 88172645463325252u, looks = 0;
+    (void)state;
+#define DRAW(n) ((seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17) % (n))
+    unit_folder(folder);
+    snprintf(path, sizeof path, "%s/data.mdb", folder);
+    struct kv_options options = {.folder = folder, .tables = tables, .table_count = 3, .map_bytes = UINT64_C(1) << 30};
+    struct kv *kv = kv_open(&options, &err);
+    assert_non_null(kv);
+    assert_int_equal(kv_prepare(kv, &err), 0);
+    struct kv_txn *reader = NULL;
+    for (int round = 0; round < 100; round++) {
+        struct kv_txn *batch = kv_batch(kv, &err);
+        assert_non_null(batch);
+        unsigned table = (unsigned)DRAW(3);
+        if (round % 40 == 39)
+            assert_int_equal(kv_clear(batch, table), KV_OK);
+        for (uint64_t ops = 1 + DRAW(round % 10 == 0 ? 5000 : 50); ops > 0; ops--) {
+            char key[512];
+            size_t len = (size_t)snprintf(key, sizeof key, "%lu", (unsigned long)DRAW(3000));
+            size_t more = DRAW(20) == 0 ? DRAW(400) : 0;
+            memset(key + len, 'k', more);
+            struct str name = {key, (uint32_t)(len + more)};
+            struct str bytes = {value, (uint32_t)(DRAW(30) == 0 ? DRAW(sizeof value) : DRAW(300))};
+            if (DRAW(3) == 0)
+                kv_delete(batch, table, name);
+            else
+                assert_int_equal(kv_put(batch, table, name, bytes, false), KV_OK);
+        }
+        if (DRAW(10) == 0)
+            kv_end(batch);
+        else
+            assert_int_equal(kv_commit(batch, &err), KV_OK);
+        if (DRAW(8) == 0) {
+            kv_end(reader);
+            reader = DRAW(2) ? kv_snapshot(kv, &err) : NULL;
+        }
+        for (int i = 0; i < 3; i++, looks++) {
+            struct findings findings = {0};
+            struct kv_pages pages;
+            assert_int_equal(kv_pages_check(path, i == 0 ? UINT64_MAX : i == 1 ? 0 : 20, &pages, &findings, &err), 0);
+            if (findings.count > 0)
+                fail_msg("round %d: %s", round, findings.first);
+        }
+    }
+    kv_end(reader);
+    kv_close(kv);
+    assert_int_equal(looks, 300);
+    unit_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_branches_of_branches),
         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+        cmocka_unit_test(test_sound_whatever_happens),
         cmocka_unit_test_setup_teardown(test_zeroed_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbled_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_pages, setup, teardown),
