@@ -116,7 +116,9 @@ static int read_map(const struct reading *in, const struct field *field, const j
     if (!json_is_object(given))
         return refuse(in, field, "type", given, "object");
     if (json_pack_value(&packed, given, CODEC_DEPTH) != 0) {
-        if (packed.failed)
+        if (packed.starved)
+            result = out_of_memory(in);
+        else if (packed.failed)
             result = refuse_bounds(in, field, "length", given, " bytes");
         else
             result = refuse(in, field, "depth", given, "at most 16 levels");

@@ -123,8 +123,8 @@ static enum MHD_Result queue_answer(struct http *http, struct request *request)
     if (!response)
         return MHD_queue_response(request->connection->mhd, 503, http->no_memory);
     bool whole = headers_write(request, response, http->stopping) == 0;
-    enum MHD_Result result = MHD_queue_response(request->connection->mhd, whole ? request->status : 503,
-                                                whole ? response : http->no_memory);
+    enum MHD_Result result =
+        MHD_queue_response(request->connection->mhd, whole ? request->status : 503, whole ? response : http->no_memory);
     MHD_destroy_response(response);
     return result;
 }

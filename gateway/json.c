@@ -3,6 +3,7 @@
 #include <math.h>
 #include <msgpack.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/writer.h"
@@ -43,18 +44,29 @@ static const char *error_words(json_error_t *error)
     return str_utf8(str_of(error->text)) ? error->text : "malformed";
 }
 
+/* jansson tells a lack of memory as whatever it was about to find: a syntax error, or nothing at all. */
+static bool starved;
+
+static void *noted_malloc(size_t size)
+{
+    void *at = malloc(size);
+    starved = starved || at == NULL;
+    return at;
+}
+
 json_t *json_parse(struct str text, struct err *err)
 {
     json_error_t error;
 
+    json_set_alloc_funcs(noted_malloc, free);
+    starved = false;
     if (!depth_fits(text, JSON_DEPTH)) {
         err_set(err, ERR_BAD_REQUEST, "nested over %d levels", JSON_DEPTH);
         return NULL;
     }
     json_t *value = json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
     if (!value) {
-        enum json_error_code cause = json_error_code(&error);
-        if (cause == json_error_out_of_memory)
+        if (starved)
             err_set(err, ERR_NO_MEMORY, "out of memory");
         else
             err_set(err, ERR_BAD_REQUEST, "line %d, column %d: %s", error.line, error.column, error_words(&error));

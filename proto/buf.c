@@ -17,7 +17,7 @@ void buf_free(struct buf *buf)
 void buf_reset(struct buf *buf)
 {
     buf->len = 0;
-    buf->failed = false;
+    buf->failed = buf->starved = false;
 }
 
 /* Once failed, nothing fits: what follows a hole would be read as something else. */
@@ -39,7 +39,7 @@ int buf_reserve(struct buf *buf, size_t more)
     size = size < limit ? size : limit;
     char *data = realloc(buf->data, size);
     if (data == NULL) {
-        buf->failed = true;
+        buf->failed = buf->starved = true;
         return -1;
     }
     buf->data = data;
@@ -82,7 +82,7 @@ int buf_printf(struct buf *buf, const char *format, ...)
     size_t size = (size_t)len + 1;
     char *large = malloc(size);
     if (large == NULL) {
-        buf->failed = true;
+        buf->failed = buf->starved = true;
         return -1;
     }
     va_start(args, format);

@@ -13,6 +13,7 @@ struct buf {
     size_t size;  /* allocated */
     size_t limit; /* bytes it may hold; 0 means BUF_LIMIT */
     bool failed;  /* an append did not fit or found no memory; stays set until buf_reset */
+    bool starved; /* it was memory */
 };
 
 #define BUF_LIMIT ((size_t)64 << 20)

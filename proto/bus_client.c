@@ -369,8 +369,7 @@ struct bus_client *bus_client_new(struct loop *loop, const char *endpoint, const
     }
     socket_label(endpoint, client->label);
     client->timer = loop_timer(loop, client_tick, client);
-    if (client->endpoint == NULL || client->arena == NULL || client->timer < 0 ||
-        buf_reserve(&client->out, BUS_SMALL) != 0 ||
+    if (client->endpoint == NULL || client->arena == NULL || client->timer < 0 || buf_reserve(&client->out, BUS_SMALL) != 0 ||
         (curve != NULL && curve->own != NULL && (client->curve.own == NULL || client->curve.server == NULL))) {
         err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
         goto error;

@@ -21,7 +21,7 @@
 
 #define HELLO_AGAIN_MS 3000
 #define FLUSH_MS 200
-#define KILL_AGAIN_MS 250 /* while the worker leaves and processes are left */
+#define KILL_AGAIN_MS 250    /* while the worker leaves and processes are left */
 #define RESULT_HELD_MS 1000u /* a result that came with lines the farm had no room for is not answered */
 #define LINES_WAIT_MS 60000u /* log lines are tried this long behind an acknowledged result */
 

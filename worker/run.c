@@ -14,8 +14,8 @@
 #include "worker/template.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
-#define REASON_MAX 256    /* of a REJECT */
-#define LACKING_MS 60000u /* so long what follows the program is tried again */
+#define REASON_MAX 256     /* of a REJECT */
+#define LACKING_MS 60000u  /* so long what follows the program is tried again */
 #define DISCARD_BUDGET 256 /* entries of a folder that stands where the output should be */
 
 /* The assignment came in a frame that goes away; a copy of it is packed and read again. */
@@ -321,7 +321,8 @@ void run_not_started(struct run *run, const struct err *err)
         run_event(run, SLOT_EV_BAD);
         return;
     }
-    log_warn("GTY-RUN-UNABLE", "run=%" PRIu64 " attempt=%" PRIu64 " goes back to the queue: %s", run->id, run->attempt, run->error);
+    log_warn("GTY-RUN-UNABLE", "run=%" PRIu64 " attempt=%" PRIu64 " goes back to the queue: %s", run->id, run->attempt,
+             run->error);
     run->error[str_cut(str_of(run->error), REASON_MAX).len] = '\0';
     run->reject_reason = run->error;
     run_event(run, SLOT_EV_UNABLE);
