@@ -99,6 +99,7 @@ class Farm:
         self.workers = [f"worker{n + 1}" for n in range(workers)]
         self.types = types
         self.settings = settings
+        self.environments = {}  # name -> what its process has beside ours
         self.processes = {}  # name -> Popen
         self.seen_pids = set()
         self.autostart = start
@@ -159,7 +160,7 @@ class Farm:
             self.workers.append(name)
         log = open(self.log_path(name), "ab")
         process = subprocess.Popen(self.command(name) + list(extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   env=clean_environment(), start_new_session=True)
+                                   env=dict(clean_environment(), **self.environments.get(name, {})), start_new_session=True)
         log.close()
         self.processes[name] = process
         self.seen_pids.add(process.pid)

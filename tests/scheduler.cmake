@@ -15,8 +15,6 @@ gantry_test(core_task LINKS core_fixture)
 gantry_test(core_command LINKS core_fixture)
 gantry_test(core_farm LINKS core_fixture)
 gantry_test(core_random LINKS core_fixture)
-gantry_test(core_memory LINKS core_fixture)
-target_link_options(test_core_memory PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 
 # The host's side: journal, keys, events, schedules, rebuilding.
 gantry_test(journal LINKS scheduler)

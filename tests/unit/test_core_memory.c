@@ -4,65 +4,30 @@
 
 #include "tests/unit/core_check.h"
 #include "tests/unit/core_fixture.h"
-
-static bool inside; /* the core is at work */
-static uint64_t countdown, refused;
-
-static bool allocation_fails(void)
-{
-    if (!inside || !countdown || --countdown)
-        return false;
-    refused++;
-    return true;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return allocation_fails() ? NULL : __real_realloc(old, size);
-}
+#include "tests/unit/memory_fault.h"
 
 static void around(bool in)
 {
-    inside = in;
+    memory_watched = in;
 }
 
 static struct fixture *fixture;
 static struct rec_lease lease;
 
-typedef void step_fn(void);
+static void (*at_work)(void);
 
-/* Repeats the step with its first allocation failing, then its second, until none fails any more. */
-static void hard(step_fn *step)
+static void checked(void)
 {
-    for (uint64_t n = 1;; n++) {
-        uint64_t before = refused;
-        fixture_forget_letters(fixture);
-        countdown = n;
-        step();
-        countdown = 0;
-        core_check(fixture->core);
-        assert_false(journal_failed(fixture->journal));
-        if (refused == before)
-            return;
-        assert_true(n < 5000);
-    }
+    fixture_forget_letters(fixture);
+    at_work();
+    core_check(fixture->core);
+    assert_false(journal_failed(fixture->journal));
+}
+
+static void hard(void (*step)(void))
+{
+    at_work = step;
+    memory_hard(checked);
 }
 
 static const struct msg *ask(const struct shape *shape, const void *value)
@@ -74,86 +39,78 @@ static const struct msg *ask(const struct shape *shape, const void *value)
 }
 
 /* With memory, the right answer; without, no other than "come back". */
-static void expect(const struct msg *answer, uint16_t id, uint64_t before)
+static void expect(const struct msg *answer, uint16_t id)
 {
-    if (answer && answer->shape->id == MSG_ERROR && refused > before)
+    if (answer && answer->shape->id == MSG_ERROR && memory_short())
         assert_true(answer->u.error.code == ERR_NO_MEMORY || answer->u.error.code == ERR_UNAVAILABLE);
-    else if (answer || refused == before)
+    else if (answer || !memory_short())
         assert_int_equal(answer->shape->id, id);
 }
 
 static void step_create(void)
 {
-    uint64_t before = refused;
     struct msg_task_create create = {.idem = fixture_key_of(1, 1), .spec = fixture_spec("one", "shell")};
     create.spec.schedule = STR_LIT("@every 1h");
     SET_HAS(&create.spec, rec_task_spec, schedule);
     create.spec.output = STR_LIT("/o");
     SET_HAS(&create.spec, rec_task_spec, output);
-    expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER, before);
+    expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER);
 }
 
 static void step_create_dependent(void)
 {
-    uint64_t before = refused;
     struct str on = STR_LIT("one");
     struct msg_task_create create = {.idem = fixture_key_of(2, 1), .spec = fixture_spec("two", "shell")};
     create.spec.dependencies = (struct str_list){&on, 1};
     SET_HAS(&create.spec, rec_task_spec, dependencies);
-    expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER, before);
+    expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER);
 }
 
 static void step_update(void)
 {
-    uint64_t before = refused;
     struct str on = STR_LIT("one");
     struct msg_task_update update = {
         .idem = fixture_key_of(3, 1), .id = 2, .spec = {.task_type = STR_LIT("python"), .dependencies = {&on, 1}}};
     SET_HAS(&update.spec, rec_task_spec, task_type);
     SET_HAS(&update.spec, rec_task_spec, dependencies);
-    expect(ask(&shape_msg_task_update, &update), MSG_TASK_ANSWER, before);
+    expect(ask(&shape_msg_task_update, &update), MSG_TASK_ANSWER);
 }
 
 static void step_pause(void)
 {
-    uint64_t before = refused;
     struct msg_task_pause pause = {.idem = fixture_key_of(4, 1), .id = 1, .paused = true};
-    expect(ask(&shape_msg_task_pause, &pause), MSG_TASK_ANSWER, before);
+    expect(ask(&shape_msg_task_pause, &pause), MSG_TASK_ANSWER);
     pause.idem = fixture_key_of(5, 1);
     pause.paused = false;
-    expect(ask(&shape_msg_task_pause, &pause), MSG_TASK_ANSWER, before);
+    expect(ask(&shape_msg_task_pause, &pause), MSG_TASK_ANSWER);
 }
 
 static void step_trigger(void)
 {
-    uint64_t before = refused;
     struct msg_run_trigger trigger = {
         .idem = fixture_key_of(6, 1), .task_id = 1, .trigger = {.parameters = fixture_map((const char *[]){"a", "b", NULL})}};
     SET_HAS(&trigger.trigger, rec_trigger, parameters);
-    expect(ask(&shape_msg_run_trigger, &trigger), MSG_RUN_ANSWER, before);
+    expect(ask(&shape_msg_run_trigger, &trigger), MSG_RUN_ANSWER);
 }
 
 static void step_batch(void)
 {
-    uint64_t before = refused;
     struct rec_trigger items[20] = {{0}};
     items[1].idem = fixture_key_of(8, 1);
     SET_HAS(&items[1], rec_trigger, idem);
     struct msg_run_trigger_batch batch = {.idem = fixture_key_of(7, 1), .task_id = 1, .items = {items, 20}};
-    expect(ask(&shape_msg_run_trigger_batch, &batch), MSG_RUN_BATCH_ANSWER, before);
+    expect(ask(&shape_msg_run_trigger_batch, &batch), MSG_RUN_BATCH_ANSWER);
 }
 
 static void step_submit(void)
 {
-    uint64_t before = refused;
     struct msg_run_submit submit = {.idem = fixture_key_of(9, 1), .spec = fixture_spec("mine", "shell")};
-    expect(ask(&shape_msg_run_submit, &submit), MSG_RUN_ANSWER, before);
+    expect(ask(&shape_msg_run_submit, &submit), MSG_RUN_ANSWER);
 }
 
 static void step_hello(void)
 {
-    uint64_t before = refused;
-    expect(fixture_hello(fixture, 1, "w", "b", "shell", 1, &lease, lease.run_id ? 1 : 0), MSG_WELCOME, before);
+    expect(fixture_hello(fixture, 1, "w", "b", "shell", 1, &lease, lease.run_id ? 1 : 0), MSG_WELCOME);
     if (!lease.run_id)
         lease = fixture_assigned(fixture, 1);
 }
@@ -193,35 +150,32 @@ static void step_complete(void)
 
 static void step_abort(void)
 {
-    uint64_t before = refused;
     struct msg_run_abort abort = {.idem = fixture_key_of(10, 1), .id = 2};
-    expect(ask(&shape_msg_run_abort, &abort), MSG_RUN_ANSWER, before);
+    expect(ask(&shape_msg_run_abort, &abort), MSG_RUN_ANSWER);
 }
 
 static void step_lists(void)
 {
-    uint64_t before = refused, ids[3] = {1, 3, 4};
+    uint64_t ids[3] = {1, 3, 4};
     struct msg_run_live live = {.ids = {ids, 3}};
     struct msg_worker_list list = {.page = 1, .size = 10, .name = STR_LIT("worker-001")};
-    expect(ask(&shape_msg_run_live, &live), MSG_RUN_LIVE_ROWS, before);
-    expect(ask(&shape_msg_worker_list, &list), MSG_WORKER_ROWS, before);
+    expect(ask(&shape_msg_run_live, &live), MSG_RUN_LIVE_ROWS);
+    expect(ask(&shape_msg_worker_list, &list), MSG_WORKER_ROWS);
 }
 
 static void step_restart(void)
 {
-    uint64_t before = refused;
     struct msg_run_restart restart = {.idem = fixture_key_of(11, 1), .id = 2};
-    inside = false;
+    memory_watched = false;
     assert_true(fixture_run(fixture, 2, &restart.known));
     SET_HAS(&restart, msg_run_restart, known);
-    expect(ask(&shape_msg_run_restart, &restart), MSG_RUN_ANSWER, before);
+    expect(ask(&shape_msg_run_restart, &restart), MSG_RUN_ANSWER);
 }
 
 static void step_delete(void)
 {
-    uint64_t before = refused;
     struct msg_task_delete delete = {.idem = fixture_key_of(12, 1), .id = 1, .force = true};
-    expect(ask(&shape_msg_task_delete, &delete), MSG_DONE, before);
+    expect(ask(&shape_msg_task_delete, &delete), MSG_DONE);
 }
 
 static void test_everything(void **unused)
@@ -261,7 +215,7 @@ static void test_everything(void **unused)
     assert_int_equal(fixture->disk_count[TYPE_TASK], 2);
     fixture_jump(fixture, 60000);
     hard(step_wait);
-    print_message("%llu allocations refused\n", (unsigned long long)refused);
+    print_message("%llu allocations refused\n", (unsigned long long)memory_refused);
     fixture_free(fixture);
 }
 

@@ -1,0 +1,11 @@
+# Tests in which memory runs out at every place in turn. gantry_memory_test(FILE LINKS …): as gantry_test.
+function(gantry_memory_test name)
+  gantry_test(${name} ${ARGN})
+  foreach(function malloc calloc realloc strdup strndup)
+    target_link_options(test_${name} PRIVATE -Wl,--wrap=${function})
+  endforeach()
+endfunction()
+gantry_memory_test(core_memory LINKS core_fixture)
+gantry_memory_test(proto_memory LINKS proto)
+gantry_memory_test(store_memory LINKS store)
+gantry_memory_test(gateway_memory LINKS gateway)

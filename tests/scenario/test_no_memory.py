@@ -1,0 +1,159 @@
+"""An allocation fails: in each process in turn, at its start and while the farm works, one after the other.
+
+The process answers an error (503) and lives, or exits with one clear line and is started again; nothing acknowledged is lost, and the
+next request succeeds. GANTRY_FAULT_STRIDE=1 takes every allocation instead of every so-many-th.
+"""
+
+import http.client
+import os
+import time
+import unittest
+
+from tests.farm import Farm, wait_for
+from tests.faults import Fault, have_shim
+
+READY = {"store": "GTY-STORE-READY", "scheduler": "GTY-SCHEDULER-READY", "gateway": "GTY-HTTP-LISTEN", "worker1": "GTY-WORKER-UP"}
+NAMES = list(READY)
+STRIDE = int(os.environ.get("GANTRY_FAULT_STRIDE", "0"))
+PATIENCE = 30
+
+
+class Victim:
+    """A farm of which one process runs out of memory."""
+
+    def __init__(self, farm, name):
+        self.farm, self.name = farm, name
+        self.fault = Fault(farm, name)
+        self.key = 0
+        self.at = 0  # where the log of this start begins
+        self.ends = []
+
+    def start(self):
+        self.at = len(self.farm.log(self.name))
+        self.farm.start(self.name)
+
+    def log(self):
+        return self.farm.log(self.name)[self.at:]
+
+    def check_alive(self):
+        """Whether it lives. If it does not, it said why in a line."""
+        code = self.farm.processes[self.name].poll()
+        if code is None:
+            return True
+        lines = self.log().strip().splitlines()
+        where = f"{self.name}, allocation at {self.fault.where()}: exit code {code}\n{self.log()[-1500:]}"
+        assert code == 1, where
+        assert lines and lines[-1].startswith(f"gantry-{self.name.rstrip('1')}: ") and len(lines[-1].split(": ", 1)[1]) > 5, where
+        self.ends.append(lines[-1])
+        return False
+
+    def revive(self):
+        if not self.check_alive():
+            self.start()
+
+    def ask(self, method, path, body=None):
+        """Asks until it is answered; errors on the way are a 503, or a connection that its end cut."""
+        self.key += 1
+        headers = {"Idempotency-Key": f"key-{self.key}"} if method != "GET" else {}
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                answer = self.farm.request(method, path, body, headers=headers, timeout=15)
+            except (OSError, http.client.HTTPException):
+                answer = None  # without memory for a connection it is closed
+            self.revive()
+            if answer and answer.status != 503:
+                assert answer.status in (200, 201, 202), f"{method} {path} with {self.fault.where()} failing: {answer}"
+                return answer.body["data"]
+            assert time.monotonic() < until, f"{method} {path} with {self.fault.where()} failing: {answer}\n{self.log()[-3000:]}"
+
+    def wait_final(self, run):
+        def final():
+            self.revive()
+            try:
+                answer = self.farm.get(f"/api/runs/{run}", timeout=15)
+            except (OSError, http.client.HTTPException):
+                return None
+            return answer.body["data"] if answer.status == 200 and answer.body["data"]["status"] in ("completed", "failed") else None
+
+        try:
+            return wait_for(final, PATIENCE, f"the end of run {run}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}, with {self.fault.where()} failing; {self.farm.get(f'/api/runs/{run}')}\n"
+                                 f"{self.log()[-3000:]}") from None
+
+    def workload(self, number):
+        """A little of everything. What a lack of memory may do to a run is give it back or lose its attempt, not fail it."""
+        output = self.farm.data / f"out-{number}"
+        body = {"name": f"task-{number}", "task_type": "shell", "executor": "shell", "retry_count": 1, "output": str(output),
+                "command": f"echo line; echo made >$GANTRY_OUTPUT; echo result-{number}"}
+        task = self.ask("POST", "/api/tasks", body)["id"]
+        run = self.ask("POST", f"/api/tasks/{task}/trigger", {})["run_id"]
+        done = self.wait_final(run)
+        assert done["status"] == "completed" and output.read_text() == "made\n", (self.fault.where(), done)
+        assert done["result"] in (f"result-{number}", None), (self.fault.where(), done)
+        self.ask("GET", f"/api/runs/{run}/logs")
+        self.ask("GET", f"/api/runs?task_id={task}")
+        self.ask("PUT", f"/api/tasks/{task}", {"command": "true", "schedule": "0 0 1 1 *"})
+        self.ask("GET", "/api/tasks")
+        self.ask("GET", "/api/workers")
+        self.ask("DELETE", f"/api/tasks/{task}?force=true")
+
+
+class AtStart(unittest.TestCase):
+    def sweep(self, name):
+        with Farm(start=False) as farm:
+            victim = Victim(farm, name)
+            for other in NAMES:
+                if other != name:
+                    farm.start(other)
+            number = 1
+            while True:
+                before = victim.fault.hits
+                victim.fault.fail_allocation(number)
+                victim.start()
+                wait_for(lambda: READY[name] in victim.log() or not victim.check_alive(), PATIENCE,
+                         f"{name} with {victim.fault.where()} failing")
+                if victim.fault.hits == before:
+                    break
+                if farm.running(name):
+                    farm.kill(name)
+                number += STRIDE or 7
+            victim.fault.fail_allocation(0)
+            farm.wait_ready()
+            self.assertGreater(number, 50)
+            self.assertGreater(len(victim.ends), 3)
+
+
+class AtWork(unittest.TestCase):
+    def sweep(self, name):
+        with Farm(start=False, lease_seconds=3, lease_heartbeat_ms=300, bus_deadline_ms=2000) as farm:
+            victim = Victim(farm, name)
+            for one in NAMES:
+                farm.start(one)
+            farm.wait_ready()
+            number, allocation, calm = 0, 1, 0
+            while calm < 2:  # beyond the end of the workload
+                number += 1
+                before = victim.fault.hits
+                victim.fault.fail_allocation(allocation)
+                victim.workload(number)
+                calm = calm + 1 if victim.fault.hits == before else 0
+                victim.fault.fail_allocation(0)
+                victim.revive()
+                farm.wait_ready()
+                allocation += STRIDE or {"gateway": 61, "scheduler": 3, "store": 9, "worker1": 9}[name]
+            self.assertGreater(number, 8)
+
+
+def make(name):
+    return lambda self: self.sweep(name)
+
+
+for _name in NAMES:
+    for _class in (AtStart, AtWork):
+        setattr(_class, f"test_{_name.rstrip('1')}", unittest.skipUnless(have_shim(), "needs the release build")(make(_name)))
+
+
+if __name__ == "__main__":
+    unittest.main()
