@@ -386,6 +386,16 @@ static int folder_sync(const char *folder, struct err *err)
     return rc;
 }
 
+/* The log in front of the database (redo.h) continues the one that went. Its epoch has passed, so that it would not be applied in
+ * any case. */
+static void redo_keep(const struct restore *restore, const char *when, unsigned ms)
+{
+    char redo[PATH_MAX + 16], kept[PATH_MAX + 64];
+    snprintf(redo, sizeof redo, "%s/redo", restore->store);
+    snprintf(kept, sizeof kept, "%s/replaced-%s.%03uZ.redo", restore->store, when, ms);
+    (void)rename(redo, kept); /* mostly there is one; what stays is harmless */
+}
+
 /* What is there gets a second name first, so that there is a database at every moment. */
 static int fresh_place(struct restore *restore, struct err *err)
 {
@@ -408,6 +418,7 @@ static int fresh_place(struct restore *restore, struct err *err)
             unlink(restore->kept);
         return -1;
     }
+    redo_keep(restore, when, (unsigned)(now % 1000));
     return folder_sync(restore->store, err);
 }
 
