@@ -315,7 +315,7 @@ struct worker *worker_make(struct core *core, const struct rec_worker *record)
     worker->metadata = text_new(record->metadata);
     if (!worker->name || !worker->ident_text || !worker->metadata || worker_describe(core, worker, record) ||
         index_reserve(&core->workers, 1) || index_reserve(&core->worker_idents, 1) || index_reserve(&core->worker_names, 1) ||
-        index_reserve(&core->worker_peers, 1)) {
+        index_reserve(&core->worker_peers, core->workers.count + 1 - core->worker_peers.count)) { /* each may have a session */
         worker_free(worker);
         return NULL;
     }

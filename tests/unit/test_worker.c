@@ -113,6 +113,26 @@ static void test_not_its_own(void **unused)
     fixture_free(fixture);
 }
 
+/* A scheduler that starts anew knows many workers, none of which has a session: there is room for the sessions of all. */
+static void test_all_come_back(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    char idents[40][8];
+    for (int start = 0; start < 2; start++) {
+        for (unsigned i = 0; i < 40; i++) {
+            snprintf(idents[i], sizeof idents[i], "w%u", i);
+            const struct msg *welcome = fixture_hello(fixture, 100 * (unsigned)start + i, idents[i], "b", "shell", 1, NULL, 0);
+            assert_int_equal(welcome->shape->id, MSG_WELCOME);
+            fixture_heartbeat(fixture, 1000 + i, NULL, 0); /* somebody without a session: looked for, and not found */
+            assert_non_null(fixture_take(fixture, 1000 + i, MSG_ERROR));
+        }
+        fixture_rebuild(fixture);
+        fixture_forget_letters(fixture);
+    }
+    fixture_free(fixture);
+}
+
 static void test_goodbye(void **unused)
 {
     (void)unused;
@@ -204,7 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registered), cmocka_unit_test(test_nobody),  cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye), cmocka_unit_test(test_not_its_own),
-        cmocka_unit_test(test_list),       cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_list),       cmocka_unit_test(test_counts),  cmocka_unit_test(test_all_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
