@@ -56,6 +56,8 @@ void bus_server_on_ping(struct bus_server *server, void (*fill)(void *self, stru
 void bus_server_free(struct bus_server *server); /* takes NULL */
 /* Handles what has already arrived, without waiting; answers how many messages that was. */
 int bus_server_drain(struct bus_server *server);
+/* Handles a frame of a peer's again that a handler has put by; not from within a handler. */
+void bus_server_handle(struct bus_server *server, const struct bus_peer *peer, struct str frame);
 
 /* Sends to a peer. -1: it is gone (err->code ERR_NOT_FOUND) or its queue is full (ERR_LIMIT); the message was not sent. */
 int bus_send(struct bus_server *server, const struct bus_peer *peer, const struct shape *shape, const void *value, uint64_t corr,

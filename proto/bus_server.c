@@ -119,14 +119,11 @@ static void server_dispatch(struct bus_server *server, const struct bus_call *ca
     log_request((struct str){0});
 }
 
-static void server_message(struct bus_server *server, const struct bus_peer *peer, struct str frame)
+void bus_server_handle(struct bus_server *server, const struct bus_peer *peer, struct str frame)
 {
     struct err err = {0};
     struct bus_call call = {server, *peer, &server->msg, frame};
 
-    if (trace_on()) {
-        trace_frame('<', server->label, (struct str){(const char *)peer->id, peer->len}, frame);
-    }
     arena_reset(server->arena);
     if (msg_decode(server->arena, frame, &server->msg, &err) == 0) {
         server_dispatch(server, &call);
@@ -170,7 +167,11 @@ static int server_receive(struct bus_server *server)
         socket_skip(server->socket);
     }
     if (known && single) {
-        server_message(server, &peer, (struct str){zmq_msg_data(&body), (uint32_t)zmq_msg_size(&body)});
+        struct str frame = {zmq_msg_data(&body), (uint32_t)zmq_msg_size(&body)};
+        if (trace_on()) {
+            trace_frame('<', server->label, (struct str){(const char *)peer.id, peer.len}, frame);
+        }
+        bus_server_handle(server, &peer, frame);
     } else {
         server_complain(server, "a message is one frame, from a peer whose routing id has at most 15 bytes");
     }

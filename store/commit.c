@@ -15,7 +15,9 @@
 #define GROUP_BYTES ((size_t)16 << 20) /* of one transaction; what is beyond waits for the next */
 #define GROUP_OPS 50000
 #define PURGE_EVERY_MS 250 /* how often a chunk is purged while there is no pause */
-#define RETRY_MS 1000      /* between attempts to purge, and to take the reserve again, when the disk was full */
+#define RETRY_MS                                                                                                                 \
+    1000 /* between attempts to purge, to apply what is kept, and to take the reserve again, when the disk was full */
+#define MAP_ROOM ((uint64_t)32 << 20) /* of the map; with less left the redo log takes nothing that might not fit */
 
 struct queue {
     struct job *first, **last;
@@ -25,6 +27,7 @@ struct queue {
 struct committer {
     struct kv *kv;
     struct group group; /* the thread's own */
+    struct job *kept;   /* so is this: durable jobs that found no room */
     pthread_t thread;
     bool started;
     int fd;
@@ -63,6 +66,7 @@ struct job *job_new(const struct bus_call *call)
     if (ops > 0)
         memcpy(job->ops, batch->ops.items, ops);
     memcpy(copy, call->frame.ptr, bytes);
+    job->frame = (struct str){copy, call->frame.len};
     for (uint32_t i = 0; i < job->op_count; i++) { /* values point into the frame: now into the copy of it */
         struct str *value = &job->ops[i].value;
         if (value->len > 0)
@@ -115,12 +119,12 @@ static void queue_free(struct queue *queue)
 
 /* ---- the thread ---- */
 
-/* Waits for jobs, at most until there is something to purge; NULL: purge, or end. */
+/* Waits for jobs, at most until there is something to purge or what is kept is due; NULL: that, or end. */
 static struct job *thread_wait(struct committer *self, uint64_t purge_at, bool *stop)
 {
     pthread_mutex_lock(&self->mutex);
     while (!self->waiting.first && !self->stopping) {
-        if (!self->group.purging) {
+        if (!self->group.purging && !self->kept) {
             pthread_cond_wait(&self->wake, &self->mutex);
             continue;
         }
@@ -142,13 +146,11 @@ static struct job *thread_wait(struct committer *self, uint64_t purge_at, bool *
 }
 
 /* What health answers tell of the disk. */
-static void trouble_fill(struct committer *self, enum kv_result result, const struct err *err, char *out, size_t size)
+static void trouble_fill(const struct kv_stat *stat, enum kv_result result, const struct err *err, char *out, size_t size)
 {
-    struct kv_stat stat;
-    kv_stat(self->kv, &stat);
     if (result != KV_OK)
         snprintf(out, size, "writes are refused: %s", err->text);
-    else if (!stat.ballast)
+    else if (!stat->ballast)
         snprintf(out, size, "the disk is nearly full: it has no room for the reserve any more");
     else
         out[0] = '\0';
@@ -157,7 +159,9 @@ static void trouble_fill(struct committer *self, enum kv_result result, const st
 static void thread_finish(struct committer *self, struct job *jobs, enum kv_result result, const struct err *err, uint64_t us)
 {
     char trouble[sizeof self->status.trouble];
-    trouble_fill(self, result, err, trouble, sizeof trouble);
+    struct kv_stat stat;
+    kv_stat(self->kv, &stat);
+    trouble_fill(&stat, result, err, trouble, sizeof trouble);
     bool failed = result == KV_IO || result == KV_CORRUPT;
     pthread_mutex_lock(&self->mutex);
     struct commit_status *status = &self->status;
@@ -170,10 +174,12 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
     }
     status->failed = failed;
     status->refusing = result != KV_OK;
+    status->tight = stat.low || !stat.ballast || stat.used_bytes + MAP_ROOM > stat.map_bytes;
     if (result == KV_OK) {
         status->commits++;
         status->last_us = us;
         status->epoch = self->group.state.epoch;
+        status->applied = self->group.state.applied;
     }
     for (struct job *job = jobs, *next; job; job = next) {
         next = job->next;
@@ -194,6 +200,33 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
     while (write(self->fd, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
+/* What was acknowledged and found no room stays, the rest goes on to be refused. */
+static struct job *thread_keep(struct committer *self, struct job *jobs)
+{
+    struct job *others = NULL, **kept = &self->kept, **other = &others;
+    for (struct job *job = jobs, *next; job; job = next) {
+        next = job->next;
+        struct job ***end = job->durable ? &kept : &other;
+        job->next = NULL;
+        **end = job;
+        *end = &job->next;
+    }
+    return others;
+}
+
+/* What is kept comes ahead of the new ones. */
+static struct job *thread_join(struct committer *self, struct job *jobs)
+{
+    struct job *first = self->kept, **last = &self->kept;
+    if (!first)
+        return jobs;
+    while (*last)
+        last = &(*last)->next;
+    *last = jobs;
+    self->kept = NULL;
+    return first;
+}
+
 static void *thread_run(void *arg)
 {
     struct committer *self = arg;
@@ -206,8 +239,13 @@ static void *thread_run(void *arg)
         uint64_t started = clock_mono_us(), now = started / 1000;
         bool purge = self->group.purging && now >= purge_at;
         struct err err = {0};
+        jobs = thread_join(self, jobs);
         enum kv_result result = group_commit(&self->group, jobs, purge, &err);
-        if (purge)
+        if (result == KV_FULL || result == KV_MEMORY)
+            jobs = thread_keep(self, jobs);
+        if (self->kept)
+            purge_at = now + RETRY_MS;
+        else if (purge)
             purge_at = result != KV_OK ? now + RETRY_MS : jobs ? now + PURGE_EVERY_MS : 0;
         if (result == KV_OK && now >= restore_at) {
             kv_ballast_restore(self->kv);
@@ -260,6 +298,7 @@ struct committer *committer_new(struct kv *kv, const struct log_limits *limits, 
         return NULL;
     }
     self->status.epoch = self->group.state.epoch;
+    self->status.applied = self->group.state.applied;
     if (thread_start(self, err) != 0) {
         committer_free(self);
         return NULL;
@@ -286,6 +325,7 @@ void committer_free(struct committer *committer)
     committer_stop(committer);
     queue_free(&committer->waiting);
     queue_free(&committer->done);
+    queue_free(&(struct queue){.first = committer->kept});
     group_free(&committer->group);
     pthread_mutex_destroy(&committer->mutex);
     pthread_cond_destroy(&committer->wake);
@@ -294,10 +334,23 @@ void committer_free(struct committer *committer)
     free(committer);
 }
 
+static bool queue_room(const struct queue *queue, size_t jobs, size_t bytes)
+{
+    return queue->jobs + jobs < COMMIT_QUEUE_JOBS && queue->bytes + bytes < COMMIT_QUEUE_BYTES;
+}
+
+bool committer_room(struct committer *committer, size_t jobs, size_t bytes)
+{
+    pthread_mutex_lock(&committer->mutex);
+    bool room = queue_room(&committer->waiting, jobs, bytes);
+    pthread_mutex_unlock(&committer->mutex);
+    return room;
+}
+
 int committer_submit(struct committer *committer, struct job *job)
 {
     pthread_mutex_lock(&committer->mutex);
-    bool room = committer->waiting.jobs < COMMIT_QUEUE_JOBS && committer->waiting.bytes < COMMIT_QUEUE_BYTES;
+    bool room = queue_room(&committer->waiting, 0, 0);
     if (room) {
         queue_add(&committer->waiting, job);
         committer->status.queued++;

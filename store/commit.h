@@ -1,7 +1,8 @@
 /* The committer: the store's helper thread. Jobs go in at one end and come out answered, in order, at the other.
  *
  * It takes all that has arrived since it last looked as one group (group.h). ZeroMQ is not touched here: what is done waits
- * in a list, and a descriptor tells the loop. When nothing arrives it purges what is noted to be purged.
+ * in a list, and a descriptor tells the loop. When nothing arrives it purges what is noted to be purged. A durable job (group.h) that
+ * found no room is kept and comes again, ahead of what arrived since.
  */
 #ifndef GANTRY_STORE_COMMIT_H
 #define GANTRY_STORE_COMMIT_H
@@ -20,6 +21,8 @@ struct committer *committer_new(struct kv *kv, const struct log_limits *limits, 
 void committer_stop(struct committer *committer);
 void committer_free(struct committer *committer); /* takes NULL */
 
+/* Whether that many more jobs and bytes, and then one, may be submitted. Only the caller makes the room less. */
+bool committer_room(struct committer *committer, size_t jobs, size_t bytes);
 /* Takes the job; -1 (and the job stays the caller's) when COMMIT_QUEUE_BYTES or COMMIT_QUEUE_JOBS are waiting. */
 int committer_submit(struct committer *committer, struct job *job);
 #define COMMIT_QUEUE_BYTES ((size_t)256 << 20)
@@ -32,11 +35,12 @@ struct job *committer_done(struct committer *committer);
 void committer_limits(struct committer *committer, const struct log_limits *limits);
 
 struct commit_status {
-    uint64_t epoch;
+    uint64_t epoch, applied;
     uint64_t commits, batches, operations; /* since the start */
     uint64_t last_us;                      /* how long the last commit took */
     uint64_t queued;                       /* jobs not done */
     bool refusing;                         /* the last group did not fit */
+    bool tight;                            /* the next one may not */
     bool failed;                           /* the disk failed: the process must end */
     char trouble[300];                     /* why writes fail, or what threatens them; empty when all is well */
 };

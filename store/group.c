@@ -82,7 +82,7 @@ static enum kv_result batch_apply(struct group *group, struct job *job, uint32_t
         job_answer(job, JOB_RESUME, state->epoch, state->applied + 1);
         return KV_OK;
     }
-    if (apply_check(group->apply, job->ops, job->op_count, &err) != 0) {
+    if (!job->durable && apply_check(group->apply, job->ops, job->op_count, &err) != 0) {
         if (err.code == ERR_NO_MEMORY)
             return KV_MEMORY;
         log_error("GTY-STORE-BATCH-INVALID", "epoch=%lu seq=%lu refused: %s", (unsigned long)job->epoch, (unsigned long)job->seq,
@@ -164,7 +164,8 @@ enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, s
     }
     if (result == KV_FULL || result == KV_MEMORY) {
         for (struct job *job = jobs; job; job = job->next)
-            job_fail(job, job->kind == JOB_BATCH ? JOB_REFUSED : JOB_ERROR, ERR_UNAVAILABLE, err->text);
+            if (!job->durable)
+                job_fail(job, job->kind == JOB_BATCH ? JOB_REFUSED : JOB_ERROR, ERR_UNAVAILABLE, err->text);
     }
     return result;
 }

@@ -26,7 +26,9 @@ struct job { /* a batch or a claim on its way; allocated and freed by whoever su
     uint64_t epoch, seq; /* as sent */
     struct rec_op *ops;
     uint32_t op_count;
+    struct str frame; /* of a batch: its message; ops point into it */
     size_t bytes;
+    bool durable; /* checked, in the redo log and acknowledged (intake.h): it is applied, not answered */
     char rid[65];
 
     enum job_outcome outcome;
@@ -50,7 +52,7 @@ int group_init(struct group *group, struct kv *kv, const struct log_limits *limi
 void group_free(struct group *group);
 
 /* Commits a list of jobs and fills their outcomes; with purge a chunk of what is to be purged goes along (jobs may be NULL).
- * KV_OK; KV_FULL or KV_MEMORY: refused, the store goes on; KV_IO or KV_CORRUPT: outcomes are void and the process must end. */
+ * KV_OK; KV_FULL or KV_MEMORY: refused (but for durable ones, which must come again), the store goes on; KV_IO or KV_CORRUPT: outcomes are void and the process must end. */
 enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, struct err *err);
 
 #endif

@@ -9,6 +9,8 @@
 #include "proto/log.h"
 #include "store/commit.h"
 #include "store/count.h"
+#include "store/hold.h"
+#include "store/intake.h"
 #include "store/key.h"
 #include "store/query.h"
 #include "store/schema.h"
@@ -21,10 +23,14 @@ struct store {
     const struct settings *settings;
     struct kv *kv;
     struct committer *committer;
+    struct redo *redo; /* NULL: none */
+    struct intake *intake;
+    struct hold hold;
     struct bus_server *server;
     struct arena *arena; /* of the answer being made */
     uint64_t started_ms, queries;
     bool failed;
+    bool settles; /* the loop's hook is ours */
 
     struct bus_peer holder; /* who has been granted the epoch; len 0: nobody since the start */
     struct {                /* an acknowledgement the holder's queue had no room for */
@@ -74,18 +80,19 @@ static void stale_send(struct store *store, const struct bus_peer *peer, uint64_
     store_send(store, peer, &shape_msg_epoch_stale, &stale, corr, rid);
 }
 
-static void grant_send(struct store *store, struct job *job)
+static void grant_send(struct store *store, const struct job *job)
 {
     if (job->epoch == 0 && store->holder.len > 0 && memcmp(&store->holder, &job->peer, sizeof job->peer) != 0)
         stale_send(store, &store->holder, job->answer_epoch, 0, "");
     store->holder = job->peer;
-    struct msg_epoch_grant grant = {
-        .epoch = job->answer_epoch, .applied = job->answer_seq, .next_ids = {job->next_ids, TYPE_MAX}};
+    struct msg_epoch_grant grant = {.epoch = job->answer_epoch,
+                                    .applied = job->answer_seq,
+                                    .next_ids = {(uint64_t *)(uintptr_t)job->next_ids, TYPE_MAX}}; /* only read */
     log_info("GTY-STORE-EPOCH", "epoch=%lu applied=%lu", (unsigned long)grant.epoch, (unsigned long)grant.applied);
     store_send(store, &job->peer, &shape_msg_epoch_grant, &grant, job->corr, job->rid);
 }
 
-static void job_reply(struct store *store, struct job *job)
+static void job_reply(struct store *store, const struct job *job)
 {
     struct msg_batch_resume resume = {.epoch = job->answer_epoch, .seq = job->answer_seq};
     struct msg_batch_refused refused = {.epoch = job->answer_epoch, .seq = job->answer_seq, .text = str_of(job->text)};
@@ -116,18 +123,27 @@ static void job_reply(struct store *store, struct job *job)
 static bool ack_covered(const struct job *job)
 {
     const struct job *next = job->next;
-    return next && job->outcome == JOB_ACK && next->outcome == JOB_ACK && job->corr == 0 && next->corr == 0 &&
-           job->answer_epoch == next->answer_epoch && memcmp(&job->peer, &next->peer, sizeof job->peer) == 0;
+    return next && job->durable == next->durable && job->outcome == JOB_ACK && next->outcome == JOB_ACK && job->corr == 0 &&
+           next->corr == 0 && job->answer_epoch == next->answer_epoch && memcmp(&job->peer, &next->peer, sizeof job->peer) == 0;
 }
 
 static void store_replies(struct store *store)
 {
     for (struct job *job = committer_done(store->committer), *next; job; job = next) {
         next = job->next;
-        if (!ack_covered(job))
+        intake_done(store->intake, job);
+        if (!job->durable && !ack_covered(job))
             job_reply(store, job);
         job_free(job);
     }
+}
+
+static void store_fail(struct store *store, const char *why)
+{
+    if (!store->failed)
+        log_error("GTY-STORE-FAILED", "%s: what is on disk is not known; ending, to read it anew", why);
+    store->failed = true;
+    loop_stop(store->loop);
 }
 
 static void on_done(void *arg)
@@ -136,11 +152,28 @@ static void on_done(void *arg)
     struct commit_status status;
     store_replies(store);
     committer_status(store->committer, &status);
-    if (status.failed && !store->failed) {
-        store->failed = true;
-        log_error("GTY-STORE-FAILED", "%s: what is on disk is not known; ending, to read it anew", status.trouble);
-        loop_stop(store->loop);
+    if (status.failed) {
+        store_fail(store, status.trouble);
+        return;
     }
+    intake_refuse(store->intake, status.refusing || status.tight);
+    if (!intake_ahead(store->intake))
+        hold_release(&store->hold, store->server);
+}
+
+static void on_acked(void *self, const struct job *job)
+{
+    if (!ack_covered(job))
+        job_reply(self, job);
+}
+
+/* The end of a wake-up. */
+static void on_settle(void *arg)
+{
+    struct store *store = arg;
+    struct err err = {0};
+    if (!store->failed && intake_flush(store->intake, on_acked, store, &err) != 0)
+        store_fail(store, err.text);
 }
 
 /* ---- handlers ---- */
@@ -149,7 +182,7 @@ static void handle_write(void *self, const struct bus_call *call)
 {
     struct store *store = self;
     struct job *job = job_new(call);
-    if (job && committer_submit(store->committer, job) == 0)
+    if (job && intake_add(store->intake, job) == 0)
         return;
     job_free(job);
     if (call->msg->shape->id != MSG_BATCH_APPLY) {
@@ -162,10 +195,15 @@ static void handle_write(void *self, const struct bus_call *call)
     bus_answer(call, &shape_msg_batch_refused, &refused);
 }
 
-/* A snapshot for one answer; NULL when an error has been answered. */
+/* A snapshot for one answer; NULL when an error has been answered, or the call waits for the database and comes again. */
 static struct kv_txn *read_begin(struct store *store, const struct bus_call *call)
 {
     struct err err = {0};
+    if (intake_ahead(store->intake)) {
+        if (hold_add(&store->hold, call) != 0)
+            bus_answer_error(call, ERR_UNAVAILABLE, "", "queue", "too many reads wait for the database");
+        return NULL;
+    }
     arena_reset(store->arena);
     struct kv_txn *snapshot = kv_snapshot(store->kv, &err);
     if (!snapshot)
@@ -263,6 +301,7 @@ static void pong_fill(void *self, struct msg_pong *pong)
     count_add(store, pong, "batches", status.batches);
     count_add(store, pong, "operations", status.operations);
     count_add(store, pong, "queued", status.queued);
+    count_add(store, pong, "logged", intake_logged(store->intake));
     count_add(store, pong, "last_commit_us", status.last_us);
     count_add(store, pong, "queries", store->queries);
     count_add(store, pong, "readers_total", stat.readers_total);
@@ -307,6 +346,25 @@ static struct log_limits limits_of(const struct settings *settings)
                                (uint64_t)settings_count_of(settings, SET_STORE_LOG_KB) * 1024};
 }
 
+/* What the log has and the database has not goes to the committer, ahead of everything. */
+static int redo_start(struct store *store, const char *folder, struct err *err)
+{
+    char path[4200];
+    uint64_t bytes = (uint64_t)settings_count_of(store->settings, SET_STORE_REDO_MB) << 20;
+    snprintf(path, sizeof path, "%s/redo", folder);
+    if (bytes > 0 || access(path, F_OK) == 0)
+        store->redo = redo_open(path, bytes > 0 ? bytes : (uint64_t)1 << 20, err);
+    if (!store->redo && err->code == ERR_UNAVAILABLE)
+        log_warn("GTY-STORE-REDO", "%s: batches wait for the database", err->text);
+    else if (!store->redo && err->code)
+        return -1;
+    store->intake = intake_new(store->committer, bytes > 0 ? store->redo : NULL);
+    if (!store->intake)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    *err = (struct err){0};
+    return store->redo ? intake_replay(store->intake, store->redo, store->arena, err) : 0;
+}
+
 static int database_open(struct store *store, struct err *err)
 {
     char folder[4100];
@@ -327,7 +385,7 @@ static int database_open(struct store *store, struct err *err)
         return -1;
     if (loop_add_fd(store->loop, committer_fd(store->committer), false, on_done, store) != 0)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    return 0;
+    return redo_start(store, folder, err);
 }
 
 static int server_open(struct store *store, struct err *err)
@@ -364,6 +422,8 @@ struct store *store_new(struct loop *loop, const struct settings *settings, stru
         store_free(store);
         return NULL;
     }
+    store->settles = true;
+    loop_on_settle(loop, on_settle, store);
     return store;
 }
 
@@ -383,14 +443,21 @@ void store_free(struct store *store)
     if (!store)
         return;
     loop_cancel(store->loop, store->late.timer);
+    if (store->settles) {
+        on_settle(store);
+        loop_on_settle(store->loop, NULL, NULL);
+    }
     if (store->committer) {
         committer_stop(store->committer);
         loop_remove_fd(store->loop, committer_fd(store->committer));
         if (store->server)
             store_replies(store);
     }
+    hold_free(&store->hold);
     bus_server_free(store->server);
+    intake_free(store->intake);
     committer_free(store->committer);
+    redo_free(store->redo);
     kv_close(store->kv);
     arena_free(store->arena);
     free(store);

@@ -11,14 +11,17 @@
 #include <sys/uio.h>
 
 /* Set by the loop's thread, seen by the one that writes. */
-static _Atomic int fail_write, fail_sync, fail_allocate; /* errno, or 0; of files named data.mdb */
+static _Atomic int fail_write, fail_sync, fail_allocate; /* errno, or 0; of files named data.mdb or redo */
 static _Atomic bool cut_write;                           /* writes half of what is asked */
+static _Atomic bool spare_redo;                          /* it is on a disk that does not fail */
 
 static bool is_data(int fd)
 {
     char link[64], path[4200];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof path - 1);
+    if (len > 5 && memcmp(path + len - 5, "/redo", 5) == 0)
+        return !spare_redo;
     return len > 8 && memcmp(path + len - 8, "data.mdb", 8) == 0;
 }
 
