@@ -7,7 +7,7 @@ product (run_table), the rest is in docs/design.md.
 import collections
 
 from tests.chaos.books import OUTCOMES, RUN_STATUS, key_answer
-from tests.chaos.clients import DEALER
+from tests.chaos.clients import DEALER, DealerDoor
 from tests.chaos.effects import content_hash
 
 Finding = collections.namedtuple("Finding", "rule text")
@@ -18,7 +18,7 @@ WAITING = ("blocked", "held", "delayed", "queued")
 HIDDEN = ("place", "accept", "grant")  # changes without an event
 CHANGE_OF_END = {"completed": "complete", "failed": "fail", "aborted": "abort"}
 CHANGE_OF_RETRY = {"lost": "lose", "failed": "retry", "timeout": "retry"}
-ALWAYS_COMPLETED = {"noop", "output", "chatty", "seconds", "batch", "first", "scheduled", "chained"}
+ALWAYS_COMPLETED = {"noop", "output", "chatty", "seconds", "batch", "first", "scheduled", "chained", "held", "again"}
 
 
 class World:
@@ -70,10 +70,10 @@ def outcome_of(attempt):
 
 def check_lost(world):
     for run, kind in world.kinds.items():
-        if run not in world.books.runs:
+        if run not in world.books.runs and kind != "erased":
             yield Finding("lost", f"run {run} ({kind}) was acknowledged and is not in the store")
     for key, entry in world.ledger.entries.items():
-        if entry.answer is None:
+        if entry.answer is None and not entry.refused:
             yield Finding("unanswered", f"key {key} ({entry.kind}) was never answered, in {entry.tries} tries")
 
 
@@ -95,8 +95,10 @@ def check_keys(world):
         record = stored.get(bytes.fromhex(key))
         if record is None:
             yield Finding("key", f"key {key} ({entry.kind}) was acknowledged and is not in the store")
-        elif key_answer(record) != entry.answer:
-            yield Finding("key", f"key {key} was answered {entry.answer}, the store keeps {key_answer(record)}")
+            continue
+        name, fields = key_answer(record)
+        if name == "error" or DealerDoor.named(fields) != entry.answer:
+            yield Finding("key", f"key {key} was answered {entry.answer}, the store keeps {name} {fields}")
 
 
 def check_ends(world):
@@ -116,6 +118,16 @@ def check_ends(world):
             fine = status in ("completed", "failed")
         if not fine:
             yield Finding("status", f"run {run.id} ({kind}) is {status}: {evidence(world, run)}")
+
+
+def check_erased(world):
+    """Of a task whose deletion was acknowledged nothing is left."""
+    for run in world.books.runs.values():
+        if run.task_id in world.ledger.erased:
+            yield Finding("erased", f"run {run.id} of task {run.task_id}, which was deleted, is still in the store")
+    for task in world.ledger.erased:
+        if task in world.books.tasks or task in world.books.stats:
+            yield Finding("erased", f"task {task} was deleted and is still in the store")
 
 
 def check_chains(world):
@@ -165,6 +177,8 @@ def check_effects(world):
     begins, ends = effects_by_run(world, "begin"), effects_by_run(world, "end")
     for run_id in set(begins) | set(ends):
         run = world.books.runs.get(run_id)
+        if world.kinds.get(run_id) == "erased":
+            continue
         if run is None:
             yield Finding("effect", f"run {run_id} has effects and is not in the store")
             continue
@@ -194,7 +208,9 @@ def check_overlap(world):
         by_run[line.run].append(line)
     for run_id, lines in by_run.items():
         run = world.books.runs.get(run_id)
-        attempts = attempts_of(run) if run else {}
+        if run is None:
+            continue
+        attempts = attempts_of(run)
         for line in lines:
             begun = [other for other in lines if other.word == "begin" and other.attempt > line.attempt and other.at < line.at]
             attempt = attempts.get(line.attempt)
@@ -426,7 +442,7 @@ def check_schedules(world):
             yield Finding("schedule", f"task {task}, every {every} s, has {len(runs)} runs in {seconds:.1f} s")
 
 
-CHECKS = [check_lost, check_unknown, check_keys, check_ends, check_chains, check_effects, check_overlap, check_outputs, check_logs,
+CHECKS = [check_lost, check_unknown, check_keys, check_ends, check_erased, check_chains, check_effects, check_overlap, check_outputs, check_logs,
           check_paths, check_histories, check_events, check_applied, check_indexes, check_statistics, check_schedules]
 
 

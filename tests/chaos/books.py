@@ -106,15 +106,9 @@ class Reader:
 
 
 def key_answer(record):
-    """The runs or the task that a key's stored answer names."""
+    """(message, its fields) of a key's stored answer."""
     name, fields, _ = unpack(record.answer)
-    if name == "run_answer":
-        return [fields["run"]["id"]]
-    if name == "run_batch_answer":
-        return list(fields["run_ids"])
-    if name == "task_answer":
-        return [fields["task"]["id"]]
-    return name
+    return name, fields
 
 
 def applied_lines(text):

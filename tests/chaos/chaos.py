@@ -27,7 +27,7 @@ from tests.chaos.clients import Client, DealerDoor, Ledger, Reader, RestDoor
 from tests.chaos.effects import Scripts, Watcher
 from tests.chaos.faults import Chronicle, LinkFaults, ProcessFaults
 from tests.chaos.ground import Ground
-from tests.farm import BUILD, SLOW, wait_for
+from tests.farm import BUILD, SLOW, clean_environment, wait_for
 
 LEASE_SECONDS = 3
 SETTINGS = dict(lease_seconds=LEASE_SECONDS, lease_heartbeat_ms=300, lease_accept_seconds=2, lease_losses=100, retry_base_ms=50,
@@ -125,9 +125,12 @@ class Chaos:
                 farm.data_of(farm.post(f"/api/tasks/{task}/pause", {}))
             wait_for(lambda: self.open_runs(farm) == 0, 120, "the end of all runs")
             wait_for(lambda: not farm.belongings(), 30, "the end of all processes of runs")
+            wait_for(lambda: not farm.run_folders(), 30, "the end of all folders of runs")
+            wait_for(lambda: not any(worker["current_task_count"] for worker in farm.data_of(farm.get("/api/workers"))["items"]), 30,
+                     "workers that hold nothing")
         except AssertionError as error:
             rows = [farm.get(f"/api/runs?status={status}&size=5").body for status in ("pending", "running")]
-            self.others.append(Finding("rest", f"{error}: {farm.belongings()} {rows}"))
+            self.others.append(Finding("rest", f"{error}: {farm.belongings()} {farm.run_folders()} {rows}"))
         self.settled = time.monotonic() - self.ended
         self.repeat_all(farm)
 
@@ -145,7 +148,7 @@ class Chaos:
             data = door.ask(entry)
             entry.tries = tries
             if data is not None:
-                self.ledger.close(entry, door.runs_of(data))
+                self.ledger.close(entry, door.named(data))
         for door in doors.values():
             door.close()
 
@@ -161,7 +164,7 @@ class Chaos:
         if subprocess.run([BUILD / "gantry", "fsck", "--help"], capture_output=True, check=False).returncode != 0:
             return []
         farm.terminate("store", 60)
-        done = subprocess.run([BUILD / "gantry", "fsck", "--data", farm.data], capture_output=True, text=True, check=False)
+        done = subprocess.run([BUILD / "gantry", "fsck", "--data", farm.data], capture_output=True, text=True, check=False, env=clean_environment())
         farm.start("store")
         if done.returncode == 0:
             return []

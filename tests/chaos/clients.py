@@ -18,7 +18,7 @@ from tests.bus import pack, unpack
 REST, DEALER = "rest", "dealer"
 AGAIN = {6, 7, 8, 11}  # enum error_code: LIMIT, UNAVAILABLE, UNKNOWN_OUTCOME, NO_MEMORY
 KINDS = [("noop", 50), ("output", 15), ("chatty", 5), ("seconds", 6), ("flaky", 6), ("failing", 4), ("slow", 4), ("timeout", 1)]
-ACTS = [("submit", 88), ("batch", 8), ("chain", 4)]
+ACTS = [("submit", 80), ("batch", 8), ("chain", 4), ("hold", 3), ("erase", 2), ("again", 3)]
 
 
 class Entry:
@@ -27,6 +27,7 @@ class Entry:
     def __init__(self, key, door, kind, request):
         self.key, self.door, self.kind, self.request = key, door, kind, request
         self.answer = None  # [run ids], or [id] of a task
+        self.refused = False  # for good
         self.tries = 0
         self.is_run = True
 
@@ -41,6 +42,7 @@ class Ledger:
         self.acks = []  # monotonic times of acknowledged writes
         self.aborted = {}  # run -> True: the abort was acknowledged; False: it was refused, the run was final already
         self.chains = []  # (run of the first task, id of the task that waits for it)
+        self.erased = set()  # tasks of which the deletion was asked for; none is answered before it is done
         self.schedules = {}  # task id -> seconds between its runs
         self.repeats = 0
         self.giving_up = None  # monotonic time from which on nobody tries any more
@@ -91,12 +93,13 @@ class RestDoor:
 
     def once(self, entry, timeout):
         """The answer's data; None when it has to be asked again."""
-        path, body = entry.request
+        method, path, body = entry.request
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
             self.connection.timeout = timeout
-            self.connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json", "Idempotency-Key": entry.key})
+            self.connection.request(method, path, json.dumps(body) if body is not None else None,
+                                    {"Content-Type": "application/json", "Idempotency-Key": entry.key})
             response = self.connection.getresponse()
             raw = response.read()
         except (OSError, http.client.HTTPException):
@@ -127,24 +130,37 @@ class RestDoor:
     # What each command is in this dialect.
 
     def submit(self, spec, key):
-        return "/api/runs", dict(spec, parameters={"key": key})
+        return "POST", "/api/runs", dict(spec, parameters={"key": key})
 
     def trigger(self, task, key):
-        return f"/api/tasks/{task}/trigger", {"parameters": {"key": key}}
+        return "POST", f"/api/tasks/{task}/trigger", {"parameters": {"key": key}}
 
     def batch(self, task, key, count):
-        return f"/api/tasks/{task}/trigger-batch", {"items": [{"parameters": {"key": f"{key}.{n}"}, "idempotency_key": f"{key}.{n}"}
-                                                              for n in range(count)]}
+        items = [{"parameters": {"key": f"{key}.{n}"}, "idempotency_key": f"{key}.{n}"} for n in range(count)]
+        return "POST", f"/api/tasks/{task}/trigger-batch", {"items": items}
 
     def create(self, spec, key):
-        return "/api/tasks", dict(spec, name=f"task-{key}")
+        return "POST", "/api/tasks", dict(spec, name=f"task-{key}")
 
     def abort(self, run, key):
-        return f"/api/runs/{run}/abort", {"reason": "chaos"}
+        return "POST", f"/api/runs/{run}/abort", {"reason": "chaos"}
+
+    def pause(self, task, paused):
+        return "POST", f"/api/tasks/{task}/{'pause' if paused else 'resume'}", {}
+
+    def erase(self, task):
+        return "DELETE", f"/api/tasks/{task}?force=true", None
+
+    def restart(self, run):
+        return "POST", f"/api/runs/{run}/restart", {}
 
     @staticmethod
-    def runs_of(data):
-        return data["run_ids"] if "run_ids" in data else [data["run_id"]] if "run_id" in data else [data["id"]]
+    def named(data):
+        """The ids that an answer names."""
+        for name in ("run_ids", "run_id", "new_run_id", "deleted_id", "id"):
+            if name in data:
+                return data[name] if name == "run_ids" else [data[name]]
+        raise ValueError(data)
 
     @staticmethod
     def is_conflict(refused):
@@ -199,7 +215,7 @@ class DealerDoor:
             data = self.read(entry, answer)
             while data is not None and numbers and (other := self.receive(numbers, 1 * self.slow)):
                 twin = self.read(entry, other)
-                if twin is not None and self.runs_of(twin) != self.runs_of(data):
+                if twin is not None and self.named(twin) != self.named(data):
                     self.ledger.problem(f"key {entry.key} sent twice at once was answered {data} and {twin}")
             if data is not None:
                 return data
@@ -236,11 +252,17 @@ class DealerDoor:
     def abort(self, run, key):
         return "run_abort", {"id": run, "reason": "chaos"}
 
+    def pause(self, task, paused):
+        return "task_pause", {"id": task, "paused": paused}
+
+    def erase(self, task):
+        return "task_delete", {"id": task, "force": True}
+
     @staticmethod
-    def runs_of(data):
+    def named(data):
         if "run_ids" in data:
             return list(data["run_ids"])
-        return [data["run"]["id"]] if "run" in data else [data["task"]["id"]]
+        return [data["run"]["id"] if "run" in data else data["task"]["id"] if "task" in data else data["id"]]
 
     @staticmethod
     def is_conflict(refused):
@@ -255,13 +277,13 @@ class Client(threading.Thread):
         self.number, self.door, self.scripts, self.ledger, self.chance = number, door, scripts, ledger, chance
         self.batch_task, self.pace = batch_task, pace
         self.done = threading.Event()
-        self.crash = None
+        self.last = None  # a run that is soon final
 
     def run(self):
         try:
             while not self.done.is_set() and not self.ledger.over():
                 act = pick(self.chance, ACTS)
-                {"submit": self.submit, "batch": self.batch, "chain": self.chain}[act]()
+                getattr(self, act)()
                 self.done.wait(self.chance.uniform(0, 2 * self.pace))
         except Refused as refused:
             self.ledger.problem(f"refused for good: {refused}")
@@ -278,15 +300,19 @@ class Client(threading.Thread):
         """What the command's answer names: [run ids] or [task id]; None when nobody tries any more."""
         entry = self.ledger.open(key, self.door.name, kind, request)
         entry.is_run = is_run
-        data = self.door.ask(entry)
+        try:
+            data = self.door.ask(entry)
+        except Refused:
+            entry.refused = True
+            raise
         if data is None:
             return None
-        named = self.door.runs_of(data)
+        named = self.door.named(data)
         self.ledger.close(entry, named)
         if self.chance.random() < 0.03:  # the answer got lost, it thinks
             again = self.door.ask(entry)
             if again is not None:
-                self.ledger.close(entry, self.door.runs_of(again))
+                self.ledger.close(entry, self.door.named(again))
         return named
 
     def spec(self, kind):
@@ -296,6 +322,8 @@ class Client(threading.Thread):
     def submit(self):
         kind, key = pick(self.chance, KINDS), self.key()
         runs = self.command(kind, self.door.submit(self.spec(kind), key), key)
+        if runs and kind == "noop":
+            self.last = runs[0]
         if runs and kind == "slow":
             self.done.wait(self.chance.uniform(0, 2))
             self.abort(runs[0])
@@ -314,21 +342,49 @@ class Client(threading.Thread):
         key = self.key()
         self.command("batch", self.door.batch(self.batch_task, key, self.chance.randint(2, 12)), key)
 
+    def task(self, **more):
+        """Makes a task of no-op runs; its id."""
+        key = self.key()
+        made = self.command("task", self.door.create(dict(self.spec("noop"), **more), key), key, is_run=False)
+        return made[0] if made else None
+
+    def hold(self):
+        """A run of a task that is paused, until it is not."""
+        task = self.task()
+        key = self.key()
+        if task and self.command("pause", self.door.pause(task, True), self.key(), is_run=False):
+            if self.command("held", self.door.trigger(task, key), key):
+                self.done.wait(self.chance.uniform(0, 0.5))
+                self.command("resume", self.door.pause(task, False), self.key(), is_run=False)
+
+    def erase(self):
+        """A task that is deleted with its runs, wherever they are."""
+        task = self.task()
+        key = self.key()
+        if task and self.command("erased", self.door.batch(task, key, self.chance.randint(1, 5)), key):
+            self.done.wait(self.chance.uniform(0, 0.5))
+            self.ledger.erased.add(task)
+            self.command("erase", self.door.erase(task), self.key(), is_run=False)
+
+    def again(self):
+        """A new run like one that is over, which the scheduler has forgotten."""
+        if self.last is None or self.door.name != REST:
+            return  # a client of the bus would have to know the record
+        try:
+            self.command("again", self.door.restart(self.last), self.key())
+        except Refused as refused:
+            if not self.door.is_conflict(refused):
+                raise  # a conflict: it is not over yet
+
     def chain(self):
         """A task, and one that runs by itself when the first has completed."""
-        key, waits = self.key(), self.key()
-        first = self.command("task", self.door.create(self.spec("noop"), key), key, is_run=False)
-        if not first:
-            return
-        spec = dict(self.spec("noop"), dependencies=[str(first[0])])
-        second = self.command("task", self.door.create(spec, waits), waits, is_run=False)
-        if not second:
-            return
+        first = self.task()
+        second = self.task(dependencies=[str(first)]) if first else None
         key = self.key()
-        runs = self.command("first", self.door.trigger(first[0], key), key)
+        runs = self.command("first", self.door.trigger(first, key), key) if second else None
         if runs:
             with self.ledger.lock:
-                self.ledger.chains.append((runs[0], second[0]))
+                self.ledger.chains.append((runs[0], second))
 
 
 class Reader(threading.Thread):
@@ -345,7 +401,7 @@ class Reader(threading.Thread):
         known = []
         while not self.done.wait(0.03):
             with self.ledger.lock:
-                known = [e for e in itertools.islice(reversed(self.ledger.entries.values()), 400) if e.answer and e.is_run]
+                known = [e for e in itertools.islice(reversed(self.ledger.entries.values()), 400) if e.answer and e.is_run and e.kind != "erased"]
             if known:
                 self.look(self.chance.choice(self.chance.choice(known).answer))
 

@@ -47,7 +47,10 @@ class Ground(Farm):
 
     def __enter__(self):
         self.proxy.__enter__()
-        return super().__enter__()
+        self.keep = True  # until it stands
+        super().__enter__()
+        self.keep = False
+        return self
 
     def signal(self, name, number):
         os.kill(self.pid(name), number)
@@ -88,6 +91,10 @@ class Ground(Farm):
         """A DEALER of ours: by a link (clients-workers), or past the proxy to a server (store)."""
         port = self.through[path] if path in self.through else self.real[path]
         return Peer(f"tcp://127.0.0.1:{port}", curve=self.keys())
+
+    def run_folders(self):
+        """What workers have not cleared away yet."""
+        return [str(path) for path in self.data.glob("workers/*/runs/*")]
 
     def belongings(self):
         """[(pid, command)] of everything that runs in this farm's folder and is none of its processes."""

@@ -11,19 +11,14 @@ def gaps(acks, began, ended):
     return sorted(((b - a, a, b) for a, b in zip(times, times[1:])), reverse=True)
 
 
-def back_after(acks, fault, ended):
-    """Seconds from a fault's end to the next acknowledged write; None when there was none before the end of all."""
-    if fault.healed is None:
-        return None
-    following = [at for at in acks if at >= fault.healed]
-    return min(following) - fault.healed if following else ended - fault.healed
-
-
 def by_kind(acks, faults, began, ended):
-    """{kind: (how many, longest gap that it was in, longest time to come back behind it)}"""
-    acks = sorted(acks)
+    """{fault: (how many, longest gap that it had part in, longest time from its end to the next acknowledged write)}
+
+    The second counts where nothing else was wrong any more by then: it is the farm's own time to come back.
+    """
     rows = collections.defaultdict(lambda: [0, 0.0, 0.0])
-    longest = [gap for gap in gaps(acks, began, ended) if gap[0] > 0.2]
+    found = gaps(acks, began, ended)
+    longest = [gap for gap in found if gap[0] > 0.1]
     for fault in faults:
         row = rows[f"{fault.kind} {fault.what}"]
         row[0] += 1
@@ -32,7 +27,12 @@ def by_kind(acks, faults, began, ended):
             if start < until and end > fault.began:
                 row[1] = max(row[1], length)
                 break
-        row[2] = max(row[2], back_after(acks, fault, ended) or 0.0)
+    for length, start, end in longest:
+        part = [fault for fault in faults if fault.began < end and (fault.healed or ended) > start]
+        if part and all((fault.healed or ended) < end for fault in part):
+            last = max(part, key=lambda fault: fault.healed)
+            row = rows[f"{last.kind} {last.what}"]
+            row[2] = max(row[2], end - last.healed)
     return rows
 
 

@@ -23,11 +23,14 @@ def twin_of(world):
     ledger = Ledger()
     ledger.entries = copy.deepcopy(world.ledger.entries)
     ledger.aborted, ledger.chains = dict(world.ledger.aborted), list(world.ledger.chains)
+    ledger.erased = set(world.ledger.erased)
     ledger.schedules = dict(world.ledger.schedules)
     return World(ledger, copy.deepcopy(world.books), list(world.lines), world.outputs, world.table, list(world.applied))
 
 
 class ShortChaos(unittest.TestCase):
+    maxDiff = None
+
     @classmethod
     def setUpClass(cls):
         seed = os.environ.get("GANTRY_CHAOS_SEED", str(random.randrange(10**6)))
@@ -118,6 +121,10 @@ class ShortChaos(unittest.TestCase):
         entry = next(entry for entry in ledger.entries.values() if entry.answer)
         ledger.close(entry, [entry.answer[0] + 1])
         self.sees("answer")
+
+    def test_a_deletion_that_left_something(self):
+        self.forged.ledger.erased.add(self.a_run().task_id)
+        self.sees("erased")
 
     def test_a_chain_that_ran_twice(self):
         run = self.a_run()
