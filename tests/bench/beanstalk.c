@@ -27,6 +27,7 @@ static void puts_send(struct link *link)
         buf_text(&jobs->out, "\r\n");
     }
     link->state = link->swarm->bench->batch;
+    swarm_opened(link->swarm, link->state);
     swarm_send(link, jobs->out.data, jobs->out.len);
 }
 
@@ -41,7 +42,7 @@ static size_t submitter_take(struct link *link, const char *in, size_t len)
             swarm_fail(link->swarm, at);
         at = end + 2;
         if (--link->state == 0)
-            puts_send(link);
+            swarm_put(link);
     }
     return (size_t)(at - in);
 }
@@ -71,10 +72,10 @@ static size_t worker_take(struct link *link, const char *in, size_t len)
             swarm_fail(link->swarm, at);
         at = end + 2;
     }
-    if (deleted > 0)
-        swarm_count(link, deleted);
     if (jobs->out.len > 0)
         swarm_send(link, jobs->out.data, jobs->out.len);
+    if (deleted > 0)
+        swarm_done(link, deleted);
     return (size_t)(at - in);
 }
 
@@ -86,7 +87,7 @@ static size_t take(struct link *link, const char *in, size_t len)
 int beanstalk_measure(struct bench *bench)
 {
     struct jobs jobs = {0};
-    struct swarm swarm = {.self = &jobs, .take = take};
+    struct swarm swarm = {.self = &jobs, .take = take, .put = puts_send};
     int rc = swarm_open(&swarm, bench, bench->at, bench->clients + bench->workers);
 
     if (rc == 0) {

@@ -29,8 +29,8 @@ os.environ["GANTRY_TEST_SLOW"] = "10"  # what is waited for is not measured
 PAYLOAD = json.dumps({"parameters": {"payload": "x" * 189}}, separators=(",", ":"))  # 200 bytes of msgpack
 SHAPES = {"4": (4, 4, 1), "60": (60, 16, 1), "batch": (4, 4, 100)}  # submitters, workers, jobs a message
 CONNECTIONS = (4, 64, 256)
-PAGES = {"newest": "/api/runs?page=1&page_size=20", "failed": "/api/runs?page=1&page_size=20&status=failed",
-         "by end": "/api/runs?page=1&page_size=20&status=completed&sort_by=completed_at&sort_order=desc"}
+PAGES = {"newest": "/api/runs?page=1&size=20", "failed": "/api/runs?page=1&size=20&status=failed",
+         "by end": "/api/runs?page=1&size=20&status=completed&sort=completed_at&order=desc"}
 
 
 class Bench:
@@ -138,7 +138,7 @@ class Bench:
             with self.farms.BenchFarm(folder) as farm:
                 for name, path in PAGES.items():
                     self.put(f"rows.{rows}.{name}", self.generate("requests", farm, at=farm.at(), path=path, clients=1))
-                last = f"/api/runs?page={rows // 20}&page_size=20"
+                last = f"/api/runs?page={rows // 20}&size=20"
                 self.put(f"rows.{rows}.last", self.generate("requests", farm, at=farm.at(), path=last, clients=1))
                 clients, workers, batch = SHAPES["60"]
                 self.put(f"rows.{rows}.lives", self.generate("lives", farm, farm.data, clients=clients, workers=workers, batch=batch))

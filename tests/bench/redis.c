@@ -39,6 +39,7 @@ static void push_send(struct link *link)
         payload_write(payload, ++jobs->pushed);
         word(&jobs->out, payload, sizeof payload);
     }
+    swarm_opened(link->swarm, link->swarm->bench->batch);
     swarm_send(link, jobs->out.data, jobs->out.len);
 }
 
@@ -51,7 +52,7 @@ static size_t submitter_take(struct link *link, const char *in, size_t len)
         return 0;
     if (*in != ':')
         swarm_fail(link->swarm, in);
-    push_send(link);
+    swarm_put(link);
     return (size_t)(end + 2 - in);
 }
 
@@ -102,7 +103,7 @@ static size_t answer_take(struct link *link, struct worker *worker, const char *
         else
             worker->removes--;
         if (!set)
-            swarm_count(link, 1);
+            swarm_done(link, 1);
         return size;
     }
     if (strncmp(in, "$-1", 3) == 0) { /* nothing there */
@@ -143,7 +144,7 @@ static size_t take(struct link *link, const char *in, size_t len)
 int redis_measure(struct bench *bench)
 {
     struct jobs jobs = {.workers = calloc((size_t)(bench->clients + bench->workers), sizeof(struct worker))};
-    struct swarm swarm = {.self = &jobs, .take = take};
+    struct swarm swarm = {.self = &jobs, .take = take, .put = push_send};
     int rc = jobs.workers ? swarm_open(&swarm, bench, bench->at, bench->clients + bench->workers) : -1;
 
     if (rc == 0) {

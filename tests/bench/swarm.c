@@ -26,10 +26,13 @@ int swarm_open(struct swarm *swarm, struct bench *bench, const char *at, int cou
     swarm->count = count;
     swarm->epoll = epoll_create1(EPOLL_CLOEXEC);
     swarm->links = calloc((size_t)count, sizeof *swarm->links);
+    swarm->held = calloc((size_t)count, sizeof(struct link *));
+    if (!swarm->links || !swarm->held)
+        return bench_fail("memory", "there is none");
     if (!at || sscanf(at, "%63[^:]:%d", host, &port) != 2 || inet_pton(AF_INET, host, &address.sin_addr) != 1)
         return bench_fail("--at", "it is ADDRESS:PORT");
     address.sin_port = htons((uint16_t)port);
-    for (int i = 0; swarm->links && i < count; i++) {
+    for (int i = 0; i < count; i++) {
         struct link *link = &swarm->links[i];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
         *link = (struct link){.swarm = swarm, .number = i, .in_size = IN_SIZE, .in = malloc(IN_SIZE + 1)};
@@ -39,7 +42,7 @@ int swarm_open(struct swarm *swarm, struct bench *bench, const char *at, int cou
             return bench_fail(at, strerror(errno));
         setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     }
-    return swarm->links ? 0 : bench_fail("memory", "there is none");
+    return 0;
 }
 
 void swarm_close(struct swarm *swarm)
@@ -50,6 +53,7 @@ void swarm_close(struct swarm *swarm)
         free(swarm->links[i].in);
     }
     free(swarm->links);
+    free(swarm->held);
     close(swarm->epoll);
     samples_free(&swarm->samples);
 }
@@ -83,6 +87,31 @@ void swarm_count(struct link *link, uint64_t n)
         return;
     swarm->counted += n;
     samples_add(&swarm->samples, clock_mono_us() - link->asked_us);
+}
+
+void swarm_put(struct link *link)
+{
+    struct swarm *swarm = link->swarm;
+
+    if (swarm->open < OPEN_MOST)
+        swarm->put(link);
+    else
+        swarm->held[swarm->held_count++] = link;
+}
+
+void swarm_opened(struct swarm *swarm, uint64_t n)
+{
+    swarm->open += n;
+}
+
+void swarm_done(struct link *link, uint64_t n)
+{
+    struct swarm *swarm = link->swarm;
+
+    swarm_count(link, n);
+    swarm->open -= n;
+    while (swarm->held_count > 0 && swarm->open < OPEN_MOST)
+        swarm->put(swarm->held[--swarm->held_count]);
 }
 
 static void link_read(struct link *link)

@@ -16,6 +16,10 @@ struct link {
     size_t in_len, in_size;
 };
 
+/* Jobs that were put and are not done, of what has a queue: those who put wait while there are OPEN_MOST, so that putting does not run
+ * away from working and is not paid for by it. */
+#define OPEN_MOST 2000
+
 struct swarm {
     struct bench *bench;
     struct window window;
@@ -24,7 +28,11 @@ struct swarm {
     bool failed;
     uint64_t counted;
     struct samples samples;
-    void *self; /* the caller's */
+    void *self;         /* the caller's */
+    uint64_t open;      /* jobs */
+    struct link **held; /* links that wait to put */
+    int held_count;
+    void (*put)(struct link *link);
     /* Takes whole answers from link->in; answers how many bytes it took. */
     size_t (*take)(struct link *link, const char *in, size_t len);
 };
@@ -36,6 +44,10 @@ void swarm_close(struct swarm *swarm);
 void swarm_send(struct link *link, const char *bytes, size_t len);
 /* Counts, while that is to be done, n answers to what was asked last. */
 void swarm_count(struct link *link, uint64_t n);
+/* Calls put for the link, now or once there is room. */
+void swarm_put(struct link *link);
+void swarm_opened(struct swarm *swarm, uint64_t n);
+void swarm_done(struct link *link, uint64_t n); /* and counts them */
 void swarm_fail(struct swarm *swarm, const char *why);
 /* Waits at most so long, and hands what came to take; answers how many connections had something. */
 int swarm_turn(struct swarm *swarm, int wait_ms);
