@@ -174,12 +174,17 @@ static uint64_t probe_ms(uint64_t deadline_ms)
 static void on_probe(void *arg, const struct msg *msg, const struct err *err)
 {
     struct request *request = arg;
-    bool store = msg && msg->shape->id == MSG_PONG && msg->u.pong.trouble.len > 0;
+    struct problem problem;
 
     (void)err;
     request->asking = false;
     log_request(str_of(request->rid));
-    reply_problem_kind(request, store ? PROBLEM_STORE_UNKNOWN : silence_kind(request, ERR_UNKNOWN_OUTCOME));
+    problem_set(&problem, silence_kind(request, ERR_UNKNOWN_OUTCOME), NULL, NULL);
+    if (msg && msg->shape->id == MSG_PONG && msg->u.pong.trouble.len > 0) {
+        problem.kind = PROBLEM_STORE_UNKNOWN;
+        problem.sentence = msg->u.pong.trouble;
+    }
+    reply_problem(request, &problem);
     log_request((struct str){NULL, 0});
 }
 
