@@ -3,12 +3,19 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart task workers status trace backup restore fsck config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart task workers status trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
             COMPREPLY=($(compgen -W 'list show create update delete trigger pause resume' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [ "$command" = key ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'worker' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -110,6 +117,8 @@ _gantry() {
         'trace:--count' | 'trace:-n') return ;;
         'backup:--keep') return ;;
         'backup:--grow-mb') return ;;
+        'key worker:--public-key') return ;;
+        'key worker:--out') files=1 ;;
     esac
     if [ -n "$files" ]; then
         COMPREPLY=($(compgen -f -- "$word"))
@@ -137,9 +146,10 @@ _gantry() {
         'backup') words='--keep --grow-mb --json --help --url --data' ;;
         'restore') words='--repair --json --help --url --data' ;;
         'fsck') words='--repair --json --help --url --data' ;;
+        'key worker') words='--public-key --out --json --help --url --data' ;;
         'config') words='--explain --markdown --json --help --url --data' ;;
         'version') words='--json --help --url --data' ;;
-        'help') words='--json --help up run runs logs abort restart task workers status trace backup restore fsck config version help man completion' ;;
+        'help') words='--json --help up run runs logs abort restart task workers status trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --data' ;;
         'completion') words='--json --help --url --data' ;;
         esac

@@ -37,6 +37,7 @@ struct bus_call { /* a message being handled; valid during the handler */
     struct bus_peer peer;
     const struct msg *msg;
     struct str frame; /* the bytes it was decoded from */
+    struct str key;   /* CURVE: the sender's public key, as curve_keys.h writes it; empty: plain */
 };
 
 typedef void bus_handler(void *self, const struct bus_call *call);
@@ -54,6 +55,10 @@ struct bus_server *bus_server_new(struct loop *loop, const char *endpoint, const
                                   const struct bus_route *routes, void *self, struct err *err);
 void bus_server_on_ping(struct bus_server *server, void (*fill)(void *self, struct msg_pong *pong));
 void bus_server_free(struct bus_server *server); /* takes NULL */
+/* With CURVE: a key that is let in no more is not listened to any more, and its connection is cut when it says something. True when the
+ * list was read again since the last call: whoever holds sessions looks at their keys. */
+bool bus_server_keys_changed(struct bus_server *server);
+bool bus_server_lets_in(const struct bus_server *server, struct str key); /* an empty key is let in */
 /* Handles what has already arrived, without waiting; answers how many messages that was. */
 int bus_server_drain(struct bus_server *server);
 /* Handles a frame of a peer's again that a handler has put by; not from within a handler. */

@@ -3,10 +3,13 @@
  * A peer's routing id is made by ZeroMQ anew for each connection, so an answer can never reach a later connection by mistake.
  */
 #include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "proto/bus_socket.h"
 #include "proto/clock.h"
+#include "proto/curve_keys.h"
 #include "proto/log.h"
 #include "proto/trace.h"
 
@@ -22,6 +25,9 @@ struct bus_server {
     struct msg msg;
     struct buf out;
     char label[16];
+    struct curve_keys *keys; /* NULL: plain */
+    bool keys_changed;
+    struct str key;         /* of the message being handled */
     uint64_t complained_ms; /* when bad frames were last logged */
     uint64_t bad_frames;    /* since then */
 };
@@ -47,6 +53,10 @@ struct bus_server *bus_server_new(struct loop *loop, const char *endpoint, const
         if (route->id < ROUTE_IDS) {
             server->by_id[route->id] = route;
         }
+    }
+    if (curve != NULL && curve->own != NULL && (server->keys = curve_keys_new(curve->allowed)) == NULL) {
+        err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
+        goto error;
     }
     server->socket = socket_listen(ZMQ_ROUTER, endpoint, curve, err);
     if (server->socket == NULL) {
@@ -76,6 +86,7 @@ void bus_server_free(struct bus_server *server)
         loop_remove_socket(server->loop, server->socket);
         socket_close(server->socket);
     }
+    curve_keys_free(server->keys);
     arena_free(server->arena);
     buf_free(&server->out);
     free(server);
@@ -122,7 +133,7 @@ static void server_dispatch(struct bus_server *server, const struct bus_call *ca
 void bus_server_handle(struct bus_server *server, const struct bus_peer *peer, struct str frame)
 {
     struct err err = {0};
-    struct bus_call call = {server, *peer, &server->msg, frame};
+    struct bus_call call = {server, *peer, &server->msg, frame, server->key};
 
     arena_reset(server->arena);
     if (msg_decode(server->arena, frame, &server->msg, &err) == 0) {
@@ -141,6 +152,67 @@ void bus_server_handle(struct bus_server *server, const struct bus_peer *peer, s
     } else {
         bus_answer_error(&call, ERR_PROTOCOL, "", "malformed", err.text);
     }
+}
+
+/* ---- keys ---- */
+
+static void keys_refresh(struct bus_server *server)
+{
+    if (server->keys != NULL && curve_keys_refresh(server->keys, clock_mono_ms())) {
+        server->keys_changed = true;
+    }
+}
+
+bool bus_server_keys_changed(struct bus_server *server)
+{
+    keys_refresh(server);
+    bool changed = server->keys_changed;
+    server->keys_changed = false;
+    return changed;
+}
+
+bool bus_server_lets_in(const struct bus_server *server, struct str key)
+{
+    return server->keys == NULL || key.len == 0 || curve_keys_has(server->keys, key);
+}
+
+/* ZeroMQ has no call that ends one peer's connection. It tells the descriptor a message came by; that may be another's by now, so only
+ * a socket whose other end has the message's address is shut down. */
+static void sender_cut(zmq_msg_t *msg)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    char text[NI_MAXHOST];
+    const char *said = zmq_msg_gets(msg, "Peer-Address");
+    int fd = zmq_msg_get(msg, ZMQ_SRCFD);
+
+    if (fd >= 0 && said != NULL && getpeername(fd, (struct sockaddr *)&address, &len) == 0 &&
+        getnameinfo((struct sockaddr *)&address, len, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0 &&
+        strcmp(text, said) == 0) {
+        shutdown(fd, SHUT_RDWR);
+    }
+}
+
+/* False: the message is from a key that is let in no more. */
+static bool sender_known(struct bus_server *server, zmq_msg_t *msg)
+{
+    if (server->keys == NULL) {
+        return true;
+    }
+    const char *key = zmq_msg_gets(msg, "User-Id");
+    server->key = key != NULL ? str_of(key) : (struct str){0};
+    if (curve_keys_has(server->keys, server->key)) {
+        return true;
+    }
+    if (curve_keys_look(server->keys)) { /* it may have been let in this moment */
+        server->keys_changed = true;
+        if (curve_keys_has(server->keys, server->key)) {
+            return true;
+        }
+    }
+    server_complain(server, "from a key that is let in no more");
+    sender_cut(msg);
+    return false;
 }
 
 /* One whole message: the routing id, then one frame. Anything else is read away. -1 when there is none. */
@@ -166,7 +238,9 @@ static int server_receive(struct bus_server *server)
     if (more) {
         socket_skip(server->socket);
     }
-    if (known && single) {
+    if (!sender_known(server, &body)) {
+        ; /* not looked at */
+    } else if (known && single) {
         struct str frame = {zmq_msg_data(&body), (uint32_t)zmq_msg_size(&body)};
         if (trace_on()) {
             trace_frame('<', server->label, (struct str){(const char *)peer.id, peer.len}, frame);
@@ -175,6 +249,7 @@ static int server_receive(struct bus_server *server)
     } else {
         server_complain(server, "a message is one frame, from a peer whose routing id has at most 15 bytes");
     }
+    server->key = (struct str){0};
     zmq_msg_close(&body);
     return 0;
 }
@@ -183,6 +258,7 @@ int bus_server_drain(struct bus_server *server)
 {
     int count = 0;
 
+    keys_refresh(server);
     while (count < BUS_FAIR_SHARE && server_receive(server) == 0) {
         count++;
     }

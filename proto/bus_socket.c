@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "proto/curve.h"
+#include "proto/curve_gate.h"
 
-static void *context; /* of every socket that does not authenticate peers */
+static void *context; /* of every socket of this process */
 
 void *socket_context(void)
 {
@@ -25,6 +26,7 @@ void bus_finish(void)
     if (context != NULL) {
         zmq_ctx_term(context);
         context = NULL;
+        curve_gate_close();
     }
 }
 
@@ -87,7 +89,7 @@ void *socket_listen(int type, const char *endpoint, const struct bus_curve *curv
     if (endpoint_check(endpoint, err) != 0) {
         return NULL;
     }
-    void *socket = socket_new(safe ? curve_context() : socket_context(), type, is_tcp(endpoint));
+    void *socket = socket_new(socket_context(), type, is_tcp(endpoint));
     if (socket == NULL) {
         err_set(err, ERR_NO_MEMORY, "%s: no socket: %s", endpoint, zmq_strerror(errno));
         return NULL;

@@ -5,7 +5,10 @@
 #include <stdarg.h>
 #include <sys/file.h>
 
+#include "proto/bus_socket.h"
 #include "proto/clock.h"
+#include "proto/curve_gate.h"
+#include "proto/curve_keys.h"
 #include "proto/ident.h"
 #include "proto/messages.h"
 
@@ -73,17 +76,18 @@ static int cert_ensure(const char *path, struct err *err)
 /* A listening side makes its own certificate, and lets in the clients of its own machine, which share the folder. */
 static int server_ensure(const char *dir, struct curve_paths *paths, struct err *err)
 {
-    char client[CURVE_PATH], welcome[CURVE_PATH];
+    char client[CURVE_PATH];
 
     if (path_put(paths->own, err, "%s/server.key", dir) != 0 || path_put(paths->allowed, err, "%s/allowed", dir) != 0 ||
-        path_put(client, err, "%s/client.key", dir) != 0 || path_put(welcome, err, "%s/allowed/local.key", dir) != 0 ||
-        ident_make_dirs(paths->allowed, 0700, err) != 0 || cert_ensure(paths->own, err) != 0 || cert_ensure(client, err) != 0) {
+        path_put(client, err, "%s/client.key", dir) != 0 || ident_make_dirs(paths->allowed, 0700, err) != 0 ||
+        cert_ensure(paths->own, err) != 0 || cert_ensure(client, err) != 0) {
         return -1;
     }
     zcert_t *cert = zcert_load(client);
-    int rc = cert != NULL ? zcert_save_public(cert, welcome) : -1;
+    int rc = cert != NULL ? curve_keys_put(paths->allowed, "local", zcert_public_txt(cert), err)
+                          : err_set(err, ERR_IO, "%s: not a certificate", client);
     zcert_destroy(&cert);
-    return rc == 0 ? 0 : err_set(err, ERR_IO, "%s: cannot be written: %s", welcome, strerror(errno));
+    return rc;
 }
 
 /* 1 when the listening side's certificate is not there (yet). */
@@ -168,20 +172,6 @@ int curve_prepare(const struct settings *settings, const char *endpoint, bool li
     return 0;
 }
 
-void *curve_context(void)
-{
-    zsys_handler_set(NULL);
-    return zsys_init();
-}
-
-/* The authenticator of this process: one ZAP handler serves all its sockets. */
-static zactor_t *authenticator;
-
-static void authenticator_end(void)
-{
-    zactor_destroy(&authenticator);
-}
-
 int curve_apply_server(void *zmq_socket, const struct bus_curve *curve, struct err *err)
 {
     int on = 1;
@@ -190,16 +180,10 @@ int curve_apply_server(void *zmq_socket, const struct bus_curve *curve, struct e
     if (cert == NULL) {
         return err_set(err, ERR_IO, "%s: not a certificate", curve->own);
     }
-    if (authenticator == NULL) {
-        authenticator = zactor_new(zauth, NULL);
-        if (authenticator == NULL) {
-            zcert_destroy(&cert);
-            return err_set(err, ERR_NO_MEMORY, "the authenticator cannot be started");
-        }
-        atexit(authenticator_end);
+    if (curve_gate_open(socket_context(), curve->allowed, err) != 0) {
+        zcert_destroy(&cert);
+        return -1;
     }
-    zstr_sendx(authenticator, "CURVE", curve->allowed, NULL);
-    zsock_wait(authenticator);
     int rc = zmq_setsockopt(zmq_socket, ZMQ_CURVE_SERVER, &on, sizeof on) |
              zmq_setsockopt(zmq_socket, ZMQ_CURVE_SECRETKEY, zcert_secret_key(cert), 32) |
              zmq_setsockopt(zmq_socket, ZMQ_ZAP_DOMAIN, CURVE_DOMAIN, strlen(CURVE_DOMAIN)) |

@@ -23,8 +23,6 @@ struct curve_paths { /* storage behind a struct bus_curve */
 int curve_prepare(const struct settings *settings, const char *endpoint, bool listens, struct curve_paths *paths,
                   struct bus_curve *curve, struct err *err);
 
-/* The ZeroMQ context of sockets that authenticate: the authenticator is reached within it. NULL when it cannot be had. */
-void *curve_context(void);
 /* Puts the certificates on a socket before it binds or connects (for bus_socket.c). */
 int curve_apply_server(void *zmq_socket, const struct bus_curve *curve, struct err *err);
 int curve_apply_client(void *zmq_socket, const struct bus_curve *curve, struct err *err);

@@ -26,6 +26,7 @@ struct core_call {       /* one message for the core */
     struct address from; /* where the answer goes */
     const struct msg *msg;
     struct str frame; /* its bytes */
+    struct str key;   /* CURVE: its sender's public key; empty: plain */
 };
 
 struct core;
@@ -52,6 +53,9 @@ uint64_t core_tick(struct core *core);
 void core_settle(struct core *core);
 /* Every lease begins a full term now: after a start or a gap in the host's loop (rule 7). */
 void core_renew_leases(struct core *core);
+
+/* The list of keys that are let in has changed: a worker whose key is not lets_in any more loses its session and its leases. */
+void core_check_keys(struct core *core, bool (*lets_in)(void *self, struct str key), void *self);
 
 void core_status(const struct core *core, struct msg_pong *pong, struct rec_count *counts, uint32_t max);
 

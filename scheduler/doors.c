@@ -23,7 +23,7 @@ struct doors {
 static void on_call(void *self, const struct bus_call *call)
 {
     struct doors *doors = self;
-    struct core_call core_call = {.msg = call->msg, .frame = call->frame};
+    struct core_call core_call = {.msg = call->msg, .frame = call->frame, .key = call->key};
     struct address *from = &core_call.from;
 
     from->door = call->server == doors->servers[DOOR_WORKERS] ? DOOR_WORKERS : DOOR_COMMANDS;
@@ -155,6 +155,17 @@ void doors_ring(struct doors *doors, uint64_t last_event, const uint64_t *runs, 
         struct msg_doorbell doorbell = {.event = last_event, .runs = {(uint64_t *)(uintptr_t)(runs + at), some}};
         bus_bell_ring(doors->bell, &doorbell);
     }
+}
+
+bool doors_keys_changed(struct doors *doors)
+{
+    return bus_server_keys_changed(doors->servers[DOOR_WORKERS]);
+}
+
+bool doors_let_in(void *self, struct str key)
+{
+    const struct doors *doors = self;
+    return bus_server_lets_in(doors->servers[DOOR_WORKERS], key);
 }
 
 uint64_t doors_lost(const struct doors *doors)

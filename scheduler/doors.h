@@ -23,6 +23,9 @@ void doors_drain(struct doors *doors);
 /* A journal_port's deliver and committed. */
 void doors_send(struct doors *doors, const struct address *to, struct str frame);
 void doors_ring(struct doors *doors, uint64_t last_event, const uint64_t *runs, uint32_t count);
+/* The list of keys that the workers' door lets in was read again since the last call; whether a key is in it (self: the doors). */
+bool doors_keys_changed(struct doors *doors);
+bool doors_let_in(void *self, struct str key);
 /* Messages whose receiver was gone or full. */
 uint64_t doors_lost(const struct doors *doors);
 

@@ -220,6 +220,9 @@ static void host_turn(void *arg)
     }
     host->turned_ms = now;
     journal_tick(host->journal, now);
+    if (!host->ending && doors_keys_changed(host->doors)) {
+        core_check_keys(host->core, doors_let_in, host->doors);
+    }
     if (!host->ending) {
         wait = core_tick(host->core);
         core_settle(host->core);

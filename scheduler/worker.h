@@ -23,6 +23,7 @@ struct worker {
     bool present;        /* it has a session */
     bool listed;         /* among those whose silence is watched */
     struct str peer_key; /* of peer, for the index */
+    char key[41];        /* CURVE: the public key of its session; "" is plain */
     struct bus_peer peer;
     uint64_t heard;                          /* mono */
     struct worker *more_quiet, *more_lively; /* neighbours by when they were heard */

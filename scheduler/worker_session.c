@@ -33,8 +33,9 @@ static bool boot_replaced(const struct worker *worker, struct str boot)
     return false;
 }
 
-static int hello_check(struct core *core, const struct msg_hello *hello, const struct worker *worker, struct fault *fault)
+static int hello_check(struct core *core, const struct core_call *call, const struct worker *worker, struct fault *fault)
 {
+    const struct msg_hello *hello = &call->msg->u.hello;
     if (!ident_valid(hello->ident))
         return fault_set(fault, ERR_INVALID, "ident", "ident", hello->ident, "1 to 64 characters out of A-Z a-z 0-9 . _ : -",
                          "the worker's ident has characters it must not have");
@@ -43,6 +44,9 @@ static int hello_check(struct core *core, const struct msg_hello *hello, const s
                          "the worker's boot has characters it must not have");
     if (!worker && core->workers.count >= WORKERS_MAX)
         return fault_set(fault, ERR_LIMIT, "ident", "limit", hello->ident, NULL, "there are too many workers");
+    if (worker && worker->present && worker->key[0] && !str_is(call->key, worker->key))
+        return fault_set(fault, ERR_FORBIDDEN, "ident", "key", hello->ident, NULL,
+                         "a worker of this ident is here, with another key");
     if (worker && boot_replaced(worker, hello->boot))
         return fault_set(fault, ERR_CONFLICT, "boot", "superseded", hello->boot, NULL,
                          "a newer start of this worker has taken its place");
@@ -172,6 +176,7 @@ static void hello_accept(struct core *core, const struct core_call *call, struct
 {
     const struct msg_hello *hello = &call->msg->u.hello;
     bool was_offline = worker->status == WORKER_OFFLINE;
+    str_copy(worker->key, sizeof worker->key, call->key);
     session_credit(core, worker, hello->credit);
     worker->status = hello->draining ? WORKER_DRAINING : WORKER_ACTIVE;
     worker->rest_until = 0;
@@ -205,7 +210,7 @@ void worker_on_hello(struct core *core, const struct core_call *call)
     struct lease_rows drops = {0};
     struct fault fault;
     bool same_boot = worker && str_eq(text_str(worker->boot), hello->boot);
-    if (hello_check(core, hello, worker, &fault))
+    if (hello_check(core, call, worker, &fault))
         goto error;
     fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
     if (lease_rows_reserve(core, &drops, hello->running.count))
@@ -312,4 +317,19 @@ void worker_on_bye(struct core *core, const struct core_call *call)
     if (lease_take_all(core, worker, OUTCOME_RETURNED, "its worker said goodbye") == 0 &&
         core_reserve(core, worker_bytes(worker) + EVENT_BYTES, 0, EVENT_OPS + 2, &fault) == 0)
         worker_part(core, worker, "it said goodbye");
+}
+
+void core_check_keys(struct core *core, bool (*lets_in)(void *self, struct str key), void *self)
+{
+    for (struct worker *worker = core->first_worker, *next; worker; worker = next) {
+        struct fault fault;
+        next = worker->next;
+        if (!worker->present || !worker->key[0] || lets_in(self, str_of(worker->key)))
+            continue;
+        log_warn("GTY-WORKER-REVOKED", "worker=%s its key is let in no more", worker->name->data);
+        /* Without room now its leases end when it has been silent for a whole lease: nothing it says is heard. */
+        if (lease_take_all(core, worker, OUTCOME_LOST, "its worker's key was revoked") == 0 &&
+            core_reserve(core, worker_bytes(worker) + EVENT_BYTES, 0, EVENT_OPS + 2, &fault) == 0)
+            worker_part(core, worker, "its key was revoked");
+    }
 }

@@ -166,8 +166,8 @@ def key():
 class ScriptedWorker(Peer):
     """A worker whose every step is the test's."""
 
-    def __init__(self, endpoint, types=("scripted",), slots=1, ident=None, executors=("scripted", "exec", "shell")):
-        super().__init__(endpoint)
+    def __init__(self, endpoint, types=("scripted",), slots=1, ident=None, executors=("scripted", "exec", "shell"), curve=None):
+        super().__init__(endpoint, curve)
         self.types = list(types)
         self.slots = slots
         self.executors = list(executors)

@@ -129,6 +129,12 @@ static const struct option backup_options[] = {
     {0},
 };
 
+static const struct option key_options[] = {
+    {"public-key", 0, "KEY", NULL, "the worker's own public key; a pair is made if not given (add)"},
+    {"out", 0, "DIR", NULL, "folder for the pair that is made; NAME if not given (add)"},
+    {0},
+};
+
 static const struct option restore_options[] = {
     {"repair", 0, NULL, NULL, "make indexes and counts anew if they are all that is wrong with the backup"},
     {0},
@@ -139,7 +145,7 @@ static const struct option fsck_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", NULL};
+const char *const commands_groups[] = {"task", "key", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -200,6 +206,12 @@ const struct command commands[] = {
     {"fsck", "[FILE]", fsck_options, fsck_command, false, false, 0, 1,
      "look at every page, record, index entry and count of the database, with the store stopped, or of a backup",
      "Each finding is a line. Exits with 0 when there is none, else with 1."},
+    {"key worker", "add|list|revoke [NAME]", key_options, key_worker, false, false, 1, 2,
+     "say which keys workers on other machines may come in by",
+     "Over tcp a worker shows a certificate; only those that are listed are let in. `add` lists one: the worker's own public key, or "
+     "one of a pair that is made for it, whose folder becomes the worker's curve/. `revoke` takes one away, also from a worker that "
+     "is connected: it is not listened to any more, and its runs go elsewhere at once. It must run on the scheduler's machine, with "
+     "the same --data; the scheduler notices by itself."},
     {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults",
      NULL},
     {"version", "", no_options, version_command, false, false, 0, 0, "print the version", NULL},
