@@ -223,7 +223,7 @@ void writer_map(struct writer *w, const char *key, struct str map)
     lead(w, key);
     w->comma = false;
     /* The codec has checked it; the check here keeps a damaged record from producing half a document. */
-    struct reader reader = {map.ptr, map.ptr + map.len};
+    struct reader reader = {map.ptr, map.len ? map.ptr + map.len : map.ptr};
     if (map.len == 0 || !map_valid(map) || map_value(w, &reader, CODEC_DEPTH) != 0) {
         if (map.len == 0 || !w->comma)
             buf_text(w->out, "{}");

@@ -106,12 +106,11 @@ void __wrap_http_wake(struct request *of)
 
 static void check_body(void)
 {
-    struct err err = {0};
     struct str body = buf_str(&request->out);
 
     if (!request->content_type || !strstr(request->content_type, "json") || request->out.failed)
         return;
-    json_t *value = json_parse(body, &err);
+    json_t *value = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
     farside_check(value != NULL && json_is_object(value));
     farside_check(request->status < 400 || !strstr(request->match.surface->name, "scheduler") || request->status == 503 ||
                   json_is_false(json_object_get(value, "success")));
