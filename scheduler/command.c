@@ -229,7 +229,7 @@ static void batch_item_remember(struct core *core, const struct rec_trigger *ite
     struct err err;
     run_record(run, NULL, &answer.run);
     if (msg_encode_run_answer(&bytes, &answer, 0, (struct str){0}, &err) == 0)
-        keys_store(core->keys, core->journal, &item->idem, buf_str(&bytes), core->wall_ms);
+        keys_store(core->keys, core->journal, &item->idem, buf_str(&bytes), core_steady(core));
     buf_free(&bytes);
 }
 

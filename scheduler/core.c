@@ -45,10 +45,17 @@ const struct core_route core_routes[] = {
     {0, DOOR_COMMANDS, NULL, NULL},
 };
 
+static void core_saw(struct core *core, uint64_t wall_ms)
+{
+    if (wall_ms > core->wall_high)
+        core->wall_high = wall_ms;
+}
+
 static void core_read_clock(struct core *core)
 {
     core->wall_ms = core->clock.wall_ms(core->clock.self);
     core->mono_ms = core->clock.mono_ms(core->clock.self);
+    core_saw(core, core->wall_ms);
 }
 
 static void core_indexes(struct core *core)
@@ -92,6 +99,7 @@ struct core *core_new(const struct core_config *config, const struct core_clock 
     for (size_t i = 0; i < TYPE_MAX; i++)
         core->next_id[i] = 1;
     core_read_clock(core);
+    core->steady_ms = (int64_t)core->wall_ms - (int64_t)core->mono_ms;
     return core;
 }
 
@@ -153,7 +161,10 @@ void core_configure(struct core *core, const struct core_config *config)
 static int load_task(struct core *core, struct str value, struct err *err)
 {
     struct rec_task record;
-    return rec_decode_task(core->arena, value, &record, err) ? -1 : task_load(core, &record, err);
+    if (rec_decode_task(core->arena, value, &record, err))
+        return -1;
+    core_saw(core, record.updated_at);
+    return task_load(core, &record, err);
 }
 
 static int load_stat(struct core *core, struct str value, struct err *err)
@@ -170,7 +181,11 @@ static int load_stat(struct core *core, struct str value, struct err *err)
 static int load_run(struct core *core, struct str value, struct err *err)
 {
     struct rec_run record;
-    return rec_decode_run(core->arena, value, &record, err) ? -1 : run_load(core, &record, err);
+    if (rec_decode_run(core->arena, value, &record, err))
+        return -1;
+    core_saw(core, record.created_at);
+    core_saw(core, record.started_at);
+    return run_load(core, &record, err);
 }
 
 static int load_worker(struct core *core, struct str value, struct err *err)
@@ -193,6 +208,7 @@ static int load_event(struct core *core, struct str value, struct err *err)
     struct rec_event record;
     if (rec_decode_event(core->arena, value, &record, err))
         return -1;
+    core_saw(core, record.at);
     if (!core->oldest_event)
         core->oldest_event = record.id;
     if (!str_is(record.type, "task.completed") && !str_is(record.type, "task.failed") && !str_is(record.type, "run.aborted"))
@@ -360,7 +376,7 @@ uint64_t core_tick(struct core *core)
     core_read_clock(core);
     arena_reset(core->arena);
     if (core->mono_ms >= core->keys_due && core_reserve(core, KEYS_EXPIRE_OPS * 32, 0, KEYS_EXPIRE_OPS, &fault) == 0) {
-        keys_expire(core->keys, core->journal, core->wall_ms);
+        keys_expire(core->keys, core->journal, core_steady(core));
         core->keys_due = core->mono_ms + KEYS_EXPIRE_MS;
     }
     uint64_t wait = timer_tick(core);

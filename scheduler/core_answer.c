@@ -45,7 +45,7 @@ void core_answer(struct core *core, const struct core_call *call, const struct s
 {
     struct str body = journal_send(core->journal, &call->from, shape, value);
     if (core->idem && body.len)
-        keys_store(core->keys, core->journal, core->idem, body, core->wall_ms);
+        keys_store(core->keys, core->journal, core->idem, body, core_steady(core));
 }
 
 /* Refusals that say "come back" are not remembered: the same key is to be tried again. */

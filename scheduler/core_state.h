@@ -49,6 +49,8 @@ struct core {
     struct events *events;
     struct arena *arena;       /* scratch of the call being handled */
     uint64_t wall_ms, mono_ms; /* of this call */
+    uint64_t wall_high;        /* the latest wall time seen, or stored: the clock was set back when it is behind that */
+    int64_t steady_ms;         /* from mono_ms to a wall clock that nobody sets: the age of keys */
     uint64_t next_id[TYPE_MAX];
     uint64_t oldest_event;       /* while loading */
     const struct rec_idem *idem; /* of the command being handled */
@@ -69,7 +71,6 @@ struct core {
     struct index classes;
     struct heap ready;             /* classes with queued runs that may find a worker */
     struct queue_class *set_aside; /* classes with queued runs nobody could take: looked at again when a worker has room */
-    uint64_t workers_changed;      /* grows when who serves what changes */
 
     struct index leases;
     size_t lease_total;
@@ -93,6 +94,11 @@ struct core {
     uint32_t farm_count, farm_max;
     size_t farm_bytes;
 };
+
+static inline uint64_t core_steady(const struct core *core)
+{
+    return (uint64_t)((int64_t)core->mono_ms + core->steady_ms);
+}
 
 static inline uint64_t core_new_id(struct core *core, enum record_type type)
 {

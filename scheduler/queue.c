@@ -42,7 +42,6 @@ static struct queue_class *class_new(struct core *core, struct str key, struct s
     class->type = (struct str){class->key.ptr, type.len};
     class->labels = (struct str){class->key.ptr + class->key.len - labels.len, labels.len};
     class->farm = farm;
-    class->changed = core->workers_changed - 1;
     index_add(&core->classes, class);
     return class;
 }
@@ -100,6 +99,8 @@ void queue_class_drop(struct core *core, struct queue_class *class)
 static int64_t queue_rank(const struct core *core, const struct run *run)
 {
     uint64_t ready = run->due_at > run->created_at ? run->due_at : run->created_at;
+    if (ready > core->wall_ms)
+        ready = core->wall_ms; /* the clock was set back since */
     return (int64_t)ready - (int64_t)(run->priority * core->config.lift_ms);
 }
 
@@ -203,21 +204,62 @@ static bool queue_serves(const struct worker *worker, const struct queue_class *
     return true;
 }
 
+static bool queue_takes(const struct worker *worker, const struct queue_class *class)
+{
+    return worker->present && worker->status == WORKER_ACTIVE && queue_serves(worker, class);
+}
+
 int queue_matches(struct core *core, struct queue_class *class)
 {
-    if (class->changed == core->workers_changed)
+    if (class->matched)
         return 0;
     uint32_t count = 0;
     for (struct worker *worker = core->first_worker; worker; worker = worker->next)
-        count += worker->present && worker->status == WORKER_ACTIVE && queue_serves(worker, class);
+        count += queue_takes(worker, class);
     struct worker **matches = realloc(class->matches, (count + 1) * sizeof(struct worker *));
     if (!matches)
         return -1;
     class->matches = matches;
     class->match_count = 0;
+    class->match_size = count + 1;
     for (struct worker *worker = core->first_worker; worker; worker = worker->next)
-        if (worker->present && worker->status == WORKER_ACTIVE && queue_serves(worker, class))
+        if (queue_takes(worker, class))
             matches[class->match_count++] = worker;
-    class->changed = core->workers_changed;
+    class->matched = true;
     return 0;
+}
+
+/* Puts the worker into the class's list or takes it out; without memory the list is made anew when it is wanted. */
+static void class_follow(struct queue_class *class, struct worker *worker)
+{
+    bool takes = queue_takes(worker, class);
+    uint32_t at = 0;
+    while (at < class->match_count && class->matches[at] != worker)
+        at++;
+    if (takes == (at < class->match_count))
+        return;
+    if (!takes) {
+        memmove(&class->matches[at], &class->matches[at + 1], (--class->match_count - at) * sizeof(struct worker *));
+        return;
+    }
+    if (class->match_count == class->match_size) {
+        uint32_t size = class->match_size * 2;
+        struct worker **matches = realloc(class->matches, size * sizeof(struct worker *));
+        if (!matches) {
+            class->matched = false;
+            return;
+        }
+        class->matches = matches;
+        class->match_size = size;
+    }
+    class->matches[class->match_count++] = worker;
+}
+
+void queue_worker_changed(struct core *core, struct worker *worker)
+{
+    for (size_t i = 0; i < core->classes.size; i++) {
+        struct queue_class *class = core->classes.slots[i];
+        if (class && class->matched)
+            class_follow(class, worker);
+    }
 }

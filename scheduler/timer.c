@@ -2,6 +2,11 @@
  *
  * Delays and schedules go by wall time, because people name it; leases go by the monotonic clock. What cannot be done because the
  * journal has no room stays due and is tried at the next tick.
+ *
+ * The wall clock may be set while the scheduler runs, or before it starts. Forward is as downtime is: what was missed is made up as
+ * the task wants it. When it is set back, what was computed from the wrong time must not wait for it to come again: the backoff of
+ * retries (a length, not a time), the order of the queue, and, beyond TIMER_WRONG_MS, the due times of schedules. A delay that
+ * somebody asked for is a time that was named, and stays.
  */
 #include "scheduler/timer.h"
 
@@ -9,6 +14,7 @@
 #include "scheduler/command.h"
 #include "scheduler/cron.h"
 #include "scheduler/lease.h"
+#include "scheduler/queue.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
@@ -17,6 +23,54 @@
 #define TIMER_BATCH 10000 /* delays that end in one tick */
 #define TIMER_AGAIN_MS 10 /* until work that was left over is tried again */
 #define TIMER_AWAY_MS 100 /* while the store is away most of what is due cannot be done */
+
+/* The next times of all schedules from the new time on. -1: no room for all of them now. */
+static int schedules_follow(struct core *core)
+{
+    struct fault fault;
+    for (struct task *task = core->first_task; task; task = task->next) {
+        uint64_t next = task->due.place ? cron_next(task->rules.cron, core->wall_ms, task->created_at) : 0;
+        if (!next || next >= task->stat.next_run_at)
+            continue;
+        if (core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault))
+            return -1;
+        task->stat.next_run_at = next;
+        task_stat_put(core, task);
+        task_arm(core, task);
+    }
+    return 0;
+}
+
+/* What is left of a backoff stays as it was. Not written: a restart finds the clock still set back. */
+static void backoffs_follow(struct core *core, uint64_t back)
+{
+    struct heap_node **nodes = core->delays.nodes;
+    uint32_t count = core->delays.count;
+    core->delays.count = 0;
+    for (uint32_t i = 0; i < count; i++) { /* a place is read before it is written */
+        struct run *run = heap_of(nodes[i], struct run, node);
+        if (run->retries && run->due_at > core->wall_ms + back)
+            run->due_at -= back;
+        else if (run->retries && run->due_at > core->wall_ms)
+            run->due_at = core->wall_ms;
+        run->node.key = (int64_t)run->due_at;
+        heap_push(&core->delays, &run->node);
+    }
+}
+
+static void clock_follow(struct core *core)
+{
+    uint64_t back = core->wall_high - core->wall_ms;
+    if (core->wall_high <= core->wall_ms || back < TIMER_BACK_MS)
+        return;
+    if (back >= TIMER_WRONG_MS && schedules_follow(core))
+        return;
+    log_warn("GTY-CLOCK-BACK", "ms=%llu the wall clock was set back%s", (unsigned long long)back,
+             back >= TIMER_WRONG_MS ? "; schedules follow it" : "");
+    backoffs_follow(core, back);
+    queue_rerank(core);
+    core->wall_high = core->wall_ms;
+}
 
 static void delays_end(struct core *core)
 {
@@ -103,6 +157,7 @@ uint64_t timer_tick(struct core *core)
     if (writable && core->away)
         lease_renew_assigned(core); /* assignments could not leave: their time to be accepted begins now */
     core->away = !writable;
+    clock_follow(core);
     delays_end(core);
     schedules_fire(core);
     if (writable)

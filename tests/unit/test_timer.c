@@ -235,13 +235,166 @@ static void test_lost_zone(void **unused)
     fixture_free(fixture);
 }
 
+/* ---- the wall clock is set ---- */
+
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+static void test_clock_forward(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t held = fixture_trigger(fixture, fixture_task(fixture, "held", "shell"));
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    assert_int_equal(lease.run_id, held);
+    uint64_t task = scheduled(fixture, "0 * * * *", NULL);
+    for (int i = 0; i < 3; i++) {
+        uint64_t runs = fixture->disk_count[TYPE_RUN];
+        fixture->wall += (const uint64_t[]){5 * HOUR, 40 * DAY, 3650 * DAY}[i];
+        fixture_wait(fixture, 1000);
+        assert_int_equal(fixture->disk_count[TYPE_RUN], runs + 1); /* made up once, as after downtime */
+        assert_true(next_run(fixture, task) > fixture->wall && next_run(fixture, task) <= fixture->wall + HOUR);
+        fixture_heartbeat(fixture, 1, &lease, 1);
+        assert_false(fixture_refused(fixture, 1, lease));
+    }
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    struct rec_run run;
+    fixture_run(fixture, held, &run);
+    assert_int_equal(run.attempts.count, 1);
+    fixture_free(fixture);
+}
+
+/* By an hour, as somebody's clock is corrected: what was due comes no second time. */
+static void test_clock_back_a_little(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = scheduled(fixture, "*/30 * * * *", NULL);
+    fixture_wait(fixture, HOUR);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    uint64_t next = next_run(fixture, task);
+    fixture->wall -= HOUR;
+    fixture_wait(fixture, HOUR);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    assert_int_equal(next_run(fixture, task), next);
+    fixture_wait(fixture, 30 * MINUTE);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 3);
+    fixture_free(fixture);
+}
+
+static void back_far(bool restarted, const char *schedule, uint64_t by)
+{
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = scheduled(fixture, schedule, NULL);
+    fixture->wall += by;
+    fixture_wait(fixture, HOUR);
+    uint64_t runs = fixture->disk_count[TYPE_RUN];
+    assert_true(runs >= 1);
+    fixture->wall -= by;
+    if (restarted)
+        fixture_rebuild(fixture);
+    fixture_wait(fixture, 1000);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], runs);
+    uint64_t next = next_run(fixture, task);
+    assert_true(next > fixture->wall && next <= fixture->wall + HOUR);
+    fixture_wait(fixture, next - fixture->wall);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], runs + 1);
+    fixture_free(fixture);
+}
+
+/* It was wrong, and has been put right: nothing waits for that time to come again. */
+static void test_clock_back_far(void **unused)
+{
+    (void)unused;
+    for (int restarted = 0; restarted < 2; restarted++) {
+        back_far(restarted, "*/20 * * * *", DAY);
+        back_far(restarted, "*/20 * * * *", 3650 * DAY);
+        back_far(restarted, "@every 30m", 3650 * DAY);
+    }
+}
+
+static void test_clock_back_and_backoff(void **unused)
+{
+    (void)unused;
+    for (int restarted = 0; restarted < 2; restarted++) {
+        struct fixture *fixture = on_the_minute();
+        struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("tried", "shell")};
+        create.spec.retry_count = 3;
+        SET_HAS(&create.spec, rec_task_spec, retry_count);
+        uint64_t run = fixture_trigger(fixture, fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id);
+        fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+        fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_FAILED);
+        fixture->wall -= 30 * MINUTE;
+        if (restarted) {
+            fixture_rebuild(fixture);
+            fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+        }
+        for (uint64_t waited = 0; waited < fixture->config.retry_cap_ms + 1000; waited += 1000) {
+            fixture_wait(fixture, 1000);
+            fixture_heartbeat(fixture, 1, NULL, 0);
+        }
+        struct rec_run record;
+        fixture_run(fixture, run, &record);
+        assert_true(record.attempt >= 2); /* and not in half an hour */
+        fixture_free(fixture);
+    }
+}
+
+static void test_clock_back_and_order(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = fixture_task(fixture, "queued", "shell"), first = fixture_trigger(fixture, task);
+    fixture->wall -= DAY;
+    fixture_wait(fixture, 1000);
+    fixture_trigger(fixture, task);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, first);
+    fixture_free(fixture);
+}
+
+static void test_clock_and_keys(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = fixture_task(fixture, "once", "shell"), run = 0;
+    for (int i = 0; i < 4; i++) {
+        struct msg_run_trigger trigger = {.idem = fixture_key_of(99, 1), .task_id = task};
+        const struct msg *answer = fixture_ask(fixture, &shape_msg_run_trigger, &trigger);
+        assert_int_equal(answer->shape->id, MSG_RUN_ANSWER);
+        assert_true(run == 0 || answer->u.run_answer.run.id == run);
+        run = answer->u.run_answer.run.id;
+        if (i % 2)
+            fixture->wall -= 365 * DAY;
+        else
+            fixture->wall += 365 * DAY;
+        fixture_wait(fixture, 10 * MINUTE);
+    }
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 1);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clock_forward),
+        cmocka_unit_test(test_clock_back_a_little),
+        cmocka_unit_test(test_clock_back_far),
+        cmocka_unit_test(test_clock_back_and_backoff),
+        cmocka_unit_test(test_clock_back_and_order),
+        cmocka_unit_test(test_clock_and_keys),
         cmocka_unit_test(test_lost_zone),
-        cmocka_unit_test(test_fires),           cmocka_unit_test(test_catchup), cmocka_unit_test(test_catchup_bounded),
-        cmocka_unit_test(test_catchup_of_many), cmocka_unit_test(test_forbid),  cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_paused),          cmocka_unit_test(test_once),    cmocka_unit_test(test_schedule_changed),
+        cmocka_unit_test(test_fires),
+        cmocka_unit_test(test_catchup),
+        cmocka_unit_test(test_catchup_bounded),
+        cmocka_unit_test(test_catchup_of_many),
+        cmocka_unit_test(test_forbid),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_paused),
+        cmocka_unit_test(test_once),
+        cmocka_unit_test(test_schedule_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
