@@ -278,6 +278,8 @@ static void run_note(struct srun *run, const struct rec_run *now)
     run->there = true;
     run->task = (uint32_t)now->task_id;
     run->status = (uint8_t)now->status;
+    uint64_t known = run->attempt;
+    bool open = run->newest == OUTCOME_OPEN;
     run->attempt = (uint32_t)now->attempt;
     run->newest = OUTCOME_OPEN;
     run->outcomes = 0;
@@ -285,7 +287,7 @@ static void run_note(struct srun *run, const struct rec_run *now)
         const struct rec_attempt *attempt = &now->attempts.items[i];
         if (attempt->number <= 16)
             run->outcomes |= attempt->outcome << (4 * (attempt->number - 1));
-        sim.losses += i + 1 == now->attempts.count && attempt->outcome == OUTCOME_LOST;
+        sim.losses += attempt->outcome == OUTCOME_LOST && (attempt->number > known || (attempt->number == known && open));
         if (attempt->number == run->attempt)
             run->newest = (uint8_t)attempt->outcome;
     }

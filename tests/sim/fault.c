@@ -20,7 +20,7 @@ static uint32_t any_worker(void)
 /* A cable, a switch: many at once. */
 static void many_break(void)
 {
-    uint32_t from = any_worker(), count = 1 + (uint32_t)below(sim.world->workers / 20 + 2);
+    uint32_t from = any_worker(), count = 1 + (uint32_t)below(sim.world->workers / 100 + 4);
     for (uint32_t i = 0; i < count; i++)
         net_break(worker_connection((from + i) % sim.world->workers));
     sim.breaks++;
@@ -67,6 +67,7 @@ static void network_fault(void)
 static void wall_fault(void)
 {
     sim.wall += (int64_t)below(7200000) - 3600000;
+    sim.wall_high = sim.wall > sim.wall_high ? sim.wall : sim.wall_high;
     sim.jumps++;
 }
 
@@ -187,6 +188,7 @@ void faults_begin(void)
 void faults_end(void)
 {
     sim.calm = true;
+    sim.wall = sim.wall_high + 120000; /* what somebody delayed is due soon, however the clock went */
     sim.weather = (struct weather){0};
     sim.disk_full = false;
     sim.step = STEP_NONE;

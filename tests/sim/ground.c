@@ -444,7 +444,7 @@ void bus_bell_ring(struct bus_bell *bell, const struct msg_doorbell *doorbell)
     if (doorbell->event >= disk_top(TYPE_EVENT))
         broken(0, "the doorbell names event %lu, which is not on disk", (unsigned long)doorbell->event);
     for (uint32_t i = 0; i < doorbell->runs.count; i++)
-        if (!run_of(doorbell->runs.items[i])->there)
+        if (!run_of(doorbell->runs.items[i])->there && !run_of(doorbell->runs.items[i])->gone)
             broken(doorbell->runs.items[i], "the doorbell names a run that is not on disk");
 }
 

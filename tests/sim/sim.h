@@ -81,7 +81,7 @@ enum step { STEP_NONE, STEP_SEND, STEP_SENT, STEP_APPLIED, STEP_ACKED }; /* of a
 struct sim {
     const struct shape_of_world *world;
     uint64_t seed, dice, now, until;
-    int64_t wall; /* what the wall clock is off by */
+    int64_t wall, wall_high; /* what the wall clock is off by, and was at most */
     uint64_t history; /* hash over everything that crossed a process's border */
     uint64_t events;
     bool calm; /* no more faults: everything is to come to its end */
