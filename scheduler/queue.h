@@ -20,9 +20,9 @@ struct queue_class {
     struct queue_class *next_aside;
     uint32_t refs;           /* tasks and runs */
     uint32_t runs;           /* that may have to be queued here at once: what room is kept for */
-    struct worker **matches; /* workers that serve it, as of changed */
-    uint32_t match_count;
-    uint64_t changed;
+    struct worker **matches; /* workers that serve it, if matched */
+    uint32_t match_count, match_size;
+    bool matched;
 };
 
 /* The class of these, made if need be; takes a reference for the caller. NULL when out of memory. */
@@ -42,5 +42,8 @@ void queue_rerank(struct core *core); /* after the lift changed */
 
 /* The workers that serve a class, whether they have room or not; refreshed when it must be. -1 when out of memory. */
 int queue_matches(struct core *core, struct queue_class *class);
+/* A worker's session, status, types or labels have changed: the classes' lists follow. With thousands of workers coming and going a
+ * list must not be made anew for each. */
+void queue_worker_changed(struct core *core, struct worker *worker);
 
 #endif

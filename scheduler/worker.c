@@ -95,7 +95,7 @@ void worker_part(struct core *core, struct worker *worker, const char *why)
 {
     quiet_remove(core, worker);
     worker_unbind(core, worker);
-    core->workers_changed++;
+    queue_worker_changed(core, worker);
     if (worker->status == WORKER_OFFLINE)
         return;
     worker->status = WORKER_OFFLINE;

@@ -144,8 +144,10 @@ static void session_listed(struct core *core, struct worker *worker, const struc
 static void session_bind(struct core *core, struct worker *worker, const struct bus_peer *peer, bool same_boot)
 {
     struct worker *before = index_text(&core->worker_peers, (struct str){(const char *)peer, sizeof *peer});
-    if (before && before != worker)
+    if (before && before != worker) {
         worker_unbind(core, before);
+        queue_worker_changed(core, before);
+    }
     if (worker->present && memcmp(&worker->peer, peer, sizeof *peer) != 0 && !same_boot)
         core->gone[core->gone_at++ % GONE_MAX] = worker->peer;
     if (!same_boot && text_str(worker->boot).len)
@@ -184,7 +186,7 @@ static void hello_accept(struct core *core, const struct core_call *call, struct
     if (!same_boot || was_offline)
         worker->connected_at = core->wall_ms;
     session_listed(core, worker, &hello->running, drops, NULL);
-    core->workers_changed++;
+    queue_worker_changed(core, worker);
     queue_wake(core);
     worker_put(core, worker);
     if (was_offline) {
@@ -303,7 +305,7 @@ void worker_on_drain(struct core *core, const struct core_call *call)
         core_refuse(core, call, &fault);
     else {
         worker->status = WORKER_DRAINING;
-        core->workers_changed++;
+        queue_worker_changed(core, worker);
         worker_put(core, worker);
     }
 }

@@ -166,6 +166,32 @@ static void test_assignment(void **unused)
 }
 
 /* Ten thousand runs for a hungry worker: messages of at most a thousand, every run once. */
+/* Who serves what is followed while runs wait: those who come, those who serve something else now, those who leave. */
+static void test_come_and_go(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    uint64_t task = fixture_task(fixture, "a", "blue");
+    hello(fixture, 1, "blue", 1, 1, (struct str){0});
+    fixture_trigger(fixture, task);
+    assert_int_not_equal(fixture_assigned(fixture, 1).run_id, 0);
+    for (unsigned peer = 2; peer <= 20; peer++)
+        hello(fixture, peer, "blue", 1, 1, (struct str){0});
+    hello(fixture, 5, "red", 1, 1, (struct str){0}); /* the same one, which serves something else now */
+    struct msg_bye bye = {0};
+    fixture_send(fixture, DOOR_WORKERS, 7, 0, &shape_msg_bye, &bye);
+    struct msg_drain drain = {0};
+    fixture_send(fixture, DOOR_WORKERS, 9, 0, &shape_msg_drain, &drain);
+    for (unsigned i = 0; i < 30; i++)
+        fixture_trigger(fixture, task);
+    for (unsigned peer = 2; peer <= 20; peer++)
+        assert_int_equal(fixture_assigned(fixture, peer).run_id != 0, peer != 5 && peer != 7 && peer != 9);
+    hello(fixture, 5, "blue", 1, 1, (struct str){0});
+    fixture_settle(fixture);
+    assert_int_not_equal(fixture_assigned(fixture, 5).run_id, 0);
+    fixture_free(fixture);
+}
+
 static void test_many(void **unused)
 {
     (void)unused;
@@ -196,7 +222,7 @@ int main(void)
         cmocka_unit_test(test_credit),
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_assignment),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_many), cmocka_unit_test(test_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
