@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "proto/ident.h"
@@ -139,8 +140,15 @@ static void file_allocate(struct kv *kv)
     if (mdb_env_info(kv->env, &info) != 0)
         return;
     uint64_t used = ((uint64_t)info.me_last_pgno + 1) * kv->page_size;
-    if (!kv->low && kv->allocated >= used + KV_AHEAD / 2)
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < used + KV_AHEAD / 2) { /* which fallocate does not heed */
+        kv->low = true;
         return;
+    }
+    if (kv->allocated >= used + KV_AHEAD / 2) {
+        kv->low = false;
+        return;
+    }
     uint64_t want = (used / KV_AHEAD + 2) * KV_AHEAD;
     if (want > info.me_mapsize)
         want = info.me_mapsize;
@@ -150,7 +158,7 @@ static void file_allocate(struct kv *kv)
                   (off_t)(want - used / KV_AHEAD * KV_AHEAD)) == 0) {
         kv->allocated = want;
         kv->low = false;
-    } else if (errno == ENOSPC || errno == EDQUOT) {
+    } else if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
         kv->low = true;
     } else {
         kv->allocated = UINT64_MAX; /* a file system that cannot: EIO stays EIO */

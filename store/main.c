@@ -1,4 +1,6 @@
 /* gantry-store: what the farm remembers, in one database. */
+#include <signal.h>
+
 #include "proto/daemon.h"
 #include "proto/log.h"
 #include "store/store.h"
@@ -15,6 +17,7 @@ int main(int argc, char **argv)
     struct store *store = NULL;
     struct err err = {0};
     int code = 1;
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a full disk, not an end */
     if (tool_asked(argc, argv))
         return tool_main(argc, argv);
     int opened = daemon_open(&daemon, "store", "remembers tasks, runs and logs of a farm", argc, argv, &err);

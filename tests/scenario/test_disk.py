@@ -1,0 +1,188 @@
+"""The store's disk: full, damaged, short of descriptors. What was acknowledged stays, and what cannot be read is refused and left alone."""
+
+import os
+import pathlib
+import resource
+import subprocess
+import unittest
+
+from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
+
+TEXT = "x" * 60000
+
+
+def fsck(farm):
+    done = subprocess.run([str(BUILD / "gantry"), "fsck", "--data", str(farm.data)], capture_output=True, text=True,
+                          env=clean_environment(), timeout=120 * SLOW)
+    return done.returncode, done.stdout + done.stderr
+
+
+def can_mount():
+    return os.geteuid() == 0 and pathlib.Path("/proc/self/ns/mnt").exists()
+
+
+class Full(unittest.TestCase):
+    def fill(self, farm, task):
+        """Writes until one is refused; answers the runs that were acknowledged, and the refusal."""
+        accepted = []
+        for _ in range(20000):
+            answer = farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers={"Accept-Language": "en"})
+            if answer.status != 201:
+                return accepted, answer
+            accepted.append(answer.body["data"]["run_id"])
+        self.fail("the disk does not become full")
+
+    def live_through(self, farm, make_full, make_room):
+        task = farm.task("before")
+        make_full()
+        accepted, refused = self.fill(farm, task)
+        error = refused.body["error"]
+        self.assertEqual((refused.status, error["code"]), (503, "DATABASE_ERROR"))
+        self.assertRegex(error["message"], "(?i)no space|file too large|full")
+        maybe = 1 if "outcome is unknown" in error["message"] else 0  # the one that met the full disk may come true later
+        store = farm.pid("store")
+        # Reads go on, every one of them; health says what the matter is.
+        self.assertEqual(farm.data_of(farm.get("/api/tasks"))["total"], 1)
+        for run in accepted[:3] + accepted[-3:]:
+            self.assertEqual(farm.run(run)["id"], run)
+        self.assertEqual(farm.data_of(farm.get(f"/api/runs?task_id={task}"))["total"], len(accepted))
+        health = farm.get("/api/system/health")
+        self.assertNotEqual(health.body["data"]["status"], "healthy")
+        # Refused is refused: with the same key it is done once, later.
+        key = {"Idempotency-Key": "when-there-is-room"}
+        self.assertEqual(farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers=key).status, 503)
+        make_room()
+        wait_for(lambda: farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers=key).status == 201,
+                 what="writes going through again")
+        self.assertEqual(farm.pid("store"), store)
+        self.assertTrue(farm.running("store"))
+        there = farm.data_of(farm.get(f"/api/runs?task_id={task}"))["total"]
+        self.assertIn(there, (len(accepted) + 1, len(accepted) + 1 + maybe))
+        wait_for(lambda: farm.get("/api/system/health").body["data"]["status"] == "healthy", what="a healthy farm")
+        for name in ("store", "scheduler"):
+            farm.terminate(name)
+            if name == "store":
+                self.assertEqual(fsck(farm)[0], 0, fsck(farm)[1])
+            farm.start(name)
+        farm.wait_ready()
+        self.assertEqual(farm.data_of(farm.get(f"/api/runs?task_id={task}"))["total"], there)
+
+    def test_a_file_at_its_limit(self):
+        with Farm(workers=0) as farm:
+            files = [path for path in (farm.data / "store").iterdir()]
+            most = max(path.stat().st_blocks * 512 for path in files) + (4 << 20)
+            unlimited = resource.RLIM_INFINITY
+            self.live_through(farm,
+                              lambda: resource.prlimit(farm.pid("store"), resource.RLIMIT_FSIZE, (most, unlimited)),
+                              lambda: resource.prlimit(farm.pid("store"), resource.RLIMIT_FSIZE, (unlimited, unlimited)))
+
+    @unittest.skipUnless(can_mount(), "mounting a small disk needs root")
+    def test_a_small_disk(self):
+        with Farm(workers=0, start=False, store_ballast_mb=4) as farm:
+            store = farm.data / "store"
+            store.mkdir(mode=0o700)
+            if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=700", "tmpfs", str(store)], stderr=subprocess.DEVNULL).returncode:
+                self.skipTest("cannot mount here")
+            filler = store / "filler"
+            try:
+                farm.start_all()
+
+                def make_full():
+                    with open(filler, "wb") as file:
+                        try:
+                            while True:
+                                file.write(b"x" * (1 << 16))
+                                file.flush()
+                        except OSError:
+                            pass
+
+                self.live_through(farm, make_full, filler.unlink)
+                for name in ("gateway", "scheduler", "store"):
+                    farm.terminate(name)
+            finally:
+                for name in ("gateway", "scheduler", "store"):
+                    if farm.running(name):
+                        farm.kill(name)
+                subprocess.run(["umount", str(store)], check=True)
+
+
+class Damaged(unittest.TestCase):
+    """A file that is not what it was: one clear line, code 1, nothing changed; never a signal."""
+
+    def damaged(self, change):
+        with Farm(workers=0, start=False) as farm:
+            farm.start_all()
+            task = farm.task("kept")
+            for _ in range(30):
+                farm.trigger(task, parameters={"text": "y" * 3000})
+            for name in ("gateway", "scheduler", "store"):
+                farm.terminate(name)
+            path = farm.data / "store/data.mdb"
+            whole = path.read_bytes()
+            for words, bytes_ in change(whole):
+                path.write_bytes(bytes_)
+                farm.start("store")
+                code = farm.exit_code("store")
+                self.assertEqual(code, 1, words)
+                self.assertRegex(farm.log("store").strip().splitlines()[-1], "damaged|truncated|not a database", words)
+                self.assertEqual(path.read_bytes(), bytes_, words)
+                code, said = fsck(farm)
+                self.assertEqual(code, 1, (words, said))
+            path.write_bytes(whole)
+            farm.start_all()
+            self.assertEqual(farm.data_of(farm.get(f"/api/runs?task_id={task}"))["total"], 30)
+
+    def test_truncated(self):
+        self.damaged(lambda whole: [(f"cut to {length}", whole[:length]) for length in (1, 4095, 4096, 8191, 8192, len(whole) // 2)])
+
+    def test_first_pages(self):
+        page = 4096
+
+        def changes(whole):
+            for number in (0, 1):
+                at = number * page
+                yield f"page {number} zeroed", whole[:at] + bytes(page) + whole[at + page:]
+                yield f"page {number} garbled", whole[:at] + bytes((i * 37) & 255 for i in range(page)) + whole[at + page:]
+            yield "both zeroed", bytes(2 * page) + whole[2 * page:]
+
+        self.damaged(changes)
+
+    def test_pages_of_data(self):
+        page = 4096
+
+        def changes(whole):
+            half = bytes((i * 37 + 5) & 255 for i in range(page // 2))
+            count = len(whole) // page
+            used = [n for n in range(2, count) if any(whole[n * page:(n + 1) * page])]
+            torn = bytearray(whole)
+            for number in used:  # the second half of each was never written
+                torn[number * page + page // 2:(number + 1) * page] = half
+            yield "torn", bytes(torn)
+            zeroed = bytearray(whole)
+            for number in used:
+                zeroed[number * page:(number + 1) * page] = bytes(page)
+            yield "zeroed", bytes(zeroed)
+
+        self.damaged(changes)
+
+
+class Descriptors(unittest.TestCase):
+    def test_store_at_its_limit(self):
+        """Who is connected is served; who comes is, once there is room again."""
+        with Farm(workers=0) as farm:
+            task = farm.task("few descriptors")
+            pid = farm.pid("store")
+            used = len(os.listdir(f"/proc/{pid}/fd"))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, 4096))
+            for _ in range(20):
+                farm.trigger(task)
+            self.assertEqual(farm.data_of(farm.get(f"/api/runs?task_id={task}"))["total"], 20)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (4096, 4096))
+            farm.restart("gateway")
+            farm.wait_ready()
+            farm.trigger(task)
+            self.assertEqual(farm.pid("store"), pid)
+
+
+if __name__ == "__main__":
+    unittest.main()
