@@ -105,7 +105,7 @@ static int open_ear(struct events *events, struct err *err)
 
     if (endpoint_of(events->gateway->settings, SET_BUS_DOORBELL, "doorbell", false, &at, err) == 0)
         events->ear = bus_ear_new(events->gateway->loop, at.text, &at.curve, on_bell, events, err);
-    return events->ear ? 0 : -1;
+    return events->ear && bus_ear_listen(events->ear, false) == 0 ? 0 : -1;
 }
 
 struct events *events_new(struct gateway *gateway, struct err *err)
@@ -140,6 +140,7 @@ void events_free(struct events *events)
 
 void events_follow(struct events *events, struct follower *follower)
 {
+    (void)bus_ear_listen(events->ear, true); /* else the timer wakes it */
     follower->prev = NULL;
     follower->next = events->first;
     if (events->first)
@@ -156,4 +157,6 @@ void events_unfollow(struct events *events, struct follower *follower)
     if (follower->next)
         follower->next->prev = follower->prev;
     follower->prev = follower->next = NULL;
+    if (!events->first)
+        (void)bus_ear_listen(events->ear, false);
 }

@@ -114,6 +114,8 @@ void bus_bell_ring(struct bus_bell *bell, const struct msg_doorbell *doorbell); 
 struct bus_ear; /* SUB */
 struct bus_ear *bus_ear_new(struct loop *loop, const char *endpoint, const struct bus_curve *curve,
                             void (*hear)(void *self, const struct msg_doorbell *doorbell), void *self, struct err *err);
+/* An ear listens at first. To one that does not nothing is sent: each bell would wake the whole process. -1: no memory. */
+int bus_ear_listen(struct bus_ear *ear, bool listens);
 void bus_ear_free(struct bus_ear *ear); /* takes NULL */
 
 #endif

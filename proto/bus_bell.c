@@ -13,6 +13,7 @@ struct bus_bell {
 struct bus_ear {
     struct loop *loop;
     void *socket;
+    bool listens;
     void (*hear)(void *self, const struct msg_doorbell *doorbell);
     void *self;
     struct arena *arena;
@@ -95,7 +96,7 @@ struct bus_ear *bus_ear_new(struct loop *loop, const char *endpoint, const struc
     if (ear->socket == NULL) {
         goto error;
     }
-    if (zmq_setsockopt(ear->socket, ZMQ_SUBSCRIBE, "", 0) != 0 || zmq_connect(ear->socket, endpoint) != 0 ||
+    if (bus_ear_listen(ear, true) != 0 || zmq_connect(ear->socket, endpoint) != 0 ||
         loop_add_socket(loop, ear->socket, ear_readable, ear) != 0) {
         err_set(err, ERR_IO, "%s: cannot connect", endpoint);
         goto error;
@@ -104,6 +105,18 @@ struct bus_ear *bus_ear_new(struct loop *loop, const char *endpoint, const struc
 error:
     bus_ear_free(ear);
     return NULL;
+}
+
+int bus_ear_listen(struct bus_ear *ear, bool listens)
+{
+    if (ear->listens == listens) {
+        return 0;
+    }
+    if (zmq_setsockopt(ear->socket, listens ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, "", 0) != 0) {
+        return -1;
+    }
+    ear->listens = listens;
+    return 0;
 }
 
 void bus_ear_free(struct bus_ear *ear)

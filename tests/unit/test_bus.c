@@ -427,6 +427,51 @@ static void test_doorbell(void **state)
     bus_bell_free(rung);
 }
 
+static void ring_on(void *arg)
+{
+    uint64_t *number = arg;
+    bus_bell_ring(rung, &(struct msg_doorbell){.event = ++*number});
+}
+
+struct beside {
+    int messages;
+    uint64_t bell;
+};
+
+static void on_bell_beside(void *self, const struct msg_doorbell *doorbell)
+{
+    struct beside *beside = self;
+    beside->bell = doorbell->event;
+    beside->messages++;
+}
+
+/* An ear that does not listen hears nothing, while another does, and hears again when it listens again. */
+static void test_deaf_ear(void **state)
+{
+    struct err err = {0};
+    struct beside beside = {0};
+    uint64_t number = 0;
+
+    (void)state;
+    rung = bus_bell_new(endpoint, NULL, &err);
+    struct bus_ear *ear = bus_ear_new(loop, endpoint, NULL, on_bell, NULL, &err);
+    struct bus_ear *other = bus_ear_new(loop, endpoint, NULL, on_bell_beside, &beside, &err);
+    assert_true(rung != NULL && ear != NULL && other != NULL);
+    int timer = loop_every(loop, 5, ring_on, &number);
+    run_until(&saw.messages, 1);
+    run_until(&beside.messages, 1);
+    assert_int_equal(bus_ear_listen(ear, false), 0);
+    while (beside.bell < saw.bell + 5) {
+        run_until(&beside.messages, beside.messages + 1);
+    }
+    assert_int_equal(bus_ear_listen(ear, true), 0);
+    run_until(&saw.messages, saw.messages + 1);
+    loop_cancel(loop, timer);
+    bus_ear_free(ear);
+    bus_ear_free(other);
+    bus_bell_free(rung);
+}
+
 /* ---- CURVE ---- */
 
 static struct settings *settings_for(const char *data, const char *mode)
@@ -612,6 +657,7 @@ int main(void)
         TEST(test_hostile_frames),
         TEST(test_bad_endpoints),
         TEST(test_doorbell),
+        TEST(test_deaf_ear),
         TEST(test_curve),
         TEST(test_curve_without_authenticator),
         TEST(test_curve_is_needed_beyond_loopback),
