@@ -17,7 +17,7 @@ gantry_test(request LINKS gateway)
 gantry_test(page LINKS gateway)
 gantry_fuzz(json LINKS gateway)
 gantry_fuzz(query LINKS gateway)
-set(farside_wraps bus_client_new bus_client_free bus_client_is_up bus_ask bus_forget bus_tell bus_tell_bytes bus_ear_new bus_ear_free
+set(farside_wraps bus_client_new bus_client_free bus_client_is_up bus_ask bus_forget bus_tell bus_tell_bytes bus_ear_new bus_ear_free bus_ear_listen
   clock_mono_ms clock_mono_us clock_wall_ms)
 gantry_fuzz(http LINKS gateway HELPERS farside.c WRAPS ${farside_wraps})
 gantry_fuzz(request LINKS gateway HELPERS frames.c steps.c farside.c

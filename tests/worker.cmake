@@ -21,5 +21,5 @@ add_test(NAME unit.worker_protocol COMMAND ${CMAKE_SOURCE_DIR}/tests/unit/test_w
 gantry_fuzz(job LINKS worker)
 gantry_fuzz(template LINKS worker)
 gantry_fuzz(worker LINKS worker HELPERS frames.c steps.c farside.c
-  WRAPS bus_client_new bus_client_free bus_client_is_up bus_ask bus_forget bus_tell bus_tell_bytes bus_ear_new bus_ear_free
+  WRAPS bus_client_new bus_client_free bus_client_is_up bus_ask bus_forget bus_tell bus_tell_bytes bus_ear_new bus_ear_free bus_ear_listen
   clock_mono_ms clock_mono_us clock_wall_ms process_start process_term process_kill process_forget)

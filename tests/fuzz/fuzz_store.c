@@ -82,8 +82,14 @@ static void folder_remove(void)
 static void open_all(void)
 {
     static char data[64];
-    static char *argv[] = {
-        "fuzz", "--bus-store=" ENDPOINT, data, "--store-ballast-mb=0", "--store-map-gb=1", "--store-log-lines=10", NULL};
+    static char *argv[] = {"fuzz",
+                           "--bus-store=" ENDPOINT,
+                           data,
+                           "--store-ballast-mb=0",
+                           "--store-map-gb=1",
+                           "--store-log-lines=10",
+                           "--store-redo-mb=1",
+                           NULL};
     struct err err = {0};
     log_init("fuzz", (enum log_level)(LOG_ERROR + 1));
     if (access("/dev/shm", W_OK) == 0)
@@ -91,7 +97,7 @@ static void open_all(void)
     check(mkdtemp(folder) != NULL);
     atexit(folder_remove);
     snprintf(data, sizeof data, "--data=%s/data", folder);
-    settings = settings_load(6, argv, NULL, &err);
+    settings = settings_load(7, argv, NULL, &err);
     loop = loop_new();
     arena = arena_new(ARENA_LIMIT);
     check(settings && loop && arena);
@@ -111,6 +117,11 @@ static void on_late(void *arg)
     abort(); /* nothing was answered */
 }
 
+static void on_wake(void *arg)
+{
+    (void)arg;
+}
+
 /* One message, and the loop until its answer has left. */
 static void put(const struct str *parts, unsigned count)
 {
@@ -121,6 +132,7 @@ static void put(const struct str *parts, unsigned count)
     if (count != 1)
         return; /* a message of two frames is not answered */
     int late = loop_after(loop, PATIENCE_MS, on_late, NULL);
+    loop_after(loop, 0, on_wake, NULL); /* what came is handed on when a wake-up ends */
     while (answers == before)
         loop_run(loop);
     loop_cancel(loop, late);
