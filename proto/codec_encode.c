@@ -4,9 +4,42 @@
 
 #include "proto/codec_parts.h"
 
+/* A frame is mostly single bytes: keys, small numbers, heads of short texts. They go in without a call where there is room. */
+static inline void pack_byte(struct buf *out, unsigned char byte)
+{
+    if (out->len < out->size && !out->failed) {
+        out->data[out->len++] = (char)byte;
+    } else {
+        buf_add(out, &byte, 1);
+    }
+}
+
 int pack_to(void *out, const char *bytes, size_t len)
 {
+    if (len == 1) {
+        pack_byte(out, (unsigned char)*bytes);
+        return 0; /* a failure stays in the buffer */
+    }
     return buf_add(out, bytes, len);
+}
+
+static inline void pack_natural(msgpack_packer *packer, uint64_t natural)
+{
+    if (natural < 0x80) {
+        pack_byte(packer->data, (unsigned char)natural);
+    } else {
+        msgpack_pack_uint64(packer, natural);
+    }
+}
+
+static void pack_text(msgpack_packer *packer, struct str text)
+{
+    if (text.len < 0x20) {
+        pack_byte(packer->data, (unsigned char)(0xa0 | text.len));
+    } else {
+        msgpack_pack_str(packer, text.len);
+    }
+    buf_add(packer->data, text.ptr, text.len);
 }
 
 static int range_err(const struct place *place, struct err *err, uint64_t given, const char *unit)
@@ -33,7 +66,7 @@ static int encode_number(msgpack_packer *packer, const struct field *field, cons
             return place_err(here, err, ERR_INVALID, "%" PRIu64 " given, %" PRId64 " to %" PRId64 " expected", natural,
                              field->low, field->high);
         }
-        msgpack_pack_uint64(packer, natural);
+        pack_natural(packer, natural);
         return 0;
     }
     double real = *(const double *)member;
@@ -55,8 +88,7 @@ static int encode_text(msgpack_packer *packer, const struct field *field, struct
         if (!str_utf8(text)) {
             return place_err(here, err, ERR_INVALID, "not UTF-8");
         }
-        msgpack_pack_str(packer, text.len);
-        msgpack_pack_str_body(packer, text.ptr, text.len);
+        pack_text(packer, text);
         return 0;
     case CODEC_BLOB:
         msgpack_pack_bin(packer, text.len);
@@ -87,8 +119,7 @@ static int encode_strings(msgpack_packer *packer, const struct str_list *list, s
         if (!str_utf8(text)) {
             return place_err(here, err, ERR_INVALID, "not UTF-8");
         }
-        msgpack_pack_str(packer, text.len);
-        msgpack_pack_str_body(packer, text.ptr, text.len);
+        pack_text(packer, text);
     }
     return 0;
 }
@@ -110,7 +141,7 @@ static int encode_list(msgpack_packer *packer, const struct field *field, const 
     if (field->kind == CODEC_UINTS) {
         const struct uint_list *numbers = member;
         for (uint32_t i = 0; i < numbers->count; i++) {
-            msgpack_pack_uint64(packer, numbers->items[i]);
+            pack_natural(packer, numbers->items[i]);
         }
         return 0;
     }
@@ -178,14 +209,14 @@ int encode_record(struct buf *out, const struct shape *shape, const void *value,
     uint32_t count = 0;
 
     msgpack_packer_init(&packer, out, pack_to);
-    msgpack_pack_map(&packer, 0);
+    pack_byte(out, 0x80);
     for (size_t i = 0; i < shape->count; i++) {
         const struct field *field = &shape->fields[i];
         if (!field_present(field, value)) {
             continue;
         }
         here.field = field;
-        msgpack_pack_uint8(&packer, field->key);
+        pack_natural(&packer, field->key);
         if (encode_value(&packer, field, member_of(value, field), &here, err) != 0) {
             return -1;
         }

@@ -69,6 +69,10 @@ static uint32_t utf8_span(struct str text)
             p += sizeof word;
             left -= sizeof word;
         }
+        while (left > 0 && *p < 0x80) {
+            p++;
+            left--;
+        }
         if (left == 0) {
             break;
         }
