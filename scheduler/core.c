@@ -251,9 +251,11 @@ static int load_lease(struct core *core, struct run *run, struct err *err)
     struct lease *lease = lease_new(core);
     if (!lease)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    run->state = STATE_ASSIGNED;
-    core->states[STATE_ASSIGNED]++;
-    lease_begin(core, lease, run, worker, LEASE_REBUILT);
+    /* With a grant of this attempt it is publishing as before: its output may have its name already, so no abort. */
+    bool granted = run->more && run->more->published.attempt == run->attempt;
+    run->state = granted ? STATE_PUBLISHING : STATE_ASSIGNED;
+    core->states[run->state]++;
+    lease_begin(core, lease, run, worker, granted ? LEASE_ACCEPTED : LEASE_REBUILT);
     return 0;
 }
 
