@@ -28,6 +28,7 @@ void bus_finish(void)
         context = NULL;
         curve_gate_close();
     }
+    bus_accept_end();
 }
 
 static int socket_set(void *socket, int option, int value)
@@ -98,6 +99,7 @@ void *socket_listen(int type, const char *endpoint, const struct bus_curve *curv
         socket_close(socket);
         return NULL;
     }
+    bus_accept_begin();
     if (zmq_bind(socket, endpoint) != 0) {
         err_set(err, ERR_IO, "%s: cannot listen: %s", endpoint, zmq_strerror(errno));
         socket_close(socket);

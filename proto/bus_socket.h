@@ -12,6 +12,9 @@
 #define BUS_SMALL ((size_t)4096)
 #define BUS_ARENA_LIMIT ((size_t)64 << 20)
 
+/* Accepting goes on at the limit on descriptors (bus_accept.c). Both may be called again. */
+void bus_accept_begin(void);
+void bus_accept_end(void);
 /* A socket with the bus's options, bound or connected. curve may be NULL. NULL with err. */
 void *socket_listen(int type, const char *endpoint, const struct bus_curve *curve, struct err *err);
 void *socket_connect(int type, const char *endpoint, const struct bus_curve *curve, struct err *err);
