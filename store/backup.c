@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sodium.h>
@@ -22,10 +23,12 @@
 #include "store/key.h"
 #include "store/kv_page.h"
 #include "store/manifest.h"
+#include "store/redo.h"
 #include "store/schema.h"
 #include "store/state.h"
 
 #define CHUNK ((size_t)1 << 20)
+#define FOLLOW_MS 10000                 /* in which the database has to follow its log */
 #define ROOM_BYTES ((uint64_t)64 << 20) /* left free on the database's own disk */
 
 struct backup {
@@ -325,6 +328,37 @@ static void backup_tell(const struct backup *backup, const struct rec_backup *re
             (double)backup->bytes / (1 << 20), (double)(clock_mono_ms() - backup->began_ms) / 1000);
 }
 
+/* What was acknowledged before now may be in the log in front of the database only (redo.h): it follows within milliseconds, while the
+ * store runs. */
+static int source_wait(struct backup *backup, struct err *err)
+{
+    char path[PATH_MAX];
+    uint64_t wanted_epoch = 0, wanted = 0;
+    bool known = false;
+    snprintf(path, sizeof path, "%s/store/redo", backup->options->data);
+    for (uint64_t until = clock_mono_ms() + FOLLOW_MS; clock_mono_ms() < until; poll(NULL, 0, 10)) {
+        static struct state state;
+        struct err raced = {0};
+        struct kv_txn *txn = kv_snapshot(backup->kv, err);
+        if (!txn)
+            return -1;
+        enum kv_result result = state_load(txn, &state);
+        kv_end(txn);
+        if (result != KV_OK)
+            return err_set(err, ERR_IO, "cannot read the database: %s", kv_result_text(result));
+        if (!known && redo_last(path, state.epoch, state.applied, &wanted, &raced) == 0) {
+            known = true;
+            wanted_epoch = state.epoch;
+        }
+        if (known && (state.epoch > wanted_epoch || state.applied >= wanted))
+            return 0;
+    }
+    return err_set(err, ERR_UNAVAILABLE,
+                   "the store has acknowledged batches that are not in its database yet (%s): start the store, "
+                   "which brings it up to date",
+                   path);
+}
+
 static int source_open(struct backup *backup, struct err *err)
 {
     char folder[PATH_MAX];
@@ -335,7 +369,7 @@ static int source_open(struct backup *backup, struct err *err)
                                  .table_count = TABLE_ALL,
                                  .map_bytes = backup->options->map_bytes};
     backup->kv = kv_open(&options, err);
-    return backup->kv ? 0 : -1;
+    return backup->kv ? source_wait(backup, err) : -1;
 }
 
 int backup_make(const struct backup_options *options, FILE *out, struct err *err)

@@ -83,29 +83,34 @@ static int file_make(int fd, uint64_t bytes, struct err *err)
     return 0;
 }
 
-/* A file that died while it was made has no head yet, and nothing in it. */
-static int file_open(struct redo *redo, const char *path, uint64_t bytes, struct err *err)
+/* False: a file that died while it was made has no head yet, and nothing in it. */
+static bool head_read(struct redo *redo)
 {
     struct stat st;
     char head[MAGIC_BYTES + KEY];
-    redo->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (redo->fd < 0 || fstat(redo->fd, &st) != 0)
-        return io_error(err, "open");
+    if (fstat(redo->fd, &st) != 0)
+        return false;
     uint64_t size = st.st_size > (off_t)ALIGN ? (uint64_t)st.st_size - ALIGN : 0;
-    bool whole = size >= 2 * ALIGN && size <= BYTES_MOST && size % (2 * ALIGN) == 0 &&
-                 pread(redo->fd, head, sizeof head, 0) == (ssize_t)sizeof head && memcmp(head, MAGIC, MAGIC_BYTES) == 0;
-    if (!whole) {
-        size = bytes;
-        if (file_make(redo->fd, bytes, err) != 0) {
-            unlink(path);
-            return -1;
-        }
-        if (pread(redo->fd, head, sizeof head, 0) != (ssize_t)sizeof head)
-            return io_error(err, "read");
-    }
+    if (size < 2 * ALIGN || size > BYTES_MOST || size % (2 * ALIGN) != 0 ||
+        pread(redo->fd, head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head, MAGIC, MAGIC_BYTES) != 0)
+        return false;
     memcpy(redo->key, head + MAGIC_BYTES, KEY);
     redo->half_bytes = size / 2;
-    return 0;
+    return true;
+}
+
+static int file_open(struct redo *redo, const char *path, uint64_t bytes, struct err *err)
+{
+    redo->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (redo->fd < 0)
+        return io_error(err, "open");
+    if (head_read(redo))
+        return 0;
+    if (file_make(redo->fd, bytes, err) != 0) {
+        unlink(path);
+        return -1;
+    }
+    return head_read(redo) ? 0 : io_error(err, "read");
 }
 
 struct redo *redo_open(const char *path, uint64_t bytes, struct err *err)
@@ -255,6 +260,29 @@ int redo_replay(struct redo *redo, uint64_t epoch, uint64_t applied, int (*each)
     redo->current = older; /* the other one holds what was written last */
     redo->at = redo->half_bytes;
     free(data);
+    return rc;
+}
+
+static int frame_count(void *self, struct str frame, struct err *err)
+{
+    uint64_t *count = self;
+    (void)frame, (void)err;
+    ++*count;
+    return 0;
+}
+
+int redo_last(const char *path, uint64_t epoch, uint64_t applied, uint64_t *last, struct err *err)
+{
+    struct redo redo = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
+    uint64_t count = 0;
+    int rc = 0;
+    *last = applied;
+    if (redo.fd < 0)
+        return errno == ENOENT ? 0 : io_error(err, "open");
+    if (head_read(&redo))
+        rc = redo_replay(&redo, epoch, applied, frame_count, &count, err);
+    *last = applied + count;
+    close(redo.fd);
     return rc;
 }
 

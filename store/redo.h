@@ -31,6 +31,10 @@ void redo_free(struct redo *redo); /* takes NULL */
 int redo_replay(struct redo *redo, uint64_t epoch, uint64_t applied, int (*each)(void *self, struct str frame, struct err *err),
                 void *self, struct err *err);
 
+/* The last sequence of the epoch that a file which another process may be writing to holds, `applied` if it holds none behind that,
+ * or if there is no file. -1 with err: ERR_INVALID also when the database has gone on since it was asked, ERR_IO, ERR_NO_MEMORY. */
+int redo_last(const char *path, uint64_t epoch, uint64_t applied, uint64_t *last, struct err *err);
+
 /* Writes frames with the sequences first, first + 1, …; they are on disk when it answers 0. `applied` is the last sequence of that epoch
  * that the database has on disk. -1 with err: ERR_LIMIT, there is no room until the database has more, or ever; ERR_UNAVAILABLE,
  * the disk is full; ERR_IO, what is on disk is not known and the process must end. */

@@ -41,7 +41,8 @@ class Backup(unittest.TestCase):
             try:
                 for _ in range(4):
                     seen = len(accepted)
-                    gantry(farm, "backup", folder, "--keep", 3)
+                    said = gantry(farm, "backup", folder, "--keep", 3)
+                    self.assertGreaterEqual(int(said.split(" runs,")[0].split()[-1]), seen, said)
                     wait_for(lambda: len(accepted) > seen, what="writes beside a backup")
             finally:
                 ended.set()
@@ -78,6 +79,25 @@ class Backup(unittest.TestCase):
                               capture_output=True, text=True, env=clean_environment(), timeout=120 * SLOW)
         (farm.data / "a.backup").unlink(missing_ok=True)
         return done.stderr if done.returncode == 1 else None
+
+    def test_with_the_store_killed(self):
+        """It holds all that was acknowledged, or says that the store has to run first."""
+        with Farm(workers=0) as farm:
+            task = farm.task("cut short")
+            accepted = [farm.trigger(task) for _ in range(20)]
+            farm.kill("store")
+            backup = farm.data / "point.backup"
+            done = subprocess.run([str(BUILD / "gantry"), "backup", str(backup), "--data", str(farm.data)], capture_output=True,
+                                  text=True, env=clean_environment(), timeout=120 * SLOW)
+            if done.returncode == 0:
+                self.assertIn(f" {len(accepted)} runs,", done.stdout)
+            else:
+                self.assertIn("start the store", done.stderr)
+                self.assertFalse(backup.exists())
+            farm.start("store")
+            farm.wait_ready()
+            backup.unlink(missing_ok=True)
+            self.assertIn(f" {len(accepted)} runs,", gantry(farm, "backup", backup))
 
     def test_a_killed_backup_leaves_nothing_that_matters(self):
         with Farm(workers=0) as farm:
