@@ -22,7 +22,7 @@
 
 #define TIMER_BATCH 10000 /* delays that end in one tick */
 #define TIMER_AGAIN_MS 10 /* until work that was left over is tried again */
-#define TIMER_AWAY_MS 100 /* while the store is away most of what is due cannot be done */
+#define TIMER_AWAY_MS 100 /* while the store is away most of what is due cannot be done; nor is a schedule whose run has no room */
 
 /* The next times of all schedules from the new time on. -1: no room for all of them now. */
 static int schedules_follow(struct core *core)
@@ -127,20 +127,22 @@ static int schedule_fire(struct core *core, struct task *task)
     return core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault);
 }
 
-static void schedules_fire(struct core *core)
+/* False: some stay due, as there is no room for their runs (a full queue may stay so for hours). */
+static bool schedules_fire(struct core *core)
 {
     struct heap_node *top;
     uint32_t fired = 0;
     while ((top = heap_top(&core->schedules)) && (uint64_t)top->key <= core->wall_ms && fired < TIMER_FIRED_MAX) {
         struct task *task = heap_of(top, struct task, due);
         if (schedule_fire(core, task))
-            return;
+            return false;
         fired++;
         task->stat.next_run_at = schedule_next(core, task);
         task_stat_put(core, task);
         task_arm(core, task);
         arena_reset(core->arena);
     }
+    return true;
 }
 
 static void least(uint64_t *wait, uint64_t at, uint64_t now)
@@ -159,14 +161,16 @@ uint64_t timer_tick(struct core *core)
     core->away = !writable;
     clock_follow(core);
     delays_end(core);
-    schedules_fire(core);
+    bool fired = schedules_fire(core);
     if (writable)
         lease_expire(core);
     worker_silence(core);
     worker_rested(core);
     if (heap_top(&core->delays))
         least(&wait, (uint64_t)heap_top(&core->delays)->key, core->wall_ms);
-    if (heap_top(&core->schedules))
+    if (!fired)
+        least(&wait, TIMER_AWAY_MS, 0);
+    else if (heap_top(&core->schedules))
         least(&wait, (uint64_t)heap_top(&core->schedules)->key, core->wall_ms);
     if (lease_next(core) != UINT64_MAX)
         least(&wait, lease_next(core), core->mono_ms);

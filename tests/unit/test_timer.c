@@ -215,6 +215,26 @@ static void test_schedule_changed(void **unused)
 }
 
 /* A zone that this machine has lost keeps its own task from firing, not the farm from starting. */
+/* A full queue keeps a schedule due: it is tried again now and then, not in every turn of a loop that never sleeps. */
+static void test_no_room(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_new();
+    fixture->wall = UINT64_C(28333334) * MINUTE;
+    fixture->config.queue_max = 1;
+    fixture_start(fixture);
+    uint64_t task = scheduled(fixture, "* * * * *", NULL), other = fixture_task(fixture, "other", "shell");
+    uint64_t run = fixture_trigger(fixture, other), due = next_run(fixture, task);
+    fixture_jump(fixture, MINUTE);
+    assert_in_range(core_tick(fixture->core), 50, 1000);
+    fixture_settle(fixture);
+    assert_int_equal(next_run(fixture, task), due);
+    assert_int_equal(fixture_abort(fixture, run), 0);
+    fixture_wait(fixture, 200);
+    assert_true(next_run(fixture, task) > due);
+    fixture_free(fixture);
+}
+
 static void test_lost_zone(void **unused)
 {
     static const char *const berlin[] = {"timezone", "Europe/Berlin", NULL};
@@ -385,7 +405,7 @@ int main(void)
         cmocka_unit_test(test_clock_back_and_backoff),
         cmocka_unit_test(test_clock_back_and_order),
         cmocka_unit_test(test_clock_and_keys),
-        cmocka_unit_test(test_lost_zone),
+        cmocka_unit_test(test_no_room), cmocka_unit_test(test_lost_zone),
         cmocka_unit_test(test_fires),
         cmocka_unit_test(test_catchup),
         cmocka_unit_test(test_catchup_bounded),
