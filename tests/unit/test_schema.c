@@ -1,4 +1,4 @@
-#include "store_fixture.h"
+#include "sound_fixture.h"
 
 #include "store/key.h"
 
@@ -137,6 +137,73 @@ static void test_newer_is_refused_untouched(void **state)
     fixture_start(fx);
 }
 
+/* An index that records.def has and the database has not: as if this version had brought it. */
+static void index_forget(struct fixture *fx, unsigned type, unsigned number)
+{
+    struct err err = {0};
+    struct key prefix;
+    struct kv_pair pair;
+    key_begin(&prefix, type, number);
+    struct kv_txn *batch = kv_batch(fx->kv, &err);
+    const unsigned in[] = {TABLE_INDEX, TABLE_COUNT};
+    for (int i = 0; i < 2; i++) {
+        struct kv_cursor *cursor = kv_cursor_new(batch, in[i]);
+        enum kv_result result = kv_seek(cursor, key_str(&prefix), &pair);
+        while (result == KV_OK && key_starts(pair.key, key_str(&prefix))) {
+            assert_int_equal(kv_cursor_delete(cursor), KV_OK);
+            result = kv_next(cursor, &pair);
+        }
+        kv_cursor_free(cursor);
+    }
+    assert_int_equal(kv_commit(batch, &err), KV_OK);
+}
+
+static void index_grows(struct fixture *fx, unsigned type, unsigned number)
+{
+    const struct migration steps[] = {{.from = 1, .doc = "a new index", .index = {(uint8_t)type, (uint8_t)number}}, {0}};
+    struct findings findings;
+    struct err err = {0};
+    index_forget(fx, type, number);
+    put_version(fx->kv, 1);
+    assert_true(sound_look(fx->kv, &findings, NULL) > 0);
+    if (schema_open(fx->kv, steps, 2, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(version_of(fx->kv), 2);
+    put_version(fx->kv, SCHEMA_VERSION); /* what the look knows */
+    sound_expect(fx->kv);
+}
+
+static void test_a_new_index_is_filled(void **state)
+{
+    struct fixture *fx = *state;
+    sound_fill(fx);
+    index_grows(fx, TYPE_RUN, 1);  /* counted */
+    index_grows(fx, TYPE_RUN, 9);  /* sorted, not counted */
+    index_grows(fx, TYPE_TASK, 5); /* of a list */
+    index_grows(fx, TYPE_TASK, 7); /* of words */
+    assert_int_equal(fixture_total(fx, TYPE_RUN, "status", RUN_PENDING, ""), SOUND_RUNS / 3);
+}
+
+/* What an interrupted step has left, and an older program has made untrue since, goes first. */
+static void test_a_half_filled_index_begins_again(void **state)
+{
+    struct fixture *fx = *state;
+    struct key key;
+    struct err err = {0};
+    sound_fill(fx);
+    key_begin(&key, TYPE_RUN, 1);
+    key_number(&key, RUN_ABORTED);
+    key_id(&key, 4);
+    struct kv_txn *batch = kv_batch(fx->kv, &err);
+    assert_int_equal(kv_put(batch, TABLE_INDEX, key_str(&key), (struct str){"", 0}, false), KV_OK);
+    assert_int_equal(kv_commit(batch, &err), KV_OK);
+    const struct migration steps[] = {{.from = 1, .doc = "a new index", .index = {TYPE_RUN, 1}}, {0}};
+    put_version(fx->kv, 1);
+    assert_int_equal(schema_open(fx->kv, steps, 2, &err), 0);
+    put_version(fx->kv, SCHEMA_VERSION);
+    sound_expect(fx->kv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +211,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_migrates_forward_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_step_leaves_the_one_before, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_new_index_is_filled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_half_filled_index_begins_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_is_refused_untouched, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
