@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,15 +70,18 @@ static int ident_read(struct home *home, struct err *err)
     return ident_write(home, path, err);
 }
 
+/* The lock is this process's and goes with it. One that belongs to the open file (flock) would live on for a moment in a child that
+ * has yet to become a run's supervisor: a worker that is killed just then could not be started again at once. */
 static int lock_take(struct home *home, const char *name, struct err *err)
 {
     char path[PATH_MAX];
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (join(path, home->path, "lock", err) < 0)
         return -1;
     home->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (home->lock < 0)
         return err_set(err, ERR_IO, "cannot open %.150s: %s", path, strerror(errno));
-    if (flock(home->lock, LOCK_EX | LOCK_NB) < 0)
+    if (fcntl(home->lock, F_SETLK, &whole) < 0)
         return err_set(err, ERR_CONFLICT,
                        "another worker named %s runs on this data folder (%.120s); --worker-name gives this one another name",
                        name, home->path);

@@ -29,10 +29,59 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void test_ident_stays(void **state)
+/* What act answers in a process of its own; -1 when it is killed. */
+static int in_another_process(int (*act)(const int *pipe), const int *pipe)
+{
+    pid_t pid = fork();
+    int status;
+    if (pid == 0)
+        _exit(act(pipe));
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int open_again(const int *pipe)
+{
+    struct home home;
+    struct err err = {0};
+    (void)pipe;
+    return home_open(&home, loop, data, "w1", &err) == -1 && strstr(err.text, "another worker named w1") ? 0 : 1;
+}
+
+/* A worker that is killed while a child of it, which has its descriptors, is not another program yet. */
+static int open_and_fork(const int *pipe)
+{
+    struct home home;
+    struct err err = {0};
+    char byte;
+    close(pipe[1]);
+    if (home_open(&home, loop, data, "w1", &err) != 0)
+        return 1;
+    if (fork() == 0)
+        _exit(read(pipe[0], &byte, 1) == 0 ? 0 : 1);
+    kill(getpid(), SIGKILL);
+    return 2;
+}
+
+static void test_lock_goes_with_its_process(void **state)
 {
     (void)state;
     struct home home;
+    struct err err = {0};
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(in_another_process(open_and_fork, ends), -1);
+    assert_int_equal(home_open(&home, loop, data, "w1", &err), 0);
+    home_close(&home);
+    close(ends[0]);
+    close(ends[1]); /* ends the child */
+}
+
+static void test_ident_stays(void **state)
+{
+    (void)state;
+    struct home home, second;
     struct err err = {0};
     char first[65];
     assert_int_equal(home_open(&home, loop, data, "w1", &err), 0);
@@ -41,10 +90,8 @@ static void test_ident_stays(void **state)
     home_close(&home);
     assert_int_equal(home_open(&home, loop, data, "w1", &err), 0);
     assert_string_equal(home.ident, first);
-    /* one at a time */
-    struct home second;
-    assert_int_equal(home_open(&second, loop, data, "w1", &err), -1);
-    assert_non_null(strstr(err.text, "another worker named w1"));
+    /* one process at a time */
+    assert_int_equal(in_another_process(open_again, NULL), 0);
     /* another name is another worker */
     assert_int_equal(home_open(&second, loop, data, "w2", &err), 0);
     assert_string_not_equal(second.ident, first);
@@ -249,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_ident_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lock_goes_with_its_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_passable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ident_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
