@@ -78,6 +78,23 @@ class Tcp(unittest.TestCase):
             plain.term()
             self.assertTrue(all(farm.running(name) for name in farm.processes))
 
+    def test_the_list_stays_as_it_is(self):
+        """A key that is in the list is not written again: who reads it meanwhile would shut its owner out. Half a key is mended."""
+        with tcp_farm(workers=0) as farm:
+            path = farm.data / "curve" / "allowed" / "local.key"
+            before = path.stat()
+            for name in ("store", "scheduler"):
+                farm.restart(name)
+            farm.wait_ready()
+            after = path.stat()
+            self.assertEqual((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns))
+            path.write_text("half a")
+            farm.restart("scheduler")
+            farm.restart("gateway")
+            farm.wait_ready()
+            self.assertEqual(zmq.auth.load_certificate(path)[0], zmq.auth.load_certificate(farm.data / "curve" / "client.key")[0])
+            self.assertEqual([one.name for one in path.parent.iterdir()], ["local.key"])
+
     def test_secret_keys_are_the_owners_alone(self):
         with tcp_farm(workers=0) as farm:
             for path in (farm.data / "curve").rglob("*_secret"):
