@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the tests in every build and sums them up; `./dev test` builds first and calls this.
 
-    tests/run.py [unit fuzz contract scenario chaos tools] [-k NAME] [--asan-only] [--release-only] [--serial] [-v]
+    tests/run.py [unit fuzz contract scenario chaos sim tools] [-k NAME] [--asan-only] [--release-only] [--serial] [-v]
 
 unit and fuzz are programs that ctest knows; the other kinds are unittest modules in tests/<kind>/test_*.py, whose classes run
 two at a time (a module that says SERIAL = True runs alone). Each test has a time limit, TIME_LIMIT of its module or 180 s.
@@ -29,7 +29,7 @@ import unittest
 TESTS = pathlib.Path(__file__).resolve().parent
 ROOT = TESTS.parent
 PROGRAM_KINDS = ["unit", "fuzz"]
-MODULE_KINDS = ["tools", "contract", "scenario", "chaos"]
+MODULE_KINDS = ["tools", "contract", "scenario", "chaos", "sim"]
 TIME_LIMIT = 180.0
 BUILDS = {"release": (ROOT / "build", 1), "asan": (ROOT / "build" / "asan", 3)}  # folder, how much its limits are stretched
 

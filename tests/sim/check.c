@@ -82,6 +82,7 @@ static void check_task_answered(const struct msg_task_answer *answer)
 static void check_grant(const struct msg_publish_grant *grant)
 {
     const struct srun *run = run_of(grant->run_id);
+    sim.newest_grant = grant->run_id;
     if (!run->gone && run->granted < grant->attempt)
         broken(grant->run_id, "attempt %lu is granted before that is on disk", (unsigned long)grant->attempt);
 }
@@ -219,20 +220,35 @@ static void check_lost(uint32_t place, uint64_t id, uint64_t attempt, const char
 static void check_returned(uint32_t place, uint64_t id, uint64_t attempt, const char *why)
 {
     uint64_t since = scheds[place].calm_since > scheds[place].away_until ? scheds[place].calm_since : scheds[place].away_until;
+    if (strstr(why, "accept it in time") && run_of(id)->heard_attempt == attempt)
+        broken(id, "attempt %lu was not accepted in time, and its worker has named it", (unsigned long)attempt);
     if (strstr(why, "accept it in time") && sim.now < since + sim.config.accept_ms)
         broken(id, "attempt %lu had %lu ms to be accepted behind a start, a gap, or the store's return", (unsigned long)attempt,
                (unsigned long)(sim.now - since));
 }
 
-void check_log(uint32_t place, const char *id, const char *text)
+/* What it must never have to say. */
+static bool is_never(const char *id)
 {
     static const char *const never[] = {"GTY-RUN-ILLEGAL", "GTY-RUN-ORPHAN", "GTY-JOURNAL-FAILED", "GTY-RECOVER-FAILED"};
-    unsigned long long run = 0, attempt = 0;
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
-        if (strcmp(id, never[i]) == 0) {
-            (void)sscanf(text, "run=%llu", &run);
-            broken(run, "the scheduler says %s %s", id, text);
-        }
+        if (strcmp(id, never[i]) == 0)
+            return true;
+    return false;
+}
+
+bool check_wants(const char *id)
+{
+    return sim.trace || strcmp(id, "GTY-LEASE-LOST") == 0 || strcmp(id, "GTY-LEASE-RETURNED") == 0 || is_never(id);
+}
+
+void check_log(uint32_t place, const char *id, const char *text)
+{
+    unsigned long long run = 0, attempt = 0;
+    if (is_never(id)) {
+        (void)sscanf(text, "run=%llu", &run);
+        broken(run, "the scheduler says %s %s", id, text);
+    }
     if (sscanf(text, "run=%llu attempt=%llu", &run, &attempt) >= 1)
         tell(run, "%s %s", id, text);
     if (strcmp(id, "GTY-LEASE-LOST") == 0)
@@ -445,7 +461,7 @@ void check_end(void)
             if (run->ended >> i & 1 && i < run->attempt && outcome_of(run, i) != OUTCOME_LOST &&
                 outcome_of(run, i) != OUTCOME_RETURNED && outcome_of(run, i) != OUTCOME_TIMEOUT)
                 broken(id, "attempt %u of %u ran to its end, and is on disk as %s", i, run->attempt, outcome_name(outcome_of(run, i)));
-        if (run->there && run->status == RUN_ABORTED && run->renamed && run->granted == run->attempt)
+        if (run->there && run->newest == OUTCOME_ABORTED && run->renamed == run->attempt)
             broken(id, "it is aborted, and its output is published");
     }
     check_statistics();

@@ -22,6 +22,7 @@ struct client_sim {
     uint32_t key, count;        /* first number of its wishes for runs, and how many */
     uint64_t first_run;         /* what it was answered */
     bool checks;                /* it asks once more what was answered */
+    char refusal[96];           /* the newest */
 };
 
 static struct client_sim *clients;
@@ -67,6 +68,15 @@ bool clients_done(void)
         if (clients[i].wish != WISH_NONE)
             return false;
     return sim.calm && next_loose >= sim.world->tasks && next_resume >= sim.world->tasks;
+}
+
+void clients_check(void)
+{
+    for (uint32_t i = 0; i < sim.world->clients; i++)
+        if (clients[i].wish != WISH_NONE)
+            broken(0, "client %u was never answered its wish %d; the newest refusal: %s", i, clients[i].wish, clients[i].refusal);
+    if (!clients_done())
+        broken(0, "tasks are not freed: %u, %u of %u, %u made", next_loose, next_resume, sim.world->tasks, task_count);
 }
 
 static void arm(uint32_t who, uint64_t at)
@@ -269,6 +279,8 @@ static void wish_other(uint32_t who, enum wish wish)
 {
     struct client_sim *client = &clients[who];
     uint64_t run = ring[below(RING)], task = tasks[below(sim.world->tasks)];
+    if (wish == WISH_ABORT && one_in(3) && sim.newest_grant)
+        run = sim.newest_grant;
     if (wish == WISH_ABORT && run) {
         struct msg_run_abort abort = {.idem = idem_of(++idem), .id = run};
         client->target = run;
@@ -276,7 +288,7 @@ static void wish_other(uint32_t who, enum wish wish)
     } else if (wish == WISH_RESTART && run) {
         wish_restart(who, run, ++idem, false);
     } else if (wish == WISH_PAUSE) {
-        struct msg_task_pause pause = {.idem = idem_of(++idem), .id = task, .paused = one_in(3)};
+        struct msg_task_pause pause = {.idem = idem_of(++idem), .id = task, .paused = who != 0};
         ask(who, wish, &shape_msg_task_pause, &pause);
     } else if (wish == WISH_UPDATE) {
         struct msg_task_update update = {.idem = idem_of(++idem), .id = task};
@@ -345,7 +357,9 @@ static void wish_make(uint32_t who)
         return;
     if (sim.calm || task_count < sim.world->tasks)
         return;
-    if (what < 550)
+    if (who == 0) /* frees what others have paused: they would fill the queue */
+        wish_other(who, WISH_PAUSE);
+    else if (what < 550)
         wish_runs(who, WISH_TRIGGER);
     else if (what < 850)
         wish_runs(who, WISH_BATCH);
@@ -355,7 +369,7 @@ static void wish_make(uint32_t who)
         wish_other(who, WISH_ABORT);
     else if (what < 970)
         wish_other(who, WISH_RESTART);
-    else if (what < 980)
+    else if (what < 972)
         wish_other(who, WISH_PAUSE);
     else if (what < 990)
         wish_other(who, WISH_UPDATE);
@@ -380,6 +394,8 @@ static void settle(uint32_t who)
         client->next_at = sim.now + 1;
     else if (sim.calm || ticket == NEVER) {
         client->next_at = sim.now + 10000;
+    } else if (who == 0) {
+        client->next_at = sim.now + about(sim.world->length_ms / 3000);
     } else {
         if (ticket < sim.now)
             ticket = sim.now;
@@ -434,7 +450,10 @@ static void on_task(uint32_t who, uint64_t id)
 static void on_refusal(uint32_t who, const struct msg_error *error)
 {
     struct client_sim *client = &clients[who];
-    if (error->code == ERR_UNAVAILABLE || error->code == ERR_LIMIT || error->code == ERR_NO_MEMORY) {
+    snprintf(client->refusal, sizeof client->refusal, "%.*s", (int)error->text.len, error->text.len ? error->text.ptr : "");
+    if (sim.calm && error->code == ERR_LIMIT && client->wish >= WISH_TRIGGER && client->wish <= WISH_SUBMIT) {
+        settle(who); /* what fills the queue is freed behind this: it gives up */
+    } else if (error->code == ERR_UNAVAILABLE || error->code == ERR_LIMIT || error->code == ERR_NO_MEMORY) {
         client->again_at = sim.now + 200 + below(3000);
         arm(who, client->again_at);
     } else if (client->wish == WISH_RESTART && str_is(error->rule, "fetch")) {

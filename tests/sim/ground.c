@@ -105,7 +105,7 @@ void log_line(enum log_level level, const char *id, const char *format, ...)
 {
     char text[1024];
     va_list args;
-    if (level < LOG_INFO)
+    if (level < LOG_INFO || !check_wants(id))
         return;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);

@@ -91,6 +91,7 @@ struct sim {
     uint64_t disk_full_until;
     enum step step;
     bool step_store; /* the store dies at it, else the scheduler */
+    uint64_t newest_grant; /* the run whose output was granted last */
     uint64_t trace; /* a run, to be told everything of */
     struct arena *arena;
     struct core_config config;
@@ -166,6 +167,7 @@ struct sched {
     bool alive, open, dying; /* open: it takes messages; dying: nothing it does leaves it any more */
     uint64_t frozen_until, turned, began;
     uint64_t granted; /* the newest epoch that the store has given it */
+    uint32_t claims;  /* how often it was given one: a claim may be heard twice, on its old connection and its new one */
     uint64_t calm_since; /* its start or its last gap: leases have a full term from here */
     uint64_t away_until; /* when its journal could last not write */
     uint32_t start;      /* grows */
@@ -265,6 +267,7 @@ void client_event(uint32_t who);
 void client_message(uint32_t who, struct packet *packet, uint32_t connection);
 void client_lost(uint32_t who, uint32_t connection);
 bool clients_done(void); /* all they wanted was answered */
+void clients_check(void); /* that all was answered */
 uint64_t clients_asked(void);
 void clients_burst(void);
 
@@ -276,6 +279,7 @@ void faults_end(void);
 void check_letter(uint32_t place, struct connection *to, const struct msg *msg);
 void check_frame(uint64_t epoch, uint64_t seq, struct str frame); /* a batch that leaves the scheduler */
 void check_handled(uint32_t place, const struct connection *from, const struct msg *msg); /* a message is about to be handled */
+bool check_wants(const char *id); /* log lines with this id */
 void check_log(uint32_t place, const char *id, const char *text);
 void check_reset(void);
 void check_now(void); /* if nothing is under way: memory against records */

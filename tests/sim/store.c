@@ -181,6 +181,7 @@ static void claim_apply(uint32_t link, const struct msg *msg)
     }
     store.holder = link;
     scheds[store.link_place[link % LINKS]].granted = store.epoch;
+    scheds[store.link_place[link % LINKS]].claims++;
     for (int type = 1; type < TYPE_MAX; type++)
         next[type] = disk_top((enum record_type)type);
     struct msg_epoch_grant grant = {.epoch = store.epoch, .applied = store.applied, .next_ids = {next, TYPE_MAX}};
