@@ -165,9 +165,14 @@ static int run_text(struct text **out, struct str str)
     return *out ? 0 : -1;
 }
 
-static bool plan_needs_more(const struct run_plan *plan)
+static int run_plan_more(struct run *run, const struct run_plan *plan)
 {
-    return plan->parameters.len || plan->farm_data.len || plan->spec.len || plan->restart_of;
+    if (!plan->farm_data.len && !plan->spec.len && !plan->restart_of)
+        return 0;
+    if (run_more_reserve(run) || run_text(&run->more->farm_data, plan->farm_data) || run_text(&run->more->spec, plan->spec))
+        return -1;
+    run->more->restart_of = plan->restart_of;
+    return 0;
 }
 
 struct run *run_new(struct core *core, const struct run_plan *plan)
@@ -191,13 +196,9 @@ struct run *run_new(struct core *core, const struct run_plan *plan)
     run->timeout_seconds = plan->timeout_seconds;
     run->retry_count = plan->retry_count;
     run->priority = plan->priority;
-    if (plan_needs_more(plan)) {
-        if (run_more_reserve(run) || run_text(&run->more->parameters, plan->parameters) ||
-            run_text(&run->more->farm_data, plan->farm_data) || run_text(&run->more->spec, plan->spec)) {
-            run_free(core, run);
-            return NULL;
-        }
-        run->more->restart_of = plan->restart_of;
+    if (run_text(&run->parameters, plan->parameters) || run_plan_more(run, plan)) {
+        run_free(core, run);
+        return NULL;
     }
     return run;
 }
@@ -216,7 +217,6 @@ static void run_more_free(struct run_more *more)
     for (uint32_t i = 0; i < more->attempt_size; i++)
         attempt_clear(&more->attempts[i]);
     free(more->attempts);
-    text_drop(more->parameters);
     text_drop(more->farm_data);
     text_drop(more->spec);
     text_drop(more->error);
@@ -234,6 +234,7 @@ void run_free(struct core *core, struct run *run)
     run->class->runs--;
     queue_class_drop(core, run->class);
     text_drop(run->name);
+    text_drop(run->parameters);
     run_more_free(run->more);
     free(run);
 }

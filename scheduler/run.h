@@ -38,7 +38,6 @@ enum run_change {
 #define RUN_HISTORY_MAX 128
 
 struct run_more { /* what only some runs have */
-    struct text *parameters;
     struct text *farm_data;
     struct text *spec;              /* of a farm's run without a task: an encoded rec_task_spec */
     struct text *error;             /* of the newest attempt that failed */
@@ -58,6 +57,7 @@ struct run {
     struct queue_class *class;
     struct lease *lease; /* the current one */
     struct text *name;   /* its task's, as at its creation */
+    struct text *parameters; /* or NULL */
     struct run_more *more;
     uint64_t created_at, due_at;
     uint32_t timeout_seconds;

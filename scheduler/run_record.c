@@ -11,7 +11,6 @@
 
 static void record_more(const struct run_more *more, struct rec_run *record)
 {
-    record->parameters = text_str(more->parameters);
     record->farm_data = text_str(more->farm_data);
     record->error_message = text_str(more->error);
     record->restart_of = more->restart_of;
@@ -57,6 +56,7 @@ void run_record(const struct run *run, const struct rec_task_spec *spec, struct 
         .timeout_seconds = run->timeout_seconds,
         .farm = str_of(run->class->farm ? run->class->farm->name : ""),
     };
+    record->parameters = text_str(run->parameters);
     if (run->more)
         record_more(run->more, record);
     if (spec) {
@@ -67,12 +67,11 @@ void run_record(const struct run *run, const struct rec_task_spec *spec, struct 
 
 size_t run_bytes(const struct run *run)
 {
-    size_t bytes = 640 + text_str(run->name).len;
+    size_t bytes = 640 + text_str(run->name).len + text_str(run->parameters).len;
     const struct run_more *more = run->more;
     if (!more)
         return bytes;
-    bytes += text_str(more->parameters).len + text_str(more->farm_data).len + text_str(more->error).len +
-             text_str(more->hostname).len + text_str(more->spec).len;
+    bytes += text_str(more->farm_data).len + text_str(more->error).len + text_str(more->hostname).len + text_str(more->spec).len;
     if (more->published.attempt)
         bytes += more->published.path.len + more->published.temporary.len + 96;
     for (uint32_t i = 0; i < more->attempt_count; i++)
