@@ -67,8 +67,9 @@ static void prepare(void)
     connections.max = 10;
     connection = (struct connection){.all = &connections, .fd = -1};
     gateway.settings = settings_load(5, argv, NULL, &err);
+    gateway.loop = loop_new();
     gateway.router = router_new();
-    hot_check(gateway.settings && gateway.router, err.text);
+    hot_check(gateway.settings && gateway.loop && gateway.router, err.text);
     for (const struct surface *const *surface = surfaces_all; *surface; surface++)
         hot_check(router_add(gateway.router, *surface, &err) == 0, err.text);
     gateway.guard = (struct guard){.bound = "127.0.0.1", .names = "", .origins = ""};

@@ -21,8 +21,8 @@
 #define WORKERS_MOST 64
 #define BURST 64
 #define MARK 512
-#define OPEN_MOST 4096 /* messages of a worker that were sent and not acknowledged */
-#define READ_MS 20     /* between one read and the next */
+#define UNACKED_MOST 4096 /* messages of a worker that were sent and not acknowledged */
+#define READ_MS 20        /* between one read and the next */
 #define NOTE "0000000000000"
 
 struct worker {
@@ -187,7 +187,7 @@ static void flood_send(struct reports *reports, struct worker *worker)
         snprintf(digits, sizeof digits, "%013lu", (unsigned long)clock_wall_ms());
         memcpy(worker->note, digits, strlen(NOTE));
     }
-    for (int i = 0; i < BURST && worker->open < OPEN_MOST; i++) {
+    for (int i = 0; i < BURST && worker->open < UNACKED_MOST; i++) {
         bool marks = !reports->progress || worker->unmarked == MARK;
         const struct buf *frame = marks ? &worker->heartbeat : &worker->progress;
         if (zmq_send(worker->socket, frame->data, frame->len, ZMQ_DONTWAIT) < 0)
@@ -280,7 +280,7 @@ static int flood(struct reports *reports)
         for (int i = 0; i < count; i++) {
             flood_receive(reports, &reports->workers[i]);
             flood_send(reports, &reports->workers[i]);
-            full = full && reports->workers[i].open >= OPEN_MOST;
+            full = full && reports->workers[i].open >= UNACKED_MOST;
         }
         if (reports->progress)
             reader_go(reports);

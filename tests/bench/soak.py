@@ -33,7 +33,7 @@ ROUND_SECONDS = 60  # new tasks
 KEPT_ROUNDS = 2
 FILL_SECONDS = 540  # until everything with a limit is full: the database, and the 65,536 results that the scheduler remembers
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- what `./dev soak --record` writes -->\n", "<!-- end of what it writes -->\n"
+BEGIN, END = "<!-- what `./dev soak --record` writes -->\n", "<!-- end of the soak -->\n"
 
 # unit, what growth is nothing over the measured time, what a pattern of names means
 FIGURES = {"anonymous": ("MB", 2.0), "rss": ("MB", 6.0), "descriptors": ("", 3), "threads": ("", 1), "database": ("MB", 8.0), "used": ("MB", 8.0),

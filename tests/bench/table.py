@@ -8,7 +8,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- what `./dev bench --record` writes -->\n", "<!-- end of what it writes -->\n"
+BEGIN, END = "<!-- what `./dev bench --record` writes -->\n", "<!-- end of the figures -->\n"
 
 
 def number(value):

@@ -1,0 +1,66 @@
+"""What `./dev bench` measures with still measures: each measure for a moment, on whatever build this is."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+from tests.bench import farms
+
+MOMENT = 0.2
+
+
+class Bench(unittest.TestCase):
+    def setUp(self):
+        self.generate = farms.Generator(farms.harness.BUILD, MOMENT)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-test-"))
+        self.addCleanup(shutil.rmtree, self.folder, True)
+
+    def test_lives_and_dispatch(self):
+        with farms.BenchFarm() as farm:
+            for clients, workers, batch in ((2, 2, 1), (1, 1, 50)):
+                got = self.generate("lives", farm, farm.data, clients=clients, workers=workers, batch=batch)
+                self.assertGreater(got["rate"], 0)
+                self.assertGreater(got["life_p99_us"], got["life_p50_us"] / 2)
+                self.assertLessEqual({"store", "scheduler", "gateway", "generator"}, set(got["cpu_us"]))
+            self.assertGreater(self.generate("dispatch", farm, farm.data)["dispatch_p50_us"], 0)
+            listed = farm.data_of(farm.get("/api/runs?status=completed&size=1"))
+            self.assertEqual(len(listed if isinstance(listed, list) else listed["items"]), 1)
+
+    def test_reports(self):
+        with farms.BenchFarm() as farm:
+            self.assertGreater(self.generate("heartbeats", farm, farm.data)["rate"], 0)
+            got = self.generate("progress", farm, farm.data, at=farm.at())
+            self.assertGreater(got["rate"], 0)
+            self.assertGreater(got["age_max_us"], 0)
+
+    def test_requests(self):
+        with farms.BenchFarm() as farm, farms.Constant(self.generate.program) as constant:
+            path = f"/api/tasks/{farm.task('bench', task_type='nobody')}/trigger"
+            for where, at in ((path, farm), ("/x", constant)):
+                got = self.generate("requests", at, at=at.at(), path=where, body="{}", status=201, clients=3)
+                self.assertGreater(got["rate"], 0)
+
+    def test_limits(self):
+        for measure, options in (("sync", {}), ("commit", {"batch": 3})):
+            self.assertGreater(self.generate(measure, data=self.folder, **options)["rate"], 0)
+        for measure in ("trip", "router"):
+            self.assertGreater(self.generate(measure)["rate"], 0)
+
+    def test_filled_databases(self):
+        self.generate("fill", data=self.folder, rows=12000, pending=True, keys=100)
+        with farms.BenchFarm(self.folder) as farm:
+            health = farm.data_of(farm.get("/api/system/health"))
+            self.assertEqual(health["components"]["scheduler"]["pending_tasks"], 12000)
+
+    def test_peers(self):
+        for program, measure, peer in (("redis-server", "redis", farms.Redis), ("beanstalkd", "beanstalk", farms.Beanstalkd)):
+            with self.subTest(program):
+                if not shutil.which(program):
+                    self.skipTest(f"{program} is not installed")
+                with peer(self.folder) as one:
+                    for batch in (1, 20):
+                        got = self.generate(measure, one, at=one.at(), clients=2, workers=2, batch=batch)
+                        self.assertGreaterEqual(got["rate"], 0)
+                        self.assertLess(got["busy"], 1.1)
