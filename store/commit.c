@@ -14,10 +14,9 @@
 
 #define GROUP_BYTES ((size_t)16 << 20) /* of one transaction; what is beyond waits for the next */
 #define GROUP_OPS 50000
-#define PURGE_EVERY_MS 250 /* how often a chunk is purged while there is no pause */
-#define RETRY_MS                                                                                                                 \
-    1000 /* between attempts to purge, to apply what is kept, and to take the reserve again, when the disk was full */
-#define MAP_ROOM ((uint64_t)32 << 20) /* of the map; with less left the redo log takes nothing that might not fit */
+#define PURGE_EVERY_MS 250            /* how often a chunk is purged while there is no pause */
+#define RETRY_MS 1000                 /* between attempts to purge, to apply what is kept, to take the reserve again */
+#define MAP_ROOM ((uint64_t)32 << 20) /* of the map; with less left the redo log takes nothing */
 
 struct queue {
     struct job *first, **last;
@@ -156,6 +155,12 @@ static void trouble_fill(const struct kv_stat *stat, enum kv_result result, cons
         out[0] = '\0';
 }
 
+/* What is acknowledged now might find no room in the database. */
+static bool stat_tight(const struct kv_stat *stat)
+{
+    return stat->low || !stat->ballast || stat->used_bytes + MAP_ROOM > stat->map_bytes;
+}
+
 static void thread_finish(struct committer *self, struct job *jobs, enum kv_result result, const struct err *err, uint64_t us)
 {
     char trouble[sizeof self->status.trouble];
@@ -174,7 +179,7 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
     }
     status->failed = failed;
     status->refusing = result != KV_OK;
-    status->tight = stat.low || !stat.ballast || stat.used_bytes + MAP_ROOM > stat.map_bytes;
+    status->tight = stat_tight(&stat);
     if (result == KV_OK) {
         status->commits++;
         status->last_us = us;
@@ -241,7 +246,7 @@ static void *thread_run(void *arg)
         struct err err = {0};
         jobs = thread_join(self, jobs);
         enum kv_result result = group_commit(&self->group, jobs, purge, &err);
-        if (result == KV_FULL || result == KV_MEMORY)
+        if (result != KV_OK && result != KV_IO && result != KV_CORRUPT)
             jobs = thread_keep(self, jobs);
         if (self->kept)
             purge_at = now + RETRY_MS;
@@ -299,6 +304,9 @@ struct committer *committer_new(struct kv *kv, const struct log_limits *limits, 
     }
     self->status.epoch = self->group.state.epoch;
     self->status.applied = self->group.state.applied;
+    struct kv_stat stat;
+    kv_stat(kv, &stat);
+    self->status.tight = stat_tight(&stat);
     if (thread_start(self, err) != 0) {
         committer_free(self);
         return NULL;

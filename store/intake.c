@@ -18,7 +18,7 @@ struct intake {
     uint64_t logged, applied; /* sequences of this epoch: the last in the log, the last in the database */
     uint64_t blocks;
     uint32_t claims; /* under way: until they are granted, no epoch is sure */
-    bool refusing;
+    bool refusing, tight;
 };
 
 struct intake *intake_new(struct committer *committer, struct redo *redo)
@@ -28,8 +28,12 @@ struct intake *intake_new(struct committer *committer, struct redo *redo)
     if (!intake)
         return NULL;
     committer_status(committer, &status);
-    *intake = (struct intake){
-        .committer = committer, .redo = redo, .epoch = status.epoch, .due = status.applied + 1, .applied = status.applied};
+    *intake = (struct intake){.committer = committer,
+                              .redo = redo,
+                              .epoch = status.epoch,
+                              .due = status.applied + 1,
+                              .applied = status.applied,
+                              .tight = status.tight};
     intake->last = &intake->first;
     intake->apply = apply_new();
     if (!intake->apply) {
@@ -102,9 +106,10 @@ int intake_replay(struct intake *intake, struct redo *redo, struct arena *arena,
 /* Whether the log takes it. */
 static bool job_fits_log(struct intake *intake, const struct job *job)
 {
-    return intake->redo && !intake->refusing && intake->claims == 0 && job->kind == JOB_BATCH && job->epoch == intake->epoch &&
-           job->seq == intake->due && intake->log_count == intake->jobs && intake->log_count < LOG_FRAMES &&
-           intake->log_bytes + job->frame.len <= LOG_BYTES && apply_check(intake->apply, job->ops, job->op_count, NULL) == 0;
+    return intake->redo && !intake->refusing && !intake->tight && intake->claims == 0 && job->kind == JOB_BATCH &&
+           job->epoch == intake->epoch && job->seq == intake->due && intake->log_count == intake->jobs &&
+           intake->log_count < LOG_FRAMES && intake->log_bytes + job->frame.len <= LOG_BYTES &&
+           apply_check(intake->apply, job->ops, job->op_count, NULL) == 0;
 }
 
 int intake_add(struct intake *intake, struct job *job)
@@ -192,9 +197,10 @@ void intake_done(struct intake *intake, const struct job *job)
         intake->due = intake->applied + 1;
 }
 
-void intake_refuse(struct intake *intake, bool refusing)
+void intake_room(struct intake *intake, const struct commit_status *status)
 {
-    intake->refusing = refusing;
+    intake->refusing = status->refusing;
+    intake->tight = status->tight;
 }
 
 bool intake_ahead(const struct intake *intake)

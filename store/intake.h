@@ -29,9 +29,9 @@ int intake_add(struct intake *intake, struct job *job);
  * job behind it. -1 with err: what is on disk is not known, nothing was acknowledged, the process must end. */
 int intake_flush(struct intake *intake, void (*acked)(void *self, const struct job *job), void *self, struct err *err);
 
-/* Learns from a job that the committer is done with, and whether it refuses writes now. */
+/* Learns from a job that the committer is done with, and whether there is room for more. */
 void intake_done(struct intake *intake, const struct job *job);
-void intake_refuse(struct intake *intake, bool refusing);
+void intake_room(struct intake *intake, const struct commit_status *status);
 
 /* Something is acknowledged that the database does not show yet, and soon will: a read that began now could miss it. */
 bool intake_ahead(const struct intake *intake);

@@ -156,7 +156,7 @@ static void on_done(void *arg)
         store_fail(store, status.trouble);
         return;
     }
-    intake_refuse(store->intake, status.refusing || status.tight);
+    intake_room(store->intake, &status);
     if (!intake_ahead(store->intake))
         hold_release(&store->hold, store->server);
 }
