@@ -353,11 +353,28 @@ static int usage(void)
     return 2;
 }
 
+/* Variables of whoever runs this are no settings of the simulated scheduler. */
+static void environment_forget(void)
+{
+    char name[256];
+    for (char **entry = environ; *entry;) {
+        size_t len = strcspn(*entry, "=");
+        if (strncmp(*entry, "GANTRY_", 7) != 0 || len >= sizeof name) {
+            entry++;
+            continue;
+        }
+        memcpy(name, *entry, len);
+        name[len] = '\0';
+        unsetenv(name); /* moves what follows to here */
+    }
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seed = 1, seeds = 1, trace = 0, runs = 0;
     const char *wanted = "all";
     arguments = argv;
+    environment_forget();
     for (int i = 1; i + 1 < argc; i += 2) {
         uint64_t number = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--seed") == 0)

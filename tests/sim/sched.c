@@ -35,13 +35,14 @@ static struct settings *settings_make(void)
                    {"--events-max", sim.config.events_max}};
     static char *const places[] = {(char *)(uintptr_t) "--bus-store=inproc://store", (char *)(uintptr_t) "--bus-scheduler=inproc://commands",
                                    (char *)(uintptr_t) "--bus-workers=inproc://workers",
-                                   (char *)(uintptr_t) "--bus-doorbell=inproc://bell"};
+                                   (char *)(uintptr_t) "--bus-doorbell=inproc://bell",
+                                   (char *)(uintptr_t) "--data=/nonexistent"}; /* where no settings file is */
     struct err err = {0};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         snprintf(text[at], sizeof text[at], "%s=%llu", numbers[i].name, (unsigned long long)numbers[i].value);
         argv[argc++] = text[at++];
     }
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         argv[argc++] = places[i];
     struct settings *settings = settings_load(argc, argv, NULL, &err);
     if (!settings)
