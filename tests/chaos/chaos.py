@@ -30,6 +30,7 @@ from tests.chaos.ground import Ground
 from tests.farm import BUILD, SLOW, clean_environment, wait_for
 
 LEASE_SECONDS = 3
+BACK_SECONDS = 5  # a farm that takes longer to write again, when nothing is in its way any more, is a finding
 SETTINGS = dict(lease_seconds=LEASE_SECONDS, lease_heartbeat_ms=300, lease_accept_seconds=2, lease_losses=100, retry_base_ms=50,
                 retry_cap_ms=500, worker_slots=8, worker_grace_seconds=1, worker_drain_seconds=1, events_max=1000000000)
 SCHEDULES = [2, 3]  # seconds between the runs of the scheduled tasks
@@ -122,7 +123,7 @@ class Chaos:
         try:
             farm.wait_ready()
             for task in self.ledger.schedules:
-                farm.data_of(farm.post(f"/api/tasks/{task}/pause", {}))
+                farm.data_of(farm.put(f"/api/tasks/{task}", {"schedule": None}))
             wait_for(lambda: self.open_runs(farm) == 0, 120, "the end of all runs")
             wait_for(lambda: not farm.belongings(), 30, "the end of all processes of runs")
             wait_for(lambda: not farm.run_folders(), 30, "the end of all folders of runs")
@@ -157,6 +158,9 @@ class Chaos:
             books = BooksReader(peer).read()
         table = read_table(subprocess.run([BUILD / "tests" / "run_table"], check=True, capture_output=True, text=True).stdout)
         self.others += self.fsck(farm)
+        stretches = report.idle_stretches(self.ledger.acks, self.chronicle.faults, self.chronicle.began, self.ended)
+        self.others += [Finding("service", f"no write for {seconds:.1f} s from {at - self.chronicle.began:.1f} s on, with nothing in its way")
+                        for seconds, at in stretches if seconds > BACK_SECONDS * SLOW]
         return World(self.ledger, books, scripts.lines(), scripts.outputs, table, applied_lines(farm.log("store")), self.chronicle, self.others)
 
     def fsck(self, farm):

@@ -11,6 +11,35 @@ def gaps(acks, began, ended):
     return sorted(((b - a, a, b) for a, b in zip(times, times[1:])), reverse=True)
 
 
+STALE_SECONDS = 20.0  # what stands and is silent is given up by the heartbeats of the bus within this time
+BYSTANDERS = ("worker", "gateway-doorbell")  # what no write needs
+
+
+def hinders(fault):
+    """Whether a write may have to wait for its end."""
+    parts = fault.what.split(" and ")
+    return fault.kind == "kill all" or not all(part.startswith(BYSTANDERS) for part in parts)
+
+
+def idle_stretches(acks, faults, began, ended):
+    """[(seconds, from)] without an acknowledged write though nothing was in its way, longest first."""
+    found = []
+    busy = [(f.began, (f.healed or ended) + (STALE_SECONDS if f.kind == "link stale" else 0)) for f in faults if hinders(f)]
+    for length, start, end in gaps(acks, began, ended):
+        if length < 1:
+            break
+        at = start
+        for from_then, until in sorted(busy) + [(end, end)]:
+            if until < at:
+                continue
+            if from_then > at:
+                found.append((min(from_then, end) - at, at))
+            at = max(at, until)
+            if at >= end:
+                break
+    return sorted(found, reverse=True)
+
+
 def by_kind(acks, faults, began, ended):
     """{fault: (how many, longest gap that it had part in, longest time from its end to the next acknowledged write)}
 
