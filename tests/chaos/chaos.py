@@ -154,25 +154,29 @@ class Chaos:
             door.close()
 
     def gather(self, farm, scripts):
+        """The evidence, from the disk: the store is killed once more before it is asked."""
+        self.others += self.fsck(farm)
         with farm.peer("store") as peer:
             books = BooksReader(peer).read()
         table = read_table(subprocess.run([BUILD / "tests" / "run_table"], check=True, capture_output=True, text=True).stdout)
-        self.others += self.fsck(farm)
         stretches = report.idle_stretches(self.ledger.acks, self.chronicle.faults, self.chronicle.began, self.ended)
         self.others += [Finding("service", f"no write for {seconds:.1f} s from {at - self.chronicle.began:.1f} s on, with nothing in its way")
                         for seconds, at in stretches if seconds > BACK_SECONDS * SLOW]
         return World(self.ledger, books, scripts.lines(), scripts.outputs, table, applied_lines(farm.log("store")), self.chronicle, self.others)
 
     def fsck(self, farm):
-        """The store's own check of its database, with the store stopped."""
-        if subprocess.run([BUILD / "gantry", "fsck", "--help"], capture_output=True, check=False).returncode != 0:
-            return []
-        farm.terminate("store", 60)
-        done = subprocess.run([BUILD / "gantry", "fsck", "--data", farm.data], capture_output=True, text=True, check=False, env=clean_environment())
-        farm.start("store")
-        if done.returncode == 0:
-            return []
-        return [Finding("fsck", f"gantry fsck says {done.returncode}: {done.stdout[-3000:]} {done.stderr[-3000:]}")]
+        """The store's own check of its database, as a kill leaves it and as an orderly end does."""
+        found = []
+        for how, end in (("killed", farm.kill), ("ended", farm.terminate)):
+            end("store")
+            command = [BUILD / "gantry", "fsck", "--data", farm.data]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment())
+            farm.start("store")
+            farm.wait_ready()
+            if done.returncode != 0:
+                found.append(Finding("fsck", f"of a store that was {how}, gantry fsck says {done.returncode}: {done.stdout[-3000:]} "
+                                             f"{done.stderr[-3000:]}"))
+        return found
 
 
 def main():

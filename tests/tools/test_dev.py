@@ -9,7 +9,7 @@ import unittest
 
 from tests.tools.source import ROOT, read
 
-COMMANDS = ("deps", "build", "up", "demo", "test", "bench", "fmt")
+COMMANDS = ("deps", "build", "up", "demo", "test", "bench", "chaos", "fmt")
 PRESETS = ("dev", "release", "asan", "tsan", "coverage", "fuzz")
 
 
