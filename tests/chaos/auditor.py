@@ -6,7 +6,7 @@ product (run_table), the rest is in docs/design.md.
 
 import collections
 
-from tests.chaos.books import OUTCOMES, RUN_STATUS, key_answer
+from tests.chaos.books import OUTCOMES, RUN_STATUS, applied_lines, key_answer, errors
 from tests.chaos.clients import DEALER, DealerDoor
 from tests.chaos.effects import content_hash
 
@@ -24,12 +24,13 @@ ALWAYS_COMPLETED = {"noop", "output", "chatty", "seconds", "batch", "first", "sc
 class World:
     """All the evidence there is."""
 
-    def __init__(self, ledger, books, lines, outputs, table, applied, chronicle=None, others=()):
+    def __init__(self, ledger, books, lines, outputs, table, words, chronicle=None, others=()):
         self.ledger, self.books = ledger, books
         self.lines = lines  # effects
         self.outputs = outputs  # folder of published files
         self.table = table  # {(state, change): state}
-        self.applied = applied  # what the store said of batches
+        self.words = words  # {process: its log}
+        self.applied = applied_lines(words["store"])  # what the store said of batches
         self.chronicle = chronicle
         self.others = list(others)  # findings of who watched while it went on
         self.kinds = {}  # run -> kind of what asked for it
@@ -388,6 +389,13 @@ def check_applied(world):
         yield Finding("applied", "the store told of no batch")
 
 
+def check_words(world):
+    """No process saw what should not be: kills and cuts are warnings at most."""
+    for name, text in world.words.items():
+        for line in errors(text)[:20]:
+            yield Finding("error", f"{name} said: {line[:2000]}")
+
+
 # ---- indexes and counts ----
 
 
@@ -443,7 +451,7 @@ def check_schedules(world):
 
 
 CHECKS = [check_lost, check_unknown, check_keys, check_ends, check_erased, check_chains, check_effects, check_overlap, check_outputs, check_logs,
-          check_paths, check_histories, check_events, check_applied, check_indexes, check_statistics, check_schedules]
+          check_paths, check_histories, check_events, check_applied, check_words, check_indexes, check_statistics, check_schedules]
 
 
 def audit(world):

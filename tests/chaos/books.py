@@ -111,6 +111,11 @@ def key_answer(record):
     return name, fields
 
 
+def errors(text):
+    """The lines of a process's log that are errors, or none of the log's."""
+    return [line for line in text.splitlines() if not re.match(r"\d{4}-\d\d-\d\dT[0-9:.]+Z (DEBUG|INFO|WARN) ", line)]
+
+
 def applied_lines(text):
     """What the store said of batches over all its lives: [("found" | "applied", epoch, sequence)]."""
     pattern = r"GTY-STORE-(STATE|APPLIED) epoch=(\d+) (?:applied|seq)=(\d+)"

@@ -22,7 +22,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 from tests.chaos import report
 from tests.chaos.auditor import Finding, World, audit, read_table
 from tests.chaos.books import Reader as BooksReader
-from tests.chaos.books import applied_lines
 from tests.chaos.clients import Client, DealerDoor, Ledger, Reader, RestDoor
 from tests.chaos.effects import Scripts, Watcher
 from tests.chaos.faults import Chronicle, LinkFaults, ProcessFaults
@@ -162,7 +161,8 @@ class Chaos:
         stretches = report.idle_stretches(self.ledger.acks, self.chronicle.faults, self.chronicle.began, self.ended)
         self.others += [Finding("service", f"no write for {seconds:.1f} s from {at - self.chronicle.began:.1f} s on, with nothing in its way")
                         for seconds, at in stretches if seconds > BACK_SECONDS * SLOW]
-        return World(self.ledger, books, scripts.lines(), scripts.outputs, table, applied_lines(farm.log("store")), self.chronicle, self.others)
+        words = {name: farm.log(name) for name in farm.processes}
+        return World(self.ledger, books, scripts.lines(), scripts.outputs, table, words, self.chronicle, self.others)
 
     def fsck(self, farm):
         """The store's own check of its database, as a kill leaves it and as an orderly end does."""

@@ -25,7 +25,7 @@ def twin_of(world):
     ledger.aborted, ledger.chains = dict(world.ledger.aborted), list(world.ledger.chains)
     ledger.erased = set(world.ledger.erased)
     ledger.schedules = dict(world.ledger.schedules)
-    return World(ledger, copy.deepcopy(world.books), list(world.lines), world.outputs, world.table, list(world.applied))
+    return World(ledger, copy.deepcopy(world.books), list(world.lines), world.outputs, world.table, dict(world.words))
 
 
 class ShortChaos(unittest.TestCase):
@@ -261,6 +261,11 @@ class ShortChaos(unittest.TestCase):
         for forged in (wholly[:middle] + wholly[middle + 1:], wholly[:middle] + wholly[middle - 1:], wholly + [("found", 1, 1)], []):
             self.forged.applied = forged
             self.sees("applied")
+
+    def test_an_error_in_a_log(self):
+        for line in ("2026-01-01T00:00:00.000Z ERROR scheduler GTY-RUN-ILLEGAL run=1 refused", "==1==ERROR: AddressSanitizer", "oh"):
+            self.forged.words["scheduler"] = self.world.words["scheduler"] + line + "\n"
+            self.sees("error")
 
     # -- indexes and counts --
 
