@@ -23,7 +23,7 @@
 #include "store/kv_page.h"
 
 #define KV_READERS 16
-#define KV_LOOK_LEAVES 4096           /* lowest pages that a start looks at; 16 MiB, some ms */
+#define KV_LOOK_PAGES 2048 /* that a start looks at, beside the right edges; some ms */
 #define KV_AHEAD ((uint64_t)16 << 20) /* the file is allocated this far beyond its last page, in steps of the same size */
 
 struct kv {
@@ -207,7 +207,7 @@ static void on_assert(MDB_env *env, const char *text)
     kv_guard_end(kv->path, "is damaged");
 }
 
-/* A look before anything is mapped: the upper pages of each tree, and some of the lowest. */
+/* A look before anything is mapped: the right edge of each tree, and some pages more. */
 static int file_look(struct kv *kv, enum kv_mode mode, struct err *err)
 {
     struct findings findings = {0};
@@ -216,7 +216,7 @@ static int file_look(struct kv *kv, enum kv_mode mode, struct err *err)
         return mode == KV_OWN ? 0 : err_set(err, ERR_NOT_FOUND, "there is no database %s", kv->path);
     if (mode == KV_BESIDE) /* it is being written to: its owner has looked */
         return 0;
-    if (kv_pages_check(kv->path, KV_LOOK_LEAVES, &pages, &findings, err) != 0)
+    if (kv_pages_check(kv->path, KV_LOOK_PAGES, &pages, &findings, err) != 0)
         return -1;
     if (findings.count > 0)
         return err_set(err, ERR_INVALID, "%s is damaged (%.100s); restore a backup", kv->path, findings.first);

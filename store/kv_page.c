@@ -48,7 +48,7 @@ struct look {
     struct findings *findings;
     unsigned char *seen; /* a bit a page */
     unsigned char *room; /* a page for each level */
-    uint64_t leaves;     /* that may still be read */
+    uint64_t pages_left; /* that may still be read, beside the right edge */
     struct tree tables[TABLES_MOST];
     unsigned table_count;
 
@@ -333,6 +333,12 @@ static void branch_check(struct look *look, uint64_t number, unsigned level)
         if (i > 0 && !key_grows(look, node + NODE, get16(node + 6)))
             page_damaged(look, number, "its keys are not in order");
         look->parted = look->parted || i > 0; /* the first of a branch begins with what parted that from the one before */
+        bool edge = i + 1 == count || look->tables_here; /* what was written last is mostly at the right edge */
+        if (!edge && look->pages_left == 0) {
+            look->skipped = true;
+            continue;
+        }
+        look->pages_left -= !edge;
         if (!page_take(look, child, above_leaves ? "a leaf" : "a branch")) {
             look->skipped = true;
         } else if (!above_leaves) {
@@ -340,11 +346,6 @@ static void branch_check(struct look *look, uint64_t number, unsigned level)
             branch_check(look, child, level + 1);
         } else {
             look->found.leaf++;
-            if (look->leaves == 0 && !look->tables_here) {
-                look->skipped = true;
-                continue;
-            }
-            look->leaves -= look->leaves > 0;
             leaf_check(look, child, level + 1);
         }
     }
@@ -419,10 +420,10 @@ static void cover_check(struct look *look)
                 (unsigned long)first);
 }
 
-int kv_pages_check(const char *path, uint64_t leaves, struct kv_pages *pages, struct findings *findings, struct err *err)
+int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, struct findings *findings, struct err *err)
 {
     unsigned char state[STATE_BYTES];
-    struct look look = {.pages = pages, .findings = findings, .leaves = leaves};
+    struct look look = {.pages = pages, .findings = findings, .pages_left = most};
     int rc = -1;
     look.fd = open(path, O_RDONLY | O_CLOEXEC);
     if (look.fd < 0)
@@ -439,7 +440,7 @@ int kv_pages_check(const char *path, uint64_t leaves, struct kv_pages *pages, st
         goto error;
     }
     all_check(&look, state);
-    if (leaves == UINT64_MAX)
+    if (most == UINT64_MAX)
         cover_check(&look);
 error:
     free(look.seen);

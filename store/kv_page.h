@@ -19,8 +19,9 @@ struct kv_pages {
  * be; ERR_IO. An empty file has page_size 0. */
 int kv_pages_open(const char *path, int fd, struct kv_pages *pages, struct err *err);
 
-/* Walks every tree. leaves: how many of the lowest pages are read, so that a start stays short; UINT64_MAX for all, and then each
- * page of the file must be used or free, once. Tells what is wrong to findings. -1 with err when it could not look. */
-int kv_pages_check(const char *path, uint64_t leaves, struct kv_pages *pages, struct findings *findings, struct err *err);
+/* Walks every tree. most: how many pages are read beside the right edge of each, where appended rows go, so that a start stays short
+ * however large the database is; UINT64_MAX for all, and then each page of the file must be used or free, once. Tells what is wrong
+ * to findings. -1 with err when it could not look. */
+int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, struct findings *findings, struct err *err);
 
 #endif

@@ -337,16 +337,15 @@ static int logical_check(const struct restore *restore, struct kv *kv, struct er
     uint64_t derived = 0;
     if (check_all(kv, &findings, &derived, &counts, err) != 0)
         return -1;
-    if (findings.count > 0 && derived == findings.count && restore->options->repair) {
-        findings = (struct findings){0};
-        if (reindex(kv, 0, 0, err) != 0 || check_all(kv, &findings, &derived, &counts, err) != 0)
-            return -1;
+    if (findings.count > 0 && restore->options->repair) {
+        findings = (struct findings){.out = stdout};
+        return reindex(kv, 0, 0, err) != 0 ? -1 : check_all(kv, &findings, &derived, &counts, err);
     }
     if (findings.count == 0)
         return 0;
     return err_set(err, ERR_INVALID, "%s is not sound (%lu findings; %.120s): gantry fsck %s", restore->options->from,
                    (unsigned long)findings.count, findings.first,
-                   derived == findings.count ? "says more; --repair mends it" : "says more");
+                   derived == findings.count ? "says more; --repair mends it" : "says more; --repair puts up with it");
 }
 
 static int fresh_raise(struct restore *restore, struct err *err)

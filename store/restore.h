@@ -9,7 +9,7 @@
 struct restore_options {
     const char *data; /* the farm's data folder */
     const char *from; /* the backup */
-    bool repair;      /* makes indexes and counts anew where they are wrong */
+    bool repair;      /* makes indexes and counts anew where something is wrong, and puts up with what is wrong with records */
     uint64_t map_bytes;
 };
 

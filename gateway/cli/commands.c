@@ -136,7 +136,7 @@ static const struct option key_options[] = {
 };
 
 static const struct option restore_options[] = {
-    {"repair", 0, NULL, NULL, "make indexes and counts anew if they are all that is wrong with the backup"},
+    {"repair", 0, NULL, NULL, "take a backup that is not sound: make its indexes and counts anew, and put up with the rest"},
     {0},
 };
 

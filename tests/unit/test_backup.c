@@ -244,6 +244,28 @@ static void test_unsound_is_refused_or_mended(void **state)
     sound_expect(scene->fx->kv);
 }
 
+/* What indexes have no part in is no reason to have no database at all, for who says so. */
+static void test_unsound_records_are_put_up_with(void **state)
+{
+    struct scene *scene = *state;
+    struct findings findings;
+    struct err err;
+    char path[256];
+    backup_path(scene, path);
+    struct rec_task_stat stat = {.id = 2, .total = 9};
+    fixture_op(scene->fx, OP_PUT, TYPE_TASK_STAT, 2, &shape_rec_task_stat, &stat);
+    fixture_commit(scene->fx);
+    assert_int_equal(back_up(scene, path, 0, &err), 0);
+    fixture_stop(scene->fx);
+    assert_int_equal(put_back(scene, path, &err), -1);
+    assert_non_null(strstr(err.text, "puts up with it"));
+    struct restore_options options = {
+        .data = scene->data, .from = path, .repair = true, .map_bytes = scene->fx->map_bytes};
+    assert_int_equal(restore_make(&options, scene->said, &err), 0);
+    fixture_start(scene->fx);
+    assert_int_equal(sound_look(scene->fx->kv, &findings, NULL), 1);
+}
+
 static void test_keeps_the_newest(void **state)
 {
     struct scene *scene = *state;
@@ -321,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged_ones_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unsound_is_refused_or_mended, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unsound_records_are_put_up_with, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keeps_the_newest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_to_write_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_moment_under_load, setup, teardown),
