@@ -53,9 +53,10 @@ static void *socket_new(void *in, int type, bool tcp)
     socket_set(socket, ZMQ_BACKLOG, 4096);
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
     if (tcp) {
-        /* A peer's machine can go without a word; on ipc the kernel tells. */
-        socket_set(socket, ZMQ_HEARTBEAT_IVL, 5000);
-        socket_set(socket, ZMQ_HEARTBEAT_TIMEOUT, 15000);
+        /* A peer's machine can go without a word; on ipc the kernel tells. Given up, and asked again on a new connection, before the
+         * 10 s of bus.deadline_ms are over: then it is a wait to who asked, and no failure. */
+        socket_set(socket, ZMQ_HEARTBEAT_IVL, 2000);
+        socket_set(socket, ZMQ_HEARTBEAT_TIMEOUT, 5000);
         socket_set(socket, ZMQ_IPV6, 1);
     }
     if (type == ZMQ_ROUTER) {

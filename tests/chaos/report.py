@@ -11,7 +11,7 @@ def gaps(acks, began, ended):
     return sorted(((b - a, a, b) for a, b in zip(times, times[1:])), reverse=True)
 
 
-STALE_SECONDS = 20.0  # what stands and is silent is given up by the heartbeats of the bus within this time
+STALE_SECONDS = 8.0  # what stands and is silent is given up by the heartbeats of the bus within this time
 BYSTANDERS = ("worker", "gateway-doorbell")  # what no write needs
 
 

@@ -92,8 +92,8 @@ class Worker:
         if self.socket:
             self.socket.close(0)
         self.socket, self.welcomed, self.hello_at = zmq.Context.instance().socket(zmq.DEALER), False, 0
-        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
-        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
+        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
+        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5000)
         self.monitor = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.socket.connect(self.endpoint)
 
