@@ -75,7 +75,7 @@ static int plan_arg_filled(struct plan *plan, struct str text, struct err *err)
     struct err why = {0};
     int rc = template_fill(text, &names, &filled, &why);
     if (rc < 0)
-        err_set(err, ERR_INVALID, "an argument: %s", why.text);
+        err_set(err, why.code, "an argument: %s", why.text);
     else
         rc = plan_arg(plan, buf_str(&filled), err);
     buf_free(&filled);
@@ -139,6 +139,12 @@ static int env_base(struct plan *plan, struct err *err)
     return env_text(plan, "SHELL", "/bin/sh", err);
 }
 
+/* What is wrong with a value is its author's doing, a lack of memory is not. */
+static void not_written(const struct buf *out, struct err *err, const char *words)
+{
+    err_set(err, out->starved ? ERR_NO_MEMORY : ERR_INVALID, "%s", out->starved ? "no memory for a run" : words);
+}
+
 static int env_task(struct plan *plan, struct err *err)
 {
     struct pairs pairs;
@@ -149,7 +155,7 @@ static int env_task(struct plan *plan, struct err *err)
         struct buf text = {0};
         int rc = value_text(&text, value);
         if (rc < 0)
-            err_set(err, ERR_INVALID, "a variable of the task's env cannot be written as text");
+            not_written(&text, err, "a variable of the task's env cannot be written as text");
         else
             rc = plan_env(plan, name, buf_str(&text), err);
         buf_free(&text);
@@ -175,7 +181,7 @@ static int env_parameter(struct plan *plan, struct str name, struct str value, s
     bool fits = rc == 0 && text.len + len + 1 <= PLAN_TEXT_MAX && !(text.len && memchr(text.data, '\0', text.len)) &&
                 plan->env.count < PLAN_VARIABLES_MAX - 64;
     if (rc < 0)
-        err_set(err, ERR_INVALID, "a parameter cannot be written as text");
+        not_written(&text, err, "a parameter cannot be written as text");
     else if (fits)
         rc = plan_env(plan, (struct str){variable, (uint32_t)len}, buf_str(&text), err);
     else
@@ -198,7 +204,7 @@ static int env_parameters(struct plan *plan, struct err *err)
     char path[PATH_MAX];
     int rc = value_json(&json, plan->run->parameters);
     if (rc < 0)
-        err_set(err, ERR_INVALID, "the run's parameters cannot be written as JSON");
+        not_written(&json, err, "the run's parameters cannot be written as JSON");
     else
         rc = plan_file(plan, "params.json", buf_str(&json), path, err);
     buf_free(&json);

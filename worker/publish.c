@@ -206,7 +206,9 @@ int publish_name(const char *temporary, const char *final, struct err *err)
     }
     int fd = folder_open(final);
     if (fd < 0 || fsync(fd) < 0) {
-        err_set(err, ERR_IO, "the output's folder cannot be flushed: %s", strerror(errno));
+        err_set(err, ERR_IO,
+                "the output has its name, but whether that is on disk is not known (its folder cannot be flushed: %s)",
+                strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;

@@ -31,6 +31,11 @@ static int part_check(struct str name, const struct buf *out, size_t from, int k
     return 0;
 }
 
+static int no_memory(struct err *err)
+{
+    return err_set(err, ERR_NO_MEMORY, "no memory to fill in its parameters");
+}
+
 static int fill(struct str text, const struct template_names *names, bool path, struct buf *out, struct err *err)
 {
     const char *at = text.ptr, *end = text.ptr + text.len;
@@ -46,13 +51,16 @@ static int fill(struct str text, const struct template_names *names, bool path, 
         size_t from = out->len;
         int known = name_fill(names, name, out);
         if (known < 0)
-            return err_set(err, ERR_INVALID, "a parameter is malformed, or too long to be filled in");
+            return out->starved ? no_memory(err)
+                                : err_set(err, ERR_INVALID, "a parameter is malformed, or too long to be filled in");
         if (path && part_check(name, out, from, known, err) != 0)
             return -1;
         if (known != 0)
             buf_add(out, open, 2);
         at = known == 0 ? close + 2 : open + 2;
     }
+    if (out->starved)
+        return no_memory(err);
     return out->failed ? err_set(err, ERR_INVALID, "too long once its parameters are in it") : 0;
 }
 

@@ -4,15 +4,38 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
+#include "proto/messages.h"
 #include "worker/publish.h"
 
 static char folder[UNIT_FOLDER_SIZE];
+static int rename_error, sync_error; /* errno, or 0 */
+
+/* These stand in for libc's. */
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (rename_error) {
+        errno = rename_error;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+
+int fsync(int fd)
+{
+    if (sync_error) {
+        errno = sync_error;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static int set_up(void **state)
 {
     (void)state;
     unit_folder(folder);
+    rename_error = sync_error = 0;
     return 0;
 }
 
@@ -152,6 +175,52 @@ static void test_check(void **state)
     assert_non_null(strstr(err.text, "folder"));
 }
 
+/* Whatever the disk says: the name is given or it is not, nothing is left beside it, and why is said. */
+static void test_disk_errors(void **state)
+{
+    (void)state;
+    static const int errors[] = {EXDEV, ENOSPC, EROFS, EACCES, EDQUOT, EIO, EEXIST};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        struct err err = {0};
+        unit_write(in_folder("t"), "abc");
+        rename_error = errors[i];
+        assert_int_equal(publish_name(in_folder("t"), in_folder("out"), &err), -1);
+        assert_int_equal(err.code, errors[i] == EEXIST ? ERR_CONFLICT : ERR_IO);
+        assert_true(errors[i] == EEXIST || strstr(err.text, strerror(errors[i])));
+        assert_false(exists("t"));
+        assert_false(exists("out"));
+    }
+    /* a file system without such a rename: a second link, which does not replace either */
+    struct err err = {0};
+    rename_error = EINVAL;
+    unit_write(in_folder("t"), "abc");
+    assert_int_equal(publish_name(in_folder("t"), in_folder("out"), &err), 0);
+    assert_true(exists("out") && !exists("t"));
+    unit_write(in_folder("t"), "other");
+    assert_int_equal(publish_name(in_folder("t"), in_folder("out"), &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    rename_error = 0;
+}
+
+/* Its name is given and cannot be flushed: the attempt has failed, and the next one finds the output standing. */
+static void test_folder_not_flushed(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct publish_file file;
+    enum publish_state found;
+    unit_write(in_folder("t"), "abc");
+    assert_int_equal(publish_verify(in_folder("t"), &file, &err), 0);
+    sync_error = EIO;
+    assert_int_equal(publish_name(in_folder("t"), in_folder("out"), &err), -1);
+    assert_non_null(strstr(err.text, "has its name"));
+    assert_true(exists("out"));
+    assert_int_equal(publish_verify(in_folder("out"), &file, &err), -1);
+    sync_error = 0;
+    assert_int_equal(publish_check(in_folder("out"), 1, 2, &file, in_folder("t"), &found, &err), 0);
+    assert_int_equal(found, PUBLISH_STANDS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +228,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_disk_errors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_folder_not_flushed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,7 +124,7 @@ static int merged_body(struct str body, struct str parameters, struct buf *out, 
             value_json_text(out, name);
             buf_text(out, ":");
             if (value_json(out, value) < 0)
-                return err_set(err, ERR_INVALID, "the body cannot be written as JSON");
+                return err_set(err, out->starved ? ERR_NO_MEMORY : ERR_INVALID, "the body cannot be written as JSON");
         }
     }
     return buf_text(out, "}") < 0 ? err_set(err, ERR_NO_MEMORY, "no memory for an HTTP request") : 0;
