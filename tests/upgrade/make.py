@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes a database with some of everything, by the programs of an older commit, for tests/scenario/test_upgrade.py.
+"""Makes a database with some of everything, by the programs of an older commit, for tests/scenario/test_old_database.py.
 
     git worktree add OLD COMMIT && cmake -S OLD -B OLD/build && cmake --build OLD/build
     GANTRY_BUILD=OLD/build tests/upgrade/make.py COMMIT
