@@ -9,8 +9,8 @@
 
 #define PATIENCE_MS 3000 /* how long a process may be away before requests are refused at once */
 #define SOFT_MS 1000
-#define RETRY_MS 50    /* between askings of a command while the store is away */
-#define PROBE_MS 500   /* at the end of a command's time, to learn who keeps it waiting; less of a short time */
+#define RETRY_MS 50  /* between askings of a command while the store is away */
+#define PROBE_MS 500 /* at the end of a command's time, to learn who keeps it waiting; less of a short time */
 #define PROBE_PART 4
 
 struct link {
@@ -198,8 +198,8 @@ static bool probe_silence(struct request *request, const struct err *err)
         ask->links[ASK_SCHEDULER].down || ask->links[ASK_STORE].down)
         return false;
     request->asking = true;
-    uint64_t corr = bus_ask(request->asked, &shape_msg_ping, &ping, str_of(request->rid),
-                            probe_ms(request->gateway->deadline_ms), on_probe, request);
+    uint64_t corr = bus_ask(request->asked, &shape_msg_ping, &ping, str_of(request->rid), probe_ms(request->gateway->deadline_ms),
+                            on_probe, request);
     if (request->asking)
         request->corr = corr;
     return true;

@@ -256,7 +256,8 @@ static void overflow_take(struct look *look, uint64_t number, uint64_t size)
     unsigned char head[HEADER];
     unsigned char *data;
     if (number < 2 || number > last || pread(look->fd, head, HEADER, (off_t)(number * page_size)) != HEADER) {
-        finding(look->findings, "%s: page %lu (of a long value) is beyond the file's pages", look->tree->name, (unsigned long)number);
+        finding(look->findings, "%s: page %lu (of a long value) is beyond the file's pages", look->tree->name,
+                (unsigned long)number);
         return;
     }
     uint64_t count = get32(head + 12);

@@ -6,7 +6,8 @@
 
 #include "store/check.h"
 
-static inline void sound_task(struct fixture *fx, uint64_t id, const char *name, const char *tag, uint64_t runs, uint64_t completed)
+static inline void sound_task(struct fixture *fx, uint64_t id, const char *name, const char *tag, uint64_t runs,
+                              uint64_t completed)
 {
     struct str tags[] = {str_of(tag), STR_LIT("all")};
     struct rec_task task = {.id = id, .created_at = 1000 + id, .updated_at = 2000 + id};

@@ -237,8 +237,7 @@ static void test_unsound_is_refused_or_mended(void **state)
     fixture_stop(scene->fx);
     assert_int_equal(put_back(scene, path, &err), -1);
     assert_non_null(strstr(err.text, "not sound"));
-    struct restore_options options = {
-        .data = scene->data, .from = path, .repair = true, .map_bytes = scene->fx->map_bytes};
+    struct restore_options options = {.data = scene->data, .from = path, .repair = true, .map_bytes = scene->fx->map_bytes};
     assert_int_equal(restore_make(&options, scene->said, &err), 0);
     fixture_start(scene->fx);
     sound_expect(scene->fx->kv);
@@ -259,8 +258,7 @@ static void test_unsound_records_are_put_up_with(void **state)
     fixture_stop(scene->fx);
     assert_int_equal(put_back(scene, path, &err), -1);
     assert_non_null(strstr(err.text, "puts up with it"));
-    struct restore_options options = {
-        .data = scene->data, .from = path, .repair = true, .map_bytes = scene->fx->map_bytes};
+    struct restore_options options = {.data = scene->data, .from = path, .repair = true, .map_bytes = scene->fx->map_bytes};
     assert_int_equal(restore_make(&options, scene->said, &err), 0);
     fixture_start(scene->fx);
     assert_int_equal(sound_look(scene->fx->kv, &findings, NULL), 1);

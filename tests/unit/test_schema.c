@@ -52,7 +52,8 @@ static int step_fails(struct kv_txn *batch, struct err *err)
 }
 
 static const struct migration good[] = {{.from = 1, .run = step_1, .doc = "one"}, {.from = 2, .run = step_2, .doc = "two"}, {0}};
-static const struct migration bad[] = {{.from = 1, .run = step_1, .doc = "one"}, {.from = 2, .run = step_fails, .doc = "two"}, {0}};
+static const struct migration bad[] = {
+    {.from = 1, .run = step_1, .doc = "one"}, {.from = 2, .run = step_fails, .doc = "two"}, {0}};
 static const struct migration holes[] = {{.from = 2, .run = step_2, .doc = "two"}, {0}};
 
 static int setup(void **state)
