@@ -82,16 +82,18 @@ struct client *client_new(const char *url, const char *key, struct err *err)
         client->url[len - 1] = '\0';
     }
     curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(client->curl, CURLOPT_USERAGENT, "gantry/" GANTRY_VERSION);
+    if (curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
+        curl_easy_setopt(client->curl, CURLOPT_USERAGENT, "gantry/" GANTRY_VERSION) != CURLE_OK) {
+        goto memory;
+    }
     curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, answer_take);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &client->answer);
     curl_easy_setopt(client->curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
     curl_easy_setopt(client->curl, CURLOPT_XFERINFOFUNCTION, transfer_goes_on);
     curl_easy_setopt(client->curl, CURLOPT_XFERINFODATA, client);
     curl_easy_setopt(client->curl, CURLOPT_NOPROGRESS, 0L);
-    if (url_is_local(client->url)) {
-        curl_easy_setopt(client->curl, CURLOPT_NOPROXY, "*");
+    if (url_is_local(client->url) && curl_easy_setopt(client->curl, CURLOPT_NOPROXY, "*") != CURLE_OK) {
+        goto memory;
     }
     client_set_timeout(client, 30000);
     return client;
@@ -195,6 +197,9 @@ static int err_of_curl(const struct client *client, CURLcode rc, bool write, str
     if (client->unreachable) {
         return err_set(err, ERR_UNAVAILABLE, "no farm answers at %s: `gantry up` starts one, --url names another", client->url);
     }
+    if (rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL) { /* no patience makes it another */
+        return err_set(err, ERR_BAD_REQUEST, "%s is no address of a farm", client->url);
+    }
     if (rc == CURLE_WRITE_ERROR) {
         return err_set(err, ERR_LIMIT, "the answer of %s is too large", client->url);
     }
@@ -293,6 +298,23 @@ static struct curl_slist *headers_make(const struct client *client, bool write, 
     return headers;
 }
 
+/* libcurl copies what it is told, and says so when it cannot. text: what is written, NULL for a GET. */
+static int request_set(struct client *client, const char *method, const char *url, struct curl_slist *headers, const char *text)
+{
+    CURL *curl = client->curl;
+    bool set = curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
+               curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, text != NULL ? method : NULL) == CURLE_OK;
+
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (text != NULL) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(text));
+    } else {
+        curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+    }
+    return set ? 0 : -1;
+}
+
 int client_call(struct client *client, const char *method, const char *path, const json_t *body, json_t **data, struct err *err)
 {
     bool write = strcmp(method, "GET") != 0;
@@ -314,18 +336,13 @@ int client_call(struct client *client, const char *method, const char *path, con
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto done;
     }
-    curl_easy_setopt(client->curl, CURLOPT_URL, whole);
-    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
-    if (write) {
-        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text);
-        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(text));
-    } else {
-        curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
+    if (request_set(client, method, whole, headers, text) != 0) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto done;
     }
-    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, write ? method : NULL);
     rc = call_patiently(client, method, text, data, err);
-    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
 done:
+    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
     client->key = NULL;
     curl_slist_free_all(headers);
     free(whole);

@@ -73,6 +73,21 @@ static void server_stop(struct server *server, struct client *client)
 
 #define HEAD(status) "HTTP/1.1 " status "\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
 
+/* However patient a command is. */
+static void no_address_is_told_at_once(void **state)
+{
+    struct err err = {0};
+    struct client *client = client_new("http://a b:x", NULL, &err);
+    json_t *data;
+
+    (void)state;
+    assert_non_null(client);
+    client_set_patience(client, CLIENT_FOR_EVER, CLIENT_FOR_EVER);
+    assert_int_equal(client_post(client, NULL, &data, &err, "/runs"), -1);
+    assert_int_equal(err.code, ERR_BAD_REQUEST);
+    client_free(client);
+}
+
 static void data_is_answered(void **state)
 {
     struct server server = {.answers = {HEAD("200 OK") "{\"success\":true,\"data\":{\"id\":7}}"}, .count = 1};
@@ -192,6 +207,7 @@ static void queries_are_escaped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_address_is_told_at_once),
         cmocka_unit_test(data_is_answered),
         cmocka_unit_test(a_write_is_tried_again_with_its_key),
         cmocka_unit_test(refusals_are_sentences),
