@@ -29,7 +29,7 @@ from tests.chaos.ground import Ground
 from tests.farm import BUILD, SLOW, clean_environment, wait_for
 
 LEASE_SECONDS = 3
-BACK_SECONDS = 5  # a farm that takes longer to write again, when nothing is in its way any more, is a finding
+BACK_SECONDS = 10  # a farm that takes longer to write again, when nothing is in its way any more, is a finding
 SETTINGS = dict(lease_seconds=LEASE_SECONDS, lease_heartbeat_ms=300, lease_accept_seconds=2, lease_losses=100, retry_base_ms=50,
                 retry_cap_ms=500, worker_slots=8, worker_grace_seconds=1, worker_drain_seconds=1, events_max=1000000000)
 SCHEDULES = [2, 3]  # seconds between the runs of the scheduled tasks
