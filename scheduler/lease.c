@@ -254,7 +254,7 @@ uint64_t lease_next(const struct core *core)
 
 int lease_rows_reserve(struct core *core, struct lease_rows *rows, uint32_t more)
 {
-    uint32_t need = rows->list.count + more;
+    uint32_t need = more < LEASE_ROWS_MAX - rows->list.count ? rows->list.count + more : LEASE_ROWS_MAX;
     if (need <= rows->size)
         return 0;
     struct rec_lease *items = arena_alloc(core->arena, need * sizeof *items);
@@ -269,6 +269,8 @@ int lease_rows_reserve(struct core *core, struct lease_rows *rows, uint32_t more
 
 void lease_rows_add(struct lease_rows *rows, uint64_t run_id, uint64_t attempt, const char *reason)
 {
+    if (rows->list.count == rows->size)
+        return;
     rows->list.items[rows->list.count++] = (struct rec_lease){.run_id = run_id, .attempt = attempt, .reason = str_of(reason)};
 }
 

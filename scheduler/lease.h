@@ -70,6 +70,7 @@ struct lease_rows {
     struct rec_lease_list list;
     uint32_t size;
 };
+#define LEASE_ROWS_MAX 1024 /* of one answer: what is beyond is told when it is named again */
 int lease_rows_reserve(struct core *core, struct lease_rows *rows, uint32_t more);
 void lease_rows_add(struct lease_rows *rows, uint64_t run_id, uint64_t attempt, const char *reason);
 #define LEASE_ROW_BYTES 96 /* of one row with one of our reasons, encoded */

@@ -42,6 +42,11 @@ static int hello_check(struct core *core, const struct core_call *call, const st
     if (!ident_valid(hello->boot))
         return fault_set(fault, ERR_INVALID, "boot", "ident", hello->boot, "1 to 64 characters out of A-Z a-z 0-9 . _ : -",
                          "the worker's boot has characters it must not have");
+    const struct worker *before =
+        index_text(&core->worker_peers, (struct str){(const char *)&call->from.peer, sizeof call->from.peer});
+    if (before && before != worker) /* a connection a worker: else one peer could make as many as it has messages */
+        return fault_set(fault, ERR_CONFLICT, "ident", "session", hello->ident, NULL,
+                         "this connection is another worker's session");
     if (!worker && core->workers.count >= WORKERS_MAX)
         return fault_set(fault, ERR_LIMIT, "ident", "limit", hello->ident, NULL, "there are too many workers");
     if (worker && worker->present && worker->key[0] && !str_is(call->key, worker->key))
@@ -161,7 +166,8 @@ static void session_bind(struct core *core, struct worker *worker, const struct 
 
 static size_t hello_bytes(const struct msg_hello *hello, const struct core_call *call)
 {
-    return call->frame.len + (size_t)hello->running.count * LEASE_ROW_BYTES + 1024 + EVENT_BYTES;
+    size_t rows = hello->running.count < LEASE_ROWS_MAX ? hello->running.count : LEASE_ROWS_MAX;
+    return call->frame.len + rows * LEASE_ROW_BYTES + 1024 + EVENT_BYTES;
 }
 
 static void session_credit(struct core *core, struct worker *worker, uint64_t credit)

@@ -56,6 +56,25 @@ static void test_nobody(void **unused)
     fixture_free(fixture);
 }
 
+/* A peer that names what is not its own costs an answer that is bounded, and no second session. */
+static void test_bounded(void **unused)
+{
+    static struct rec_lease leases[5000];
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    for (unsigned i = 0; i < 5000; i++)
+        leases[i] = (struct rec_lease){.run_id = i + 1, .attempt = 1};
+    const struct msg *welcome = fixture_hello(fixture, 1, "ident", "b1", "shell", 1, leases, 5000);
+    assert_int_equal(welcome->u.welcome.drop.count, 1024);
+    fixture_heartbeat(fixture, 1, leases, 5000);
+    assert_int_equal(fixture_take(fixture, 1, MSG_HEARTBEAT_ACK)->u.heartbeat_ack.drop.count, 1024);
+    const struct msg *error = fixture_hello(fixture, 1, "another", "b1", "shell", 1, NULL, 0);
+    assert_int_equal(error->u.error.code, ERR_CONFLICT);
+    assert_true(str_is(error->u.error.rule, "session"));
+    assert_int_equal(fixture_hello(fixture, 1, "ident", "b1", "shell", 1, NULL, 0)->shape->id, MSG_WELCOME);
+    fixture_free(fixture);
+}
+
 /* Two live starts of one ident: the newest stands, the other is refused everything. */
 static void test_replaced(void **unused)
 {
@@ -222,9 +241,10 @@ static void test_counts(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registered), cmocka_unit_test(test_nobody),  cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye), cmocka_unit_test(test_not_its_own),
-        cmocka_unit_test(test_list),       cmocka_unit_test(test_counts),  cmocka_unit_test(test_all_come_back),
+        cmocka_unit_test(test_registered),    cmocka_unit_test(test_nobody),     cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_replaced),      cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_not_its_own),   cmocka_unit_test(test_list),       cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_all_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

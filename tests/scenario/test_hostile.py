@@ -1,0 +1,102 @@
+"""Hostile peers at the workers' door, in small (tests/tools/hostile.py in large): the scheduler stands, honest work goes on, memory and
+descriptors come back."""
+
+import unittest
+
+import zmq
+
+from tests.bus import ScriptedWorker, key
+from tests.farm import SLOW, wait_for
+from tests.tools import hostile
+
+TIME_LIMIT = 600.0
+SERIAL = True  # it measures what the machine is left with
+CONNECTIONS = 500
+MEMORY_MB = 400  # beyond what it held before; a sanitizer's own is counted too
+
+
+class Hostile(unittest.TestCase):
+    def setUp(self):
+        self.farm = self.enterContext(hostile.Ground())
+        for name in ("store", "scheduler"):
+            self.farm.start(name)
+        wait_for(lambda: "GTY-SCHEDULER-READY" in self.farm.log("scheduler"), what="a scheduler")
+        self.honest = hostile.Honest(self.farm.settings["bus_workers"], self.farm.member("honest"))
+        self.member = self.farm.member("attacker")
+        self.stranger = (*zmq.curve_keypair(), self.member[2])
+        self.honest.start()
+        self.addCleanup(self.end)
+        self.progress("before anything")
+        _, self.rss, self.fds = hostile.usage(self.farm.pid("scheduler"))
+
+    def end(self):
+        self.honest.ending = True
+        self.honest.join(60)
+
+    def progress(self, when):
+        """The honest worker ends some lives; no heartbeat of it stays without an answer."""
+        self.honest.taken()
+        lives = []
+
+        def some():
+            if self.honest.failure:
+                raise self.honest.failure
+            beats, ended, unanswered = self.honest.taken()
+            self.assertEqual(unanswered, 0, when)
+            lives.extend(ended)
+            return len(lives) >= 5
+
+        wait_for(some, 60, f"honest work {when}")
+
+    def bounded(self, when):
+        _, rss, fds = hostile.usage(self.farm.pid("scheduler"))
+        self.assertLess(rss - self.rss, MEMORY_MB, when)
+        return fds
+
+    def attacked(self, names, keys):
+        for name in names:
+            with self.subTest(attack=name):
+                process = self.farm.attack(name, keys, CONNECTIONS)
+                try:
+                    self.progress(f"during {name}")
+                    fds = self.bounded(f"during {name}")
+                    self.assertLessEqual(fds, self.fds + 1500, name)
+                finally:
+                    process.kill()
+                    process.join()
+                self.progress(f"after {name}")
+                wait_for(lambda: hostile.usage(self.farm.pid("scheduler"))[2] <= self.fds + 10, 30, f"descriptors back after {name}")
+                self.assertTrue(self.farm.running("scheduler"))
+
+    def test_strangers(self):
+        self.attacked(hostile.STRANGERS, self.stranger)
+
+    def test_members_that_break_the_protocol(self):
+        self.attacked(hostile.MEMBERS, self.member)
+
+    def test_results_for_others_runs_change_nothing(self):
+        endpoint = self.farm.settings["bus_workers"]
+        with ScriptedWorker(endpoint, ident="owner", curve=self.farm.member("owner")) as owner, \
+                ScriptedWorker(endpoint, types=["other"], ident="thief", curve=self.member) as thief:
+            owner.hello()
+            thief.hello()
+            name, answer = owner.ask("run_submit", idem=key(), spec=dict(task_type="scripted", executor="shell", command="true"), trigger={})
+            self.assertEqual(name, "run_answer")
+            given = owner.assignment()
+            lease = dict(run_id=given["run_id"], attempt=given["attempt"])
+            owner.tell("accept", leases=[lease])
+            thief.tell("result", items=[dict(lease, outcome=1, result="stolen")])
+            refused = thief.expect("refused", 20)
+            self.assertEqual([row["run_id"] for row in refused["leases"]], [lease["run_id"]])
+            owner.insist("result", "result_ack", items=[dict(lease, outcome=1, result="mine")])
+
+    def test_a_silent_handshake_ends_within_seconds(self):
+        with hostile.dial(self.farm.door) as half:
+            half.sendall(hostile.GREETING)
+            half.settimeout(10 * SLOW)  # ZMQ_HANDSHAKE_IVL is 3 s
+            while half.recv(4096):
+                pass
+
+
+if __name__ == "__main__":
+    unittest.main()
