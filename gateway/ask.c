@@ -208,16 +208,19 @@ static bool probe_silence(struct request *request, const struct err *err)
 /* ---- questions ---- */
 
 /* What answers a question; 0: nothing does. */
-static uint16_t answer_to(uint16_t asked)
+static uint16_t answer_to(const struct shape *asked)
 {
     static const struct {
-        uint16_t asked, answer;
+        const struct shape *asked;
+        uint16_t answer;
     } pairs[] = {
-        {MSG_TASK_CREATE, MSG_TASK_ANSWER}, {MSG_TASK_UPDATE, MSG_TASK_ANSWER}, {MSG_TASK_DELETE, MSG_DONE},
-        {MSG_TASK_PAUSE, MSG_TASK_ANSWER},  {MSG_RUN_TRIGGER, MSG_RUN_ANSWER},  {MSG_RUN_TRIGGER_BATCH, MSG_RUN_BATCH_ANSWER},
-        {MSG_RUN_SUBMIT, MSG_RUN_ANSWER},   {MSG_RUN_RESTART, MSG_RUN_ANSWER},  {MSG_RUN_ABORT, MSG_RUN_ANSWER},
-        {MSG_WORKER_LIST, MSG_WORKER_ROWS}, {MSG_RUN_LIVE, MSG_RUN_LIVE_ROWS},  {MSG_QUERY, MSG_QUERY_ROWS},
-        {MSG_GET, MSG_QUERY_ROWS},          {MSG_LOG_READ, MSG_LOG_ROWS},
+        {&shape_msg_task_create, MSG_TASK_ANSWER}, {&shape_msg_task_update, MSG_TASK_ANSWER},
+        {&shape_msg_task_delete, MSG_DONE},        {&shape_msg_task_pause, MSG_TASK_ANSWER},
+        {&shape_msg_run_trigger, MSG_RUN_ANSWER},  {&shape_msg_run_trigger_batch, MSG_RUN_BATCH_ANSWER},
+        {&shape_msg_run_submit, MSG_RUN_ANSWER},   {&shape_msg_run_restart, MSG_RUN_ANSWER},
+        {&shape_msg_run_abort, MSG_RUN_ANSWER},    {&shape_msg_worker_list, MSG_WORKER_ROWS},
+        {&shape_msg_run_live, MSG_RUN_LIVE_ROWS},  {&shape_msg_query, MSG_QUERY_ROWS},
+        {&shape_msg_get, MSG_QUERY_ROWS},          {&shape_msg_log_read, MSG_LOG_ROWS},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
@@ -276,7 +279,7 @@ static void ask(struct request *request, enum ask_whom whom, bool soft, const st
     request->asked = ask_client(gateway->ask, whom);
     request->asked_whom = (int)whom;
     request->asked_soft = soft;
-    request->answer_id = answer_to(shape->id);
+    request->answer_id = answer_to(shape);
     request->on_answer = on_answer;
     if (soft ? gateway->ask->links[whom].down : !ask_reachable(gateway->ask, whom)) {
         struct err away = {.code = ERR_UNAVAILABLE};
