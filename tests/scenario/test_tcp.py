@@ -79,7 +79,7 @@ class Tcp(unittest.TestCase):
             self.assertTrue(all(farm.running(name) for name in farm.processes))
 
     def test_the_list_stays_as_it_is(self):
-        """A key that is in the list is not written again: who reads it meanwhile would shut its owner out. Half a key is mended."""
+        """A key that is in the list is not written again: who reads it meanwhile would shut its owner out. What is none is mended."""
         with tcp_farm(workers=0) as farm:
             path = farm.data / "curve" / "allowed" / "local.key"
             before = path.stat()
@@ -88,7 +88,7 @@ class Tcp(unittest.TestCase):
             farm.wait_ready()
             after = path.stat()
             self.assertEqual((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns))
-            path.write_text("half a")
+            path.write_text("metadata\n")
             farm.restart("scheduler")
             farm.restart("gateway")
             farm.wait_ready()
