@@ -423,7 +423,7 @@ static void cover_check(struct look *look)
 
 int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, struct findings *findings, struct err *err)
 {
-    unsigned char state[STATE_BYTES];
+    unsigned char state[STATE_BYTES] = {0};
     struct look look = {.pages = pages, .findings = findings, .pages_left = most};
     int rc = -1;
     look.fd = open(path, O_RDONLY | O_CLOEXEC);
