@@ -135,7 +135,8 @@ def add_state(rows, bench):
         for page in ("newest", "failed", "by end", "last"):
             rows.add("much of it", f"{size:,} final runs: page, {page}", f"{base}.{page}", "/s", targets=unchanged(f"{page}.p50_us"))
         rows.add("much of it", f"{size:,} final runs: lives, 60+16", f"{base}.lives", "lives/s", ".life_",
-                 targets=[(f"× that of {sizes[0]:,}", over(bench.get(f"{base}.lives.rate"), bench.get(f"{first}.lives.rate")), 0.8, True)]
+                 targets=[(f"× that of {sizes[0]:,}", over(bench.get(f"{base}.lives.rate"), bench.get(f"{first}.lives.rate")), 0.8, True),
+                          (f"× CPU of {sizes[0]:,}", over(farm_cpu(bench, f"{base}.lives"), farm_cpu(bench, f"{first}.lives")), 1.3, False)]
                  if size != sizes[0] else [])
         rows.add("much of it", f"{size:,} final runs: start of store and scheduler", f"{base}.start_ms", "ms", targets=unchanged("start_ms"))
     rows.add("idle", "store, scheduler, gateway, worker, gantry up", "idle.cpu_percent", "% of a core",
