@@ -22,7 +22,8 @@
 
 #define TIMER_BATCH 10000 /* delays that end in one tick */
 #define TIMER_AGAIN_MS 10 /* until work that was left over is tried again */
-#define TIMER_AWAY_MS 100 /* while the store is away most of what is due cannot be done; nor is a schedule whose run has no room */
+#define TIMER_AWAY_MS                                                                                                            \
+    100 /* while the store is away most of what is due cannot be done; nor is a schedule whose run has no room */
 
 /* The next times of all schedules from the new time on. -1: no room for all of them now. */
 static int schedules_follow(struct core *core)

@@ -2,6 +2,7 @@
  * its memory, whenever nothing is under way: it is what the records say, and what a scheduler rebuilt from them would have. */
 #include <stdlib.h>
 
+#include "scheduler/depend.h"
 #include "scheduler/lease.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
@@ -42,7 +43,7 @@ void history_add(uint64_t tag, struct str bytes)
 
 /* ---- what leaves ---- */
 
-static void check_assigned(uint32_t place, const struct rec_assignment *row)
+static void check_assigned(uint32_t place, const struct connection *to, const struct rec_assignment *row)
 {
     struct srun *run = run_of(row->run_id);
     if (!run->there && !run->gone)
@@ -56,6 +57,8 @@ static void check_assigned(uint32_t place, const struct rec_assignment *row)
     if (row->attempt <= run->assigned)
         broken(row->run_id, "attempt %lu is assigned behind attempt %u", (unsigned long)row->attempt, run->assigned);
     run->assigned = (uint32_t)row->attempt;
+    run->holder = to->who;
+    sim.newest_given = row->run_id;
 }
 
 static void check_acknowledged(const struct rec_lease *row)
@@ -113,7 +116,7 @@ void check_letter(uint32_t place, struct connection *to, const struct msg *msg)
     switch (msg->shape->id) {
     case MSG_ASSIGN:
         for (uint32_t i = 0; i < msg->u.assign.runs.count; i++)
-            check_assigned(place, &msg->u.assign.runs.items[i]);
+            check_assigned(place, to, &msg->u.assign.runs.items[i]);
         break;
     case MSG_RESULT_ACK:
         for (uint32_t i = 0; i < msg->u.result_ack.leases.count; i++)
@@ -162,10 +165,10 @@ void check_frame(uint64_t epoch, uint64_t seq, struct str frame)
 
 /* ---- leases and their terms ---- */
 
-static void heard(uint64_t id, uint64_t attempt)
+static void heard(const struct connection *from, uint64_t id, uint64_t attempt)
 {
     struct srun *run = run_of(id);
-    if (attempt < run->heard_attempt)
+    if (attempt < run->heard_attempt || attempt != run->assigned || run->holder != from->who)
         return;
     run->heard_attempt = (uint32_t)attempt;
     run->heard = sim.now;
@@ -178,25 +181,25 @@ void check_handled(uint32_t place, const struct connection *from, const struct m
     switch (msg->shape->id) {
     case MSG_HEARTBEAT:
         for (uint32_t i = 0; i < msg->u.heartbeat.running.count; i++)
-            heard(msg->u.heartbeat.running.items[i].run_id, msg->u.heartbeat.running.items[i].attempt);
+            heard(from, msg->u.heartbeat.running.items[i].run_id, msg->u.heartbeat.running.items[i].attempt);
         break;
     case MSG_ACCEPT:
         for (uint32_t i = 0; i < msg->u.accept.leases.count; i++)
-            heard(msg->u.accept.leases.items[i].run_id, msg->u.accept.leases.items[i].attempt);
+            heard(from, msg->u.accept.leases.items[i].run_id, msg->u.accept.leases.items[i].attempt);
         break;
     case MSG_PROGRESS:
         for (uint32_t i = 0; i < msg->u.progress.items.count; i++)
-            heard(msg->u.progress.items.items[i].run_id, msg->u.progress.items.items[i].attempt);
+            heard(from, msg->u.progress.items.items[i].run_id, msg->u.progress.items.items[i].attempt);
         break;
     case MSG_LOG:
-        heard(msg->u.log.chunk.run_id, msg->u.log.chunk.attempt);
+        heard(from, msg->u.log.chunk.run_id, msg->u.log.chunk.attempt);
         break;
     case MSG_PUBLISH:
-        heard(msg->u.publish.run_id, msg->u.publish.output.attempt);
+        heard(from, msg->u.publish.run_id, msg->u.publish.output.attempt);
         break;
     case MSG_RESULT:
         for (uint32_t i = 0; i < msg->u.result.items.count; i++)
-            heard(msg->u.result.items.items[i].run_id, msg->u.result.items.items[i].attempt);
+            heard(from, msg->u.result.items.items[i].run_id, msg->u.result.items.items[i].attempt);
         break;
     default:
         break;
@@ -278,7 +281,8 @@ static void same(enum record_type type, uint64_t id, const struct shape *shape, 
         codec_print(&text, shape, value);
         buf_text(&text, "\n on disk   ");
         codec_print(&text, shape, stored);
-        broken(run, "%s and the disk disagree about %s %lu:\n %.*s", whose, shape->name, (unsigned long)id, (int)text.len, text.data);
+        broken(run, "%s and the disk disagree about %s %lu:\n %.*s", whose, shape->name, (unsigned long)id, (int)text.len,
+               text.data);
     }
     sim.compared++;
 }
@@ -302,6 +306,21 @@ static void backoff_forgiven(struct rec_run *record)
     arena_reset(sim.arena);
     if (record->retries && disk_read(TYPE_RUN, record->id, &stored) && record->due_at < stored.due_at)
         record->due_at = stored.due_at;
+}
+
+/* As scheduler/depend.c says: all it waits for have completed behind its own newest run, so a run of it must have been made. */
+static bool should_run(const struct core *core, const struct task *task)
+{
+    uint64_t since = task->stat.last_run_at > task->stat.last_created_at ? task->stat.last_run_at : task->stat.last_created_at;
+    if (task->rules.cron || !task->rules.dep_count || task->waiting || task->oneshot || task->status == TASK_PAUSED ||
+        (task->rules.overlap == OVERLAP_FORBID && task->live) || depend_state(core, task, NULL) != DEPEND_MET)
+        return false;
+    for (uint32_t i = 0; i < task->rules.dep_count; i++) {
+        const struct task *on = task_find(core, task->rules.deps[i]);
+        if (!on || on->stat.last_completed_at <= since)
+            return false;
+    }
+    return true;
 }
 
 /* Everything that is on disk and not final is in memory, and the same. */
@@ -328,6 +347,9 @@ static void check_memory(struct core *core, const char *whose)
         broken(0, "%s counts its runs wrongly", whose);
     for (struct task *task = core->first_task; task; task = task->next) {
         struct rec_task record;
+        if (!sim.jumps && !task->recheck && should_run(core, task)) /* the times it goes by are the wall clock's */
+            broken(0, "%s: everything that task %lu waits for has completed, and nothing looks at it", whose,
+                   (unsigned long)task_id(task));
         arena_reset(core->arena);
         if (task_record(core, task, &record))
             broken(0, "task %lu has no record", (unsigned long)task_id(task));
@@ -438,11 +460,12 @@ static void check_statistics(void)
         arena_reset(sim.arena);
         if (!disk_read(TYPE_TASK_STAT, id, &stat))
             continue;
-        if (stat.total != tally[id].all || stat.completed != tally[id].by[RUN_COMPLETED] || stat.failed != tally[id].by[RUN_FAILED] ||
-            stat.aborted != tally[id].by[RUN_ABORTED])
-            broken(0, "task %lu counts %lu runs, %lu completed, %lu failed, %lu aborted; its runs: %u, %u, %u, %u", (unsigned long)id,
-                   (unsigned long)stat.total, (unsigned long)stat.completed, (unsigned long)stat.failed, (unsigned long)stat.aborted,
-                   tally[id].all, tally[id].by[RUN_COMPLETED], tally[id].by[RUN_FAILED], tally[id].by[RUN_ABORTED]);
+        if (stat.total != tally[id].all || stat.completed != tally[id].by[RUN_COMPLETED] ||
+            stat.failed != tally[id].by[RUN_FAILED] || stat.aborted != tally[id].by[RUN_ABORTED])
+            broken(0, "task %lu counts %lu runs, %lu completed, %lu failed, %lu aborted; its runs: %u, %u, %u, %u",
+                   (unsigned long)id, (unsigned long)stat.total, (unsigned long)stat.completed, (unsigned long)stat.failed,
+                   (unsigned long)stat.aborted, tally[id].all, tally[id].by[RUN_COMPLETED], tally[id].by[RUN_FAILED],
+                   tally[id].by[RUN_ABORTED]);
     }
     free(tally);
 }
@@ -460,7 +483,8 @@ void check_end(void)
         for (uint32_t i = 1; i < 64 && run->there; i++)
             if (run->ended >> i & 1 && i < run->attempt && outcome_of(run, i) != OUTCOME_LOST &&
                 outcome_of(run, i) != OUTCOME_RETURNED && outcome_of(run, i) != OUTCOME_TIMEOUT)
-                broken(id, "attempt %u of %u ran to its end, and is on disk as %s", i, run->attempt, outcome_name(outcome_of(run, i)));
+                broken(id, "attempt %u of %u ran to its end, and is on disk as %s", i, run->attempt,
+                       outcome_name(outcome_of(run, i)));
         if (run->there && run->newest == OUTCOME_ABORTED && run->renamed == run->attempt)
             broken(id, "it is aborted, and its output is published");
     }

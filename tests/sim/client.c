@@ -9,20 +9,33 @@
 #define RING 512
 #define TEMPS 64
 
-enum wish { WISH_NONE, WISH_CREATE, WISH_TRIGGER, WISH_BATCH, WISH_SUBMIT, WISH_ABORT, WISH_RESTART, WISH_PAUSE, WISH_UPDATE,
-            WISH_TEMP, WISH_DELETE, WISH_RESUME, WISH_LOOSEN };
+enum wish {
+    WISH_NONE,
+    WISH_CREATE,
+    WISH_TRIGGER,
+    WISH_BATCH,
+    WISH_SUBMIT,
+    WISH_ABORT,
+    WISH_RESTART,
+    WISH_PAUSE,
+    WISH_UPDATE,
+    WISH_TEMP,
+    WISH_DELETE,
+    WISH_RESUME,
+    WISH_LOOSEN
+};
 
 struct client_sim {
     uint32_t connection;
     enum wish wish;
     struct buf frame; /* what it asks, until it is answered */
     uint64_t corr, next_at, again_at, armed;
-    uint64_t target;            /* id of the run or task it is about */
-    uint32_t task;              /* place among the tasks */
-    uint32_t key, count;        /* first number of its wishes for runs, and how many */
-    uint64_t first_run;         /* what it was answered */
-    bool checks;                /* it asks once more what was answered */
-    char refusal[96];           /* the newest */
+    uint64_t target;     /* id of the run or task it is about */
+    uint32_t task;       /* place among the tasks */
+    uint32_t key, count; /* first number of its wishes for runs, and how many */
+    uint64_t first_run;  /* what it was answered */
+    bool checks;         /* it asks once more what was answered */
+    char refusal[96];    /* the newest */
 };
 
 static struct client_sim *clients;
@@ -537,7 +550,8 @@ void client_event(uint32_t who)
         return;
     }
     if (!client->connection)
-        client->connection = net_connect(PEER_CLIENT, who, who % 4 == 3 && client->wish != WISH_RESTART ? DOOR_WORKERS : DOOR_COMMANDS);
+        client->connection =
+            net_connect(PEER_CLIENT, who, who % 4 == 3 && client->wish != WISH_RESTART ? DOOR_WORKERS : DOOR_COMMANDS);
     if (client->connection)
         net_up(client->connection, buf_str(&client->frame));
     client->again_at = sim.now + (client->connection ? 4000 + below(4000) : 500);

@@ -39,6 +39,8 @@ static void worker_fault(void)
         worker_freeze(who, sim.config.lease_ms + about(sim.config.lease_ms / 2));
         break;
     case 4:
+        worker_lie(who);
+        break;
     case 5:
         worker_freeze(who, 200 + about(5000));
         break;

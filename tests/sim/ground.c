@@ -38,7 +38,7 @@ struct bus_client {
     struct loop *loop;
     struct bus_client_events events;
     void *self;
-    bool up, gone; /* gone: the connection is lost, which it has not noticed yet */
+    bool up, gone;        /* gone: the connection is lost, which it has not noticed yet */
     uint32_t link;        /* the connection's number at the store; 0: none */
     uint64_t last, tries; /* last: arrival of the newest frame; tries: number of the connection tried */
     uint64_t next_corr;
@@ -487,6 +487,11 @@ static void client_send(struct bus_client *client, struct str frame, bool repeat
     history_add(client->link, frame);
     sim.frames++;
     net_link(&client->last, EVENT_STORE, client->loop->place, client->link, frame, repeats);
+}
+
+bool ground_link_quiet(const struct loop *loop)
+{
+    return loop->client && loop->client->up && !loop->client->gone && loop->client->last <= sim.now;
 }
 
 /* The connection is tried until it stands. */

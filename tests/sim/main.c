@@ -145,8 +145,8 @@ _Noreturn void broken(uint64_t run, const char *format, ...)
     printf("\n");
     va_end(args);
     if (run && !sim.trace) {
-        printf("its history, again with `./dev sim --seed %lu --world %s --trace %lu`:\n", (unsigned long)sim.seed, sim.world->name,
-               (unsigned long)run);
+        printf("its history, again with `./dev sim --seed %lu --world %s --trace %lu`:\n", (unsigned long)sim.seed,
+               sim.world->name, (unsigned long)run);
         fflush(stdout);
         snprintf(seed, sizeof seed, "%lu", (unsigned long)sim.seed);
         snprintf(traced, sizeof traced, "%lu", (unsigned long)run);
@@ -314,7 +314,8 @@ static void report(double took)
 static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_t trace)
 {
     double began = seconds();
-    sim = (struct sim){.world = world, .seed = seed, .dice = seed * 1000003 + world->workers, .trace = trace, .until = world->length_ms};
+    sim = (struct sim){
+        .world = world, .seed = seed, .dice = seed * 1000003 + world->workers, .trace = trace, .until = world->length_ms};
     sim.arena = arena_new((size_t)512 << 20);
     wheel_reset();
     net_reset();

@@ -17,7 +17,7 @@ void sched_reset(void)
 static struct settings *settings_make(void)
 {
     char text[16][64];
-    char *argv[40] = {(char *)(uintptr_t)"sim"};
+    char *argv[40] = {(char *)(uintptr_t) "sim"};
     int argc = 1, at = 0;
     const struct {
         const char *name;
@@ -33,10 +33,10 @@ static struct settings *settings_make(void)
                    {"--keys-max", sim.config.keys_max},
                    {"--keys-hours", sim.config.keys_ms / 3600000},
                    {"--events-max", sim.config.events_max}};
-    static char *const places[] = {(char *)(uintptr_t) "--bus-store=inproc://store", (char *)(uintptr_t) "--bus-scheduler=inproc://commands",
-                                   (char *)(uintptr_t) "--bus-workers=inproc://workers",
-                                   (char *)(uintptr_t) "--bus-doorbell=inproc://bell",
-                                   (char *)(uintptr_t) "--data=/nonexistent"}; /* where no settings file is */
+    static char *const places[] = {
+        (char *)(uintptr_t) "--bus-store=inproc://store", (char *)(uintptr_t) "--bus-scheduler=inproc://commands",
+        (char *)(uintptr_t) "--bus-workers=inproc://workers", (char *)(uintptr_t) "--bus-doorbell=inproc://bell",
+        (char *)(uintptr_t) "--data=/nonexistent"}; /* where no settings file is */
     struct err err = {0};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         snprintf(text[at], sizeof text[at], "%s=%llu", numbers[i].name, (unsigned long long)numbers[i].value);
@@ -125,6 +125,22 @@ int sched_serving(void)
     return best;
 }
 
+/* While the store has nothing to do and is there, a batch that waits has been forgotten. */
+static void check_moves(uint32_t place)
+{
+    struct sched *sched = &scheds[place];
+    bool well = sched->open && !sched->dying && store_idle() && store_linked(place) && ground_link_quiet(sched->loop) &&
+                !sim.disk_full && sched->granted == store_epoch();
+    uint64_t moved = sched->journal ? journal_batches(sched->journal) : 0;
+    if (!well || sim.now > sched->looked_at + 1000 || journal_idle(sched->journal) || moved != sched->moved) {
+        sched->moved = moved;
+        sched->moved_at = sim.now;
+    } else if (sim.now > sched->moved_at + 3000) {
+        broken(0, "the scheduler's journal stands still, and the store waits for it (%s)", journal_trouble(sched->journal));
+    }
+    sched->looked_at = sim.now;
+}
+
 void sched_turn(uint32_t place)
 {
     struct sched *sched = &scheds[place];
@@ -140,6 +156,7 @@ void sched_turn(uint32_t place)
     }
     bool goes_on = ground_turn(sched->loop);
     sched->turned = sim.now;
+    check_moves(place);
     if (!sched->open && sched->core)
         sched->calm_since = sim.now;
     if (sched->journal && !journal_writable(sched->journal))

@@ -13,7 +13,7 @@
 #include "scheduler/core.h"
 
 #define NEVER UINT64_MAX
-#define TYPES 24         /* task types; a worker serves one or two */
+#define TYPES 24 /* task types; a worker serves one or two */
 #define WALL_START UINT64_C(1790000000000)
 
 /* ---- events (wheel.c) ---- */
@@ -71,7 +71,7 @@ struct shape_of_world {
     uint64_t tick_ms;    /* arrivals over the network are at multiples of this */
 };
 
-struct weather { /* of the network */
+struct weather {          /* of the network */
     uint32_t loss, twice; /* in 100,000 */
     uint64_t delay_ms;
 };
@@ -82,7 +82,7 @@ struct sim {
     const struct shape_of_world *world;
     uint64_t seed, dice, now, until;
     int64_t wall, wall_high; /* what the wall clock is off by, and was at most */
-    uint64_t history; /* hash over everything that crossed a process's border */
+    uint64_t history;        /* hash over everything that crossed a process's border */
     uint64_t events;
     bool calm; /* no more faults: everything is to come to its end */
     struct weather weather;
@@ -90,9 +90,10 @@ struct sim {
     bool disk_full;
     uint64_t disk_full_until;
     enum step step;
-    bool step_store; /* the store dies at it, else the scheduler */
+    bool step_store;       /* the store dies at it, else the scheduler */
+    uint64_t newest_given; /* the run that was assigned last */
     uint64_t newest_grant; /* the run whose output was granted last */
-    uint64_t trace; /* a run, to be told everything of */
+    uint64_t trace;        /* a run, to be told everything of */
     struct arena *arena;
     struct core_config config;
     /* counted */
@@ -136,7 +137,7 @@ enum peer_kind { PEER_WORKER, PEER_CLIENT };
 struct connection { /* of a worker or client to a scheduler's door */
     uint8_t kind, sched;
     bool up, door_workers, greeted; /* greeted: a WELCOME has left for it */
-    uint32_t who, epoch; /* epoch: the scheduler's start it leads to */
+    uint32_t who, epoch;            /* epoch: the scheduler's start it leads to */
     uint64_t last_up, last_down;
 };
 
@@ -146,8 +147,8 @@ uint32_t net_connect(enum peer_kind kind, uint32_t who, enum door door);
 void net_break(uint32_t connection); /* takes 0 */
 void net_break_sched(uint32_t place);
 struct connection *net_of(uint32_t connection);
-void net_up(uint32_t connection, struct str bytes);                /* a peer's frame */
-int net_down(uint32_t connection, struct str bytes);               /* a scheduler's; -1: nobody is there */
+void net_up(uint32_t connection, struct str bytes);  /* a peer's frame */
+int net_down(uint32_t connection, struct str bytes); /* a scheduler's; -1: nobody is there */
 /* To and from the store; repeats: it may come twice. */
 void net_link(uint64_t *last, enum event_kind kind, uint32_t who, uint32_t link, struct str bytes, bool repeats);
 
@@ -166,8 +167,9 @@ struct sched {
     struct settings *settings;
     bool alive, open, dying; /* open: it takes messages; dying: nothing it does leaves it any more */
     uint64_t frozen_until, turned, began;
-    uint64_t granted; /* the newest epoch that the store has given it */
-    uint32_t claims;  /* how often it was given one: a claim may be heard twice, on its old connection and its new one */
+    uint64_t granted;                    /* the newest epoch that the store has given it */
+    uint64_t moved_at, looked_at, moved; /* when its journal last got on, or had a reason not to; batches by then */
+    uint32_t claims;     /* how often it was given one: a claim may be heard twice, on its old connection and its new one */
     uint64_t calm_since; /* its start or its last gap: leases have a full term from here */
     uint64_t away_until; /* when its journal could last not write */
     uint32_t start;      /* grows */
@@ -192,8 +194,9 @@ void ground_reply(struct loop *loop, struct packet *packet);
 void ground_timer(struct loop *loop);
 void ground_link_try(struct loop *loop, uint64_t number);
 void ground_link_down(struct loop *loop);
-void ground_wake(struct loop *loop);            /* plans a turn */
-bool ground_turn(struct loop *loop);            /* false: the process ends */
+bool ground_link_quiet(const struct loop *loop); /* it stands, and nothing is under way to the store */
+void ground_wake(struct loop *loop);             /* plans a turn */
+bool ground_turn(struct loop *loop);             /* false: the process ends */
 
 /* ---- the store (store.c, disk.c) ---- */
 
@@ -206,9 +209,10 @@ void store_kill(uint64_t down_ms);
 void store_back(void);
 void store_freeze(uint64_t ms);
 void store_link_break(uint32_t place, bool lost); /* lost: with what is under way to the store */
-uint32_t store_accepts(uint32_t place); /* a new connection's number; 0: nobody listens */
+uint32_t store_accepts(uint32_t place);           /* a new connection's number; 0: nobody listens */
 uint64_t store_epoch(void);
 bool store_idle(void);
+bool store_linked(uint32_t place); /* and nothing is under way to that scheduler */
 
 #define RUN_KEPT 8192 /* newest final runs whose records are kept, for restarts */
 
@@ -217,17 +221,18 @@ struct kept { /* a record on the disk */
     uint32_t len;
 };
 
-struct srun { /* what is known of a run, beside its record */
-    uint64_t outcomes;   /* of attempts 1..16, four bits each */
-    uint64_t ended;      /* attempts that ran to a completed end, a bit each (0..63) */
-    uint64_t begun;      /* attempts that a worker started */
-    uint64_t heard;      /* mono ms: the newest message of its holder that the scheduler handled */
+struct srun {          /* what is known of a run, beside its record */
+    uint64_t outcomes; /* of attempts 1..16, four bits each */
+    uint64_t ended;    /* attempts that ran to a completed end, a bit each (0..63) */
+    uint64_t begun;    /* attempts that a worker started */
+    uint64_t heard;    /* mono ms: the newest message of its holder that the scheduler handled */
     uint32_t task, heard_attempt;
-    uint32_t key;        /* what a client made it by; 0: not by one */
+    uint32_t key;               /* what a client made it by; 0: not by one */
     uint32_t attempt, assigned; /* newest on disk; newest that left in an ASSIGN */
+    uint32_t holder;            /* the worker that its newest ASSIGN went to */
     uint32_t granted, renamed;  /* attempt: on disk; by whom the output got its name */
     uint32_t log_attempt, log_seq;
-    uint8_t status, newest; /* newest: outcome of the newest attempt, on disk */
+    uint8_t status, newest;  /* newest: outcome of the newest attempt, on disk */
     bool there, acked, gone; /* gone: deleted with its task */
 };
 
@@ -255,6 +260,7 @@ void worker_message(uint32_t who, struct packet *packet, uint32_t connection);
 void worker_lost(uint32_t who, uint32_t connection); /* its connection broke */
 void worker_kill(uint32_t who, uint64_t away_ms);
 void worker_freeze(uint32_t who, uint64_t ms);
+void worker_lie(uint32_t who); /* about a run that is another's */
 void worker_leave(uint32_t who);
 uint32_t worker_connection(uint32_t who);
 bool worker_thawed(uint32_t who, uint64_t *at); /* false: frozen until *at */
@@ -266,7 +272,7 @@ void clients_free(void);
 void client_event(uint32_t who);
 void client_message(uint32_t who, struct packet *packet, uint32_t connection);
 void client_lost(uint32_t who, uint32_t connection);
-bool clients_done(void); /* all they wanted was answered */
+bool clients_done(void);  /* all they wanted was answered */
 void clients_check(void); /* that all was answered */
 uint64_t clients_asked(void);
 void clients_burst(void);
@@ -277,9 +283,9 @@ void faults_begin(void);
 void fault_event(void);
 void faults_end(void);
 void check_letter(uint32_t place, struct connection *to, const struct msg *msg);
-void check_frame(uint64_t epoch, uint64_t seq, struct str frame); /* a batch that leaves the scheduler */
+void check_frame(uint64_t epoch, uint64_t seq, struct str frame);                         /* a batch that leaves the scheduler */
 void check_handled(uint32_t place, const struct connection *from, const struct msg *msg); /* a message is about to be handled */
-bool check_wants(const char *id); /* log lines with this id */
+bool check_wants(const char *id);                                                         /* log lines with this id */
 void check_log(uint32_t place, const char *id, const char *text);
 void check_reset(void);
 void check_now(void); /* if nothing is under way: memory against records */

@@ -66,7 +66,12 @@ uint64_t store_epoch(void)
 
 bool store_idle(void)
 {
-    return store.up && !store.committing && !store.first;
+    return store.up && !store.committing && !store.first && store.frozen_until <= sim.now;
+}
+
+bool store_linked(uint32_t place)
+{
+    return store.current[place] != 0 && store.link_last[store.current[place] % LINKS] <= sim.now;
 }
 
 uint32_t store_accepts(uint32_t place)

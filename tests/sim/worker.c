@@ -6,9 +6,9 @@
 #include "tests/sim/sim.h"
 
 #define HELLO_AGAIN_MS 3000
-#define AGAIN_MS 10000    /* what the farm has not confirmed is said again */
+#define AGAIN_MS 10000 /* what the farm has not confirmed is said again */
 #define LOG_AGAIN_MS 2000
-#define QUIET_MS 20000    /* without a word from the scheduler the connection counts as dead */
+#define QUIET_MS 20000 /* without a word from the scheduler the connection counts as dead */
 
 enum hand_state { HAND_WAITING, HAND_RUNNING, HAND_OWED, HAND_LOGGING, HAND_PUBLISHING, HAND_RESULT };
 
@@ -23,8 +23,8 @@ struct hand { /* a run it holds */
 struct worker_sim {
     uint32_t connection, boot;
     bool down, session, leaving;
-    struct hand *hands;
-    uint32_t count, size;
+    struct hand *hands, *gone; /* gone: what the boot before this one held */
+    uint32_t count, size, gone_count;
     uint32_t slots, credit, type, more_type;
     uint64_t back_at, hello_at, beat_at, heard, frozen_until, armed, left_at;
 };
@@ -36,8 +36,10 @@ static char idle_beat_bytes[32];
 
 void workers_free(void)
 {
-    for (uint32_t i = 0; workers && i < sim.world->workers; i++)
+    for (uint32_t i = 0; workers && i < sim.world->workers; i++) {
         free(workers[i].hands);
+        free(workers[i].gone);
+    }
     free(workers);
     workers = NULL;
     buf_free(&out);
@@ -177,12 +179,10 @@ static void say_publish(uint32_t who, struct hand *hand)
     snprintf(path, sizeof path, "/out/%lu", (unsigned long)hand->run);
     snprintf(temporary, sizeof temporary, "/out/.gantry-%lu-%u", (unsigned long)hand->run, hand->attempt);
     snprintf(hash, sizeof hash, "%08x%08x", (unsigned)hand->run, hand->attempt);
-    struct msg_publish publish = {.run_id = hand->run,
-                                  .output = {.attempt = hand->attempt,
-                                             .path = str_of(path),
-                                             .temporary = str_of(temporary),
-                                             .size = 100,
-                                             .hash = str_of(hash)}};
+    struct msg_publish publish = {
+        .run_id = hand->run,
+        .output = {
+            .attempt = hand->attempt, .path = str_of(path), .temporary = str_of(temporary), .size = 100, .hash = str_of(hash)}};
     say(who, &shape_msg_publish, &publish, 0);
     hand->next_at = sim.now + AGAIN_MS;
 }
@@ -365,7 +365,8 @@ static void on_granted(uint32_t who, const struct msg_publish_grant *grant)
     if (!hand || hand->state != HAND_PUBLISHING)
         return;
     struct srun *run = run_of(hand->run);
-    if (run->renamed && run->renamed != hand->attempt) { /* RENAME_NOREPLACE: an earlier attempt, lost since, was later than that */
+    if (run->renamed &&
+        run->renamed != hand->attempt) { /* RENAME_NOREPLACE: an earlier attempt, lost since, was later than that */
         hand->outcome = OUTCOME_FAILED;
         run->ended &= ~(UINT64_C(1) << (hand->attempt & 63));
     } else {
@@ -422,9 +423,23 @@ static void on_logged(uint32_t who, const struct msg_log_ack *ack)
         hand_go_on(who, hand);
 }
 
+/* What the boot before this one held is nobody's any more when the new one is welcomed. */
+static void check_gone(uint32_t who)
+{
+    struct worker_sim *worker = &workers[who];
+    for (uint32_t i = 0; i < worker->gone_count; i++) {
+        const struct srun *run = run_of(worker->gone[i].run);
+        if (run->there && run->attempt == worker->gone[i].attempt && run->newest == OUTCOME_OPEN)
+            broken(worker->gone[i].run, "a new start of worker %u is welcomed, and attempt %u is still with the old one", who,
+                   run->attempt);
+    }
+    worker->gone_count = 0;
+}
+
 static void on_welcome(uint32_t who, const struct msg_welcome *welcome)
 {
     struct worker_sim *worker = &workers[who];
+    check_gone(who);
     drop_all(who, &welcome->drop, "not its own, says WELCOME");
     worker->session = true;
     worker->beat_at = sim.now + 1 + below(sim.config.heartbeat_ms);
@@ -527,6 +542,13 @@ void worker_kill(uint32_t who, uint64_t away_ms)
     sim.worker_kills++;
     worker->down = true;
     worker->session = worker->leaving = false;
+    if (worker->count) {
+        free(worker->gone);
+        worker->gone = worker->hands;
+        worker->gone_count = worker->count;
+        worker->hands = NULL;
+        worker->size = 0;
+    }
     worker->count = 0;
     worker->frozen_until = 0;
     worker->boot++;
@@ -543,6 +565,23 @@ void worker_freeze(uint32_t who, uint64_t ms)
         workers[who].frozen_until = sim.now + ms;
         sim.freezes++;
     }
+}
+
+/* A program with a fault, or an intruder: it says that it has done what was given to somebody else. */
+void worker_lie(uint32_t who)
+{
+    const struct worker_sim *worker = &workers[who];
+    uint64_t id = sim.newest_given;
+    if (!id || worker->down || !worker->session || worker->frozen_until > sim.now || run_of(id)->holder == who)
+        return;
+    struct rec_lease lease = {.run_id = id, .attempt = run_of(id)->assigned};
+    struct msg_accept accept = {.leases = {&lease, 1}};
+    struct rec_outcome item = {.run_id = id, .attempt = lease.attempt, .outcome = OUTCOME_COMPLETED};
+    struct msg_result result = {.items = {&item, 1}};
+    if (hand_find(&workers[who], id, lease.attempt))
+        return;
+    say(who, &shape_msg_accept, &accept, 0);
+    say(who, &shape_msg_result, &result, 0);
 }
 
 void worker_leave(uint32_t who)

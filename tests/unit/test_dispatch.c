@@ -222,7 +222,8 @@ int main(void)
         cmocka_unit_test(test_credit),
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_assignment),
-        cmocka_unit_test(test_many), cmocka_unit_test(test_come_and_go),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
