@@ -12,6 +12,7 @@ import argparse
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -187,6 +188,7 @@ def main():
     options = parser.parse_args()
     chaos = Chaos(options.minutes * 60, options.seed, say=lambda text: print(text, flush=True))
     chaos.keep = options.keep
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and leave nothing running
     print(f"seed {options.seed}, folder {chaos.ground.data}", flush=True)
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     try:

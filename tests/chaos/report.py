@@ -83,6 +83,7 @@ def summary(world, seed, seconds, ended, settled):
     statuses = collections.Counter(status_of(run) for run in runs)
     outcomes = collections.Counter(a.get("outcome", 0) for run in runs for a in run.attempts or [])
     acknowledged = sum(len(entry.answer) for entry in ledger.acknowledged().values() if entry.is_run)
+    erased = sum(len(entry.answer) for entry in ledger.acknowledged().values() if entry.kind == "erased")
     asked_again = sum(entry.tries - 1 for entry in ledger.entries.values())
     worst = gaps(ledger.acks, chronicle.began, ended)[0][0]
     return [
@@ -92,9 +93,9 @@ def summary(world, seed, seconds, ended, settled):
         f"stops           {chronicle.stops}",
         f"restarts        {chronicle.restarts}",
         f"cuts            {chronicle.cuts}",
-        f"acknowledged    {acknowledged} runs by {len(ledger.acknowledged())} commands; asked again {asked_again} times, "
-        f"{ledger.repeats} repeats of what was answered",
-        f"final           {sum(statuses[s] for s in ('completed', 'failed', 'aborted'))} of {len(runs)} runs: " +
+        f"acknowledged    {acknowledged} runs by {len(ledger.acknowledged())} commands, {erased} of them deleted again with their tasks",
+        f"asked again     {asked_again} times for want of an answer, {ledger.repeats} times behind it: the same answer",
+        f"final           {sum(statuses[s] for s in ('completed', 'failed', 'aborted'))} of {len(runs)} runs, with those of schedules and chains: " +
         ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())),
         f"attempts        {sum(outcomes.values())}: {outcomes[5]} lost, {outcomes[6]} returned",
         f"events          {len(world.books.events)}; batches {sum(word == 'applied' for word, _, _ in world.applied)}",
