@@ -208,8 +208,12 @@ void check_handled(uint32_t place, const struct connection *from, const struct m
 
 static void check_lost(uint32_t place, uint64_t id, uint64_t attempt, const char *why)
 {
-    const struct srun *run = run_of(id);
+    struct srun *run = run_of(id);
     uint64_t since = scheds[place].calm_since;
+    if (run->told_lost == attempt && run->told_by == scheds[place].start)
+        broken(id, "attempt %lu is told to be lost twice", (unsigned long)attempt);
+    run->told_lost = (uint32_t)attempt;
+    run->told_by = scheds[place].start;
     if (!strstr(why, "whole lease") && !strstr(why, "fell silent"))
         return;
     if (sim.now < since + sim.config.lease_ms)

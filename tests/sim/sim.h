@@ -227,10 +227,11 @@ struct srun {          /* what is known of a run, beside its record */
     uint64_t begun;    /* attempts that a worker started */
     uint64_t heard;    /* mono ms: the newest message of its holder that the scheduler handled */
     uint32_t task, heard_attempt;
-    uint32_t key;               /* what a client made it by; 0: not by one */
-    uint32_t attempt, assigned; /* newest on disk; newest that left in an ASSIGN */
-    uint32_t holder;            /* the worker that its newest ASSIGN went to */
-    uint32_t granted, renamed;  /* attempt: on disk; by whom the output got its name */
+    uint32_t key;                /* what a client made it by; 0: not by one */
+    uint32_t attempt, assigned;  /* newest on disk; newest that left in an ASSIGN */
+    uint32_t told_lost, told_by; /* the attempt that the log told to be lost, and the start of the scheduler that told it */
+    uint32_t holder;             /* the worker that its newest ASSIGN went to */
+    uint32_t granted, renamed;   /* attempt: on disk; by whom the output got its name */
     uint32_t log_attempt, log_seq;
     uint8_t status, newest;  /* newest: outcome of the newest attempt, on disk */
     bool there, acked, gone; /* gone: deleted with its task */
