@@ -1,4 +1,5 @@
 /* The store, on 5,000 finished runs: a page of twenty of them, answered; a batch of ten runs' lives, committed. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +26,15 @@ static struct buf values[LIVES * OPS_A_LIFE];
 
 static void clean(void)
 {
-    char path[128];
+    char path[400];
+    DIR *open = opendir(folder);
 
-    snprintf(path, sizeof path, "%s/data.mdb", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/lock.mdb", folder);
-    unlink(path);
+    for (const struct dirent *entry; open && (entry = readdir(open)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        unlink(path); /* folders stay: there are none but . and .. */
+    }
+    if (open)
+        closedir(open);
     rmdir(folder);
 }
 
