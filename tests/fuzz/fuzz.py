@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 INPUT_MAX = 16384
-CORPUS_MAX = 300  # files of a target in the repository
+CORPUS_MAX = 200  # files of a target in the repository
 SANITIZERS = "allocator_may_return_null=1:quarantine_size_mb=4:allocator_release_to_os_interval_ms=-1"
 
 
