@@ -75,10 +75,10 @@ struct request {
     int asked_whom;
     uint16_t answer_id; /* of the message that answers it */
     bool asked_soft, asking;
-    bool retrying;               /* a command that waits to be asked again; see ask.c */
+    bool retrying; /* a command that waits to be asked again; see ask.c */
     struct request *retry_next;
-    uint64_t retry_until_ms;     /* when asking again ends; 0: it was never refused so */
-    uint64_t ask_deadline_ms;    /* of the command, over all its askings */
+    uint64_t retry_until_ms;  /* when asking again ends; 0: it was never refused so */
+    uint64_t ask_deadline_ms; /* of the command, over all its askings */
 
     /* the handler's own */
     void *own;             /* goes with arena */
