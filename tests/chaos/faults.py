@@ -55,9 +55,11 @@ class ProcessFaults(threading.Thread):
 
     def run(self):
         try:
+            kind = "kill"  # the first: even a short storm has one
             while not self.done.wait(self.chance.uniform(0.3, 3.0) * self.slow):
                 self.see_who_fell()
-                self.strike(pick(self.chance, PROCESS_FAULTS))
+                self.strike(kind)
+                kind = pick(self.chance, PROCESS_FAULTS)
         except Exception as error:  # noqa: BLE001
             self.chronicle.problem(f"the process faults fell: {error!r}")
             raise
