@@ -467,6 +467,8 @@ static void on_refusal(uint32_t who, const struct msg_error *error)
     if (sim.calm && error->code == ERR_LIMIT && client->wish >= WISH_TRIGGER && client->wish <= WISH_SUBMIT) {
         settle(who); /* what fills the queue is freed behind this: it gives up */
     } else if (error->code == ERR_UNAVAILABLE || error->code == ERR_LIMIT || error->code == ERR_NO_MEMORY) {
+        if (client->wish == WISH_RESTART && !client->checks)
+            wish_restart(who, client->target, client->key, false); /* the gateway reads the records anew */
         client->again_at = sim.now + 200 + below(3000);
         arm(who, client->again_at);
     } else if (client->wish == WISH_RESTART && str_is(error->rule, "fetch")) {
