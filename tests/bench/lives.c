@@ -20,6 +20,7 @@
 #define TICK_MS 5
 #define DRAIN_MS 60000
 #define DEADLINE_MS 20000
+#define LEAVE_MS 2000
 #define RING (1U << 17) /* runs under way whose times are kept, by id */
 #define BATCH_MAX 1000
 
@@ -378,12 +379,38 @@ static int workers_open(struct measure *measure)
     return 0;
 }
 
+static void left(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct measure *measure = arg;
+
+    (void)msg, (void)err;
+    if (--measure->welcome == 0) {
+        loop_stop(measure->loop);
+    }
+}
+
+/* BYE, and a question behind it whose answer proves that it was read: a worker that only vanished would be given the next measure's
+ * first run. */
+static void workers_leave(struct measure *measure)
+{
+    int leaving = measure->welcome;
+
+    for (int i = 0; i < measure->worker_count && measure->workers != NULL; i++) {
+        struct worker *worker = &measure->workers[i];
+        if (worker->welcome) {
+            bus_tell(worker->client, &shape_msg_bye, &(struct msg_bye){0}, NULL);
+            bus_ask(worker->client, &shape_msg_ping, &(struct msg_ping){0}, (struct str){0}, LEAVE_MS, left, measure);
+        }
+    }
+    if (leaving > 0) {
+        loop_run(measure->loop);
+    }
+}
+
 static void measure_close(struct measure *measure)
 {
+    workers_leave(measure);
     for (int i = 0; i < measure->worker_count && measure->workers != NULL; i++) {
-        if (measure->workers[i].welcome) {
-            bus_tell(measure->workers[i].client, &shape_msg_bye, &(struct msg_bye){0}, NULL);
-        }
         bus_client_free(measure->workers[i].client);
     }
     for (int i = 0; i < measure->submitter_count && measure->submitters != NULL; i++) {
