@@ -18,6 +18,7 @@
 
 #define TABLE_SLOTS 1024 /* hash chains; numbers are consecutive, so they spread evenly */
 #define TICK_MS 50       /* how exactly deadlines are kept */
+#define REFUSED_MS 500   /* until one that the other side refused knocks again */
 
 struct request {
     uint64_t corr;
@@ -40,7 +41,9 @@ struct bus_client {
     void *self;
     void *socket, *monitor;
     bool up;
-    bool failed; /* a refused handshake was logged */
+    bool failed;          /* a refused handshake was logged */
+    bool refused;         /* the present socket's was */
+    uint64_t next_try_ms; /* monotonic; while there is no socket */
     uint64_t next_corr;
     struct request *slots[TABLE_SLOTS];
     struct request *oldest, *newest;
@@ -56,6 +59,7 @@ struct bus_client {
 static void client_readable(void *arg);
 static void client_watch(void *arg);
 static void client_tick(void *arg);
+static void client_tick_later(struct bus_client *client);
 
 /* ---- the table of open requests ---- */
 
@@ -177,7 +181,11 @@ static void client_down(struct bus_client *client)
     for (struct request *at = client->oldest; at != NULL; at = at->newer) {
         at->sent = false;
     }
-    if (client_connect(client, &err) != 0) {
+    client->next_try_ms = clock_mono_ms() + (client->refused ? REFUSED_MS : 0);
+    if (client->refused) {
+        client->refused = false;
+        client_tick_later(client);
+    } else if (client_connect(client, &err) != 0) {
         log_error("GTY-BUS-CONNECT", "%s", err.text);
         client_tick(client); /* keeps trying */
     }
@@ -220,6 +228,16 @@ static uint16_t client_event(struct bus_client *client)
     return event;
 }
 
+/* Its connection ends right after this. */
+static void client_refused(struct bus_client *client)
+{
+    client->refused = true;
+    if (!client->failed) {
+        client->failed = true;
+        log_warn("GTY-BUS-HANDSHAKE", "link=%s the other side refuses us (CURVE keys?)", client->label);
+    }
+}
+
 static void client_watch(void *arg)
 {
     struct bus_client *client = arg;
@@ -232,9 +250,8 @@ static void client_watch(void *arg)
             client_readable(client); /* what the peer said last */
             client_down(client);
             return; /* this monitor is gone */
-        } else if (!client->failed) {
-            client->failed = true;
-            log_warn("GTY-BUS-HANDSHAKE", "link=%s the other side refuses us (CURVE keys?)", client->label);
+        } else {
+            client_refused(client);
         }
     }
 }
@@ -332,7 +349,7 @@ static void client_tick(void *arg)
     uint64_t now = clock_mono_ms();
 
     client->ticking = false;
-    if (client->socket == NULL) {
+    if (client->socket == NULL && now >= client->next_try_ms) {
         client_connect(client, &err);
     }
     requests_send(client);

@@ -66,11 +66,32 @@ static int routes_make(struct doors *doors, enum door door)
     return 0;
 }
 
-static int door_open(struct doors *doors, enum door door, enum setting_id id, const char *name, struct err *err)
+static int door_endpoint(const struct settings *settings, enum door door, struct endpoint *out, struct err *err)
+{
+    return door == DOOR_WORKERS ? endpoint_of(settings, SET_BUS_WORKERS, "workers", true, out, err)
+                                : endpoint_of(settings, SET_BUS_SCHEDULER, "scheduler", true, out, err);
+}
+
+static int bell_endpoint(const struct settings *settings, struct endpoint *out, struct err *err)
+{
+    return endpoint_of(settings, SET_BUS_DOORBELL, "doorbell", true, out, err);
+}
+
+int doors_prepare(const struct settings *settings, struct err *err)
 {
     struct endpoint at;
 
-    if (endpoint_of(doors->settings, id, name, true, &at, err) != 0) {
+    return bell_endpoint(settings, &at, err) != 0 || door_endpoint(settings, DOOR_COMMANDS, &at, err) != 0 ||
+                   door_endpoint(settings, DOOR_WORKERS, &at, err) != 0
+               ? -1
+               : 0;
+}
+
+static int door_open(struct doors *doors, enum door door, struct err *err)
+{
+    struct endpoint at;
+
+    if (door_endpoint(doors->settings, door, &at, err) != 0) {
         return -1;
     }
     if (routes_make(doors, door) != 0) {
@@ -88,7 +109,7 @@ static int bell_open(struct doors *doors, struct err *err)
 {
     struct endpoint at;
 
-    if (endpoint_of(doors->settings, SET_BUS_DOORBELL, "doorbell", true, &at, err) != 0) {
+    if (bell_endpoint(doors->settings, &at, err) != 0) {
         return -1;
     }
     doors->bell = bus_bell_new(at.text, &at.curve, err);
@@ -104,8 +125,7 @@ struct doors *doors_open(struct loop *loop, const struct settings *settings, con
         return NULL;
     }
     *doors = (struct doors){.loop = loop, .settings = settings, .port = *port};
-    if (bell_open(doors, err) != 0 || door_open(doors, DOOR_COMMANDS, SET_BUS_SCHEDULER, "scheduler", err) != 0 ||
-        door_open(doors, DOOR_WORKERS, SET_BUS_WORKERS, "workers", err) != 0) {
+    if (bell_open(doors, err) != 0 || door_open(doors, DOOR_COMMANDS, err) != 0 || door_open(doors, DOOR_WORKERS, err) != 0) {
         doors_free(doors);
         return NULL;
     }

@@ -14,6 +14,9 @@ struct doors_port {
     void (*fill_pong)(void *self, struct msg_pong *pong);   /* may come at any time */
 };
 
+/* What can be known before they are opened: that their endpoints may be listened on, with certificates made where they need some. A store
+ * that shares the folder lets this process in by them. -1 with err. */
+int doors_prepare(const struct settings *settings, struct err *err);
 /* Binds all three; loop and settings are borrowed, port is copied. NULL with err. */
 struct doors *doors_open(struct loop *loop, const struct settings *settings, const struct doors_port *port, struct err *err);
 void doors_free(struct doors *doors); /* takes NULL */

@@ -353,7 +353,7 @@ struct host *host_new(struct loop *loop, const struct settings *settings, struct
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto error;
     }
-    if (endpoint_of(settings, SET_BUS_STORE, "store", false, &store, err) != 0) {
+    if (doors_prepare(settings, err) != 0 || endpoint_of(settings, SET_BUS_STORE, "store", false, &store, err) != 0) {
         goto error;
     }
     host->link = link_new(loop, store.text, &store.curve, &link_port, err);

@@ -2,7 +2,9 @@
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -529,12 +531,52 @@ static void test_curve(void **state)
     assert_int_equal(saw.last.code, ERR_UNAVAILABLE);
     assert_int_equal(saw.seen_count, 1);
 
+    /* Once it is let in, it finds its way by itself. */
+    snprintf(command, sizeof command, "cp '%s/curve/client.key' '%s/curve/allowed/stranger.key'", stranger_data, folder);
+    assert_int_equal(system(command), 0);
+    ask(stranger, 4, 8000);
+    run_until(&saw.answers, 2);
+
     bus_client_free(plain);
     bus_client_free(stranger);
     bus_client_free(client);
     bus_server_free(server);
     settings_free(ours);
     settings_free(theirs);
+}
+
+/* Who is refused knocks again now and then, however fast the refusal: a worker whose key was taken away must not burn a core, its own or
+ * the farm's. */
+static void on_knock(void *arg)
+{
+    int fd = accept4(*(int *)arg, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd >= 0) {
+        saw.messages++;
+        close(fd);
+    }
+}
+
+static void test_refused_client_is_patient(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char bound[64];
+
+    (void)state;
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(listener, 16), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    snprintf(bound, sizeof bound, "tcp://127.0.0.1:%d", ntohs(at.sin_port));
+    assert_int_equal(loop_add_fd(loop, listener, false, on_knock, &listener), 0);
+    uint64_t began = clock_mono_ms();
+    struct bus_client *client = connect_to(bound, NULL);
+    run_until(&saw.messages, 3);
+    assert_true(clock_mono_ms() - began >= 900); /* two pauses of 500 ms, a tick early each */
+    bus_client_free(client);
+    loop_remove_fd(loop, listener);
+    close(listener);
 }
 
 /* What the option that libzmq's header hides is for: with nobody to authenticate, nobody gets in. */
@@ -659,6 +701,7 @@ int main(void)
         TEST(test_doorbell),
         TEST(test_deaf_ear),
         TEST(test_curve),
+        TEST(test_refused_client_is_patient),
         TEST(test_curve_without_authenticator),
         TEST(test_curve_is_needed_beyond_loopback),
         TEST(test_trace),
