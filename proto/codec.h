@@ -124,11 +124,14 @@ struct reader {
 int reader_next(struct reader *reader, struct token *token);
 /* Skips one whole value, at most depth levels deep (0 takes scalars only). */
 int reader_skip(struct reader *reader, int depth);
-/* Reads one map and checks it as map_valid does; out borrows its bytes. */
+/* Reads one map and checks it as map_check does; out borrows its bytes. */
 int reader_map(struct reader *reader, struct str *out);
 
-/* True when bytes are exactly one msgpack map with distinct string keys at every level, valid UTF-8, finite numbers,
- * at most CODEC_DEPTH deep. Empty bytes count as an empty map. */
+/* 0 when bytes are exactly one msgpack map with distinct string keys at every level, valid UTF-8, finite numbers,
+ * at most CODEC_DEPTH deep; -1 when they are not. Empty bytes count as an empty map. Many keys need memory to be told apart. */
+int map_check(struct str bytes);
+#define MAP_NO_MEMORY (-2)
+/* The same for who knows already that they are one, or takes a lack of memory for a no. */
 bool map_valid(struct str bytes);
 /* The value of a key at the top level as a token (a nested value's token only opens it); false if absent. */
 bool map_find(struct str map, const char *key, struct token *out);

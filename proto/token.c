@@ -222,18 +222,18 @@ static int value_check(struct reader *reader, int depth);
 
 static int pairs_check(struct reader *reader, struct str *keys, uint32_t count, int depth)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    int rc = 0;
+
+    for (uint32_t i = 0; i < count && rc == 0; i++) {
         struct token key;
-        if (reader_next(reader, &key) != 0 || key.kind != TOKEN_STR || value_check(reader, depth) != 0) {
-            return -1;
-        }
+        rc = reader_next(reader, &key) == 0 && key.kind == TOKEN_STR ? value_check(reader, depth) : -1;
         keys[i] = key.u.text;
     }
-    return keys_distinct(keys, count) ? 0 : -1;
+    return rc != 0 ? rc : keys_distinct(keys, count) ? 0 : -1;
 }
 
 /* The pairs of a map whose head has been read. */
-static int map_check(struct reader *reader, uint32_t count, int depth)
+static int pairs_read(struct reader *reader, uint32_t count, int depth)
 {
     struct str near[KEYS_NEAR];
 
@@ -242,7 +242,7 @@ static int map_check(struct reader *reader, uint32_t count, int depth)
     }
     struct str *keys = malloc(count * sizeof *keys);
     if (keys == NULL) {
-        return -1;
+        return MAP_NO_MEMORY;
     }
     int rc = pairs_check(reader, keys, count, depth);
     free(keys);
@@ -253,6 +253,7 @@ static int map_check(struct reader *reader, uint32_t count, int depth)
 static int value_check(struct reader *reader, int depth)
 {
     struct token token;
+    int rc = 0;
 
     if (reader_next(reader, &token) != 0 || (token.kind == TOKEN_REAL && !isfinite(token.u.real))) {
         return -1;
@@ -264,14 +265,12 @@ static int value_check(struct reader *reader, int depth)
         return -1;
     }
     if (token.kind == TOKEN_MAP) {
-        return map_check(reader, token.u.count, depth - 1);
+        return pairs_read(reader, token.u.count, depth - 1);
     }
-    for (uint32_t i = 0; i < token.u.count; i++) {
-        if (value_check(reader, depth - 1) != 0) {
-            return -1;
-        }
+    for (uint32_t i = 0; i < token.u.count && rc == 0; i++) {
+        rc = value_check(reader, depth - 1);
     }
-    return 0;
+    return rc;
 }
 
 int reader_map(struct reader *reader, struct str *out)
@@ -279,20 +278,32 @@ int reader_map(struct reader *reader, struct str *out)
     struct reader walk = *reader;
     struct token token;
 
-    if (reader_next(&walk, &token) != 0 || token.kind != TOKEN_MAP || map_check(&walk, token.u.count, CODEC_DEPTH - 1) != 0) {
+    if (reader_next(&walk, &token) != 0 || token.kind != TOKEN_MAP) {
         return -1;
     }
-    *out = (struct str){reader->at, (uint32_t)(walk.at - reader->at)};
-    *reader = walk;
-    return 0;
+    int rc = pairs_read(&walk, token.u.count, CODEC_DEPTH - 1);
+    if (rc == 0) {
+        *out = (struct str){reader->at, (uint32_t)(walk.at - reader->at)};
+        *reader = walk;
+    }
+    return rc;
 }
 
-bool map_valid(struct str bytes)
+int map_check(struct str bytes)
 {
     struct reader reader = {bytes.ptr, bytes.len > 0 ? bytes.ptr + bytes.len : bytes.ptr};
     struct str map;
 
-    return bytes.len == 0 || (reader_map(&reader, &map) == 0 && reader.at == reader.end);
+    if (bytes.len == 0) {
+        return 0;
+    }
+    int rc = reader_map(&reader, &map);
+    return rc == 0 && reader.at != reader.end ? -1 : rc;
+}
+
+bool map_valid(struct str bytes)
+{
+    return map_check(bytes) == 0;
 }
 
 static bool map_seek(struct str map, struct str key, struct token *out)

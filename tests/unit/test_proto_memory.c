@@ -95,6 +95,29 @@ static void test_codec(void **state)
     buf_free(&bytes);
 }
 
+/* Keys are told apart in memory once they are many. */
+static void test_map_of_many_keys(void **state)
+{
+    struct arena *arena = arena_new(FILL_ARENA);
+    struct rec_trigger *trigger = fill_new(arena, &shape_rec_trigger, true);
+    struct buf bytes = {0};
+    struct err err = {0};
+    char map[3 + 20 * 3] = {(char)0xde, 0, 20};
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        memcpy(map + 3 + 3 * i, (char[]){(char)0xa1, (char)('a' + i), (char)0xc0}, 3);
+    trigger->parameters = (struct str){map, sizeof map};
+    shape = &shape_rec_trigger;
+    value = trigger;
+    assert_int_equal(encode(&bytes, &err), 0);
+    encoded = buf_str(&bytes);
+    memory_hard(step_encode);
+    memory_hard(step_decode);
+    buf_free(&bytes);
+    arena_free(arena);
+}
+
 static void step_text(void)
 {
     char long_text[600];
@@ -351,7 +374,7 @@ int main(void)
 {
     unit_forget_environment();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codec), cmocka_unit_test(test_buf), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_codec), cmocka_unit_test(test_map_of_many_keys), cmocka_unit_test(test_buf), cmocka_unit_test(test_settings),
         cmocka_unit_test(test_loop),  cmocka_unit_test(test_bus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
