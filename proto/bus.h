@@ -64,7 +64,8 @@ int bus_server_drain(struct bus_server *server);
 /* Handles a frame of a peer's again that a handler has put by; not from within a handler. */
 void bus_server_handle(struct bus_server *server, const struct bus_peer *peer, struct str frame);
 
-/* Sends to a peer. -1: it is gone (err->code ERR_NOT_FOUND) or its queue is full (ERR_LIMIT); the message was not sent. */
+/* Sends to a peer. -1: it is gone (err->code ERR_NOT_FOUND), its queue is full (ERR_LIMIT), or there is no memory (ERR_NO_MEMORY); the
+ * message was not sent. */
 int bus_send(struct bus_server *server, const struct bus_peer *peer, const struct shape *shape, const void *value, uint64_t corr,
              struct str rid, struct err *err);
 /* The same for bytes already encoded with corr and rid. */

@@ -1,7 +1,7 @@
 /* The doorbell: PUB and SUB. PUB drops at its mark, so it carries nothing that is not also on disk. */
 #include <stdlib.h>
 
-#include "proto/bus_socket.h"
+#include "proto/bus_line.h"
 #include "proto/log.h"
 #include "proto/trace.h"
 
@@ -11,8 +11,7 @@ struct bus_bell {
 };
 
 struct bus_ear {
-    struct loop *loop;
-    void *socket;
+    struct bus_line line;
     bool listens;
     void (*hear)(void *self, const struct msg_doorbell *doorbell);
     void *self;
@@ -60,14 +59,14 @@ void bus_bell_ring(struct bus_bell *bell, const struct msg_doorbell *doorbell)
     }
 }
 
-static void ear_readable(void *arg)
+static void on_line_readable(void *self)
 {
-    struct bus_ear *ear = arg;
+    struct bus_ear *ear = self;
     struct err err = {0};
     zmq_msg_t msg;
     bool more = false;
 
-    for (int i = 0; i < BUS_FAIR_SHARE && socket_receive(ear->socket, &msg, &more) == 0; i++) {
+    for (int i = 0; i < BUS_FAIR_SHARE && socket_receive(ear->line.socket, &msg, &more) == 0; i++) {
         struct str frame = {zmq_msg_data(&msg), (uint32_t)zmq_msg_size(&msg)};
         arena_reset(ear->arena);
         if (msg_decode(ear->arena, frame, &ear->msg, &err) == 0 && ear->msg.shape->id == MSG_DOORBELL) {
@@ -75,30 +74,36 @@ static void ear_readable(void *arg)
         }
         zmq_msg_close(&msg);
         if (more) {
-            socket_skip(ear->socket);
+            socket_skip(ear->line.socket);
         }
     }
+}
+
+static int ear_subscribe(void *socket, bool listens)
+{
+    return zmq_setsockopt(socket, listens ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, "", 0);
+}
+
+static int on_line_prepare(void *self, void *socket)
+{
+    const struct bus_ear *ear = self;
+    return ear->listens ? ear_subscribe(socket, true) : 0;
 }
 
 struct bus_ear *bus_ear_new(struct loop *loop, const char *endpoint, const struct bus_curve *curve,
                             void (*hear)(void *self, const struct msg_doorbell *doorbell), void *self, struct err *err)
 {
+    static const struct bus_line_events events = {.prepare = on_line_prepare, .readable = on_line_readable};
     struct bus_ear *ear = calloc(1, sizeof *ear);
 
     if (ear == NULL || (ear->arena = arena_new(BUS_ARENA_LIMIT)) == NULL) {
         err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
         goto error;
     }
-    ear->loop = loop;
     ear->hear = hear;
     ear->self = self;
-    ear->socket = socket_connect(ZMQ_SUB, endpoint, curve, err);
-    if (ear->socket == NULL) {
-        goto error;
-    }
-    if (bus_ear_listen(ear, true) != 0 || zmq_connect(ear->socket, endpoint) != 0 ||
-        loop_add_socket(loop, ear->socket, ear_readable, ear) != 0) {
-        err_set(err, ERR_IO, "%s: cannot connect", endpoint);
+    ear->listens = true;
+    if (bus_line_open(&ear->line, loop, ZMQ_SUB, endpoint, curve, &events, ear, err) != 0) {
         goto error;
     }
     return ear;
@@ -109,10 +114,7 @@ error:
 
 int bus_ear_listen(struct bus_ear *ear, bool listens)
 {
-    if (ear->listens == listens) {
-        return 0;
-    }
-    if (zmq_setsockopt(ear->socket, listens ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE, "", 0) != 0) {
+    if (ear->listens != listens && ear->line.socket != NULL && ear_subscribe(ear->line.socket, listens) != 0) {
         return -1;
     }
     ear->listens = listens;
@@ -124,10 +126,7 @@ void bus_ear_free(struct bus_ear *ear)
     if (ear == NULL) {
         return;
     }
-    if (ear->socket != NULL) {
-        loop_remove_socket(ear->loop, ear->socket);
-        socket_close(ear->socket);
-    }
+    bus_line_close(&ear->line);
     arena_free(ear->arena);
     free(ear);
 }

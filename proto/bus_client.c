@@ -1,24 +1,20 @@
 /* The asking side: a DEALER that remembers what it asked until it is answered.
  *
- * A socket lives as long as its connection. When that is lost the socket goes, and with it whatever stood in its buffers; a new one
- * is made, and when it stands every open request is sent again in the order of asking. So nothing from before a gap
- * can arrive behind something that fell into it.
+ * A socket lives as long as its connection (bus_line.h). When a new one stands every open request is sent again in the order of asking.
+ * So nothing from before a gap can arrive behind something that fell into it.
  *
  * Invariants: a request is in the table from bus_ask until its reply is called, exactly once; `sent` says whether it was handed to the
  * present socket; requests are sent in the order of their numbers.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/bus_socket.h"
+#include "proto/bus_line.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/trace.h"
 
 #define TABLE_SLOTS 1024 /* hash chains; numbers are consecutive, so they spread evenly */
 #define TICK_MS 50       /* how exactly deadlines are kept */
-#define REFUSED_MS 500   /* until one that the other side refused knocks again */
 
 struct request {
     uint64_t corr;
@@ -35,15 +31,9 @@ struct request {
 
 struct bus_client {
     struct loop *loop;
-    char *endpoint;
-    struct bus_curve curve; /* its texts are ours */
+    struct bus_line line;
     struct bus_client_events events;
     void *self;
-    void *socket, *monitor;
-    bool up;
-    bool failed;          /* a refused handshake was logged */
-    bool refused;         /* the present socket's was */
-    uint64_t next_try_ms; /* monotonic; while there is no socket */
     uint64_t next_corr;
     struct request *slots[TABLE_SLOTS];
     struct request *oldest, *newest;
@@ -53,13 +43,7 @@ struct bus_client {
     struct arena *arena;
     struct msg msg;
     struct buf out;
-    char label[16];
 };
-
-static void client_readable(void *arg);
-static void client_watch(void *arg);
-static void client_tick(void *arg);
-static void client_tick_later(struct bus_client *client);
 
 /* ---- the table of open requests ---- */
 
@@ -107,152 +91,53 @@ static struct request *request_take(struct bus_client *client, uint64_t corr)
 
 /* ---- the connection ---- */
 
-static void client_disconnect(struct bus_client *client)
-{
-    if (client->socket != NULL) {
-        loop_remove_socket(client->loop, client->socket);
-        zmq_socket_monitor(client->socket, NULL, 0);
-        socket_close(client->socket);
-        client->socket = NULL;
-    }
-    if (client->monitor != NULL) {
-        loop_remove_socket(client->loop, client->monitor);
-        socket_close(client->monitor);
-        client->monitor = NULL;
-    }
-    client->up = false;
-}
-
-/* A new socket, watched by a monitor so that a lost connection is known at once. */
-static int client_connect(struct bus_client *client, struct err *err)
-{
-    static unsigned monitors;
-    char name[64];
-    int watched = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                  ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
-
-    client->socket = socket_connect(ZMQ_DEALER, client->endpoint, &client->curve, err);
-    if (client->socket == NULL) {
-        return -1;
-    }
-    snprintf(name, sizeof name, "inproc://monitor-%u", ++monitors);
-    client->monitor = socket_plain(ZMQ_PAIR);
-    if (client->monitor == NULL || zmq_socket_monitor(client->socket, name, watched) != 0 ||
-        zmq_connect(client->monitor, name) != 0 || zmq_connect(client->socket, client->endpoint) != 0 ||
-        loop_add_socket(client->loop, client->monitor, client_watch, client) != 0 ||
-        loop_add_socket(client->loop, client->socket, client_readable, client) != 0) {
-        int code = errno == ENOMEM ? ERR_NO_MEMORY : ERR_IO;
-        err_set(err, code, "%s: cannot connect: %s", client->endpoint, zmq_strerror(errno));
-        client_disconnect(client);
-        return -1;
-    }
-    return 0;
-}
-
 /* -1 when the queue is full: it stays unsent and is tried again by the tick. */
 static int request_send(struct bus_client *client, struct request *request)
 {
-    if (zmq_send(client->socket, request->frame, request->len, ZMQ_DONTWAIT) < 0) {
+    if (zmq_send(client->line.socket, request->frame, request->len, ZMQ_DONTWAIT) < 0) {
         return -1;
     }
     request->sent = true;
     request->ever_sent = true;
     if (trace_on()) {
-        trace_frame('>', client->label, (struct str){0}, (struct str){request->frame, request->len});
+        trace_frame('>', client->line.label, (struct str){0}, (struct str){request->frame, request->len});
     }
     return 0;
 }
 
-static void requests_send(struct bus_client *client)
+static void requests_send_from(struct bus_client *client, struct request *at)
 {
-    for (struct request *at = client->oldest; at != NULL && client->up; at = at->newer) {
+    for (; at != NULL && client->line.up; at = at->newer) {
         if (!at->sent && request_send(client, at) != 0) {
             return;
         }
     }
 }
 
-static void client_down(struct bus_client *client)
+static void requests_send(struct bus_client *client)
 {
-    struct err err = {0};
-    bool was_up = client->up;
+    requests_send_from(client, client->oldest);
+}
 
-    client_disconnect(client);
+static void on_line_down(void *self)
+{
+    struct bus_client *client = self;
+
     for (struct request *at = client->oldest; at != NULL; at = at->newer) {
         at->sent = false;
     }
-    client->next_try_ms = clock_mono_ms() + (client->refused ? REFUSED_MS : 0);
-    if (client->refused) {
-        client->refused = false;
-        client_tick_later(client);
-    } else if (client_connect(client, &err) != 0) {
-        log_error("GTY-BUS-CONNECT", "%s", err.text);
-        client_tick(client); /* keeps trying */
-    }
-    if (was_up) {
-        log_info("GTY-BUS-DOWN", "link=%s connection lost", client->label);
-        if (client->events.down != NULL) {
-            client->events.down(client->self);
-        }
+    if (client->events.down != NULL) {
+        client->events.down(client->self);
     }
 }
 
-static void client_up(struct bus_client *client)
+static void on_line_up(void *self)
 {
-    client->up = true;
-    client->failed = false;
-    log_debug("GTY-BUS-UP", "link=%s connected", client->label);
+    struct bus_client *client = self;
+
     requests_send(client);
     if (client->events.up != NULL) {
         client->events.up(client->self);
-    }
-}
-
-/* The next event of the monitor; 0 when there is none. An event is two frames: number and value, then the address. */
-static uint16_t client_event(struct bus_client *client)
-{
-    zmq_msg_t msg;
-    bool more = false;
-    uint16_t event = 0;
-
-    if (client->monitor == NULL || socket_receive(client->monitor, &msg, &more) != 0) {
-        return 0;
-    }
-    if (zmq_msg_size(&msg) >= sizeof event) {
-        memcpy(&event, zmq_msg_data(&msg), sizeof event);
-    }
-    zmq_msg_close(&msg);
-    if (more) {
-        socket_skip(client->monitor);
-    }
-    return event;
-}
-
-/* Its connection ends right after this. */
-static void client_refused(struct bus_client *client)
-{
-    client->refused = true;
-    if (!client->failed) {
-        client->failed = true;
-        log_warn("GTY-BUS-HANDSHAKE", "link=%s the other side refuses us (CURVE keys?)", client->label);
-    }
-}
-
-static void client_watch(void *arg)
-{
-    struct bus_client *client = arg;
-    uint16_t event;
-
-    while ((event = client_event(client)) != 0) {
-        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
-            client_up(client);
-        } else if (event == ZMQ_EVENT_DISCONNECTED) {
-            client_readable(client); /* what the peer said last */
-            client_down(client);
-            return; /* this monitor is gone */
-        } else {
-            client_refused(client);
-        }
     }
 }
 
@@ -265,15 +150,15 @@ static void client_unreadable(struct bus_client *client, struct str frame, const
     struct codec_envelope envelope;
     struct err err = {0};
 
-    log_warn("GTY-BUS-MALFORMED", "link=%s %s", client->label, why->text);
+    log_warn("GTY-BUS-MALFORMED", "link=%s %s", client->line.label, why->text);
     uint64_t corr = codec_open(frame, &envelope, NULL) == 0 ? envelope.corr : 0;
     struct request *request = corr != 0 ? request_take(client, corr) : NULL;
     if (request != NULL) {
-        err_set(&err, ERR_UNKNOWN_OUTCOME, "the answer of %s cannot be read: %s", client->label, why->text);
+        err_set(&err, ERR_UNKNOWN_OUTCOME, "the answer of %s cannot be read: %s", client->line.label, why->text);
         request->reply(request->arg, NULL, &err);
         free(request);
     } else if (corr == 0 && arena_starved(client->arena)) {
-        client_down(client);
+        bus_line_drop(&client->line);
     }
 }
 
@@ -282,7 +167,7 @@ static void client_message(struct bus_client *client, struct str frame)
     struct err err = {0};
 
     if (trace_on()) {
-        trace_frame('<', client->label, (struct str){0}, frame);
+        trace_frame('<', client->line.label, (struct str){0}, frame);
     }
     arena_reset(client->arena);
     if (msg_decode(client->arena, frame, &client->msg, &err) != 0) {
@@ -298,15 +183,15 @@ static void client_message(struct bus_client *client, struct str frame)
     } /* else the answer to a request nobody waits for any more */
 }
 
-static void client_readable(void *arg)
+static void on_line_readable(void *self)
 {
-    struct bus_client *client = arg;
+    struct bus_client *client = self;
     zmq_msg_t msg;
     bool more = false;
-    void *socket = client->socket;
+    void *socket = client->line.socket;
 
     /* A callback may lose the connection: then this socket is gone. */
-    for (int i = 0; i < BUS_FAIR_SHARE && client->socket == socket && socket != NULL; i++) {
+    for (int i = 0; i < BUS_FAIR_SHARE && client->line.socket == socket && socket != NULL; i++) {
         if (socket_receive(socket, &msg, &more) != 0) {
             return;
         }
@@ -326,9 +211,9 @@ static void request_fail(struct bus_client *client, struct request *request)
     struct err err = {0};
 
     if (request->ever_sent) {
-        err_set(&err, ERR_UNKNOWN_OUTCOME, "%s did not answer in time", client->label);
+        err_set(&err, ERR_UNKNOWN_OUTCOME, "%s did not answer in time", client->line.label);
     } else {
-        err_set(&err, ERR_UNAVAILABLE, "%s is not there", client->label);
+        err_set(&err, ERR_UNAVAILABLE, "%s is not there", client->line.label);
     }
     request->reply(request->arg, NULL, &err);
     free(request);
@@ -345,13 +230,9 @@ static void client_tick_later(struct bus_client *client)
 static void client_tick(void *arg)
 {
     struct bus_client *client = arg;
-    struct err err = {0};
     uint64_t now = clock_mono_ms();
 
     client->ticking = false;
-    if (client->socket == NULL && now >= client->next_try_ms) {
-        client_connect(client, &err);
-    }
     requests_send(client);
     /* A reply may ask, forget, or answer others: begin again behind each. */
     for (struct request *at = client->oldest; at != NULL;) {
@@ -362,7 +243,7 @@ static void client_tick(void *arg)
             at = at->newer;
         }
     }
-    if (client->oldest != NULL || client->socket == NULL) {
+    if (client->oldest != NULL) {
         client_tick_later(client);
     }
 }
@@ -372,26 +253,22 @@ static void client_tick(void *arg)
 struct bus_client *bus_client_new(struct loop *loop, const char *endpoint, const struct bus_curve *curve,
                                   const struct bus_client_events *events, void *self, struct err *err)
 {
+    static const struct bus_line_events line_events = {
+        .readable = on_line_readable, .up = on_line_up, .down = on_line_down};
     struct bus_client *client = calloc(1, sizeof *client);
 
     if (client == NULL) {
         err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
         return NULL;
     }
-    *client = (struct bus_client){.loop = loop, .events = *events, .self = self, .timer = -1};
-    client->endpoint = strdup(endpoint);
+    *client = (struct bus_client){.loop = loop, .events = *events, .self = self};
     client->arena = arena_new(BUS_ARENA_LIMIT);
-    if (curve != NULL && curve->own != NULL) {
-        client->curve = (struct bus_curve){strdup(curve->own), strdup(curve->server), NULL};
-    }
-    socket_label(endpoint, client->label);
     client->timer = loop_timer(loop, client_tick, client);
-    if (client->endpoint == NULL || client->arena == NULL || client->timer < 0 || buf_reserve(&client->out, BUS_SMALL) != 0 ||
-        (curve != NULL && curve->own != NULL && (client->curve.own == NULL || client->curve.server == NULL))) {
+    if (client->arena == NULL || client->timer < 0 || buf_reserve(&client->out, BUS_SMALL) != 0) {
         err_set(err, ERR_NO_MEMORY, "%s: out of memory", endpoint);
         goto error;
     }
-    if (client_connect(client, err) != 0) {
+    if (bus_line_open(&client->line, loop, ZMQ_DEALER, endpoint, curve, &line_events, client, err) != 0) {
         goto error;
     }
     return client;
@@ -405,22 +282,19 @@ void bus_client_free(struct bus_client *client)
     if (client == NULL) {
         return;
     }
-    client_disconnect(client);
+    bus_line_close(&client->line);
     loop_cancel(client->loop, client->timer);
     while (client->oldest != NULL) {
         free(request_take(client, client->oldest->corr));
     }
     arena_free(client->arena);
     buf_free(&client->out);
-    free((char *)client->curve.own);
-    free((char *)client->curve.server);
-    free(client->endpoint);
     free(client);
 }
 
 bool bus_client_is_up(const struct bus_client *client)
 {
-    return client->up;
+    return client->line.up;
 }
 
 /* The request as it will be sent, behind its bookkeeping. */
@@ -428,7 +302,7 @@ static struct request *request_new(struct bus_client *client, const struct shape
                                    struct err *err)
 {
     if (client->open >= BUS_OPEN_MAX) {
-        err_set(err, ERR_LIMIT, "%s has too many open requests", client->label);
+        err_set(err, ERR_LIMIT, "%s has too many open requests", client->line.label);
         return NULL;
     }
     buf_reset(&client->out);
@@ -459,8 +333,8 @@ uint64_t bus_ask(struct bus_client *client, const struct shape *shape, const voi
     request->reply = reply;
     request->arg = arg;
     request_add(client, request);
-    if (client->up) {
-        request_send(client, request);
+    if (request->older == NULL || request->older->sent) { /* else behind those that a full queue has left unsent */
+        requests_send_from(client, request);
     }
     client_tick_later(client);
     return request->corr;
@@ -473,14 +347,14 @@ void bus_forget(struct bus_client *client, uint64_t corr)
 
 int bus_tell_bytes(struct bus_client *client, struct str bytes, struct err *err)
 {
-    if (!client->up) {
-        return err_set(err, ERR_UNAVAILABLE, "%s is not there", client->label);
+    if (!client->line.up) {
+        return err_set(err, ERR_UNAVAILABLE, "%s is not there", client->line.label);
     }
-    if (zmq_send(client->socket, bytes.ptr, bytes.len, ZMQ_DONTWAIT) < 0) {
-        return err_set(err, ERR_LIMIT, "%s: not sent: %s", client->label, zmq_strerror(errno));
+    if (zmq_send(client->line.socket, bytes.ptr, bytes.len, ZMQ_DONTWAIT) < 0) {
+        return err_set(err, ERR_LIMIT, "%s: not sent: %s", client->line.label, zmq_strerror(errno));
     }
     if (trace_on()) {
-        trace_frame('>', client->label, (struct str){0}, bytes);
+        trace_frame('>', client->line.label, (struct str){0}, bytes);
     }
     return 0;
 }

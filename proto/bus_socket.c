@@ -171,6 +171,26 @@ void socket_skip(void *socket)
     }
 }
 
+int socket_send_pair(void *socket, struct str head, struct str body)
+{
+    zmq_msg_t msg;
+
+    /* What needs memory comes first: behind a head that has been taken the body cannot fail, or the next message would be taken for it. */
+    if (zmq_msg_init_size(&msg, body.len) != 0) {
+        return -1;
+    }
+    if (body.len > 0) {
+        memcpy(zmq_msg_data(&msg), body.ptr, body.len);
+    }
+    if (zmq_send(socket, head.ptr, head.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 || zmq_msg_send(&msg, socket, ZMQ_DONTWAIT) < 0) {
+        int kept = errno;
+        zmq_msg_close(&msg);
+        errno = kept;
+        return -1;
+    }
+    return 0;
+}
+
 void socket_label(const char *endpoint, char out[16])
 {
     const char *name = strrchr(endpoint, '/');

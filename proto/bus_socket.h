@@ -34,6 +34,9 @@ int socket_receive(void *socket, zmq_msg_t *msg, bool *more);
 /* Reads away the rest of a message. */
 void socket_skip(void *socket);
 
+/* Sends a message of two frames without waiting, whole or not at all: -1 with errno (ENOMEM, EAGAIN, EHOSTUNREACH). */
+int socket_send_pair(void *socket, struct str head, struct str body);
+
 /* The last part of an endpoint, for logs and trace: "workers" of ipc:///run/…/workers.sock. */
 void socket_label(const char *endpoint, char out[16]);
 

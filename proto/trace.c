@@ -18,9 +18,7 @@ static struct {
 static void trace_send(const struct trace_header *header, struct str frame)
 {
     /* Lossy on purpose: a slow watcher must not slow the farm. */
-    if (zmq_send(trace.socket, header, sizeof *header, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0) {
-        zmq_send(trace.socket, frame.ptr, frame.len, ZMQ_DONTWAIT);
-    }
+    (void)socket_send_pair(trace.socket, (struct str){(const char *)header, sizeof *header}, frame);
 }
 
 /* To all watchers, since PUB cannot speak to one. */

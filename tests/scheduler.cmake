@@ -26,7 +26,7 @@ gantry_test(recover LINKS scheduler)
 gantry_fuzz(cron LINKS scheduler)
 gantry_fuzz(zone LINKS scheduler)
 gantry_fuzz(session LINKS core_fixture HELPERS frames.c steps.c sockets.c
-  WRAPS socket_listen socket_close socket_receive socket_skip loop_add_socket loop_remove_socket zmq_send)
+  WRAPS socket_listen socket_close socket_receive socket_skip loop_add_socket loop_remove_socket socket_send_pair)
 # What tests/tools/test_cron.py holds against its oracle.
 add_executable(cron_next ${CMAKE_SOURCE_DIR}/tests/tools/cron_next.c)
 target_link_libraries(cron_next PRIVATE gantry_flags scheduler)

@@ -14,8 +14,6 @@ struct socket_fake {
     struct str in[FRAMES]; /* of the message that waits */
     unsigned count, at;
     char id[5];
-    unsigned to; /* the peer of the message being sent */
-    bool addressed;
     void *owner;
 };
 
@@ -25,7 +23,7 @@ int __wrap_loop_add_socket(struct loop *loop, void *socket, loop_fn *fn, void *a
 void __wrap_loop_remove_socket(struct loop *loop, void *socket);
 int __wrap_socket_receive(void *socket, zmq_msg_t *msg, bool *more);
 void __wrap_socket_skip(void *socket);
-int __wrap_zmq_send(void *socket, const void *data, size_t len, int flags);
+int __wrap_socket_send_pair(void *socket, struct str head, struct str body);
 
 void (*sockets_sent)(void *socket, unsigned peer, struct str frame);
 
@@ -84,21 +82,16 @@ void __wrap_socket_skip(void *socket)
     fake->at = fake->count;
 }
 
-int __wrap_zmq_send(void *socket, const void *data, size_t len, int flags)
+int __wrap_socket_send_pair(void *socket, struct str head, struct str body)
 {
-    struct socket_fake *fake = socket;
+    const struct socket_fake *fake = socket;
+    unsigned to = 0;
 
-    if (flags & ZMQ_SNDMORE) {
-        fake->to = 0;
-        if (len == sizeof fake->id)
-            memcpy(&fake->to, (const char *)data + 1, sizeof fake->to);
-        fake->addressed = true;
-    } else if (fake->addressed) {
-        fake->addressed = false;
-        if (sockets_sent)
-            sockets_sent(socket, fake->to, (struct str){data, (uint32_t)len});
-    }
-    return (int)len;
+    if (head.len == sizeof fake->id)
+        memcpy(&to, head.ptr + 1, sizeof to);
+    if (sockets_sent)
+        sockets_sent(socket, to, body);
+    return 0;
 }
 
 void *sockets_find(const char *endpoint)
