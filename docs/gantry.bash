@@ -15,7 +15,7 @@ _gantry() {
     fi
     if [ "$command" = key ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'worker' -- "$word"))
+            COMPREPLY=($(compgen -W 'worker process' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -119,6 +119,8 @@ _gantry() {
         'backup:--grow-mb') return ;;
         'key worker:--public-key') return ;;
         'key worker:--out') files=1 ;;
+        'key process:--public-key') return ;;
+        'key process:--out') files=1 ;;
     esac
     if [ -n "$files" ]; then
         COMPREPLY=($(compgen -f -- "$word"))
@@ -147,6 +149,7 @@ _gantry() {
         'restore') words='--repair --json --help --url --data' ;;
         'fsck') words='--repair --json --help --url --data' ;;
         'key worker') words='--public-key --out --json --help --url --data' ;;
+        'key process') words='--public-key --out --json --help --url --data' ;;
         'config') words='--explain --markdown --json --help --url --data' ;;
         'version') words='--json --help --url --data' ;;
         'help') words='--json --help up run runs logs abort restart task workers status trace backup restore fsck key config version help man completion' ;;

@@ -12,7 +12,7 @@
 #include "proto/loop.h"
 #include "proto/messages.h"
 
-/* CURVE, used by endpoints that begin with tcp://. NULL members: plain. All paths are zcert files (docs/operations.md). */
+/* CURVE, used by endpoints that begin with tcp://. NULL members: plain. Paths of zcert files (docs/operations.md). */
 struct bus_curve {
     const char *own;     /* our certificate with its secret key */
     const char *server;  /* client: the server's public certificate */

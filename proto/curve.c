@@ -12,7 +12,6 @@
 #include "proto/ident.h"
 #include "proto/messages.h"
 
-#define CURVE_DOMAIN "gantry"
 #define AWAIT_MS 10000 /* for the other side's certificate */
 
 /* libzmq 4.3.4 has the option, its header shows it to draft builds only: without it a missing authenticator lets everybody in. */
@@ -74,11 +73,12 @@ static int cert_ensure(const char *path, struct err *err)
 }
 
 /* A listening side makes its own certificate, and lets in the clients of its own machine, which share the folder. */
-static int server_ensure(const char *dir, struct curve_paths *paths, struct err *err)
+static int server_ensure(const char *dir, enum curve_side side, struct curve_paths *paths, struct err *err)
 {
+    const char *list = side == CURVE_LISTENS_TO_WORKERS ? "allowed" : "trusted";
     char client[CURVE_PATH];
 
-    if (path_put(paths->own, err, "%s/server.key", dir) != 0 || path_put(paths->allowed, err, "%s/allowed", dir) != 0 ||
+    if (path_put(paths->own, err, "%s/server.key", dir) != 0 || path_put(paths->allowed, err, "%s/%s", dir, list) != 0 ||
         path_put(client, err, "%s/client.key", dir) != 0 || ident_make_dirs(paths->allowed, 0700, err) != 0 ||
         cert_ensure(paths->own, err) != 0 || cert_ensure(client, err) != 0) {
         return -1;
@@ -101,7 +101,7 @@ static int client_ensure(const char *dir, struct curve_paths *paths, struct err 
 }
 
 /* Does it with the folder locked: the processes of a machine start together and share it. */
-static int certs_ensure(const char *dir, bool listens, struct curve_paths *paths, struct err *err)
+static int certs_ensure(const char *dir, enum curve_side side, struct curve_paths *paths, struct err *err)
 {
     char path[CURVE_PATH];
 
@@ -116,13 +116,13 @@ static int certs_ensure(const char *dir, bool listens, struct curve_paths *paths
         }
         return -1;
     }
-    int rc = (listens ? server_ensure : client_ensure)(dir, paths, err);
+    int rc = side == CURVE_CONNECTS ? client_ensure(dir, paths, err) : server_ensure(dir, side, paths, err);
     close(lock);
     return rc;
 }
 
 /* As certs_ensure; a connecting side that was started first waits for the listening side of its machine to make its own. */
-static int certs_await(const char *dir, bool listens, struct curve_paths *paths, struct err *err)
+static int certs_await(const char *dir, enum curve_side side, struct curve_paths *paths, struct err *err)
 {
     const struct timespec moment = {0, 50 * 1000 * 1000};
     uint64_t until = clock_mono_ms() + AWAIT_MS;
@@ -132,7 +132,7 @@ static int certs_await(const char *dir, bool listens, struct curve_paths *paths,
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
-    while ((rc = certs_ensure(dir, listens, paths, err)) == 1) {
+    while ((rc = certs_ensure(dir, side, paths, err)) == 1) {
         if (clock_mono_ms() >= until || sigtimedwait(&ends, NULL, &moment) > 0) {
             return err_set(err, ERR_INVALID, "%s: missing: copy the public certificate of the listening side there",
                            paths->server);
@@ -141,13 +141,13 @@ static int certs_await(const char *dir, bool listens, struct curve_paths *paths,
     return rc;
 }
 
-int curve_prepare(const struct settings *settings, const char *endpoint, bool listens, struct curve_paths *paths,
+int curve_prepare(const struct settings *settings, const char *endpoint, enum curve_side side, struct curve_paths *paths,
                   struct bus_curve *curve, struct err *err)
 {
     const char *mode = settings_text(settings, SET_BUS_CURVE);
     const char *dir = settings_text(settings, SET_BUS_CURVE_DIR);
     char in_data[CURVE_PATH];
-    bool local = curve_endpoint_local(endpoint);
+    bool local = curve_endpoint_local(endpoint), listens = side != CURVE_CONNECTS;
 
     *curve = (struct bus_curve){0};
     if (strncmp(endpoint, "tcp://", 6) != 0 || (local && strcmp(mode, "always") != 0)) {
@@ -163,7 +163,7 @@ int curve_prepare(const struct settings *settings, const char *endpoint, bool li
         }
         dir = in_data;
     }
-    if (certs_await(dir, listens, paths, err) != 0) {
+    if (certs_await(dir, side, paths, err) != 0) {
         return -1;
     }
     curve->own = paths->own;
@@ -175,18 +175,19 @@ int curve_prepare(const struct settings *settings, const char *endpoint, bool li
 int curve_apply_server(void *zmq_socket, const struct bus_curve *curve, struct err *err)
 {
     int on = 1;
+    char domain[CURVE_DOMAIN];
     zcert_t *cert = zcert_load(curve->own);
 
     if (cert == NULL) {
         return err_set(err, ERR_IO, "%s: not a certificate", curve->own);
     }
-    if (curve_gate_open(socket_context(), curve->allowed, err) != 0) {
+    if (curve_gate_open(socket_context(), curve->allowed, domain, err) != 0) {
         zcert_destroy(&cert);
         return -1;
     }
     int rc = zmq_setsockopt(zmq_socket, ZMQ_CURVE_SERVER, &on, sizeof on) |
              zmq_setsockopt(zmq_socket, ZMQ_CURVE_SECRETKEY, zcert_secret_key(cert), 32) |
-             zmq_setsockopt(zmq_socket, ZMQ_ZAP_DOMAIN, CURVE_DOMAIN, strlen(CURVE_DOMAIN)) |
+             zmq_setsockopt(zmq_socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) |
              zmq_setsockopt(zmq_socket, ZMQ_ZAP_ENFORCE_DOMAIN, &on, sizeof on);
     zcert_destroy(&cert);
     return rc == 0 ? 0 : err_set(err, ERR_IO, "CURVE cannot be set up: %s", zmq_strerror(errno));

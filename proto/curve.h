@@ -1,7 +1,8 @@
 /* CURVE for tcp endpoints: certificates as files, and who is let in.
  *
  * In the folder (setting bus.curve_dir): server.key, server.key_secret of the listening side; client.key, client.key_secret of the
- * connecting side; allowed/ with the public certificates of the clients let in, read again whenever it changes.
+ * connecting side; two folders with the public certificates of clients let in, read again whenever they change: allowed/ for the
+ * workers' door, trusted/ for what the farm's own processes listen on to each other.
  */
 #ifndef GANTRY_PROTO_CURVE_H
 #define GANTRY_PROTO_CURVE_H
@@ -17,10 +18,12 @@ struct curve_paths { /* storage behind a struct bus_curve */
     char allowed[CURVE_PATH];
 };
 
+enum curve_side { CURVE_CONNECTS, CURVE_LISTENS_TO_WORKERS, CURVE_LISTENS_TO_PROCESSES };
+
 /* Decides by endpoint and settings whether CURVE is used, and makes missing certificates: a listening side its own and one for the
  * clients of its machine (let in at once), a connecting side its own. *curve is all NULL for plain. -1 with err: the endpoint would
  * listen beyond loopback in plain text, or a certificate cannot be had. */
-int curve_prepare(const struct settings *settings, const char *endpoint, bool listens, struct curve_paths *paths,
+int curve_prepare(const struct settings *settings, const char *endpoint, enum curve_side side, struct curve_paths *paths,
                   struct bus_curve *curve, struct err *err);
 
 /* Puts the certificates on a socket before it binds or connects (for bus_socket.c). */

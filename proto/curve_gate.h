@@ -7,8 +7,11 @@
 
 #include "proto/str.h"
 
-/* Opens it in this ZeroMQ context with the keys of this folder; a second call changes nothing. -1 with err. */
-int curve_gate_open(void *context, const char *folder, struct err *err);
+#define CURVE_DOMAIN 16 /* of ZAP: which list a socket's peers have to be in */
+
+/* Has it look in this folder for those who come to a socket of the domain it names; opens it in this ZeroMQ context at the first call.
+ * -1 with err. */
+int curve_gate_open(void *context, const char *folder, char domain[CURVE_DOMAIN], struct err *err);
 /* Ends it once its context has been terminated. */
 void curve_gate_close(void);
 

@@ -5,19 +5,37 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "proto/clock.h"
 #include "proto/ident.h"
 #include "proto/messages.h"
 
 #define SUFFIX ".key"
-#define SETTLED_NS 1000000000 /* a change is seen for certain when the folder's time is older than this */
+#define SETTLED_NS 1000000000 /* a change is seen for certain when the newest time is older than this */
+#define FILES_MS 500          /* between looks at the files of a folder that seems unchanged */
+
+struct listed {
+    char name[NAME_MAX + 1];
+    char key[CURVE_KEY + 1];
+};
+
+struct listing {
+    struct listed *rows; /* sorted by key */
+    size_t count, size;
+    bool failed; /* no memory for all of them */
+};
+
+/* When the folder and its files were changed last, and which they are: two that are alike are the same list. */
+struct state {
+    struct timespec newest;
+    uint64_t files; /* hash of names, inodes, sizes and times */
+};
 
 struct curve_keys {
     char folder[PATH_MAX];
-    char (*keys)[CURVE_KEY + 1]; /* sorted */
-    size_t count, size;
-    struct timespec read; /* the folder's time when it was read */
-    bool known;           /* read is set, and no change of that moment can have been missed */
-    uint64_t looked_ms;
+    struct listing listing;
+    struct state state; /* when it was read */
+    bool settled;       /* no change of that moment can have been missed */
+    uint64_t looked_ms, files_ms;
 };
 
 bool curve_key_valid(const char *key)
@@ -91,37 +109,115 @@ struct curve_keys *curve_keys_new(const char *folder)
 void curve_keys_free(struct curve_keys *keys)
 {
     if (keys != NULL) {
-        free(keys->keys);
+        free(keys->listing.rows);
         free(keys);
     }
 }
 
-/* Out of memory leaves a key out: it is not let in until the list is read again. */
+static const struct listed *listing_of_name(const struct listing *listing, const char *name)
+{
+    for (size_t i = 0; i < listing->count; i++) {
+        if (strcmp(listing->rows[i].name, name) == 0) {
+            return &listing->rows[i];
+        }
+    }
+    return NULL;
+}
+
+struct reading {
+    struct listing fresh;
+    const struct listing *had;
+};
+
+/* A file that holds no key, half-written or damaged, takes nothing from who was let in by its name before: only its removal does. */
 static void take(void *arg, const char *name, const char *key)
 {
-    struct curve_keys *keys = arg;
+    struct reading *reading = arg;
+    struct listing *fresh = &reading->fresh;
+    const struct listed *before = key[0] == '\0' ? listing_of_name(reading->had, name) : NULL;
 
-    (void)name;
-    if (key[0] == '\0') {
-        keys->known = false; /* it may be half-written: the folder's time will not tell when it is whole */
+    if (key[0] == '\0' && before == NULL) {
         return;
     }
-    if (keys->count == keys->size) {
-        size_t size = keys->size > 0 ? keys->size * 2 : 64;
-        void *grown = realloc(keys->keys, size * sizeof *keys->keys);
+    if (fresh->count == fresh->size) {
+        size_t size = fresh->size > 0 ? fresh->size * 2 : 64;
+        void *grown = realloc(fresh->rows, size * sizeof *fresh->rows);
         if (grown == NULL) {
-            keys->known = false;
+            fresh->failed = true;
             return;
         }
-        keys->keys = grown;
-        keys->size = size;
+        fresh->rows = grown;
+        fresh->size = size;
     }
-    memcpy(keys->keys[keys->count++], key, CURVE_KEY + 1);
+    struct listed *row = &fresh->rows[fresh->count++];
+    snprintf(row->name, sizeof row->name, "%s", name);
+    memcpy(row->key, before != NULL ? before->key : key, CURVE_KEY + 1);
 }
 
 static int key_order(const void *left, const void *right)
 {
-    return memcmp(left, right, CURVE_KEY);
+    return memcmp(((const struct listed *)left)->key, ((const struct listed *)right)->key, CURVE_KEY);
+}
+
+/* Reads the folder; whole or not at all, so that a lack of descriptors or memory shuts nobody out. */
+static bool list_read(struct curve_keys *keys)
+{
+    struct reading reading = {.had = &keys->listing};
+    struct err err = {0};
+
+    if (curve_keys_each(keys->folder, take, &reading, &err) != 0 || reading.fresh.failed) {
+        free(reading.fresh.rows);
+        return false;
+    }
+    if (reading.fresh.count > 0) {
+        qsort(reading.fresh.rows, reading.fresh.count, sizeof *reading.fresh.rows, key_order);
+    }
+    free(keys->listing.rows);
+    keys->listing = reading.fresh;
+    return true;
+}
+
+static bool time_after(struct timespec left, struct timespec right)
+{
+    return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
+}
+
+/* FNV-1a. */
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3;
+    }
+    return hash;
+}
+
+/* Files are looked at too: one whose content is written anew leaves the folder's time as it was. */
+static void state_read(const char *folder, struct state *state)
+{
+    struct stat info;
+    struct dirent *entry;
+    DIR *files = opendir(folder);
+
+    *state = (struct state){.files = 0xcbf29ce484222325};
+    if (files == NULL) {
+        return;
+    }
+    if (fstat(dirfd(files), &info) == 0) {
+        state->newest = info.st_mtim;
+    }
+    uint64_t sum = 0; /* of each by itself, for the order is the file system's */
+    while ((entry = readdir(files)) != NULL) {
+        if (!is_key(entry) || fstatat(dirfd(files), entry->d_name, &info, 0) != 0) {
+            continue;
+        }
+        uint64_t hash = hash_bytes(state->files, entry->d_name, strlen(entry->d_name));
+        hash = hash_bytes(hash, &info.st_ino, sizeof info.st_ino);
+        hash = hash_bytes(hash, &info.st_size, sizeof info.st_size);
+        sum += hash_bytes(hash, &info.st_mtim, sizeof info.st_mtim);
+        state->newest = time_after(info.st_mtim, state->newest) ? info.st_mtim : state->newest;
+    }
+    state->files += sum;
+    closedir(files);
 }
 
 bool curve_keys_refresh(struct curve_keys *keys, uint64_t mono_ms)
@@ -133,36 +229,51 @@ bool curve_keys_refresh(struct curve_keys *keys, uint64_t mono_ms)
     return curve_keys_look(keys);
 }
 
+/* Whether the folder may have changed. Its own time tells of files that came or went; the files are looked at now and then. */
+static bool changed(struct curve_keys *keys, struct state *now)
+{
+    struct stat info = {0};
+    uint64_t mono_ms = clock_mono_ms();
+
+    (void)stat(keys->folder, &info);
+    bool same_folder = !time_after(info.st_mtim, keys->state.newest);
+    if (keys->settled && same_folder && mono_ms - keys->files_ms < FILES_MS) {
+        return false;
+    }
+    keys->files_ms = mono_ms;
+    state_read(keys->folder, now);
+    return !keys->settled || now->files != keys->state.files || time_after(now->newest, keys->state.newest) ||
+           time_after(keys->state.newest, now->newest);
+}
+
 bool curve_keys_look(struct curve_keys *keys)
 {
-    struct stat info;
     struct timespec now;
+    struct state state;
 
-    bool there = stat(keys->folder, &info) == 0;
-    if (!there) {
-        info.st_mtim = (struct timespec){0};
-    }
-    if (keys->known && keys->read.tv_sec == info.st_mtim.tv_sec && keys->read.tv_nsec == info.st_mtim.tv_nsec) {
+    if (!changed(keys, &state)) {
         return false;
     }
     clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age = (int64_t)(now.tv_sec - info.st_mtim.tv_sec) * 1000000000 + (now.tv_nsec - info.st_mtim.tv_nsec);
-    keys->read = info.st_mtim;
-    keys->known = age > SETTLED_NS;
-    keys->count = 0;
-    if (there && curve_keys_each(keys->folder, take, keys, NULL) != 0) {
-        keys->known = false;
+    int64_t age = (int64_t)(now.tv_sec - state.newest.tv_sec) * 1000000000 + (now.tv_nsec - state.newest.tv_nsec);
+    if (!list_read(keys)) {
+        keys->settled = false;
+        return false;
     }
-    if (keys->count > 0) {
-        qsort(keys->keys, keys->count, sizeof *keys->keys, key_order);
-    }
+    keys->state = state;
+    keys->settled = age > SETTLED_NS;
     return true;
 }
 
 bool curve_keys_has(const struct curve_keys *keys, struct str key)
 {
-    return key.len == CURVE_KEY && keys->count > 0 &&
-           bsearch(key.ptr, keys->keys, keys->count, sizeof *keys->keys, key_order) != NULL;
+    struct listed wanted;
+
+    if (key.len != CURVE_KEY || keys->listing.count == 0) {
+        return false;
+    }
+    memcpy(wanted.key, key.ptr, CURVE_KEY);
+    return bsearch(&wanted, keys->listing.rows, keys->listing.count, sizeof *keys->listing.rows, key_order) != NULL;
 }
 
 /* ---- for commands ---- */

@@ -59,6 +59,7 @@ const struct command *command_find(int argc, char *const *argv, int *used);
 cli_handler up_command, run_command, run_list, run_abort, run_restart, logs_command, trace_command;
 cli_handler task_list, task_show, task_create, task_update, task_delete, task_trigger, task_pause, task_resume;
 cli_handler key_worker;
+cli_handler key_process;
 cli_handler backup_command, restore_command, fsck_command;
 cli_handler workers_command, status_command, config_command, version_command, help_command, man_command, complete_command;
 

@@ -130,7 +130,7 @@ static const struct option backup_options[] = {
 };
 
 static const struct option key_options[] = {
-    {"public-key", 0, "KEY", NULL, "the worker's own public key; a pair is made if not given (add)"},
+    {"public-key", 0, "KEY", NULL, "its owner's public key; a pair is made if not given (add)"},
     {"out", 0, "DIR", NULL, "folder for the pair that is made; NAME if not given (add)"},
     {0},
 };
@@ -211,7 +211,11 @@ const struct command commands[] = {
      "Over tcp a worker shows a certificate; only those that are listed are let in. `add` lists one: the worker's own public key, or "
      "one of a pair that is made for it, whose folder becomes the worker's curve/. `revoke` takes one away, also from a worker that "
      "is connected: it is not listened to any more, and its runs go elsewhere at once. It must run on the scheduler's machine, with "
-     "the same --data; the scheduler notices by itself."},
+     "the same --data; the scheduler notices by itself. Such a key opens the workers' door and nothing else."},
+    {"key process", "add|list|revoke [NAME]", key_options, key_process, false, false, 1, 2,
+     "say which keys the farm's own processes on other machines may come in by",
+     "As `gantry key worker`, for a gateway or scheduler that reaches `bus.store`, `bus.scheduler` or `bus.doorbell` over tcp. Such a key "
+     "opens the database: whoever holds it can read and change everything."},
     {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults",
      NULL},
     {"version", "", no_options, version_command, false, false, 0, 0, "print the version", NULL},

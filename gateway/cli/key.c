@@ -1,5 +1,5 @@
-/* `gantry key worker`: whose certificates the farm lets in over tcp. It works on the folder of certificates, on the scheduler's machine;
- * the scheduler sees what has changed by itself. */
+/* `gantry key worker` and `gantry key process`: whose certificates the farm lets in over tcp. They work on the folder of certificates, on
+ * the machine of who listens, which sees what has changed by itself. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,27 +9,27 @@
 #include "proto/curve_keys.h"
 
 struct folders {
-    char allowed[PATH_MAX];
+    char list[PATH_MAX];   /* curve.h: allowed/ or trusted/ */
     char server[PATH_MAX]; /* the farm's public certificate */
 };
 
 static int fail(const char *text)
 {
-    fprintf(stderr, "gantry key worker: %s\n", text);
+    fprintf(stderr, "gantry key: %s\n", text);
     return EXIT_TROUBLE;
 }
 
-static int folders_of(const struct settings *settings, struct folders *folders)
+static int folders_of(const struct settings *settings, const char *list, struct folders *folders)
 {
     const char *set = settings_text(settings, SET_BUS_CURVE_DIR);
     const char *data = settings_text(settings, SET_DATA);
     const char *base = set[0] != '\0' ? set : data, *below = set[0] != '\0' ? "" : "/curve";
-    int allowed = snprintf(folders->allowed, PATH_MAX, "%s%s/allowed", base, below);
+    int listed = snprintf(folders->list, PATH_MAX, "%s%s/%s", base, below, list);
     int server = snprintf(folders->server, PATH_MAX, "%s%s/server.key", base, below);
-    return allowed < PATH_MAX && server < PATH_MAX ? 0 : -1;
+    return listed < PATH_MAX && server < PATH_MAX ? 0 : -1;
 }
 
-/* What a worker needs beside its own pair: the certificate it knows the farm by. */
+/* What the other side needs beside its own pair: the certificate it knows the farm by. */
 static bool server_copy(const char *from, const char *folder)
 {
     char path[PATH_MAX], bytes[4096];
@@ -60,19 +60,19 @@ static int add(struct cli *cli, const struct folders *folders, const char *name)
 
     if (given != NULL) {
         if (!curve_key_valid(given)) {
-            return fail("--public-key: expected the 40 characters of a public key, as in the worker's curve/client.key");
+            return fail("--public-key: expected the 40 characters of a public key, as in its owner's curve/client.key");
         }
         str_copy(key, sizeof key, str_of(given));
     } else if (curve_keys_make(out != NULL ? out : name, key, &err) != 0) {
         return fail(err.text);
     }
-    if (curve_keys_add(folders->allowed, name, key, &err) != 0) {
+    if (curve_keys_add(folders->list, name, key, &err) != 0) {
         return fail(err.text);
     }
     printf("%s %s\n", name, key);
     if (given == NULL) {
         bool knows = server_copy(folders->server, out != NULL ? out : name);
-        fprintf(stderr, "its certificates are in %s: they are the worker's curve/ folder%s\n", out != NULL ? out : name,
+        fprintf(stderr, "its certificates are in %s: they are its owner's curve/ folder%s\n", out != NULL ? out : name,
                 knows ? "" : ", with the farm's curve/server.key, which is not there yet");
     }
     return EXIT_FINE;
@@ -93,21 +93,21 @@ static int list(const struct cli *cli, const struct folders *folders)
 {
     json_t *all = cli->json ? json_array() : NULL;
     struct err err = {0};
-    int rc = curve_keys_each(folders->allowed, list_row, all, &err);
+    int rc = curve_keys_each(folders->list, list_row, all, &err);
     int code = rc != 0 ? fail(err.text) : cli->json ? show_json(all) : EXIT_FINE;
 
     json_decref(all);
     return code;
 }
 
-int key_worker(struct cli *cli)
+static int key_command(struct cli *cli, const char *list_name)
 {
     const char *action = args_at(cli->args, 0);
     const char *name = args_count(cli->args) > 1 ? args_at(cli->args, 1) : NULL;
     struct folders folders;
     struct err err = {0};
 
-    if (folders_of(cli->settings, &folders) != 0) {
+    if (folders_of(cli->settings, list_name, &folders) != 0) {
         return fail("the path of the folder is too long");
     }
     if (strcmp(action, "list") == 0 && name == NULL) {
@@ -115,7 +115,7 @@ int key_worker(struct cli *cli)
     }
     bool adds = strcmp(action, "add") == 0;
     if ((!adds && strcmp(action, "revoke") != 0) || name == NULL) {
-        fprintf(stderr, "gantry key worker: expected `list`, `add NAME` or `revoke NAME`\n");
+        fprintf(stderr, "gantry key: expected `list`, `add NAME` or `revoke NAME`\n");
         return EXIT_USAGE;
     }
     if (!curve_name_valid(name)) {
@@ -124,5 +124,15 @@ int key_worker(struct cli *cli)
     if (adds) {
         return add(cli, &folders, name);
     }
-    return curve_keys_remove(folders.allowed, name, &err) == 0 ? EXIT_FINE : fail(err.text);
+    return curve_keys_remove(folders.list, name, &err) == 0 ? EXIT_FINE : fail(err.text);
+}
+
+int key_worker(struct cli *cli)
+{
+    return key_command(cli, "allowed");
+}
+
+int key_process(struct cli *cli)
+{
+    return key_command(cli, "trusted");
 }

@@ -8,7 +8,7 @@ import unittest
 import zmq
 import zmq.auth
 
-from tests.bus import ScriptedWorker, pack
+from tests.bus import Peer, ScriptedWorker, pack
 from tests.farm import BUILD, Farm, clean_environment, free_port, wait_for
 
 
@@ -16,8 +16,8 @@ def tcp_farm(workers=0, **more):
     return Farm(workers=workers, bus_workers=f"tcp://127.0.0.1:{free_port()}", bus_curve="always", **more)
 
 
-def key_worker(farm, *arguments):
-    return subprocess.run([BUILD / "gantry", "key", "worker", *arguments, "--data", str(farm.data)], env=clean_environment(),
+def key_worker(farm, *arguments, kind="worker"):
+    return subprocess.run([BUILD / "gantry", "key", kind, *arguments, "--data", str(farm.data)], env=clean_environment(),
                           capture_output=True, text=True, timeout=60)
 
 
@@ -54,6 +54,27 @@ class Keys(unittest.TestCase):
             self.assertEqual(key_worker(farm, "revoke", "far").returncode, 0)
             self.assertNotEqual(key_worker(farm, "revoke", "far").returncode, 0)
             self.assertEqual(key_worker(farm, "list").stdout, "")
+
+    def test_a_workers_key_opens_no_inner_door(self):
+        ends = {f"bus_{name}": f"tcp://127.0.0.1:{free_port()}" for name in ("store", "scheduler", "workers", "doorbell")}
+        with Farm(workers=0, bus_curve="always", **ends) as farm:
+            keys = {}
+            for kind in ("worker", "process"):
+                folder = farm.data / ("keys-" + kind)
+                self.assertEqual(key_worker(farm, "add", "far", "--out", str(folder), kind=kind).returncode, 0)
+                keys[kind] = keys_of(farm, folder)
+
+            def opens(door, kind, wait):
+                with Peer(ends["bus_" + door], curve=keys[kind]) as peer:
+                    peer.socket.send(pack("ping", corr=1))
+                    return bool(peer.socket.poll(wait))
+
+            self.assertTrue(opens("workers", "worker", 10000))
+            for door in ("store", "scheduler"):
+                self.assertFalse(opens(door, "worker", 1500), door)
+                self.assertTrue(opens(door, "process", 10000), door)
+            self.assertEqual(key_worker(farm, "revoke", "far", kind="process").returncode, 0)
+            self.assertFalse(opens("store", "process", 1500))
 
     def test_revoking_cuts_a_connected_worker_and_gives_its_runs_away(self):
         with tcp_farm(lease_seconds=600) as farm, member(farm, "one") as one, member(farm, "two", ident="two") as two:

@@ -472,6 +472,7 @@ static void test_deaf_ear(void **state)
     bus_ear_free(ear);
     bus_ear_free(other);
     bus_bell_free(rung);
+    rung = NULL;
 }
 
 /* ---- CURVE ---- */
@@ -488,6 +489,28 @@ static struct settings *settings_for(const char *data, const char *mode)
     return settings;
 }
 
+/* A port that is free now; nobody else on this machine's loopback wants it in between. */
+static void port_next(char bound[64])
+{
+    static int port;
+
+    port = port == 0 ? 20000 + (int)(getpid() % 20000) : port + 1;
+    snprintf(bound, 64, "tcp://127.0.0.1:%d", port);
+}
+
+static void run_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void run_shell(const char *format, ...)
+{
+    char command[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    assert_int_equal(system(command), 0);
+}
+
 static void test_curve(void **state)
 {
     const char *tcp = "tcp://127.0.0.1:*";
@@ -498,15 +521,13 @@ static void test_curve(void **state)
 
     (void)state;
     struct settings *ours = settings_for(folder, "always");
-    assert_int_equal(curve_prepare(ours, tcp, true, &server_paths, &server_curve, &err), 0);
+    assert_int_equal(curve_prepare(ours, tcp, CURVE_LISTENS_TO_WORKERS, &server_paths, &server_curve, &err), 0);
     assert_non_null(server_curve.allowed);
-    assert_int_equal(curve_prepare(ours, tcp, false, &client_paths, &client_curve, &err), 0);
+    assert_int_equal(curve_prepare(ours, tcp, CURVE_CONNECTS, &client_paths, &client_curve, &err), 0);
 
-    /* A port that is free now; nobody else on this machine's loopback wants it in between. */
-    int port = 20000 + (int)(getpid() % 20000);
     struct bus_server *server = NULL;
     for (int tries = 0; tries < 200 && server == NULL; tries++) {
-        snprintf(bound, sizeof bound, "tcp://127.0.0.1:%d", ++port);
+        port_next(bound);
         server = bus_server_new(loop, bound, &server_curve, routes, NULL, &err);
     }
     assert_non_null(server);
@@ -516,13 +537,10 @@ static void test_curve(void **state)
 
     /* A key that is not in the folder gets nothing, and neither does a plain peer. */
     snprintf(stranger_data, sizeof stranger_data, "%s/stranger/curve", folder);
-    assert_int_equal(system("true"), 0);
-    char command[512];
-    snprintf(command, sizeof command, "mkdir -p '%s' && cp '%s/curve/server.key' '%s/'", stranger_data, folder, stranger_data);
-    assert_int_equal(system(command), 0);
+    run_shell("mkdir -p '%s' && cp '%s/curve/server.key' '%s/'", stranger_data, folder, stranger_data);
     snprintf(stranger_data, sizeof stranger_data, "%s/stranger", folder);
     struct settings *theirs = settings_for(stranger_data, "always");
-    assert_int_equal(curve_prepare(theirs, bound, false, &stranger_paths, &stranger_curve, &err), 0);
+    assert_int_equal(curve_prepare(theirs, bound, CURVE_CONNECTS, &stranger_paths, &stranger_curve, &err), 0);
     struct bus_client *stranger = connect_to(bound, &stranger_curve);
     struct bus_client *plain = connect_to(bound, NULL);
     ask(stranger, 2, 400);
@@ -532,8 +550,7 @@ static void test_curve(void **state)
     assert_int_equal(saw.seen_count, 1);
 
     /* Once it is let in, it finds its way by itself. */
-    snprintf(command, sizeof command, "cp '%s/curve/client.key' '%s/curve/allowed/stranger.key'", stranger_data, folder);
-    assert_int_equal(system(command), 0);
+    run_shell("cp '%s/curve/client.key' '%s/curve/allowed/stranger.key'", stranger_data, folder);
     ask(stranger, 4, 8000);
     run_until(&saw.answers, 2);
 
@@ -541,6 +558,41 @@ static void test_curve(void **state)
     bus_client_free(stranger);
     bus_client_free(client);
     bus_server_free(server);
+    settings_free(ours);
+    settings_free(theirs);
+}
+
+/* An ear that was refused hears once it is let in. */
+static void test_curve_of_the_doorbell(void **state)
+{
+    static struct curve_paths bell_paths, ear_paths;
+    struct bus_curve bell_curve, ear_curve;
+    struct err err = {0};
+    char bound[64], far[128];
+    uint64_t number = 0;
+
+    (void)state;
+    struct settings *ours = settings_for(folder, "always");
+    assert_int_equal(curve_prepare(ours, "tcp://127.0.0.1:*", CURVE_LISTENS_TO_PROCESSES, &bell_paths, &bell_curve, &err), 0);
+    snprintf(far, sizeof far, "%s/far", folder);
+    run_shell("mkdir -p '%s/curve' && cp '%s/curve/server.key' '%s/curve/'", far, folder, far);
+    struct settings *theirs = settings_for(far, "always");
+    assert_int_equal(curve_prepare(theirs, "tcp://127.0.0.1:*", CURVE_CONNECTS, &ear_paths, &ear_curve, &err), 0);
+    for (int tries = 0; tries < 200 && (rung == NULL || tries == 0); tries++) {
+        port_next(bound);
+        rung = bus_bell_new(bound, &bell_curve, &err);
+    }
+    struct bus_ear *ear = bus_ear_new(loop, bound, &ear_curve, on_bell, NULL, &err);
+    assert_true(rung != NULL && ear != NULL);
+    int timer = loop_every(loop, 5, ring_on, &number);
+    run_for(200);
+    assert_int_equal(saw.messages, 0);
+    run_shell("cp '%s/curve/client.key' '%s/curve/trusted/far.key'", far, folder);
+    run_until(&saw.messages, 3);
+    loop_cancel(loop, timer);
+    bus_ear_free(ear);
+    bus_bell_free(rung);
+    rung = NULL;
     settings_free(ours);
     settings_free(theirs);
 }
@@ -619,14 +671,14 @@ static void test_curve_is_needed_beyond_loopback(void **state)
 
     (void)state;
     struct settings *never = settings_for(folder, "never");
-    assert_int_equal(curve_prepare(never, "tcp://0.0.0.0:7000", true, &paths, &curve, &err), -1);
-    assert_int_equal(curve_prepare(never, "tcp://127.0.0.1:7000", true, &paths, &curve, &err), 0);
+    assert_int_equal(curve_prepare(never, "tcp://0.0.0.0:7000", CURVE_LISTENS_TO_PROCESSES, &paths, &curve, &err), -1);
+    assert_int_equal(curve_prepare(never, "tcp://127.0.0.1:7000", CURVE_LISTENS_TO_PROCESSES, &paths, &curve, &err), 0);
     assert_null(curve.own);
     settings_free(never);
     struct settings *automatic = settings_for(folder, "auto");
-    assert_int_equal(curve_prepare(automatic, "tcp://0.0.0.0:7000", true, &paths, &curve, &err), 0);
+    assert_int_equal(curve_prepare(automatic, "tcp://0.0.0.0:7000", CURVE_LISTENS_TO_PROCESSES, &paths, &curve, &err), 0);
     assert_non_null(curve.own);
-    assert_int_equal(curve_prepare(automatic, "ipc:///tmp/x", true, &paths, &curve, &err), 0);
+    assert_int_equal(curve_prepare(automatic, "ipc:///tmp/x", CURVE_LISTENS_TO_PROCESSES, &paths, &curve, &err), 0);
     assert_null(curve.own);
     settings_free(automatic);
 }
@@ -701,6 +753,7 @@ int main(void)
         TEST(test_doorbell),
         TEST(test_deaf_ear),
         TEST(test_curve),
+        TEST(test_curve_of_the_doorbell),
         TEST(test_refused_client_is_patient),
         TEST(test_curve_without_authenticator),
         TEST(test_curve_is_needed_beyond_loopback),
