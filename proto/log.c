@@ -1,7 +1,11 @@
-/* Structured logs on stderr: each line leaves in one write, so lines of processes that share a terminal never mix. */
+/* Structured logs on stderr: each line leaves in one write, so lines of processes that share a terminal never mix.
+ *
+ * A pipe or terminal that nobody reads must not hold up the farm (a stopped `gantry up`, Ctrl-S): its lines are dropped and counted.
+ */
 #include "proto/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,9 +16,11 @@
 
 #define LINE_MAX_BYTES 4096 /* what is longer is cut, and says so */
 #define CUT " [cut]"
+#define PATIENCE_MS 50 /* for a reader that is behind, once; then nothing is waited for until it reads again */
 
 static const char *log_service = "gantry";
 static atomic_int log_lowest = LOG_INFO;
+static atomic_ulong log_dropped; /* lines, since the last that was written */
 static _Thread_local char log_rid[65]; /* a helper thread serves no request */
 
 static const char *const level_words[] = {"debug", "info", "warn", "error"};
@@ -92,6 +98,36 @@ static size_t escape(char *out, size_t room, const char *text, bool *cut)
     return at;
 }
 
+/* True when a line can be written without waiting: a pipe that says so has room for PIPE_BUF bytes, a line's worth. */
+static bool line_fits(void)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&out, 1, atomic_load(&log_dropped) > 0 ? 0 : PATIENCE_MS) != 0;
+}
+
+/* A log that cannot be written has nobody to tell. */
+static void line_write(const char *line, size_t len)
+{
+    char lost[128], iso[CLOCK_ISO_SIZE];
+
+    if (!line_fits()) {
+        atomic_fetch_add(&log_dropped, 1);
+        return;
+    }
+    unsigned long dropped = atomic_exchange(&log_dropped, 0);
+    if (dropped > 0) {
+        int lost_len = snprintf(lost, sizeof(lost), "%s WARN %s GTY-LOG-DROPPED lines=%lu nobody has read them\n",
+                                clock_iso(clock_wall_ms(), 1, iso), log_service, dropped);
+        bool told = write(STDERR_FILENO, lost, (size_t)lost_len) > 0;
+        if (!told || !line_fits()) {
+            atomic_fetch_add(&log_dropped, told ? 1 : dropped + 1);
+            return;
+        }
+    }
+    if (write(STDERR_FILENO, line, len) < 0)
+        errno = 0;
+}
+
 void log_line(enum log_level level, const char *id, const char *format, ...)
 {
     if ((int)level < atomic_load(&log_lowest) || level > LOG_ERROR)
@@ -117,8 +153,6 @@ void log_line(enum log_level level, const char *id, const char *format, ...)
         at += sizeof(CUT) - 1;
     }
     line[at++] = '\n';
-    /* A log that cannot be written has nobody to tell. */
-    if (write(STDERR_FILENO, line, at) < 0)
-        errno = kept;
+    line_write(line, at);
     errno = kept;
 }

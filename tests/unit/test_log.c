@@ -114,6 +114,38 @@ static void test_level_words(void **state)
     assert_string_equal(log_level_name(9), "?");
 }
 
+/* A pipe that nobody reads holds nobody up; what was lost is counted where it is read again. */
+static void test_unread(void **state)
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    char got[65536 + 4096];
+    unsigned long lost = 0, read_back = 0;
+
+    (void)state;
+    log_init("store", LOG_INFO);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    for (int i = 0; i < 3000; i++)
+        log_info("GTY-MANY", "number=%d", i);
+    ssize_t len = read(ends[0], got, sizeof(got) - 1);
+    log_info("GTY-AGAIN", "read");
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    close(saved);
+    close(ends[1]);
+    for (ssize_t more = 0; len > 0 && (more = read(ends[0], got + len, sizeof(got) - 1 - (size_t)len)) > 0;)
+        len += more;
+    close(ends[0]);
+    assert_true(len > 0);
+    got[len] = '\0';
+    for (const char *at = got; (at = strstr(at, "GTY-MANY")) != NULL; at++)
+        read_back++;
+    const char *told = strstr(got, "GTY-LOG-DROPPED lines=");
+    assert_non_null(told);
+    lost = strtoul(told + strlen("GTY-LOG-DROPPED lines="), NULL, 10);
+    assert_int_equal(lost + read_back, 3000);
+    assert_non_null(strstr(told, "GTY-AGAIN read"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_outside_text_is_escaped),
         cmocka_unit_test(test_long_text_is_cut),
         cmocka_unit_test(test_level_words),
+        cmocka_unit_test(test_unread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
