@@ -395,6 +395,15 @@ static void redo_keep(const struct restore *restore, const char *when, unsigned 
     (void)rename(redo, kept); /* mostly there is one; what stays is harmless */
 }
 
+/* The table of readers holds the number of the newest transaction, and lives on while somebody reads (a backup that takes long): the
+ * database that comes would be taken to stand where the one that goes stood. Who reads that one keeps the table he has. */
+static int readers_part(const struct restore *restore, struct err *err)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/lock.mdb", restore->store);
+    return unlink(path) == 0 || errno == ENOENT ? 0 : err_set(err, ERR_IO, "cannot remove %s: %s", path, strerror(errno));
+}
+
 /* What is there gets a second name first, so that there is a database at every moment. */
 static int fresh_place(struct restore *restore, struct err *err)
 {
@@ -411,8 +420,10 @@ static int fresh_place(struct restore *restore, struct err *err)
         if (link(old, restore->kept) != 0)
             return err_set(err, ERR_IO, "cannot keep %s as %s: %s", old, restore->kept, strerror(errno));
     }
-    if (rename(fresh, old) != 0) {
-        err_set(err, ERR_IO, "cannot put the restored database in place: %s", strerror(errno));
+    int rc = readers_part(restore, err);
+    if (rc == 0 && rename(fresh, old) != 0)
+        rc = err_set(err, ERR_IO, "cannot put the restored database in place: %s", strerror(errno));
+    if (rc != 0) {
         if (restore->kept[0])
             unlink(restore->kept);
         return -1;

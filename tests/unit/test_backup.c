@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "proto/clock.h"
 #include "store/backup.h"
@@ -162,6 +163,71 @@ static void test_there_and_back(void **state)
     assert_true(scene->fx->group.state.next[TYPE_RUN] > after.next[TYPE_RUN] + 5);
     assert_true(scene->fx->group.state.epoch > after.epoch + 1);
     assert_int_equal(names_in(store, "replaced-", names, 4), 2);
+}
+
+/* A process of its own that reads the database, as a backup that takes long does. Ends when *hold is closed. */
+static pid_t reader_start(struct scene *scene, int *hold)
+{
+    int ready[2], held[2];
+    char byte = 0, store[160];
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(held), 0);
+    snprintf(store, sizeof store, "%s/store", scene->data);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct kv_options options = {.folder = store,
+                                     .mode = KV_BESIDE,
+                                     .tables = record_tables,
+                                     .table_count = TABLE_ALL,
+                                     .map_bytes = scene->fx->map_bytes};
+        struct kv *kv = kv_open(&options, NULL);
+        close(held[1]);
+        if (kv && kv_snapshot(kv, NULL) && write(ready[1], &byte, 1) == 1)
+            (void)!read(held[0], &byte, 1);
+        _exit(0);
+    }
+    close(held[0]);
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    *hold = held[1];
+    return pid;
+}
+
+/* Whoever still reads the database that went has no part in the one that came: neither when the one's number of transactions
+ * is odd nor when it is even. */
+static void test_beside_a_reader(void **state)
+{
+    struct scene *scene = *state;
+    struct err err;
+    char path[256];
+    backup_path(scene, path);
+    assert_int_equal(back_up(scene, path, 0, &err), 0);
+    for (uint64_t commits = 1; commits <= 6; commits++) {
+        int hold;
+        for (uint64_t i = 0; i < commits; i++) {
+            sound_run(scene->fx, scene->fx->group.state.next[TYPE_RUN], 0, RUN_PENDING);
+            fixture_commit(scene->fx);
+        }
+        struct state before = scene->fx->group.state;
+        fixture_stop(scene->fx);
+        pid_t reader = reader_start(scene, &hold);
+        if (put_back(scene, path, &err) != 0)
+            fail_msg("%s", err.text);
+        fixture_start(scene->fx);
+        struct state after = scene->fx->group.state;
+        assert_true(after.epoch > before.epoch + 1000);
+        assert_true(after.next[TYPE_RUN] > before.next[TYPE_RUN] + 1000);
+        fixture_claim(scene->fx);
+        sound_run(scene->fx, after.next[TYPE_RUN], 0, RUN_PENDING);
+        fixture_commit(scene->fx);
+        close(hold);
+        assert_int_equal(waitpid(reader, NULL, 0), reader);
+        fixture_restart(scene->fx);
+        assert_int_equal(scene->fx->epoch, after.epoch + 1);
+        assert_int_equal(run_of(scene, after.next[TYPE_RUN]).id, after.next[TYPE_RUN]);
+        sound_expect(scene->fx->kv);
+    }
 }
 
 static void test_damaged_ones_are_refused(void **state)
@@ -338,6 +404,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_there_and_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_beside_a_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_ones_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unsound_is_refused_or_mended, setup, teardown),
