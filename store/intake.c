@@ -203,9 +203,15 @@ void intake_room(struct intake *intake, const struct commit_status *status)
     intake->tight = status->tight;
 }
 
-bool intake_ahead(const struct intake *intake)
+struct intake_mark intake_mark(const struct intake *intake)
 {
-    return intake->logged > intake->applied && !intake->refusing;
+    return (struct intake_mark){intake->epoch, intake->logged};
+}
+
+/* A later epoch was granted behind every batch of the one before. */
+bool intake_shows(const struct intake *intake, struct intake_mark mark)
+{
+    return intake->refusing || mark.epoch != intake->epoch || mark.seq <= intake->applied;
 }
 
 uint64_t intake_logged(const struct intake *intake)

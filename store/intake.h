@@ -33,8 +33,13 @@ int intake_flush(struct intake *intake, void (*acked)(void *self, const struct j
 void intake_done(struct intake *intake, const struct job *job);
 void intake_room(struct intake *intake, const struct commit_status *status);
 
-/* Something is acknowledged that the database does not show yet, and soon will: a read that began now could miss it. */
-bool intake_ahead(const struct intake *intake);
+/* What is acknowledged now: a read that comes must see all of it, and no more. */
+struct intake_mark {
+    uint64_t epoch, seq;
+};
+struct intake_mark intake_mark(const struct intake *intake);
+/* Whether the database shows what was acknowledged at a mark, or will not soon. */
+bool intake_shows(const struct intake *intake, struct intake_mark mark);
 uint64_t intake_logged(const struct intake *intake); /* blocks written to the log since the start */
 
 #endif

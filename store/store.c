@@ -26,6 +26,7 @@ struct store {
     struct redo *redo; /* NULL: none */
     struct intake *intake;
     struct hold hold;
+    int hold_timer; /* made ahead: more of what is held can be answered */
     struct bus_server *server;
     struct arena *arena; /* of the answer being made */
     uint64_t started_ms, queries;
@@ -146,6 +147,14 @@ static void store_fail(struct store *store, const char *why)
     loop_stop(store->loop);
 }
 
+/* Some of what waits; the rest in the next wake-up, behind what came meanwhile. */
+static void reads_release(void *arg)
+{
+    struct store *store = arg;
+    if (hold_release(&store->hold, store->intake, store->server))
+        loop_set(store->loop, store->hold_timer, 0, 0);
+}
+
 static void on_done(void *arg)
 {
     struct store *store = arg;
@@ -157,8 +166,7 @@ static void on_done(void *arg)
         return;
     }
     intake_room(store->intake, &status);
-    if (!intake_ahead(store->intake))
-        hold_release(&store->hold, store->server);
+    reads_release(store);
 }
 
 static void on_acked(void *self, const struct job *job)
@@ -199,8 +207,9 @@ static void handle_write(void *self, const struct bus_call *call)
 static struct kv_txn *read_begin(struct store *store, const struct bus_call *call)
 {
     struct err err = {0};
-    if (intake_ahead(store->intake)) {
-        if (hold_add(&store->hold, call) != 0)
+    struct intake_mark mark = intake_mark(store->intake);
+    if (!store->hold.releasing && !intake_shows(store->intake, mark)) {
+        if (hold_add(&store->hold, call, mark) != 0)
             bus_answer_error(call, ERR_UNAVAILABLE, "", "queue", "too many reads wait for the database");
         return NULL;
     }
@@ -413,7 +422,8 @@ struct store *store_new(struct loop *loop, const struct settings *settings, stru
     store->settings = settings;
     store->started_ms = clock_mono_ms();
     store->late.timer = loop_timer(loop, ack_again, store);
-    if (store->late.timer < 0) {
+    store->hold_timer = loop_timer(loop, reads_release, store);
+    if (store->late.timer < 0 || store->hold_timer < 0) {
         err_set(err, ERR_NO_MEMORY, "out of memory");
         store_free(store);
         return NULL;
@@ -443,6 +453,7 @@ void store_free(struct store *store)
     if (!store)
         return;
     loop_cancel(store->loop, store->late.timer);
+    loop_cancel(store->loop, store->hold_timer);
     if (store->settles) {
         on_settle(store);
         loop_on_settle(store->loop, NULL, NULL);

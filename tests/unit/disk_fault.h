@@ -9,20 +9,42 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/uio.h>
+#include <time.h>
 
 /* Set by the loop's thread, seen by the one that writes. */
 static _Atomic int fail_write, fail_sync, fail_allocate; /* errno, or 0; of files named data.mdb or redo */
 static _Atomic bool cut_write;                           /* writes half of what is asked */
 static _Atomic bool spare_redo;                          /* it is on a disk that does not fail */
+static _Atomic unsigned slow_redo_ms, slow_data_ms;      /* how long a sync of theirs takes longer */
+static _Atomic bool hold_data;                           /* a sync of data.mdb does not end before this does */
 
-static bool is_data(int fd)
+enum disk_file { FILE_OTHER, FILE_DATA, FILE_REDO };
+
+static enum disk_file file_kind(int fd)
 {
     char link[64], path[4200];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof path - 1);
     if (len > 5 && memcmp(path + len - 5, "/redo", 5) == 0)
-        return !spare_redo;
-    return len > 8 && memcmp(path + len - 8, "data.mdb", 8) == 0;
+        return FILE_REDO;
+    return len > 8 && memcmp(path + len - 8, "data.mdb", 8) == 0 ? FILE_DATA : FILE_OTHER;
+}
+
+static bool is_data(int fd)
+{
+    enum disk_file kind = file_kind(fd);
+    return kind == FILE_DATA || (kind == FILE_REDO && !spare_redo);
+}
+
+static void sync_slow(int fd)
+{
+    if (slow_redo_ms == 0 && slow_data_ms == 0 && !hold_data)
+        return;
+    enum disk_file kind = file_kind(fd);
+    unsigned ms = kind == FILE_REDO ? slow_redo_ms : kind == FILE_DATA ? slow_data_ms : 0;
+    nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL);
+    while (kind == FILE_DATA && hold_data)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 static bool write_fails(int fd)
@@ -72,6 +94,7 @@ int fdatasync(int fd)
         errno = fail_sync;
         return -1;
     }
+    sync_slow(fd);
     return real(fd);
 }
 

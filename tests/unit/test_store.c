@@ -17,6 +17,8 @@ struct peer {
     uint64_t numbers[INBOX];
     uint32_t count;
     bool up;
+    uint64_t acked, load_to; /* each acknowledgement is followed by the next batches, until load_to */
+    uint64_t told;
 };
 
 struct scene {
@@ -34,12 +36,29 @@ struct scene {
     uint64_t ids[64];
     uint32_t id_count;
     uint64_t rows;
+    uint64_t answers, wrong, least; /* of many asks: how many have fewer rows than that, or are none */
 };
+
+static void tell_batch(struct scene *scene, int peer, uint64_t epoch, uint64_t seq);
+
+/* The batches of a load go out as a scheduler's do: some are always under way. */
+static void load_go_on(struct peer *peer)
+{
+    while (peer->told < peer->load_to && peer->told < peer->acked + 4)
+        tell_batch(peer->scene, (int)(peer - peer->scene->peers), 1, ++peer->told);
+}
 
 static void on_message(void *self, const struct msg *msg, struct str frame)
 {
     struct peer *peer = self;
     (void)frame;
+    if (peer->load_to > 0 && msg->shape->id == MSG_BATCH_ACK) {
+        peer->acked = msg->u.batch_ack.seq;
+        load_go_on(peer);
+        if (peer->acked == peer->load_to)
+            loop_stop(peer->scene->loop);
+        return;
+    }
     assert_true(peer->count < INBOX);
     peer->ids[peer->count] = msg->shape->id;
     peer->numbers[peer->count] = msg->shape->id == MSG_BATCH_ACK       ? msg->u.batch_ack.seq
@@ -99,6 +118,15 @@ static void on_reply(void *arg, const struct msg *msg, const struct err *err)
                 scene->rows = msg->u.pong.counts.items[i].value;
         }
     }
+    loop_stop(scene->loop);
+}
+
+static void on_one_of_many(void *arg, const struct msg *msg, const struct err *err)
+{
+    struct scene *scene = arg;
+    (void)err;
+    scene->answers++;
+    scene->wrong += !msg || msg->shape->id != MSG_QUERY_ROWS || msg->u.query_rows.total < scene->least;
     loop_stop(scene->loop);
 }
 
@@ -179,6 +207,8 @@ static int setup(void **state)
     scene->loop = loop_new();
     fail_write = fail_sync = fail_allocate = 0;
     spare_redo = false;
+    slow_redo_ms = slow_data_ms = 0;
+    hold_data = false;
     scene_start(scene);
     peer_connect(scene, 0);
     peer_connect(scene, 1);
@@ -191,6 +221,8 @@ static int teardown(void **state)
     struct scene *scene = *state;
     fail_write = fail_sync = fail_allocate = 0;
     spare_redo = false;
+    slow_redo_ms = slow_data_ms = 0;
+    hold_data = false;
     bus_client_free(scene->peers[0].client);
     bus_client_free(scene->peers[1].client);
     store_free(scene->store);
@@ -350,6 +382,68 @@ static void test_reads_see_what_was_acknowledged(void **state)
     }
 }
 
+/* Reads wait for what was acknowledged before they came, not for what comes behind them: a disk that syncs slowly, and a load that
+ * never pauses, hold none of them up until its end. */
+static void test_reads_end_while_writes_go_on(void **state)
+{
+    struct scene *scene = *state;
+    struct peer *writer = &scene->peers[0];
+    assert_int_equal(claim(scene, 0, 0), 1);
+    slow_redo_ms = 2;
+    slow_data_ms = 6;
+    writer->load_to = 600;
+    load_go_on(writer);
+    for (int reads = 0; reads < 20; reads++) {
+        uint64_t before = writer->acked;
+        assert_true(runs_seen(scene) >= before);
+        assert_true(writer->acked < writer->load_to);
+    }
+    while (writer->acked < writer->load_to)
+        turn(scene);
+    assert_int_equal(runs_seen(scene), writer->load_to);
+}
+
+/* Asks many times while the database does not get on, and lets it once the store has all of them. */
+static void ask_many(struct scene *scene, uint64_t count, const struct shape *shape, const void *value)
+{
+    struct peer *writer = &scene->peers[0];
+    struct msg_ping ping = {0};
+    assert_int_equal(claim(scene, 0, 0), 1);
+    hold_data = true;
+    writer->load_to = 4;
+    load_go_on(writer);
+    while (writer->acked < 4)
+        turn(scene);
+    scene->least = writer->acked;
+    for (uint64_t i = 0; i < count; i++)
+        bus_ask(scene->peers[1].client, shape, value, STR_LIT("many"), DEADLINE_MS, on_one_of_many, scene);
+    assert_int_equal(ask(scene, 1, &shape_msg_ping, &ping), MSG_PONG);
+    hold_data = false;
+    while (scene->answers < count)
+        turn(scene);
+}
+
+/* More of them than are handled in one go: each is answered, with what was acknowledged before it. */
+static void test_many_reads_wait(void **state)
+{
+    struct scene *scene = *state;
+    struct msg_query query = {.type = TYPE_RUN, .page = 1, .size = 5};
+    ask_many(scene, 3000, &shape_msg_query, &query);
+    assert_int_equal(scene->wrong, 0);
+}
+
+/* What waits is bounded by its bytes, too. */
+static void test_waiting_reads_are_bounded(void **state)
+{
+    struct scene *scene = *state;
+    static uint64_t ids[1000];
+    struct msg_get get = {.type = TYPE_RUN, .ids = {ids, 1000}};
+    for (uint64_t i = 0; i < 1000; i++)
+        ids[i] = i < 4 ? i + 1 : UINT64_MAX - i;
+    ask_many(scene, 1500, &shape_msg_get, &get);
+    assert_true(scene->wrong > 0 && scene->wrong < 1500);
+}
+
 /* The disk of the database fails behind an acknowledgement: the log has it at the next start. */
 static void test_acknowledged_is_applied_at_the_next_start(void **state)
 {
@@ -450,6 +544,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_disk_refuses_writes_and_serves_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_sync_ends_the_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reads_see_what_was_acknowledged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reads_end_while_writes_go_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_reads_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_waiting_reads_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acknowledged_is_applied_at_the_next_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acknowledged_waits_for_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gap_is_not_logged, setup, teardown),
