@@ -21,6 +21,7 @@
 #include "proto/clock.h"
 #include "store/count.h"
 #include "store/key.h"
+#include "store/kv_file.h"
 #include "store/kv_page.h"
 #include "store/manifest.h"
 #include "store/redo.h"
@@ -107,24 +108,13 @@ static int partial_open(struct backup *backup, struct err *err)
     return 0;
 }
 
-static int folder_sync(const char *folder)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 ? -1 : fsync(fd);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 static int partial_name(struct backup *backup, struct err *err)
 {
     if (renameat2(AT_FDCWD, backup->partial, AT_FDCWD, backup->path, RENAME_NOREPLACE) != 0 &&
         !(errno == EINVAL && access(backup->path, F_OK) != 0 && rename(backup->partial, backup->path) == 0))
         return err_set(err, ERR_IO, "cannot give the backup its name %s: %s", backup->path, strerror(errno));
     backup->named = true;
-    if (folder_sync(backup->folder) != 0)
-        return err_set(err, ERR_IO, "cannot write %s to disk: %s", backup->folder, strerror(errno));
-    return 0;
+    return kv_file_folder_sync(backup->folder, err);
 }
 
 /* ---- copying ---- */
@@ -335,10 +325,11 @@ static int source_wait(struct backup *backup, struct err *err)
     char path[PATH_MAX];
     uint64_t wanted_epoch = 0, wanted = 0;
     bool known = false;
+    struct err raced = {0}; /* the store may be writing to it, and looks damaged in between */
     snprintf(path, sizeof path, "%s/store/redo", backup->options->data);
     for (uint64_t until = clock_mono_ms() + FOLLOW_MS; clock_mono_ms() < until; poll(NULL, 0, 10)) {
         static struct state state;
-        struct err raced = {0};
+        raced = (struct err){0};
         struct kv_txn *txn = kv_snapshot(backup->kv, err);
         if (!txn)
             return -1;
@@ -353,6 +344,8 @@ static int source_wait(struct backup *backup, struct err *err)
         if (known && (state.epoch > wanted_epoch || state.applied >= wanted))
             return 0;
     }
+    if (!known)
+        return err_set(err, raced.code, "%s", raced.text);
     return err_set(err, ERR_UNAVAILABLE,
                    "the store has acknowledged batches that are not in its database yet (%s): start the store, "
                    "which brings it up to date",

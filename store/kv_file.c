@@ -38,6 +38,16 @@ int kv_file_lock(const char *folder, struct err *err)
     return fd;
 }
 
+int kv_file_folder_sync(const char *folder, struct err *err)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL); /* EINVAL: this file system has no such thing */
+    int rc = synced ? 0 : err_set(err, ERR_IO, "cannot write %s to disk: %s", folder, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 #define BALLAST_ROOM 4 /* the disk must have this many times the reserve free before it is taken */
 
 int kv_file_ballast_make(const char *path, uint64_t bytes)

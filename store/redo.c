@@ -19,6 +19,10 @@
 #define ALIGN ((uint64_t)4096)
 #define BYTES_MOST ((uint64_t)1 << 30)
 #define KEY crypto_generichash_KEYBYTES
+/* What is to be done, behind what is wrong. Nobody but people can say whether the rest is worth more than what only the log has. */
+#define DAMAGED                                                                                                                  \
+    ": acknowledged batches may be in it only; restore a backup (gantry restore), or move it away to go on without them, and "   \
+    "run gantry fsck"
 
 struct half {
     uint64_t epoch, last; /* of what is in it; last 0: nothing that counts */
@@ -61,11 +65,25 @@ static int write_all(int fd, const char *data, uint64_t len, uint64_t at)
     return 0;
 }
 
+/* The head: what begins the file. One that was made before heads had a hash has zeros in its place. */
+static void head_hash(const char *head, unsigned char out[HASH])
+{
+    crypto_generichash(out, HASH, (const unsigned char *)head, MAGIC_BYTES + KEY, NULL, 0);
+}
+
+static int head_write(int fd, const unsigned char key[KEY])
+{
+    char head[ALIGN] = MAGIC;
+    memcpy(head + MAGIC_BYTES, key, KEY);
+    head_hash(head, (unsigned char *)head + MAGIC_BYTES + KEY);
+    return write_all(fd, head, sizeof head, 0) == 0 && fsync(fd) == 0 ? 0 : -1;
+}
+
 /* The key and zeros, all really written: later writes change no more of the file than their bytes. */
 static int file_make(int fd, uint64_t bytes, struct err *err)
 {
     char zeros[ALIGN * 16] = {0};
-    char head[ALIGN] = MAGIC;
+    unsigned char key[KEY];
     int rc = posix_fallocate(fd, 0, (off_t)(ALIGN + bytes));
     if (rc != 0) {
         errno = rc;
@@ -76,27 +94,60 @@ static int file_make(int fd, uint64_t bytes, struct err *err)
         if (write_all(fd, zeros, some, ALIGN + at) != 0)
             return io_error(err, "make");
     }
-    randombytes_buf(head + MAGIC_BYTES, KEY);
-    if (ftruncate(fd, (off_t)(ALIGN + bytes)) != 0 || fsync(fd) != 0 || write_all(fd, head, sizeof head, 0) != 0 ||
-        fsync(fd) != 0)
+    randombytes_buf(key, KEY);
+    if (ftruncate(fd, (off_t)(ALIGN + bytes)) != 0 || fsync(fd) != 0 || head_write(fd, key) != 0)
         return io_error(err, "make");
     return 0;
 }
 
-/* False: a file that died while it was made has no head yet, and nothing in it. */
-static bool head_read(struct redo *redo)
+enum head {
+    HEAD_WHOLE,
+    HEAD_OLD,  /* it has no hash */
+    HEAD_NONE, /* the file died while it was made: there is nothing in it yet */
+    HEAD_WRONG,
+};
+
+/* 1: the file has no byte that is not zero; -1 with err. */
+static int file_blank(int fd, struct err *err)
+{
+    char bytes[ALIGN * 16];
+    uint64_t at = 0;
+    for (;;) {
+        ssize_t got = pread(fd, bytes, sizeof bytes, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return io_error(err, "read");
+        if (got == 0)
+            return 1;
+        if (!sodium_is_zero((const unsigned char *)bytes, (size_t)got))
+            return 0;
+        at += (uint64_t)got;
+    }
+}
+
+/* Of a head that is whole or old, key and size are taken. HEAD_WRONG comes with err. */
+static enum head head_read(struct redo *redo, const char *path, struct err *err)
 {
     struct stat st;
-    char head[MAGIC_BYTES + KEY];
-    if (fstat(redo->fd, &st) != 0)
-        return false;
+    char head[MAGIC_BYTES + KEY + HASH] = {0};
+    unsigned char hash[HASH];
+    if (fstat(redo->fd, &st) != 0 || pread(redo->fd, head, sizeof head, 0) < 0)
+        return io_error(err, "read"), HEAD_WRONG;
     uint64_t size = st.st_size > (off_t)ALIGN ? (uint64_t)st.st_size - ALIGN : 0;
-    if (size < 2 * ALIGN || size > BYTES_MOST || size % (2 * ALIGN) != 0 ||
-        pread(redo->fd, head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head, MAGIC, MAGIC_BYTES) != 0)
-        return false;
-    memcpy(redo->key, head + MAGIC_BYTES, KEY);
-    redo->half_bytes = size / 2;
-    return true;
+    bool sized = size >= 2 * ALIGN && size <= BYTES_MOST && size % (2 * ALIGN) == 0;
+    const unsigned char *said = (const unsigned char *)head + MAGIC_BYTES + KEY;
+    bool old = sodium_is_zero(said, HASH);
+    head_hash(head, hash);
+    if (sized && memcmp(head, MAGIC, MAGIC_BYTES) == 0 && (old || memcmp(hash, said, HASH) == 0)) {
+        memcpy(redo->key, head + MAGIC_BYTES, KEY);
+        redo->half_bytes = size / 2;
+        return old ? HEAD_OLD : HEAD_WHOLE;
+    }
+    int blank = file_blank(redo->fd, err);
+    if (blank == 0)
+        err_set(err, ERR_INVALID, "the redo log %s is damaged (its %s)" DAMAGED, path, sized ? "head" : "length");
+    return blank > 0 ? HEAD_NONE : HEAD_WRONG;
 }
 
 static int file_open(struct redo *redo, const char *path, uint64_t bytes, struct err *err)
@@ -104,13 +155,17 @@ static int file_open(struct redo *redo, const char *path, uint64_t bytes, struct
     redo->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (redo->fd < 0)
         return io_error(err, "open");
-    if (head_read(redo))
-        return 0;
-    if (file_make(redo->fd, bytes, err) != 0) {
-        unlink(path);
-        return -1;
+    enum head head = head_read(redo, path, err);
+    if (head == HEAD_NONE) {
+        if (file_make(redo->fd, bytes, err) != 0) {
+            unlink(path);
+            return -1;
+        }
+        head = head_read(redo, path, err);
     }
-    return head_read(redo) ? 0 : io_error(err, "read");
+    if (head == HEAD_OLD && head_write(redo->fd, redo->key) != 0)
+        return io_error(err, "write");
+    return head == HEAD_WHOLE || head == HEAD_OLD ? 0 : -1;
 }
 
 struct redo *redo_open(const char *path, uint64_t bytes, struct err *err)
@@ -202,25 +257,26 @@ static int block_out_of_order(const struct replay *replay, const struct block *b
     return err_set(
         err, ERR_INVALID,
         "the database has batch %lu of epoch %lu, its redo log goes on from %lu of %lu: is it an older copy? Then remove "
-        "the file redo beside it",
+        "the file redo beside it; else the log is damaged: gantry restore, or gantry fsck without it",
         (unsigned long)replay->applied, (unsigned long)replay->epoch, (unsigned long)block->first, (unsigned long)block->epoch);
 }
 
-/* The blocks of a half that count, in order. */
+/* What is whole in a half and not in the database yet, in order. Between such blocks may stand what is older, or torn. */
 static int half_replay(const struct redo *redo, const char *data, struct replay *replay, struct half *half, struct err *err)
 {
     struct block block;
-    uint64_t at = 0, due = 0;
     *half = (struct half){0};
-    while (at < redo->half_bytes && block_read(redo, data + at, redo->half_bytes - at, &block) &&
-           (due == 0 || (block.first == due && block.epoch == half->epoch))) {
-        due = block.first + block.count;
-        *half = (struct half){block.epoch, due - 1};
-        at += aligned(HEAD + block.bytes);
-        if (block.epoch > replay->epoch || (block.epoch == replay->epoch && block.first > replay->applied + 1))
+    for (uint64_t at = 0, next; at < redo->half_bytes; at = next) {
+        bool whole = block_read(redo, data + at, redo->half_bytes - at, &block);
+        next = at + (whole ? aligned(HEAD + block.bytes) : ALIGN);
+        if (!whole || block.epoch < replay->epoch)
+            continue;
+        if (block.epoch > replay->epoch || block.first > replay->applied + 1)
             return block_out_of_order(replay, &block, err);
-        if (block.epoch == replay->epoch && block_replay(replay, &block, err) != 0)
+        if (block_replay(replay, &block, err) != 0)
             return -1;
+        if (block.first + block.count - 1 > half->last)
+            *half = (struct half){block.epoch, block.first + block.count - 1};
     }
     return 0;
 }
@@ -279,7 +335,10 @@ int redo_last(const char *path, uint64_t epoch, uint64_t applied, uint64_t *last
     *last = applied;
     if (redo.fd < 0)
         return errno == ENOENT ? 0 : io_error(err, "open");
-    if (head_read(&redo))
+    enum head head = head_read(&redo, path, err);
+    if (head == HEAD_WRONG)
+        rc = -1;
+    else if (head != HEAD_NONE)
         rc = redo_replay(&redo, epoch, applied, frame_count, &count, err);
     *last = applied + count;
     close(redo.fd);

@@ -376,15 +376,6 @@ static int fresh_raise(struct restore *restore, struct err *err)
 
 /* ---- its place ---- */
 
-static int folder_sync(const char *folder, struct err *err)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : err_set(err, ERR_IO, "cannot write %s to disk: %s", folder, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
 /* The log in front of the database (redo.h) continues the one that went. Its epoch has passed, so that it would not be applied in
  * any case. */
 static void redo_keep(const struct restore *restore, const char *when, unsigned ms)
@@ -429,7 +420,7 @@ static int fresh_place(struct restore *restore, struct err *err)
         return -1;
     }
     redo_keep(restore, when, (unsigned)(now % 1000));
-    return folder_sync(restore->store, err);
+    return kv_file_folder_sync(restore->store, err);
 }
 
 static void restore_tell(const struct restore *restore, FILE *out)

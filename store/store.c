@@ -12,6 +12,7 @@
 #include "store/hold.h"
 #include "store/intake.h"
 #include "store/key.h"
+#include "store/kv_file.h"
 #include "store/query.h"
 #include "store/schema.h"
 
@@ -374,6 +375,14 @@ static int redo_start(struct store *store, const char *folder, struct err *err)
     return store->redo ? intake_replay(store->intake, store->redo, store->arena, err) : 0;
 }
 
+/* Database, log and their folder may have been made just now: before anything is acknowledged, they are found again. */
+static int names_sync(const struct store *store, const char *folder, struct err *err)
+{
+    if (kv_file_folder_sync(folder, err) != 0)
+        return -1;
+    return kv_file_folder_sync(settings_text(store->settings, SET_DATA), err);
+}
+
 static int database_open(struct store *store, struct err *err)
 {
     char folder[4100];
@@ -394,7 +403,9 @@ static int database_open(struct store *store, struct err *err)
         return -1;
     if (loop_add_fd(store->loop, committer_fd(store->committer), false, on_done, store) != 0)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    return redo_start(store, folder, err);
+    if (redo_start(store, folder, err) != 0)
+        return -1;
+    return names_sync(store, folder, err);
 }
 
 static int server_open(struct store *store, struct err *err)

@@ -241,23 +241,103 @@ static void test_gap(void **state)
     assert_int_equal(write_len(scene, 1, 4, (uint32_t)SMALL, 3), -1); /* never fits */
 }
 
+static void byte_put(struct scene *scene, uint64_t at, uint64_t count, unsigned char byte)
+{
+    FILE *file = fopen(scene->path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+    for (uint64_t i = 0; i < count; i++)
+        assert_int_equal(fputc(byte, file), byte);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void refused(struct scene *scene, const char *why)
+{
+    struct err err = {0};
+    uint64_t last;
+    assert_null(redo_open(scene->path, scene->bytes, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_non_null(strstr(err.text, why));
+    assert_non_null(strstr(err.text, "gantry restore"));
+    assert_non_null(strstr(err.text, "fsck"));
+    assert_int_equal(redo_last(scene->path, 1, 0, &last, &err), -1); /* nor is a backup made as if there were nothing */
+}
+
 /* A file that is not whole yet is made anew; one of another size is used as it is. */
 static void test_files(void **state)
 {
     struct scene *scene = *state;
+    uint64_t last;
     must_write(scene, 1, 1, 0);
     scene->bytes = 16 * BLOCK;
     expect(scene, 1, 0, 1);
-    assert_int_equal(truncate(scene->path, 5000), 0);
-    expect(scene, 1, 0, 0);
-    must_write(scene, 1, 1, 0);
-    byte_change(scene, 0, 1);
-    expect(scene, 1, 0, 0);
-    must_write(scene, 1, 1, 0);
-    expect(scene, 1, 0, 1);
+    const off_t lengths[] = {0, 1, 5000, BLOCK + SMALL};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) { /* of a file that died before its head was written */
+        assert_int_equal(truncate(scene->path, 0), 0);
+        assert_int_equal(truncate(scene->path, lengths[i]), 0);
+        assert_int_equal(redo_last(scene->path, 1, 7, &last, NULL), 0);
+        assert_int_equal(last, 7);
+        expect(scene, 1, 0, 0);
+        must_write(scene, 1, 1, 0);
+        expect(scene, 1, 0, 1);
+    }
     struct err err = {0};
     assert_null(redo_open("/proc/redo", SMALL, &err));
     assert_int_equal(err.code, ERR_IO);
+}
+
+/* A file that holds something is never made anew, whatever is wrong with its head, and nothing in it is changed. */
+static void test_damaged_head(void **state)
+{
+    struct scene *scene = *state;
+    must_write(scene, 1, 1, 0);
+    for (uint64_t at = 0; at < 8 + 32 + 16; at++) {
+        byte_change(scene, at, 1);
+        refused(scene, "head");
+        byte_change(scene, at, 1);
+    }
+    expect(scene, 1, 0, 1);
+    assert_int_equal(truncate(scene->path, BLOCK + SMALL + 1), 0);
+    refused(scene, "length");
+    assert_int_equal(truncate(scene->path, BLOCK + SMALL), 0);
+    expect(scene, 1, 0, 1);
+    byte_put(scene, 0, BLOCK, 0); /* there are blocks, but nothing tells whether they are whole */
+    refused(scene, "head");
+}
+
+/* A head as it was before it had a hash is taken, and gets one. */
+static void test_head_without_hash(void **state)
+{
+    struct scene *scene = *state;
+    must_write(scene, 1, 1, 0);
+    byte_put(scene, 40, 16, 0);
+    expect(scene, 1, 0, 1);
+    byte_change(scene, 9, 1);
+    refused(scene, "head");
+}
+
+/* Behind a block that has rotted stands one that is whole: what is between them was acknowledged, and is not passed over. */
+static void test_rot_in_the_middle(void **state)
+{
+    struct scene *scene = *state;
+    for (uint64_t seq = 1; seq <= 6; seq++) /* four blocks in the first half, two in the second */
+        must_write(scene, 1, seq, 0);
+    for (uint64_t seq = 1; seq <= 5; seq++) {
+        byte_change(scene, BLOCK * seq + 70, 1);
+        for (uint64_t applied = 0; applied < 6; applied++) {
+            struct err err = {0};
+            bool lost = applied < seq; /* else the database has it */
+            assert_int_equal(replay(scene, 1, applied, &err), lost ? -1 : 0);
+            if (lost)
+                assert_int_equal(err.code, ERR_INVALID);
+            if (lost)
+                assert_non_null(strstr(err.text, "damaged"));
+            else
+                assert_int_equal(scene->count, 6 - applied);
+        }
+        byte_change(scene, BLOCK * seq + 70, 1);
+    }
+    expect(scene, 1, 0, 6);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -273,6 +353,9 @@ int main(void)
         TEST(test_older_database),
         TEST(test_gap),
         TEST(test_files),
+        TEST(test_damaged_head),
+        TEST(test_head_without_hash),
+        TEST(test_rot_in_the_middle),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,6 +206,7 @@ static int setup(void **state)
     log_init("store", LOG_ERROR);
     scene->loop = loop_new();
     fail_write = fail_sync = fail_allocate = 0;
+    names_synced = 0;
     spare_redo = false;
     slow_redo_ms = slow_data_ms = 0;
     hold_data = false;
@@ -220,6 +221,7 @@ static int teardown(void **state)
 {
     struct scene *scene = *state;
     fail_write = fail_sync = fail_allocate = 0;
+    names_synced = 0;
     spare_redo = false;
     slow_redo_ms = slow_data_ms = 0;
     hold_data = false;
@@ -469,6 +471,45 @@ static void test_acknowledged_is_applied_at_the_next_start(void **state)
     assert_int_equal(runs_seen(scene), 2);
 }
 
+/* What only the log has is never passed over: with a damaged one the store does not start, and with the file mended it does. */
+static void test_damaged_log_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    struct err err = {0};
+    char path[200], whole[16], zeros[16] = {0};
+    assert_int_equal(claim(scene, 0, 0), 1);
+    spare_redo = true;
+    fail_sync = EIO;
+    tell_batch(scene, 0, 1, 1);
+    await(scene, 0, 0, MSG_BATCH_ACK, 1);
+    while (!store_failed(scene->store))
+        turn(scene);
+    fail_sync = 0;
+    store_free(scene->store);
+    snprintf(path, sizeof path, "%s/store/redo", scene->folder);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, whole, sizeof whole, 0), sizeof whole);
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, 0), sizeof zeros);
+    for (int start = 0; start < 2; start++) {
+        scene->store = store_new(scene->loop, scene->settings, &err);
+        assert_null(scene->store);
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_non_null(strstr(err.text, "gantry restore"));
+    }
+    assert_int_equal(pwrite(fd, whole, sizeof whole, 0), sizeof whole);
+    close(fd);
+    scene_start(scene);
+    assert_int_equal(runs_seen(scene), 1);
+}
+
+/* The files are found again after a failure of power, too: their names are synced before anything is acknowledged. */
+static void test_names_are_synced(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(names_synced, 1);
+    assert_false(store_failed(scene->store));
+}
+
 /* The disk is full behind an acknowledgement: it stands, reads go on, later writes are refused, and it is applied when there is room. */
 static void test_acknowledged_waits_for_room(void **state)
 {
@@ -548,6 +589,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_reads_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_reads_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acknowledged_is_applied_at_the_next_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_log_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names_are_synced, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acknowledged_waits_for_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gap_is_not_logged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed_change_is_an_error, setup, teardown),
