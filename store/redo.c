@@ -163,7 +163,7 @@ static int file_open(struct redo *redo, const char *path, uint64_t bytes, struct
         }
         head = head_read(redo, path, err);
     }
-    if (head == HEAD_OLD && head_write(redo->fd, redo->key) != 0)
+    if (head == HEAD_OLD && head_write(redo->fd, redo->key) != 0 && !disk_full(errno)) /* it can do without */
         return io_error(err, "write");
     return head == HEAD_WHOLE || head == HEAD_OLD ? 0 : -1;
 }
