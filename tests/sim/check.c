@@ -14,10 +14,12 @@
 static struct {
     uint64_t epoch, seq, hash;
 } sequences[SEQUENCES];
+static uint32_t tries; /* of finding the world with nothing under way */
 
 void check_reset(void)
 {
     memset(sequences, 0, sizeof sequences);
+    tries = 0;
 }
 
 static uint64_t hash_of(struct str bytes)
@@ -438,7 +440,6 @@ static bool check_all(void)
 
 void check_now(void)
 {
-    static uint32_t tries;
     if (check_all() || ++tries % 500 == 0)
         wheel_add(sim.now + sim.world->length_ms / 7, EVENT_CHECK, 0, NULL, 0);
     else
@@ -476,12 +477,15 @@ static void check_statistics(void)
 
 void check_end(void)
 {
+    uint64_t unseen = sim.events_unseen;
     for (uint64_t id = 1; id < runs_top(); id++) {
         const struct srun *run = run_of(id);
         if (run->acked && !run->there && !run->gone)
             broken(id, "a client was told of it, and it is lost");
         if (run->there && !run_status_final(run->status))
             broken(id, "it never ended");
+        if (run->there && !run->end_events && !unseen--)
+            broken(id, "no event tells of its end");
         if (!run->there && !run->gone && id < disk_top(TYPE_RUN) && (run->begun || run->assigned))
             broken(id, "it was assigned, and is lost");
         for (uint32_t i = 1; i < 64 && run->there; i++)

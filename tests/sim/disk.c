@@ -327,6 +327,25 @@ static void apply_run(uint64_t id, struct str value)
     run_note(run, &now);
 }
 
+/* The audit of what happened: ids grow by one, and of each run's end there is one. Of more than are kept, which one batch may hold, the
+ * oldest are written and deleted in one: their ids come as deletions, and what they told is not known. */
+static void apply_event(uint64_t id, struct str value)
+{
+    struct rec_event now;
+    struct err err = {0};
+    arena_reset(sim.arena);
+    if (rec_decode_event(sim.arena, value, &now, &err) || now.id != id)
+        broken(0, "event %lu cannot be decoded: %s", (unsigned long)id, err.text);
+    if (id != top[TYPE_EVENT])
+        broken(now.run_id, "event %lu (%.*s) is written, and the newest was %lu", (unsigned long)id, (int)now.type.len,
+               now.type.ptr, (unsigned long)top[TYPE_EVENT] - 1);
+    disk_put(TYPE_EVENT, id, value);
+    if (!str_is(now.type, "task.completed") && !str_is(now.type, "task.failed") && !str_is(now.type, "run.aborted"))
+        return;
+    if (run_of(now.run_id)->end_events++)
+        broken(now.run_id, "event %lu (%.*s) tells of its end once more", (unsigned long)id, (int)now.type.len, now.type.ptr);
+}
+
 static void apply_purge(uint64_t task)
 {
     for (uint64_t id = 1; id < run_top; id++)
@@ -363,10 +382,16 @@ void disk_apply(const struct rec_op *op)
     case OP_PUT:
         if (op->type == TYPE_RUN)
             apply_run(op->id, op->value);
+        else if (op->type == TYPE_EVENT)
+            apply_event(op->id, op->value);
         else
             disk_put(op->type, op->id, op->value);
         break;
     case OP_DELETE:
+        if (op->type == TYPE_EVENT && op->id == top[TYPE_EVENT]) {
+            top[TYPE_EVENT]++;
+            sim.events_unseen++;
+        }
         disk_remove(op->type, op->id);
         break;
     case OP_LOG:

@@ -29,11 +29,15 @@ static void many_break(void)
 static void worker_fault(void)
 {
     uint32_t who = any_worker();
-    switch (below(10)) {
+    switch (below(12)) {
     case 0:
     case 1:
     case 2:
         worker_kill(who, 100 + about(10000));
+        break;
+    case 9:
+    case 10:
+        sim.worker_step = (enum step)(STEP_WORKER_ASSIGNED + below(STEP_COUNT - STEP_WORKER_ASSIGNED));
         break;
     case 3:
         worker_freeze(who, sim.config.lease_ms + about(sim.config.lease_ms / 2));
@@ -106,8 +110,8 @@ static void scheduler_fault(void)
         second_scheduler();
         break;
     default:
-        sim.step = (enum step)(STEP_SEND + below(4));
-        sim.step_store = false;
+        sim.step = (enum step)(STEP_BATCH_FORMED + below(STEP_STORE_ARRIVED - STEP_BATCH_FORMED));
+        sim.step_letters = 1 + (uint32_t)below(6);
         break;
     }
 }
@@ -135,10 +139,19 @@ static void store_fault(void)
         sim.breaks++;
         break;
     default:
-        sim.step = (enum step)(STEP_SENT + below(3));
-        sim.step_store = true;
+        sim.step = (enum step)(STEP_STORE_ARRIVED + below(STEP_WORKER_ASSIGNED - STEP_STORE_ARRIVED));
         break;
     }
+}
+
+bool step_comes(enum step step)
+{
+    enum step *wanted = step >= STEP_WORKER_ASSIGNED ? &sim.worker_step : &sim.step;
+    if (*wanted != step)
+        return false;
+    *wanted = STEP_NONE;
+    sim.steps[step]++;
+    return true;
 }
 
 void fault_event(void)
@@ -193,5 +206,5 @@ void faults_end(void)
     sim.wall = sim.wall_high + 120000; /* what somebody delayed is due soon, however the clock went */
     sim.weather = (struct weather){0};
     sim.disk_full = false;
-    sim.step = STEP_NONE;
+    sim.step = sim.worker_step = STEP_NONE;
 }

@@ -401,8 +401,11 @@ int bus_send_bytes(struct bus_server *server, const struct bus_peer *peer, struc
     uint32_t connection;
     struct sched *sched = &scheds[server->loop->place];
     memcpy(&connection, peer->id + 1, sizeof connection);
+    if (sched->releases && !sched->dying && sched->letters == sim.step_letters && step_comes(STEP_BATCH_LETTER))
+        sched->dying = true;
     if (sched->dying)
         return 0;
+    sched->letters++;
     struct connection *to = net_of(connection);
     history_add(connection, bytes);
     if (bytes.len == 5 && to->kind == PEER_WORKER) { /* an empty HEARTBEAT_ACK: nothing in it can go wrong */
@@ -569,6 +572,13 @@ static void client_tick(void *arg)
         client->timer = loop_after(client->loop, ASK_TICK_MS, client_tick, client);
 }
 
+static bool packet_is(const struct packet *packet, uint64_t id)
+{
+    struct codec_envelope envelope;
+    struct err err = {0};
+    return codec_open((struct str){packet->bytes, packet->len}, &envelope, &err) == 0 && envelope.id == id;
+}
+
 void ground_reply(struct loop *loop, struct packet *packet)
 {
     if (!loop->client || !loop->client->up || loop->client->link != packet->from) {
@@ -577,6 +587,20 @@ void ground_reply(struct loop *loop, struct packet *packet)
     }
     inbox_add(&loop->client->inbox, packet);
     ground_wake(loop);
+    if (packet_is(packet, MSG_BATCH_ACK) && step_comes(STEP_STORE_ACKED))
+        store_kill(1 + about(1500));
+}
+
+/* The store says something that the scheduler did not ask for. Of a batch that it hears to be on disk, the letters leave. */
+static void client_hear(struct bus_client *client, const struct msg *msg, struct str frame)
+{
+    struct sched *sched = &scheds[client->loop->place];
+    if (msg->shape->id == MSG_BATCH_ACK && !sched->dying && step_comes(STEP_BATCH_HEARD))
+        sched->dying = true;
+    sched->letters = 0;
+    sched->releases = msg->shape->id == MSG_BATCH_ACK;
+    client->events.message(client->self, msg, frame);
+    sched->releases = false;
 }
 
 static void client_read(struct bus_client *client)
@@ -595,7 +619,7 @@ static void client_read(struct bus_client *client)
         if (request)
             request->reply(request->arg, &msg, NULL);
         else if (!msg.corr)
-            client->events.message(client->self, &msg, (struct str){packet->bytes, packet->len});
+            client_hear(client, &msg, (struct str){packet->bytes, packet->len});
         free(request);
         free(packet);
     }
@@ -636,14 +660,10 @@ int bus_tell_bytes(struct bus_client *client, struct str bytes, struct err *err)
     struct sched *sched = &scheds[client->loop->place];
     if (!client->up)
         return err_set(err, ERR_UNAVAILABLE, "the store is not there");
-    if (sim.step == STEP_SEND && !sim.step_store && !sched->dying) { /* before it leaves */
+    if (!sched->dying && step_comes(STEP_BATCH_FORMED))
         sched->dying = true;
-        sim.step = STEP_NONE;
-    }
     client_send(client, bytes, true);
-    if (sim.step == STEP_SENT && !sim.step_store && !sched->dying) { /* it has left */
+    if (!sched->dying && step_comes(STEP_BATCH_SENT))
         sched->dying = true;
-        sim.step = STEP_NONE;
-    }
     return 0;
 }

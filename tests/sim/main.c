@@ -1,6 +1,6 @@
 /* gantry-sim: worlds by seed.
  *
- *   gantry-sim [--seed N] [--seeds N] [--world week|hour|all|crowd|small] [--runs N] [--trace RUN]
+ *   gantry-sim [--seed N] [--seeds N] [--world week|hour|all|crowd|small] [--runs N] [--limit S] [--trace RUN]
  *
  * A broken promise is told with its seed, the simulated time and the run; the same seed is then run again, telling everything about
  * that run. */
@@ -134,8 +134,11 @@ void tell_message(const char *from, uint32_t who, const struct msg *msg)
 
 _Noreturn void broken(uint64_t run, const char *format, ...)
 {
-    char seed[32], traced[32];
+    char seed[32], runs[32], traced[32];
     va_list args;
+    snprintf(seed, sizeof seed, "%lu", (unsigned long)sim.seed);
+    snprintf(runs, sizeof runs, "%lu", (unsigned long)sim.world->runs);
+    snprintf(traced, sizeof traced, "%lu", (unsigned long)run);
     va_start(args, format);
     printf("BROKEN seed %lu, world %s, %s", (unsigned long)sim.seed, sim.world->name, when());
     if (run)
@@ -145,14 +148,13 @@ _Noreturn void broken(uint64_t run, const char *format, ...)
     printf("\n");
     va_end(args);
     if (run && !sim.trace) {
-        printf("its history, again with `./dev sim --seed %lu --world %s --trace %lu`:\n", (unsigned long)sim.seed,
-               sim.world->name, (unsigned long)run);
+        printf("its history, again with `./dev sim --seed %s --world %s --runs %s --trace %s`:\n", seed, sim.world->name, runs,
+               traced);
         fflush(stdout);
-        snprintf(seed, sizeof seed, "%lu", (unsigned long)sim.seed);
-        snprintf(traced, sizeof traced, "%lu", (unsigned long)run);
-        execl("/proc/self/exe", arguments[0], "--seed", seed, "--world", sim.world->name, "--trace", traced, (char *)NULL);
+        execl("/proc/self/exe", arguments[0], "--seed", seed, "--world", sim.world->name, "--runs", runs, "--trace", traced,
+              (char *)NULL);
     } else if (!run) {
-        printf("again with `./dev sim --seed %lu --world %s`\n", (unsigned long)sim.seed, sim.world->name);
+        printf("again with `./dev sim --seed %s --world %s --runs %s`\n", seed, sim.world->name, runs);
     }
     fflush(stdout);
     _exit(1);
@@ -288,11 +290,23 @@ static void end_come(void)
     check_end();
 }
 
-static double seconds(void)
+static double seconds(clockid_t clock)
 {
     struct timespec at;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+    clock_gettime(clock, &at);
     return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+/* How often somebody died at each step of its work. */
+static void report_steps(void)
+{
+#define STEP_TEXT(id, text) [STEP_##id] = text,
+    static const char *const texts[STEP_COUNT] = {STEPS(STEP_TEXT)};
+#undef STEP_TEXT
+    printf("  died:");
+    for (int step = STEP_NONE + 1; step < STEP_COUNT; step++)
+        printf("%s %lu %s", step > STEP_NONE + 1 ? "," : "", (unsigned long)sim.steps[step], texts[step]);
+    printf("\n");
 }
 
 static void report(double took)
@@ -308,12 +322,13 @@ static void report(double took)
            (unsigned long)sim.doubled, (unsigned long)sim.resumes, (unsigned long)sim.refused, (unsigned long)sim.executed,
            (unsigned long)sim.twice, (unsigned long)sim.losses, (unsigned long)sim.keys_repeated, (unsigned long)sim.rebuilds,
            (unsigned long)sim.compared, (unsigned long)sim.history, took);
+    report_steps();
     fflush(stdout);
 }
 
 static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_t trace)
 {
-    double began = seconds();
+    double began = seconds(CLOCK_PROCESS_CPUTIME_ID);
     sim = (struct sim){
         .world = world, .seed = seed, .dice = seed * 1000003 + world->workers, .trace = trace, .until = world->length_ms};
     sim.arena = arena_new((size_t)512 << 20);
@@ -331,7 +346,7 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     wheel_add(world->length_ms / 9, EVENT_CHECK, 0, NULL, 0);
     run_until(world->length_ms);
     end_come();
-    report(seconds() - began);
+    report(seconds(CLOCK_PROCESS_CPUTIME_ID) - began);
     sched_free();
     store_free();
     workers_free();
@@ -342,15 +357,44 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     arena_free(sim.arena);
 }
 
+/* False: there is no such world. */
+static bool worlds_run(const char *wanted, uint64_t seed, uint64_t runs, uint64_t trace)
+{
+    bool any = false;
+    for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++) {
+        struct shape_of_world world = worlds[i];
+        if (strcmp(wanted, world.name) != 0 && (strcmp(wanted, "all") != 0 || world.length_ms < HOUR))
+            continue;
+        any = true;
+        world.runs = runs ? runs : world.runs;
+        world_run(&world, seed, trace);
+    }
+    return any;
+}
+
+/* True: it took too long. */
+static bool seed_timed(uint64_t seed, double took, uint64_t limit)
+{
+    bool slow = limit && took > (double)limit;
+    printf("seed %lu took %.1f s of wall time", (unsigned long)seed, took);
+    if (slow)
+        printf(": TOO LONG, the limit is %lu s", (unsigned long)limit);
+    printf("\n");
+    fflush(stdout);
+    return slow;
+}
+
 static int usage(void)
 {
-    fprintf(stderr, "usage: gantry-sim [--seed N] [--seeds N] [--world week|hour|crowd|small|all] [--runs N] [--trace RUN]\n"
-                    "  --seed N    begin with this seed (1)\n"
-                    "  --seeds N   so many seeds, one after the other (1)\n"
-                    "  --world W   week: 100 workers for a week; hour: 10,000 for an hour; crowd: 300, small: 12,\n"
-                    "              for minutes; all: week and hour\n"
-                    "  --runs N    runs a world and seed that clients ask for (500,000; crowd: 4,000; small: 3,000)\n"
-                    "  --trace RUN tell everything about one run\n");
+    fprintf(stderr,
+            "usage: gantry-sim [--seed N] [--seeds N] [--world week|hour|crowd|small|all] [--runs N] [--limit S] [--trace RUN]\n"
+            "  --seed N    begin with this seed (1)\n"
+            "  --seeds N   so many seeds, one after the other (1)\n"
+            "  --world W   week: 100 workers for a week; hour: 10,000 for an hour; crowd: 300, small: 12,\n"
+            "              for minutes; all: week and hour\n"
+            "  --runs N    runs a world and seed that clients ask for (500,000; crowd: 4,000; small: 3,000)\n"
+            "  --limit S   a seed whose worlds together take over S seconds fails (no limit)\n"
+            "  --trace RUN tell everything about one run\n");
     return 2;
 }
 
@@ -372,8 +416,9 @@ static void environment_forget(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 1, seeds = 1, trace = 0, runs = 0;
+    uint64_t seed = 1, seeds = 1, trace = 0, runs = 0, limit = 0;
     const char *wanted = "all";
+    bool any = false, slow = false;
     arguments = argv;
     environment_forget();
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -386,6 +431,8 @@ int main(int argc, char **argv)
             trace = number;
         else if (strcmp(argv[i], "--runs") == 0)
             runs = number;
+        else if (strcmp(argv[i], "--limit") == 0)
+            limit = number;
         else if (strcmp(argv[i], "--world") == 0)
             wanted = argv[i + 1];
         else
@@ -393,15 +440,12 @@ int main(int argc, char **argv)
     }
     if (argc % 2 == 0)
         return usage();
-    bool any = false;
-    for (uint64_t at = seed; at < seed + seeds; at++)
-        for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++) {
-            struct shape_of_world world = worlds[i];
-            if (strcmp(wanted, world.name) != 0 && (strcmp(wanted, "all") != 0 || world.length_ms < HOUR))
-                continue;
-            any = true;
-            world.runs = runs ? runs : world.runs;
-            world_run(&world, at, trace);
-        }
-    return any ? 0 : usage();
+    for (uint64_t at = seed; at < seed + seeds; at++) {
+        double began = seconds(CLOCK_MONOTONIC);
+        any = worlds_run(wanted, at, runs, trace);
+        if (!any)
+            return usage();
+        slow = seed_timed(at, seconds(CLOCK_MONOTONIC) - began, limit) || slow;
+    }
+    return any ? slow : usage();
 }

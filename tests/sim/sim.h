@@ -76,7 +76,24 @@ struct weather {          /* of the network */
     uint64_t delay_ms;
 };
 
-enum step { STEP_NONE, STEP_SEND, STEP_SENT, STEP_APPLIED, STEP_ACKED }; /* of a batch, at which a process dies */
+/* At which a process dies. */
+#define STEPS(STEP)                                                                                                              \
+    STEP(BATCH_FORMED, "scheduler before a batch leaves")                                                                        \
+    STEP(BATCH_SENT, "scheduler behind a batch that left")                                                                       \
+    STEP(BATCH_APPLIED, "scheduler before it hears that a batch is on disk")                                                     \
+    STEP(BATCH_HEARD, "scheduler having heard it, before a letter leaves")                                                       \
+    STEP(BATCH_LETTER, "scheduler between letters of a batch")                                                                   \
+    STEP(STORE_ARRIVED, "store before its transaction is on disk")                                                               \
+    STEP(STORE_APPLIED, "store behind it, before an acknowledgement leaves")                                                     \
+    STEP(STORE_ACKED, "store behind an acknowledgement that was heard")                                                          \
+    STEP(WORKER_ASSIGNED, "worker before it accepts")                                                                            \
+    STEP(WORKER_ACCEPTED, "worker having accepted")                                                                              \
+    STEP(WORKER_GRANTED, "worker before it names its output")                                                                    \
+    STEP(WORKER_RENAMED, "worker having named it, before its result")                                                            \
+    STEP(WORKER_REPORTED, "worker having sent its result")
+#define STEP_ID(id, text) STEP_##id,
+enum step { STEP_NONE, STEPS(STEP_ID) STEP_COUNT };
+#undef STEP_ID
 
 struct sim {
     const struct shape_of_world *world;
@@ -89,15 +106,16 @@ struct sim {
     uint64_t weather_until;
     bool disk_full;
     uint64_t disk_full_until;
-    enum step step;
-    bool step_store;       /* the store dies at it, else the scheduler */
-    uint64_t newest_given; /* the run that was assigned last */
-    uint64_t newest_grant; /* the run whose output was granted last */
-    uint64_t trace;        /* a run, to be told everything of */
+    enum step step, worker_step; /* which of scheduler's and store's, which of workers', is to be the next one's last */
+    uint32_t step_letters;       /* so many letters leave before BATCH_LETTER */
+    uint64_t newest_given;       /* the run that was assigned last */
+    uint64_t newest_grant;       /* the run whose output was granted last */
+    uint64_t trace;              /* a run, to be told everything of */
     struct arena *arena;
     struct core_config config;
     /* counted */
     uint64_t kills, store_kills, worker_kills, breaks, freezes, jumps, zombies, lost, doubled, resumes, refused;
+    uint64_t steps[STEP_COUNT], events_unseen; /* unseen: written and deleted in one batch */
     uint64_t executed, twice, losses, batches, frames, rebuilds, compared, keys_repeated, gaps;
 };
 extern struct sim sim;
@@ -166,6 +184,8 @@ struct sched {
     struct journal *journal;
     struct settings *settings;
     bool alive, open, dying; /* open: it takes messages; dying: nothing it does leaves it any more */
+    bool releases;           /* it has heard that a batch is on disk: the letters of that leave, so many by now */
+    uint32_t letters;
     uint64_t frozen_until, turned, began;
     uint64_t granted;                    /* the newest epoch that the store has given it */
     uint64_t moved_at, looked_at, moved; /* when its journal last got on, or had a reason not to; batches by then */
@@ -233,6 +253,7 @@ struct srun {          /* what is known of a run, beside its record */
     uint32_t holder;             /* the worker that its newest ASSIGN went to */
     uint32_t granted, renamed;   /* attempt: on disk; by whom the output got its name */
     uint32_t log_attempt, log_seq;
+    uint8_t end_events;      /* that told of its end */
     uint8_t status, newest;  /* newest: outcome of the newest attempt, on disk */
     bool there, acked, gone; /* gone: deleted with its task */
 };
@@ -282,6 +303,7 @@ void clients_burst(void);
 
 void faults_begin(void);
 void fault_event(void);
+bool step_comes(enum step step); /* true: here dies who comes to it, which is its caller's to see to */
 void faults_end(void);
 void check_letter(uint32_t place, struct connection *to, const struct msg *msg);
 void check_frame(uint64_t epoch, uint64_t seq, struct str frame);                         /* a batch that leaves the scheduler */

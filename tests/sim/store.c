@@ -224,21 +224,6 @@ static bool batch_apply(uint32_t link, const struct msg *msg, struct str frame)
     return true;
 }
 
-static void step_reached(enum step step)
-{
-    if (sim.step != step)
-        return;
-    sim.step = STEP_NONE;
-    if (sim.step_store)
-        store_kill(1 + about(1500));
-    else
-        for (uint32_t i = 0; i < SCHEDS; i++)
-            if (scheds[i].alive && scheds[i].frozen_until <= sim.now) {
-                sched_kill(i);
-                return;
-            }
-}
-
 void store_commit(uint64_t number)
 {
     static struct msg msg;
@@ -248,14 +233,15 @@ void store_commit(uint64_t number)
         wheel_add(store.frozen_until, EVENT_COMMIT, 0, NULL, store.start);
         return;
     }
-    if (sim.step == STEP_SENT && sim.step_store) { /* arrived and not applied */
-        step_reached(STEP_SENT);
+    if (step_comes(STEP_STORE_ARRIVED)) {
+        store_kill(1 + about(1500));
         return;
     }
-    bool dies = sim.step == STEP_APPLIED && sim.step_store;
+    bool dies = step_comes(STEP_STORE_APPLIED);
     struct job *group = store.group;
     store.group = NULL;
     store.committing = false;
+    int told = -1;      /* whose batch was acknowledged: its place */
     uint32_t acked = 0; /* an acknowledgement that the next one covers is not sent */
     if (dies)
         memset(store.current, 0, sizeof store.current); /* nobody hears of it */
@@ -269,6 +255,7 @@ void store_commit(uint64_t number)
         if (msg.shape->id == MSG_EPOCH_CLAIM)
             claim_apply(job->packet->from, &msg);
         acked = ack ? job->packet->from : acked;
+        told = ack ? store.link_place[job->packet->from % LINKS] : told;
         if (acked && (!ack || !job->next || job->next->packet->from != acked)) {
             struct msg_batch_ack said = {.epoch = store.epoch, .seq = store.applied};
             answer(acked, &shape_msg_batch_ack, &said, 0);
@@ -276,11 +263,11 @@ void store_commit(uint64_t number)
         }
     }
     jobs_free(group);
-    if (sim.step == STEP_APPLIED)
-        step_reached(STEP_APPLIED);
-    else if (sim.step == STEP_ACKED)
-        step_reached(STEP_ACKED);
+    if (dies)
+        store_kill(1 + about(1500));
     commit_begin();
+    if (told >= 0 && scheds[told].alive && scheds[told].frozen_until <= sim.now && step_comes(STEP_BATCH_APPLIED))
+        sched_kill((uint32_t)told);
 }
 
 /* ---- its life ---- */

@@ -1,5 +1,6 @@
 """Short simulations: small worlds of several seeds, and the same seed twice."""
 
+import collections
 import os
 import pathlib
 import re
@@ -24,6 +25,17 @@ class Simulation(unittest.TestCase):
         told = self.held("--world", "small", "--seed", 1, "--seeds", 8 if SLOW <= 1 else 4)
         for word in ("scheduler", "superseded", "leases lost"):
             self.assertRegex(told, rf"[1-9][0-9]* {word}")
+        self.every_step(told)
+
+    def every_step(self, told):
+        """Somebody died at each step of its work, in one of these worlds."""
+        steps = collections.Counter()
+        for line in re.findall(r"(?m)^  died: (.*)$", told):
+            for part in re.split(", (?=[0-9])", line):
+                count, step = part.split(" ", 1)
+                steps[step] += int(count)
+        self.assertEqual(len(steps), 13, steps)
+        self.assertEqual([step for step, count in steps.items() if not count], [], steps)
 
     def test_hundreds_of_workers(self):
         self.held("--world", "crowd", "--seed", 1)
@@ -33,10 +45,26 @@ class Simulation(unittest.TestCase):
         self.assertEqual(histories[0], histories[1])
         self.assertNotEqual(histories[0], histories[2])
 
+    def test_a_seed_stands_for_itself(self):
+        """Whatever worlds came before it in the same program."""
+        seeds = range(1, 13)
+        self.assertEqual(self.histories("--seeds", len(seeds)), [self.histories("--seed", seed)[0] for seed in seeds])
+
+    def histories(self, *words):
+        return re.findall(r"history ([0-9a-f]{16})", self.held("--world", "small", *words))
+
     def test_a_run_can_be_followed(self):
         told = self.held("--world", "small", "--seed", 7, "--trace", 100)
         self.assertIn("on disk: run{id=100 ", told)
         self.assertIn("assign{", told)
+
+    def test_a_seed_may_have_a_limit(self):
+        within = simulate("--world", "small", "--runs", 100, "--limit", 600)
+        self.assertEqual(within.returncode, 0, within.stdout)
+        self.assertRegex(within.stdout, r"seed 1 took [0-9.]+ s of wall time\n")
+        beyond = simulate("--world", "crowd", "--runs", 40000, "--limit", 1)
+        self.assertEqual(beyond.returncode, 1, beyond.stdout)
+        self.assertRegex(beyond.stdout, r"seed 1 took [0-9.]+ s of wall time: TOO LONG, the limit is 1 s\n")
 
     def test_usage(self):
         self.assertEqual(simulate("--world", "nowhere").returncode, 2)

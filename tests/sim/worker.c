@@ -22,8 +22,8 @@ struct hand { /* a run it holds */
 
 struct worker_sim {
     uint32_t connection, boot;
-    bool down, session, leaving;
-    struct hand *hands, *gone; /* gone: what the boot before this one held */
+    bool down, session, leaving, dying; /* dying: at a step; it does and says nothing any more */
+    struct hand *hands, *gone;          /* gone: what the boot before this one held */
     uint32_t count, size, gone_count;
     uint32_t slots, credit, type, more_type;
     uint64_t back_at, hello_at, beat_at, heard, frozen_until, armed, left_at;
@@ -99,11 +99,19 @@ void worker_heard_ack(uint32_t who)
     workers[who].heard = sim.now;
 }
 
+static bool dies_at(uint32_t who, enum step step)
+{
+    workers[who].dying = workers[who].dying || step_comes(step);
+    return workers[who].dying;
+}
+
 /* ---- what it says ---- */
 
 static void say(uint32_t who, const struct shape *shape, const void *value, uint64_t corr)
 {
     struct err err = {0};
+    if (workers[who].dying)
+        return;
     buf_reset(&out);
     if (codec_encode(&out, shape, value, corr, (struct str){0}, &err))
         broken(0, "a worker cannot say %s: %s", shape->name, err.text);
@@ -202,6 +210,7 @@ static void say_result(uint32_t who, struct hand *hand)
     struct msg_result result = {.items = {&item, 1}};
     say(who, &shape_msg_result, &result, 0);
     hand->next_at = sim.now + AGAIN_MS;
+    (void)dies_at(who, STEP_WORKER_REPORTED);
 }
 
 /* ---- runs ---- */
@@ -317,7 +326,7 @@ static void slots_fill(uint32_t who)
     struct worker_sim *worker = &workers[who];
     uint32_t running = hands_running(worker);
     for (uint32_t i = 0; i < worker->count && running < worker->slots; i++)
-        if (worker->hands[i].state == HAND_WAITING) {
+        if (worker->hands[i].state == HAND_WAITING && !worker->dying) {
             hand_start(who, &worker->hands[i]);
             running++;
         }
@@ -326,7 +335,7 @@ static void slots_fill(uint32_t who)
 static void take(uint32_t who, const struct rec_assignment *given)
 {
     struct worker_sim *worker = &workers[who];
-    if (hand_find(worker, given->run_id, given->attempt))
+    if (worker->dying || hand_find(worker, given->run_id, given->attempt))
         return; /* again */
     if (worker->count == worker->size) {
         worker->size = worker->size ? worker->size * 2 : 4;
@@ -347,8 +356,10 @@ static void take(uint32_t who, const struct rec_assignment *given)
     if (one_in(10))
         hand.lines = (uint16_t)(1 + below(6));
     worker->hands[worker->count++] = hand;
-    if (sim.calm || !one_in(50)) /* some only say so with their heartbeat */
-        say_lease(who, &shape_msg_accept, &hand, NULL);
+    if (dies_at(who, STEP_WORKER_ASSIGNED) || (!sim.calm && one_in(50))) /* some only say so with their heartbeat */
+        return;
+    say_lease(who, &shape_msg_accept, &hand, NULL);
+    (void)dies_at(who, STEP_WORKER_ACCEPTED);
 }
 
 /* ---- what it hears ---- */
@@ -365,12 +376,16 @@ static void on_granted(uint32_t who, const struct msg_publish_grant *grant)
     if (!hand || hand->state != HAND_PUBLISHING)
         return;
     struct srun *run = run_of(hand->run);
+    if (dies_at(who, STEP_WORKER_GRANTED))
+        return;
     if (run->renamed &&
         run->renamed != hand->attempt) { /* RENAME_NOREPLACE: an earlier attempt, lost since, was later than that */
         hand->outcome = OUTCOME_FAILED;
         run->ended &= ~(UINT64_C(1) << (hand->attempt & 63));
     } else {
         run->renamed = hand->attempt;
+        if (dies_at(who, STEP_WORKER_RENAMED))
+            return;
     }
     hand->output = false;
     if (one_in(4)) { /* renaming and flushing take their time */
@@ -503,7 +518,10 @@ void worker_message(uint32_t who, struct packet *packet, uint32_t connection)
         on_error(who, &msg.u.error);
         break;
     }
-    wake(who);
+    if (worker->dying)
+        worker_kill(who, 100 + about(10000));
+    else
+        wake(who);
 }
 
 /* ---- its life ---- */
@@ -541,7 +559,7 @@ void worker_kill(uint32_t who, uint64_t away_ms)
         tell(worker->hands[i].run, "worker %u dies with attempt %u", who, worker->hands[i].attempt);
     sim.worker_kills++;
     worker->down = true;
-    worker->session = worker->leaving = false;
+    worker->session = worker->leaving = worker->dying = false;
     if (worker->count) {
         free(worker->gone);
         worker->gone = worker->hands;
@@ -612,7 +630,7 @@ static uint64_t steps_next(uint32_t who)
     while (again) {
         again = false;
         for (uint32_t i = 0; i < worker->count; i++)
-            if (worker->hands[i].next_at <= sim.now) {
+            if (worker->hands[i].next_at <= sim.now && !worker->dying) {
                 hand_step(who, &worker->hands[i]);
                 again = true;
             }
@@ -650,6 +668,10 @@ static void wake(uint32_t who)
     if (worker->session && sim.now >= worker->beat_at)
         say_beat(who);
     next = steps_next(who);
+    if (worker->dying) {
+        worker_kill(who, 100 + about(10000));
+        return;
+    }
     uint64_t at = worker->session ? worker->beat_at : worker->hello_at;
     arm(who, at < next ? at : next);
 }
