@@ -136,7 +136,8 @@ static uint64_t estimate(const struct core *core, const struct run *run)
     if (!stat || !stat->completed)
         return 0;
     uint64_t start = run->due_at > core->wall_ms ? run->due_at : core->wall_ms;
-    return start + stat->duration_ms / stat->completed;
+    uint64_t end = start + stat->duration_ms / stat->completed;
+    return end < INT64_MAX ? end : INT64_MAX;
 }
 
 static void answer_run(struct core *core, const struct core_call *call, const struct run *run)

@@ -143,6 +143,11 @@ int draft_add(struct draft *draft, enum store_op op, uint64_t type, uint64_t id,
     if (shape != NULL && codec_encode_record(&draft->values, shape, value, err) != 0) {
         return -1;
     }
+    if (draft->values.len - start > DRAFT_VALUE) {
+        size_t size = draft->values.len - start;
+        draft->values.len = start;
+        return err_set(err, ERR_LIMIT, "a record of %zu bytes, at most %u are written", size, DRAFT_VALUE);
+    }
     row.value.len = (uint32_t)(draft->values.len - start);
     if (op_is_record(&row)) {
         struct draft_slot *slot = slot_find(draft, type, id);

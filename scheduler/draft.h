@@ -7,6 +7,7 @@
 #define DRAFT_OPS 65536u         /* msg_batch.ops */
 #define DRAFT_FRAME ((size_t)64) /* what a frame adds to its records */
 #define DRAFT_OP ((size_t)32)    /* and to each of them */
+#define DRAFT_VALUE (1u << 20)   /* of one record: rec_op.value */
 
 struct draft_slot { /* of the hash over its records */
     uint32_t stamp; /* of the draft it belongs to: older ones count as empty */
@@ -30,7 +31,7 @@ void draft_reset(struct draft *draft); /* empties, keeps memory of a usual size 
 int draft_reserve(struct draft *draft, size_t bytes, uint32_t ops);
 
 /* Adds one. shape and value (the record) are NULL for operations without a value. -1 with err: out of memory, or the record breaks
- * its bounds; nothing is added. */
+ * its bounds or DRAFT_VALUE; nothing is added. */
 int draft_add(struct draft *draft, enum store_op op, uint64_t type, uint64_t id, const struct shape *shape, const void *value,
               struct err *err);
 

@@ -5,6 +5,7 @@
  */
 #include "scheduler/report.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "scheduler/lease.h"
@@ -250,6 +251,19 @@ static bool log_may_follow(const struct core *core, const struct worker *worker,
     return outcome != OUTCOME_OPEN && outcome <= OUTCOME_ABORTED;
 }
 
+/* So that the chunk fits one record (rec_op.value): encoded again it is no longer than it came. */
+#define LOG_BYTES_MAX ((size_t)1 << 20)
+
+static void log_refuse(struct core *core, const struct core_call *call)
+{
+    struct fault fault;
+    char value[24];
+    snprintf(value, sizeof value, "%u", call->frame.len);
+    fault_set(&fault, ERR_INVALID, "chunk", "size", str_of(value), "a LOG of at most 1048576 bytes",
+              "a LOG of %u bytes is more than one record takes: send its lines in several", call->frame.len);
+    core_refuse(core, call, &fault);
+}
+
 void report_on_log(struct core *core, const struct core_call *call)
 {
     const struct rec_log_chunk *chunk = &call->msg->u.log.chunk;
@@ -257,6 +271,10 @@ void report_on_log(struct core *core, const struct core_call *call)
     struct fault fault;
     if (!worker)
         return;
+    if (call->frame.len > LOG_BYTES_MAX) {
+        log_refuse(core, call);
+        return;
+    }
     struct lease *lease = lease_claim(core, worker, chunk->run_id, chunk->attempt);
     bool current = lease && lease->state != LEASE_CANCELLED;
     if (!current && !log_may_follow(core, worker, chunk)) {

@@ -132,6 +132,12 @@ static int retry_prepare(struct core *core, struct run *run, const struct ending
     return core_reserve(core, bytes, answer, ops, fault);
 }
 
+/* A worker may say any length: a sum stays at what its record can hold. */
+static void sum_add(uint64_t *sum, uint64_t more)
+{
+    *sum = more > INT64_MAX - *sum ? INT64_MAX : *sum + more;
+}
+
 static void count_worker(struct core *core, struct worker *worker, const struct ending *ending)
 {
     if (ending->outcome != OUTCOME_COMPLETED && ending->outcome != OUTCOME_FAILED && ending->outcome != OUTCOME_TIMEOUT)
@@ -141,7 +147,7 @@ static void count_worker(struct core *core, struct worker *worker, const struct 
         worker->completed++;
     else
         worker->failed++;
-    worker->duration_ms += ending->duration_ms;
+    sum_add(&worker->duration_ms, ending->duration_ms);
     worker_put(core, worker);
 }
 
@@ -186,7 +192,7 @@ static void put_statistics(struct core *core, struct run *run, const struct deci
     struct rec_task_stat *stat = &task->stat;
     if (decision->status == RUN_COMPLETED) {
         stat->completed++;
-        stat->duration_ms += decision->ending->duration_ms;
+        sum_add(&stat->duration_ms, decision->ending->duration_ms);
         stat->last_completed_at = core->wall_ms;
     } else if (decision->status == RUN_FAILED) {
         stat->failed++;

@@ -33,6 +33,18 @@ static bool boot_replaced(const struct worker *worker, struct str boot)
     return false;
 }
 
+#define SERVED_MAX 64 /* bytes: what a task can name (rec_task_spec) */
+
+/* What no task can name is of no use, and 64 of them would not fit the worker's record. */
+static int check_served(const struct str_list *names, const char *field, struct fault *fault)
+{
+    for (uint32_t i = 0; i < names->count; i++)
+        if (names->items[i].len > SERVED_MAX)
+            return fault_set(fault, ERR_INVALID, field, "length", names->items[i], "at most 64 bytes each",
+                             "%s[%u] has %u bytes: at most %d expected", field, i, names->items[i].len, SERVED_MAX);
+    return 0;
+}
+
 static int hello_check(struct core *core, const struct core_call *call, const struct worker *worker, struct fault *fault)
 {
     const struct msg_hello *hello = &call->msg->u.hello;
@@ -42,6 +54,8 @@ static int hello_check(struct core *core, const struct core_call *call, const st
     if (!ident_valid(hello->boot))
         return fault_set(fault, ERR_INVALID, "boot", "ident", hello->boot, "1 to 64 characters out of A-Z a-z 0-9 . _ : -",
                          "the worker's boot has characters it must not have");
+    if (check_served(&hello->task_types, "task_types", fault) || check_served(&hello->executors, "executors", fault))
+        return -1;
     const struct worker *before =
         index_text(&core->worker_peers, (struct str){(const char *)&call->from.peer, sizeof call->from.peer});
     if (before && before != worker) /* a connection a worker: else one peer could make as many as it has messages */

@@ -210,6 +210,7 @@ static void step(const struct step *step)
         break;
     }
     core_check(fixture->core);
+    assert_false(journal_failed(fixture->journal)); /* no peer's word may end the process */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -185,6 +185,35 @@ static void test_history(void **unused)
     fixture_free(fixture);
 }
 
+/* Sums of what workers say stay within what their records hold, so that none can end the scheduler. */
+static void test_long_durations(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    uint64_t task = fixture_task(fixture, "one", "shell");
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    for (int i = 0; i < 2; i++) {
+        fixture_trigger(fixture, task);
+        struct rec_lease lease = fixture_begin(fixture, 1);
+        struct rec_outcome item = {
+            .run_id = lease.run_id, .attempt = lease.attempt, .outcome = OUTCOME_COMPLETED, .duration_ms = INT64_MAX};
+        struct msg_result result = {.items = {&item, 1}};
+        fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_result, &result);
+        fixture_settle(fixture);
+        assert_true(fixture_acked(fixture, 1, lease));
+    }
+    struct rec_task_stat stat;
+    struct rec_worker worker;
+    assert_false(journal_failed(fixture->journal));
+    assert_true(fixture_stored(fixture, TYPE_TASK_STAT, task, &stat));
+    assert_true(fixture_stored(fixture, TYPE_WORKER, 1, &worker));
+    assert_int_equal(stat.duration_ms, INT64_MAX);
+    assert_int_equal(worker.duration_ms, INT64_MAX);
+    assert_int_equal(stat.completed, 2);
+    fixture_trigger(fixture, task); /* its estimate stays a time, too */
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_stopped_by_worker),
         cmocka_unit_test(test_oneshot_fails),
         cmocka_unit_test(test_history),
+        cmocka_unit_test(test_long_durations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,72 @@ static void test_bounded(void **unused)
     fixture_free(fixture);
 }
 
+/* What would not fit its record is refused before anything changes. */
+static void test_names_too_long(void **unused)
+{
+    static char long_name[32768];
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct str names[40];
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = STR_LIT("w"),
+                              .boot = STR_LIT("b"),
+                              .hostname = STR_LIT("host"),
+                              .task_types = {names, 40},
+                              .executors = {names, 40},
+                              .slots = 1,
+                              .credit = 1};
+    memset(long_name, 'a', sizeof long_name);
+    for (int i = 0; i < 40; i++)
+        names[i] = (struct str){long_name, sizeof long_name};
+    fixture_send(fixture, DOOR_WORKERS, 1, 77, &shape_msg_hello, &hello);
+    fixture_settle(fixture);
+    assert_int_equal(fixture_answer(fixture, 77)->u.error.code, ERR_INVALID);
+    assert_true(str_is(fixture_answer(fixture, 77)->u.error.rule, "length"));
+    assert_int_equal(fixture->disk_count[TYPE_WORKER], 0);
+    for (int i = 0; i < 40; i++)
+        names[i].len = 64;
+    fixture_send(fixture, DOOR_WORKERS, 1, 78, &shape_msg_hello, &hello);
+    fixture_settle(fixture);
+    assert_int_equal(fixture_answer(fixture, 78)->shape->id, MSG_WELCOME);
+    assert_int_equal(stored(fixture, 1).task_types.count, 40);
+    assert_false(journal_failed(fixture->journal));
+    fixture_free(fixture);
+}
+
+static void send_lines(struct fixture *fixture, uint64_t corr, struct rec_lease lease, uint32_t count)
+{
+    static char text[16000];
+    struct rec_log_line *lines = calloc(count, sizeof *lines);
+    memset(text, 'x', sizeof text);
+    for (uint32_t i = 0; i < count; i++)
+        lines[i] = (struct rec_log_line){.seq = i + 1, .text = {text, sizeof text}};
+    struct msg_log log = {.chunk = {.run_id = lease.run_id, .attempt = lease.attempt, .lines = {lines, count}}};
+    fixture_send(fixture, DOOR_WORKERS, 1, corr, &shape_msg_log, &log);
+    fixture_settle(fixture);
+    free(lines);
+}
+
+static void test_log_too_long(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    send_lines(fixture, 77, lease, 100);
+    assert_int_equal(fixture_answer(fixture, 77)->u.error.code, ERR_INVALID);
+    assert_true(str_is(fixture_answer(fixture, 77)->u.error.rule, "size"));
+    assert_int_equal(fixture->log_lines, 0);
+    send_lines(fixture, 78, lease, 65);
+    assert_int_equal(fixture_answer(fixture, 78)->u.log_ack.seq, 65);
+    assert_int_equal(fixture->log_lines, 1);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 1, lease));
+    assert_false(journal_failed(fixture->journal));
+    fixture_free(fixture);
+}
+
 /* Two live starts of one ident: the newest stands, the other is refused everything. */
 static void test_replaced(void **unused)
 {
@@ -241,10 +307,10 @@ static void test_counts(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registered),    cmocka_unit_test(test_nobody),     cmocka_unit_test(test_bounded),
-        cmocka_unit_test(test_replaced),      cmocka_unit_test(test_reconnects), cmocka_unit_test(test_goodbye),
-        cmocka_unit_test(test_not_its_own),   cmocka_unit_test(test_list),       cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_all_come_back),
+        cmocka_unit_test(test_registered),    cmocka_unit_test(test_nobody),         cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_replaced),      cmocka_unit_test(test_reconnects),     cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_not_its_own),   cmocka_unit_test(test_list),           cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_all_come_back), cmocka_unit_test(test_names_too_long), cmocka_unit_test(test_log_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
