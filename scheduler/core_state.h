@@ -74,7 +74,7 @@ struct core {
 
     struct index leases;
     size_t lease_total;
-    struct lease_list assigned, accepted;
+    struct lease_list leaving, assigned, accepted;
     struct heap backstops; /* of leases, by monotonic time */
     struct recent *recent; /* a ring of RECENT_MAX */
     struct index recent_index;

@@ -501,6 +501,16 @@ bool journal_idle(const struct journal *journal)
     return journal->oldest == NULL && forming_empty(journal);
 }
 
+uint64_t journal_forming(const struct journal *journal)
+{
+    return journal->next_seq;
+}
+
+bool journal_committed(const struct journal *journal, uint64_t seq)
+{
+    return seq < (journal->oldest != NULL ? journal->oldest->seq : journal->next_seq);
+}
+
 bool journal_writable(const struct journal *journal)
 {
     return journal->connected && !journal->refused && !journal->failed;

@@ -64,6 +64,10 @@ void journal_send_bytes(struct journal *journal, const struct address *to, struc
  * only true this second. Needs no reservation; out of memory drops it, and the peer asks again. */
 void journal_send_now(struct journal *journal, const struct address *to, const struct shape *shape, const void *value);
 
+/* The batch that is forming, and whether one is on disk, so that what waited for it has left. */
+uint64_t journal_forming(const struct journal *journal);
+bool journal_committed(const struct journal *journal, uint64_t seq);
+
 /* Seals the forming batch if the pipeline has room and hands it over. Called between commands only. */
 void journal_seal(struct journal *journal);
 
@@ -75,9 +79,9 @@ void journal_reconnected(struct journal *journal, uint64_t applied);         /* 
 void journal_disconnected(struct journal *journal);
 void journal_tick(struct journal *journal, uint64_t mono_ms);
 
-bool journal_idle(const struct journal *journal);           /* nothing forming, nothing under way */
-bool journal_writable(const struct journal *journal);       /* connected and not refused */
-bool journal_connected(const struct journal *journal);      /* the store is there, whatever it says */
+bool journal_idle(const struct journal *journal);      /* nothing forming, nothing under way */
+bool journal_writable(const struct journal *journal);  /* connected and not refused */
+bool journal_connected(const struct journal *journal); /* the store is there, whatever it says */
 /* How long the oldest batch under way has waited to be on disk, at this time; 0: none does. */
 uint64_t journal_waits_ms(const struct journal *journal, uint64_t mono_ms);
 const char *journal_trouble(const struct journal *journal); /* why not; "" if it is */

@@ -1,7 +1,8 @@
 /* Leases: begun, renewed, cancelled, taken away, expired.
  *
- * Two lists hold them by the time they were renewed (assigned ones by when they were assigned), so the first of a list is the
- * first to be over. A cancelled lease is in no list: its worker's word, its next session or its silence ends it.
+ * Two lists hold them by the time they were renewed (assigned ones by when their ASSIGN left), so the first of a list is the
+ * first to be over. Those whose ASSIGN waits for its commit are in a third, in the order of their batches: however slow the store is,
+ * the worker has its whole time to accept. A cancelled lease is in no list: its worker's word, its next session or its silence ends it.
  */
 #include "scheduler/lease.h"
 
@@ -42,7 +43,9 @@ static struct lease_list *lease_list(struct core *core, const struct lease *leas
 {
     if (lease->state == LEASE_CANCELLED)
         return NULL;
-    return lease->state == LEASE_ASSIGNED ? &core->assigned : &core->accepted;
+    if (lease->state != LEASE_ASSIGNED)
+        return &core->accepted;
+    return lease->left ? &core->assigned : &core->leaving;
 }
 
 static void list_remove(struct core *core, struct lease *lease)
@@ -80,6 +83,7 @@ void lease_begin(struct core *core, struct lease *lease, struct run *run, struct
     lease->run = run;
     lease->worker = worker;
     lease->state = (uint8_t)state;
+    lease->batch = journal_forming(core->journal);
     lease->beat = worker->beats;
     run->lease = lease;
     index_add(&core->leases, lease);
@@ -201,6 +205,16 @@ void lease_renew_all(struct core *core)
 {
     list_renew(&core->assigned, core->mono_ms);
     list_renew(&core->accepted, core->mono_ms);
+}
+
+void lease_leave(struct core *core)
+{
+    struct lease *lease;
+    while ((lease = core->leaving.first) && journal_committed(core->journal, lease->batch)) {
+        list_remove(core, lease);
+        lease->left = true;
+        list_append(core, lease);
+    }
 }
 
 static bool lease_over(const struct core *core, const struct lease *lease, uint64_t term)

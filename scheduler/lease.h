@@ -25,9 +25,11 @@ struct lease {
     struct worker *worker;
     struct lease *next, *prev;           /* of the same worker */
     struct lease *list_next, *list_prev; /* by renewal */
-    uint64_t renewed;                    /* mono; when assigned, until it is accepted */
+    uint64_t batch;                      /* that its ASSIGN leaves with */
+    uint64_t renewed;                    /* mono; of an assigned one: since its ASSIGN left */
     uint64_t beat;                       /* the worker's heartbeat that named it last */
     uint8_t state, misses;
+    bool left;       /* its ASSIGN has */
     bool output;     /* the assignment named one; unknown of a lease that was rebuilt: its run's spec says */
     double progress; /* percent; below 0 while nobody told one */
     char *note;
@@ -62,6 +64,7 @@ int lease_take_all(struct core *core, struct worker *worker, enum outcome outcom
 /* Everything accepted or assigned begins its term now. */
 void lease_renew_all(struct core *core);
 void lease_renew_assigned(struct core *core);
+void lease_leave(struct core *core);          /* whose ASSIGN has left: the time to accept it begins */
 void lease_expire(struct core *core);         /* those that are over their time */
 uint64_t lease_next(const struct core *core); /* ms until the next may be over; UINT64_MAX: none */
 

@@ -157,8 +157,9 @@ uint64_t timer_tick(struct core *core)
 {
     uint64_t wait = TIMER_IDLE_MS;
     bool writable = journal_writable(core->journal);
+    lease_leave(core);
     if (writable && core->away)
-        lease_renew_assigned(core); /* assignments could not leave: their time to be accepted begins now */
+        lease_renew_assigned(core); /* what they said meanwhile may have been lost: the time to accept begins anew */
     core->away = !writable;
     clock_follow(core);
     delays_end(core);

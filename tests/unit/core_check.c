@@ -90,8 +90,8 @@ static void check_workers(const struct core *core)
 
 static void check_lists(const struct core *core)
 {
-    const struct lease_list *lists[] = {&core->assigned, &core->accepted};
-    for (size_t i = 0; i < 2; i++) {
+    const struct lease_list *lists[] = {&core->leaving, &core->assigned, &core->accepted};
+    for (size_t i = 0; i < 3; i++) {
         uint64_t last = 0;
         for (const struct lease *lease = lists[i]->first; lease; lease = lease->list_next) {
             assert_true(lease->renewed >= last);

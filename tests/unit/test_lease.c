@@ -275,6 +275,34 @@ static void test_accept_after_away(void **unused)
     fixture_free(fixture);
 }
 
+/* The store is there and slow: a worker has its whole time to accept, counted from when it can have heard of the run. */
+static void test_slow_commit(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    uint64_t task = fixture_task(fixture, "one", "shell");
+    fixture_hello(fixture, 1, "w1", "b1", "shell", 1, NULL, 0);
+    fixture_hello(fixture, 2, "w2", "b1", "shell", 1, NULL, 0);
+    fixture_hold(fixture, HOLD_ACKS);
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = task};
+    fixture_send(fixture, DOOR_COMMANDS, 1000, 900, &shape_msg_run_trigger, &trigger);
+    for (int i = 0; i < 3; i++) {
+        fixture_wait(fixture, 4000);
+        fixture_heartbeat(fixture, 1, NULL, 0);
+        fixture_heartbeat(fixture, 2, NULL, 0);
+    }
+    fixture_hold(fixture, HOLD_NOTHING);
+    fixture_wait(fixture, 9000);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    fixture_heartbeat(fixture, 2, NULL, 0);
+    struct rec_lease first = fixture_assigned(fixture, 1), second = fixture_assigned(fixture, 2);
+    assert_int_equal(first.attempt + second.attempt, 1); /* one of them, and the first attempt */
+    assert_int_equal(run_of(fixture, first.run_id + second.run_id).status, RUN_RUNNING);
+    fixture_wait(fixture, 2000);
+    assert_int_equal(run_of(fixture, first.run_id + second.run_id).attempts.items[0].outcome, OUTCOME_RETURNED);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,7 +312,7 @@ int main(void)
         cmocka_unit_test(test_heartbeat_accepts),  cmocka_unit_test(test_frozen_scheduler),
         cmocka_unit_test(test_rebuilt_term),       cmocka_unit_test(test_same_boot_lost_it),
         cmocka_unit_test(test_backstop),           cmocka_unit_test(test_store_away),
-        cmocka_unit_test(test_accept_after_away),
+        cmocka_unit_test(test_accept_after_away),  cmocka_unit_test(test_slow_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
