@@ -13,13 +13,14 @@
 
 #define REASON_SIZE 512
 
-static bool type_served(const struct core *core, struct str type)
+/* How far some worker that is here comes in serving the class: 0 not its type, 1 its type, 2 its executor too. */
+static int class_served(const struct core *core, const struct queue_class *class)
 {
-    for (const struct worker *worker = core->first_worker; worker; worker = worker->next)
-        for (uint32_t i = 0; worker->present && worker->status == WORKER_ACTIVE && i < worker->type_count; i++)
-            if (str_eq(worker->types[i], type))
-                return true;
-    return false;
+    int most = 0;
+    for (const struct worker *worker = core->first_worker; worker && most < 2; worker = worker->next)
+        if (worker->present && worker->status == WORKER_ACTIVE && queue_serves_type(worker, class))
+            most = queue_serves_executor(worker, class) ? 2 : 1;
+    return most;
 }
 
 static void labels_say(struct str labels, char *out, size_t size)
@@ -49,10 +50,12 @@ static void reason_queued(struct core *core, const struct run *run, char *out, s
         snprintf(out, size, "%.300s", journal_trouble(core->journal));
     else if (queue_matches(core, class) == 0 && class->match_count)
         snprintf(out, size, "all workers of type %.*s are busy", len, type);
-    else if (class->labels.len && type_served(core, class->type)) {
+    else if (class_served(core, class) == 2) {
         labels_say(class->labels, labels, sizeof labels);
         snprintf(out, size, "no worker of type %.*s has labels %s", len, type, labels);
-    } else
+    } else if (class_served(core, class) == 1)
+        snprintf(out, size, "no worker of type %.*s has executor %.*s", len, type, (int)class->executor.len, class->executor.ptr);
+    else
         snprintf(out, size, "no worker serves type %.*s", len, type);
 }
 

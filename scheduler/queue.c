@@ -18,15 +18,19 @@ static struct str labels_plain(struct str labels)
     return labels;
 }
 
-static int class_key(struct buf *key, struct str type, struct str labels, const struct farm *farm)
+/* Lengths first, as a name may hold any byte. */
+static int class_key(struct buf *key, const struct rec_task_spec *spec, struct str labels, const struct farm *farm)
 {
-    return buf_add(key, type.ptr, type.len) || buf_add(key, "", 1) || (farm && buf_add(key, farm->name, strlen(farm->name))) ||
-                   buf_add(key, "", 1) || (labels.len && buf_add(key, labels.ptr, labels.len))
+    struct str name = str_of(farm ? farm->name : "");
+    uint32_t lengths[3] = {spec->task_type.len, spec->executor.len, name.len};
+    return buf_add(key, lengths, sizeof lengths) || buf_add(key, spec->task_type.ptr, spec->task_type.len) ||
+                   buf_add(key, spec->executor.ptr, spec->executor.len) || buf_add(key, name.ptr, name.len) ||
+                   buf_add(key, labels.ptr, labels.len)
                ? -1
                : 0;
 }
 
-static struct queue_class *class_new(struct core *core, struct str key, struct str type, struct str labels,
+static struct queue_class *class_new(struct core *core, struct str key, const struct rec_task_spec *spec, struct str labels,
                                      const struct farm *farm)
 {
     struct queue_class *class = calloc(1, sizeof *class);
@@ -39,22 +43,23 @@ static struct queue_class *class_new(struct core *core, struct str key, struct s
         return NULL;
     }
     class->key = class->text->str;
-    class->type = (struct str){class->key.ptr, type.len};
+    class->type = (struct str){class->key.ptr + 3 * sizeof(uint32_t), spec->task_type.len};
+    class->executor = (struct str){class->type.ptr + class->type.len, spec->executor.len};
     class->labels = (struct str){class->key.ptr + class->key.len - labels.len, labels.len};
     class->farm = farm;
     index_add(&core->classes, class);
     return class;
 }
 
-struct queue_class *queue_class_get(struct core *core, struct str type, struct str labels, const struct farm *farm)
+struct queue_class *queue_class_get(struct core *core, const struct rec_task_spec *spec, const struct farm *farm)
 {
     struct buf key = {0};
     struct queue_class *class = NULL;
-    labels = labels_plain(labels);
-    if (class_key(&key, type, labels, farm) == 0) {
+    struct str labels = labels_plain(spec->labels);
+    if (class_key(&key, spec, labels, farm) == 0) {
         class = index_text(&core->classes, buf_str(&key));
         if (!class)
-            class = class_new(core, buf_str(&key), type, labels, farm);
+            class = class_new(core, buf_str(&key), spec, labels, farm);
     }
     buf_free(&key);
     queue_class_keep(class);
@@ -183,13 +188,30 @@ void queue_rerank(struct core *core)
     }
 }
 
+static bool listed(const struct str *names, uint32_t count, struct str name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (str_eq(names[i], name))
+            return true;
+    return false;
+}
+
+bool queue_serves_type(const struct worker *worker, const struct queue_class *class)
+{
+    return listed(worker->types, worker->type_count, class->type);
+}
+
+bool queue_serves_executor(const struct worker *worker, const struct queue_class *class)
+{
+    return !worker->executor_count || listed(worker->executors, worker->executor_count, class->executor);
+}
+
 static bool queue_serves(const struct worker *worker, const struct queue_class *class)
 {
-    bool serves = false;
-    for (uint32_t i = 0; i < worker->type_count && !serves; i++)
-        serves = str_eq(worker->types[i], class->type);
-    if (!serves || !class->labels.len)
-        return serves;
+    if (!queue_serves_type(worker, class) || !queue_serves_executor(worker, class))
+        return false;
+    if (!class->labels.len)
+        return true;
     struct reader reader = {class->labels.ptr, class->labels.ptr + class->labels.len};
     struct token map, name, value;
     if (reader_next(&reader, &map) || map.kind != TOKEN_MAP)

@@ -10,12 +10,12 @@
 enum class_place { CLASS_EMPTY, CLASS_READY, CLASS_ASIDE };
 
 struct queue_class {
-    struct str key;          /* type, farm and labels in one: what the index knows it by */
-    struct text *text;       /* its bytes */
-    struct str type, labels; /* inside text; labels as a map */
-    const struct farm *farm; /* NULL: none */
-    struct heap queue;       /* of runs */
-    struct heap_node node;   /* in core->ready, by the head's rank */
+    struct str key;                    /* type, executor, farm and labels in one: what the index knows it by */
+    struct text *text;                 /* its bytes */
+    struct str type, executor, labels; /* inside text; labels as a map */
+    const struct farm *farm;           /* NULL: none */
+    struct heap queue;                 /* of runs */
+    struct heap_node node;             /* in core->ready, by the head's rank */
     enum class_place place;
     struct queue_class *next_aside;
     uint32_t refs;           /* tasks and runs */
@@ -25,8 +25,8 @@ struct queue_class {
     bool matched;
 };
 
-/* The class of these, made if need be; takes a reference for the caller. NULL when out of memory. */
-struct queue_class *queue_class_get(struct core *core, struct str type, struct str labels, const struct farm *farm);
+/* The class of what this spec asks of a worker, made if need be; takes a reference for the caller. NULL when out of memory. */
+struct queue_class *queue_class_get(struct core *core, const struct rec_task_spec *spec, const struct farm *farm);
 void queue_class_keep(struct queue_class *class);
 void queue_class_drop(struct core *core, struct queue_class *class); /* takes NULL */
 
@@ -42,6 +42,9 @@ void queue_rerank(struct core *core); /* after the lift changed */
 
 /* The workers that serve a class, whether they have room or not; refreshed when it must be. -1 when out of memory. */
 int queue_matches(struct core *core, struct queue_class *class);
+/* Parts of what it takes to serve a class. A worker that names no executors has them all. */
+bool queue_serves_type(const struct worker *worker, const struct queue_class *class);
+bool queue_serves_executor(const struct worker *worker, const struct queue_class *class);
 /* A worker's session, status, types or labels have changed: the classes' lists follow. With thousands of workers coming and going a
  * list must not be made anew for each. */
 void queue_worker_changed(struct core *core, struct worker *worker);

@@ -216,7 +216,7 @@ static int load_plan(struct core *core, const struct rec_run *record, struct run
         if (rec_encode_task_spec(spec, &record->spec, err))
             return -1;
         plan->spec = buf_str(spec);
-        plan->class = queue_class_get(core, record->spec.task_type, record->spec.labels, farm);
+        plan->class = queue_class_get(core, &record->spec, farm);
     } else if (task) {
         plan->class = task->rules.class;
         queue_class_keep(plan->class);

@@ -316,7 +316,7 @@ static int rules_fill(struct core *core, const struct rec_task_spec *spec, struc
         rules->farm = farm_find(core, farm);
     rules->spec = text_new(buf_str(&bytes));
     rules->name = text_new(spec->name);
-    rules->class = queue_class_get(core, spec->task_type, spec->labels, NULL);
+    rules->class = queue_class_get(core, spec, NULL);
     rules->timeout_seconds = (uint32_t)spec->timeout_seconds;
     rules->priority = (uint8_t)spec->priority;
     rules->retry_count = (uint8_t)spec->retry_count;

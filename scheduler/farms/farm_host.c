@@ -54,7 +54,7 @@ uint64_t farm_add_run(struct core *core, const struct farm *farm, uint64_t task_
         err_set(err, ERR_LIMIT, "a farm adds at most %u runs of %u bytes at once", FARM_RUNS_MAX, FARM_BYTES_MAX);
         goto error;
     }
-    plan.class = queue_class_get(core, spec->task_type, spec->labels, farm);
+    plan.class = queue_class_get(core, spec, farm);
     plan.name = text_new(spec->name);
     struct run *run = plan.class && plan.name && farm_room(core) == 0 ? run_new(core, &plan) : NULL;
     if (!run) {

@@ -57,6 +57,37 @@ static void test_types_and_labels(void **unused)
     fixture_free(fixture);
 }
 
+/* What a worker has announced decides which of its type's runs it is given. */
+static void test_executors(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("snake", "shell")};
+    create.spec.executor = STR_LIT("python");
+    uint64_t snake = fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id;
+    uint64_t run = fixture_trigger(fixture, snake), plain = fixture_trigger(fixture, fixture_task(fixture, "plain", "shell"));
+    fixture_hello(fixture, 1, "w1", "b", "shell", 4, NULL, 0); /* executor shell */
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, plain);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    assert_string_equal(fixture_reason(fixture, run), "no worker of type shell has executor python");
+    struct msg_task_update update = {.idem = fixture_key(fixture), .id = snake, .spec = {.executor = STR_LIT("shell")}};
+    SET_HAS(&update.spec, rec_task_spec, executor);
+    fixture_ask(fixture, &shape_msg_task_update, &update); /* what waits goes with its task */
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, run);
+    update = (struct msg_task_update){.idem = fixture_key(fixture), .id = snake, .spec = {.executor = STR_LIT("python")}};
+    SET_HAS(&update.spec, rec_task_spec, executor);
+    fixture_ask(fixture, &shape_msg_task_update, &update);
+    run = fixture_trigger(fixture, snake);
+    fixture_rebuild(fixture);
+    fixture_hello(fixture, 2, "w1", "b2", "shell", 4, NULL, 0);
+    assert_int_equal(fixture_assigned(fixture, 2).run_id, plain); /* the old start lost them; the other wants python now */
+    assert_int_equal(fixture_assigned(fixture, 2).run_id, 0);
+    hello(fixture, 3, "shell", 2, 2, (struct str){0}); /* names none: it has them all */
+    assert_int_equal(held(fixture, 3), 2);
+    assert_string_equal(fixture_reason(fixture, run), "");
+    fixture_free(fixture);
+}
+
 static void test_spread(void **unused)
 {
     (void)unused;
@@ -216,13 +247,10 @@ static void test_many(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types_and_labels),
-        cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_fair),
-        cmocka_unit_test(test_credit),
-        cmocka_unit_test(test_draining),
-        cmocka_unit_test(test_assignment),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_executors),   cmocka_unit_test(test_types_and_labels),
+        cmocka_unit_test(test_spread),      cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_credit),      cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_assignment),  cmocka_unit_test(test_many),
         cmocka_unit_test(test_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
