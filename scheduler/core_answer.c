@@ -79,8 +79,8 @@ void core_refuse(struct core *core, const struct core_call *call, const struct f
         core_answer(core, call, &shape_msg_error, &error);
 }
 
-void core_event(struct core *core, struct rec_event *event)
+uint64_t core_event(struct core *core, struct rec_event *event)
 {
     event->at = core->wall_ms;
-    event_append(core->events, core->journal, event);
+    return event_append(core->events, core->journal, event);
 }

@@ -129,7 +129,7 @@ int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, s
 void core_answer(struct core *core, const struct core_call *call, const struct shape *shape, const void *value);
 /* Answers with the fault; kept with the key unless it says "come back". Reserves for itself. */
 void core_refuse(struct core *core, const struct core_call *call, const struct fault *fault);
-/* Appends an event that happened now. Room has been reserved. */
-void core_event(struct core *core, struct rec_event *event);
+/* Appends an event that happened now, and answers its id, which only grows. Room has been reserved. */
+uint64_t core_event(struct core *core, struct rec_event *event);
 
 #endif

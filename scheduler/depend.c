@@ -69,6 +69,16 @@ void depend_forget(struct core *core, struct task *task)
     task->recheck = false;
 }
 
+/* Whether `on` has completed since the task's newest run was made or started. By the numbers of events: a clock may be set back, or
+ * stand still between two of them. Only what an earlier version wrote has nothing but times. */
+static bool completed_since(const struct rec_task_stat *on, const struct rec_task_stat *stat)
+{
+    uint64_t since = stat->last_run_at > stat->last_created_at ? stat->last_run_at : stat->last_created_at;
+    if (on->completed_event || stat->begun_event)
+        return on->completed_event > stat->begun_event;
+    return on->last_completed_at > since;
+}
+
 /* All its dependencies have completed since its own newest run was made or started, and no run of it waits already. */
 static bool triggers_itself(const struct core *core, const struct task *task)
 {
@@ -76,11 +86,9 @@ static bool triggers_itself(const struct core *core, const struct task *task)
         return false;
     if (task->rules.overlap == OVERLAP_FORBID && task->live)
         return false;
-    const struct rec_task_stat *stat = &task->stat;
-    uint64_t since = stat->last_run_at > stat->last_created_at ? stat->last_run_at : stat->last_created_at;
     for (uint32_t i = 0; i < task->rules.dep_count; i++) {
         const struct task *dependency = task_find(core, task->rules.deps[i]);
-        if (!dependency || dependency->stat.last_completed_at <= since)
+        if (!dependency || !completed_since(&dependency->stat, &task->stat))
             return false;
     }
     return true;

@@ -154,10 +154,6 @@ static void gift_give(struct core *core, struct worker *worker, struct gift *gif
     lease_begin(core, gift->lease, run, worker, LEASE_ASSIGNED);
     run_record(run, gift->own, &record);
     run_put(core, &record);
-    if (run->task) {
-        run->task->stat.last_run_at = core->wall_ms;
-        task_stat_put(core, run->task);
-    }
     struct rec_event event = {.type = STR_LIT("run.started"),
                               .task_id = record.task_id,
                               .task_name = record.task_name,
@@ -165,7 +161,12 @@ static void gift_give(struct core *core, struct worker *worker, struct gift *gif
                               .attempt = record.attempt,
                               .worker_name = worker->name->str,
                               .status = STR_LIT("running")};
-    core_event(core, &event);
+    uint64_t number = core_event(core, &event);
+    if (run->task) {
+        run->task->stat.last_run_at = core->wall_ms;
+        run->task->stat.begun_event = number;
+        task_stat_put(core, run->task);
+    }
     row->run_id = record.id;
     row->attempt = record.attempt;
     row->task_id = record.task_id;

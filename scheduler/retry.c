@@ -186,7 +186,7 @@ static void close_attempt(struct core *core, struct run *run, struct decision *d
     }
 }
 
-static void put_statistics(struct core *core, struct run *run, const struct decision *decision)
+static void put_statistics(struct core *core, struct run *run, const struct decision *decision, uint64_t event)
 {
     struct task *task = run->task;
     struct rec_task_stat *stat = &task->stat;
@@ -194,6 +194,7 @@ static void put_statistics(struct core *core, struct run *run, const struct deci
         stat->completed++;
         sum_add(&stat->duration_ms, decision->ending->duration_ms);
         stat->last_completed_at = core->wall_ms;
+        stat->completed_event = event;
     } else if (decision->status == RUN_FAILED) {
         stat->failed++;
     } else {
@@ -214,7 +215,7 @@ static void put_statistics(struct core *core, struct run *run, const struct deci
     journal_put(core->journal, TYPE_TASK, task_id(task), decision->task);
 }
 
-static void announce_end(struct core *core, const struct rec_run *record, const struct ending *ending, bool had_attempt)
+static uint64_t announce_end(struct core *core, const struct rec_run *record, const struct ending *ending, bool had_attempt)
 {
     struct rec_event event = {.task_id = record->task_id,
                               .task_name = record->task_name,
@@ -226,7 +227,7 @@ static void announce_end(struct core *core, const struct rec_run *record, const 
                  : record->status == RUN_ABORTED ? STR_LIT("run.aborted")
                                                  : STR_LIT("task.failed");
     event.status = str_of(outcome_name(ending->outcome));
-    core_event(core, &event);
+    return core_event(core, &event);
 }
 
 /* The run is final: everything that follows from it, then it leaves memory. */
@@ -244,9 +245,9 @@ static void finish(struct core *core, struct run *run, const struct decision *de
         SET_HAS(&record, rec_run, result);
     }
     run_put(core, &record);
+    uint64_t event = announce_end(core, &record, ending, had_attempt);
     if (task)
-        put_statistics(core, run, decision);
-    announce_end(core, &record, ending, had_attempt);
+        put_statistics(core, run, decision, event);
     if (had_attempt)
         recent_add(core, record.id, record.attempt, ending->outcome);
     if (run->class->farm && run->class->farm->ended) {

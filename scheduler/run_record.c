@@ -101,20 +101,21 @@ void run_announce(struct core *core, struct run *run, const struct rec_task_spec
     struct rec_run record;
     run_record(run, spec, &record);
     run_put(core, &record);
-    if (task) {
-        task->stat.total++;
-        if (run->node.id > task->stat.last_run_id)
-            task->stat.last_run_id = run->node.id;
-        task->stat.last_created_at = run->created_at;
-        task_stat_put(core, task);
-        depend_changed(core, task);
-    }
     struct rec_event event = {.type = STR_LIT("task.triggered"),
                               .task_id = record.task_id,
                               .task_name = record.task_name,
                               .run_id = record.id,
                               .status = STR_LIT("pending")};
-    core_event(core, &event);
+    uint64_t number = core_event(core, &event);
+    if (!task)
+        return;
+    task->stat.total++;
+    if (run->node.id > task->stat.last_run_id)
+        task->stat.last_run_id = run->node.id;
+    task->stat.last_created_at = run->created_at;
+    task->stat.begun_event = number;
+    task_stat_put(core, task);
+    depend_changed(core, task);
 }
 
 struct run *run_create(struct core *core, const struct run_plan *plan)

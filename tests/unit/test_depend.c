@@ -129,7 +129,6 @@ static void test_triggered_by_itself(void **unused)
     fixture_free(fixture);
 }
 
-/* A run that made itself and was aborted before it started does not come back with the next start of the scheduler. */
 /* What a run under way keeps from starting follows at its end, and not only after the next start of the scheduler. */
 static void test_triggered_after_the_run_under_way(void **unused)
 {
@@ -176,6 +175,7 @@ static void test_failed_oneshot(void **unused)
     fixture_free(fixture);
 }
 
+/* A run that made itself and was aborted before it started does not come back with the next start of the scheduler. */
 static void test_aborted_stays_aborted(void **unused)
 {
     (void)unused;
@@ -212,6 +212,64 @@ static void test_triggered_after_crash(void **unused)
     fixture_rebuild(fixture);
     fixture_settle(fixture);
     assert_int_equal(fixture->disk_count[TYPE_RUN], 2);
+    fixture_free(fixture);
+}
+
+/* What came first is told by events: the clock may stand still, or go back. */
+static void test_clocks_do_not_count(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm();
+    uint64_t a = task_on(fixture, "a", NULL, (struct str){0});
+    task_on(fixture, "b", "a", (struct str){0});
+    for (uint64_t round = 1; round <= 4; round++) {
+        fixture_trigger(fixture, a);
+        work(fixture, OUTCOME_COMPLETED);
+        assert_int_equal(fixture->disk_count[TYPE_RUN], 2 * round); /* in the millisecond of what was before */
+        work(fixture, OUTCOME_COMPLETED);
+        if (round == 2)
+            fixture->wall -= 3600000;
+        if (round == 3)
+            fixture_rebuild(fixture);
+        if (round == 3)
+            fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    }
+    fixture_free(fixture);
+}
+
+/* Statistics of a version that had no numbers of events go by the times they have. */
+static void test_statistics_without_events(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm();
+    struct rec_task_stat stat;
+    uint64_t a = task_on(fixture, "a", NULL, (struct str){0}), b = task_on(fixture, "b", "a", (struct str){0});
+    fixture_trigger(fixture, a);
+    work(fixture, OUTCOME_COMPLETED);
+    work(fixture, OUTCOME_COMPLETED);
+    for (uint64_t id = a; id <= b; id++) {
+        struct buf bytes = {0};
+        struct err err;
+        assert_true(fixture_stored(fixture, TYPE_TASK_STAT, id, &stat));
+        stat.begun_event = stat.completed_event = 0;
+        stat.last_completed_at += id == a ? 10 : 0;
+        assert_int_equal(rec_encode_task_stat(&bytes, &stat, &err), 0);
+        for (size_t i = 0; i < fixture->disk_count[TYPE_TASK_STAT]; i++)
+            if (fixture->disk[TYPE_TASK_STAT][i].id == id) {
+                assert_true(bytes.len <= fixture->disk[TYPE_TASK_STAT][i].len); /* in its place */
+                memcpy(fixture->disk[TYPE_TASK_STAT][i].bytes, bytes.data, bytes.len);
+                fixture->disk[TYPE_TASK_STAT][i].len = (uint32_t)bytes.len;
+            }
+        buf_free(&bytes);
+    }
+    fixture_rebuild(fixture); /* a completed behind b's run, by the times */
+    fixture_settle(fixture);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 3);
+    fixture_hello(fixture, 1, "w", "b2", "shell", 1, NULL, 0);
+    work(fixture, OUTCOME_COMPLETED);
+    fixture_rebuild(fixture); /* and not once more */
+    fixture_settle(fixture);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 3);
     fixture_free(fixture);
 }
 
@@ -290,6 +348,8 @@ int main(void)
         cmocka_unit_test(test_dependency_deleted),
         cmocka_unit_test(test_updated),
         cmocka_unit_test(test_failed_oneshot),
+        cmocka_unit_test(test_clocks_do_not_count),
+        cmocka_unit_test(test_statistics_without_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
