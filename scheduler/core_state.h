@@ -57,8 +57,8 @@ struct core {
 
     struct index tasks, task_names;
     struct task *first_task, *last_task;
-    struct task *recheck;         /* whose dependencies changed: depend_work looks at them */
-    struct gone_task *gone_tasks; /* a ring of GONE_TASKS */
+    struct task *recheck, *last_recheck; /* whose dependencies changed, first come first: depend_work looks at them */
+    struct gone_task *gone_tasks;        /* a ring of GONE_TASKS */
     uint32_t gone_task_at;
 
     struct index runs;

@@ -48,8 +48,12 @@ void depend_recheck(struct core *core, struct task *task)
     if (task->recheck)
         return;
     task->recheck = true;
-    task->next_recheck = core->recheck;
-    core->recheck = task;
+    task->next_recheck = NULL;
+    if (core->recheck)
+        core->last_recheck->next_recheck = task;
+    else
+        core->recheck = task;
+    core->last_recheck = task;
 }
 
 void depend_changed(struct core *core, struct task *task)
@@ -60,12 +64,16 @@ void depend_changed(struct core *core, struct task *task)
 
 void depend_forget(struct core *core, struct task *task)
 {
-    struct task **at = &core->recheck;
+    struct task **at = &core->recheck, *before = NULL;
     if (!task->recheck)
         return;
-    while (*at != task)
-        at = &(*at)->next_recheck;
+    while (*at != task) {
+        before = *at;
+        at = &before->next_recheck;
+    }
     *at = task->next_recheck;
+    if (core->last_recheck == task)
+        core->last_recheck = before;
     task->recheck = false;
 }
 
@@ -94,8 +102,8 @@ static bool triggers_itself(const struct core *core, const struct task *task)
     return true;
 }
 
-/* Moves its blocked runs on; false when some are left because the budget or the journal's room is used up. */
-static bool release_blocked(struct core *core, struct task *task, uint32_t *budget)
+/* Moves its blocked runs on; false when some are left because the budget is used up, or with `full` set the journal's room. */
+static bool release_blocked(struct core *core, struct task *task, uint32_t *budget, bool *full)
 {
     const struct task *on = NULL;
     enum depend_state state = depend_state(core, task, &on);
@@ -111,57 +119,61 @@ static bool release_blocked(struct core *core, struct task *task, uint32_t *budg
         next = run->next;
         if (run->state != STATE_BLOCKED)
             continue;
-        if ((*budget)-- == 0) {
-            *budget = 0;
+        if (*budget == 0)
             return false;
-        }
+        --*budget;
         if (state == DEPEND_MET) {
             run_move(core, run, CHANGE_PLACE);
             continue;
         }
         ending.error = str_of(why);
-        if (retry_end(core, run, &ending, &fault))
+        if (retry_end(core, run, &ending, &fault)) {
+            *full = true;
             return false;
+        }
     }
     return true;
 }
 
+/* Makes its next run if that is due. False when it has to be tried again: the queue is full, or with `full` set the journal. */
+static bool trigger_itself(struct core *core, struct task *task, bool *full)
+{
+    struct rec_trigger trigger = {0};
+    struct fault fault;
+    if (depend_state(core, task, NULL) != DEPEND_MET || !triggers_itself(core, task) ||
+        command_trigger(core, task, &trigger, 0, &fault))
+        return true;
+    if (command_refused(&fault)) {
+        log_warn("GTY-DEPEND-REFUSED", "task=%llu %s", (unsigned long long)task_id(task), fault.text);
+        return true;
+    }
+    *full = fault.code != ERR_LIMIT;
+    return false;
+}
+
+/* What cannot be done now goes behind the others. A queue that is full keeps no run from being released: it may be those that fill
+ * it. Only without room in the journal can nothing be done for anybody. */
 bool depend_work(struct core *core)
 {
     uint32_t budget = DEPEND_BATCH;
-    struct task *left = NULL;
-    struct fault fault;
-    while (core->recheck && budget) {
+    struct task *first_left = NULL;
+    bool full = false;
+    while (core->recheck && core->recheck != first_left && budget && !full) {
         struct task *task = core->recheck;
+        uint64_t id = task_id(task);
         core->recheck = task->next_recheck;
         task->recheck = false;
-        uint64_t id = task_id(task);
-        bool more = task->blocked && !release_blocked(core, task, &budget);
+        bool done = !task->blocked || release_blocked(core, task, &budget, &full);
         if (task_find(core, id) != task)
             continue; /* a one-shot task, gone with its last run */
-        if (!more && depend_state(core, task, NULL) == DEPEND_MET && triggers_itself(core, task)) {
-            struct rec_trigger trigger = {0};
-            if (!command_trigger(core, task, &trigger, 0, &fault)) {
-                more = !command_refused(&fault);
-                if (!more)
-                    log_warn("GTY-DEPEND-REFUSED", "task=%llu %s", (unsigned long long)task_id(task), fault.text);
-            }
-            budget -= budget > 0;
+        if (done)
+            done = trigger_itself(core, task, &full);
+        if (!done) {
+            depend_recheck(core, task);
+            first_left = first_left ? first_left : task;
         }
-        if (more && !task->recheck) { /* the end of one of its runs may have put it back already */
-            task->recheck = true;
-            task->next_recheck = left;
-            left = task;
-        }
-        if (more && budget)
-            break; /* the journal has no room: the rest waits too */
+        budget -= budget > 0;
         arena_reset(core->arena);
-    }
-    while (left) {
-        struct task *task = left;
-        left = task->next_recheck;
-        task->next_recheck = core->recheck;
-        core->recheck = task;
     }
     return core->recheck != NULL;
 }

@@ -215,6 +215,32 @@ static void test_triggered_after_crash(void **unused)
     fixture_free(fixture);
 }
 
+/* Runs that are blocked fill the queue, so that a task which would run by itself cannot: they are released all the same. */
+static void test_full_of_blocked(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm();
+    uint64_t a = task_on(fixture, "a", NULL, (struct str){0});
+    uint64_t before = task_on(fixture, "before", "a", (struct str){0}), waits = task_on(fixture, "waits", "a", (struct str){0});
+    uint64_t after = task_on(fixture, "after", "a", (struct str){0}), seen[8] = {0};
+    fixture_trigger(fixture, a);
+    for (int i = 0; i < 3; i++)
+        fixture_trigger(fixture, waits);
+    fixture->config.queue_max = 3;
+    core_configure(fixture->core, &fixture->config);
+    work(fixture, OUTCOME_COMPLETED);
+    for (int i = 0; i < 5; i++) {
+        struct rec_run run;
+        fixture_wait(fixture, 20);
+        assert_true(fixture_run(fixture, work(fixture, OUTCOME_COMPLETED), &run));
+        seen[run.task_id]++;
+    }
+    assert_int_equal(seen[waits], 3);
+    assert_int_equal(seen[before], 1);
+    assert_int_equal(seen[after], 1);
+    fixture_free(fixture);
+}
+
 /* What came first is told by events: the clock may stand still, or go back. */
 static void test_clocks_do_not_count(void **unused)
 {
@@ -348,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_dependency_deleted),
         cmocka_unit_test(test_updated),
         cmocka_unit_test(test_failed_oneshot),
+        cmocka_unit_test(test_full_of_blocked),
         cmocka_unit_test(test_clocks_do_not_count),
         cmocka_unit_test(test_statistics_without_events),
     };
