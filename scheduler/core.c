@@ -7,6 +7,7 @@
 #include "scheduler/depend.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/farms/farm_host.h"
+#include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/live.h"
 #include "scheduler/queue.h"
@@ -66,6 +67,7 @@ static void core_indexes(struct core *core)
     index_init(&core->task_names, offsetof(struct task, key), true, seed);
     index_init(&core->runs, offsetof(struct run, node) + node_id, false, seed);
     index_init(&core->classes, offsetof(struct queue_class, key), true, seed);
+    index_init(&core->kinds, offsetof(struct kind, key), true, seed);
     index_init(&core->leases, offsetof(struct lease, key), false, seed);
     index_init(&core->recent_index, offsetof(struct recent, key), false, seed);
     index_init(&core->workers, offsetof(struct worker, id), false, seed);
@@ -126,11 +128,13 @@ void core_free(struct core *core)
         core->first_worker = worker->next;
         worker_free(worker);
     }
+    for (size_t i = 0; i < core->kinds.size; i++)
+        kind_free(core->kinds.slots[i]);
     for (size_t i = 0; i < core->executors.size; i++)
         text_drop(core->executors.slots[i]);
-    struct index *indexes[] = {&core->tasks,        &core->task_names,   &core->runs,     &core->classes,
-                               &core->leases,       &core->recent_index, &core->workers,  &core->worker_idents,
-                               &core->worker_names, &core->worker_peers, &core->executors};
+    struct index *indexes[] = {&core->tasks,        &core->task_names,   &core->runs,      &core->classes,
+                               &core->leases,       &core->recent_index, &core->workers,   &core->worker_idents,
+                               &core->worker_names, &core->worker_peers, &core->executors, &core->kinds};
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
         index_free(indexes[i]);
     heap_free(&core->delays);

@@ -18,6 +18,7 @@ struct run;
 struct lease;
 struct worker;
 struct queue_class;
+struct kind;
 
 struct lease_list { /* by time of renewal: the first is the oldest */
     struct lease *first, *last;
@@ -69,8 +70,9 @@ struct core {
     struct heap schedules;  /* of tasks, by wall time */
 
     struct index classes;
-    struct heap ready;             /* classes with queued runs that may find a worker */
-    struct queue_class *set_aside; /* classes with queued runs nobody could take: looked at again when a worker has room */
+    struct heap ready; /* classes with queued runs that may find a worker; the others with such are set aside */
+    struct index kinds;
+    struct kind *woken; /* whose workers have room for what was set aside */
 
     struct index leases;
     size_t lease_total;

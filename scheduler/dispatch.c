@@ -10,6 +10,7 @@
 
 #include "proto/log.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/retry.h"
@@ -22,11 +23,10 @@
 #define ASSIGN_RUNS 1000   /* in one message */
 #define ASSIGN_BYTES ((size_t)4 << 20)
 
-/* Emptier first: by share of its slots, then who had its turn longest ago. */
-static bool emptier(const struct worker *a, const struct worker *b)
+/* Of two workers with room: by the share of its slots, then by who had its turn longest ago. */
+static bool emptier(const struct heap_node *a, const struct heap_node *b)
 {
-    uint64_t left = (uint64_t)(a->held + a->plan_count) * b->slots, right = (uint64_t)(b->held + b->plan_count) * a->slots;
-    return left != right ? left < right : a->turn < b->turn;
+    return a->key != b->key ? a->key < b->key : a->id < b->id;
 }
 
 /* The farm's best run for this worker among the first of the class; NULL: it wants none. */
@@ -52,23 +52,36 @@ static struct run *farm_choice(const struct queue_class *class, const struct wor
     return best;
 }
 
-/* The worker for this class's next run, and that run; NULL when nobody can take any. */
-static struct worker *pick(struct core *core, struct queue_class *class, struct run **chosen)
+/* The emptiest worker that its farm wants one of these runs for, and that run. */
+static struct heap_node *pick_chosen(const struct queue_class *class, struct run **chosen)
 {
-    struct worker *best = NULL;
-    bool chooses = class->farm && class->farm->choose;
-    *chosen = heap_of(heap_top(&class->queue), struct run, node);
-    for (uint32_t i = 0; i < class->match_count; i++) {
-        struct worker *worker = class->matches[i];
-        if (!worker_has_room(core, worker) || (best && !emptier(worker, best)))
-            continue;
-        struct run *run = chooses ? farm_choice(class, worker) : *chosen;
-        if (!run)
-            continue;
-        best = worker;
-        *chosen = run;
-    }
+    struct heap_node *best = NULL;
+    for (const struct match *match = class->matches; match; match = match->next_kind)
+        for (uint32_t i = 0; i < match->kind->room.count; i++) {
+            struct heap_node *node = match->kind->room.nodes[i];
+            struct run *run = best && !emptier(node, best) ? NULL : farm_choice(class, heap_of(node, struct worker, room));
+            if (!run)
+                continue;
+            best = node;
+            *chosen = run;
+        }
     return best;
+}
+
+/* The worker for this class's next run, and that run; NULL when nobody can take any. */
+static struct worker *pick(const struct queue_class *class, struct run **chosen)
+{
+    struct heap_node *best = NULL;
+    *chosen = heap_of(heap_top(&class->queue), struct run, node);
+    if (class->farm && class->farm->choose)
+        best = pick_chosen(class, chosen);
+    else
+        for (const struct match *match = class->matches; match; match = match->next_kind) {
+            struct heap_node *top = heap_top(&match->kind->room);
+            if (top && (!best || emptier(top, best)))
+                best = top;
+        }
+    return best ? heap_of(best, struct worker, room) : NULL;
 }
 
 static int plan_add(struct core *core, struct worker *worker, struct run *run, struct worker **planned)
@@ -87,6 +100,7 @@ static int plan_add(struct core *core, struct worker *worker, struct run *run, s
     }
     worker->plan[worker->plan_count++] = run;
     worker->turn = ++core->turns;
+    kind_refresh(core, worker);
     queue_remove(core, run);
     return 0;
 }
@@ -98,9 +112,7 @@ static struct worker *plan_all(struct core *core)
     for (uint32_t i = 0; i < DISPATCH_MAX && (top = heap_top(&core->ready)); i++) {
         struct queue_class *class = heap_of(top, struct queue_class, node);
         struct run *run;
-        if (queue_matches(core, class))
-            break; /* no memory now: the next wake-up tries again */
-        struct worker *worker = pick(core, class, &run);
+        struct worker *worker = pick(class, &run);
         if (!worker)
             queue_set_aside(core, class);
         else if (plan_add(core, worker, run, &planned))
@@ -151,6 +163,7 @@ static void gift_give(struct core *core, struct worker *worker, struct gift *gif
     run->more->started_at = core->wall_ms;
     text_drop(run->more->hostname);
     run->more->hostname = text_keep(worker->hostname);
+    worker->plan_count--; /* what was planned is held now */
     lease_begin(core, gift->lease, run, worker, LEASE_ASSIGNED);
     run_record(run, gift->own, &record);
     run_put(core, &record);
@@ -218,13 +231,15 @@ static void plan_carry_out(struct core *core, struct worker *worker)
     worker->plan_count = 0;
     for (uint32_t i = done; i < total; i++)
         queue_add(core, worker->plan[i]);
-    if (done < total)
-        queue_wake(core); /* the worker has room again, which classes set aside for want of it do not know */
+    kind_refresh(core, worker);
 }
 
 void dispatch_settle(struct core *core)
 {
-    if (!core->ready.count || !journal_writable(core->journal))
+    if (!journal_writable(core->journal))
+        return;
+    queue_wake(core);
+    if (!core->ready.count)
         return;
     struct worker *planned = plan_all(core);
     while (planned) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
-#include "scheduler/queue.h"
+#include "scheduler/kind.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
@@ -92,6 +92,7 @@ void lease_begin(struct core *core, struct lease *lease, struct run *run, struct
         worker->leases->prev = lease;
     worker->leases = lease;
     worker->held++;
+    kind_refresh(core, worker);
     list_append(core, lease);
 }
 
@@ -111,7 +112,9 @@ void lease_end(struct core *core, struct lease *lease)
     if (lease->run)
         lease->run->lease = NULL;
     lease_free(core, lease);
-    queue_wake(core);
+    kind_refresh(core, worker);
+    if (worker->place == PLACE_ROOM)
+        kind_wake(core, worker->kind); /* a farm may think otherwise of it now */
 }
 
 void lease_cancel(struct core *core, struct lease *lease)

@@ -5,6 +5,7 @@
 
 #include "proto/clock.h"
 #include "scheduler/depend.h"
+#include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
@@ -13,14 +14,29 @@
 
 #define REASON_SIZE 512
 
+static bool kind_active(const struct kind *kind)
+{
+    return kind->places[PLACE_BUSY] + kind->places[PLACE_RESTS] + kind->places[PLACE_ROOM] > 0;
+}
+
 /* How far some worker that is here comes in serving the class: 0 not its type, 1 its type, 2 its executor too. */
 static int class_served(const struct core *core, const struct queue_class *class)
 {
     int most = 0;
-    for (const struct worker *worker = core->first_worker; worker && most < 2; worker = worker->next)
-        if (worker->present && worker->status == WORKER_ACTIVE && queue_serves_type(worker, class))
-            most = queue_serves_executor(worker, class) ? 2 : 1;
+    for (size_t i = 0; i < core->kinds.size && most < 2; i++) {
+        const struct kind *kind = core->kinds.slots[i];
+        if (kind && kind_active(kind) && kind_serves_type(kind, class))
+            most = kind_serves_executor(kind, class) ? 2 : most > 1 ? most : 1;
+    }
     return most;
+}
+
+static bool class_matched(const struct queue_class *class)
+{
+    for (const struct match *match = class->matches; match; match = match->next_kind)
+        if (kind_active(match->kind))
+            return true;
+    return false;
 }
 
 static void labels_say(struct str labels, char *out, size_t size)
@@ -48,7 +64,7 @@ static void reason_queued(struct core *core, const struct run *run, char *out, s
     char labels[200];
     if (!journal_writable(core->journal))
         snprintf(out, size, "%.300s", journal_trouble(core->journal));
-    else if (queue_matches(core, class) == 0 && class->match_count)
+    else if (class_matched(class))
         snprintf(out, size, "all workers of type %.*s are busy", len, type);
     else if (class_served(core, class) == 2) {
         labels_say(class->labels, labels, sizeof labels);

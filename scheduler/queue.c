@@ -5,8 +5,8 @@
 
 #include "proto/buf.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/kind.h"
 #include "scheduler/run.h"
-#include "scheduler/worker.h"
 
 /* An empty map in any spelling is no labels. */
 static struct str labels_plain(struct str labels)
@@ -30,6 +30,13 @@ static int class_key(struct buf *key, const struct rec_task_spec *spec, struct s
                : 0;
 }
 
+static void class_free(struct queue_class *class)
+{
+    heap_free(&class->queue);
+    text_drop(class->text);
+    free(class);
+}
+
 static struct queue_class *class_new(struct core *core, struct str key, const struct rec_task_spec *spec, struct str labels,
                                      const struct farm *farm)
 {
@@ -47,6 +54,10 @@ static struct queue_class *class_new(struct core *core, struct str key, const st
     class->executor = (struct str){class->type.ptr + class->type.len, spec->executor.len};
     class->labels = (struct str){class->key.ptr + class->key.len - labels.len, labels.len};
     class->farm = farm;
+    if (kind_match_class(core, class)) {
+        class_free(class);
+        return NULL;
+    }
     index_add(&core->classes, class);
     return class;
 }
@@ -72,21 +83,10 @@ void queue_class_keep(struct queue_class *class)
         class->refs++;
 }
 
-static void class_free(struct queue_class *class)
+static void class_leave_aside(struct queue_class *class)
 {
-    heap_free(&class->queue);
-    text_drop(class->text);
-    free(class->matches);
-    free(class);
-}
-
-static void class_leave_aside(struct core *core, struct queue_class *class)
-{
-    struct queue_class **at = &core->set_aside;
-    while (*at && *at != class)
-        at = &(*at)->next_aside;
-    if (*at)
-        *at = class->next_aside;
+    for (struct match *match = class->matches; match; match = match->next_kind)
+        match->kind->aside--;
     class->place = CLASS_EMPTY;
 }
 
@@ -95,7 +95,8 @@ void queue_class_drop(struct core *core, struct queue_class *class)
     if (!class || --class->refs > 0)
         return;
     if (class->place == CLASS_ASIDE)
-        class_leave_aside(core, class);
+        class_leave_aside(class);
+    kind_forget_class(class);
     heap_remove(&core->ready, &class->node);
     index_remove(&core->classes, class);
     class_free(class);
@@ -143,7 +144,7 @@ void queue_add(struct core *core, struct run *run)
     heap_push(&class->queue, &run->node);
     /* A farm may want this one for a worker that it wanted none of the others for. */
     if (class->place == CLASS_ASIDE && class->farm && class->farm->choose)
-        class_leave_aside(core, class);
+        class_leave_aside(class);
     class_refresh(core, class);
 }
 
@@ -157,17 +158,22 @@ void queue_set_aside(struct core *core, struct queue_class *class)
 {
     heap_remove(&core->ready, &class->node);
     class->place = CLASS_ASIDE;
-    class->next_aside = core->set_aside;
-    core->set_aside = class;
+    for (struct match *match = class->matches; match; match = match->next_kind)
+        match->kind->aside++;
 }
 
 void queue_wake(struct core *core)
 {
-    while (core->set_aside) {
-        struct queue_class *class = core->set_aside;
-        core->set_aside = class->next_aside;
-        class->place = CLASS_EMPTY;
-        class_refresh(core, class);
+    while (core->woken) {
+        struct kind *kind = core->woken;
+        core->woken = kind->next_woken;
+        kind->woken = false;
+        for (struct match *match = kind->matches; match && kind->aside; match = match->next_class) {
+            if (match->class->place != CLASS_ASIDE)
+                continue;
+            class_leave_aside(match->class);
+            class_refresh(core, match->class);
+        }
     }
 }
 
@@ -185,103 +191,5 @@ void queue_rerank(struct core *core)
             heap_push(&class->queue, &run->node);
         }
         class_refresh(core, class);
-    }
-}
-
-static bool listed(const struct str *names, uint32_t count, struct str name)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (str_eq(names[i], name))
-            return true;
-    return false;
-}
-
-bool queue_serves_type(const struct worker *worker, const struct queue_class *class)
-{
-    return listed(worker->types, worker->type_count, class->type);
-}
-
-bool queue_serves_executor(const struct worker *worker, const struct queue_class *class)
-{
-    return !worker->executor_count || listed(worker->executors, worker->executor_count, class->executor);
-}
-
-static bool queue_serves(const struct worker *worker, const struct queue_class *class)
-{
-    if (!queue_serves_type(worker, class) || !queue_serves_executor(worker, class))
-        return false;
-    if (!class->labels.len)
-        return true;
-    struct reader reader = {class->labels.ptr, class->labels.ptr + class->labels.len};
-    struct token map, name, value;
-    if (reader_next(&reader, &map) || map.kind != TOKEN_MAP)
-        return false;
-    for (uint32_t i = 0; i < map.u.count; i++) {
-        struct str has;
-        if (reader_next(&reader, &name) || reader_next(&reader, &value) || value.kind != TOKEN_STR)
-            return false;
-        if (!map_text(text_str(worker->labels), name.u.text, &has) || !str_eq(has, value.u.text))
-            return false;
-    }
-    return true;
-}
-
-static bool queue_takes(const struct worker *worker, const struct queue_class *class)
-{
-    return worker->present && worker->status == WORKER_ACTIVE && queue_serves(worker, class);
-}
-
-int queue_matches(struct core *core, struct queue_class *class)
-{
-    if (class->matched)
-        return 0;
-    uint32_t count = 0;
-    for (struct worker *worker = core->first_worker; worker; worker = worker->next)
-        count += queue_takes(worker, class);
-    struct worker **matches = realloc(class->matches, (count + 1) * sizeof(struct worker *));
-    if (!matches)
-        return -1;
-    class->matches = matches;
-    class->match_count = 0;
-    class->match_size = count + 1;
-    for (struct worker *worker = core->first_worker; worker; worker = worker->next)
-        if (queue_takes(worker, class))
-            matches[class->match_count++] = worker;
-    class->matched = true;
-    return 0;
-}
-
-/* Puts the worker into the class's list or takes it out; without memory the list is made anew when it is wanted. */
-static void class_follow(struct queue_class *class, struct worker *worker)
-{
-    bool takes = queue_takes(worker, class);
-    uint32_t at = 0;
-    while (at < class->match_count && class->matches[at] != worker)
-        at++;
-    if (takes == (at < class->match_count))
-        return;
-    if (!takes) {
-        memmove(&class->matches[at], &class->matches[at + 1], (--class->match_count - at) * sizeof(struct worker *));
-        return;
-    }
-    if (class->match_count == class->match_size) {
-        uint32_t size = class->match_size * 2;
-        struct worker **matches = realloc(class->matches, size * sizeof(struct worker *));
-        if (!matches) {
-            class->matched = false;
-            return;
-        }
-        class->matches = matches;
-        class->match_size = size;
-    }
-    class->matches[class->match_count++] = worker;
-}
-
-void queue_worker_changed(struct core *core, struct worker *worker)
-{
-    for (size_t i = 0; i < core->classes.size; i++) {
-        struct queue_class *class = core->classes.slots[i];
-        if (class && class->matched)
-            class_follow(class, worker);
     }
 }

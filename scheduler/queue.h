@@ -17,12 +17,9 @@ struct queue_class {
     struct heap queue;                 /* of runs */
     struct heap_node node;             /* in core->ready, by the head's rank */
     enum class_place place;
-    struct queue_class *next_aside;
-    uint32_t refs;           /* tasks and runs */
-    uint32_t runs;           /* that may have to be queued here at once: what room is kept for */
-    struct worker **matches; /* workers that serve it, if matched */
-    uint32_t match_count, match_size;
-    bool matched;
+    uint32_t refs;         /* tasks and runs */
+    uint32_t runs;         /* that may have to be queued here at once: what room is kept for */
+    struct match *matches; /* kinds of workers that can take what it holds */
 };
 
 /* The class of what this spec asks of a worker, made if need be; takes a reference for the caller. NULL when out of memory. */
@@ -34,19 +31,9 @@ void queue_class_drop(struct core *core, struct queue_class *class); /* takes NU
 int queue_reserve(struct core *core, struct queue_class *class, uint32_t runs);
 void queue_add(struct core *core, struct run *run); /* room has been reserved */
 void queue_remove(struct core *core, struct run *run);
-/* A worker has room, or serves something new: classes that were set aside are looked at again. */
-void queue_wake(struct core *core);
+void queue_wake(struct core *core); /* classes that kinds were woken for are looked at again */
 /* Nobody can take what this class holds. */
 void queue_set_aside(struct core *core, struct queue_class *class);
 void queue_rerank(struct core *core); /* after the lift changed */
-
-/* The workers that serve a class, whether they have room or not; refreshed when it must be. -1 when out of memory. */
-int queue_matches(struct core *core, struct queue_class *class);
-/* Parts of what it takes to serve a class. A worker that names no executors has them all. */
-bool queue_serves_type(const struct worker *worker, const struct queue_class *class);
-bool queue_serves_executor(const struct worker *worker, const struct queue_class *class);
-/* A worker's session, status, types or labels have changed: the classes' lists follow. With thousands of workers coming and going a
- * list must not be made anew for each. */
-void queue_worker_changed(struct core *core, struct worker *worker);
 
 #endif

@@ -2,6 +2,7 @@
 #include "scheduler/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct text *text_new(struct str str)
 {
@@ -27,4 +28,23 @@ void text_drop(struct text *text)
 {
     if (text && --text->refs == 0)
         free(text);
+}
+
+int text_list_copy(struct str **out, const struct str_list *list)
+{
+    size_t bytes = list->count * sizeof(struct str) + 1;
+    for (uint32_t i = 0; i < list->count; i++)
+        bytes += list->items[i].len;
+    struct str *items = malloc(bytes);
+    if (!items)
+        return -1;
+    char *at = (char *)(items + list->count);
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->items[i].len)
+            memcpy(at, list->items[i].ptr, list->items[i].len);
+        items[i] = (struct str){at, list->items[i].len};
+        at += list->items[i].len;
+    }
+    *out = items;
+    return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef GANTRY_SCHEDULER_TEXT_H
 #define GANTRY_SCHEDULER_TEXT_H
 
-#include "proto/str.h"
+#include "proto/codec.h"
 
 struct text {
     struct str str; /* of the bytes behind it */
@@ -13,6 +13,9 @@ struct text {
 struct text *text_new(struct str str);     /* a copy with one reference; NULL when out of memory */
 struct text *text_keep(struct text *text); /* one more reference; takes NULL */
 void text_drop(struct text *text);         /* takes NULL */
+
+/* A copy of a list in one block, the array and then its texts: *out is for free(). -1 when out of memory. */
+int text_list_copy(struct str **out, const struct str_list *list);
 
 static inline struct str text_str(const struct text *text)
 {

@@ -181,7 +181,7 @@ uint64_t timer_tick(struct core *core)
     if (core->rest_until)
         least(&wait, core->rest_until, core->mono_ms);
     /* What is left over waits for room in the journal; its acknowledgements wake the host too. */
-    if ((core->recheck || core->ready.count) && wait > TIMER_AGAIN_MS)
+    if ((core->recheck || core->ready.count || core->woken) && wait > TIMER_AGAIN_MS)
         wait = TIMER_AGAIN_MS;
     return writable || wait > TIMER_AWAY_MS ? wait : TIMER_AWAY_MS;
 }

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "scheduler/kind.h"
 #include "scheduler/lease.h"
-#include "scheduler/queue.h"
 
 struct worker *worker_find(const struct core *core, uint64_t id)
 {
@@ -20,12 +20,6 @@ struct worker *worker_find(const struct core *core, uint64_t id)
 static struct worker *worker_find_name(const struct core *core, struct str name)
 {
     return index_text(&core->worker_names, name);
-}
-
-bool worker_has_room(const struct core *core, const struct worker *worker)
-{
-    return worker->present && worker->status == WORKER_ACTIVE && worker->held + worker->plan_count < worker->credit &&
-           core->mono_ms >= worker->rest_until;
 }
 
 struct address worker_address(const struct worker *worker)
@@ -95,7 +89,7 @@ void worker_part(struct core *core, struct worker *worker, const char *why)
 {
     quiet_remove(core, worker);
     worker_unbind(core, worker);
-    queue_worker_changed(core, worker);
+    kind_leave(core, worker);
     if (worker->status == WORKER_OFFLINE)
         return;
     worker->status = WORKER_OFFLINE;
@@ -125,6 +119,7 @@ void worker_rest(struct core *core, struct worker *worker, uint64_t ms)
     worker->rest_until = core->mono_ms + ms;
     if (!core->rest_until || worker->rest_until < core->rest_until)
         core->rest_until = worker->rest_until;
+    kind_refresh(core, worker);
 }
 
 void worker_rested(struct core *core)
@@ -132,10 +127,12 @@ void worker_rested(struct core *core)
     if (!core->rest_until || core->mono_ms < core->rest_until)
         return;
     core->rest_until = 0;
-    for (struct worker *worker = core->first_worker; worker; worker = worker->next)
+    for (struct worker *worker = core->first_worker; worker; worker = worker->next) {
         if (worker->rest_until > core->mono_ms && (!core->rest_until || worker->rest_until < core->rest_until))
             core->rest_until = worker->rest_until;
-    queue_wake(core);
+        if (worker->place == PLACE_RESTS)
+            kind_refresh(core, worker);
+    }
 }
 
 /* ---- who is speaking ---- */
@@ -268,26 +265,6 @@ void worker_put(struct core *core, const struct worker *worker)
 
 /* ---- made ---- */
 
-/* A list in one block: the array, then its texts. */
-static int list_copy(struct str **out, const struct str_list *list)
-{
-    size_t bytes = list->count * sizeof(struct str) + 1;
-    for (uint32_t i = 0; i < list->count; i++)
-        bytes += list->items[i].len;
-    struct str *items = malloc(bytes);
-    if (!items)
-        return -1;
-    char *at = (char *)(items + list->count);
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (list->items[i].len)
-            memcpy(at, list->items[i].ptr, list->items[i].len);
-        items[i] = (struct str){at, list->items[i].len};
-        at += list->items[i].len;
-    }
-    *out = items;
-    return 0;
-}
-
 #define EXECUTORS_MAX 4096 /* known by name; more are not remembered */
 
 static int executors_note(struct core *core, const struct str_list *executors)
@@ -344,8 +321,8 @@ int worker_describe(struct core *core, struct worker *worker, const struct rec_w
     struct text *hostname = text_new(record->hostname), *ip = text_new(record->ip_address), *boot = text_new(record->boot),
                 *labels = text_new(record->labels);
     struct str *types = NULL, *executors = NULL;
-    if (!hostname || !ip || !boot || !labels || list_copy(&types, &record->task_types) ||
-        list_copy(&executors, &record->executors) || executors_note(core, &record->executors)) {
+    if (!hostname || !ip || !boot || !labels || text_list_copy(&types, &record->task_types) ||
+        text_list_copy(&executors, &record->executors) || executors_note(core, &record->executors)) {
         text_drop(hostname);
         text_drop(ip);
         text_drop(boot);

@@ -34,10 +34,12 @@ struct worker {
 
     struct lease *leases; /* what it holds, cancelled but unconfirmed ones included */
     uint32_t held;
-    uint64_t turn;     /* of its newest assignment */
-    struct run **plan; /* being assigned in this wake-up */
+    struct kind *kind;     /* while it has a session */
+    struct heap_node room; /* in its kind's heap */
+    uint8_t place;         /* enum kind_place */
+    uint64_t turn;         /* of its newest assignment */
+    struct run **plan;     /* being assigned in this wake-up */
     uint32_t plan_count, plan_size;
-    size_t plan_bytes;
     struct worker *next_planned;
     struct worker *next, *prev;
 };
@@ -45,7 +47,6 @@ struct worker {
 struct worker *worker_find(const struct core *core, uint64_t id);
 /* The sender of a message, heard now. NULL: it has no session, and has been told so. */
 struct worker *worker_of_call(struct core *core, const struct core_call *call);
-bool worker_has_room(const struct core *core, const struct worker *worker);
 struct address worker_address(const struct worker *worker);
 
 int worker_load(struct core *core, const struct rec_worker *record, struct err *err);

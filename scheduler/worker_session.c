@@ -8,8 +8,8 @@
 
 #include "proto/ident.h"
 #include "proto/log.h"
+#include "scheduler/kind.h"
 #include "scheduler/lease.h"
-#include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
 
@@ -165,7 +165,7 @@ static void session_bind(struct core *core, struct worker *worker, const struct 
     struct worker *before = index_text(&core->worker_peers, (struct str){(const char *)peer, sizeof *peer});
     if (before && before != worker) {
         worker_unbind(core, before);
-        queue_worker_changed(core, before);
+        kind_leave(core, before);
     }
     if (worker->present && memcmp(&worker->peer, peer, sizeof *peer) != 0 && !same_boot)
         core->gone[core->gone_at++ % GONE_MAX] = worker->peer;
@@ -186,15 +186,13 @@ static size_t hello_bytes(const struct msg_hello *hello, const struct core_call 
 
 static void session_credit(struct core *core, struct worker *worker, uint64_t credit)
 {
-    uint32_t before = worker->credit;
     worker->credit = (uint32_t)(credit > worker->slots ? credit : worker->slots);
-    if (worker->credit > before)
-        queue_wake(core);
+    kind_refresh(core, worker);
 }
 
-/* The session stands: everything that cannot fail. */
-static void hello_accept(struct core *core, const struct core_call *call, struct worker *worker, bool same_boot,
-                         struct lease_rows *drops)
+/* The session stands: everything that cannot fail. Takes kind. */
+static void hello_accept(struct core *core, const struct core_call *call, struct worker *worker, struct kind *kind,
+                         bool same_boot, struct lease_rows *drops)
 {
     const struct msg_hello *hello = &call->msg->u.hello;
     bool was_offline = worker->status == WORKER_OFFLINE;
@@ -206,8 +204,7 @@ static void hello_accept(struct core *core, const struct core_call *call, struct
     if (!same_boot || was_offline)
         worker->connected_at = core->wall_ms;
     session_listed(core, worker, &hello->running, drops, NULL);
-    queue_worker_changed(core, worker);
-    queue_wake(core);
+    kind_join(core, worker, kind);
     worker_put(core, worker);
     if (was_offline) {
         struct rec_event event = {.type = STR_LIT("worker.registered"),
@@ -229,6 +226,8 @@ void worker_on_hello(struct core *core, const struct core_call *call)
 {
     const struct msg_hello *hello = &call->msg->u.hello;
     struct worker *worker = index_text(&core->worker_idents, hello->ident);
+    struct rec_worker record = hello_record(hello);
+    struct kind *kind = NULL;
     struct lease_rows drops = {0};
     struct fault fault;
     bool same_boot = worker && str_eq(text_str(worker->boot), hello->boot);
@@ -245,13 +244,15 @@ void worker_on_hello(struct core *core, const struct core_call *call)
     if (core_reserve(core, bytes, 0, EVENT_OPS + 3, &fault))
         goto error;
     fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    kind = kind_get(core, &record);
+    if (!kind)
+        goto error;
     if (!worker) {
         worker = hello_new(core, hello);
         if (!worker)
             goto error;
         session_bind(core, worker, &call->from.peer, true);
     } else {
-        struct rec_worker record = hello_record(hello);
         struct text *old_boot = text_keep(worker->boot);
         if (worker_describe(core, worker, &record)) {
             text_drop(old_boot);
@@ -263,9 +264,10 @@ void worker_on_hello(struct core *core, const struct core_call *call)
         worker->boot = boot;
         text_drop(old_boot);
     }
-    hello_accept(core, call, worker, same_boot, &drops);
+    hello_accept(core, call, worker, kind, same_boot, &drops);
     return;
 error:
+    kind_drop(core, kind);
     core_refuse(core, call, &fault);
 }
 
@@ -325,7 +327,7 @@ void worker_on_drain(struct core *core, const struct core_call *call)
         core_refuse(core, call, &fault);
     else {
         worker->status = WORKER_DRAINING;
-        queue_worker_changed(core, worker);
+        kind_refresh(core, worker);
         worker_put(core, worker);
     }
 }

@@ -3,6 +3,8 @@
 
 #include "tests/unit/unit.h"
 
+#include "scheduler/farms/farm.h"
+#include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
@@ -88,6 +90,54 @@ static void check_workers(const struct core *core)
     assert_int_equal(leases, core->lease_total);
 }
 
+static void check_worker_place(const struct worker *worker)
+{
+    const struct kind *kind = worker->kind;
+    assert_int_equal(kind != NULL, worker->present);
+    assert_int_equal(worker->room.place != 0, worker->place == PLACE_ROOM);
+    if (worker->place == PLACE_ROOM) {
+        assert_ptr_equal(kind->room.nodes[worker->room.place - 1], &worker->room);
+        assert_true(worker->held < worker->credit);
+        assert_int_equal(worker->room.id, worker->turn);
+        assert_int_equal(worker->room.key, ((int64_t)worker->held << 25) / worker->slots);
+    }
+    if (worker->present) {
+        assert_int_equal(worker->place == PLACE_NONE, worker->status != WORKER_ACTIVE);
+        assert_int_equal(worker->place == PLACE_BUSY, worker->status == WORKER_ACTIVE && worker->held >= worker->credit);
+    }
+}
+
+/* Kinds know their workers, and every class that they serve. */
+static void check_kinds(const struct core *core)
+{
+    uint32_t members = 0, present = 0;
+    for (const struct worker *worker = core->first_worker; worker; worker = worker->next) {
+        check_worker_place(worker);
+        present += worker->present;
+    }
+    for (size_t i = 0; i < core->kinds.size; i++) {
+        const struct kind *kind = core->kinds.slots[i];
+        uint32_t sum = 0, aside = 0, ready = 0;
+        if (!kind)
+            continue;
+        for (unsigned place = 0; place < PLACE_COUNT; place++)
+            sum += kind->places[place];
+        for (const struct match *match = kind->matches; match; match = match->next_class) {
+            assert_ptr_equal(match->kind, kind);
+            assert_true(kind_serves_type(kind, match->class) && kind_serves_executor(kind, match->class));
+            aside += match->class->place == CLASS_ASIDE;
+            ready += match->class->place == CLASS_ASIDE && (!match->class->farm || !match->class->farm->choose);
+        }
+        assert_int_equal(sum, kind->refs);
+        assert_int_equal(aside, kind->aside);
+        assert_int_equal(kind->room.count, kind->places[PLACE_ROOM]);
+        if (ready && kind->room.count)
+            assert_true(kind->woken); /* nothing waits for a worker that is there */
+        members += sum;
+    }
+    assert_int_equal(members, present);
+}
+
 static void check_lists(const struct core *core)
 {
     const struct lease_list *lists[] = {&core->leaving, &core->assigned, &core->accepted};
@@ -123,6 +173,7 @@ void core_check(const struct core *core)
     check_runs(core);
     check_tasks(core);
     check_workers(core);
+    check_kinds(core);
     check_lists(core);
     check_classes(core);
 }

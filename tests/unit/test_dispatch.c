@@ -1,6 +1,9 @@
 /* Who gets what: types, labels, credit, fairness, and one message for one worker. */
 #include "tests/unit/unit.h"
 
+#include "scheduler/kind.h"
+#include "scheduler/queue.h"
+#include "scheduler/run.h"
 #include "tests/unit/core_fixture.h"
 
 static void hello(struct fixture *fixture, unsigned peer, const char *type, unsigned slots, unsigned credit, struct str labels)
@@ -119,6 +122,63 @@ static void test_fair(void **unused)
     assert_int_equal(held(fixture, 1), 2);
     assert_int_equal(held(fixture, 2), 4);
     assert_int_equal(held(fixture, 3), 2);
+    fixture_free(fixture);
+}
+
+/* The end of a run costs nothing for classes that its worker does not serve, however many wait for another. */
+static void test_wakes_its_own(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct core *core = fixture->core;
+    uint64_t nobodys[20];
+    char name[16];
+    hello(fixture, 1, "shell", 1, 1, (struct str){0});
+    uint64_t task = fixture_task(fixture, "one", "shell"), run = fixture_trigger(fixture, task);
+    uint64_t next = fixture_trigger(fixture, task); /* its class is set aside: the worker is full */
+    for (size_t i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "type-%zu", i);
+        nobodys[i] = fixture_trigger(fixture, fixture_task(fixture, name, name));
+    }
+    struct rec_outcome item = {.run_id = run, .attempt = 1, .outcome = OUTCOME_COMPLETED};
+    struct msg_result result = {.items = {&item, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_result, &result);
+    assert_non_null(core->woken);
+    queue_wake(core);
+    assert_int_equal(core->ready.count, 1);
+    assert_int_equal(run_find(core, next)->class->place, CLASS_READY);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(run_find(core, nobodys[i])->class->place, CLASS_ASIDE);
+    fixture_settle(fixture);
+    assert_int_equal(held(fixture, 1), 2); /* the first, and the next */
+    hello(fixture, 2, "type-7", 1, 1, (struct str){0});
+    assert_int_equal(fixture_assigned(fixture, 2).run_id, nobodys[7]);
+    assert_int_equal(core->ready.count, 0);
+    fixture_free(fixture);
+}
+
+/* Workers that are alike are one kind, and a kind goes with its last session. */
+static void test_kinds(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct core *core = fixture->core;
+    struct str label = fixture_map((const char *[]){"card", "big", NULL});
+    struct msg_bye bye = {0};
+    for (unsigned peer = 1; peer <= 50; peer++)
+        hello(fixture, peer, "shell", 1 + peer % 4, 4, (struct str){0});
+    assert_int_equal(core->kinds.count, 1);
+    hello(fixture, 51, "shell", 1, 1, label);
+    hello(fixture, 52, "gpu", 1, 1, (struct str){0});
+    assert_int_equal(core->kinds.count, 3);
+    hello(fixture, 52, "shell", 1, 1, (struct str){0}); /* it says otherwise now */
+    assert_int_equal(core->kinds.count, 2);
+    for (unsigned peer = 1; peer <= 52; peer++)
+        fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_bye, &bye);
+    assert_int_equal(core->kinds.count, 0);
+    uint64_t run = fixture_trigger(fixture, fixture_task(fixture, "one", "shell"));
+    hello(fixture, 60, "shell", 1, 1, (struct str){0});
+    assert_int_equal(fixture_assigned(fixture, 60).run_id, run);
     fixture_free(fixture);
 }
 
@@ -247,10 +307,11 @@ static void test_many(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_executors),   cmocka_unit_test(test_types_and_labels),
-        cmocka_unit_test(test_spread),      cmocka_unit_test(test_fair),
-        cmocka_unit_test(test_credit),      cmocka_unit_test(test_draining),
-        cmocka_unit_test(test_assignment),  cmocka_unit_test(test_many),
+        cmocka_unit_test(test_wakes_its_own), cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_executors),     cmocka_unit_test(test_types_and_labels),
+        cmocka_unit_test(test_spread),        cmocka_unit_test(test_fair),
+        cmocka_unit_test(test_credit),        cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_assignment),    cmocka_unit_test(test_many),
         cmocka_unit_test(test_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
