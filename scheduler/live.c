@@ -5,6 +5,7 @@
 
 #include "proto/clock.h"
 #include "scheduler/depend.h"
+#include "scheduler/farms/farm.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
@@ -31,12 +32,39 @@ static int class_served(const struct core *core, const struct queue_class *class
     return most;
 }
 
-static bool class_matched(const struct queue_class *class)
+/* How the workers are that can take what the class holds, by enum kind_place. False: there are none. */
+static bool class_places(const struct queue_class *class, uint32_t places[PLACE_COUNT])
 {
+    memset(places, 0, PLACE_COUNT * sizeof *places);
     for (const struct match *match = class->matches; match; match = match->next_kind)
-        if (kind_active(match->kind))
-            return true;
-    return false;
+        for (unsigned place = 0; place < PLACE_COUNT; place++)
+            places[place] += match->kind->places[place];
+    return places[PLACE_BUSY] + places[PLACE_RESTS] + places[PLACE_ROOM] > 0;
+}
+
+/* Why it came back when it was given to somebody last. */
+static struct str returned_why(const struct run *run)
+{
+    for (uint32_t i = run->more ? run->more->attempt_count : 0; i-- > 0;)
+        if (run->more->attempts[i].outcome == OUTCOME_RETURNED)
+            return run->more->attempts[i].error;
+    return (struct str){"", 0};
+}
+
+/* There are workers for it. */
+static void reason_served(const struct run *run, const uint32_t places[PLACE_COUNT], char *out, size_t size)
+{
+    const struct queue_class *class = run->class;
+    struct str type = class->type, why = returned_why(run);
+    if (places[PLACE_ROOM] && class->farm && class->farm->choose)
+        snprintf(out, size, "%s wants no free worker of type %.*s for it", class->farm->name, (int)type.len, type.ptr);
+    else if (places[PLACE_ROOM])
+        snprintf(out, size, "it is about to be given out");
+    else if (places[PLACE_RESTS])
+        snprintf(out, size, "workers of type %.*s rest for a moment%s%.*s", (int)type.len, type.ptr, why.len ? ": " : "",
+                 (int)why.len, why.len ? why.ptr : "");
+    else
+        snprintf(out, size, "all workers of type %.*s are busy", (int)type.len, type.ptr);
 }
 
 static void labels_say(struct str labels, char *out, size_t size)
@@ -58,14 +86,15 @@ static void labels_say(struct str labels, char *out, size_t size)
 
 static void reason_queued(struct core *core, const struct run *run, char *out, size_t size)
 {
-    struct queue_class *class = run->class;
+    const struct queue_class *class = run->class;
     int len = (int)class->type.len;
     const char *type = class->type.ptr;
     char labels[200];
+    uint32_t places[PLACE_COUNT];
     if (!journal_writable(core->journal))
         snprintf(out, size, "%.300s", journal_trouble(core->journal));
-    else if (class_matched(class))
-        snprintf(out, size, "all workers of type %.*s are busy", len, type);
+    else if (class_places(class, places))
+        reason_served(run, places, out, size);
     else if (class_served(core, class) == 2) {
         labels_say(class->labels, labels, sizeof labels);
         snprintf(out, size, "no worker of type %.*s has labels %s", len, type, labels);

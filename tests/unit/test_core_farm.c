@@ -168,6 +168,7 @@ static void test_refused_by_choice(void **unused)
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_hello, &hello);
     fixture_settle(fixture);
     assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    assert_string_equal(fixture_reason(fixture, 1), "frames wants no free worker of type frame for it");
     fixture_hello(fixture, 2, "w2", "b", "frame", 8, NULL, 0);
     assert_int_not_equal(fixture_assigned(fixture, 2).run_id, 0);
     fixture_free(fixture);

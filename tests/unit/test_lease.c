@@ -54,6 +54,8 @@ static void test_rejected(void **unused)
     assert_int_equal(run.attempts.items[0].outcome, OUTCOME_RETURNED);
     assert_true(str_is(run.attempts.items[0].error, "the worker rejected it: disk full"));
     assert_int_equal(run.status, RUN_PENDING);
+    assert_string_equal(fixture_reason(fixture, run.id),
+                        "workers of type shell rest for a moment: the worker rejected it: disk full");
     fixture_hello(fixture, 2, "w2", "b1", "shell", 1, NULL, 0); /* another one gets it at once */
     assert_int_equal(fixture_assigned(fixture, 2).attempt, 2);
     fixture_free(fixture);
