@@ -258,6 +258,25 @@ void settings_free(struct settings *settings)
     free(settings);
 }
 
+/* Takes over one freshly read value; answers whether it is another than before. A text stays where it is unless it has to change: who
+ * reads one that is not reloadable keeps a pointer to it for as long as it lives. */
+static bool value_renew(struct setting_value *old, struct setting_value *fresh, const struct setting *row)
+{
+    if (strcmp(old->text, fresh->text) == 0) {
+        old->source = fresh->source;
+        old->line = fresh->line;
+        return false;
+    }
+    if (!row->reload) {
+        log_warn("GTY-SETTING-KEPT", "name=%s takes effect at the next start", row->name);
+        return false;
+    }
+    struct setting_value kept = *old;
+    *old = *fresh;
+    *fresh = kept;
+    return true;
+}
+
 int settings_reload(struct settings *settings, int *changed, struct err *err)
 {
     int count = 0;
@@ -266,17 +285,8 @@ int settings_reload(struct settings *settings, int *changed, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "no memory for the settings");
     memcpy(fresh->flags, settings->flags, sizeof(fresh->flags)); /* lent until the end of this function */
     int result = apply_all(fresh, err);
-    for (int id = 0; result == 0 && id < SET_COUNT_OF_ALL; id++) {
-        struct setting_value *old = &settings->values[id], *new = &fresh->values[id], kept = *old;
-        bool same = strcmp(old->text, new->text) == 0;
-        if (!same && !settings_table[id].reload) {
-            log_warn("GTY-SETTING-KEPT", "name=%s takes effect at the next start", settings_table[id].name);
-            continue;
-        }
-        count += !same;
-        *old = *new;
-        *new = kept;
-    }
+    for (int id = 0; result == 0 && id < SET_COUNT_OF_ALL; id++)
+        count += value_renew(&settings->values[id], &fresh->values[id], &settings_table[id]);
     memset(fresh->flags, 0, sizeof(fresh->flags));
     settings_free(fresh);
     if (changed)

@@ -1,6 +1,7 @@
 /* Settings: one table (proto/settings.def), read from defaults, a file, the environment and flags, in that order.
  *
- * Text values are owned by the settings; a reload replaces those that are reloadable, or none at all.
+ * Text values are owned by the settings; a reload replaces those that are reloadable and have changed, or none at all. So the text of a
+ * setting that is not reloadable may be borrowed for as long as the settings live; any other only until the next reload.
  */
 #ifndef GANTRY_PROTO_SETTINGS_H
 #define GANTRY_PROTO_SETTINGS_H

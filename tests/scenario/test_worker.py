@@ -229,6 +229,18 @@ class Life(unittest.TestCase):
             run = farm.wait_run(slow)  # back in the queue, and done by the other
             self.assertEqual((run["status"], run["attempt"]), ("completed", 2))
 
+    def test_reload_and_then_a_new_session(self):
+        """What a worker says of itself is borrowed from its settings, and is to outlive a reload of them."""
+        with Farm(types=["shell", "odd-type"]) as farm:
+            for round in (1, 2):
+                farm.signal("worker1", signal.SIGHUP)
+                wait_for(lambda: farm.log("worker1").count("GTY-SETTINGS-RELOAD") >= round, what="the reload")
+            farm.restart("scheduler")
+            wait_for(lambda: farm.log("worker1").count("GTY-WORKER-WELCOME") >= 2, what="the new session")
+            farm.wait_ready()
+            run = farm.wait_run(farm.trigger(farm.task("odd", task_type="odd-type", command="echo served")))
+            self.assertEqual(run["result"], "served")
+
     def test_second_term_ends_at_once(self):
         mark = f"MARK_TERM={os.getpid()}"
         with Farm() as farm:

@@ -302,6 +302,27 @@ static void test_reload(void **state)
     settings_free(settings);
 }
 
+/* Texts are borrowed: one that does not change stays where it is, also when it now stands somewhere else. */
+static void test_reload_moves_no_text_that_stays(void **state)
+{
+    struct fixture *f = *state;
+    unit_write(f->file, "worker.types = shell,exec\nhttp.hosts = a\n");
+    struct settings *settings = load(f, NULL, NULL, NULL);
+    assert_non_null(settings);
+    const char *texts[SET_COUNT_OF_ALL];
+    for (int id = 0; id < SET_COUNT_OF_ALL; id++)
+        texts[id] = settings_text(settings, (enum setting_id)id);
+    unit_write(f->file, "worker.types = shell\nhttp.hosts = b\nworker.labels = \"\"\n");
+    assert_int_equal(settings_reload(settings, NULL, &f->err), 0);
+    for (int id = 0; id < SET_COUNT_OF_ALL; id++)
+        if (id != SET_HTTP_HOSTS && settings_text(settings, (enum setting_id)id) != texts[id])
+            fail_msg("the text of %s has moved", settings_table[id].name);
+    assert_string_equal(settings_text(settings, SET_WORKER_TYPES), "shell,exec");
+    assert_string_equal(settings_text(settings, SET_HTTP_HOSTS), "b");
+    assert_string_equal(settings_source(settings, SET_WORKER_LABELS), "file");
+    settings_free(settings);
+}
+
 static void test_reload_is_all_or_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -395,6 +416,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flags, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_flags_with_rest, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_reload, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_reload_moves_no_text_that_stays, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_reload_is_all_or_nothing, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_endpoint, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_explain_can_be_read_back, fixture_open, fixture_close),
