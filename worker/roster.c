@@ -89,7 +89,7 @@ uint32_t roster_processes(const struct roster *roster)
 {
     uint32_t count = 0;
     for (const struct run *run = roster->first; run; run = run->next)
-        count += slot_has_process(run->state);
+        count += run->process != NULL;
     return count;
 }
 

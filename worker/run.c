@@ -239,6 +239,12 @@ static void run_ended(struct run *run)
              outcome_name(run->outcome), run->error);
 }
 
+/* Told to end while no process of it runs (it waited for its next one to be started): there is no end to wait for. */
+static bool nothing_ends(const struct run *run)
+{
+    return (run->state == SLOT_STOPPING || run->state == SLOT_DROPPING) && !run->process;
+}
+
 void run_event(struct run *run, enum slot_event event)
 {
     struct slot_step step = slot_step(run->state, event);
@@ -271,14 +277,10 @@ void run_event(struct run *run, enum slot_event event)
     case SLOT_STOP:
         if (run->process)
             process_term(run->process);
-        else
-            run_event(run, SLOT_EV_BAD); /* it waited for its next process to be started */
         break;
     case SLOT_KILL:
         if (run->process)
             process_kill(run->process);
-        else
-            run_event(run, SLOT_EV_BAD);
         break;
     case SLOT_ABORT:
         run_fail(run, OUTCOME_ABORTED, "aborted");
@@ -295,6 +297,8 @@ void run_event(struct run *run, enum slot_event event)
             output_discard(run);
         break;
     }
+    if (nothing_ends(run))
+        run_event(run, SLOT_EV_BAD);
 }
 
 /* What only this worker lacks for now (room on its disk, memory, descriptors, processes) is no failure of the run. */

@@ -57,8 +57,3 @@ bool slot_busy(enum slot_state state)
 {
     return state >= SLOT_CHECKING && state <= SLOT_DROPPING;
 }
-
-bool slot_has_process(enum slot_state state)
-{
-    return slot_busy(state) && state != SLOT_PUBLISHING;
-}

@@ -63,7 +63,5 @@ const char *slot_state_name(enum slot_state state);
 const char *slot_event_name(enum slot_event event);
 /* It holds one of the worker's slots: something of it runs, or is about to. */
 bool slot_busy(enum slot_state state);
-/* A process of it is alive. */
-bool slot_has_process(enum slot_state state);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "proto/clock.h"
 #include "worker/link.h"
@@ -608,6 +609,37 @@ static void test_publish_found(void **state)
     assert_false(has("PUBLISH:5/3"));
 }
 
+/* No descriptors are left, so the process that names a granted output cannot be started, and is tried again for a while. */
+static struct rlimit starve(void)
+{
+    struct rlimit before, none;
+    struct msg_publish_grant grant = {.run_id = 5, .attempt = 1};
+    assign_output(5, 1, "printf content > $GANTRY_OUTPUT", NULL);
+    UNTIL(has("PUBLISH:5/1"));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int lowest = dup(STDIN_FILENO); /* all below it are in use */
+    assert_true(lowest > 0);
+    close(lowest);
+    none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    say(&shape_msg_publish_grant, &grant);
+    UNTIL(roster.first->again);
+    return before;
+}
+
+/* What is taken away between two of its processes holds its slot no longer: there is no end to wait for. */
+static void test_dropped_between_processes(void **state)
+{
+    (void)state;
+    struct rlimit before = starve();
+    lease_message(&shape_msg_refused, 5, 1);
+    UNTIL(roster.count == 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(has("RESULT"));
+    assign(assignment(6, 1, "echo next"));
+    UNTIL(has("RESULT:6/1"));
+}
+
 /* ---- leaving ---- */
 
 static void test_drain(void **state)
@@ -681,6 +713,7 @@ int main(void)
         TEST(test_publish),
         TEST(test_publish_failures),
         TEST(test_publish_found),
+        TEST(test_dropped_between_processes),
         TEST(test_drain),
         TEST(test_leave),
         TEST(test_credit),

@@ -63,9 +63,9 @@ static void test_no_holes(void **state)
     for (enum slot_state at = SLOT_ASSIGNED; at < SLOT_GONE; at++)
         for (int i = 0; i < 3; i++)
             assert_int_not_equal(slot_step(at, any_time[i]).action, SLOT_ILLEGAL);
-    /* a process ends in some way; from every state that has one, every end leads to a state */
+    /* a process ends in some way; from every state that may have one, every end leads to a state */
     for (enum slot_state at = SLOT_ASSIGNED; at < SLOT_GONE; at++) {
-        if (!slot_has_process(at))
+        if (!slot_busy(at) || at == SLOT_PUBLISHING)
             continue;
         assert_int_not_equal(slot_step(at, SLOT_EV_BAD).action, SLOT_ILLEGAL);
         if (at != SLOT_RUNNING) /* it is up already */
@@ -103,7 +103,6 @@ static void test_slots_held(void **state)
     (void)state;
     assert_false(slot_busy(SLOT_ASSIGNED) || slot_busy(SLOT_ACCEPTED) || slot_busy(SLOT_ENDED) || slot_busy(SLOT_GONE));
     assert_true(slot_busy(SLOT_CHECKING) && slot_busy(SLOT_RUNNING) && slot_busy(SLOT_PUBLISHING) && slot_busy(SLOT_DROPPING));
-    assert_false(slot_has_process(SLOT_PUBLISHING));
     assert_string_equal(slot_state_name(SLOT_GONE), "gone");
     assert_string_equal(slot_event_name(SLOT_EV_ACK), "ack");
 }
