@@ -25,7 +25,7 @@ void link_free(struct link *link); /* takes NULL */
 /* Finishes what it has, takes nothing new; over is called when all results are acknowledged. */
 void link_drain(struct link *link);
 /* Stops everything; what runs goes back to the queue. Processes get TERM, and KILL kill_ms later (which a repeat can bring forward).
- * over is called when no process is left and the farm knows. */
+ * over is called when no process is left and the farm knows, also of what had ended by itself; it waits for that only some seconds. */
 void link_leave(struct link *link, uint64_t kill_ms);
 
 /* One row a message that comes to a worker; ends in id 0. */

@@ -10,7 +10,7 @@
 #include "worker/link.h"
 #include "worker/setup.h"
 
-#define LEAVE_MS 2000 /* processes have this long after TERM when the time to drain is over */
+#define LEAVE_MS 1500 /* processes have this long after TERM when the time to drain is over */
 #define FDS_OF_A_RUN 6
 #define FDS_BESIDES 200
 

@@ -93,6 +93,14 @@ uint32_t roster_processes(const struct roster *roster)
     return count;
 }
 
+uint32_t roster_untold(const struct roster *roster)
+{
+    uint32_t count = 0;
+    for (const struct run *run = roster->first; run; run = run->next)
+        count += run->state == SLOT_ENDED || run->state == SLOT_NAMING;
+    return count;
+}
+
 /* Another attempt of the same run still has a process here: it must be gone before this one begins. */
 static bool sibling_lives(const struct roster *roster, const struct run *run)
 {

@@ -36,6 +36,8 @@ void roster_purge(struct roster *roster, bool (*keep)(const struct run *run));
 void roster_measure(struct roster *roster, const struct run *run);
 
 uint32_t roster_processes(const struct roster *roster); /* runs with a live process */
+uint32_t
+roster_untold(const struct roster *roster); /* runs that are over or as good as that, which the farm has yet to take note of */
 /* Fills items (room for count) with the leases held; answers how many. Those being dropped are not ours any more. */
 uint32_t roster_leases(const struct roster *roster, struct rec_lease *items);
 

@@ -250,6 +250,18 @@ class Life(unittest.TestCase):
             self.assertEqual(farm.terminate("worker1", 5), 0)
             self.assertEqual(marked(mark), [])
 
+    def test_what_has_ended_is_not_done_again(self):
+        """A worker that is told to leave at once, while the lines of a run that has ended are still on their way."""
+        with Farm() as farm:
+            done = farm.data / "done"
+            number = farm.trigger(farm.task("ends", command=f"seq 1 60000; echo end >>{done}"))
+            wait_for(lambda: "GTY-RUN-ENDED" in farm.log("worker1"), what="the program's end")
+            farm.signal("worker1", signal.SIGTERM)
+            wait_for(lambda: "GTY-WORKER-DRAIN" in farm.log("worker1"), what="the drain")
+            self.assertEqual(farm.terminate("worker1", 5), 0)
+            run = farm.run(number)
+            self.assertEqual((run["status"], run["attempt"], done.read_text()), ("completed", 1, "end\n"))
+
     def test_refuses_to_start(self):
         with Farm() as farm:
             def start(*flags):

@@ -672,6 +672,56 @@ static void test_leave(void **state)
     assert_int_equal(marked_processes(mark), 0);
 }
 
+/* What has ended by itself is reported before the worker goes, however many lines stand before its result. */
+static void test_leave_with_results(void **state)
+{
+    (void)state;
+    heard.acks = false;
+    assign(assignment(5, 1, "seq 1 5000; echo end"));
+    UNTIL(roster.first && roster.first->state == SLOT_ENDED && has("LOG:5/1"));
+    link_drain(session);
+    link_leave(session, 0);
+    uint64_t last = 0;
+    while (!has("RESULT:5/1")) {
+        UNTIL(has("RESULT:5/1") || heard.log_last > last);
+        assert_false(has("BYE"));
+        last = heard.log_last;
+        confirm_log(5, 1, last);
+    }
+    lease_message(&shape_msg_result_ack, 5, 1);
+    UNTIL(heard.over);
+    assert_string_equal(heard.result, "end");
+    assert_true(has("BYE"));
+}
+
+/* But not for ever, when nobody answers. */
+static void test_leave_unheard(void **state)
+{
+    (void)state;
+    heard.acks = false;
+    assign(assignment(5, 1, "echo end"));
+    UNTIL(has("RESULT:5/1"));
+    uint64_t before = clock_mono_ms();
+    link_leave(session, 0);
+    UNTIL(heard.over);
+    assert_true(clock_mono_ms() - before >= 1900 && clock_mono_ms() - before < 5000);
+    assert_true(has("BYE"));
+}
+
+/* A name that cannot be given for want of descriptors is the next attempt's to give. */
+static void test_leave_between_processes(void **state)
+{
+    (void)state;
+    struct rlimit before = starve();
+    uint64_t began = clock_mono_ms();
+    link_leave(session, 0);
+    UNTIL(heard.over);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(clock_mono_ms() - began < 5000);
+    assert_false(has("RESULT"));
+    assert_int_equal(access(heard.publish_temporary, F_OK), 0);
+}
+
 /* ---- credit ---- */
 
 static void test_credit(void **state)
@@ -716,6 +766,9 @@ int main(void)
         TEST(test_dropped_between_processes),
         TEST(test_drain),
         TEST(test_leave),
+        TEST(test_leave_with_results),
+        TEST(test_leave_unheard),
+        TEST(test_leave_between_processes),
         TEST(test_credit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
