@@ -91,6 +91,16 @@ static void say_hello(void *arg)
         log_warn("GTY-WORKER-HELLO", "HELLO could not be sent: %s", err.text);
 }
 
+/* It has no answer, may be refused (the store is away) and gets lost when it falls between HELLO and WELCOME: so it is said in every session
+ * and with every HEARTBEAT, and a repeat changes nothing. */
+static void say_drain(struct link *link)
+{
+    struct msg_drain drain = {0};
+    struct err err = {0};
+    if (link->draining && link->welcomed && bus_tell(link->client, &shape_msg_drain, &drain, &err) < 0)
+        log_warn("GTY-WORKER-DRAIN", "DRAIN could not be sent: %s", err.text);
+}
+
 static void say_heartbeat(void *arg)
 {
     struct link *link = arg;
@@ -103,6 +113,7 @@ static void say_heartbeat(void *arg)
     SET_HAS(&beat, msg_heartbeat, credit);
     if (!link->welcomed)
         return;
+    say_drain(link);
     link->told_credit = link->roster->credit;
     if (held(link, &beat.running) < 0)
         log_warn("GTY-WORKER-HEARTBEAT", "no memory to say HEARTBEAT; the next one follows");
@@ -133,6 +144,7 @@ static void on_welcome(struct link *link, const struct msg *msg)
     link->welcomed = true;
     loop_unset(link->loop, link->hello);
     loop_set(link->loop, link->heartbeat, welcome->heartbeat_ms, welcome->heartbeat_ms);
+    say_drain(link);
     drop(link, &welcome->drop);
     for (struct run *run = link->roster->first; run; run = run->next)
         owed_again(run);
@@ -418,8 +430,6 @@ void link_free(struct link *link)
 
 void link_drain(struct link *link)
 {
-    struct msg_drain drain = {0};
-    struct err err = {0};
     if (link->draining)
         return;
     link->draining = link->roster->leaving = true;
@@ -428,8 +438,7 @@ void link_drain(struct link *link)
             run->reject_reason = "the worker is draining";
             run_event(run, SLOT_EV_LEAVE);
         }
-    if (link->welcomed && bus_tell(link->client, &shape_msg_drain, &drain, &err) < 0)
-        log_warn("GTY-WORKER-DRAIN", "DRAIN could not be sent: %s", err.text);
+    say_drain(link);
 }
 
 /* Again and again until none is left: a run may be between two processes of its own at the moment of one kill. */

@@ -196,11 +196,16 @@ static void farm_opens(void)
         fail_msg("%s", err.text);
 }
 
-static void welcome(void)
+static void welcome_beating(uint64_t heartbeat_ms)
 {
     struct msg_welcome message = {
-        .worker_id = 1, .name = STR_LIT("worker-001"), .protocol = 1, .heartbeat_ms = 60000, .lease_ms = 30000};
+        .worker_id = 1, .name = STR_LIT("worker-001"), .protocol = 1, .heartbeat_ms = heartbeat_ms, .lease_ms = 30000};
     say(&shape_msg_welcome, &message);
+}
+
+static void welcome(void)
+{
+    welcome_beating(60000);
 }
 
 static struct rec_assignment assignment(uint64_t run, uint64_t attempt, const char *script)
@@ -659,6 +664,26 @@ static void test_drain(void **state)
     assert_string_equal(heard.result, "done");
 }
 
+/* DRAIN may fall between HELLO and WELCOME, or be refused: it is said again until the worker goes. */
+static void test_drain_again(void **state)
+{
+    (void)state;
+    struct msg_error error = {.code = ERR_PROTOCOL, .rule = STR_LIT("hello"), .text = STR_LIT("who are you")};
+    assign(assignment(5, 1, "echo up; sleep 600; true"));
+    UNTIL(has("LOG:5/1"));
+    heard.words[0] = '\0';
+    say(&shape_msg_error, &error);
+    UNTIL(has("HELLO"));
+    link_drain(session);
+    assert_false(has("DRAIN"));
+    welcome_beating(50);
+    UNTIL(has("DRAIN"));
+    heard.words[0] = '\0';
+    UNTIL(has("HEARTBEAT") && has("DRAIN"));
+    lease_message(&shape_msg_cancel, 5, 1);
+    UNTIL(heard.over);
+}
+
 static void test_leave(void **state)
 {
     (void)state;
@@ -765,6 +790,7 @@ int main(void)
         TEST(test_publish_found),
         TEST(test_dropped_between_processes),
         TEST(test_drain),
+        TEST(test_drain_again),
         TEST(test_leave),
         TEST(test_leave_with_results),
         TEST(test_leave_unheard),
