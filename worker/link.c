@@ -22,7 +22,7 @@
 #define HELLO_AGAIN_MS 3000
 #define FLUSH_MS 200
 #define KILL_AGAIN_MS 250    /* while the worker leaves and processes are left */
-#define LAST_WORDS_MS 2000u  /* once none is left: so long it waits for what has ended to be acknowledged */
+#define LAST_WORDS_MS 2000u  /* so long it waits at its end for what it owes to be taken */
 #define RESULT_HELD_MS 1000u /* a result that came with lines the farm had no room for is not answered */
 #define LINES_WAIT_MS 60000u /* log lines are tried this long behind an acknowledged result */
 
@@ -35,7 +35,7 @@ struct link {
     void *self;
     char boot[33];
     bool welcomed, draining, leaving, said_bye, ended;
-    uint64_t bye_at;                   /* monotonic: leaving, with no process left, it waits no longer; 0 before */
+    uint64_t bye_at;                   /* monotonic: with nothing left to do, it waits no longer to be heard; 0 before */
     int heartbeat, hello, flush, kill; /* timers, made ahead: what keeps its leases needs no memory */
     uint32_t told_credit;
     struct load load;
@@ -330,17 +330,15 @@ static bool credit_moved(const struct link *link)
     return now != told && (now == link->roster->slots || now >= told * 2 || now * 2 <= told);
 }
 
-/* Draining, it goes when it holds nothing. Leaving, it goes when nothing runs; but what has ended by itself is done, and would be done once
- * more if it went before the farm has heard of it: log lines first, then the result. */
+/* Draining, it goes when all is done. Leaving, it goes when nothing runs; but what has ended by itself is done, and would be done once more
+ * if it went before the farm has heard of it: log lines first, then the result. What is still owed then is waited for a while. */
 static bool may_go(struct link *link, uint64_t now_ms)
 {
-    if (!link->leaving)
-        return link->draining && link->roster->count == 0;
-    if (roster_processes(link->roster) > 0)
+    if (!link->draining || (link->leaving ? roster_processes(link->roster) : roster_undone(link->roster)) > 0)
         return false;
     if (link->bye_at == 0)
         link->bye_at = now_ms + LAST_WORDS_MS;
-    return roster_untold(link->roster) == 0 || now_ms >= link->bye_at;
+    return link->roster->count == 0 || now_ms >= link->bye_at;
 }
 
 static void settle(void *arg)
@@ -358,7 +356,7 @@ static void settle(void *arg)
         if (credit_moved(link))
             say_heartbeat(link);
     }
-    roster_purge(link->roster, link->welcomed ? rejects : NULL);
+    roster_purge(link->roster, rejects);
     if (may_go(link, now))
         say_bye(link);
 }

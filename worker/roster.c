@@ -40,6 +40,15 @@ struct run *roster_find(const struct roster *roster, uint64_t id, uint64_t attem
     return NULL;
 }
 
+/* Whether this very lease is on its way back already. */
+static bool given_back(const struct roster *roster, const struct rec_assignment *assignment)
+{
+    for (const struct run *run = roster->first; run; run = run->next)
+        if (run->id == assignment->run_id && run->attempt == assignment->attempt && run->owes_reject)
+            return true;
+    return false;
+}
+
 static bool older_drop(struct roster *roster, const struct rec_assignment *assignment)
 {
     bool newer_held = false;
@@ -58,6 +67,8 @@ int roster_assign(struct roster *roster, const struct rec_assignment *assignment
 {
     if (roster_find(roster, assignment->run_id, assignment->attempt))
         return 0;
+    if (given_back(roster, assignment))
+        return err_set(err, ERR_CONFLICT, "it was given back");
     if (older_drop(roster, assignment))
         return err_set(err, ERR_CONFLICT, "a newer attempt is held");
     if (roster->leaving)
@@ -93,11 +104,11 @@ uint32_t roster_processes(const struct roster *roster)
     return count;
 }
 
-uint32_t roster_untold(const struct roster *roster)
+uint32_t roster_undone(const struct roster *roster)
 {
     uint32_t count = 0;
     for (const struct run *run = roster->first; run; run = run->next)
-        count += run->state == SLOT_ENDED || run->state == SLOT_NAMING;
+        count += run->state != SLOT_GONE;
     return count;
 }
 
@@ -179,8 +190,10 @@ void roster_measure(struct roster *roster, const struct run *run)
 uint32_t roster_leases(const struct roster *roster, struct rec_lease *items)
 {
     uint32_t count = 0;
-    for (const struct run *run = roster->first; run; run = run->next)
-        if (run->state != SLOT_GONE && run->state != SLOT_DROPPING && !run->acked_at)
+    for (const struct run *run = roster->first; run; run = run->next) {
+        bool held = run->state != SLOT_GONE && run->state != SLOT_DROPPING && !run->acked_at;
+        if (held || run->owes_reject)
             run_lease(run, &items[count++]);
+    }
     return count;
 }

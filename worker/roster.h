@@ -36,9 +36,10 @@ void roster_purge(struct roster *roster, bool (*keep)(const struct run *run));
 void roster_measure(struct roster *roster, const struct run *run);
 
 uint32_t roster_processes(const struct roster *roster); /* runs with a live process */
-uint32_t
-roster_untold(const struct roster *roster); /* runs that are over or as good as that, which the farm has yet to take note of */
-/* Fills items (room for count) with the leases held; answers how many. Those being dropped are not ours any more. */
+/* All but those that are gone and only owe the farm a REJECT. */
+uint32_t roster_undone(const struct roster *roster);
+/* Fills items (room for count) with the leases held; answers how many. Those being dropped are not ours any more; those whose REJECT the
+ * farm has yet to get are. */
 uint32_t roster_leases(const struct roster *roster, struct rec_lease *items);
 
 #endif

@@ -348,7 +348,9 @@ void run_begin(struct run *run)
 
 void run_lease(const struct run *run, struct rec_lease *lease)
 {
-    *lease = (struct rec_lease){.run_id = run->id, .attempt = run->attempt, .started_at = run->started_at};
+    *lease = (struct rec_lease){.run_id = run->id, .attempt = run->attempt};
+    if (!run->owes_reject) /* what goes back has not begun, however far it came */
+        lease->started_at = run->started_at;
 }
 
 void run_outcome(const struct run *run, struct rec_outcome *outcome)

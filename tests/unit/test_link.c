@@ -664,6 +664,60 @@ static void test_drain(void **state)
     assert_string_equal(heard.result, "done");
 }
 
+/* What goes back while there is no session is held until the farm has its REJECT: it costs the run nothing then. */
+static void test_reject_unconnected(void **state)
+{
+    (void)state;
+    assign(assignment(5, 1, "echo up; sleep 600; true"));
+    assign(assignment(6, 1, "echo never"));
+    UNTIL(has("ACCEPT:6/1") && has("LOG:5/1"));
+    bus_server_free(farm);
+    farm = NULL;
+    heard.words[0] = '\0';
+    link_drain(session);
+    farm_opens();
+    UNTIL(has("HELLO"));
+    assert_int_equal(heard.hello_held, 2);
+    assign(assignment(6, 1, "echo never"));
+    welcome();
+    UNTIL(has("REJECT:6/1"));
+    assert_string_equal(heard.reason, "the worker is draining");
+    assert_false(has("ACCEPT:6/1"));
+    lease_message(&shape_msg_cancel, 5, 1);
+    UNTIL(heard.over);
+    assert_true(strstr(heard.words, "REJECT:6/1") < strstr(heard.words, "BYE"));
+}
+
+/* Nor does it make a worker that has nothing left to do wait for a farm that is gone. */
+static void test_drain_unconnected(void **state)
+{
+    (void)state;
+    assign(assignment(5, 1, "echo up; sleep 600; true"));
+    assign(assignment(6, 1, "echo never"));
+    UNTIL(has("ACCEPT:6/1") && has("LOG:5/1"));
+    bus_server_free(farm);
+    farm = NULL;
+    link_drain(session);
+    run_event(roster.first, SLOT_EV_DROP);
+    uint64_t before = clock_mono_ms();
+    UNTIL(heard.over);
+    assert_true(clock_mono_ms() - before < 10000);
+}
+
+/* A lease that is on its way back is not taken again. */
+static void test_given_back(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct rec_assignment item = assignment(5, 1, "echo never");
+    assert_int_equal(roster_assign(&roster, &item, &err), 0);
+    run_event(roster.first, SLOT_EV_LEAVE);
+    assert_int_equal(roster_assign(&roster, &item, &err), -1);
+    assert_string_equal(err.text, "it was given back");
+    item.attempt = 2;
+    assert_int_equal(roster_assign(&roster, &item, &err), 0);
+}
+
 /* DRAIN may fall between HELLO and WELCOME, or be refused: it is said again until the worker goes. */
 static void test_drain_again(void **state)
 {
@@ -790,6 +844,9 @@ int main(void)
         TEST(test_publish_found),
         TEST(test_dropped_between_processes),
         TEST(test_drain),
+        TEST(test_reject_unconnected),
+        TEST(test_drain_unconnected),
+        TEST(test_given_back),
         TEST(test_drain_again),
         TEST(test_leave),
         TEST(test_leave_with_results),
