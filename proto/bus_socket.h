@@ -6,8 +6,8 @@
 
 #include "proto/bus.h"
 
-#define BUS_FAIR_SHARE 1000       /* messages handled in one wake-up of one socket */
-#define BUS_FAIR_MS 10            /* and for how long: large ones must not hold up what is done when it ends */
+#define BUS_FAIR_SHARE 1000 /* messages handled in one wake-up of one socket */
+#define BUS_FAIR_MS 10      /* and for how long: large ones must not hold up what is done when it ends */
 /* High-water mark a peer; reaching it is an error to the sender. A low one for what is received would bound memory better, but libzmq
  * 4.3.4 aborts (libzmq issue 4841) when a peer that it has stopped reading from, and that does not read either, goes away. */
 #define BUS_QUEUE_MESSAGES 100000

@@ -26,7 +26,7 @@
 #define TURN_MS 250
 #define GAP_MS 1000
 #define END_MS 2000
-#define COUNTS 64 /* msg_pong.counts */
+#define COUNTS 64   /* msg_pong.counts */
 #define SLOW_MS 500 /* a batch that takes longer to be on disk is told */
 
 struct host {

@@ -55,8 +55,8 @@ struct run {
     struct task *task;       /* NULL: a farm's run without one */
     struct run *next, *prev; /* of the same task */
     struct queue_class *class;
-    struct lease *lease; /* the current one */
-    struct text *name;   /* its task's, as at its creation */
+    struct lease *lease;     /* the current one */
+    struct text *name;       /* its task's, as at its creation */
     struct text *parameters; /* or NULL */
     struct run_more *more;
     uint64_t created_at, due_at;

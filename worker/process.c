@@ -19,7 +19,7 @@
 #define READ_CHUNK 65536
 #define DRAIN_MAX ((size_t)4 << 20) /* of a pipe whose writers should all be dead */
 #define SWEEP_MS 20
-#define WAKE_MS 100 /* between two looks whether a gantry-run that should end is stopped */
+#define WAKE_MS 100     /* between two looks whether a gantry-run that should end is stopped */
 #define OVERDUE_MS 5000 /* behind its time limit and its grace a gantry-run is given up */
 
 struct process {

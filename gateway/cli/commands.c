@@ -194,7 +194,8 @@ const struct command commands[] = {
      "may be left out when "
      "they come faster than they can be shown; the farm is never slowed down."},
     {"backup", "DIR|FILE", backup_options, backup_command, false, false, 1, 1,
-     "copy the database while the farm works: into a folder, under a name that tells the time, or to a file that is not there yet",
+     "copy the database while the farm works: into a folder, under a name that tells the time, or to a file that is not there "
+     "yet",
      "The copy is of one moment, whole or not there at all, and checked page by page before it gets its name. It must run on the "
      "store's machine, as its user, with the same --data; the store need not run. Nothing waits for it; but the database can use "
      "nothing anew that is freed meanwhile and grows by it, at most by --grow-mb."},
@@ -208,13 +209,17 @@ const struct command commands[] = {
      "Each finding is a line. Exits with 0 when there is none, else with 1."},
     {"key worker", "add|list|revoke [NAME]", key_options, key_worker, false, false, 1, 2,
      "say which keys workers on other machines may come in by",
-     "Over tcp a worker shows a certificate; only those that are listed are let in. `add` lists one: the worker's own public key, or "
-     "one of a pair that is made for it, whose folder becomes the worker's curve/. `revoke` takes one away, also from a worker that "
-     "is connected: it is not listened to any more, and its runs go elsewhere at once. It must run on the scheduler's machine, with "
+     "Over tcp a worker shows a certificate; only those that are listed are let in. `add` lists one: the worker's own public "
+     "key, or "
+     "one of a pair that is made for it, whose folder becomes the worker's curve/. `revoke` takes one away, also from a worker "
+     "that "
+     "is connected: it is not listened to any more, and its runs go elsewhere at once. It must run on the scheduler's machine, "
+     "with "
      "the same --data; the scheduler notices by itself. Such a key opens the workers' door and nothing else."},
     {"key process", "add|list|revoke [NAME]", key_options, key_process, false, false, 1, 2,
      "say which keys the farm's own processes on other machines may come in by",
-     "As `gantry key worker`, for a gateway or scheduler that reaches `bus.store`, `bus.scheduler` or `bus.doorbell` over tcp. Such a key "
+     "As `gantry key worker`, for a gateway or scheduler that reaches `bus.store`, `bus.scheduler` or `bus.doorbell` over tcp. "
+     "Such a key "
      "opens the database: whoever holds it can read and change everything."},
     {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults",
      NULL},

@@ -1,8 +1,8 @@
 /* Real sockets: a server and clients on one loop, over ipc and, with CURVE, over tcp. */
 #include "tests/unit/unit.h"
 
-#include <stdio.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
