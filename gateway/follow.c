@@ -10,6 +10,7 @@
 #include "gateway/ask.h"
 #include "gateway/events.h"
 #include "gateway/http.h"
+#include "gateway/position.h"
 #include "proto/clock.h"
 
 #define FOLLOW_LINES 100 /* read at once: 1.6 MiB at most */
@@ -19,7 +20,7 @@
 struct follow {
     struct request *request;
     struct follower follower;
-    void (*line)(struct writer *w, const struct rec_log_line *line);
+    void (*line)(struct writer *w, const struct rec_log_line *line, uint64_t missing);
     uint64_t run_id, position;
     struct buf out;
     size_t sent; /* of out */
@@ -76,12 +77,28 @@ static void tell_end(struct follow *follow, const char *status)
     wake(follow);
 }
 
-static void tell_line(struct follow *follow, const struct rec_log_line *line)
+static void tell_cut(struct follow *follow, uint64_t missing)
 {
     struct writer w = {.out = &follow->out};
 
-    buf_printf(&follow->out, "id: %llu\nevent: log\ndata: ", (unsigned long long)(line->attempt << 32 | line->seq));
-    follow->line(&w, line);
+    buf_text(&follow->out, "event: cut\ndata: ");
+    writer_open(&w, NULL, '{');
+    writer_uint(&w, "missing", missing);
+    writer_close(&w, '}');
+    buf_text(&follow->out, "\n\n");
+}
+
+/* A line found behind the follower's position, which moves on to it. */
+static void tell_line(struct follow *follow, const struct rec_log_line *line, uint64_t cut)
+{
+    struct writer w = {.out = &follow->out};
+    uint64_t missing = position_missing(follow->position, line, cut);
+
+    if (missing > 0)
+        tell_cut(follow, missing);
+    follow->position = position_of(line);
+    buf_printf(&follow->out, "id: %llu\nevent: log\ndata: ", (unsigned long long)follow->position);
+    follow->line(&w, line, 0);
     buf_text(&follow->out, "\n\n");
 }
 
@@ -118,11 +135,9 @@ static void on_lines(void *arg, const struct msg *msg, const struct err *err)
         return; /* the store is away: the next tick tries again */
     const struct msg_log_rows *rows = &msg->u.log_rows;
     for (uint32_t i = 0; i < rows->lines.count; i++)
-        tell_line(follow, &rows->lines.items[i]);
-    if (rows->lines.count > 0) {
-        follow->position = rows->next;
+        tell_line(follow, &rows->lines.items[i], rows->cut);
+    if (rows->lines.count > 0)
         wake(follow);
-    }
     if (follow->out.failed)
         follow->ended = true;
     else if (!rows->end && rows->lines.count > 0)
@@ -242,7 +257,7 @@ static void on_closed(void *self)
 }
 
 void follow_start(struct request *request, uint64_t run_id, uint64_t after,
-                  void (*line)(struct writer *w, const struct rec_log_line *line))
+                  void (*line)(struct writer *w, const struct rec_log_line *line, uint64_t missing))
 {
     struct follow *follow = calloc(1, sizeof *follow);
 

@@ -41,10 +41,12 @@ static const struct route routes[] = {
      "while nobody has told one), `reason` (why it waits). `retry_count` is the number of retries used so far."},
     {METHOD_GET, "/runs/{id}/logs", runs_logs, ROLE_READONLY,
      "The log of a run, oldest line first: by `page` and `size` (default 100, at most 1000); behind a position by `after` and "
-     "`limit`; or the newest `limit` lines with `newest=true`. `cut` counts lines that are no longer kept. With `follow=true` "
+     "`limit`; or the newest `limit` lines with `newest=true`. Of a run the newest 10,000 lines or 4 MiB are kept "
+     "(`store.log_lines`, `store.log_kb`), and 16 KiB of a line: `cut` counts lines that are not, and the line behind a gap "
+     "says in `missing` how many. With `follow=true` "
      "the answer is `text/event-stream`: an event `log` a line with its position as id (`after` or `Last-Event-ID` resume "
-     "behind one), `status` when status, attempt or progress change, and `end` once the run is final and its log has been "
-     "sent."},
+     "behind one), `cut` with `missing` where lines are no longer kept, `status` when status, attempt or progress change, and "
+     "`end` once the run is final and its log has been sent."},
     {METHOD_POST, "/runs/{id}/restart", runs_restart, ROLE_USER, "Makes a new run like a final one: 201."},
     {METHOD_POST, "/runs/{id}/abort", runs_abort, ROLE_USER, "Ends a run that is not final; 409 if it is. Optional: `reason`."},
     {METHOD_GET, "/workers", workers_list, ROLE_READONLY,

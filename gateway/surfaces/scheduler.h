@@ -79,7 +79,8 @@ void run_write_brief(struct writer *w, const struct rec_run *run);
 /* The members of a run in detail; live is NULL when nothing is known of this second. The object stays open for logs. */
 void run_write_open(struct writer *w, const struct rec_run *run, const struct rec_live_run *live);
 void log_write_brief(struct writer *w, const struct rec_log_line *line);
-void log_write(struct writer *w, const struct rec_log_line *line);
+/* missing: lines just before it that are no longer kept. */
+void log_write(struct writer *w, const struct rec_log_line *line, uint64_t missing);
 void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail);
 
 /* ---- rows ---- */

@@ -1,5 +1,6 @@
 /* /api/runs/{id}/logs */
 #include "gateway/follow.h"
+#include "gateway/position.h"
 #include "gateway/surfaces/scheduler.h"
 
 #define LOG_PAGE 100
@@ -17,13 +18,18 @@ static void read_on(struct request *request);
 static void lines_write(struct request *request, const struct msg_log_rows *rows)
 {
     const struct logs *logs = request->own;
+    uint64_t after = logs->after;
     struct writer w;
 
     envelope_open(request, &w);
     writer_open(&w, "data", '{');
     writer_open(&w, "items", '[');
-    for (uint32_t i = 0; i < rows->lines.count; i++)
-        log_write(&w, &rows->lines.items[i]);
+    for (uint32_t i = 0; i < rows->lines.count; i++) {
+        const struct rec_log_line *line = &rows->lines.items[i];
+        bool asked_for = i > 0 || !logs->newest; /* what is before the newest lines was not */
+        log_write(&w, line, asked_for ? position_missing(after, line, rows->cut) : 0);
+        after = position_of(line);
+    }
     writer_close(&w, ']');
     if (logs->behind || logs->newest)
         writer_uint(&w, "total", rows->total);

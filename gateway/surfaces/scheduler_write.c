@@ -1,6 +1,7 @@
 /* Tasks, runs and workers in the words of the dialect. What Gantry adds to it shows only where it is set. */
 #include <stdio.h>
 
+#include "gateway/position.h"
 #include "gateway/surfaces/scheduler.h"
 #include "proto/clock.h"
 #include "proto/log.h"
@@ -238,12 +239,14 @@ void log_write_brief(struct writer *w, const struct rec_log_line *line)
     writer_close(w, '}');
 }
 
-void log_write(struct writer *w, const struct rec_log_line *line)
+void log_write(struct writer *w, const struct rec_log_line *line, uint64_t missing)
 {
     static const char *const streams[] = {"system", "stdout", "stderr"};
 
     writer_open(w, NULL, '{');
-    writer_uint(w, "position", line->attempt << 32 | line->seq);
+    writer_uint(w, "position", position_of(line));
+    if (missing > 0)
+        writer_uint(w, "missing", missing);
     writer_uint(w, "attempt", line->attempt);
     writer_uint(w, "seq", line->seq);
     writer_time(w, "timestamp", line->at);

@@ -317,6 +317,40 @@ class Logs(Contract):
             self.assertIn("event: end", text)
 
 
+class Cut(Contract):
+    """Where lines are no longer kept, readers and followers are told how many."""
+
+    options = {"store_log_lines": 100}
+
+    def missing(self, run, query):
+        return [line.get("missing", 0) for line in self.data(self.farm.get(f"/api/runs/{run}/logs?{query}"))["items"]]
+
+    def test_gaps_are_marked(self):
+        run = self.farm.trigger(self.farm.task("flood", "seq 1000"))
+        self.farm.wait_run(run)
+        self.assertEqual(self.missing(run, "size=1000"), [900] + 99 * [0])
+        self.assertEqual(self.missing(run, "size=10&page=2"), 10 * [0])
+        attempt = 1 << 32
+        self.assertEqual(self.missing(run, f"after={attempt + 300}&limit=2"), [600, 0])
+        self.assertEqual(self.missing(run, f"after={attempt + 900}&limit=2"), [0, 0])
+        self.assertEqual(self.missing(run, "newest=true&limit=2"), [0, 0])
+        for query, wanted in (("", [900]), (f"&after={attempt + 300}", [600]), (f"&after={attempt + 900}", [])):
+            text = self.farm.get(f"/api/runs/{run}/logs?follow=true{query}").body
+            events = [block.split("\n") for block in text.split("\n\n")]
+            cuts = [json.loads(lines[1].removeprefix("data: ")) for lines in events if lines[0] == "event: cut"]
+            self.assertEqual(cuts, [{"missing": number} for number in wanted])
+            self.assertEqual(text.count("event: log\n"), 100)
+
+    def test_of_earlier_attempts_nothing_may_be_left(self):
+        flag = self.farm.data / "once"
+        run = self.farm.trigger(self.farm.task("twice", f"seq 150; [ -e {flag} ] || {{ touch {flag}; exit 1; }}", retry_count=1))
+        self.farm.wait_run(run)
+        total = self.data(self.farm.get(f"/api/runs/{run}/logs?size=1000"))
+        self.assertEqual(total["items"][0]["attempt"], 2)
+        self.assertEqual(total["items"][0]["missing"], total["cut"])
+        self.assertGreaterEqual(total["cut"], 200)
+
+
 if __name__ == "__main__":
     import unittest
     unittest.main()
