@@ -12,7 +12,7 @@
 #include "proto/str.h"
 
 /* Exit codes of the command itself; `run --wait` adds those of the run. */
-enum { EXIT_FINE = 0, EXIT_TROUBLE = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+enum { EXIT_FINE = 0, EXIT_TROUBLE = 1, EXIT_USAGE = 2 };
 
 struct option {
     const char *name;  /* "priority", without its dashes; NULL ends a table */

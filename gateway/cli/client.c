@@ -22,6 +22,7 @@ struct client {
     struct buf answer;
     uint64_t unreachable_ms, unavailable_ms;
     bool unreachable; /* the last try did not even connect */
+    bool reached;     /* some try of this call sent its request */
     void (*tell)(void *arg, const struct err *why);
     void *tell_arg;
     const volatile sig_atomic_t *interrupt;
@@ -123,6 +124,11 @@ const char *client_url(const struct client *client)
     return client->url;
 }
 
+bool client_reached(const struct client *client)
+{
+    return client->reached;
+}
+
 void client_set_timeout(struct client *client, long timeout_ms)
 {
     curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
@@ -211,12 +217,14 @@ static int call_once(struct client *client, const char *method, const char *body
 {
     json_error_t where;
     json_t *root;
-    long status = 0;
+    long status = 0, sent = 0;
     int rc = 0;
 
     buf_reset(&client->answer);
     CURLcode code = curl_easy_perform(client->curl);
     client->unreachable = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+    curl_easy_getinfo(client->curl, CURLINFO_REQUEST_SIZE, &sent);
+    client->reached = client->reached || sent > 0;
     if (code != CURLE_OK) {
         return err_of_curl(client, code, strcmp(method, "GET") != 0 && body != NULL, err);
     }
@@ -250,6 +258,7 @@ static int call_patiently(struct client *client, const char *method, const char 
     uint64_t wait = 100;
     bool told = false;
 
+    client->reached = false;
     for (;;) {
         struct err why = {0};
         int rc = call_once(client, method, body, data, &why);
@@ -266,6 +275,9 @@ static int call_patiently(struct client *client, const char *method, const char 
             told = true;
         }
         client_pause(wait);
+        if (interrupted(client)) {
+            return err_set(err, why.code, "%s", why.text);
+        }
         wait = wait < 1000 ? wait * 2 : 2000;
     }
 }

@@ -15,6 +15,8 @@ struct client;
 struct client *client_new(const char *url, const char *key, struct err *err);
 void client_free(struct client *client); /* takes NULL */
 const char *client_url(const struct client *client);
+/* Whether any try of the last call sent something to a farm: otherwise nothing has happened. */
+bool client_reached(const struct client *client);
 
 /* How long an answer may take. */
 void client_set_timeout(struct client *client, long timeout_ms);
@@ -23,7 +25,7 @@ void client_set_patience(struct client *client, uint64_t unreachable_ms, uint64_
 #define CLIENT_FOR_EVER UINT64_MAX
 /* Called with why when a request is about to be tried again, and with NULL when one went through after that. */
 void client_on_retry(struct client *client, void (*tell)(void *arg, const struct err *why), void *arg);
-/* While *flag is set (by a signal handler), requests end at once with ERR_UNAVAILABLE. Borrowed; NULL for none. */
+/* While *flag is set (by a signal handler), requests end at once. Borrowed; NULL for none. */
 void client_set_interrupt(struct client *client, const volatile sig_atomic_t *flag);
 /* The Idempotency-Key of the next request; borrowed for it. */
 void client_use_key(struct client *client, const char *key);

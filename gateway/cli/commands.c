@@ -162,13 +162,18 @@ const struct command commands[] = {
      "bar stands "
      "on a terminal, and gantry exits with the program's code (128 + signal if one killed it, 1 if it failed otherwise). Waiting "
      "goes on through "
-     "restarts of any process of the farm. Ctrl-C while waiting aborts the run and exits with 130; a second Ctrl-C leaves "
-     "without waiting for that. "
-     "When the terminal goes away instead, the run goes on. There is no further attempt after a failed one unless --retries says "
+     "restarts of any process of the farm. Ctrl-C while waiting aborts the run and exits with 130, SIGTERM (as of timeout(1)) "
+     "does so with 143, and "
+     "a reader of stdout that leaves (as head(1) does) with 141; a second signal leaves without waiting for that. "
+     "When the terminal goes away instead, the run goes on. Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, "
+     "store.log_kb), and 16 KiB of a line: where more came between two looks at the log, a line on stderr says how many are no "
+     "longer kept. There is no further attempt after a failed one unless --retries says "
      "so."},
     {"runs", "[ID]", runs_options, run_list, true, false, 0, 1, "list runs, newest first, or show one", NULL},
     {"logs", "ID", logs_options, logs_command, true, false, 1, 1, "print a run's log: its stdout to stdout, its stderr to stderr",
-     NULL},
+     "Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, store.log_kb), and 16 KiB of a line; a line on stderr "
+     "says how "
+     "many are no longer kept. With --json each line is one JSON object on a line of its own."},
     {"abort", "ID…", no_options, run_abort, true, false, 1, -1, "end runs that wait or run", NULL},
     {"restart", "ID", no_options, run_restart, true, false, 1, 1, "run an ended run once more", NULL},
     {"task list", "", task_list_options, task_list, true, false, 0, 0, "list tasks", NULL},

@@ -4,6 +4,7 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/show.h"
+#include "gateway/cli/stop.h"
 #include "gateway/cli/watch.h"
 #include "proto/messages.h"
 
@@ -13,7 +14,7 @@ static int logs_print(struct cli *cli, long long run_id, long long tail, struct 
     struct err err = {0};
     bool more = true;
 
-    while (more) {
+    while (more && stop_signal == 0) {
         json_t *data;
         int rc = tail > 0 ? client_get(cli->client, &data, &err, "/runs/%lld/logs?newest=true&limit=%lld", run_id, tail)
                           : client_get(cli->client, &data, &err, "/runs/%lld/logs?after=%llu&limit=1000", run_id,
@@ -21,16 +22,8 @@ static int logs_print(struct cli *cli, long long run_id, long long tail, struct 
         if (rc != 0) {
             return show_error(&err);
         }
-        long long cut = show_number(data, "cut");
-        if (cut > 0 && how->after == 0 && tail == 0) {
-            fprintf(stderr, "gantry: %lld older lines are no longer kept\n", cut);
-        }
         size_t count = json_array_size(json_object_get(data, "items"));
-        if (cli->json) {
-            show_json(data);
-        } else {
-            watch_print(data, how);
-        }
+        watch_print(data, how);
         if (count > 0) {
             how->after = (uint64_t)show_number(data, "next");
         }
@@ -43,7 +36,7 @@ static int logs_print(struct cli *cli, long long run_id, long long tail, struct 
 int logs_command(struct cli *cli)
 {
     struct err err = {0};
-    struct watch_how how = {.times = args_has(cli->args, "times")};
+    struct watch_how how = {.times = args_has(cli->args, "times"), .json = cli->json};
     long long tail, run_id;
 
     if (args_run(cli->args, 0, &run_id, &err) != 0 || args_number(cli->args, "tail", 1, 1000, 0, &tail, &err) != 0) {
@@ -51,10 +44,14 @@ int logs_command(struct cli *cli)
         return EXIT_USAGE;
     }
     client_set_patience(cli->client, 0, 3000);
-    int code = logs_print(cli, run_id, tail, &how);
-    if (code != EXIT_FINE || !args_has(cli->args, "follow")) {
-        return code;
+    bool follow = args_has(cli->args, "follow");
+    if (follow) {
+        stop_catch();
+        client_set_interrupt(cli->client, &stop_signal);
     }
-    code = watch_run(cli, run_id, &how);
-    return code == EXIT_INTERRUPTED ? code : EXIT_FINE;
+    int code = logs_print(cli, run_id, tail, &how);
+    if (stop_signal != 0) {
+        return stop_code();
+    }
+    return follow && code == EXIT_FINE ? watch_run(cli, run_id, &how) : code;
 }

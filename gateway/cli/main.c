@@ -9,6 +9,7 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/help.h"
+#include "gateway/cli/show.h"
 #include "proto/log.h"
 
 static int usage(const char *text)
@@ -97,7 +98,7 @@ int main(int argc, char **argv)
     setlocale(LC_NUMERIC, "C");
     const struct command *command = command_find(argc - 1, argv + 1, &used);
     if (command == NULL) {
-        return unknown_command(argc - 1, argv + 1);
+        return show_end(unknown_command(argc - 1, argv + 1));
     }
     if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
         return usage("cannot initialise its libraries");
@@ -114,8 +115,5 @@ int main(int argc, char **argv)
     }
     args_free(args);
     curl_global_cleanup();
-    if (fflush(stdout) != 0 && code == EXIT_FINE) {
-        code = EXIT_TROUBLE;
-    }
-    return code;
+    return show_end(code);
 }

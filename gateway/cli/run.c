@@ -2,8 +2,6 @@
 #include <stdio.h>
 
 #include "gateway/cli/args.h"
-#include "gateway/cli/client.h"
-#include "gateway/cli/show.h"
 #include "gateway/cli/watch.h"
 #include "gateway/cli/work.h"
 #include "proto/messages.h"
@@ -46,16 +44,13 @@ error:
 int run_command(struct cli *cli)
 {
     struct err err = {0};
-    json_t *data = NULL;
     json_t *body = run_body(cli, &err);
 
     if (body == NULL) {
         fprintf(stderr, "gantry: %s\n", err.text);
         return EXIT_USAGE;
     }
-    client_set_patience(cli->client, 2000, 30000);
-    client_use_key(cli->client, args_text(cli->args, "key"));
-    int rc = client_post(cli->client, body, &data, &err, "/runs");
+    int code = watch_submit(cli, "/runs", body);
     json_decref(body);
-    return rc == 0 ? watch_submitted(cli, data) : show_error(&err);
+    return code;
 }

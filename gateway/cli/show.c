@@ -1,5 +1,6 @@
 #include "gateway/cli/show.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +98,7 @@ void show_cell_time(struct table *table, const json_t *object, const char *name)
 
 int show_json(const json_t *data)
 {
-    json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     putchar('\n');
     return EXIT_FINE;
 }
@@ -123,4 +124,27 @@ int show_error(const struct err *err)
 {
     fprintf(stderr, "gantry: %s\n", err->text);
     return EXIT_TROUBLE;
+}
+
+static bool lost;
+
+void show_lost(int number)
+{
+    if (!lost) {
+        fprintf(stderr, "gantry: stdout: %s\n", number != 0 ? strerror(number) : "some of it could not be written");
+    }
+    lost = true;
+}
+
+int show_end(int code)
+{
+    int number = fflush(stdout) != 0 ? errno : 0;
+
+    if (code != EXIT_FINE) {
+        return code;
+    }
+    if (number != 0 || ferror(stdout)) {
+        show_lost(number);
+    }
+    return lost ? EXIT_TROUBLE : EXIT_FINE;
 }

@@ -365,7 +365,7 @@ error:
 int task_trigger(struct cli *cli)
 {
     struct err err = {0};
-    json_t *data = NULL;
+    char path[64];
     json_t *body = trigger_body(cli, &err);
 
     if (body == NULL) {
@@ -374,8 +374,8 @@ int task_trigger(struct cli *cli)
     }
     client_set_patience(cli->client, 2000, 30000);
     long long id = task_find(cli, args_at(cli->args, 0), &err);
-    client_use_key(cli->client, args_text(cli->args, "key"));
-    int rc = id != 0 ? client_post(cli->client, body, &data, &err, "/tasks/%lld/trigger", id) : -1;
+    snprintf(path, sizeof path, "/tasks/%lld/trigger", id);
+    int code = id != 0 ? watch_submit(cli, path, body) : show_error(&err);
     json_decref(body);
-    return rc == 0 ? watch_submitted(cli, data) : show_error(&err);
+    return code;
 }

@@ -3,7 +3,7 @@
  * the log, so that once it is final the log read behind that is whole. */
 #include "gateway/cli/watch.h"
 
-#include <signal.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,15 +11,16 @@
 #include "gateway/cli/client.h"
 #include "gateway/cli/progress.h"
 #include "gateway/cli/show.h"
+#include "gateway/cli/stop.h"
 #include "gateway/cli/term.h"
 #include "proto/clock.h"
+#include "proto/ident.h"
 #include "proto/messages.h"
 
-#define PAUSE_LEAST_MS 50 /* between questions while something happens */
+#define PAUSE_LEAST_MS 50 /* between questions; none behind lines, as more may come than are kept */
 #define PAUSE_MOST_MS 500
 #define LINES_AT_ONCE 1000
-
-static volatile sig_atomic_t interrupts; /* how often Ctrl-C came */
+#define STOP_MS 5000 /* how long the farm may take over what a stopped command still asks of it */
 
 struct watch {
     struct cli *cli;
@@ -31,20 +32,6 @@ struct watch {
     bool told;       /* that the farm is away */
     char said[1024]; /* Gantry's newest line in the log */
 };
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupts = interrupts + 1;
-}
-
-static void interrupt_catch(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: waits end at once */
-
-    interrupts = 0;
-    sigaction(SIGINT, &action, NULL);
-}
 
 int watch_exit_code(const json_t *run)
 {
@@ -64,20 +51,46 @@ int watch_exit_code(const json_t *run)
 
 /* ---- the log ---- */
 
+/* Whether a print to stdout or stderr went through: a reader that is gone stops the command. */
+static void printed(int rc, bool out)
+{
+    int number = errno;
+
+    if (rc >= 0) {
+        return;
+    }
+    if (number == EPIPE) {
+        stop_unread();
+    } else if (out) {
+        show_lost(number);
+    }
+}
+
 static void line_print(const json_t *line, const struct watch_how *how)
 {
     const char *stream = show_text(line, "stream");
     const char *text = show_text(line, "message");
-    bool ours = strcmp(stream, "system") == 0;
-    bool out = strcmp(stream, "stdout") == 0 && !how->all_stderr;
+    bool out = how->json || (strcmp(stream, "stdout") == 0 && !how->all_stderr);
+    FILE *to = out ? stdout : stderr;
     char time[64];
+    int rc;
 
-    if (how->times) {
-        fprintf(out ? stdout : stderr, "%s %-5s %-6s %s\n",
-                term_time(json_string_value(json_object_get(line, "timestamp")), time, sizeof time), show_text(line, "level"),
-                stream, text);
+    if (how->json) {
+        rc = json_dumpf(line, to, JSON_COMPACT) == 0 ? fputc('\n', to) : -1;
+    } else if (how->times) {
+        rc = fprintf(to, "%s %-5s %-6s %s\n", term_time(json_string_value(json_object_get(line, "timestamp")), time, sizeof time),
+                     show_text(line, "level"), stream, text);
     } else {
-        fprintf(out ? stdout : stderr, "%s%s\n", ours ? "gantry: " : "", text);
+        rc = fprintf(to, "%s%s\n", strcmp(stream, "system") == 0 ? "gantry: " : "", text);
+    }
+    printed(rc, out);
+}
+
+static void gap_print(long long missing)
+{
+    if (missing > 0) {
+        printed(fflush(stdout), true); /* on a terminal it stands where the lines would */
+        fprintf(stderr, "gantry: %lld line%s no longer kept\n", missing, missing == 1 ? " is" : "s are");
     }
 }
 
@@ -88,9 +101,13 @@ void watch_print(const json_t *data, const struct watch_how *how)
 
     json_array_foreach(json_object_get(data, "items"), index, line)
     {
+        gap_print(show_number(line, "missing"));
         line_print(line, how);
+        if (stop_signal != 0) {
+            return;
+        }
     }
-    fflush(stdout);
+    printed(fflush(stdout), true);
 }
 
 static void said_keep(struct watch *watch, const json_t *data)
@@ -136,7 +153,7 @@ static int log_go_on(struct watch *watch, struct err *err)
         lines += (int)count;
         bool more = count > 0 && json_is_false(json_object_get(data, "end"));
         json_decref(data);
-        if (!more || interrupts > 0) {
+        if (!more || stop_signal != 0) {
             return lines;
         }
     }
@@ -186,12 +203,12 @@ static void tell_away(void *arg, const struct err *why)
     watch->told = why != NULL;
 }
 
-/* Until the run is final and its log printed, or Ctrl-C. 0: *run is the final run, owned by the caller. */
+/* Until the run is final and its log printed, or it is stopped. 0: *run is the final run, owned by the caller. */
 static int watch_loop(struct watch *watch, json_t **run, struct err *err)
 {
     uint64_t pause = PAUSE_LEAST_MS;
 
-    while (interrupts == 0) {
+    while (stop_signal == 0) {
         if (client_get(watch->cli->client, run, err, "/runs/%lld", watch->run_id) != 0) {
             return -1;
         }
@@ -204,28 +221,76 @@ static int watch_loop(struct watch *watch, json_t **run, struct err *err)
         run_show(watch, *run);
         json_decref(*run);
         *run = NULL;
-        pause = lines > 0 ? PAUSE_LEAST_MS : pause * 2 > PAUSE_MOST_MS ? PAUSE_MOST_MS : pause * 2;
+        if (lines > 0) {
+            pause = PAUSE_LEAST_MS;
+            continue;
+        }
         client_pause(pause);
+        pause = pause * 2 > PAUSE_MOST_MS ? PAUSE_MOST_MS : pause * 2;
     }
     return -1;
 }
 
-static int interrupted_end(struct watch *watch)
+/* ---- the end before the end ---- */
+
+/* What is still asked of the farm is not stopped, but it is short; a second signal leaves at once. */
+static void stop_begin(struct cli *cli)
+{
+    stop_release();
+    client_set_interrupt(cli->client, NULL);
+    client_set_timeout(cli->client, STOP_MS);
+    client_set_patience(cli->client, STOP_MS, STOP_MS);
+}
+
+static int run_abandon(struct cli *cli, long long run_id)
 {
     struct err err = {0};
 
-    progress_hide(&watch->progress);
-    if (!watch->how->abort) {
-        return EXIT_INTERRUPTED;
+    fprintf(stderr, "gantry: aborting run %lld\n", run_id);
+    stop_begin(cli);
+    if (client_post(cli->client, NULL, NULL, &err, "/runs/%lld/abort", run_id) != 0 && err.code != ERR_CONFLICT) {
+        fprintf(stderr, "gantry: run %lld goes on: %s\n", run_id, err.text);
     }
-    fprintf(stderr, "gantry: aborting run %lld\n", watch->run_id);
-    signal(SIGINT, SIG_DFL); /* a second Ctrl-C leaves at once */
-    client_set_interrupt(watch->cli->client, NULL);
-    client_set_patience(watch->cli->client, 5000, 10000);
-    if (client_post(watch->cli->client, NULL, NULL, &err, "/runs/%lld/abort", watch->run_id) != 0 && err.code != ERR_CONFLICT) {
-        fprintf(stderr, "gantry: run %lld goes on: %s\n", watch->run_id, err.text);
+    return stop_code();
+}
+
+/* It was stopped while the farm had not answered: the same key again tells which run it is, if there is one. */
+static int submit_abandon(struct cli *cli, const char *path, const json_t *body, const char *key)
+{
+    struct err err = {0};
+    json_t *data = NULL;
+
+    if (!client_reached(cli->client)) {
+        return stop_code();
     }
-    return EXIT_INTERRUPTED;
+    stop_begin(cli);
+    client_use_key(cli->client, key);
+    if (client_call(cli->client, "POST", path, body, &data, &err) != 0) {
+        fprintf(stderr, "gantry: the run may exist: %s\n", err.text);
+        return stop_code();
+    }
+    long long run_id = show_number(data, "run_id");
+    json_decref(data);
+    return run_abandon(cli, run_id);
+}
+
+/* ---- watching ---- */
+
+/* The run has ended by itself. */
+static int run_end(const struct watch *watch, const json_t *run)
+{
+    const char *error = show_text(run, "error_message");
+
+    if (!watch->how->whole) {
+        return EXIT_FINE;
+    }
+    int code = watch_exit_code(run);
+    if (watch->cli->json) {
+        show_json(run);
+    } else if (code != EXIT_FINE && !said_already(watch, error)) {
+        fprintf(stderr, "gantry: run %lld %s: %s\n", watch->run_id, show_text(run, "status"), error);
+    }
+    return code;
 }
 
 int watch_run(struct cli *cli, long long run_id, const struct watch_how *how)
@@ -235,45 +300,53 @@ int watch_run(struct cli *cli, long long run_id, const struct watch_how *how)
     json_t *run = NULL;
     int code;
 
-    interrupt_catch();
+    stop_catch();
     progress_init(&watch.progress, stderr);
-    client_set_interrupt(cli->client, &interrupts);
+    client_set_interrupt(cli->client, &stop_signal);
     client_set_patience(cli->client, CLIENT_FOR_EVER, CLIENT_FOR_EVER);
     client_on_retry(cli->client, tell_away, &watch);
     int rc = watch_loop(&watch, &run, &err);
     client_on_retry(cli->client, NULL, NULL);
     progress_hide(&watch.progress);
-    if (interrupts > 0) {
-        code = interrupted_end(&watch);
-    } else if (rc != 0) {
-        code = show_error(&err);
+    if (stop_signal != 0) {
+        code = rc != 0 && how->whole ? run_abandon(cli, run_id) : stop_code();
     } else {
-        code = watch_exit_code(run);
-        if (cli->json) {
-            show_json(run);
-        } else if (code != EXIT_FINE && how->abort && !said_already(&watch, show_text(run, "error_message"))) {
-            fprintf(stderr, "gantry: run %lld %s: %s\n", run_id, show_text(run, "status"), show_text(run, "error_message"));
-        }
+        code = rc == 0 ? run_end(&watch, run) : show_error(&err);
     }
     json_decref(run);
     client_set_interrupt(cli->client, NULL);
     return code;
 }
 
-int watch_submitted(struct cli *cli, json_t *data)
+int watch_submit(struct cli *cli, const char *path, const json_t *body)
 {
-    long long run_id = show_number(data, "run_id");
+    const char *given = args_text(cli->args, "key");
+    bool wait = args_has(cli->args, "wait");
+    struct err err = {0};
+    char made[33];
+    json_t *data = NULL;
 
-    if (!args_has(cli->args, "wait")) {
-        if (cli->json) {
-            show_json(data);
-        } else {
-            printf("%lld\n", run_id);
-        }
-        json_decref(data);
-        return EXIT_FINE;
+    ident_random(made, 16);
+    const char *key = given != NULL ? given : made;
+    client_set_patience(cli->client, 2000, 30000);
+    client_use_key(cli->client, key);
+    if (wait) {
+        stop_catch();
+        client_set_interrupt(cli->client, &stop_signal);
+    }
+    if (client_call(cli->client, "POST", path, body, &data, &err) != 0) {
+        return stop_signal != 0 ? submit_abandon(cli, path, body, key) : show_error(&err);
+    }
+    long long run_id = show_number(data, "run_id");
+    if (!wait && cli->json) {
+        show_json(data);
+    } else if (!wait) {
+        printf("%lld\n", run_id);
     }
     json_decref(data);
+    if (!wait) {
+        return EXIT_FINE;
+    }
     fprintf(stderr, "gantry: run %lld\n", run_id);
-    return watch_run(cli, run_id, &(struct watch_how){.abort = true, .all_stderr = cli->json});
+    return watch_run(cli, run_id, &(struct watch_how){.whole = true, .all_stderr = cli->json});
 }

@@ -10,18 +10,20 @@
 struct watch_how {
     uint64_t after;  /* position to begin behind; 0 is the beginning */
     bool times;      /* time, level and stream before each line */
+    bool json;       /* each line is a JSON object */
     bool all_stderr; /* stdout is kept for JSON */
-    bool abort;      /* Ctrl-C aborts the run; otherwise it only ends the watching */
+    bool whole;      /* the run is ours: stopping aborts it, and its end is told; otherwise only its log is of interest */
 };
 
-/* Follows the run until it is final and its log is printed. Answers the exit code that `gantry run --wait` has. */
+/* Follows the run until it is final and its log is printed. Answers the exit code that `gantry run --wait` has, or stop_code. */
 int watch_run(struct cli *cli, long long run_id, const struct watch_how *how);
 
-/* Prints the lines of one answer of /runs/{id}/logs; says where lines are missing. */
+/* Prints the lines of one answer of /runs/{id}/logs; says on stderr where lines are missing. */
 void watch_print(const json_t *data, const struct watch_how *how);
 
-/* What follows a submit: its id is printed, or with --wait it is followed. Takes data (of the answer). Answers the exit code. */
-int watch_submitted(struct cli *cli, json_t *data);
+/* Makes a run by a POST of body (borrowed) to path, under --key if that is given; prints its id, or with --wait follows it. Stopped
+ * in between it leaves no run that nobody knows of, or says so. Answers the exit code. */
+int watch_submit(struct cli *cli, const char *path, const json_t *body);
 
 /* The exit code that a final run comes to: 0, its own code, 128 + signal, or 1. */
 int watch_exit_code(const json_t *run);
