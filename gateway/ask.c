@@ -123,7 +123,7 @@ static void retry_all(void *arg)
         request->retrying = false;
         log_request(str_of(request->rid));
         if (!request->answered)
-            request->match.route->handle(request);
+            request_handle(request);
         log_request((struct str){NULL, 0});
     }
 }

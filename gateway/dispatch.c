@@ -175,7 +175,7 @@ void dispatch_request(struct request *request)
         reply_empty(request, 204);
         return;
     }
-    request->match.route->handle(request);
+    request_handle(request);
     return;
 error:
     reply_problem(request, &problem);

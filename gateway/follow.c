@@ -24,12 +24,13 @@ struct follow {
     uint64_t run_id, position;
     struct buf out;
     size_t sent; /* of out */
+    size_t held; /* of the gateway's budget, for out */
     struct bus_client *store;
     uint64_t corr;
     uint64_t wrote_ms;
     uint64_t status, attempt; /* as last told */
     double progress;          /* below 0 while nobody told one */
-    bool told, asking, again, held, final, ended;
+    bool told, asking, again, waits, final, ended;
 };
 
 static void cycle(struct follow *follow);
@@ -39,8 +40,14 @@ static bool full(const struct follow *follow)
     return follow->out.len - follow->sent > FOLLOW_AHEAD;
 }
 
+static void charge(struct follow *follow)
+{
+    budget_charge(&follow->request->gateway->budget, &follow->held, follow->out.size);
+}
+
 static void wake(struct follow *follow)
 {
+    charge(follow);
     follow->wrote_ms = clock_mono_ms();
     http_wake(follow->request);
 }
@@ -120,8 +127,8 @@ static void read_lines(struct follow *follow)
     struct msg_log_read read = {.run_id = follow->run_id, .after = follow->position, .limit = FOLLOW_LINES};
 
     if (full(follow))
-        follow->held = true; /* on_read goes on */
-    else
+        follow->waits = true;                                   /* on_read goes on */
+    else if (!budget_scarce(&follow->request->gateway->budget)) /* else the next tick tries again */
         ask(follow, &shape_msg_log_read, &read, on_lines);
 }
 
@@ -185,7 +192,7 @@ static void cycle(struct follow *follow)
 {
     struct msg_get get = {.type = TYPE_RUN, .ids = {&follow->run_id, 1}};
 
-    if (follow->asking || follow->held) {
+    if (follow->asking || follow->waits) {
         follow->again = true;
         return;
     }
@@ -238,8 +245,11 @@ static long on_read(void *self, char *out, size_t max)
         follow->out.len -= follow->sent;
         follow->sent = 0;
     }
-    if (follow->held && !full(follow)) {
-        follow->held = false;
+    if (follow->out.len == 0 && follow->out.size > BUDGET_SMALL)
+        buf_free(&follow->out);
+    charge(follow);
+    if (follow->waits && !full(follow)) {
+        follow->waits = false;
         read_lines(follow);
     }
     return (long)take;
@@ -252,6 +262,7 @@ static void on_closed(void *self)
     if (follow->asking)
         bus_forget(follow->store, follow->corr);
     events_unfollow(follow->request->gateway->events, &follow->follower);
+    budget_release(&follow->request->gateway->budget, &follow->held);
     buf_free(&follow->out);
     free(follow);
 }

@@ -2,6 +2,7 @@
 #ifndef GANTRY_GATEWAY_GATEWAY_H
 #define GANTRY_GATEWAY_GATEWAY_H
 
+#include "gateway/budget.h"
 #include "gateway/guard.h"
 #include "gateway/limit.h"
 #include "gateway/meter.h"
@@ -17,6 +18,7 @@ struct gateway {
     struct events *events;
     struct health *health;
     struct meter meter;
+    struct budget budget;
     uint64_t started_ms; /* monotonic */
 
     /* from the settings, again at every reload */

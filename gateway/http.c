@@ -112,6 +112,8 @@ static enum MHD_Result queue_answer(struct http *http, struct request *request)
     struct MHD_Response *response;
     bool stream = request->stream.read != NULL;
 
+    if (!stream && !request->asking)
+        request_forget(request);
     if (stream)
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_stream_read, request, NULL);
     else if (request->out.failed)
@@ -180,8 +182,10 @@ static void take_body(struct request *request, const char *data, size_t size)
         request->too_large = true;
         request->discarded = request->body.len + size;
         buf_reset(&request->body);
-    } else if (buf_add(&request->body, data, size) != 0) {
-        request->out_of_memory = true;
+    } else if (buf_add(&request->body, data, size) != 0 ||
+               !budget_hold(&request->gateway->budget, &request->held, 3 * request->body.size)) {
+        request->out_of_memory = true; /* thrice: what is read of it, and the message until it is answered */
+        buf_free(&request->body);
     }
 }
 

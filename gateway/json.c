@@ -34,6 +34,16 @@ static bool depth_fits(struct str text, int max)
     return true;
 }
 
+size_t json_cost(struct str text)
+{
+    size_t cost = text.len;
+
+    /* An object has a hash table from the start, a list has room for eight; what stands in quotes may count too. */
+    for (uint32_t i = 0; i < text.len; i++)
+        cost += text.ptr[i] == '{' ? 256 : text.ptr[i] == '[' ? 160 : text.ptr[i] == ',' ? 64 : text.ptr[i] == ':' ? 96 : 0;
+    return cost;
+}
+
 /* jansson shows the bytes near an error as they are, and cuts them where its buffer ends: what is no UTF-8 is left out. */
 static const char *error_words(json_error_t *error)
 {

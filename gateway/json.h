@@ -12,6 +12,9 @@
  * 64 bits, and depth over JSON_DEPTH. NULL with err (ERR_BAD_REQUEST or ERR_NO_MEMORY): line, column and cause. */
 json_t *json_parse(struct str text, struct err *err);
 
+/* How much memory the document takes at most once it is parsed: up to a hundred times its length. */
+size_t json_cost(struct str text);
+
 /* Appends value as msgpack. -1: memory is short, or it is nested deeper than depth levels; out is then as before. */
 int json_pack_value(struct buf *out, const json_t *value, int depth);
 

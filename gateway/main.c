@@ -39,6 +39,7 @@ static void configure(void *self)
         .request_ms = (uint64_t)settings_count_of(settings, SET_HTTP_REQUEST_SECONDS) * 1000,
         .body = (uint64_t)settings_count_of(settings, SET_HTTP_BODY_KB) * 1024,
     };
+    gateway->budget.limit = (size_t)settings_count_of(settings, SET_HTTP_MEMORY_MB) << 20;
     gateway->deadline_ms = (uint64_t)settings_count_of(settings, SET_BUS_DEADLINE_MS);
 }
 

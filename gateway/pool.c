@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/ask.h"
+#include "gateway/gateway.h"
 
 #define POOL_MAX 256
 #define POOL_BYTES (64u << 10) /* a larger buffer is not kept */
@@ -43,7 +44,7 @@ void pool_give_back(struct pool *pool, struct request *request)
         ask_forget(request);
     if (request->stream.closed)
         request->stream.closed(request->stream.self);
-    json_decref(request->json);
+    budget_release(&request->gateway->budget, &request->held);
     arena_free(request->arena);
     if (pool->count == POOL_MAX) {
         request_free(request);

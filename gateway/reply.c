@@ -1,5 +1,6 @@
 #include "gateway/reply.h"
 
+#include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/surfaces/surface.h"
 #include "proto/log.h"
@@ -12,9 +13,15 @@ static void finish(struct request *request, unsigned status, const char *content
     http_answer(request);
 }
 
+/* The answer is whole, and there is room for it until its client has read it. The body is not needed any more by then. */
+static bool fits(struct request *request)
+{
+    return !request->out.failed && budget_hold(&request->gateway->budget, &request->held, request->out.size);
+}
+
 void reply_done(struct request *request, unsigned status)
 {
-    if (request->out.failed) {
+    if (!fits(request)) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
     }
@@ -23,7 +30,7 @@ void reply_done(struct request *request, unsigned status)
 
 void reply_html(struct request *request, unsigned status)
 {
-    if (request->out.failed) {
+    if (!fits(request)) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
     }
@@ -49,9 +56,12 @@ void reply_problem(struct request *request, const struct problem *problem)
 
     if (status >= 500)
         log_warn("GTY-HTTP-PROBLEM", "status=%u path=%.*s", status, (int)request->uri.path.len, request->uri.path.ptr);
+    if (request->out.size > BUDGET_SMALL) /* what was meant to be the answer */
+        buf_free(&request->out);
     buf_reset(&request->out);
     request->retry_after = problem_retry_after(problem->kind);
     request->match.surface->write_problem(request, problem);
+    budget_charge(&request->gateway->budget, &request->held, request->out.size);
     /* Without memory even for this, http.c has a body that is always there. */
     finish(request, request->out.failed ? 503 : status, "application/json; charset=utf-8");
 }

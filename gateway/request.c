@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "gateway/gateway.h"
 #include "gateway/json.h"
 #include "proto/ident.h"
 
@@ -30,12 +31,31 @@ static bool blank(struct str text)
     return true;
 }
 
+void request_handle(struct request *request)
+{
+    request->match.route->handle(request);
+    json_decref(request->json);
+    request->json = NULL;
+    budget_release(&request->gateway->budget, &request->parsed);
+}
+
+void request_forget(struct request *request)
+{
+    if (request->body.size > BUDGET_SMALL)
+        buf_free(&request->body);
+    arena_free(request->arena);
+    request->arena = NULL;
+    request->own = NULL;
+}
+
 int request_read_json(struct request *request, struct problem *problem)
 {
     struct err err = {0};
 
     if (request->json || blank(buf_str(&request->body)))
         return 0;
+    if (!budget_hold(&request->gateway->budget, &request->parsed, json_cost(buf_str(&request->body))))
+        return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
     request->json = json_parse(buf_str(&request->body), &err);
     if (!request->json && err.code == ERR_NO_MEMORY)
         return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);

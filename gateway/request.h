@@ -53,7 +53,9 @@ struct request {
     struct request_headers headers;
     struct route_match match; /* match.surface is never NULL */
     struct buf body;
-    json_t *json; /* the body, once request_read_json has read it; NULL for an empty one */
+    json_t *json;  /* the body, while a handler works that has called request_read_json; NULL for an empty one */
+    size_t parsed; /* what that takes of the gateway's budget */
+    size_t held;   /* what body and answer do */
 
     /* the answer; see reply.h */
     bool answered;
@@ -99,6 +101,13 @@ struct request {
 /* Memory that goes with the request; NULL at its limit. */
 struct arena *request_arena(struct request *request);
 void *request_alloc(struct request *request, size_t size);
+
+/* Calls the route's handler, also when a command is to be asked again. What it has parsed goes when it returns: the answer is written
+ * then, or the bus has the message. */
+void request_handle(struct request *request);
+
+/* Gives back what the handler worked with, once the answer is written. */
+void request_forget(struct request *request);
 
 /* Reads the body into request->json: nothing, or an object. -1 with problem. */
 int request_read_json(struct request *request, struct problem *problem);

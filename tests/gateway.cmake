@@ -7,6 +7,7 @@ target_compile_definitions(test_endpoints PRIVATE DOCS_FOLDER="${CMAKE_SOURCE_DI
 gantry_test(catalogue LINKS gateway)
 gantry_test(guard LINKS gateway)
 gantry_test(limit LINKS gateway)
+gantry_test(budget LINKS gateway)
 gantry_test(meter LINKS gateway)
 gantry_test(problem LINKS gateway)
 gantry_test(fields LINKS gateway)

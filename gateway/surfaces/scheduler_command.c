@@ -48,7 +48,7 @@ static void again(struct request *request)
     struct known *known = request->own;
 
     known->fetched = true;
-    request->match.route->handle(request);
+    request_handle(request);
 }
 
 static void on_task(struct request *request, const struct msg *msg)

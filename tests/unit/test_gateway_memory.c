@@ -5,6 +5,7 @@
 #include "memory_fault.h"
 
 #include "gateway/fields.h"
+#include "gateway/gateway.h"
 #include "gateway/json.h"
 #include "gateway/request.h"
 #include "gateway/route.h"
@@ -63,7 +64,8 @@ static void step_fields(void)
 
 static void step_body(void)
 {
-    struct request request = {0};
+    struct gateway gateway = {0};
+    struct request request = {.gateway = &gateway};
     struct problem problem = {0};
     if (buf_add(&request.body, body, sizeof body - 1) != 0) {
         assert_true(memory_short());

@@ -1,8 +1,10 @@
 /* What handlers read of a request: ids, parameters, bodies, keys. */
 #include "tests/unit/unit.h"
 
+#include "gateway/gateway.h"
 #include "gateway/request.h"
 
+static struct gateway gateway;
 static struct request request;
 static struct problem problem;
 static char scratch[256];
@@ -10,7 +12,7 @@ static char scratch[256];
 static int begin(void **state)
 {
     (void)state;
-    request = (struct request){.method = METHOD_POST};
+    request = (struct request){.gateway = &gateway, .method = METHOD_POST};
     return 0;
 }
 
@@ -82,6 +84,41 @@ static void test_bodies(void **state)
     assert_int_equal(json_object_size(request.json), 1);
 }
 
+static void refuse(struct request *asked)
+{
+    assert_int_equal(request_read_json(asked, &problem), -1);
+    assert_int_equal(problem.kind, PROBLEM_OVERLOADED);
+    assert_null(asked->json);
+}
+
+static void parse(struct request *asked)
+{
+    assert_int_equal(request_read_json(asked, &problem), 0);
+    assert_non_null(asked->json);
+    assert_true(gateway.budget.used > BUDGET_SMALL);
+}
+
+/* A tree is many times its text: it is there only while a handler works, and only where it fits. */
+static void test_what_is_parsed_goes_with_the_handler(void **state)
+{
+    const struct route route = {.handle = parse}, refusing = {.handle = refuse};
+    (void)state;
+
+    buf_text(&request.body, "{\"junk\":[{}");
+    for (int i = 0; i < 5000; i++)
+        buf_text(&request.body, ",{}");
+    buf_text(&request.body, "]}");
+    request.match.route = &route;
+    request_handle(&request);
+    assert_null(request.json);
+    assert_int_equal(gateway.budget.used, 0);
+    request_handle(&request); /* a command that is asked again */
+    gateway.budget.limit = request.body.len;
+    request.match.route = &refusing;
+    request_handle(&request);
+    gateway.budget.limit = 0;
+}
+
 /* Makes the key of a request with this key, path and body; out: scope, then body. */
 static void key_of(const char *key, const char *path, const char *body, uint8_t out[32])
 {
@@ -148,7 +185,8 @@ static void test_malformed_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ids), TEST(test_parameters), TEST(test_bodies), TEST(test_keys), TEST(test_malformed_keys),
+        TEST(test_ids),  TEST(test_parameters),     TEST(test_bodies), TEST(test_what_is_parsed_goes_with_the_handler),
+        TEST(test_keys), TEST(test_malformed_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,81 @@
+"""What many requests may take of the gateway's memory together."""
+
+import json
+import socket
+import threading
+
+from tests.contract.base import Contract
+from tests.farm import SLOW, wait_for
+from tests.tools.hostile import usage
+
+
+WORDY = "yes $(head -c 16000 /dev/zero | tr '\\0' x) | head -n 1000"  # 16 MB
+
+
+class Memory(Contract):
+    options = {"http_memory_mb": 64, "store_log_kb": 65536, "worker_log_kb": 65536}
+
+    def resident(self):
+        return usage(self.farm.pid("gateway"))[1]
+
+    def ask(self, path):
+        """A client that asks, reads the status line, and then nothing more."""
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(30 * SLOW)
+        client.connect(("127.0.0.1", self.farm.port))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return client, int(client.recv(12).split()[1])
+
+    def test_answers_that_nobody_reads(self):
+        run = self.farm.trigger(self.farm.task("wordy", WORDY))
+        self.farm.wait_run(run)
+        path = f"/api/runs/{run}/logs?size=1000"
+        self.assertEqual(self.data(self.farm.get(path))["total"], 1000)
+        before = self.resident()
+        clients = [self.ask(path) for _ in range(20)]
+        self.assertEqual({status for _, status in clients}, {200, 503})
+        self.assertLess(self.resident() - before, 64 + 48)  # and one that is being written
+        self.error(self.farm.get(path), 503, "SYSTEM_ERROR")
+        self.data(self.farm.get(f"/api/runs/{run}/logs?size=3"))
+        for client, _ in clients:
+            client.close()
+        wait_for(lambda: self.farm.get(path).status == 200, what="room for a large answer")
+
+    def test_followers_that_do_not_read(self):
+        run = self.farm.trigger(self.farm.task("watched", WORDY))
+        self.farm.wait_run(run)
+        before = self.resident()
+        clients = [self.ask(f"/api/runs/{run}/logs?follow=true") for _ in range(100)]
+        self.data(self.farm.get(f"/api/runs/{run}/logs?size=1000"))  # half of it is not theirs
+        self.assertLess(self.resident() - before, 64 + 48)
+        for client, _ in clients:
+            client.close()
+        text = self.farm.get(f"/api/runs/{run}/logs?follow=true", timeout=60).body
+        self.assertEqual(text.count("event: log\n"), 1000)
+
+
+class Bodies(Contract):
+    options = {"bus_deadline_ms": 3000}
+
+    def test_what_is_parsed_does_not_wait_for_the_scheduler(self):
+        body = json.dumps({"name": "n", "task_type": "shell", "executor": "shell", "command": "true", "junk": [{}] * 250000},
+                          separators=(",", ":")).encode()
+        self.farm.stop("scheduler")
+        before = usage(self.farm.pid("gateway"))[1]
+        statuses = []
+        threads = [threading.Thread(target=lambda: statuses.append(self.farm.post("/api/tasks", body).status)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        most = 0
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, usage(self.farm.pid("gateway"))[1])
+            threads[0].join(0.05)
+        self.farm.cont("scheduler")
+        self.assertEqual(statuses, [503] * 8)
+        self.assertLess(most - before, 160)  # eight of them kept would be 450
+
+
+if __name__ == "__main__":
+    import unittest
+    unittest.main()
