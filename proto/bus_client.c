@@ -253,8 +253,7 @@ static void client_tick(void *arg)
 struct bus_client *bus_client_new(struct loop *loop, const char *endpoint, const struct bus_curve *curve,
                                   const struct bus_client_events *events, void *self, struct err *err)
 {
-    static const struct bus_line_events line_events = {
-        .readable = on_line_readable, .up = on_line_up, .down = on_line_down};
+    static const struct bus_line_events line_events = {.readable = on_line_readable, .up = on_line_up, .down = on_line_down};
     struct bus_client *client = calloc(1, sizeof *client);
 
     if (client == NULL) {

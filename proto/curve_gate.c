@@ -111,8 +111,7 @@ static void answer(struct str sequence, bool in, const char *key)
         return;
     }
     for (int i = 0; i < SAYS; i++) {
-        while (zmq_msg_send(&parts[i], gate.socket, i + 1 < SAYS ? ZMQ_SNDMORE : 0) < 0 && errno == EINTR) {
-        }
+        while (zmq_msg_send(&parts[i], gate.socket, i + 1 < SAYS ? ZMQ_SNDMORE : 0) < 0 && errno == EINTR) {}
         zmq_msg_close(&parts[i]);
     }
 }

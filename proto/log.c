@@ -20,7 +20,7 @@
 
 static const char *log_service = "gantry";
 static atomic_int log_lowest = LOG_INFO;
-static atomic_ulong log_dropped; /* lines, since the last that was written */
+static atomic_ulong log_dropped;       /* lines, since the last that was written */
 static _Thread_local char log_rid[65]; /* a helper thread serves no request */
 
 static const char *const level_words[] = {"debug", "info", "warn", "error"};

@@ -106,7 +106,8 @@ static void test_gate(void **state)
     struct settings *settings = settings_load(5, argv, NULL, &err);
     loop = loop_new();
     assert_true(settings != NULL && loop != NULL);
-    assert_int_equal(curve_prepare(settings, "tcp://127.0.0.1:*", CURVE_LISTENS_TO_WORKERS, &server_paths, &server_curve, &err), 0);
+    assert_int_equal(curve_prepare(settings, "tcp://127.0.0.1:*", CURVE_LISTENS_TO_WORKERS, &server_paths, &server_curve, &err),
+                     0);
     assert_int_equal(curve_prepare(settings, "tcp://127.0.0.1:*", CURVE_CONNECTS, &client_paths, &client_curve, &err), 0);
     for (int port = 42000 + (int)(getpid() % 10000), tries = 0; server == NULL && tries < 200; tries++) {
         snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port + tries);

@@ -374,7 +374,8 @@ int main(void)
 {
     unit_forget_environment();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codec), cmocka_unit_test(test_map_of_many_keys), cmocka_unit_test(test_buf), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_codec), cmocka_unit_test(test_map_of_many_keys),
+        cmocka_unit_test(test_buf),   cmocka_unit_test(test_settings),
         cmocka_unit_test(test_loop),  cmocka_unit_test(test_bus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
