@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include "store/count.h"
+#include "store/members.h"
 #include "store/walk.h"
 
 #define COST_ROW 10 /* looking at a record, against a step from one index entry to the next */
 #define COST_STEP 1
-#define KNOWN_FACTOR 10     /* a list whose total is known may be walked this much further: its steps are cheap */
+#define TRY_SHARE 4         /* of what may be read is tried on a page that should be near */
 #define COLLECT_ALWAYS 2000 /* a group this small is collected without further thought */
 #define COLLECT_MOST 1000000
 
@@ -128,6 +129,36 @@ static bool page_full(const struct plan *plan)
     return plan->seen >= plan->query->offset + plan->query->size;
 }
 
+/* Nothing further has to be read: the page is full, and nobody needs to count what is behind it. */
+static bool plan_done(const struct plan *plan)
+{
+    return plan->known && page_full(plan);
+}
+
+static bool plan_pay(struct plan *plan, uint64_t cost)
+{
+    plan->exhausted = plan->budget < cost;
+    plan->budget -= plan->exhausted ? 0 : cost;
+    return !plan->exhausted;
+}
+
+/* The next that matches. */
+static void plan_take(struct plan *plan, uint64_t id)
+{
+    if (plan->seen >= plan->query->offset && plan->page->count < plan->query->size)
+        plan->page->ids[plan->page->count++] = id;
+    plan->seen++;
+}
+
+/* Another way is tried. */
+static void plan_restart(struct plan *plan)
+{
+    plan->budget = plan->query->max_rows * COST_ROW;
+    plan->exhausted = false;
+    plan->seen = 0;
+    plan->page->count = 0;
+}
+
 /* Walks until the end, until the budget is used up, or, with the total known, until the page is full. */
 static void plan_stream(struct plan *plan, struct walk *walk, enum check check, int except)
 {
@@ -137,17 +168,11 @@ static void plan_stream(struct plan *plan, struct walk *walk, enum check check, 
     walk->low = query->low;
     walk->high = query->high;
     enum kv_result result;
-    for (result = walk_first(walk); result == KV_OK && !(plan->known && page_full(plan)); result = walk_next(walk)) {
-        if (plan->budget < cost) {
-            plan->exhausted = true;
+    for (result = walk_first(walk); result == KV_OK && !plan_done(plan); result = walk_next(walk)) {
+        if (!plan_pay(plan, cost))
             return;
-        }
-        plan->budget -= cost;
-        if (!plan_matches(plan, walk, check, except))
-            continue;
-        if (plan->seen >= query->offset && plan->page->count < query->size)
-            plan->page->ids[plan->page->count++] = walk->id;
-        plan->seen++;
+        if (plan_matches(plan, walk, check, except))
+            plan_take(plan, walk->id);
     }
 }
 
@@ -177,8 +202,6 @@ static int page_by_id(struct plan *plan)
     if (plan_walk_group(plan, &walk) != 0)
         return -1;
     bool mirrored = plan->known && !checks && query->offset > plan->page->total / 2; /* the other end is nearer */
-    if (plan->known && !checks)
-        plan->budget *= KNOWN_FACTOR;
     if (mirrored) {
         uint64_t end = query->offset + query->size < plan->page->total ? query->offset + query->size : plan->page->total;
         query->size = (uint32_t)(end - query->offset);
@@ -209,28 +232,36 @@ static const struct index *index_of_pair(const struct query *query, const struct
     return NULL;
 }
 
-/* Walks the order of the sort field, in the driver's group if an index has that, then what has no value in it. */
-static int page_by_walk(struct plan *plan)
+/* The order of the sort field, of the driver's group alone if an index has that; then *paired is true. */
+static int plan_walk_order(const struct plan *plan, struct walk *walk, bool *paired)
 {
-    struct query *query = plan->query;
-    struct match *match = &query->match;
-    const struct index *pair = plan->driver < 0 ? NULL : index_of_pair(query, &match->conditions[plan->driver]);
+    const struct query *query = plan->query;
+    const struct condition *driver = plan->driver < 0 ? NULL : &query->match.conditions[plan->driver];
+    const struct index *pair = driver ? index_of_pair(query, driver) : NULL;
     struct key prefix;
-    struct walk walk;
     if (pair) {
-        prefix = match->conditions[plan->driver].group;
+        prefix = driver->group;
         prefix.bytes[1] = pair->number;
     } else {
         key_begin(&prefix, query->sort_record->type, query->sort->number);
     }
-    bool checks = pair ? plan_checks(plan) : match->count > 0 || query->sort_record != match->record;
-    if (plan->known && !checks)
-        plan->budget *= KNOWN_FACTOR;
-    if (walk_index(&walk, match->txn, &prefix, false) != 0)
+    *paired = pair != NULL;
+    return walk_index(walk, query->match.txn, &prefix, false);
+}
+
+/* Walks the order of the sort field and looks at each record, then what has no value in it. */
+static int page_by_walk(struct plan *plan)
+{
+    struct query *query = plan->query;
+    struct match *match = &query->match;
+    struct walk walk;
+    bool pair;
+    if (plan_walk_order(plan, &walk, &pair) != 0)
         return -1;
+    bool checks = pair ? plan_checks(plan) : match->count > 0 || query->sort_record != match->record;
     plan_stream(plan, &walk, checks ? CHECK_RECORD : CHECK_NOTHING, pair ? plan->driver : -1);
     walk_end(&walk);
-    if (plan->exhausted || (plan->known && page_full(plan)) || (!pair && !(query->sort->flags & INDEX_SPARSE)))
+    if (plan->exhausted || plan_done(plan) || (!pair && !(query->sort->flags & INDEX_SPARSE)))
         return 0;
     if (plan_walk_group(plan, &walk) != 0)
         return -1;
@@ -275,11 +306,8 @@ static int hits_gather(struct plan *plan, struct hit **hits, size_t *count)
     walk.high = query->high;
     enum kv_result result;
     for (result = walk_first(&walk); result == KV_OK; result = walk_next(&walk)) {
-        if (plan->budget < COST_ROW || *count == COLLECT_MOST) {
-            plan->exhausted = true;
+        if (!plan_pay(plan, COST_ROW))
             break;
-        }
-        plan->budget -= COST_ROW;
         if (!plan_matches(plan, &walk, plan_checks(plan) ? CHECK_RECORD : CHECK_NOTHING, plan->driver))
             continue;
         if (*count == size) {
@@ -313,6 +341,71 @@ static int page_by_collect(struct plan *plan)
     return rc;
 }
 
+/* The ids of the driver's group. */
+static int members_gather(struct plan *plan, struct members *members)
+{
+    struct walk walk;
+    int rc = plan_walk_group(plan, &walk);
+    if (rc != 0)
+        return rc;
+    walk.low = plan->query->low;
+    walk.high = plan->query->high;
+    enum kv_result result;
+    for (result = walk_first(&walk); rc == 0 && result == KV_OK && plan_pay(plan, COST_STEP); result = walk_next(&walk))
+        rc = members_add(members, walk.id);
+    walk_end(&walk);
+    return rc;
+}
+
+static void member_take(struct plan *plan, uint64_t id)
+{
+    bool checks = plan_checks(plan);
+    if (checks && !plan_pay(plan, COST_ROW))
+        return;
+    if (!checks || match_record(&plan->query->match, id, (struct str){NULL, 0}, plan->driver))
+        plan_take(plan, id);
+}
+
+/* Those that have a value in the sort field, in its order. */
+static int members_in_order(struct plan *plan, struct members *members)
+{
+    struct walk walk;
+    bool pair;
+    if (plan_walk_order(plan, &walk, &pair) != 0)
+        return -1;
+    walk.down = plan->query->down;
+    enum kv_result result;
+    for (result = walk_first(&walk); result == KV_OK && !plan_done(plan) && !plan->exhausted; result = walk_next(&walk)) {
+        if (plan_pay(plan, COST_STEP) && members_meet(members, walk.id))
+            member_take(plan, walk.id);
+    }
+    walk_end(&walk);
+    return 0;
+}
+
+/* Those that were not met there come last, in the order of their ids. */
+static void members_rest(struct plan *plan, const struct members *members)
+{
+    for (size_t i = 0; i < members->count && !plan_done(plan) && !plan->exhausted; i++) {
+        size_t at = plan->query->down ? members->count - 1 - i : i;
+        if (!members_met(members, at))
+            member_take(plan, members_id(members, at));
+    }
+}
+
+/* A group that is too large to be collected, and far behind others in the order of the field: only ids are looked at. */
+static int page_by_members(struct plan *plan)
+{
+    struct members members = {0};
+    int rc = members_gather(plan, &members);
+    if (rc == 0 && !plan->exhausted)
+        rc = members_in_order(plan, &members);
+    if (rc == 0 && !plan->exhausted)
+        members_rest(plan, &members);
+    members_free(&members);
+    return rc;
+}
+
 static int page_by_field(struct plan *plan)
 {
     struct query *query = plan->query;
@@ -324,14 +417,25 @@ static int page_by_field(struct plan *plan)
         plan->known && plan->group > 0 && wanted < UINT32_MAX ? wanted * (plan->everything / plan->group + 1) : plan->everything;
     if (!exact && small && (plan->group <= COLLECT_ALWAYS || plan->group <= distance))
         return page_by_collect(plan);
+    if (plan->known && !exact)
+        plan->budget /= TRY_SHARE;
     int rc = page_by_walk(plan);
-    if (rc != 0 || !plan->exhausted || !small || exact)
+    if (rc != 0 || !plan->exhausted || (page_full(plan) && !small))
         return rc;
-    plan->budget = query->max_rows * COST_ROW; /* the order of the field has them far behind others */
-    plan->exhausted = false;
-    plan->seen = 0;
-    plan->page->count = 0;
-    return page_by_collect(plan);
+    if (plan->group > query->max_rows * COST_ROW)
+        return 0;
+    plan_restart(plan);
+    return small ? page_by_collect(plan) : page_by_members(plan);
+}
+
+/* What was to be read is used up, and the page is not what it should be: with a total that is known it must be whole, and without
+ * one it must have something, or it could be taken for one behind the end. */
+static bool page_missed(const struct plan *plan)
+{
+    const struct page *page = plan->page;
+    if (!plan->exhausted || page_full(plan))
+        return false;
+    return plan->known ? plan->query->offset + page->count < page->total : page->count == 0;
 }
 
 int plan_page(struct query *query, struct page *page)
@@ -347,6 +451,7 @@ int plan_page(struct query *query, struct page *page)
     int rc = query->sort ? page_by_field(&plan) : page_by_id(&plan);
     if (!plan.known)
         page->total = plan.seen;
-    page->lower_bound = plan.exhausted;
+    page->lower_bound = plan.exhausted && !plan.known;
+    page->missed = page_missed(&plan);
     return rc;
 }

@@ -202,6 +202,14 @@ static int types_check(uint64_t type, uint64_t also, struct msg_error *error)
     return error_field(error, "type", "type", STR_LIT(""), STR_LIT(""), "no such type of record");
 }
 
+static int page_refuse(struct msg_error *error, const struct msg_query *msg)
+{
+    return error_field(
+        error, msg->sort.len > 0 ? "sort" : "page", "reach", msg->sort, STR_LIT("fewer rows before this page"),
+        "this page lies behind more rows than a query may read: narrow the filter, or ask for an earlier page, or in "
+        "the order of creation");
+}
+
 int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, const struct msg_query *msg,
                struct msg_query_rows *out, struct msg_error *error)
 {
@@ -214,6 +222,8 @@ int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, 
     out->rows.items = arena_alloc(arena, msg->size * sizeof *out->rows.items);
     if (!page.ids || !out->rows.items || plan_page(&query, &page) != 0)
         return error_fill(error, ERR_NO_MEMORY, "out of memory");
+    if (page.missed)
+        return page_refuse(error, msg);
     size_t bytes = 0;
     for (uint32_t i = 0; i < page.count; i++) {
         if (row_add(snapshot, (unsigned)msg->type, (unsigned)msg->also, page.ids[i], &out->rows, &bytes, error) != 0)
