@@ -100,6 +100,19 @@ static enum kv_result batch_apply(struct group *group, struct job *job, uint32_t
     return KV_OK;
 }
 
+/* It was acknowledged as the next of its epoch, and now is not: log and database do not belong together. */
+static enum kv_result contradiction(const struct job *job, struct err *err)
+{
+    err_set(err, ERR_INVALID, "batch %lu of epoch %lu was acknowledged, and does not follow what the database has",
+            (unsigned long)job->seq, (unsigned long)job->epoch);
+    return KV_CORRUPT;
+}
+
+static bool result_fatal(enum kv_result result)
+{
+    return result == KV_IO || result == KV_CORRUPT;
+}
+
 /* Fills one transaction and commits it. */
 static enum kv_result group_try(struct group *group, struct job *jobs, bool purge, struct err *err)
 {
@@ -116,6 +129,10 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
             claim_apply(&writer->state, job, &changed);
         else
             result = batch_apply(group, job, &removals, &changed);
+    }
+    for (const struct job *job = jobs; result == KV_OK && job; job = job->next) {
+        if (job->durable && job->outcome != JOB_ACK)
+            return kv_end(txn), contradiction(job, err);
     }
     if (result == KV_OK && purge)
         result = purge_chunk(writer, PURGE_CHUNK, &changed);
@@ -162,7 +179,7 @@ enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, s
                   err->text);
         result = group_try(group, jobs, purge, err);
     }
-    if (result == KV_FULL || result == KV_MEMORY) {
+    if (result != KV_OK && !result_fatal(result)) {
         for (struct job *job = jobs; job; job = job->next)
             if (!job->durable)
                 job_fail(job, job->kind == JOB_BATCH ? JOB_REFUSED : JOB_ERROR, ERR_UNAVAILABLE, err->text);

@@ -52,7 +52,8 @@ int group_init(struct group *group, struct kv *kv, const struct log_limits *limi
 void group_free(struct group *group);
 
 /* Commits a list of jobs and fills their outcomes; with purge a chunk of what is to be purged goes along (jobs may be NULL).
- * KV_OK; KV_FULL or KV_MEMORY: refused (but for durable ones, which must come again), the store goes on; KV_IO or KV_CORRUPT: outcomes are void and the process must end. */
+ * KV_OK; KV_IO or KV_CORRUPT: outcomes are void and the process must end (also when a durable job is not applied); all others: refused
+ * (but for durable ones, which must come again), nothing has changed, the store goes on. */
 enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 gantry_test(kv LINKS store)
 gantry_test(query LINKS store)
 gantry_test(commit LINKS store)
+target_link_options(test_commit PRIVATE -Wl,--wrap=apply_ops)
 gantry_test(store_log LINKS store)
 gantry_test(schema LINKS store)
 gantry_test(store_key LINKS store)

@@ -21,6 +21,20 @@ static int teardown(void **state)
     return 0;
 }
 
+/* What applying answers, if not KV_OK: this stands in for it (tests/store.cmake). */
+static enum kv_result apply_result;
+enum kv_result __real_apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+                                const struct rec_op *ops, uint32_t count, uint32_t *removals);
+enum kv_result __wrap_apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+                                const struct rec_op *ops, uint32_t count, uint32_t *removals);
+
+enum kv_result __wrap_apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+                                const struct rec_op *ops, uint32_t count, uint32_t *removals)
+{
+    enum kv_result result = __real_apply_ops(apply, writer, limits, ops, count, removals);
+    return apply_result != KV_OK ? apply_result : result;
+}
+
 /* ---- rule 3 ---- */
 
 static struct job batch(struct fixture *fx, uint64_t epoch, uint64_t seq, uint64_t run_id)
@@ -190,6 +204,48 @@ static void test_full_map_refuses_and_recovers(void **state)
     fixture_run(fx, &run);
     fixture_commit(fx); /* the same batch again, with the same sequence */
     assert_int_equal(fixture_total(fx, TYPE_RUN, "task_id", 1, ""), id - 5);
+}
+
+/* Whatever applying answers, nothing is acknowledged that is not on disk: neither the job it was about nor those behind it. */
+static void test_no_result_acknowledges(void **state)
+{
+    struct fixture *fx = *state;
+    static const enum kv_result results[] = {KV_NONE, KV_FULL, KV_MEMORY, KV_INVALID};
+    for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
+        struct job a = batch(fx, 1, 1, 1), b = batch(fx, 1, 2, 2), claim = {.kind = JOB_CLAIM, .epoch = 1};
+        a.next = &b;
+        b.next = &claim;
+        apply_result = results[i];
+        assert_int_equal(fixture_job(fx, &a), results[i]);
+        apply_result = KV_OK;
+        expect(&a, JOB_REFUSED, 1, 1);
+        expect(&b, JOB_REFUSED, 1, 2);
+        assert_int_equal(claim.outcome, JOB_ERROR);
+        assert_false(run_there(fx, 1));
+        fixture_drop_ops(fx);
+    }
+    struct job a = batch(fx, 1, 1, 1);
+    assert_int_equal(fixture_job(fx, &a), KV_OK);
+    expect(&a, JOB_ACK, 1, 1);
+}
+
+/* A batch that was acknowledged from the log and does not follow what is there ends the process: nothing of the group is written. */
+static void test_durable_must_apply(void **state)
+{
+    struct fixture *fx = *state;
+    const struct job bad[] = {batch(fx, 1, 3, 1), batch(fx, 2, 1, 1), batch(fx, 0, 1, 1)};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct job first = batch(fx, 1, 1, 9), job = bad[i];
+        job.durable = true;
+        first.next = &job;
+        assert_int_equal(fixture_job(fx, &first), KV_CORRUPT);
+        assert_false(run_there(fx, 9));
+    }
+    struct job job = batch(fx, 1, 1, 9);
+    job.durable = true;
+    assert_int_equal(fixture_job(fx, &job), KV_OK);
+    assert_int_equal(fixture_job(fx, &job), KV_OK); /* again */
+    assert_true(run_there(fx, 9));
 }
 
 static void test_deleting_twice_is_no_error(void **state)
@@ -413,6 +469,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ids_are_never_used_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed_batch_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_map_refuses_and_recovers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_result_acknowledges, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_durable_must_apply, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deleting_twice_is_no_error, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_committer, setup, teardown),
