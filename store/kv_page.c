@@ -142,12 +142,6 @@ static int state_check(const char *path, int fd, struct kv_pages *pages, unsigne
     return 0;
 }
 
-int kv_pages_open(const char *path, int fd, struct kv_pages *pages, struct err *err)
-{
-    unsigned char newest[STATE_BYTES];
-    return state_check(path, fd, pages, newest, err);
-}
-
 /* ---- pages ---- */
 
 /* Notes that a page is used; false, and told, when it cannot be. */

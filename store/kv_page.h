@@ -15,13 +15,10 @@ struct kv_pages {
     uint64_t used, free; /* pages; filled by a whole check */
 };
 
-/* Reads the state (pages 0 and 1). -1 with err: ERR_INVALID when it is no database of ours, damaged, or shorter than it must
- * be; ERR_IO. An empty file has page_size 0. */
-int kv_pages_open(const char *path, int fd, struct kv_pages *pages, struct err *err);
-
 /* Walks every tree. most: how many pages are read beside the right edge of each, where appended rows go, so that a start stays short
  * however large the database is; UINT64_MAX for all, and then each page of the file must be used or free, once. Tells what is wrong
- * to findings. -1 with err when it could not look. */
+ * to findings. -1 with err when it could not look: ERR_INVALID when it is no database of ours, damaged at its head, or shorter than it
+ * must be; ERR_IO. An empty file has page_size 0. */
 int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, struct findings *findings, struct err *err);
 
 #endif

@@ -9,6 +9,7 @@
 static enum kv_result newest_run(struct kv_txn *txn, uint64_t task_id, uint64_t *run_id)
 {
     struct key prefix;
+    *run_id = 0;
     key_begin(&prefix, TYPE_RUN, RUNS_BY_TASK);
     key_number(&prefix, task_id);
     struct key behind = prefix;
@@ -18,7 +19,8 @@ static enum kv_result newest_run(struct kv_txn *txn, uint64_t task_id, uint64_t 
         return KV_MEMORY;
     struct kv_pair pair;
     enum kv_result result = kv_seek_before(cursor, key_str(&behind), &pair);
-    *run_id = result == KV_OK && key_starts(pair.key, key_str(&prefix)) ? key_id_at_end(pair.key) : 0;
+    if (result == KV_OK && key_starts(pair.key, key_str(&prefix)))
+        *run_id = key_id_at_end(pair.key);
     kv_cursor_free(cursor);
     return result == KV_NONE ? KV_OK : result;
 }

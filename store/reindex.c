@@ -164,40 +164,45 @@ static int fill(struct rebuild *rebuild, const struct record *record, struct err
 
 /* ---- counts ---- */
 
-/* Counts groups of an index from the key on where *from stands; it then stands behind the last. */
+/* How many entries a group has; the cursor stands on its first. */
+static enum kv_result group_count(struct kv_cursor *cursor, struct kv_pair *pair, const struct key *group, uint64_t *count)
+{
+    enum kv_result result = KV_OK;
+    for (*count = 0; result == KV_OK && key_starts(pair->key, key_str(group)); result = kv_next(cursor, pair))
+        ++*count;
+    return result == KV_NONE ? KV_OK : result;
+}
+
+/* Counts groups of an index from the key on where *from stands; it then stands behind the last. Each is looked for anew: what a cursor
+ * has shown does not outlive the writing of a count. */
 static enum kv_result count_step(struct rebuild *rebuild, const struct key *prefix, bool text, struct key *from, bool *more)
 {
     struct kv_cursor *cursor = kv_cursor_new(rebuild->batch, TABLE_INDEX);
     struct kv_pair pair;
-    *more = false;
-    if (!cursor)
-        return KV_MEMORY;
-    enum kv_result result = kv_seek(cursor, key_str(from), &pair);
-    while (result == KV_OK && key_starts(pair.key, key_str(prefix))) {
-        uint64_t count = 0;
-        struct key group = {.len = key_group(pair.key, text)};
+    enum kv_result result = cursor ? KV_OK : KV_MEMORY;
+    *more = true;
+    while (result == KV_OK && *more && rebuild->left > 0) {
+        uint64_t count;
+        unsigned char bytes[8];
+        struct key group = {0};
+        result = kv_seek(cursor, key_str(from), &pair);
+        if (result != KV_OK || !key_starts(pair.key, key_str(prefix))) {
+            *more = false;
+            break;
+        }
+        group.len = key_group(pair.key, text);
         if (group.len == 0) {
             result = KV_CORRUPT;
             break;
         }
         memcpy(group.bytes, pair.key.ptr, group.len);
-        for (; result == KV_OK && key_starts(pair.key, key_str(&group)); result = kv_next(cursor, &pair))
-            count++;
-        unsigned char bytes[8];
+        result = group_count(cursor, &pair, &group, &count);
         key_write_u64(bytes, count);
-        if (result == KV_OK || result == KV_NONE) {
-            enum kv_result put =
-                kv_put(rebuild->batch, TABLE_COUNT, key_str(&group), (struct str){(char *)bytes, sizeof bytes}, false);
-            result = put != KV_OK ? put : result;
-        }
+        if (result == KV_OK)
+            result = kv_put(rebuild->batch, TABLE_COUNT, key_str(&group), (struct str){(char *)bytes, sizeof bytes}, false);
         *from = group;
-        if (!key_step_over(from))
-            break;
-        rebuild->left -= rebuild->left > 0;
-        if (rebuild->left == 0) {
-            *more = result == KV_OK;
-            break;
-        }
+        *more = key_step_over(from);
+        rebuild->left--;
     }
     kv_cursor_free(cursor);
     return result == KV_NONE ? KV_OK : result;
