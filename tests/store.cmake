@@ -9,6 +9,8 @@ gantry_test(redo LINKS store)
 gantry_test(store LINKS store)
 gantry_fuzz(record LINKS store)
 gantry_fuzz(database LINKS store)
+gantry_fuzz(redo LINKS store)
+gantry_fuzz(manifest LINKS store)
 gantry_fuzz(store LINKS store HELPERS frames.c steps.c sockets.c
   WRAPS socket_listen socket_close socket_receive socket_skip loop_add_socket loop_remove_socket socket_send_pair)
 gantry_test(backup LINKS store)
