@@ -1,5 +1,6 @@
 gantry_test(kv LINKS store)
 gantry_test(query LINKS store)
+gantry_test(reach LINKS store)
 gantry_test(commit LINKS store)
 target_link_options(test_commit PRIVATE -Wl,--wrap=apply_ops)
 gantry_test(store_log LINKS store)

@@ -248,3 +248,23 @@ class TaskLists(Contract):
 if __name__ == "__main__":
     import unittest
     unittest.main()
+
+
+class Reach(Contract):
+    """A store that may read little: what a page lies behind is more than that."""
+
+    options = {"store_query_rows": 100, "workers": 0}
+
+    def test_a_page_out_of_reach_is_refused(self):
+        for i in range(240):
+            fields = {"priority": "low"} if i < 120 else {"priority": "high", "task_type": "python", "executor": "python"}
+            self.data(self.farm.post("/api/tasks", spec(f"task {i:03}", **fields)), 201)
+        for sort in ("name", "updated_at", "next_run_at", "created_at"):  # one filter, in any order
+            for order in ("asc", "desc"):
+                page = self.data(self.farm.get(f"/api/tasks?priority=low&sort={sort}&order={order}"))
+                self.assertEqual((page["total"], len(page["items"])), (120, 20))
+                self.assertNotIn("total_is_lower_bound", page)
+                self.assertEqual({task["priority"] for task in page["items"]}, {"low"})
+        for sort, field in (("name", "sort"), ("created_at", "page")):  # two that have nothing in common: it cannot know
+            error = self.error(self.farm.get(f"/api/tasks?priority=low&task_type=python&sort={sort}"), 400, "VALIDATION_ERROR", field, "reach")
+            self.assertIn("narrow the filter", error["message"])
