@@ -105,7 +105,7 @@ int beanstalk_measure(struct bench *bench)
         rc = swarm_run(&swarm);
     }
     if (rc == 0)
-        window_report(&swarm.window, swarm.counted);
+        rc = window_report(&swarm.window, swarm.counted);
     swarm_close(&swarm);
     buf_free(&jobs.out);
     return rc;

@@ -20,7 +20,9 @@ static const struct {
     {"router", router_measure, "what a bare ROUTER receives of 4 DEALERs in another process"},
     {"constant", constant_serve, "libmicrohttpd answering a constant; prints its port, ends at SIGTERM"},
     {"lives", lives_measure,
-     "submit, assignment, acceptance, result, acknowledgement: --clients and --workers, --batch runs a message"},
+     "submit, assignment, acceptance, result, acknowledgement: --clients and --workers, --batch runs a message, --slots and "
+     "--credit of a "
+     "worker"},
     {"dispatch", dispatch_measure, "from a submit until an idle worker holds the run"},
     {"heartbeats", heartbeats_measure, "heartbeats of --workers that hold a run each, acknowledged"},
     {"progress", progress_measure, "reports of progress by --workers that hold a run each"},
@@ -45,12 +47,12 @@ void bench_put(struct bench *bench, const char *name, double value)
 
 static int usage(const char *text)
 {
-    fprintf(
-        stderr,
-        "gantry-bench: %s\nusage: gantry-bench MEASURE [--seconds N] [--clients N] [--workers N] [--batch N] [--rows N] [--keys "
-        "N]\n"
-        "    [--pending] [--at HOST:PORT] [--path PATH] [--body JSON] [--status N] [--watch NAME=PID]… [settings of the farm]\n",
-        text);
+    fprintf(stderr,
+            "gantry-bench: %s\nusage: gantry-bench MEASURE [--seconds N] [--clients N] [--workers N] [--batch N] [--slots N] "
+            "[--credit N]\n"
+            "    [--rows N] [--keys N] [--pending] [--at HOST:PORT] [--path PATH] [--body JSON] [--status N] [--watch NAME=PID]… "
+            "[settings of the farm]\n",
+            text);
     for (size_t i = 0; i < MEASURES; i++)
         fprintf(stderr, "  %-10s  %s\n", measures[i].name, measures[i].doc);
     return 2;
@@ -87,6 +89,10 @@ static int option_take(struct bench *bench, const char *name, const char *value)
         bench->workers = atoi(value);
     else if (strcmp(name, "--batch") == 0)
         bench->batch = (unsigned)atoi(value);
+    else if (strcmp(name, "--slots") == 0)
+        bench->slots = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--credit") == 0)
+        bench->credit = strtoull(value, NULL, 10);
     else if (strcmp(name, "--rows") == 0)
         bench->rows = strtoull(value, NULL, 10);
     else if (strcmp(name, "--keys") == 0)

@@ -15,6 +15,10 @@
 
 #define PAYLOAD_BYTES 200 /* of a job, everywhere */
 #define WARM_MS 500
+/* Jobs that were put and are not done, of whatever has a queue: those who put wait while there are so many, so that putting does not run
+ * away from working and is not paid for by it. */
+#define OPEN_MOST 2000
+#define WARM_MOST_MS (WARM_MS * 100) /* a queue that grows more slowly than a hundredth of OPEN_MOST in WARM_MS is steady */
 #define WATCHES_MAX 8
 
 struct watch { /* a process whose CPU is counted */
@@ -27,6 +31,8 @@ struct bench {
     double seconds;                  /* of the window */
     int clients, workers;
     unsigned batch;   /* jobs a message, 1 or more */
+    uint64_t slots;   /* of a worker; 0: as the batch asks for */
+    uint64_t credit;  /* runs that it holds at most; 0: as its slots */
     uint64_t rows;    /* of what is filled in */
     uint64_t keys;    /* and idempotency keys beside them */
     bool pending;     /* they wait */
@@ -66,10 +72,10 @@ struct samples {
 
 void samples_add(struct samples *samples, uint64_t us); /* what finds no memory is left out */
 void samples_free(struct samples *samples);
-/* The value below which `percent` of them lie; 0 when there are none. Sorts. */
+/* The value below which `percent` of them lie. Sorts. There must be one. */
 double samples_at(struct samples *samples, double percent);
-/* <name>_p50_us, _p99_us and _max_us in the result; name may be "". */
-void samples_report(struct samples *samples, struct bench *bench, const char *name);
+/* <name>_p50_us, _p99_us and _max_us in the result; name may be "". -1 when there are none: no time was measured, which is not zero. */
+int samples_report(struct samples *samples, struct bench *bench, const char *name);
 
 /* ---- the part that counts (window.c) ---- */
 
@@ -79,13 +85,17 @@ struct window {
     struct bench *bench;
     enum phase phase;
     uint64_t opened_us, began_us, ended_us;
+    uint64_t open, open_before, looked_us; /* jobs in the queue, and when its growth was last looked at */
+    bool full;
     double cpu_began[WATCHES_MAX + 2], cpu[WATCHES_MAX + 2]; /* seconds: of the watched, of this process, of this thread */
 };
 
 void window_open(struct window *window, struct bench *bench);
+/* So many jobs are open: counting begins once they have come to OPEN_MOST, or grow no more. */
+void window_queue(struct window *window, uint64_t open);
 enum phase window_tick(struct window *window); /* often: phases change only here */
-/* rate (count a second), seconds, busy, and cpu_us: CPU of each process for each that was counted. */
-void window_report(const struct window *window, uint64_t count);
+/* rate (count a second), seconds, busy, and cpu_us: CPU of each process for each that was counted. -1 when none was. */
+int window_report(const struct window *window, uint64_t count);
 
 /* ---- a payload (payload.c) ---- */
 

@@ -128,10 +128,10 @@ int trip_measure(struct bench *bench)
     other_end(&other);
     if (got <= 0)
         return bench_fail("ZeroMQ", "no answer");
-    window_report(&window, count);
-    samples_report(&samples, bench, "");
+    int rc = window_report(&window, count);
+    rc = rc == 0 ? samples_report(&samples, bench, "") : rc;
     samples_free(&samples);
-    return 0;
+    return rc;
 }
 
 /* Frames of a heartbeat's size, as many as the ROUTER takes. */
@@ -176,6 +176,5 @@ int router_measure(struct bench *bench)
         zmq_close(dealers[i]);
     zmq_ctx_term(context);
     other_end(&other);
-    window_report(&window, count);
-    return 0;
+    return window_report(&window, count);
 }

@@ -37,10 +37,10 @@ int sync_measure(struct bench *bench)
     }
     close(fd);
     unlink(path);
-    window_report(&window, count);
-    samples_report(&samples, bench, "");
+    int rc = window_report(&window, count);
+    rc = rc == 0 ? samples_report(&samples, bench, "") : rc;
     samples_free(&samples);
-    return 0;
+    return rc;
 }
 
 /* What one life of a run leaves in a database: the run as it waits, as it is given away and as it ended, its idempotency key, two
@@ -92,10 +92,10 @@ static int commit_run(struct bench *bench, struct kv *kv)
             count += bench->batch;
         }
     }
-    window_report(&window, count);
-    samples_report(&samples, bench, "");
+    int rc = window_report(&window, count);
+    rc = rc == 0 ? samples_report(&samples, bench, "") : rc;
     samples_free(&samples);
-    return 0;
+    return rc;
 }
 
 int commit_measure(struct bench *bench)

@@ -1,8 +1,8 @@
 /* Whole lives of runs over the workers' socket: RUN_TRIGGER, ASSIGN, ACCEPT, RESULT, RESULT_ACK.
  *
- * Each submitter has one request under way. Each worker accepts and reports at once what it is assigned, a message of either for all
- * runs of an ASSIGN; it takes more than its slots, as the protocol lets workers with short runs do. Submitters and workers live in this
- * process, on cores the farm needs too. A measure is shorter than a lease, so there are no heartbeats in it.
+ * Each submitter has one request under way, and waits while OPEN_MOST runs are open. Each worker accepts and reports at once what it is
+ * assigned, a message of either for all runs of an ASSIGN; it holds as many as --credit says, one when a message is about one. Submitters
+ * and workers live in this process, on cores the farm needs too. A measure is shorter than a lease, so there are no heartbeats in it.
  *
  * A measure has three parts: warming up, the window that is counted, and draining, in which nothing is submitted and every run that was
  * is waited for. It fails if one is missing: a rate of lost work is none.
@@ -59,10 +59,12 @@ struct measure {
     uint64_t slots, credit;
     struct life *ring;
     struct window window;
+    struct submitter **held; /* who wait for room */
+    int held_count;
     bool idle; /* the next is submitted when there is nothing left to do */
     bool submitting, failed;
     int welcome;
-    uint64_t submitted, acked;               /* in all */
+    uint64_t asked, submitted, acked;        /* in all; asked: as it leaves, submitted: as it is answered */
     uint64_t window_acked, window_submitted; /* while counting */
     struct samples answers, lives, dispatches;
     struct endpoint endpoint;
@@ -85,7 +87,7 @@ static bool counting(const struct measure *measure)
 
 static void drained(struct measure *measure)
 {
-    if (!measure->submitting && measure->acked >= measure->submitted)
+    if (!measure->submitting && measure->acked >= measure->asked)
         loop_stop(measure->loop);
 }
 
@@ -110,7 +112,26 @@ static void life_count(struct measure *measure, const struct life *life)
 
 /* ---- submitters ---- */
 
-static void submit(void *arg);
+static void submit(struct submitter *submitter);
+
+static uint64_t open_runs(const struct measure *measure)
+{
+    return measure->asked - measure->acked;
+}
+
+/* Now, or once there is room, or when the one before has come to its end. */
+static void submit_next(struct submitter *submitter)
+{
+    struct measure *measure = submitter->measure;
+
+    if (!measure->submitting) {
+        drained(measure);
+    } else if (measure->idle ? open_runs(measure) == 0 : open_runs(measure) < OPEN_MOST) {
+        submit(submitter);
+    } else if (!measure->idle) {
+        measure->held[measure->held_count++] = submitter;
+    }
+}
 
 static void submitted(void *arg, const struct msg *msg, const struct err *err)
 {
@@ -143,11 +164,7 @@ static void submitted(void *arg, const struct msg *msg, const struct err *err)
         samples_add(&measure->answers, clock_mono_us() - submitter->asked_us);
     }
     submitter->busy = false;
-    if (measure->submitting && (!measure->idle || measure->acked >= measure->submitted)) {
-        submit(submitter);
-    } else {
-        drained(measure);
-    }
+    submit_next(submitter);
 }
 
 static struct rec_idem idem_next(struct measure *measure)
@@ -164,11 +181,12 @@ static void trigger_fill(struct rec_trigger *trigger, char *payload, uint64_t nu
     SET_HAS(trigger, rec_trigger, parameters);
 }
 
-static void submit(void *arg)
+static void submit(struct submitter *submitter)
 {
-    struct submitter *submitter = arg;
     struct measure *measure = submitter->measure;
 
+    measure->asked += measure->batch;
+    window_queue(&measure->window, open_runs(measure));
     submitter->asked_us = clock_mono_us();
     submitter->busy = true;
     if (measure->batch == 1) {
@@ -253,8 +271,12 @@ static void take_acks(struct measure *measure, const struct rec_lease_list *leas
     }
     measure->acked += leases->count;
     measure->window_acked += counting(measure) ? leases->count : 0;
-    if (measure->idle && measure->submitting && measure->acked >= measure->submitted && !measure->submitters[0].busy) {
+    window_queue(&measure->window, open_runs(measure));
+    if (measure->idle && measure->submitting && open_runs(measure) == 0 && !measure->submitters[0].busy) {
         submit(&measure->submitters[0]);
+    }
+    while (measure->submitting && measure->held_count > 0 && open_runs(measure) < OPEN_MOST) {
+        submit(measure->held[--measure->held_count]);
     }
     drained(measure);
 }
@@ -322,10 +344,10 @@ static void begin(struct measure *measure)
         return;
     }
     measure->submitting = true;
+    window_open(&measure->window, measure->bench);
     for (int i = 0; i < measure->submitter_count; i++) {
         submit(&measure->submitters[i]);
     }
-    window_open(&measure->window, measure->bench);
     loop_every(measure->loop, TICK_MS, tick, measure);
 }
 
@@ -337,13 +359,14 @@ static int measure_open(struct measure *measure, struct bench *bench, int submit
     measure->loop = loop_new();
     measure->ring = calloc(RING, sizeof *measure->ring);
     measure->submitters = calloc((size_t)submitters + 1, sizeof *measure->submitters);
+    measure->held = calloc((size_t)submitters + 1, sizeof *measure->held);
     measure->workers = calloc((size_t)workers + 1, sizeof *measure->workers);
     measure->payload = calloc(measure->batch, sizeof *measure->payload);
     char random[33];
     ident_random(random, 16);
     memcpy(measure->scope, random, sizeof measure->scope);
-    if (measure->loop == NULL || measure->ring == NULL || measure->submitters == NULL || measure->workers == NULL ||
-        measure->payload == NULL) {
+    if (measure->loop == NULL || measure->ring == NULL || measure->submitters == NULL || measure->held == NULL ||
+        measure->workers == NULL || measure->payload == NULL) {
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
     if (endpoint_of(bench->settings, SET_BUS_WORKERS, "workers", false, &measure->endpoint, err) != 0) {
@@ -419,6 +442,7 @@ static void measure_close(struct measure *measure)
     loop_free(measure->loop);
     free(measure->ring);
     free(measure->submitters);
+    free(measure->held);
     free(measure->workers);
     free(measure->payload);
     samples_free(&measure->answers);
@@ -472,27 +496,28 @@ static int measure_run(struct measure *measure)
     if (task_make(measure) != 0 || workers_open(measure) != 0) {
         return -1;
     }
-    loop_after(measure->loop, WARM_MS + (uint64_t)(bench->seconds * 1000) + DRAIN_MS, too_late, measure);
+    loop_after(measure->loop, WARM_MOST_MS + (uint64_t)(bench->seconds * 1000) + DRAIN_MS, too_late, measure);
     loop_run(measure->loop);
     if (measure->failed) {
         return -1;
     }
-    window_report(&measure->window, measure->window_acked);
     bench_put(bench, "submits", (double)measure->window_submitted / (bench->seconds));
-    samples_report(&measure->lives, bench, "life");
-    samples_report(&measure->answers, bench, "submit");
-    if (measure->idle) {
-        samples_report(&measure->dispatches, bench, "dispatch");
+    if (window_report(&measure->window, measure->window_acked) != 0 || samples_report(&measure->lives, bench, "life") != 0 ||
+        samples_report(&measure->answers, bench, "submit") != 0) {
+        return -1;
     }
-    return 0;
+    return measure->idle ? samples_report(&measure->dispatches, bench, "dispatch") : 0;
 }
 
 static int measure_go(struct bench *bench, int submitters, int workers, bool idle)
 {
-    struct measure measure = {.batch = bench->batch, .idle = idle, .slots = bench->batch > 1 ? 128 : 4};
+    struct measure measure = {.batch = bench->batch, .idle = idle, .slots = bench->slots};
     struct err err = {0};
 
-    measure.credit = measure.slots * 4;
+    if (measure.slots == 0) {
+        measure.slots = bench->batch > 1 ? 128 : 1;
+    }
+    measure.credit = bench->credit != 0 ? bench->credit : bench->batch > 1 ? measure.slots * 4 : measure.slots;
     int rc = measure_open(&measure, bench, submitters, workers, &err);
     rc = rc != 0 ? bench_fail("the farm", err.text) : measure_run(&measure);
     measure_close(&measure);

@@ -158,7 +158,7 @@ int redis_measure(struct bench *bench)
         rc = swarm_run(&swarm);
     }
     if (rc == 0)
-        window_report(&swarm.window, swarm.counted);
+        rc = window_report(&swarm.window, swarm.counted);
     swarm_close(&swarm);
     for (int i = 0; jobs.workers && i < bench->clients + bench->workers; i++)
         buf_free(&jobs.workers[i].held);

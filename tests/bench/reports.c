@@ -307,10 +307,9 @@ static int reports_run(struct reports *reports)
     for (int i = 0; i < count; i++)
         if (worker_finish(reports, &reports->workers[i]) != 0)
             return -1;
-    window_report(&reports->window, reports->counted);
-    if (reports->progress)
-        samples_report(&reports->reader.samples, reports->bench, "age");
-    return 0;
+    if (window_report(&reports->window, reports->counted) != 0)
+        return -1;
+    return reports->progress ? samples_report(&reports->reader.samples, reports->bench, "age") : 0;
 }
 
 static int reports_measure(struct bench *bench, bool progress)

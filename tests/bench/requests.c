@@ -53,10 +53,10 @@ int requests_measure(struct bench *bench)
             swarm_send(&swarm.links[i], requests.text, requests.len);
         rc = swarm_run(&swarm);
     }
-    if (rc == 0) {
-        window_report(&swarm.window, swarm.counted);
-        samples_report(&swarm.samples, bench, "");
-    }
+    if (rc == 0)
+        rc = window_report(&swarm.window, swarm.counted);
+    if (rc == 0)
+        rc = samples_report(&swarm.samples, bench, "");
     swarm_close(&swarm);
     return rc;
 }

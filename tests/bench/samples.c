@@ -33,15 +33,12 @@ static int compare(const void *a, const void *b)
 
 double samples_at(struct samples *samples, double percent)
 {
-    if (samples->count == 0) {
-        return 0;
-    }
     qsort(samples->values, samples->count, sizeof *samples->values, compare);
     size_t index = (size_t)((double)samples->count * percent / 100.0);
     return samples->values[index < samples->count ? index : samples->count - 1];
 }
 
-void samples_report(struct samples *samples, struct bench *bench, const char *name)
+int samples_report(struct samples *samples, struct bench *bench, const char *name)
 {
     static const struct {
         const char *word;
@@ -49,8 +46,12 @@ void samples_report(struct samples *samples, struct bench *bench, const char *na
     } points[] = {{"p50", 50}, {"p99", 99}, {"max", 100}};
     char key[64];
 
+    if (samples->count == 0) {
+        return bench_fail(*name ? name : "the latencies", "not one was measured");
+    }
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         snprintf(key, sizeof key, "%s%s%s_us", name, *name ? "_" : "", points[i].word);
         bench_put(bench, key, samples_at(samples, points[i].percent));
     }
+    return 0;
 }

@@ -102,6 +102,7 @@ void swarm_put(struct link *link)
 void swarm_opened(struct swarm *swarm, uint64_t n)
 {
     swarm->open += n;
+    window_queue(&swarm->window, swarm->open);
 }
 
 void swarm_done(struct link *link, uint64_t n)
@@ -110,6 +111,7 @@ void swarm_done(struct link *link, uint64_t n)
 
     swarm_count(link, n);
     swarm->open -= n;
+    window_queue(&swarm->window, swarm->open);
     while (swarm->held_count > 0 && swarm->open < OPEN_MOST)
         swarm->put(swarm->held[--swarm->held_count]);
 }

@@ -16,10 +16,6 @@ struct link {
     size_t in_len, in_size;
 };
 
-/* Jobs that were put and are not done, of what has a queue: those who put wait while there are OPEN_MOST, so that putting does not run
- * away from working and is not paid for by it. */
-#define OPEN_MOST 2000
-
 struct swarm {
     struct bench *bench;
     struct window window;

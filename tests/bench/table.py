@@ -31,7 +31,7 @@ def cpu(bench, name):
 
 
 def farm_cpu(bench, name):
-    return sum(us for who, us in cpu(bench, name).items() if who in ("store", "scheduler", "gateway"))
+    return sum(us for who, us in cpu(bench, name).items() if who in ("store", "scheduler", "gateway")) or None
 
 
 class Rows:
@@ -39,17 +39,18 @@ class Rows:
         self.bench, self.rows = bench, []
 
     def add(self, section, what, name, unit, latency=".", beside=None, targets=()):
-        """name.rate is the figure unless name is a figure itself. targets: (words, value or None, limit, at least?)."""
+        """name.rate is the figure unless name is a figure itself. targets: (words, value or None, limit, at least?). What has a target is
+        shown also when it was not measured, unless only a part was to be."""
         bench = self.bench
         value = bench.get(f"{name}.rate")
         if value is None:
             value = bench.get(name)
-        if value is None:
+        if value is None and (bench.partial or not targets):
             return
-        judged = [dict(words=words, value=got, limit=limit, least=least, reached=got >= limit if least else got <= limit)
-                  for words, got, limit, least in targets if got is not None]
+        judged = [dict(words=words, value=got, limit=limit, least=least, reached=got is not None and (got >= limit if least else got <= limit))
+                  for words, got, limit, least in targets]
         share = cpu(bench, name)
-        ratio = value / bench.get(f"{beside[1]}.rate") if beside and bench.get(f"{beside[1]}.rate") else None
+        ratio = over(value, bench.get(f"{beside[1]}.rate")) if beside else None
         self.rows.append({"section": section, "what": what, "value": value, "unit": unit, "latency": latencies(bench, f"{name}{latency}"),
                           "cpu": " ".join(f"{who} {number(us)}" for who, us in share.items()),
                           "beside": beside[0] if ratio is not None else "", "ratio": ratio, "targets": judged})
@@ -57,6 +58,10 @@ class Rows:
 
 def over(top, bottom):
     return top / bottom if top is not None and bottom else None
+
+
+def times(value, factor):
+    return value * factor if value is not None and factor is not None else None
 
 
 def add_limits(rows):
@@ -78,8 +83,10 @@ def add_lifecycles(rows, bench):
             targets = [("× Redis", over(rate, bench.get("redis.60.rate")), 2, True)]
         if shape == "batch":
             targets = [("/s", rate, 20000, True), ("× beanstalkd", over(rate, bench.get("beanstalkd.batch.rate")), 3, True),
-                       ("µs of CPU", farm_cpu(bench, "lives.batch") if rate else None, 60, False)]
+                       ("µs of CPU", farm_cpu(bench, "lives.batch"), 60, False)]
         rows.add("durable lives of runs, DEALER", f"Gantry, {how}", f"lives.{shape}", "lives/s", ".life_", targets=targets)
+        if shape == "60":
+            rows.add("durable lives of runs, DEALER", "Gantry, 60+16, workers of 4 slots that hold up to 16", "lives.credit", "lives/s", ".life_")
         for peer in ("redis", "beanstalkd", "bullmq"):
             rows.add("durable lives of runs, DEALER", f"{peer}, {how}", f"{peer}.{shape}", "lives/s", beside=("Gantry", f"lives.{shape}"))
 
@@ -91,7 +98,7 @@ def add_rest(rows, bench):
         if connections == 64:
             share = over(bench.get("rest.64.rate"), bench.get("constant.64.rate"))
             targets = [("× a constant", share, 0.25, True),
-                       ("commits (p99)", over(bench.get("rest.64.p99_us"), bench.get("commit.1.p50_us")), 10, False)]
+                       ("commits (p99)", over(bench.get("rest.64.p99_us"), bench.get("rest.64.commit.p50_us")), 10, False)]
         rows.add("durable submits over REST", f"{connections} keep-alive connections", name, "submits/s",
                  beside=("a constant", f"constant.{connections}"), targets=targets)
 
@@ -104,25 +111,26 @@ def add_reports(rows, bench):
              targets=[("× bare ROUTER", over(bench.get("progress.rate"), router), 0.3, True),
                       ("ms until read (p99)", over(bench.get("progress.age_p99_us"), 1000), 250, False)])
     least = None
-    if bench.get("commit.1.p50_us") and bench.get("trip.p50_us"):
-        least = bench.get("commit.1.p50_us") + 2 * bench.get("trip.p50_us")
+    if bench.get("dispatch.commit.p50_us") and bench.get("dispatch.trip.p50_us"):
+        least = bench.get("dispatch.commit.p50_us") + 2 * bench.get("dispatch.trip.p50_us")
     rows.add("latency", "submit until an idle worker holds the run", "dispatch", "/s, one after the other", ".dispatch_",
              targets=[("× (commit + 2 round trips), p50", over(bench.get("dispatch.dispatch_p50_us"), least), 1.5, False)])
 
 
 def add_state(rows, bench):
     count = bench.get("pending.rows")
-    full = 1000000
-    if count:
-        each = f"{count:,.0f} runs that wait"
-        rows.add("much of it", f"{each}: rebuilt in", "pending.recovery_ms", "ms",
-                 targets=[("ms for 1,000,000", bench.get("pending.recovery_ms") * full / count, 5000, False)])
-        rows.add("much of it", f"{each} and as many keys: rebuilt in", "pending.recovery_keys_ms", "ms")
-        rows.add("much of it", f"{each}: memory each, beside 200 B of payload", "pending.bytes", "bytes",
-                 targets=[("bytes", bench.get("pending.bytes"), 300, False)])
-        rows.add("much of it", f"{each}: the scheduler's memory", "pending.mb", "MB")
-        rows.add("much of it", "an idempotency key: memory", "pending.key_bytes", "bytes")
-    sizes = sorted({int(name.split(".")[1]) for name in bench.values if name.startswith("rows.")})
+    scale = over(1000000, count)
+    each = f"{count or 1000000:,.0f} runs that wait"
+    rows.add("much of it", f"{each}: rebuilt in", "pending.recovery_ms", "ms",
+             targets=[("ms for 1,000,000", times(bench.get("pending.recovery_ms"), scale), 5000, False)])
+    rows.add("much of it", f"{each} and as many keys: rebuilt in", "pending.recovery_keys_ms", "ms",
+             targets=[("ms for 1,000,000", times(bench.get("pending.recovery_keys_ms"), scale), 5000, False)])
+    rows.add("much of it", f"{each}: memory each, beside 200 B of payload", "pending.bytes", "bytes",
+             targets=[("bytes", bench.get("pending.bytes"), 300, False)])
+    rows.add("much of it", f"{each}: an idempotency key beside each", "pending.key_bytes", "bytes")
+    rows.add("much of it", f"{each}: the scheduler's memory", "pending.mb", "MB")
+    measured = {int(name.split(".")[1]) for name in bench.values if name.startswith("rows.")}
+    sizes = sorted(measured | (set() if bench.partial else {1000, 1000000}))
     for size in sizes:
         base = f"rows.{size}"
         first = f"rows.{sizes[0]}"
@@ -154,9 +162,20 @@ def rows(bench):
     return found.rows
 
 
+def judgement(target):
+    wanted = f"{target['words']} ({'at least' if target['least'] else 'at most'} {number(target['limit'])})"
+    if target["value"] is None:
+        return f"{wanted}: not measured"
+    return f"{number(target['value'])} {wanted}: {'reached' if target['reached'] else 'NOT reached'}"
+
+
 def judged(row):
-    return ", ".join(f"{number(t['value'])} {t['words']} ({'at least' if t['least'] else 'at most'} {number(t['limit'])}): "
-                     f"{'reached' if t['reached'] else 'NOT reached'}" for t in row["targets"])
+    return ", ".join(map(judgement, row["targets"]))
+
+
+def misses(found):
+    """What was to be reached and was not, or not measured."""
+    return [f"{row['what']}: {judgement(target)}" for row in found for target in row["targets"] if not target["reached"]]
 
 
 def machine(folder, load, options, seconds):
@@ -169,7 +188,8 @@ def machine(folder, load, options, seconds):
 
 def machine_words(at):
     return (f"{at['cores']} cores ({at['cpu']}), Linux {at['kernel']}, {at['filesystem']}; load average before {at['load'][0]:.1f}, "
-            f"after {at['load'][1]:.1f}; medians of {at['repetitions']}, {at['window_seconds']:g} s each; {at['at']}")
+            f"after {at['load'][1]:.1f}; medians of {at['repetitions']}, {at['window_seconds']:g} s each; "
+            f"it took {at['took_seconds']} s; {at['at']}")
 
 
 def show(found, at, left_out):

@@ -20,14 +20,34 @@ static void cpu_read(const struct bench *bench, double *out)
 
 void window_open(struct window *window, struct bench *bench)
 {
-    *window = (struct window){.bench = bench, .opened_us = clock_mono_us()};
+    uint64_t now = clock_mono_us();
+    *window = (struct window){.bench = bench, .opened_us = now, .looked_us = now};
+}
+
+void window_queue(struct window *window, uint64_t open)
+{
+    window->open = open;
+    window->full = window->full || open >= OPEN_MOST;
+}
+
+/* A queue that still fills takes what it is given without the work that comes with it. */
+static bool steady(struct window *window, uint64_t now)
+{
+    if (window->full)
+        return now >= window->opened_us + WARM_MS * 1000;
+    if (now < window->looked_us + WARM_MS * 1000)
+        return false;
+    bool grew = window->open > window->open_before + OPEN_MOST / 100;
+    window->open_before = window->open;
+    window->looked_us = now;
+    return !grew;
 }
 
 enum phase window_tick(struct window *window)
 {
     uint64_t now = clock_mono_us();
 
-    if (window->phase == PHASE_WARM && now >= window->opened_us + WARM_MS * 1000) {
+    if (window->phase == PHASE_WARM && steady(window, now)) {
         cpu_read(window->bench, window->cpu_began);
         window->began_us = clock_mono_us();
         window->phase = PHASE_COUNT;
@@ -39,7 +59,7 @@ enum phase window_tick(struct window *window)
     return window->phase;
 }
 
-void window_report(const struct window *window, uint64_t count)
+int window_report(const struct window *window, uint64_t count)
 {
     struct bench *bench = window->bench;
     double seconds = (double)(window->ended_us - window->began_us) / 1e6;
@@ -55,4 +75,5 @@ void window_report(const struct window *window, uint64_t count)
     bench_put(bench, "seconds", seconds);
     bench_put(bench, "rate", (double)count / seconds);
     bench_put(bench, "busy", (window->cpu[bench->watch_count + 1] - window->cpu_began[bench->watch_count + 1]) / seconds);
+    return count > 0 ? 0 : bench_fail("the window", "nothing was done in it");
 }

@@ -19,8 +19,9 @@ class Bench(unittest.TestCase):
 
     def test_lives_and_dispatch(self):
         with farms.BenchFarm() as farm:
-            for clients, workers, batch in ((2, 2, 1), (1, 1, 50)):
-                got = self.generate("lives", farm, farm.data, clients=clients, workers=workers, batch=batch)
+            for shape in ({"clients": 2, "workers": 2}, {"clients": 1, "workers": 1, "batch": 50},
+                          {"clients": 2, "workers": 1, "slots": 4, "credit": 16}):
+                got = self.generate("lives", farm, farm.data, **shape)
                 self.assertGreater(got["rate"], 0)
                 self.assertGreater(got["life_p99_us"], got["life_p50_us"] / 2)
                 self.assertLessEqual({"store", "scheduler", "gateway", "generator"}, set(got["cpu_us"]))
@@ -62,5 +63,5 @@ class Bench(unittest.TestCase):
                 with peer(self.folder) as one:
                     for batch in (1, 20):
                         got = self.generate(measure, one, at=one.at(), clients=2, workers=2, batch=batch)
-                        self.assertGreaterEqual(got["rate"], 0)
+                        self.assertGreater(got["rate"], 0)
                         self.assertLess(got["busy"], 1.1)

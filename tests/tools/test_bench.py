@@ -1,8 +1,12 @@
 """What `./dev bench` and `./dev soak` make of what they measure."""
 
+import contextlib
+import io
 import random
+import types
 import unittest
 
+from tests.bench import bench as command
 from tests.bench import soak, table
 
 
@@ -33,9 +37,13 @@ class Slopes(unittest.TestCase):
                          {"descriptors gateway": True, "descriptors store": False})
 
 
+MACHINE = {"at": "2026-01-01", "cores": 2, "cpu": "x", "kernel": "6", "filesystem": "ext4", "load": [0.1, 2.0], "repetitions": 3,
+           "window_seconds": 3, "took_seconds": 77}
+
+
 class Bench:
-    def __init__(self, values):
-        self.values = values
+    def __init__(self, values, partial=True):
+        self.values, self.partial = values, partial
 
     def get(self, name):
         return self.values.get(name)
@@ -44,7 +52,7 @@ class Bench:
 class Table(unittest.TestCase):
     def test_targets(self):
         bench = Bench({"lives.60.rate": 5000.0, "redis.60.rate": 2000.0, "rest.64.rate": 1000.0, "constant.64.rate": 10000.0,
-                       "rest.64.p99_us": 9000.0, "commit.1.p50_us": 1000.0, "lives.60.cpu_us.store": 20.0})
+                       "rest.64.p99_us": 9000.0, "rest.64.commit.p50_us": 1000.0, "lives.60.cpu_us.store": 20.0})
         found = {row["what"]: row for row in table.rows(bench)}
         lives = found["Gantry, 60+16, one at a time"]
         self.assertEqual([(t["value"], t["reached"]) for t in lives["targets"]], [(2.5, True)])
@@ -53,6 +61,49 @@ class Table(unittest.TestCase):
         self.assertEqual([(t["value"], t["reached"]) for t in rest["targets"]], [(0.1, False), (9.0, True)])
         self.assertIn("NOT reached", table.judged(rest))
         self.assertIn("store 20.0", lives["cpu"])
+
+    def test_limits_are_of_the_same_minute(self):
+        """Of the limits' own group, some minutes before, nothing is held against."""
+        values = {"dispatch.rate": 100.0, "dispatch.dispatch_p50_us": 900.0, "dispatch.commit.p50_us": 400.0, "dispatch.trip.p50_us": 100.0,
+                  "commit.1.p50_us": 1.0, "trip.p50_us": 1.0}
+        row = next(row for row in table.rows(Bench(values)) if row["what"].startswith("submit until"))
+        self.assertEqual([(t["value"], t["reached"]) for t in row["targets"]], [(1.5, True)])
+
+    def test_as_many_keys_are_judged(self):
+        found = {row["what"]: row for row in table.rows(Bench({"pending.rows": 100000, "pending.recovery_keys_ms": 600.0}))}
+        row = found["100,000 runs that wait and as many keys: rebuilt in"]
+        self.assertEqual([(t["value"], t["reached"]) for t in row["targets"]], [(6000.0, False)])
+
+    def test_what_was_not_measured_is_missed(self):
+        found = table.rows(Bench({"idle.cpu_percent": 0.5}, partial=False))
+        missing = [row for row in found if row["value"] is None]
+        wanted = {"Gantry, 60+16, one at a time", "Gantry, 4+4, batches of 100", "64 keep-alive connections", "heartbeats handled",
+                  "1,000,000 runs that wait: rebuilt in", "1,000,000 final runs: lives, 60+16", "their anonymous memory"}
+        self.assertLessEqual(wanted, {row["what"] for row in missing})
+        for row in missing:
+            self.assertTrue(row["targets"])
+            self.assertNotIn("reached", table.judged(row))
+            self.assertIn("not measured", table.judged(row))
+        self.assertEqual(len(table.misses(found)), sum(len(row["targets"]) for row in missing))
+        table.markdown(found, MACHINE, [])
+
+    def test_the_exit_code(self):
+        for misses, partial, values, code in (([], False, {}, 0), (["one"], False, {}, 1), (["one"], True, {}, 0), ([], True, {"troubles": 1}, 1)):
+            with contextlib.redirect_stderr(io.StringIO()):
+                self.assertEqual(command.verdict(Bench(values, partial), misses), code)
+
+    def test_what_is_recorded(self):
+        def refused(load, **options):
+            return command.refusal(types.SimpleNamespace(**dict({"record": True, "partial": False, "anyway": False}, **options)), load)
+
+        self.assertIsNone(refused(0.9))
+        self.assertIn("load average 1.1", refused(1.1))
+        self.assertIsNone(refused(1.1, anyway=True))
+        self.assertIsNone(refused(1.1, record=False))
+        self.assertIn("whole run", refused(0.1, partial=True, anyway=True))
+
+    def test_the_machine_says_how_long_it_took(self):
+        self.assertIn("it took 77 s", table.machine_words(MACHINE))
 
     def test_the_page_has_its_places(self):
         for where in (table, soak):

@@ -15,7 +15,7 @@ let adding = true;
 let added = 0;
 let done = 0; // in all
 let completed = 0; // while counting
-const OPEN_MOST = 2000; // as tests/bench/swarm.h: adding does not run away from working
+const OPEN_MOST = 2000; // as tests/bench/bench.h: adding does not run away from working
 const waits = [];
 
 async function add(queue) {
@@ -39,6 +39,19 @@ async function add(queue) {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// As window.c: until the queue has come to OPEN_MOST or grows no more.
+async function steady() {
+  let before = 0;
+  for (;;) {
+    await pause(500);
+    const open = added - done;
+    if (open >= OPEN_MOST || open <= before + OPEN_MOST / 100) {
+      return;
+    }
+    before = open;
+  }
+}
+
 async function main() {
   const queues = Array.from({ length: clients }, () => new Queue("bench", { connection }));
   const takers = Array.from(
@@ -54,7 +67,7 @@ async function main() {
   }
   await Promise.all(takers.map((taker) => taker.waitUntilReady()));
   const adders = queues.map(add);
-  await pause(1000);
+  await steady();
   counting = true;
   const began = process.hrtime.bigint();
   const used = process.cpuUsage();
@@ -64,6 +77,9 @@ async function main() {
   const spent = process.cpuUsage(used);
   waits.sort((a, b) => a - b);
   const at = (share) => waits[Math.min(waits.length - 1, Math.floor(waits.length * share))] || 0;
+  if (completed === 0) {
+    throw new Error("no job was completed in the window");
+  }
   const result = {
     rate: completed / took,
     count: completed,
