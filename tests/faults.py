@@ -4,6 +4,7 @@
     page.fail_allocation(7)         # the seventh from now
     page.wall_ms = 3600000          # an hour ahead
     page.fail("rename", errno.EXDEV, path=".out", times=1)
+    page.fail("write sync", KILL, path="/store/", skip=3)   # dies before the fourth of these
 """
 
 import mmap
@@ -14,8 +15,9 @@ from tests.farm import BUILD
 
 SHIM = BUILD / "tests" / "shim.so"
 SPARED = ("libzmq", "libczmq", "libstdc++", "libpgm-5")  # they end their process when memory runs out (docs/design.md)
-CALLS = {"fork": 1, "open": 2, "mkdir": 4, "rename": 8, "fsync": 16}
-SIZE = 264
+CALLS = {"fork": 1, "open": 2, "mkdir": 4, "rename": 8, "sync": 16, "write": 32, "link": 64}  # link: unlink, too
+KILL = 65535  # in the place of an errno
+SIZE = 272
 
 
 def have_shim():
@@ -36,7 +38,7 @@ def word(offset, form):
 class Fault:
     countdown, allocations, hits, site = word(0, "q"), word(8, "Q"), word(16, "Q"), word(24, "Q")
     wall_ms, boot_ms, times = word(96, "q"), word(104, "q"), word(112, "q")
-    calls, error, failed = word(120, "I"), word(124, "I"), word(256, "Q")
+    calls, error, failed, skip = word(120, "I"), word(124, "I"), word(256, "Q"), word(264, "q")
 
     def __init__(self, farm, *names):
         """For these processes of the farm, when they start the next time; programs started beside it take .environment(program)."""
@@ -58,8 +60,8 @@ class Fault:
         name = bytes(self.map[32:96]).split(b"\0")[0].decode()
         return f"{name}+{self.site:#x}"
 
-    def fail(self, call, error, path="", times=1):
-        self.times = 0
+    def fail(self, calls, error, path="", times=1, skip=0):
+        self.times, self.failed, self.skip = 0, 0, skip
         self.map[128:256] = path.encode().ljust(128, b"\0")
-        self.calls, self.error = CALLS[call], error
+        self.calls, self.error = sum(CALLS[call] for call in calls.split()), error
         self.times = times

@@ -6,12 +6,14 @@
  *
  * - The k-th allocation from now fails once: `countdown` is k, `hits` counts, `site` and `object` say where.
  * - Wall clock and the clock of deadlines (CLOCK_BOOTTIME, which goes on while a machine is suspended) are off by so many milliseconds.
- * - fork, or a call that takes a path which holds `path`, fails with an errno `times` times.
+ * - fork, or a call on a file whose path holds `path`, fails with an errno `times` times, behind `skip` that go well. FAULT_KILL in the
+ *   place of an errno is SIGKILL before the call.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,10 +24,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum call { CALL_FORK = 1, CALL_OPEN = 2, CALL_MKDIR = 4, CALL_RENAME = 8, CALL_FSYNC = 16 };
+enum call { CALL_FORK = 1, CALL_OPEN = 2, CALL_MKDIR = 4, CALL_RENAME = 8, CALL_SYNC = 16, CALL_WRITE = 32, CALL_LINK = 64 };
+#define FAULT_KILL 65535
 
 /* As tests/faults.py packs it. */
 struct page {
@@ -38,6 +42,7 @@ struct page {
     _Atomic uint32_t calls, error;
     char path[128];
     _Atomic uint64_t failed; /* calls that failed */
+    _Atomic int64_t skip;    /* calls that go well before */
 };
 
 struct range {
@@ -200,8 +205,12 @@ static bool call_fails(enum call call, const char *path)
 {
     if (!page || !(page->calls & call) || page->times <= 0 || (path && page->path[0] && !strstr(path, page->path)))
         return false;
+    if (page->skip-- > 0)
+        return false;
     page->times--;
     page->failed++;
+    if (page->error == FAULT_KILL)
+        kill(getpid(), SIGKILL);
     errno = (int)page->error;
     return true;
 }
@@ -281,8 +290,50 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
     return call_fails(CALL_RENAME, to) ? -1 : real(from_folder, from, to_folder, to, flags);
 }
 
+int link(const char *from, const char *to)
+{
+    REAL("link", int, const char *, const char *);
+    return call_fails(CALL_LINK, to) ? -1 : real(from, to);
+}
+
+int unlink(const char *path)
+{
+    REAL("unlink", int, const char *);
+    return call_fails(CALL_LINK, path) ? -1 : real(path);
+}
+
 int fsync(int fd)
 {
     REAL("fsync", int, int);
-    return descriptor_fails(CALL_FSYNC, fd) ? -1 : real(fd);
+    return descriptor_fails(CALL_SYNC, fd) ? -1 : real(fd);
+}
+
+int fdatasync(int fd)
+{
+    REAL("fdatasync", int, int);
+    return descriptor_fails(CALL_SYNC, fd) ? -1 : real(fd);
+}
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+    REAL("write", ssize_t, int, const void *, size_t);
+    return descriptor_fails(CALL_WRITE, fd) ? -1 : real(fd, data, len);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    REAL("pwrite", ssize_t, int, const void *, size_t, off_t);
+    return descriptor_fails(CALL_WRITE, fd) ? -1 : real(fd, data, len, at);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    REAL("writev", ssize_t, int, const struct iovec *, int);
+    return descriptor_fails(CALL_WRITE, fd) ? -1 : real(fd, parts, count);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at)
+{
+    REAL("pwritev", ssize_t, int, const struct iovec *, int, off_t);
+    return descriptor_fails(CALL_WRITE, fd) ? -1 : real(fd, parts, count, at);
 }
