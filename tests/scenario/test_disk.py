@@ -9,6 +9,33 @@ import unittest
 from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
 
 TEXT = "x" * 60000
+PAGE = 4096
+
+
+def newest_leaves(database):
+    """The last leaf of each tree, as LMDB's file is laid out (store/kv_page.c)."""
+    def number(at, size):
+        return int.from_bytes(database[at:at + size], "little")
+
+    def nodes(page):
+        pointers = range(page * PAGE + 16, page * PAGE + number(page * PAGE + 12, 2), 2)
+        return [page * PAGE + number(at, 2) for at in pointers]
+
+    def last_leaf(page):
+        while number(page * PAGE + 10, 2) & 1:  # a branch
+            page = number(nodes(page)[-1], 6)
+        return page
+
+    def trees(page):
+        """The roots that are named in a tree."""
+        if number(page * PAGE + 10, 2) & 1:
+            return [root for node in nodes(page) for root in trees(number(node, 6))]
+        return [number(node + 8 + number(node + 6, 2) + 40, 8) for node in nodes(page) if number(node + 4, 2) & 2]
+
+    state = max((0, PAGE), key=lambda at: number(at + 144, 8))
+    free, tables = number(state + 40 + 40, 8), number(state + 88 + 40, 8)
+    roots = [free, tables] + trees(tables)
+    return [last_leaf(root) for root in roots if root < len(database) // PAGE]  # an empty tree has no root
 
 
 def fsck(farm):
@@ -144,6 +171,17 @@ class Damaged(unittest.TestCase):
                 yield f"page {number} zeroed", whole[:at] + bytes(page) + whole[at + page:]
                 yield f"page {number} garbled", whole[:at] + bytes((i * 37) & 255 for i in range(page)) + whole[at + page:]
             yield "both zeroed", bytes(2 * page) + whole[2 * page:]
+
+        self.damaged(changes)
+
+    def test_the_newest_leaf(self):
+        """The one page that was being written when the power went: of each tree the last, where what is new goes."""
+        def changes(whole):
+            half = bytes((i * 37 + 5) & 255 for i in range(PAGE // 2))
+            leaves = newest_leaves(whole)
+            self.assertGreater(len(leaves), 3)
+            for leaf in leaves:
+                yield f"leaf {leaf}", whole[:leaf * PAGE + PAGE // 2] + half + whole[(leaf + 1) * PAGE:]
 
         self.damaged(changes)
 
