@@ -4,7 +4,8 @@
     tests/fuzz/fuzz.py BUILD [TARGET] [--minutes N] [--executions N]
 
 Without a target it lists them. What covers new code goes to tests/fuzz/corpus/TARGET/ (whole runs stay in BUILD/corpus/TARGET), a
-finding to tests/fuzz/regressions/TARGET/, where every test run replays it. Exit code 1: there was a finding.
+finding to tests/fuzz/regressions/TARGET/, where every test run replays it. Exit code 1: there was a finding; 2: the fuzzer failed, or ended
+before so many minutes or executions.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 INPUT_MAX = 16384
@@ -48,7 +50,7 @@ class Target:
         self.found.mkdir(parents=True)
 
     def run(self, *arguments, echo=False):
-        """The fuzzer's output; with echo the lines that say how it goes are printed as they come."""
+        """The fuzzer's exit code and output; with echo the lines that say how it goes are printed as they come."""
         env = dict(os.environ, ASAN_OPTIONS=SANITIZERS)
         options = [f"-artifact_prefix={self.found}/", "-timeout=20", "-rss_limit_mb=3000", "-entropic=0", "-reload=0"]
         dictionary = HERE / "dict" / f"{self.name}.dict"
@@ -62,22 +64,26 @@ class Target:
                 lines.append(line)
                 if echo and re.search(r"pulse|ERROR|SUMMARY|INITED", line):
                     print("  " + line.rstrip(), flush=True)
-        finally:
+        except BaseException:
             fuzzer.terminate()
-            fuzzer.wait()
-        return "".join(lines)
+            raise
+        finally:
+            fuzzer.stderr.close()
+            code = fuzzer.wait()
+        return code, "".join(lines)
 
     def merge(self):
-        """Adds to the corpus, smallest first, what covers code that no file of it covers; answers how many files that were."""
+        """Adds to the corpus, smallest first, what covers code that no file of it covers; answers the fuzzer's exit code, and how many
+        files that were."""
         before = {path.name for path in self.corpus.iterdir()}
         with tempfile.TemporaryDirectory() as fresh:
-            self.run("-merge=1", "-use_counters=0", f"-max_len={INPUT_MAX}", fresh, self.corpus, self.regressions, self.work)
+            code, _ = self.run("-merge=1", "-use_counters=0", f"-max_len={INPUT_MAX}", fresh, self.corpus, self.regressions, self.work)
             news = sorted((path for path in pathlib.Path(fresh).iterdir()), key=lambda path: path.stat().st_size)
             known = {path.read_bytes() for folder in (self.corpus, self.regressions) for path in folder.iterdir()}
             news = [path for path in news if path.read_bytes() not in known]
             for path in news[: max(0, CORPUS_MAX - len(before))]:
                 shutil.copyfile(path, self.corpus / path.name)
-        return len({path.name for path in self.corpus.iterdir()} - before)
+        return code, len({path.name for path in self.corpus.iterdir()} - before)
 
     def keep_findings(self):
         """Moves what was found to the regressions; answers its paths."""
@@ -110,21 +116,32 @@ def main():
     if options.target not in targets():
         parser.error(f"no target {options.target}; there are: {' '.join(targets())}")
 
-    target = Target(options.build.resolve(), options.target)
-    output = target.run(f"-max_total_time={max(1, int(options.minutes * 60))}", f"-runs={options.executions}",
-                        "-print_final_stats=1", f"-max_len={INPUT_MAX}", target.work, target.corpus, target.regressions, echo=True)
+    return fuzz(Target(options.build.resolve(), options.target), max(1, int(options.minutes * 60)), options.executions)
+
+
+def fuzz(target, seconds_most, executions_most):
+    """Fuzzes it that long or that often, keeps what was learned, tells; the exit code."""
+    began = time.monotonic()
+    code, output = target.run(f"-max_total_time={seconds_most}", f"-runs={executions_most}", "-print_final_stats=1", f"-max_len={INPUT_MAX}",
+                              target.work, target.corpus, target.regressions, echo=True)
+    took = time.monotonic() - began
     findings = target.keep_findings()
     executions = number(output, r"number_of_executed_units:\s*(\d+)") or number(output, r"(?m)^#(\d+)")
-    speed = number(output, r"average_exec_per_sec:\s*(\d+)") or number(output, r"exec/s: (\d+)")
-    if not executions:
-        print(output)
-        return 2
-    kept = target.merge()
-    print(f"{target.name}: {executions} executions, {speed}/s, {number(output, r'cov: ([0-9]+)')} edges, "
-          f"{len(list(target.corpus.iterdir()))} files of corpus ({kept} new), {len(findings)} findings")
+    merge_code, kept = target.merge()
+    print(f"{number(output, r'cov: ([0-9]+)')} edges, {len(list(target.corpus.iterdir()))} files of corpus ({kept} new)")
     for path in findings:
         print(f"  finding: {path.relative_to(HERE.parent.parent)}\n    {(re.findall(r'SUMMARY: (.*)', output) or ['?'])[-1]}")
-    return 1 if findings else 0
+    trouble = None
+    if merge_code != 0:
+        trouble = f"what was learned could not be merged: the fuzzer ended with code {merge_code}"
+    if code != 0 and not findings:
+        trouble = f"the fuzzer ended with code {code}"
+    elif not findings and took < seconds_most and executions < executions_most:
+        trouble = f"the fuzzer ended before {seconds_most} s and before {executions_most} executions"
+    if trouble:
+        print(f"{output[-3000:]}\nfuzz {target.name}: {trouble}")
+    print(f"fuzz {target.name}: {executions} executions, {took:.0f} s, {len(findings)} findings")
+    return 1 if findings else 2 if trouble else 0
 
 
 if __name__ == "__main__":
