@@ -31,6 +31,7 @@ ROOT = TESTS.parent
 PROGRAM_KINDS = ["unit", "fuzz"]
 MODULE_KINDS = ["tools", "contract", "scenario", "chaos", "sim"]
 TIME_LIMIT = 180.0
+FOR_MODULES = ("GANTRY_FAULT_STRIDE",)  # what whoever runs this may tell them
 BUILDS = {"release": (ROOT / "build", 1), "asan": (ROOT / "build" / "asan", 3)}  # folder, how much its limits are stretched
 
 
@@ -310,7 +311,8 @@ def program_jobs(build, kinds, wanted):
 
 def module_jobs(build, kind, wanted):
     folder, stretch = BUILDS[build]
-    environment = dict(base_environment(), GANTRY_BUILD=str(folder), GANTRY_TEST_SLOW=str(stretch), PYTHONPATH=str(ROOT),
+    told = {k: os.environ[k] for k in FOR_MODULES if k in os.environ}
+    environment = dict(base_environment(), GANTRY_BUILD=str(folder), GANTRY_TEST_SLOW=str(stretch), PYTHONPATH=str(ROOT), **told,
                        PYTHONDONTWRITEBYTECODE="1")
     for path in sorted((TESTS / kind).glob("test_*.py")):
         listing = subprocess.run([sys.executable, str(TESTS / "run.py"), "--list", str(path)], capture_output=True, text=True,

@@ -1,21 +1,26 @@
 """An allocation fails: in each process in turn, at its start and while the farm works, one after the other.
 
 The process answers an error (503) and lives, or exits with one clear line and is started again; nothing acknowledged is lost, and the
-next request succeeds. GANTRY_FAULT_STRIDE=1 takes every allocation instead of every so-many-th.
+next request succeeds. Of most processes every so-many-th allocation is taken; every one of them, in some hours, by
+
+    GANTRY_FAULT_STRIDE=1 ./dev test scenario -k test_no_memory --release-only
 """
 
 import http.client
 import os
+import shlex
+import shutil
 import time
 import unittest
 
-from tests.farm import Farm, wait_for
+from tests.farm import BUILD, Farm, wait_for
 from tests.faults import Fault, have_shim
 
 READY = {"store": "GTY-STORE-READY", "scheduler": "GTY-SCHEDULER-READY", "gateway": "GTY-HTTP-LISTEN", "worker1": "GTY-WORKER-UP"}
 NAMES = list(READY)
 STRIDE = int(os.environ.get("GANTRY_FAULT_STRIDE", "0"))
 PATIENCE = 30
+TIME_LIMIT = 180.0 if STRIDE == 0 else 6 * 3600.0
 
 
 class Victim:
@@ -151,6 +156,42 @@ class AtWork(unittest.TestCase):
                 farm.wait_ready()
                 allocation += STRIDE or {"gateway": 41, "scheduler": 3, "store": 17, "worker1": 23}[name]
             self.assertGreater(hits, 2)
+
+
+class Supervisor(unittest.TestCase):
+    """gantry-run, of which the worker starts one for each run, without an environment: it gets the shim from a script beside the worker."""
+
+    def workshop(self, farm, fault):
+        """A folder with the worker, and a gantry-run in which allocations can fail."""
+        folder = farm.data / "bin"
+        folder.mkdir()
+        shutil.copy2(BUILD / "gantry-worker", folder)
+        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in fault.environment("gantry-run").items())
+        script = folder / "gantry-run"
+        script.write_text(f"#!/bin/sh\nexport {variables}\nexec {shlex.quote(str(BUILD / 'gantry-run'))} \"$@\"\n")
+        script.chmod(0o755)
+        return folder
+
+    @unittest.skipUnless(have_shim(), "needs the release build")
+    def test_gantry_run(self):
+        with Farm(start=False, lease_seconds=3, lease_heartbeat_ms=300) as farm:
+            victim = Victim(farm, "worker1")
+            folder, command = self.workshop(farm, victim.fault), farm.command
+            farm.command = lambda name: [str(folder / "gantry-worker") if name == "worker1" else command(name)[0]] + command(name)[1:]
+            farm.environments.clear()
+            farm.start_all()
+            number, calm, hits = 0, 0, 0
+            while calm < 2:  # beyond the last allocation of a run's life
+                number += 1
+                before = victim.fault.hits
+                victim.fault.fail_allocation(number)
+                victim.workload(number)
+                hit = victim.fault.hits != before
+                hits += hit
+                calm = 0 if hit else calm + 1
+            victim.fault.fail_allocation(0)
+            self.assertGreater(victim.fault.allocations, 0)
+            self.assertGreater(hits, 0)
 
 
 def make(name):
