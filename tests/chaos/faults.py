@@ -11,6 +11,7 @@ from tests.chaos.proxy import WAYS
 
 PROCESS_FAULTS = [("kill", 50), ("kill two", 10), ("kill all", 8), ("stop", 9), ("stop past the lease", 6), ("stop, then kill", 8),
                   ("restart", 9)]
+PROCESS_FIRST = ["kill", "stop", "restart"]  # even a short storm has one of each, and a link that is cut
 LINK_WAYS = [("cut", 40), ("hole", 25), ("delay", 15), ("half", 15), ("stale", 5)]
 
 
@@ -55,11 +56,13 @@ class ProcessFaults(threading.Thread):
 
     def run(self):
         try:
-            kind = "kill"  # the first: even a short storm has one
-            while not self.done.wait(self.chance.uniform(0.3, 3.0) * self.slow):
+            for kind in self.chance.sample(PROCESS_FIRST, len(PROCESS_FIRST)):
+                self.done.wait(self.chance.uniform(0.3, 1.5) * self.slow)
                 self.see_who_fell()
                 self.strike(kind)
-                kind = pick(self.chance, PROCESS_FAULTS)
+            while not self.done.wait(self.chance.uniform(0.3, 3.0) * self.slow):
+                self.see_who_fell()
+                self.strike(pick(self.chance, PROCESS_FAULTS))
         except Exception as error:  # noqa: BLE001
             self.chronicle.problem(f"the process faults fell: {error!r}")
             raise
@@ -138,16 +141,17 @@ class LinkFaults(threading.Thread):
 
     def run(self):
         try:
+            self.done.wait(self.chance.uniform(0.5, 2.0))
+            self.strike("cut")
             while not self.done.wait(self.chance.uniform(0.5, 4.0)):
-                self.strike()
+                self.strike(pick(self.chance, LINK_WAYS))
         except Exception as error:  # noqa: BLE001
             self.chronicle.problem(f"the link faults fell: {error!r}")
             raise
 
-    def strike(self):
+    def strike(self, way):
         chance = self.chance
         names = chance.sample(sorted(self.ground.through), 2 if chance.random() < 0.1 else 1)
-        way = pick(chance, LINK_WAYS)
         assert way in WAYS
         fault = self.chronicle.begin(f"link {way}", " and ".join(name.replace("1", "").replace("2", "") for name in names))
         for name in names:

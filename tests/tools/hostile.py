@@ -5,7 +5,7 @@
 
 A farm listens on tcp with CURVE. An honest worker sends a heartbeat, submits a run, does it and has its result acknowledged, over and
 over; each attack runs beside it in a process of its own. One row a phase: what the honest worker got done and how long it took, and
-what the scheduler holds and burns. tests/scenario/test_hostile.py runs the same in small.
+what the scheduler holds and burns, and how many connections stood at once. tests/scenario/test_hostile.py runs the same in small.
 """
 
 import argparse
@@ -13,7 +13,9 @@ import multiprocessing
 import os
 import pathlib
 import random
+import re
 import resource
+import select
 import shutil
 import socket
 import sys
@@ -57,19 +59,32 @@ def flood(port, say):
 
 def hold(port, say, count):
     """Keeps that many connections that have said it and no more; what is cut is opened anew."""
-    held = []
+    held, heard = {}, select.epoll()
     while True:
+        for number, _ in heard.poll(0 if len(held) < count else 0.02):
+            if over(held[number]):
+                held.pop(number).close()
+        if len(held) >= count:
+            continue
         try:
             sock = dial(port)
             sock.sendall(say)
-            sock.setblocking(False)
-            held.append(sock)
         except OSError:
             time.sleep(0.01)
-        while len(held) >= count:
-            for sock in held[:100]:
-                sock.close()
-            del held[:100]
+            continue
+        sock.setblocking(False)
+        heard.register(sock, select.EPOLLIN | select.EPOLLHUP)
+        held[sock.fileno()] = sock
+
+
+def over(sock):
+    """Whether the other side has ended it; what it says is read and forgotten."""
+    try:
+        return not sock.recv(65536)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def garbage(port, keys, count):
@@ -81,11 +96,11 @@ def connects(port, keys, count):
 
 
 def half_handshakes(port, keys, count):
-    hold(port, GREETING, min(count, 1000))
+    hold(port, GREETING, count)
 
 
 def half_frames(port, keys, count):
-    hold(port, greeting(b"CURVE") + b"\x04\xc8\x05HELLO\x01\0", min(count, 1000))
+    hold(port, greeting(b"CURVE") + b"\x04\xc8\x05HELLO\x01\0", count)
 
 
 def many(port, keys, count):
@@ -280,6 +295,12 @@ def usage(pid):
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"), rss / 1024, len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def connections_at(port):
+    """How many connections to this port of loopback stand, seen from the side that listens."""
+    tables = "".join(pathlib.Path("/proc/net", name).read_text() for name in ("tcp", "tcp6") if pathlib.Path("/proc/net", name).exists())
+    return len(re.findall(rf"0100007F:{port:04X} [0-9A-F]+:[0-9A-F]+ 01 ", tables))
+
+
 def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000 if values else float("nan")
 
@@ -292,11 +313,12 @@ class Measure:
         honest.taken()
         cpu, _, _ = usage(pid)
         began = time.monotonic()
-        self.rss = self.fds = 0
+        self.rss = self.fds = self.open = 0
         while time.monotonic() - began < seconds:
             time.sleep(min(0.1, seconds))
             _, rss, fds = usage(pid)
             self.rss, self.fds = max(self.rss, rss), max(self.fds, fds)
+            self.open = max(self.open, connections_at(farm.door))
         took = time.monotonic() - began
         beats, lives, self.unanswered = honest.taken()
         self.cpu = (usage(pid)[0] - cpu) / took * 100
@@ -308,11 +330,11 @@ class Measure:
 
     def row(self, name):
         return (f"{name:16} {self.beats:6} {self.unanswered:4} {self.beat_p50:7.1f} {self.beat_p99:8.1f} {self.lives:7.1f} "
-                f"{self.life_p50:7.1f} {self.life_p99:8.1f} {self.cpu:5.0f} {self.rss:7.0f} {self.fds:6}")
+                f"{self.life_p50:7.1f} {self.life_p99:8.1f} {self.cpu:5.0f} {self.rss:7.0f} {self.fds:6} {self.open:6}")
 
 
 HEAD = (f"{'phase':16} {'beats':>6} {'lost':>4} {'p50 ms':>7} {'p99 ms':>8} {'lives/s':>7} {'p50 ms':>7} {'p99 ms':>8} {'CPU%':>5} "
-        f"{'RSS MB':>7} {'fds':>6}")
+        f"{'RSS MB':>7} {'fds':>6} {'open':>6}")
 
 
 def main():
