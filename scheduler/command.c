@@ -8,26 +8,14 @@
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/retry.h"
+#include "scheduler/room.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
 
-#define RULE_QUEUE_FULL "limit"
-
 static int no_memory(struct fault *fault)
 {
     return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
-}
-
-static int queue_room(const struct core *core, size_t more, struct fault *fault)
-{
-    uint64_t waiting = core->priorities[0] + core->priorities[1] + core->priorities[2] + core->priorities[3];
-    char text[32];
-    if (waiting + more <= core->config.queue_max)
-        return 0;
-    snprintf(text, sizeof text, "%llu", (unsigned long long)core->config.queue_max);
-    return fault_set(fault, ERR_LIMIT, "queue", RULE_QUEUE_FULL, str_of(text), NULL, "%llu runs wait already: come back later",
-                     (unsigned long long)waiting);
 }
 
 static int parameters_check(struct str parameters, const char *field, struct fault *fault)
@@ -90,7 +78,8 @@ static struct run *trigger_farm(struct core *core, struct task *task, size_t ext
         fault_set(fault, err.code ? err.code : ERR_INVALID, "task", "farm", (struct str){0}, NULL, "%.200s", err.text);
         return NULL;
     }
-    if (queue_room(core, core->farm_count, fault) ||
+    if (room_runs(core, core->farm_count, 0, fault) || /* they have been made: their bytes count already */
+
         core_reserve(core, core->farm_bytes + extra, 2048, core->farm_count * RUN_CREATE_OPS + 2, fault)) {
         farm_discard(core);
         return NULL;
@@ -102,7 +91,7 @@ struct run *command_trigger(struct core *core, struct task *task, const struct r
                             struct fault *fault)
 {
     struct rec_task *woken;
-    if (parameters_check(trigger->parameters, "parameters", fault) || queue_room(core, 1, fault))
+    if (parameters_check(trigger->parameters, "parameters", fault) || room_runs(core, 1, trigger->parameters.len, fault))
         return NULL;
     if (task->rules.farm && task->rules.farm->expand)
         return trigger_farm(core, task, extra, fault);
@@ -127,7 +116,7 @@ bool command_refused(const struct fault *fault)
 {
     if (fault->code == ERR_NO_MEMORY || fault->code == ERR_UNAVAILABLE)
         return false;
-    return fault->code != ERR_LIMIT || !fault->rule || strcmp(fault->rule, RULE_QUEUE_FULL) != 0;
+    return fault->code != ERR_LIMIT || !fault->rule || strcmp(fault->rule, ROOM_RULE) != 0;
 }
 
 static uint64_t estimate(const struct core *core, const struct run *run)
@@ -279,7 +268,7 @@ void command_on_trigger_batch(struct core *core, const struct core_call *call)
     const struct msg_run_trigger_batch *batch = &call->msg->u.run_trigger_batch;
     const struct rec_task *known = HAS(batch, msg_run_trigger_batch, known) ? &batch->known : NULL;
     uint32_t count = batch->items.count;
-    size_t bytes = 0;
+    size_t bytes = 0, carried = 0;
     struct rec_task *woken = NULL;
     struct fault fault;
     struct batch_item *rows = arena_alloc(core->arena, count * sizeof *rows);
@@ -292,7 +281,9 @@ void command_on_trigger_batch(struct core *core, const struct core_call *call)
         no_memory(&fault);
         goto error;
     }
-    if (queue_room(core, count, &fault) || batch_prepare(core, task, &batch->items, rows, &bytes, &fault))
+    for (uint32_t i = 0; i < count; i++)
+        carried += batch->items.items[i].parameters.len;
+    if (room_runs(core, count, carried, &fault) || batch_prepare(core, task, &batch->items, rows, &bytes, &fault))
         goto error;
     if (core_reserve(core, bytes + (woken ? task_bytes(task) : 0), (size_t)count * 9 + 64, count * (RUN_CREATE_OPS + 2) + 2,
                      &fault))
@@ -350,8 +341,9 @@ void command_on_submit(struct core *core, const struct core_call *call)
                   "a run that is submitted has no schedule");
         goto error;
     }
-    if (parameters_check(submit->trigger.parameters, "parameters", &fault) || queue_room(core, 1, &fault) ||
-        task_check(core, &spec, NULL, spec.has, &rules, &fault))
+    if (parameters_check(submit->trigger.parameters, "parameters", &fault) ||
+        task_check(core, &spec, NULL, spec.has, &rules, &fault) ||
+        room_runs(core, 1, submit->trigger.parameters.len + rules.spec->str.len, &fault))
         goto error;
     size_t run_size = 1024 + submit->trigger.parameters.len + spec.name.len;
     size_t task_size = rules.spec->str.len + (size_t)rules.dep_count * 9 + 256 + TASK_STAT_BYTES;
@@ -434,7 +426,7 @@ void command_on_restart(struct core *core, const struct core_call *call)
     plan.retry_count = (uint8_t)known->retry_count;
     plan.restart_of = known->id;
     size_t bytes = run_create_bytes(task, known->parameters) + task_bytes(task);
-    if (queue_room(core, 1, &fault) || core_reserve(core, bytes, bytes, RUN_CREATE_OPS + 2, &fault))
+    if (room_runs(core, 1, known->parameters.len, &fault) || core_reserve(core, bytes, bytes, RUN_CREATE_OPS + 2, &fault))
         goto error;
     if (task_wake(core, task, &woken) || !(run = run_create(core, &plan))) {
         no_memory(&fault);

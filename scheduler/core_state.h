@@ -58,6 +58,8 @@ struct core {
 
     struct index tasks, task_names;
     struct task *first_task, *last_task;
+    size_t standing;                     /* tasks that were not made for one run */
+    size_t carried;                      /* bytes of parameters and specs, of runs and tasks */
     struct task *recheck, *last_recheck; /* whose dependencies changed, first come first: depend_work looks at them */
     struct gone_task *gone_tasks;        /* a ring of GONE_TASKS */
     uint32_t gone_task_at;

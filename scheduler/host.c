@@ -99,6 +99,8 @@ static struct core_config config_of(const struct host *host)
         .retry_cap_ms = setting(host, SET_RETRY_CAP_MS),
         .max_losses = setting(host, SET_LEASE_LOSSES),
         .queue_max = setting(host, SET_QUEUE_MAX),
+        .queue_bytes = setting(host, SET_QUEUE_MB) << 20,
+        .tasks_max = setting(host, SET_TASKS_MAX),
         .keys_max = setting(host, SET_KEYS_MAX),
         .keys_ms = setting(host, SET_KEYS_HOURS) * 3600000,
         .events_max = setting(host, SET_EVENTS_MAX),

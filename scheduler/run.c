@@ -175,6 +175,13 @@ static int run_plan_more(struct run *run, const struct run_plan *plan)
     return 0;
 }
 
+/* What it carries; stays as it is while it lives. */
+static size_t run_carries(const struct run *run)
+{
+    size_t bytes = text_str(run->parameters).len;
+    return run->more ? bytes + text_str(run->more->farm_data).len + text_str(run->more->spec).len : bytes;
+}
+
 struct run *run_new(struct core *core, const struct run_plan *plan)
 {
     struct run *run = calloc(1, sizeof *run);
@@ -197,9 +204,11 @@ struct run *run_new(struct core *core, const struct run_plan *plan)
     run->retry_count = plan->retry_count;
     run->priority = plan->priority;
     if (run_text(&run->parameters, plan->parameters) || run_plan_more(run, plan)) {
+        core->carried += run_carries(run); /* as much of it as there is */
         run_free(core, run);
         return NULL;
     }
+    core->carried += run_carries(run);
     return run;
 }
 
@@ -231,6 +240,7 @@ void run_free(struct core *core, struct run *run)
     if (!run)
         return;
     core->run_total--;
+    core->carried -= run_carries(run);
     run->class->runs--;
     queue_class_drop(core, run->class);
     text_drop(run->name);

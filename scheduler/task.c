@@ -39,6 +39,7 @@ struct task *task_new(struct core *core, struct task_rules *rules)
     task->rules = *rules;
     task->key = rules->name->str;
     task->created_at = task->updated_at = core->wall_ms;
+    core->carried += rules->spec->str.len;
     *rules = (struct task_rules){0};
     return task;
 }
@@ -47,6 +48,7 @@ void task_free(struct core *core, struct task *task)
 {
     if (!task)
         return;
+    core->carried -= task->rules.spec->str.len;
     task_rules_clear(core, &task->rules);
     free(task->dependents);
     free(task);
@@ -113,6 +115,7 @@ void task_join(struct core *core, struct task *task, uint64_t id)
     task->due.id = id ? id : core_new_id(core, TYPE_TASK);
     task->stat.id = task->due.id;
     index_add(&core->tasks, task);
+    core->standing += !task->oneshot;
     name_take(core, task);
     task->prev = core->last_task;
     if (core->last_task)
@@ -133,6 +136,7 @@ void task_leave(struct core *core, struct task *task)
     depend_forget(core, task);
     dependents_remove(core, task);
     heap_remove(&core->schedules, &task->due);
+    core->standing -= !task->oneshot;
     index_remove(&core->tasks, task);
     index_remove(&core->task_names, task);
     if (task->prev)
@@ -171,6 +175,8 @@ void task_replace(struct core *core, struct task *task, struct task_rules *rules
     struct task_rules old = task->rules;
     dependents_remove(core, task);
     index_remove(&core->task_names, task);
+    core->carried += rules->spec->str.len;
+    core->carried -= old.spec->str.len;
     task->rules = *rules;
     task->key = rules->name->str;
     *rules = old;

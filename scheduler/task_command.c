@@ -5,6 +5,7 @@
 #include "scheduler/cron.h"
 #include "scheduler/depend.h"
 #include "scheduler/lease.h"
+#include "scheduler/room.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
@@ -58,7 +59,7 @@ void task_on_create(struct core *core, const struct core_call *call)
     task_spec_defaults(&spec);
     if (task_check(core, &spec, NULL, given, &rules, &fault))
         goto error;
-    if (task_reserve(core, &rules, &fault))
+    if (room_task(core, rules.spec->str.len, &fault) || task_reserve(core, &rules, &fault))
         goto error_rules;
     struct task *task = task_join_reserve(core, &rules) ? NULL : task_new(core, &rules);
     if (!task) {
@@ -104,7 +105,10 @@ void task_on_update(struct core *core, const struct core_call *call)
                   "a task made for one run has no schedule");
         goto error;
     }
-    if (task_check(core, &record.spec, task, update->spec.has, &rules, &fault) || task_reserve(core, &rules, &fault))
+    if (task_check(core, &record.spec, task, update->spec.has, &rules, &fault))
+        goto error;
+    size_t now = task->rules.spec->str.len, then = rules.spec->str.len;
+    if ((then > now && room_bytes(core, then - now, &fault)) || task_reserve(core, &rules, &fault))
         goto error;
     if (task_replace_reserve(core, task, &rules)) {
         no_memory(&fault);

@@ -125,6 +125,8 @@ static void core_open(unsigned credit)
                                               .retry_cap_ms = 300000,
                                               .max_losses = 3,
                                               .queue_max = 2000000,
+                                              .queue_bytes = (uint64_t)1 << 40,
+                                              .tasks_max = 1000000,
                                               .keys_max = 1000000,
                                               .keys_ms = 86400000,
                                               .events_max = 1000000};

@@ -105,6 +105,8 @@ int main(int argc, char **argv)
                                        .lift_ms = 600000,
                                        .max_losses = 3,
                                        .queue_max = 2000000,
+                                       .queue_bytes = (uint64_t)1 << 40,
+                                       .tasks_max = 1000000,
                                        .keys_max = 1000,
                                        .keys_ms = 1000,
                                        .events_max = 1000};

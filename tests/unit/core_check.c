@@ -48,6 +48,24 @@ static void check_runs(const struct core *core)
     assert_memory_equal(priorities, core->priorities, sizeof priorities);
 }
 
+static void check_carried(const struct core *core)
+{
+    size_t carried = 0, standing = 0;
+    for (const struct task *task = core->first_task; task; task = task->next) {
+        carried += task->rules.spec->str.len;
+        standing += !task->oneshot;
+    }
+    for (size_t i = 0; i < core->runs.size; i++) {
+        const struct run *run = core->runs.slots[i];
+        if (run)
+            carried += text_str(run->parameters).len;
+        if (run && run->more)
+            carried += text_str(run->more->farm_data).len + text_str(run->more->spec).len;
+    }
+    assert_int_equal(carried, core->carried);
+    assert_int_equal(standing, core->standing);
+}
+
 static void check_tasks(const struct core *core)
 {
     size_t count = 0;
@@ -172,6 +190,7 @@ void core_check(const struct core *core)
 {
     check_runs(core);
     check_tasks(core);
+    check_carried(core);
     check_workers(core);
     check_kinds(core);
     check_lists(core);

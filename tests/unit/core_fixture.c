@@ -206,6 +206,8 @@ struct fixture *fixture_new(void)
                                            .retry_cap_ms = 300000,
                                            .max_losses = 3,
                                            .queue_max = 2000000,
+                                           .queue_bytes = (uint64_t)1 << 40,
+                                           .tasks_max = 1000000,
                                            .keys_max = 100000,
                                            .keys_ms = 86400000,
                                            .events_max = 100000};
