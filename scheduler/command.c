@@ -80,7 +80,7 @@ static struct run *trigger_farm(struct core *core, struct task *task, size_t ext
     }
     if (room_runs(core, core->farm_count, 0, fault) || /* they have been made: their bytes count already */
 
-        core_reserve(core, core->farm_bytes + extra, 2048, core->farm_count * RUN_CREATE_OPS + 2, fault)) {
+        core_reserve(core, core->farm_bytes + extra, RUN_BRIEF_BYTES, core->farm_count * RUN_CREATE_OPS + 2, fault)) {
         farm_discard(core);
         return NULL;
     }
@@ -100,7 +100,7 @@ struct run *command_trigger(struct core *core, struct task *task, const struct r
         return NULL;
     }
     size_t bytes = run_create_bytes(task, trigger->parameters) + extra + (woken ? task_bytes(task) : 0);
-    if (core_reserve(core, bytes, bytes, RUN_CREATE_OPS + 2, fault))
+    if (core_reserve(core, bytes, RUN_BRIEF_BYTES, RUN_CREATE_OPS + 2, fault))
         return NULL;
     struct run_plan plan = plan_of(core, task, trigger);
     struct run *run = run_create(core, &plan);
@@ -133,6 +133,7 @@ static void answer_run(struct core *core, const struct core_call *call, const st
 {
     struct msg_run_answer answer = {.estimated_completion = estimate(core, run)};
     run_record(run, NULL, &answer.run);
+    run_brief(&answer.run);
     core_answer(core, call, &shape_msg_run_answer, &answer);
 }
 
@@ -218,6 +219,7 @@ static void batch_item_remember(struct core *core, const struct rec_trigger *ite
     struct buf bytes = {0};
     struct err err;
     run_record(run, NULL, &answer.run);
+    run_brief(&answer.run);
     if (msg_encode_run_answer(&bytes, &answer, 0, (struct str){0}, &err) == 0)
         keys_store(core->keys, core->journal, &item->idem, buf_str(&bytes), core_steady(core));
     buf_free(&bytes);
@@ -238,7 +240,7 @@ static int batch_prepare(struct core *core, struct task *task, const struct rec_
         if (!rows[i].run)
             return no_memory(fault);
         bool keyed = HAS(item, rec_trigger, idem);
-        *bytes += run_create_bytes(task, item->parameters) * (keyed ? 3 : 1) + (keyed ? 256 : 0);
+        *bytes += run_create_bytes(task, item->parameters) + (keyed ? 2 * RUN_BRIEF_BYTES : 0);
         keys += keyed;
     }
     return keys_reserve_many(core->keys, keys + 1) ? no_memory(fault) : 0;
@@ -347,7 +349,7 @@ void command_on_submit(struct core *core, const struct core_call *call)
         goto error;
     size_t run_size = 1024 + submit->trigger.parameters.len + spec.name.len;
     size_t task_size = rules.spec->str.len + (size_t)rules.dep_count * 9 + 256 + TASK_STAT_BYTES;
-    if (core_reserve(core, run_size + task_size + 2 * RUN_EVENT_BYTES, run_size, RUN_CREATE_OPS + EVENT_OPS + 3, &fault))
+    if (core_reserve(core, run_size + task_size + 2 * RUN_EVENT_BYTES, RUN_BRIEF_BYTES, RUN_CREATE_OPS + EVENT_OPS + 3, &fault))
         goto error;
     task = submit_task(core, &rules);
     struct run_plan plan = task ? plan_of(core, task, &submit->trigger) : (struct run_plan){0};
@@ -426,7 +428,8 @@ void command_on_restart(struct core *core, const struct core_call *call)
     plan.retry_count = (uint8_t)known->retry_count;
     plan.restart_of = known->id;
     size_t bytes = run_create_bytes(task, known->parameters) + task_bytes(task);
-    if (room_runs(core, 1, known->parameters.len, &fault) || core_reserve(core, bytes, bytes, RUN_CREATE_OPS + 2, &fault))
+    if (room_runs(core, 1, known->parameters.len, &fault) ||
+        core_reserve(core, bytes, RUN_BRIEF_BYTES, RUN_CREATE_OPS + 2, &fault))
         goto error;
     if (task_wake(core, task, &woken) || !(run = run_create(core, &plan))) {
         no_memory(&fault);

@@ -128,7 +128,7 @@ static int retry_prepare(struct core *core, struct run *run, const struct ending
         bytes += FARM_BYTES_MAX;
         ops += FARM_ADD_OPS;
     }
-    size_t answer = ending->call ? run_bytes(run) + 2 * (size_t)ending->error.len + 256 : 0;
+    size_t answer = ending->call ? RUN_BRIEF_BYTES + (size_t)ending->error.len : 0;
     return core_reserve(core, bytes, answer, ops, fault);
 }
 
@@ -256,6 +256,7 @@ static void finish(struct core *core, struct run *run, const struct decision *de
     }
     if (ending->call) {
         struct msg_run_answer answer = {.run = record};
+        run_brief(&answer.run);
         core_answer(core, ending->call, &shape_msg_run_answer, &answer);
     }
     log_info("GTY-RUN-END", "run=%llu attempt=%u status=%s", (unsigned long long)record.id, run->attempt,

@@ -105,6 +105,10 @@ bool run_move(struct core *core, struct run *run, enum run_change change);
 int run_own_spec(struct core *core, const struct run *run, struct rec_task_spec **spec);
 /* Its record as it would be stored; borrows from the run and spec (see run_own_spec). */
 void run_record(const struct run *run, const struct rec_task_spec *spec, struct rec_run *record);
+/* What an answer to a command says of a run: without what it carries and its attempts, which are read from the store. A key keeps the
+ * answer for a day, and a million of them must be read at a start. */
+void run_brief(struct rec_run *record);
+#define RUN_BRIEF_BYTES 1024             /* of a RUN_ANSWER about a run without an error, encoded */
 size_t run_bytes(const struct run *run); /* a bound on its record, encoded */
 void run_put(struct core *core, const struct rec_run *record);
 /* The bytes a change of this run may append (record, task, statistics, events). */

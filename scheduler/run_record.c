@@ -65,6 +65,16 @@ void run_record(const struct run *run, const struct rec_task_spec *spec, struct 
     }
 }
 
+void run_brief(struct rec_run *record)
+{
+    const struct str none = {0};
+    record->parameters = record->result = record->farm_data = none;
+    record->attempts = (struct rec_attempt_list){0};
+    CLEAR_HAS(record, rec_run, result);
+    CLEAR_HAS(record, rec_run, published);
+    CLEAR_HAS(record, rec_run, spec);
+}
+
 size_t run_bytes(const struct run *run)
 {
     size_t bytes = 640 + text_str(run->name).len + text_str(run->parameters).len;

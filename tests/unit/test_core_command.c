@@ -426,6 +426,39 @@ static void test_log_gap_given_up(void **unused)
     fixture_free(fixture);
 }
 
+/* A key keeps what its answer needs, not what the run carries: it lives for a day, and a start reads all of them. */
+static void test_answers_are_brief(void **unused)
+{
+    static char map[65541] = "\x81\xa1k\xda\xff\xff";
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = fixture_task(fixture, "one", "shell")};
+    struct rec_run run;
+    struct rec_key key;
+    memset(map + 6, 'x', 65535);
+    trigger.trigger.parameters = (struct str){map, sizeof map};
+    SET_HAS(&trigger.trigger, rec_trigger, parameters);
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_run_trigger, &trigger);
+    uint64_t id = answer->u.run_answer.run.id;
+    assert_int_equal(answer->u.run_answer.run.parameters.len, 0);
+    assert_int_equal(answer->u.run_answer.run.timeout_seconds, 3600);
+    assert_true(fixture_run(fixture, id, &run));
+    assert_int_equal(run.parameters.len, sizeof map);
+    assert_true(fixture_stored(fixture, TYPE_KEY, 2, &key)); /* the task's is the first */
+    assert_true(key.answer.len < 100);
+    fixture_rebuild(fixture);
+    answer = fixture_ask(fixture, &shape_msg_run_trigger, &trigger);
+    assert_int_equal(answer->u.run_answer.run.id, id);
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    fixture_begin(fixture, 1);
+    struct msg_run_abort abort = {.idem = fixture_key(fixture), .id = id};
+    answer = fixture_ask(fixture, &shape_msg_run_abort, &abort);
+    assert_int_equal(answer->u.run_answer.run.status, RUN_ABORTED);
+    assert_int_equal(answer->u.run_answer.run.completed_at, fixture->wall);
+    assert_int_equal(answer->u.run_answer.run.attempts.count, 0);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_log_gap),
         cmocka_unit_test(test_log_gap_given_up),
         cmocka_unit_test(test_records_of_strangers),
+        cmocka_unit_test(test_answers_are_brief),
         cmocka_unit_test(test_publish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
