@@ -19,7 +19,7 @@ struct core_clock {
 
 struct core_config { /* see proto/settings.def for what each means */
     uint64_t lease_ms, accept_ms, heartbeat_ms, lift_ms, retry_base_ms, retry_cap_ms;
-    uint64_t max_losses, queue_max, queue_bytes, tasks_max, keys_max, keys_ms, events_max;
+    uint64_t max_losses, queue_max, queue_bytes, tasks_max, workers_max, workers_ms, keys_max, keys_ms, events_max;
 };
 
 struct core_call {       /* one message for the core */

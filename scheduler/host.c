@@ -101,6 +101,8 @@ static struct core_config config_of(const struct host *host)
         .queue_max = setting(host, SET_QUEUE_MAX),
         .queue_bytes = setting(host, SET_QUEUE_MB) << 20,
         .tasks_max = setting(host, SET_TASKS_MAX),
+        .workers_max = setting(host, SET_WORKERS_MAX),
+        .workers_ms = setting(host, SET_WORKERS_DAYS) * 86400000,
         .keys_max = setting(host, SET_KEYS_MAX),
         .keys_ms = setting(host, SET_KEYS_HOURS) * 3600000,
         .events_max = setting(host, SET_EVENTS_MAX),

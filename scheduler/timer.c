@@ -168,6 +168,7 @@ uint64_t timer_tick(struct core *core)
         lease_expire(core);
     worker_silence(core);
     worker_rested(core);
+    worker_prune(core);
     if (heap_top(&core->delays))
         least(&wait, (uint64_t)heap_top(&core->delays)->key, core->wall_ms);
     if (!fired)

@@ -114,6 +114,63 @@ void worker_silence(struct core *core)
     }
 }
 
+/* ---- forgotten ---- */
+
+#define PRUNE_MS 60000 /* between two looks */
+#define PRUNE_MAX 256  /* in one of them */
+
+/* It is not here, nobody waits for it, and no lease is its. */
+static bool worker_away(const struct worker *worker)
+{
+    return !worker->present && !worker->listed && worker->status == WORKER_OFFLINE && !worker->leases;
+}
+
+struct worker *worker_oldest(const struct core *core)
+{
+    struct worker *oldest = NULL;
+    for (struct worker *worker = core->first_worker; worker; worker = worker->next)
+        if (worker_away(worker) && (!oldest || worker->last_heartbeat < oldest->last_heartbeat))
+            oldest = worker;
+    return oldest;
+}
+
+void worker_forget(struct core *core, struct worker *worker)
+{
+    log_info("GTY-WORKER-FORGOTTEN", "worker=%s ident=%s", worker->name->data, worker->ident_text->data);
+    journal_delete(core->journal, TYPE_WORKER, worker->id);
+    index_remove(&core->workers, worker);
+    index_remove(&core->worker_idents, worker);
+    index_remove(&core->worker_names, worker);
+    if (worker->prev)
+        worker->prev->next = worker->next;
+    else
+        core->first_worker = worker->next;
+    if (worker->next)
+        worker->next->prev = worker->prev;
+    else
+        core->last_worker = worker->prev;
+    worker_free(worker);
+}
+
+void worker_prune(struct core *core)
+{
+    struct fault fault;
+    uint32_t count = 0;
+    if (core->mono_ms < core->prune_due || core_reserve(core, PRUNE_MAX * WORKER_FORGET_BYTES, 0, PRUNE_MAX, &fault))
+        return;
+    core->prune_due = core->mono_ms + PRUNE_MS;
+    for (struct worker *worker = core->first_worker, *next; worker; worker = next) {
+        next = worker->next;
+        if (!worker_away(worker) || worker->last_heartbeat + core->config.workers_ms > core->wall_ms)
+            continue;
+        if (count++ == PRUNE_MAX) {
+            core->prune_due = core->mono_ms; /* the others at the next tick */
+            return;
+        }
+        worker_forget(core, worker);
+    }
+}
+
 void worker_rest(struct core *core, struct worker *worker, uint64_t ms)
 {
     worker->rest_until = core->mono_ms + ms;

@@ -4,7 +4,6 @@
 
 #include "scheduler/core_state.h"
 
-#define WORKERS_MAX 100000
 #define WORKER_BOOTS 4 /* replaced boots remembered: they are not let in again */
 
 struct worker {
@@ -66,6 +65,12 @@ void worker_heard(struct core *core, struct worker *worker);
 void worker_part(struct core *core, struct worker *worker, const char *why);
 void worker_unbind(struct core *core, struct worker *worker); /* from its session, if it has one */
 void worker_silence(struct core *core);                       /* parts with those that were silent for a whole lease */
+/* The one that has been away for longest and holds nothing; NULL: none. */
+struct worker *worker_oldest(const struct core *core);
+/* Out of every table, its record deleted, and freed. Room has been reserved. */
+void worker_forget(struct core *core, struct worker *worker);
+#define WORKER_FORGET_BYTES 64
+void worker_prune(struct core *core); /* forgets some of those that have been away for config.workers_ms */
 /* No assignments for a while. */
 void worker_rest(struct core *core, struct worker *worker, uint64_t ms);
 void worker_rested(struct core *core); /* whose rest is over may be used again */

@@ -61,7 +61,7 @@ static int hello_check(struct core *core, const struct core_call *call, const st
     if (before && before != worker) /* a connection a worker: else one peer could make as many as it has messages */
         return fault_set(fault, ERR_CONFLICT, "ident", "session", hello->ident, NULL,
                          "this connection is another worker's session");
-    if (!worker && core->workers.count >= WORKERS_MAX)
+    if (!worker && core->workers.count >= core->config.workers_max && !worker_oldest(core))
         return fault_set(fault, ERR_LIMIT, "ident", "limit", hello->ident, NULL, "there are too many workers");
     if (worker && worker->present && worker->key[0] && !str_is(call->key, worker->key))
         return fault_set(fault, ERR_FORBIDDEN, "ident", "key", hello->ident, NULL,
@@ -240,17 +240,20 @@ void worker_on_hello(struct core *core, const struct core_call *call)
         fault_set(&fault, ERR_UNAVAILABLE, NULL, NULL, (struct str){0}, NULL, "the store is away: say HELLO again");
         goto error;
     }
-    size_t bytes = hello_bytes(hello, call) + (worker ? worker_bytes(worker) : 0);
-    if (core_reserve(core, bytes, 0, EVENT_OPS + 3, &fault))
+    size_t bytes = hello_bytes(hello, call) + (worker ? worker_bytes(worker) : WORKER_FORGET_BYTES);
+    if (core_reserve(core, bytes, 0, EVENT_OPS + 4, &fault))
         goto error;
     fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
     kind = kind_get(core, &record);
     if (!kind)
         goto error;
     if (!worker) {
+        struct worker *oldest = core->workers.count >= core->config.workers_max ? worker_oldest(core) : NULL;
         worker = hello_new(core, hello);
         if (!worker)
             goto error;
+        if (oldest)
+            worker_forget(core, oldest);
         session_bind(core, worker, &call->from.peer, true);
     } else {
         struct text *old_boot = text_keep(worker->boot);

@@ -127,6 +127,8 @@ static void core_open(unsigned credit)
                                               .queue_max = 2000000,
                                               .queue_bytes = (uint64_t)1 << 40,
                                               .tasks_max = 1000000,
+                                              .workers_max = 100000,
+                                              .workers_ms = UINT64_C(604800000),
                                               .keys_max = 1000000,
                                               .keys_ms = 86400000,
                                               .events_max = 1000000};

@@ -148,6 +148,8 @@ int main(int argc, char **argv)
                                        .queue_max = 2000000,
                                        .queue_bytes = (uint64_t)1 << 40,
                                        .tasks_max = 1000000,
+                                       .workers_max = 100000,
+                                       .workers_ms = UINT64_C(604800000),
                                        .keys_max = 10000000,
                                        .keys_ms = 1000,
                                        .events_max = 1000};

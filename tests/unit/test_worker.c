@@ -1,6 +1,7 @@
 /* Workers: sessions, replaced starts, goodbyes, and the list of them. */
 #include "tests/unit/unit.h"
 
+#include "tests/unit/core_check.h"
 #include "tests/unit/core_fixture.h"
 
 static struct rec_worker stored(struct fixture *fixture, uint64_t id)
@@ -218,6 +219,69 @@ static void test_all_come_back(void **unused)
     fixture_free(fixture);
 }
 
+static void bye(struct fixture *fixture, unsigned peer)
+{
+    struct msg_bye bye = {0};
+    fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_bye, &bye);
+    fixture_settle(fixture);
+}
+
+/* Workers that stay away are forgotten, unless something is still theirs. */
+static void test_forgotten(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct rec_worker worker;
+    fixture_hello(fixture, 1, "gone", "b", "shell", 1, NULL, 0);
+    fixture_hello(fixture, 2, "stays", "b", "shell", 1, NULL, 0);
+    bye(fixture, 1);
+    for (int hour = 0; hour < 24 * 7 - 1; hour++) {
+        fixture_jump(fixture, 3600000 - 1000);
+        core_renew_leases(fixture->core);
+        fixture_heartbeat(fixture, 2, NULL, 0);
+        fixture_wait(fixture, 1000);
+    }
+    assert_true(fixture_stored(fixture, TYPE_WORKER, 1, &worker));
+    fixture_rebuild(fixture); /* one that the scheduler waits for is not away */
+    fixture_jump(fixture, 3600000);
+    core_renew_leases(fixture->core);
+    fixture_wait(fixture, 1000);
+    assert_false(fixture_stored(fixture, TYPE_WORKER, 1, &worker));
+    assert_true(fixture_stored(fixture, TYPE_WORKER, 2, &worker));
+    core_check(fixture->core);
+    fixture_rebuild(fixture);
+    const struct msg *welcome = fixture_hello(fixture, 1, "gone", "b2", "shell", 1, NULL, 0);
+    assert_true(str_is(welcome->u.welcome.name, "worker-003")); /* numbers do not come twice */
+    fixture_free(fixture);
+}
+
+/* At the limit a new worker takes the place of the one that has been away for longest, and of none that is here. */
+static void test_registry_full(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_new();
+    struct rec_worker worker;
+    fixture->config.workers_max = 3;
+    fixture_start(fixture);
+    fixture_hello(fixture, 1, "a", "b", "shell", 1, NULL, 0);
+    fixture_hello(fixture, 2, "b", "b", "shell", 1, NULL, 0);
+    fixture_hello(fixture, 3, "c", "b", "shell", 1, NULL, 0);
+    const struct msg *answer = fixture_hello(fixture, 4, "d", "b", "shell", 1, NULL, 0);
+    assert_int_equal(answer->u.error.code, ERR_LIMIT);
+    bye(fixture, 2);
+    fixture_jump(fixture, 10);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    bye(fixture, 1);
+    assert_int_equal(fixture_hello(fixture, 4, "d", "b", "shell", 1, NULL, 0)->shape->id, MSG_WELCOME);
+    assert_false(fixture_stored(fixture, TYPE_WORKER, 2, &worker));
+    assert_int_equal(stored(fixture, 1).status, WORKER_OFFLINE);
+    core_check(fixture->core);
+    assert_int_equal(fixture_hello(fixture, 5, "a", "b2", "shell", 1, NULL, 0)->u.welcome.worker_id,
+                     1); /* known ones come back */
+    assert_int_equal(fixture_hello(fixture, 6, "b", "b2", "shell", 1, NULL, 0)->u.error.code, ERR_LIMIT);
+    fixture_free(fixture);
+}
+
 static void test_goodbye(void **unused)
 {
     (void)unused;
@@ -310,7 +374,8 @@ int main(void)
         cmocka_unit_test(test_registered),    cmocka_unit_test(test_nobody),         cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_replaced),      cmocka_unit_test(test_reconnects),     cmocka_unit_test(test_goodbye),
         cmocka_unit_test(test_not_its_own),   cmocka_unit_test(test_list),           cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_all_come_back), cmocka_unit_test(test_names_too_long), cmocka_unit_test(test_log_too_long),
+        cmocka_unit_test(test_all_come_back), cmocka_unit_test(test_names_too_long), cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_registry_full), cmocka_unit_test(test_log_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
