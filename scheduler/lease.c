@@ -131,7 +131,8 @@ void lease_started(struct core *core, struct lease *lease)
 {
     if (lease->state == LEASE_CANCELLED || lease->backstop.place || !lease->run->timeout_seconds)
         return;
-    lease->backstop.key = (int64_t)(core->mono_ms + lease->run->timeout_seconds * UINT64_C(1000) + LEASE_BACKSTOP_MS);
+    uint64_t limit = lease->run->timeout_seconds * UINT64_C(1000) + lease->worker->grace_ms;
+    lease->backstop.key = (int64_t)(core->mono_ms + limit + LEASE_BACKSTOP_MS);
     heap_push(&core->backstops, &lease->backstop);
 }
 

@@ -16,7 +16,7 @@ enum lease_state {
 };
 
 #define LEASE_MISSES 2          /* heartbeats that may fail to name it */
-#define LEASE_BACKSTOP_MS 60000 /* beyond the run's timeout, which its worker enforces */
+#define LEASE_BACKSTOP_MS 60000 /* beyond the run's timeout and grace, which its worker enforces */
 
 struct lease {
     struct heap_node backstop;
@@ -27,6 +27,7 @@ struct lease {
     struct lease *list_next, *list_prev; /* by renewal */
     uint64_t batch;                      /* that its ASSIGN leaves with */
     uint64_t renewed;                    /* mono; of an assigned one: since its ASSIGN left */
+    uint64_t started_at;                 /* wall, as the worker said; 0: it has not */
     uint64_t beat;                       /* the worker's heartbeat that named it last */
     uint8_t state, misses;
     bool left;       /* its ASSIGN has */

@@ -157,10 +157,12 @@ static void close_attempt(struct core *core, struct run *run, struct decision *d
     const struct ending *ending = decision->ending;
     struct rec_attempt *attempt = run_attempt(run, run->attempt);
     struct lease *lease = run->lease;
+    /* Of one that was lost or cut nobody reports any more: its worker's heartbeats have said when it began. */
+    uint64_t started_at = ending->started_at ? ending->started_at : lease->started_at;
     if (attempt) {
         attempt->outcome = ending->outcome;
         attempt->ended_at = ending->ended_at ? ending->ended_at : core->wall_ms;
-        attempt->started_at = ending->started_at;
+        attempt->started_at = started_at;
         attempt->signal = ending->signal;
         if (ending->has_exit) {
             attempt->exit_code = ending->exit_code;
@@ -169,8 +171,8 @@ static void close_attempt(struct core *core, struct run *run, struct decision *d
         attempt->error = str_of(decision->attempt_error);
         decision->attempt_error = NULL;
     }
-    if (ending->started_at)
-        run->more->started_at = ending->started_at;
+    if (started_at)
+        run->more->started_at = started_at;
     count_worker(core, lease->worker, ending);
     if (ending->cancel) {
         struct address to = worker_address(lease->worker);

@@ -12,6 +12,7 @@ struct worker {
     struct text *name, *ident_text, *hostname, *ip_address, *boot, *labels, *metadata;
     struct str *types, *executors; /* one block each, of texts in it */
     uint32_t type_count, executor_count, slots, credit;
+    uint32_t grace_ms; /* between TERM and KILL of what it runs */
     uint8_t status;
     uint16_t port, protocol;
     uint64_t registered_at, last_heartbeat, connected_at;

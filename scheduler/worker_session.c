@@ -152,8 +152,10 @@ static void session_listed(struct core *core, struct worker *worker, const struc
                 lease_end(core, lease);
             }
         } else if (lease) {
-            if (row->started_at)
+            if (row->started_at) {
+                lease->started_at = row->started_at;
                 lease_started(core, lease);
+            }
         } else if (!accepted_before(core, row->run_id, row->attempt)) {
             lease_rows_add(drops, row->run_id, row->attempt, LEASE_WHY_STALE);
         }
@@ -198,6 +200,7 @@ static void hello_accept(struct core *core, const struct core_call *call, struct
     bool was_offline = worker->status == WORKER_OFFLINE;
     str_copy(worker->key, sizeof worker->key, call->key);
     session_credit(core, worker, hello->credit);
+    worker->grace_ms = (uint32_t)hello->grace_ms;
     worker->status = hello->draining ? WORKER_DRAINING : WORKER_ACTIVE;
     worker->rest_until = 0;
     worker->last_heartbeat = core->wall_ms;

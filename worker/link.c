@@ -81,7 +81,8 @@ static void say_hello(void *arg)
                               .credit = link->roster->credit,
                               .labels = config->labels,
                               .draining = link->draining,
-                              .version = str_of(GANTRY_VERSION)};
+                              .version = str_of(GANTRY_VERSION),
+                              .grace_ms = link->roster->context.grace_ms};
     if (!bus_client_is_up(link->client))
         return;
     link->told_credit = link->roster->credit;

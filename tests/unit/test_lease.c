@@ -277,6 +277,56 @@ static void test_accept_after_away(void **unused)
     fixture_free(fixture);
 }
 
+/* A worker that gives its runs longer to end is waited for longer. */
+static void test_backstop_waits_for_grace(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct str types[1] = {STR_LIT("shell")};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = STR_LIT("w1"),
+                              .boot = STR_LIT("b1"),
+                              .hostname = STR_LIT("host"),
+                              .task_types = {types, 1},
+                              .slots = 1,
+                              .credit = 1,
+                              .grace_ms = 120000};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_hello, &hello);
+    fixture_settle(fixture);
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec(NULL, "shell")};
+    submit.spec.timeout_seconds = 20;
+    SET_HAS(&submit.spec, rec_task_spec, timeout_seconds);
+    uint64_t id = fixture_ask(fixture, &shape_msg_run_submit, &submit)->u.run_answer.run.id;
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    for (int i = 0; i < 39; i++) {
+        fixture_wait(fixture, 5000);
+        fixture_heartbeat(fixture, 1, &lease, 1);
+    }
+    assert_int_equal(run_of(fixture, id).attempts.items[0].outcome, OUTCOME_OPEN);
+    fixture_wait(fixture, 6000);
+    assert_int_equal(run_of(fixture, id).attempts.items[0].outcome, OUTCOME_TIMEOUT);
+    fixture_free(fixture);
+}
+
+/* An attempt that nobody reports of began when its worker's heartbeats said. */
+static void test_lost_has_its_start(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_wait(fixture, 2000);
+    uint64_t started = fixture->wall;
+    lease.started_at = started;
+    fixture_wait(fixture, 3000);
+    fixture_heartbeat(fixture, 1, &lease, 1);
+    fixture_wait(fixture, 31000);
+    struct rec_run run = run_of(fixture, lease.run_id);
+    assert_int_equal(run.attempts.items[0].outcome, OUTCOME_LOST);
+    assert_int_equal(run.attempts.items[0].started_at, started);
+    fixture_free(fixture);
+}
+
 /* The store is there and slow: a worker has its whole time to accept, counted from when it can have heard of the run. */
 static void test_slow_commit(void **unused)
 {
@@ -308,13 +358,22 @@ static void test_slow_commit(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_not_accepted),       cmocka_unit_test(test_rejected),
-        cmocka_unit_test(test_kept_by_heartbeats), cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_losses_fail),        cmocka_unit_test(test_not_named),
-        cmocka_unit_test(test_heartbeat_accepts),  cmocka_unit_test(test_frozen_scheduler),
-        cmocka_unit_test(test_rebuilt_term),       cmocka_unit_test(test_same_boot_lost_it),
-        cmocka_unit_test(test_backstop),           cmocka_unit_test(test_store_away),
-        cmocka_unit_test(test_accept_after_away),  cmocka_unit_test(test_slow_commit),
+        cmocka_unit_test(test_not_accepted),
+        cmocka_unit_test(test_rejected),
+        cmocka_unit_test(test_kept_by_heartbeats),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_losses_fail),
+        cmocka_unit_test(test_not_named),
+        cmocka_unit_test(test_heartbeat_accepts),
+        cmocka_unit_test(test_frozen_scheduler),
+        cmocka_unit_test(test_rebuilt_term),
+        cmocka_unit_test(test_same_boot_lost_it),
+        cmocka_unit_test(test_backstop),
+        cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_accept_after_away),
+        cmocka_unit_test(test_slow_commit),
+        cmocka_unit_test(test_backstop_waits_for_grace),
+        cmocka_unit_test(test_lost_has_its_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
