@@ -30,18 +30,10 @@ static struct run_plan plan_of(const struct core *core, struct task *task, const
     struct run_plan plan = {.task = task,
                             .class = task->rules.class,
                             .name = task->rules.name,
-                            .parameters = trigger->parameters,
                             .timeout_seconds = task->rules.timeout_seconds,
                             .priority = task->rules.priority,
                             .retry_count = task->rules.retry_count};
-    if (HAS(trigger, rec_trigger, priority))
-        plan.priority = (uint8_t)trigger->priority;
-    if (HAS(trigger, rec_trigger, timeout_seconds))
-        plan.timeout_seconds = (uint32_t)trigger->timeout_seconds;
-    if (HAS(trigger, rec_trigger, run_at) && trigger->run_at)
-        plan.due_at = trigger->run_at;
-    else if (HAS(trigger, rec_trigger, delay_ms) && trigger->delay_ms)
-        plan.due_at = trigger->delay_ms < INT64_MAX - core->wall_ms ? core->wall_ms + trigger->delay_ms : INT64_MAX;
+    run_plan_trigger(core, &plan, trigger);
     return plan;
 }
 
@@ -66,50 +58,60 @@ static void task_woken(struct core *core, struct task *task, struct rec_task *re
     journal_put(core->journal, TYPE_TASK, task_id(task), record);
 }
 
-static struct run *trigger_farm(struct core *core, struct task *task, size_t extra, struct fault *fault)
+static bool task_expands(const struct task *task)
+{
+    return task->rules.farm && task->rules.farm->expand;
+}
+
+/* What the task's farm makes of a trigger waits in core->farm_runs. -1 with fault. */
+static int expand(struct core *core, const struct task *task, const struct rec_trigger *trigger, struct fault *fault)
 {
     struct rec_task record;
     struct err err = {0};
-    if (task_record(core, task, &record)) {
+    if (task_record(core, task, &record))
+        return no_memory(fault);
+    if (farm_expand(core, &record, task->rules.farm, trigger, &err))
+        return fault_set(fault, err.code ? err.code : ERR_INVALID, "task", "farm", (struct str){0}, NULL, "%.200s", err.text);
+    return room_runs(core, core->farm_count, 0, fault); /* they have been made: their bytes count already */
+}
+
+/* The run that is planned, or what its task's farm makes of the trigger; reserves for itself. The first, or NULL with fault. */
+static struct run *make(struct core *core, const struct run_plan *plan, const struct rec_trigger *trigger, size_t extra,
+                        struct fault *fault)
+{
+    struct task *task = plan->task;
+    struct rec_task *woken;
+    bool expands = task_expands(task);
+    if (room_runs(core, 1, plan->parameters.len, fault))
+        return NULL;
+    if (task_wake(core, task, &woken)) {
         no_memory(fault);
         return NULL;
     }
-    if (farm_expand(core, task->rules.farm, &record, &err)) {
-        fault_set(fault, err.code ? err.code : ERR_INVALID, "task", "farm", (struct str){0}, NULL, "%.200s", err.text);
-        return NULL;
-    }
-    if (room_runs(core, core->farm_count, 0, fault) || /* they have been made: their bytes count already */
-
-        core_reserve(core, core->farm_bytes + extra, RUN_BRIEF_BYTES, core->farm_count * RUN_CREATE_OPS + 2, fault)) {
-        farm_discard(core);
-        return NULL;
-    }
-    return farm_commit(core);
+    if (expands && expand(core, task, trigger, fault))
+        goto error;
+    size_t bytes = expands ? core->farm_bytes : run_create_bytes(task, plan->parameters);
+    uint32_t runs = expands ? core->farm_count : 1;
+    if (core_reserve(core, bytes + extra + (woken ? task_bytes(task) : 0), RUN_BRIEF_BYTES, runs * RUN_CREATE_OPS + 2, fault))
+        goto error;
+    struct run *run = expands ? farm_commit(core) : run_create(core, plan);
+    if (run)
+        task_woken(core, task, woken);
+    else
+        no_memory(fault);
+    return run;
+error:
+    farm_discard(core);
+    return NULL;
 }
 
 struct run *command_trigger(struct core *core, struct task *task, const struct rec_trigger *trigger, size_t extra,
                             struct fault *fault)
 {
-    struct rec_task *woken;
-    if (parameters_check(trigger->parameters, "parameters", fault) || room_runs(core, 1, trigger->parameters.len, fault))
-        return NULL;
-    if (task->rules.farm && task->rules.farm->expand)
-        return trigger_farm(core, task, extra, fault);
-    if (task_wake(core, task, &woken)) {
-        no_memory(fault);
-        return NULL;
-    }
-    size_t bytes = run_create_bytes(task, trigger->parameters) + extra + (woken ? task_bytes(task) : 0);
-    if (core_reserve(core, bytes, RUN_BRIEF_BYTES, RUN_CREATE_OPS + 2, fault))
-        return NULL;
     struct run_plan plan = plan_of(core, task, trigger);
-    struct run *run = run_create(core, &plan);
-    if (!run) {
-        no_memory(fault);
+    if (parameters_check(trigger->parameters, "parameters", fault))
         return NULL;
-    }
-    task_woken(core, task, woken);
-    return run;
+    return make(core, &plan, trigger, extra, fault);
 }
 
 bool command_refused(const struct fault *fault)
@@ -170,6 +172,9 @@ error:
 struct batch_item {
     uint64_t known;  /* the run its key has made before; 0: none */
     struct run *run; /* made for it, not yet in the tables */
+    bool by_farm;    /* the first of those that wait in core->farm_runs */
+    uint32_t twin;   /* the first item with its key; itself: none before */
+    struct str scope;
 };
 
 /* The run a known answer tells of; 0 when it tells of none. */
@@ -182,14 +187,26 @@ static uint64_t answered_run(struct core *core, struct str answer)
     return msg.u.run_answer.run.id;
 }
 
-/* An item whose key stands with an earlier item of the same batch: that item's place, or i. */
-static uint32_t batch_twin(const struct rec_trigger_list *items, uint32_t i)
+/* Finds items that have the key of an earlier one. */
+static int batch_twins(struct core *core, const struct rec_trigger_list *items, struct batch_item *rows)
 {
-    const struct rec_trigger *item = &items->items[i];
-    for (uint32_t k = 0; HAS(item, rec_trigger, idem) && k < i; k++)
-        if (HAS(&items->items[k], rec_trigger, idem) && str_eq(items->items[k].idem.scope, item->idem.scope))
-            return k;
-    return i;
+    struct index seen;
+    index_init(&seen, offsetof(struct batch_item, scope), true, core->clock.random(core->clock.self));
+    if (index_reserve(&seen, items->count))
+        return -1;
+    for (uint32_t i = 0; i < items->count; i++) {
+        rows[i].twin = i;
+        if (!HAS(&items->items[i], rec_trigger, idem))
+            continue;
+        rows[i].scope = items->items[i].idem.scope;
+        const struct batch_item *twin = index_text(&seen, rows[i].scope);
+        if (twin)
+            rows[i].twin = (uint32_t)(twin - rows);
+        else
+            index_add(&seen, &rows[i]);
+    }
+    index_free(&seen);
+    return 0;
 }
 
 static int batch_item_key(struct core *core, const struct rec_trigger_list *items, uint32_t i, struct batch_item *rows,
@@ -200,7 +217,7 @@ static int batch_item_key(struct core *core, const struct rec_trigger_list *item
     char field[48];
     if (!HAS(item, rec_trigger, idem))
         return 0;
-    uint32_t twin = batch_twin(items, i);
+    uint32_t twin = rows[i].twin;
     enum key_verdict verdict = keys_find(core->keys, &item->idem, &answer);
     if (verdict == KEY_REUSED || !str_eq(items->items[twin].idem.body, item->idem.body)) {
         snprintf(field, sizeof field, "items[%u].idempotency_key", i);
@@ -225,22 +242,37 @@ static void batch_item_remember(struct core *core, const struct rec_trigger *ite
     buf_free(&bytes);
 }
 
+static int batch_item_make(struct core *core, struct task *task, const struct rec_trigger *item, struct batch_item *row,
+                           struct fault *fault)
+{
+    struct run_plan plan = plan_of(core, task, item);
+    uint32_t first = core->farm_count;
+    row->by_farm = task_expands(task);
+    if (!row->by_farm)
+        row->run = run_new(core, &plan);
+    else if (expand(core, task, item, fault) == 0)
+        row->run = core->farm_runs[first];
+    else
+        return -1;
+    return row->run ? 0 : no_memory(fault);
+}
+
 static int batch_prepare(struct core *core, struct task *task, const struct rec_trigger_list *items, struct batch_item *rows,
                          size_t *bytes, struct fault *fault)
 {
     uint32_t keys = 0;
+    if (batch_twins(core, items, rows))
+        return no_memory(fault);
     for (uint32_t i = 0; i < items->count; i++) {
         const struct rec_trigger *item = &items->items[i];
         if (parameters_check(item->parameters, "items.parameters", fault) || batch_item_key(core, items, i, rows, fault))
             return -1;
-        if (rows[i].known || batch_twin(items, i) != i)
+        if (rows[i].known || rows[i].twin != i)
             continue;
-        struct run_plan plan = plan_of(core, task, item);
-        rows[i].run = run_new(core, &plan);
-        if (!rows[i].run)
-            return no_memory(fault);
+        if (batch_item_make(core, task, item, &rows[i], fault))
+            return -1;
         bool keyed = HAS(item, rec_trigger, idem);
-        *bytes += run_create_bytes(task, item->parameters) + (keyed ? 2 * RUN_BRIEF_BYTES : 0);
+        *bytes += (rows[i].by_farm ? 0 : run_create_bytes(task, item->parameters)) + (keyed ? 2 * RUN_BRIEF_BYTES : 0);
         keys += keyed;
     }
     return keys_reserve_many(core->keys, keys + 1) ? no_memory(fault) : 0;
@@ -249,16 +281,18 @@ static int batch_prepare(struct core *core, struct task *task, const struct rec_
 static void batch_commit(struct core *core, const struct core_call *call, const struct rec_trigger_list *items,
                          struct batch_item *rows, uint64_t *ids)
 {
+    farm_commit(core);
     for (uint32_t i = 0; i < items->count; i++) {
-        uint32_t twin = batch_twin(items, i);
         if (rows[i].run) {
-            run_join(core, rows[i].run);
-            run_announce(core, rows[i].run, NULL);
+            if (!rows[i].by_farm) {
+                run_join(core, rows[i].run);
+                run_announce(core, rows[i].run, NULL);
+            }
             if (HAS(&items->items[i], rec_trigger, idem))
                 batch_item_remember(core, &items->items[i], rows[i].run);
             ids[i] = rows[i].run->node.id;
         } else {
-            ids[i] = rows[i].known ? rows[i].known : ids[twin];
+            ids[i] = rows[i].known ? rows[i].known : ids[rows[i].twin];
         }
     }
     struct msg_run_batch_answer answer = {.run_ids = {ids, items->count}};
@@ -287,8 +321,8 @@ void command_on_trigger_batch(struct core *core, const struct core_call *call)
         carried += batch->items.items[i].parameters.len;
     if (room_runs(core, count, carried, &fault) || batch_prepare(core, task, &batch->items, rows, &bytes, &fault))
         goto error;
-    if (core_reserve(core, bytes + (woken ? task_bytes(task) : 0), (size_t)count * 9 + 64, count * (RUN_CREATE_OPS + 2) + 2,
-                     &fault))
+    bytes += core->farm_bytes + (woken ? task_bytes(task) : 0);
+    if (core_reserve(core, bytes, (size_t)count * 9 + 64, (count + core->farm_count) * (RUN_CREATE_OPS + 2) + 2, &fault))
         goto error;
     bool any = false; /* that no key has made before */
     for (uint32_t i = 0; i < count; i++)
@@ -299,7 +333,9 @@ void command_on_trigger_batch(struct core *core, const struct core_call *call)
     return;
 error:
     for (uint32_t i = 0; rows && i < count; i++)
-        run_free(core, rows[i].run);
+        if (!rows[i].by_farm)
+            run_free(core, rows[i].run);
+    farm_discard(core);
     if (task)
         task_let_go(core, task);
     core_refuse(core, call, &fault);
@@ -327,13 +363,27 @@ static struct task *submit_task(struct core *core, struct task_rules *rules)
     return task;
 }
 
+static void submit_put(struct core *core, const struct task *task, const struct rec_task_spec *spec)
+{
+    struct rec_task record = {.id = task_id(task),
+                              .spec = *spec,
+                              .status = task->status,
+                              .created_at = task->created_at,
+                              .updated_at = task->updated_at,
+                              .oneshot = true,
+                              .dependency_ids = {task->rules.deps, task->rules.dep_count}};
+    journal_put(core->journal, TYPE_TASK, record.id, &record);
+    struct rec_event event = {
+        .type = STR_LIT("task.created"), .task_id = record.id, .task_name = spec->name, .status = STR_LIT("active")};
+    core_event(core, &event);
+}
+
 void command_on_submit(struct core *core, const struct core_call *call)
 {
     const struct msg_run_submit *submit = &call->msg->u.run_submit;
     struct rec_task_spec spec = submit->spec;
     struct task_rules rules = {0};
     struct task *task = NULL;
-    struct run *run = NULL;
     struct fault fault;
     char name[64];
     submit_name(core, &spec, name, sizeof name);
@@ -347,34 +397,31 @@ void command_on_submit(struct core *core, const struct core_call *call)
         task_check(core, &spec, NULL, spec.has, &rules, &fault) ||
         room_runs(core, 1, submit->trigger.parameters.len + rules.spec->str.len, &fault))
         goto error;
-    size_t run_size = 1024 + submit->trigger.parameters.len + spec.name.len;
-    size_t task_size = rules.spec->str.len + (size_t)rules.dep_count * 9 + 256 + TASK_STAT_BYTES;
-    if (core_reserve(core, run_size + task_size + 2 * RUN_EVENT_BYTES, RUN_BRIEF_BYTES, RUN_CREATE_OPS + EVENT_OPS + 3, &fault))
-        goto error;
-    task = submit_task(core, &rules);
-    struct run_plan plan = task ? plan_of(core, task, &submit->trigger) : (struct run_plan){0};
-    run = task ? run_new(core, &plan) : NULL;
-    if (!run) {
-        task_free(core, task);
+    if (!(task = submit_task(core, &rules))) {
         no_memory(&fault);
         goto error;
     }
-    task_join(core, task, 0);
-    struct rec_task record = {.id = task_id(task),
-                              .spec = spec,
-                              .status = task->status,
-                              .created_at = task->created_at,
-                              .updated_at = task->updated_at,
-                              .oneshot = true,
-                              .dependency_ids = {task->rules.deps, task->rules.dep_count}};
-    journal_put(core->journal, TYPE_TASK, record.id, &record);
-    struct rec_event event = {
-        .type = STR_LIT("task.created"), .task_id = record.id, .task_name = spec.name, .status = STR_LIT("active")};
-    core_event(core, &event);
-    run_join(core, run);
-    run_announce(core, run, NULL);
-    answer_run(core, call, run);
+    task_join(core, task, 0); /* as its farm must find it; nobody has heard of it yet */
+    struct batch_item row = {0};
+    if (batch_item_make(core, task, &submit->trigger, &row, &fault))
+        goto error_task;
+    size_t bytes = (row.by_farm ? core->farm_bytes : run_create_bytes(task, submit->trigger.parameters)) + task_bytes(task);
+    uint32_t runs = row.by_farm ? core->farm_count : 1;
+    if (core_reserve(core, bytes + 256 + RUN_EVENT_BYTES, RUN_BRIEF_BYTES, runs * RUN_CREATE_OPS + EVENT_OPS + 3, &fault))
+        goto error_task;
+    submit_put(core, task, &spec);
+    if (!row.by_farm) {
+        run_join(core, row.run);
+        run_announce(core, row.run, NULL);
+    }
+    farm_commit(core);
+    answer_run(core, call, row.run);
     return;
+error_task:
+    if (!row.by_farm)
+        run_free(core, row.run);
+    farm_discard(core);
+    task_leave(core, task);
 error:
     task_rules_clear(core, &rules);
     core_refuse(core, call, &fault);
@@ -419,23 +466,17 @@ void command_on_restart(struct core *core, const struct core_call *call)
                     HAS(restart, msg_run_restart, known_stat) ? &restart->known_stat : NULL, &fault);
     if (!task)
         goto error;
-    struct rec_trigger trigger = {
-        .parameters = known->parameters, .priority = known->priority, .timeout_seconds = known->timeout_seconds};
-    struct rec_task *woken;
+    struct rec_trigger trigger = {.parameters = known->parameters, .priority = known->priority};
+    SET_HAS(&trigger, rec_trigger, priority);
+    if (known->timeout_seconds) {
+        trigger.timeout_seconds = known->timeout_seconds;
+        SET_HAS(&trigger, rec_trigger, timeout_seconds);
+    }
     struct run_plan plan = plan_of(core, task, &trigger);
-    plan.priority = (uint8_t)known->priority;
-    plan.timeout_seconds = known->timeout_seconds ? (uint32_t)known->timeout_seconds : plan.timeout_seconds;
     plan.retry_count = (uint8_t)known->retry_count;
     plan.restart_of = known->id;
-    size_t bytes = run_create_bytes(task, known->parameters) + task_bytes(task);
-    if (room_runs(core, 1, known->parameters.len, &fault) ||
-        core_reserve(core, bytes, RUN_BRIEF_BYTES, RUN_CREATE_OPS + 2, &fault))
+    if (!(run = make(core, &plan, &trigger, 0, &fault)))
         goto error;
-    if (task_wake(core, task, &woken) || !(run = run_create(core, &plan))) {
-        no_memory(&fault);
-        goto error;
-    }
-    task_woken(core, task, woken);
     answer_run(core, call, run);
     return;
 error:

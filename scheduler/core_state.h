@@ -95,7 +95,8 @@ struct core {
     struct index executors; /* of struct text: what some worker has announced */
     bool away;              /* the journal could not write at the last tick */
 
-    struct run **farm_runs; /* gathered by farm_add_run while a farm's row is called */
+    struct run **farm_runs;                 /* gathered by farm_add_run while a farm's row is called */
+    const struct rec_trigger *farm_trigger; /* that they are made for; NULL: none */
     uint32_t farm_count, farm_max;
     size_t farm_bytes;
 };

@@ -29,7 +29,7 @@ static bool emptier(const struct heap_node *a, const struct heap_node *b)
     return a->key != b->key ? a->key < b->key : a->id < b->id;
 }
 
-/* The farm's best run for this worker among the first of the class; NULL: it wants none. */
+/* The farm's best run for this worker among the first of the class, or the first beyond that it wants; NULL: it wants none. */
 static struct run *farm_choice(const struct queue_class *class, const struct worker *worker)
 {
     struct rec_worker record;
@@ -37,7 +37,7 @@ static struct run *farm_choice(const struct queue_class *class, const struct wor
     int64_t best_score = -1;
     worker_record(worker, &record);
     record.running.count = 0;
-    for (uint32_t i = 0; i < class->queue.count && i < DISPATCH_LOOK; i++) {
+    for (uint32_t i = 0; i < class->queue.count && (i < DISPATCH_LOOK || !best); i++) {
         struct run *run = heap_of(class->queue.nodes[i], struct run, node);
         struct rec_run row;
         run_record(run, NULL, &row);

@@ -165,6 +165,19 @@ static int run_text(struct text **out, struct str str)
     return *out ? 0 : -1;
 }
 
+void run_plan_trigger(const struct core *core, struct run_plan *plan, const struct rec_trigger *trigger)
+{
+    plan->parameters = trigger->parameters;
+    if (HAS(trigger, rec_trigger, priority))
+        plan->priority = (uint8_t)trigger->priority;
+    if (HAS(trigger, rec_trigger, timeout_seconds))
+        plan->timeout_seconds = (uint32_t)trigger->timeout_seconds;
+    if (HAS(trigger, rec_trigger, run_at) && trigger->run_at)
+        plan->due_at = trigger->run_at;
+    else if (HAS(trigger, rec_trigger, delay_ms) && trigger->delay_ms)
+        plan->due_at = trigger->delay_ms < INT64_MAX - core->wall_ms ? core->wall_ms + trigger->delay_ms : INT64_MAX;
+}
+
 static int run_plan_more(struct run *run, const struct run_plan *plan)
 {
     if (!plan->farm_data.len && !plan->spec.len && !plan->restart_of)

@@ -86,6 +86,8 @@ struct run_plan {              /* a run to be made */
     uint8_t priority, retry_count;
 };
 
+/* Lays over the plan what the trigger says. */
+void run_plan_trigger(const struct core *core, struct run_plan *plan, const struct rec_trigger *trigger);
 /* Makes a run with its room in every table, in state NONE and known to nobody; NULL when out of memory. */
 struct run *run_new(struct core *core, const struct run_plan *plan);
 void run_free(struct core *core, struct run *run); /* one that is in no table; takes NULL */

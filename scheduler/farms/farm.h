@@ -15,11 +15,12 @@ struct farm_run {
 struct farm {
     const char *name; /* rec_run.farm of its runs; at most 32 bytes */
 
-    /* Makes runs of a message or a task of the farm's: calls farm_add_run for each. -1 with err: nothing is made. May be NULL. */
-    int (*expand)(void *self, struct core *core, const struct rec_task *task, struct err *err);
+    /* Makes runs of a task of the farm's: calls farm_add_run for each. What the trigger says of a run (parameters, priority, time,
+     * timeout) is laid over each of them. -1 with err: nothing is made. May be NULL. */
+    int (*expand)(void *self, struct core *core, const struct rec_task *task, const struct rec_trigger *trigger, struct err *err);
 
     /* Among waiting runs of this farm, whether this worker should get this one: negative refuses it, else the higher score first.
-     * NULL: queue order. */
+     * NULL: queue order. A worker that gets none of the first is offered the rest too: refuse it cheaply. */
     int64_t (*choose)(void *self, const struct rec_worker *worker, const struct farm_run *run);
 
     /* A run has become final (its record says how); called once, in the batch that makes it final. May be NULL. */

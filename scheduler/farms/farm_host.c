@@ -41,15 +41,22 @@ uint64_t farm_add_run(struct core *core, const struct farm *farm, uint64_t task_
                             .retry_count = (uint8_t)spec->retry_count,
                             .timeout_seconds = (uint32_t)spec->timeout_seconds};
     uint64_t id = 0;
+    const struct rec_trigger *trigger = core->farm_trigger;
+    if (trigger)
+        run_plan_trigger(core, &plan, trigger);
     plan.task = task_id ? task_find(core, task_id) : NULL;
     if (task_id && !plan.task) {
         err_set(err, ERR_NOT_FOUND, "there is no task %llu", (unsigned long long)task_id);
         goto error;
     }
+    if (farm_data.len > FARM_DATA_BYTES) {
+        err_set(err, ERR_LIMIT, "a run carries at most %u bytes for its farm", FARM_DATA_BYTES);
+        goto error;
+    }
     if (rec_encode_task_spec(&bytes, spec, err))
         goto error;
     plan.spec = buf_str(&bytes);
-    size_t size = run_create_bytes(plan.task, plan.spec) + farm_data.len + spec->name.len;
+    size_t size = run_create_bytes(plan.task, plan.spec) + plan.parameters.len + farm_data.len + spec->name.len;
     if (core->farm_count >= FARM_RUNS_MAX || core->farm_bytes + size > FARM_BYTES_MAX) {
         err_set(err, ERR_LIMIT, "a farm adds at most %u runs of %u bytes at once", FARM_RUNS_MAX, FARM_BYTES_MAX);
         goto error;
@@ -71,35 +78,38 @@ error:
     return id;
 }
 
-static void farm_begin(struct core *core)
+/* Those behind the first `count` are not made after all. */
+static void farm_cut(struct core *core, uint32_t count, size_t bytes)
 {
-    core->farm_count = 0;
-    core->farm_bytes = 0;
+    while (core->farm_count > count)
+        run_free(core, core->farm_runs[--core->farm_count]);
+    core->farm_bytes = bytes;
 }
 
 void farm_discard(struct core *core)
 {
-    for (uint32_t i = 0; i < core->farm_count; i++)
-        run_free(core, core->farm_runs[i]);
-    farm_begin(core);
+    farm_cut(core, 0, 0);
 }
 
-int farm_expand(struct core *core, const struct farm *farm, const struct rec_task *task, struct err *err)
+int farm_expand(struct core *core, const struct rec_task *task, const struct farm *farm, const struct rec_trigger *trigger,
+                struct err *err)
 {
-    farm_begin(core);
-    if (farm->expand(farm->self, core, task, err) == 0) {
-        if (core->farm_count)
-            return 0;
+    uint32_t count = core->farm_count;
+    size_t bytes = core->farm_bytes;
+    core->farm_trigger = trigger;
+    int result = farm->expand(farm->self, core, task, trigger, err);
+    core->farm_trigger = NULL;
+    if (result == 0 && core->farm_count > count)
+        return 0;
+    if (result == 0)
         err_set(err, ERR_INVALID, "the farm %s made no runs of the task", farm->name);
-    }
-    farm_discard(core);
+    farm_cut(core, count, bytes);
     return -1;
 }
 
 void farm_ended(struct core *core, const struct farm *farm, const struct rec_run *record)
 {
     struct farm_run view = {record};
-    farm_begin(core);
     farm->ended(farm->self, core, &view);
 }
 
@@ -113,6 +123,7 @@ struct run *farm_commit(struct core *core)
         if (run_own_spec(core, run, &spec) == 0)
             run_announce(core, run, spec);
     }
-    farm_begin(core);
+    core->farm_count = 0;
+    core->farm_bytes = 0;
     return first;
 }

@@ -7,11 +7,14 @@
 #define FARM_RUNS_MAX 1000          /* one call of a row may add */
 #define FARM_BYTES_MAX (4u << 20)   /* of their records */
 #define FARM_SPEC_BYTES (64u << 10) /* of one run's spec, encoded */
+#define FARM_DATA_BYTES (64u << 10) /* rec_run.farm_data */
 #define FARM_ADD_OPS (FARM_RUNS_MAX * 2)
 
 const struct farm *farm_find(const struct core *core, struct str name); /* NULL: none of that name */
-/* Lets the farm make runs of a task; -1 with nothing made. On 0 the runs wait in core->farm_runs for farm_commit. */
-int farm_expand(struct core *core, const struct farm *farm, const struct rec_task *task, struct err *err);
+/* Lets the task's farm make runs of it, as the trigger says; -1 with none of them made. On 0 they wait in core->farm_runs, behind those
+ * that wait there already, for farm_commit. */
+int farm_expand(struct core *core, const struct rec_task *task, const struct farm *farm, const struct rec_trigger *trigger,
+                struct err *err);
 /* Tells the farm that a run is final; what it adds waits for farm_commit. */
 void farm_ended(struct core *core, const struct farm *farm, const struct rec_run *record);
 /* The runs gathered join the core and the journal (room for FARM_BYTES_MAX and FARM_ADD_OPS is reserved). The first, or NULL. */

@@ -2,13 +2,17 @@
  * have ended a last run follows. It shows farms/farm.h, and is all that the core knows of any farm. */
 #include "tests/unit/unit.h"
 
+#include "tests/unit/core_check.h"
 #include "tests/unit/core_fixture.h"
 
 #define FRAMES 4
 
 struct frames { /* the farm's memory; rebuilt from records by a real one */
-    unsigned ended, completed, broken;
+    unsigned ended, completed, broken, expanded;
+    uint64_t priority; /* of the trigger */
     uint64_t last;
+    bool picky; /* no run is for any worker, but for the one that is wanted */
+    uint64_t wanted;
 };
 
 static struct frames memory;
@@ -24,10 +28,13 @@ static uint64_t frame_add(struct core *core, uint64_t task_id, const char *name,
     return farm_add_run(core, &frames_farm, task_id, &spec, (struct str){&data, 1}, err);
 }
 
-static int frames_expand(void *self, struct core *core, const struct rec_task *task, struct err *err)
+static int frames_expand(void *self, struct core *core, const struct rec_task *task, const struct rec_trigger *trigger,
+                         struct err *err)
 {
     struct frames *frames = self;
     char name[32];
+    frames->expanded++;
+    frames->priority = HAS(trigger, rec_trigger, priority) ? trigger->priority : 99;
     for (unsigned frame = 0; frame < FRAMES; frame++) {
         snprintf(name, sizeof name, "frame %u", frame);
         if (!frame_add(core, task->id, name, frame, err))
@@ -40,7 +47,9 @@ static int frames_expand(void *self, struct core *core, const struct rec_task *t
 
 static int64_t frames_choose(void *self, const struct rec_worker *worker, const struct farm_run *run)
 {
-    (void)self;
+    const struct frames *frames = self;
+    if (frames->picky)
+        return run->run->id == frames->wanted ? 1 : -1;
     bool odd_worker = (worker->name.ptr[worker->name.len - 1] - '0') % 2, odd_frame = run->run->farm_data.ptr[0] % 2;
     if (str_is(worker->hostname, "nothing"))
         return -1;
@@ -127,6 +136,114 @@ static void test_expand_fails_whole(void **unused)
     fixture_free(fixture);
 }
 
+static struct rec_trigger urgent(struct fixture *fixture)
+{
+    struct rec_trigger trigger = {.parameters = fixture_map((const char *[]){"shot", "7", NULL}),
+                                  .priority = PRIORITY_HIGH,
+                                  .timeout_seconds = 33,
+                                  .run_at = fixture->wall + 5000};
+    SET_HAS(&trigger, rec_trigger, parameters);
+    SET_HAS(&trigger, rec_trigger, priority);
+    SET_HAS(&trigger, rec_trigger, timeout_seconds);
+    SET_HAS(&trigger, rec_trigger, run_at);
+    return trigger;
+}
+
+static void assert_urgent(struct fixture *fixture, uint64_t first, uint64_t count, uint64_t due_at)
+{
+    struct rec_run run;
+    for (uint64_t id = first; id < first + count; id++) {
+        assert_true(fixture_run(fixture, id, &run));
+        assert_int_equal(run.priority, PRIORITY_HIGH);
+        assert_int_equal(run.timeout_seconds, 33);
+        assert_int_equal(run.due_at, due_at);
+        assert_int_equal(run.parameters.len, fixture_map((const char *[]){"shot", "7", NULL}).len);
+        assert_true(HAS(&run, rec_run, spec));
+    }
+}
+
+/* Whatever way a task is triggered, its farm makes its runs, and each is as the trigger says. */
+static void test_triggers(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    uint64_t task = farm_task(fixture), due_at = fixture->wall + 5000;
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = task, .trigger = urgent(fixture)};
+    uint64_t first = fixture_ask(fixture, &shape_msg_run_trigger, &trigger)->u.run_answer.run.id;
+    assert_int_equal(memory.priority, PRIORITY_HIGH);
+    assert_urgent(fixture, first, FRAMES, due_at);
+
+    struct rec_trigger items[3] = {urgent(fixture), urgent(fixture), urgent(fixture)};
+    for (unsigned i = 0; i < 3; i++) {
+        items[i].idem = fixture_key_of(i ? 501 : 500, 1); /* the last two are the same wish */
+        SET_HAS(&items[i], rec_trigger, idem);
+    }
+    struct msg_run_trigger_batch batch = {.idem = fixture_key(fixture), .task_id = task, .items = {items, 3}};
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch);
+    assert_int_equal(answer->u.run_batch_answer.run_ids.count, 3);
+    assert_int_equal(answer->u.run_batch_answer.run_ids.items[0], first + FRAMES);
+    assert_int_equal(answer->u.run_batch_answer.run_ids.items[1], first + 2 * FRAMES);
+    assert_int_equal(answer->u.run_batch_answer.run_ids.items[2], first + 2 * FRAMES);
+    assert_urgent(fixture, first + FRAMES, 2 * FRAMES, due_at);
+    batch.idem = fixture_key(fixture);
+    answer = fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch); /* their keys know them */
+    assert_int_equal(answer->u.run_batch_answer.run_ids.items[0], first + FRAMES);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 3 * FRAMES);
+
+    struct msg_run_submit submit = {
+        .idem = fixture_key(fixture), .spec = fixture_spec("once", "frame"), .trigger = urgent(fixture)};
+    submit.spec.metadata = fixture_map((const char *[]){"farm", "frames", NULL});
+    SET_HAS(&submit.spec, rec_task_spec, metadata);
+    uint64_t once = fixture_ask(fixture, &shape_msg_run_submit, &submit)->u.run_answer.run.id;
+    assert_urgent(fixture, once, FRAMES, due_at);
+    core_check(fixture->core);
+    fixture_rebuild(fixture);
+    core_check(fixture->core);
+    fixture_free(fixture);
+}
+
+/* What a farm refuses leaves nothing behind. */
+static void test_refused_whole(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    uint64_t task = farm_task(fixture);
+    memory.broken = 1;
+    struct rec_trigger items[2] = {{0}, {0}};
+    struct msg_run_trigger_batch batch = {.idem = fixture_key(fixture), .task_id = task, .items = {items, 2}};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch)->u.error.code, ERR_INVALID);
+    struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec("once", "frame")};
+    submit.spec.metadata = fixture_map((const char *[]){"farm", "frames", NULL});
+    SET_HAS(&submit.spec, rec_task_spec, metadata);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_run_submit, &submit)->u.error.code, ERR_INVALID);
+    fixture->config.queue_max = FRAMES + 1; /* the second item's frames find no room */
+    core_configure(fixture->core, &fixture->config);
+    memory.broken = 0;
+    batch.idem = fixture_key(fixture);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch)->u.error.code, ERR_LIMIT);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 0);
+    assert_int_equal(fixture->disk_count[TYPE_TASK], 1);
+    core_check(fixture->core);
+    fixture_free(fixture);
+}
+
+/* The only run that a worker is for waits behind a hundred that it is not for. */
+static void test_looks_on(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    uint64_t task = farm_task(fixture);
+    memory.picky = true;
+    for (int i = 0; i < 25; i++)
+        fixture_trigger(fixture, task);
+    fixture_hello(fixture, 1, "w1", "b", "frame", 1, NULL, 0);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    memory.wanted = 99; /* of a hundred */
+    fixture_hello(fixture, 2, "w2", "b", "frame", 1, NULL, 0);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id + fixture_assigned(fixture, 2).run_id, 99);
+    fixture_free(fixture);
+}
+
 /* A schedule whose farm refuses does not hold up the others. */
 static void test_refused_schedule(void **unused)
 {
@@ -176,7 +293,9 @@ static void test_refused_by_choice(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames), cmocka_unit_test(test_expand_fails_whole),
-                                       cmocka_unit_test(test_refused_schedule), cmocka_unit_test(test_refused_by_choice)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames),           cmocka_unit_test(test_expand_fails_whole),
+                                       cmocka_unit_test(test_refused_schedule), cmocka_unit_test(test_refused_by_choice),
+                                       cmocka_unit_test(test_triggers),         cmocka_unit_test(test_refused_whole),
+                                       cmocka_unit_test(test_looks_on)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
