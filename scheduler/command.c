@@ -13,11 +13,6 @@
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
 
-static int no_memory(struct fault *fault)
-{
-    return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
-}
-
 static int parameters_check(struct str parameters, const char *field, struct fault *fault)
 {
     if (map_valid(parameters))
@@ -69,7 +64,7 @@ static int expand(struct core *core, const struct task *task, const struct rec_t
     struct rec_task record;
     struct err err = {0};
     if (task_record(core, task, &record))
-        return no_memory(fault);
+        return fault_memory(fault);
     if (farm_expand(core, &record, task->rules.farm, trigger, &err))
         return fault_set(fault, err.code ? err.code : ERR_INVALID, "task", "farm", (struct str){0}, NULL, "%.200s", err.text);
     return room_runs(core, core->farm_count, 0, fault); /* they have been made: their bytes count already */
@@ -85,7 +80,7 @@ static struct run *make(struct core *core, const struct run_plan *plan, const st
     if (room_runs(core, 1, plan->parameters.len, fault))
         return NULL;
     if (task_wake(core, task, &woken)) {
-        no_memory(fault);
+        fault_memory(fault);
         return NULL;
     }
     if (expands && expand(core, task, trigger, fault))
@@ -98,7 +93,7 @@ static struct run *make(struct core *core, const struct run_plan *plan, const st
     if (run)
         task_woken(core, task, woken);
     else
-        no_memory(fault);
+        fault_memory(fault);
     return run;
 error:
     farm_discard(core);
@@ -254,7 +249,7 @@ static int batch_item_make(struct core *core, struct task *task, const struct re
         row->run = core->farm_runs[first];
     else
         return -1;
-    return row->run ? 0 : no_memory(fault);
+    return row->run ? 0 : fault_memory(fault);
 }
 
 static int batch_prepare(struct core *core, struct task *task, const struct rec_trigger_list *items, struct batch_item *rows,
@@ -262,7 +257,7 @@ static int batch_prepare(struct core *core, struct task *task, const struct rec_
 {
     uint32_t keys = 0;
     if (batch_twins(core, items, rows))
-        return no_memory(fault);
+        return fault_memory(fault);
     for (uint32_t i = 0; i < items->count; i++) {
         const struct rec_trigger *item = &items->items[i];
         if (parameters_check(item->parameters, "items.parameters", fault) || batch_item_key(core, items, i, rows, fault))
@@ -275,7 +270,7 @@ static int batch_prepare(struct core *core, struct task *task, const struct rec_
         *bytes += (rows[i].by_farm ? 0 : run_create_bytes(task, item->parameters)) + (keyed ? 2 * RUN_BRIEF_BYTES : 0);
         keys += keyed;
     }
-    return keys_reserve_many(core->keys, keys + 1) ? no_memory(fault) : 0;
+    return keys_reserve_many(core->keys, keys + 1) ? fault_memory(fault) : 0;
 }
 
 static void batch_commit(struct core *core, const struct core_call *call, const struct rec_trigger_list *items,
@@ -314,7 +309,7 @@ void command_on_trigger_batch(struct core *core, const struct core_call *call)
     if (!task)
         goto error;
     if (!rows || !ids || task_wake(core, task, &woken)) {
-        no_memory(&fault);
+        fault_memory(&fault);
         goto error;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -398,7 +393,7 @@ void command_on_submit(struct core *core, const struct core_call *call)
         room_runs(core, 1, submit->trigger.parameters.len + rules.spec->str.len, &fault))
         goto error;
     if (!(task = submit_task(core, &rules))) {
-        no_memory(&fault);
+        fault_memory(&fault);
         goto error;
     }
     task_join(core, task, 0); /* as its farm must find it; nobody has heard of it yet */

@@ -23,6 +23,11 @@ int fault_set(struct fault *fault, int code, const char *field, const char *rule
     return -1;
 }
 
+int fault_memory(struct fault *fault)
+{
+    return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+}
+
 int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, struct fault *fault)
 {
     struct err err = {0};
@@ -31,7 +36,7 @@ int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, s
         total += answer + KEY_BYTES;
         ops += 2;
         if (keys_reserve(core->keys))
-            return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+            return fault_memory(fault);
     }
     if (journal_reserve(core->journal, total, ops + 1, &err)) {
         fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.300s", err.text);

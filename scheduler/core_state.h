@@ -123,6 +123,8 @@ struct fault {        /* why a command is refused; becomes an ERROR message */
     char text[384];
 };
 
+int fault_memory(struct fault *fault); /* out of memory; answers -1 */
+
 #define FAULT_FETCH "fetch" /* the rule of "not kept in memory: ask again with the stored record" */
 
 /* Fills fault and answers -1. value and expected may be NULL. */

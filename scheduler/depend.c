@@ -250,7 +250,7 @@ static int cycle_check(const struct core *core, const struct task *self, const u
     int result = -1;
     index_init(&seen, offsetof(struct task, due) + offsetof(struct heap_node, id), false, 0);
     if (!steps || index_reserve(&seen, core->tasks.count + 1)) {
-        fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+        fault_memory(fault);
         goto error;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -276,7 +276,7 @@ int depend_resolve(struct core *core, const struct str_list *names, const struct
         return 0;
     uint64_t *ids = calloc(names->count, sizeof *ids);
     if (!ids)
-        return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+        return fault_memory(fault);
     for (uint32_t i = 0; i < names->count; i++) {
         struct str name = names->items[i];
         struct task *task = dependency_find(core, name);

@@ -49,13 +49,3 @@ uint64_t event_append(struct events *events, struct journal *journal, const stru
     }
     return record.id;
 }
-
-uint64_t events_oldest(const struct events *events)
-{
-    return events->oldest < events->next ? events->oldest : 0;
-}
-
-uint64_t events_last(const struct events *events)
-{
-    return events->oldest < events->next ? events->next - 1 : 0;
-}

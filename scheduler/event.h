@@ -22,7 +22,4 @@ void events_begin(struct events *events, uint64_t oldest, uint64_t next);
  * fail. Answers the event's id. */
 uint64_t event_append(struct events *events, struct journal *journal, const struct rec_event *event);
 
-uint64_t events_oldest(const struct events *events); /* 0 when there are none */
-uint64_t events_last(const struct events *events);   /* 0 when there are none */
-
 #endif

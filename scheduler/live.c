@@ -172,6 +172,6 @@ void live_on_runs(struct core *core, const struct core_call *call)
     journal_send_now(core->journal, &call->from, &shape_msg_run_live_rows, &answer);
     return;
 error:
-    fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    fault_memory(&fault);
     core_refuse(core, call, &fault);
 }

@@ -110,9 +110,8 @@ static int64_t queue_rank(const struct core *core, const struct run *run)
     return (int64_t)ready - (int64_t)(run->priority * core->config.lift_ms);
 }
 
-int queue_reserve(struct core *core, struct queue_class *class, uint32_t runs)
+int queue_reserve(struct queue_class *class, uint32_t runs)
 {
-    (void)core;
     return heap_reserve(&class->queue, (size_t) class->runs + runs);
 }
 

@@ -28,7 +28,7 @@ void queue_class_keep(struct queue_class *class);
 void queue_class_drop(struct core *core, struct queue_class *class); /* takes NULL */
 
 /* Room for one more run in this class; -1 when out of memory. */
-int queue_reserve(struct core *core, struct queue_class *class, uint32_t runs);
+int queue_reserve(struct queue_class *class, uint32_t runs);
 void queue_add(struct core *core, struct run *run); /* room has been reserved */
 void queue_remove(struct core *core, struct run *run);
 void queue_wake(struct core *core); /* classes that kinds were woken for are looked at again */

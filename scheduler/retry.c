@@ -117,7 +117,7 @@ static int retry_prepare(struct core *core, struct run *run, const struct ending
         return -1;
     }
     if (run_more_reserve(run) || decision_memory(core, run, decision)) {
-        fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+        fault_memory(fault);
         return -1;
     }
     size_t bytes = run_change_bytes(run) + 4 * (size_t)ending->error.len + ending->result.len + ending->extra + 256;

@@ -157,14 +157,6 @@ int run_more_reserve(struct run *run)
     return run->more ? 0 : -1;
 }
 
-static int run_text(struct text **out, struct str str)
-{
-    if (!str.len)
-        return 0;
-    *out = text_new(str);
-    return *out ? 0 : -1;
-}
-
 void run_plan_trigger(const struct core *core, struct run_plan *plan, const struct rec_trigger *trigger)
 {
     plan->parameters = trigger->parameters;
@@ -182,7 +174,7 @@ static int run_plan_more(struct run *run, const struct run_plan *plan)
 {
     if (!plan->farm_data.len && !plan->spec.len && !plan->restart_of)
         return 0;
-    if (run_more_reserve(run) || run_text(&run->more->farm_data, plan->farm_data) || run_text(&run->more->spec, plan->spec))
+    if (run_more_reserve(run) || text_set(&run->more->farm_data, plan->farm_data) || text_set(&run->more->spec, plan->spec))
         return -1;
     run->more->restart_of = plan->restart_of;
     return 0;
@@ -200,7 +192,7 @@ struct run *run_new(struct core *core, const struct run_plan *plan)
     struct run *run = calloc(1, sizeof *run);
     if (!run)
         return NULL;
-    if (queue_reserve(core, plan->class, 1) || heap_reserve(&core->delays, core->run_total + 1) ||
+    if (queue_reserve(plan->class, 1) || heap_reserve(&core->delays, core->run_total + 1) ||
         index_reserve(&core->runs, core->run_total + 1 - core->runs.count)) {
         free(run);
         return NULL;
@@ -216,7 +208,7 @@ struct run *run_new(struct core *core, const struct run_plan *plan)
     run->timeout_seconds = plan->timeout_seconds;
     run->retry_count = plan->retry_count;
     run->priority = plan->priority;
-    if (run_text(&run->parameters, plan->parameters) || run_plan_more(run, plan)) {
+    if (text_set(&run->parameters, plan->parameters) || run_plan_more(run, plan)) {
         core->carried += run_carries(run); /* as much of it as there is */
         run_free(core, run);
         return NULL;

@@ -162,18 +162,10 @@ static int load_attempts(struct run *run, const struct rec_run *record)
     return 0;
 }
 
-static int load_text(struct text **out, struct str str)
-{
-    if (!str.len)
-        return 0;
-    *out = text_new(str);
-    return *out ? 0 : -1;
-}
-
 static int load_published(struct run_more *more, const struct rec_published *published)
 {
-    if (published->hash.len > sizeof more->hash || load_text(&more->path, published->path) ||
-        load_text(&more->temporary, published->temporary))
+    if (published->hash.len > sizeof more->hash || text_set(&more->path, published->path) ||
+        text_set(&more->temporary, published->temporary))
         return -1;
     more->published = *published;
     more->published.path = text_str(more->path);
@@ -205,7 +197,7 @@ static int load_more(struct run *run, const struct rec_run *record)
     if (run_more_reserve(run) || load_attempts(run, record))
         return -1;
     run->more->started_at = record->started_at;
-    if (load_text(&run->more->error, record->error_message) || load_text(&run->more->hostname, record->worker_hostname))
+    if (text_set(&run->more->error, record->error_message) || text_set(&run->more->hostname, record->worker_hostname))
         return -1;
     return HAS(record, rec_run, published) ? load_published(run->more, &record->published) : 0;
 }

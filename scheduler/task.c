@@ -167,7 +167,7 @@ int task_replace_reserve(struct core *core, struct task *task, const struct task
 {
     if (dependents_reserve(core, rules))
         return -1;
-    return rules->class == task->rules.class ? 0 : queue_reserve(core, rules->class, task->live);
+    return rules->class == task->rules.class ? 0 : queue_reserve(rules->class, task->live);
 }
 
 void task_replace(struct core *core, struct task *task, struct task_rules *rules)

@@ -286,7 +286,7 @@ static int check_schedule(const struct core *core, const struct rec_task_spec *s
     map_text(spec->metadata, STR_LIT("timezone"), &zone);
     rules->cron = cron_parse(spec->schedule, zone, &err);
     if (!rules->cron && err.code == ERR_NO_MEMORY)
-        return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+        return fault_memory(fault);
     if (!rules->cron)
         return fault_set(fault, ERR_INVALID, "schedule", "schedule", spec->schedule, "cron, @every or @at", "%.200s", err.text);
     if (anew && !cron_next(rules->cron, core->wall_ms, core->wall_ms))
@@ -304,7 +304,7 @@ static int rules_fill(struct core *core, const struct rec_task_spec *spec, struc
         bool memory = bytes.failed || err.code == ERR_NO_MEMORY;
         buf_free(&bytes);
         if (memory)
-            return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+            return fault_memory(fault);
         if (err.code != ERR_LIMIT)
             return fault_set(fault, ERR_INVALID, "spec", "range", (struct str){0}, NULL, "%.200s", err.text);
     }
@@ -322,7 +322,7 @@ static int rules_fill(struct core *core, const struct rec_task_spec *spec, struc
     rules->retry_count = (uint8_t)spec->retry_count;
     buf_free(&bytes);
     if (!rules->spec || !rules->name || !rules->class)
-        return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+        return fault_memory(fault);
     return 0;
 }
 
@@ -349,7 +349,7 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
     } else if (self->rules.dep_count) {
         rules->deps = malloc(self->rules.dep_count * sizeof *rules->deps);
         if (!rules->deps) {
-            fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+            fault_memory(fault);
             goto error;
         }
         rules->dep_count = self->rules.dep_count;
@@ -384,7 +384,7 @@ int task_rules_of(struct core *core, const struct rec_task_spec *spec, const str
     if (deps->count) {
         rules->deps = malloc(deps->count * sizeof *rules->deps);
         if (!rules->deps) {
-            fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+            fault_memory(fault);
             goto error;
         }
         memcpy(rules->deps, deps->items, deps->count * sizeof *rules->deps);

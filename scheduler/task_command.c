@@ -10,11 +10,6 @@
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
 
-static int no_memory(struct fault *fault)
-{
-    return fault_set(fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
-}
-
 static void task_event(struct core *core, const struct task *task, const char *type)
 {
     struct rec_event event = {.type = str_of(type),
@@ -63,7 +58,7 @@ void task_on_create(struct core *core, const struct core_call *call)
         goto error_rules;
     struct task *task = task_join_reserve(core, &rules) ? NULL : task_new(core, &rules);
     if (!task) {
-        no_memory(&fault);
+        fault_memory(&fault);
         goto error_rules;
     }
     task_join(core, task, 0);
@@ -96,7 +91,7 @@ void task_on_update(struct core *core, const struct core_call *call)
     if (!task)
         goto error;
     if (task_record(core, task, &record)) {
-        no_memory(&fault);
+        fault_memory(&fault);
         goto error;
     }
     task_spec_merge(&record.spec, &update->spec);
@@ -111,7 +106,7 @@ void task_on_update(struct core *core, const struct core_call *call)
     if ((then > now && room_bytes(core, then - now, &fault)) || task_reserve(core, &rules, &fault))
         goto error;
     if (task_replace_reserve(core, task, &rules)) {
-        no_memory(&fault);
+        fault_memory(&fault);
         goto error;
     }
     struct text *before = text_keep(task->rules.spec); /* what the merged spec borrows from */
@@ -155,7 +150,7 @@ void task_on_pause(struct core *core, const struct core_call *call)
     if (!task)
         goto error;
     if (task_record(core, task, &record)) {
-        no_memory(&fault);
+        fault_memory(&fault);
         goto error;
     }
     if (task_reserve(core, &task->rules, &fault))
@@ -182,10 +177,9 @@ error:
 
 /* ---- delete ---- */
 
-static int delete_check(const struct core *core, const struct task *task, bool force, struct fault *fault)
+static int delete_check(const struct task *task, bool force, struct fault *fault)
 {
     char value[32];
-    (void)core;
     if (force)
         return 0;
     snprintf(value, sizeof value, "%u", task->live);
@@ -230,7 +224,7 @@ void task_on_delete(struct core *core, const struct core_call *call)
     struct msg_done done = {.id = delete->id};
     struct fault fault;
     struct task *task = task_get(core, delete->id, known, NULL, &fault);
-    if (!task || delete_check(core, task, delete->force, &fault))
+    if (!task || delete_check(task, delete->force, &fault))
         goto error;
     uint32_t leased = leased_runs(task);
     if (core_reserve(core, EVENT_BYTES + (size_t)leased * 128 + 64, 64, EVENT_OPS + 5 + leased, &fault))

@@ -17,6 +17,14 @@ struct text *text_new(struct str str)
     return text;
 }
 
+int text_set(struct text **out, struct str str)
+{
+    if (!str.len)
+        return 0;
+    *out = text_new(str);
+    return *out ? 0 : -1;
+}
+
 struct text *text_keep(struct text *text)
 {
     if (text)

@@ -10,7 +10,9 @@ struct text {
     char data[];
 };
 
-struct text *text_new(struct str str);     /* a copy with one reference; NULL when out of memory */
+struct text *text_new(struct str str); /* a copy with one reference; NULL when out of memory */
+/* A copy in *out, which is left alone when there is nothing to copy; -1 when out of memory. */
+int text_set(struct text **out, struct str str);
 struct text *text_keep(struct text *text); /* one more reference; takes NULL */
 void text_drop(struct text *text);         /* takes NULL */
 

@@ -153,7 +153,7 @@ void worker_on_list(struct core *core, const struct core_call *call)
         column_fault(list->sort, &fault);
         goto error;
     }
-    fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    fault_memory(&fault);
     struct list_row *rows = arena_alloc(core->arena, core->workers.count * sizeof *rows);
     if (!rows)
         goto error;

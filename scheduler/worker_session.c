@@ -236,7 +236,7 @@ void worker_on_hello(struct core *core, const struct core_call *call)
     bool same_boot = worker && str_eq(text_str(worker->boot), hello->boot);
     if (hello_check(core, call, worker, &fault))
         goto error;
-    fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    fault_memory(&fault);
     if (lease_rows_reserve(core, &drops, hello->running.count))
         goto error;
     if (worker && hello_reconcile(core, worker, hello)) {
@@ -246,7 +246,7 @@ void worker_on_hello(struct core *core, const struct core_call *call)
     size_t bytes = hello_bytes(hello, call) + (worker ? worker_bytes(worker) : WORKER_FORGET_BYTES);
     if (core_reserve(core, bytes, 0, EVENT_OPS + 4, &fault))
         goto error;
-    fault_set(&fault, ERR_NO_MEMORY, NULL, NULL, (struct str){0}, NULL, "out of memory");
+    fault_memory(&fault);
     kind = kind_get(core, &record);
     if (!kind)
         goto error;
