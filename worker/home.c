@@ -15,7 +15,6 @@
 #include "proto/ident.h"
 #include "proto/log.h"
 #include "proto/messages.h"
-#include "worker/sweep.h"
 
 #define SWEEP_BUDGET 256 /* entries removed at a time */
 #define SWEEP_EVERY_MS 20
@@ -144,17 +143,46 @@ static bool folder_empty(const char *path)
     return empty;
 }
 
+static void sweeper_stop(struct home *home)
+{
+    loop_cancel(home->loop, home->sweeper);
+    home->sweeper = -1;
+}
+
+/* Passes over the trash until one begins behind the last folder that came. What cannot be removed stays there, is said once, and is tried
+ * again by the next pass, whenever that is. */
 static void on_sweep(void *arg)
 {
     struct home *home = arg;
+    struct sweep_pass *pass = &home->pass;
     struct err err = {0};
-    int rc = sweep_folder(home->trash, SWEEP_BUDGET, &err);
-    if (rc == 0)
+    if (!pass->dir) {
+        if (!home->thrown) {
+            sweeper_stop(home);
+            return;
+        }
+        home->thrown = false;
+        if (sweep_pass_begin(pass, home->trash, &err) < 0) {
+            log_warn("GTY-RUN-FOLDER", "%s", err.text);
+            sweeper_stop(home);
+            return;
+        }
+    }
+    if (sweep_pass_go_on(pass, SWEEP_BUDGET) == 0)
         return;
-    if (rc < 0)
-        log_warn("GTY-RUN-FOLDER", "%s", err.text);
-    loop_cancel(home->loop, home->sweeper);
-    home->sweeper = -1;
+    if (pass->failed > home->stuck)
+        log_warn("GTY-RUN-FOLDER", "count=%u folders of runs cannot be removed from %s, the first is %s", pass->failed,
+                 home->trash, pass->why.text);
+    home->stuck = pass->failed;
+    sweep_pass_end(pass);
+    rmdir(home->trash); /* it is made again when something comes */
+}
+
+static void sweeper_start(struct home *home)
+{
+    home->thrown = true;
+    if (home->sweeper < 0)
+        home->sweeper = loop_every(home->loop, SWEEP_EVERY_MS, on_sweep, home);
 }
 
 /* Moves a folder to the trash, where it is removed bit by bit. */
@@ -166,15 +194,14 @@ static void trash_take(struct home *home, const char *path, const char *name)
     snprintf(target, sizeof(target), "%s/%s.%" PRIu64, home->trash, name, clock_mono_us());
     if (rename(path, target) < 0 && errno != ENOENT)
         log_warn("GTY-RUN-FOLDER", "cannot move %s away: %s", path, strerror(errno));
-    if (home->sweeper < 0)
-        home->sweeper = loop_every(home->loop, SWEEP_EVERY_MS, on_sweep, home);
+    sweeper_start(home);
 }
 
 static int leftovers_remove(struct home *home, struct err *err)
 {
     if (folder_empty(home->runs)) {
         if (!folder_empty(home->trash))
-            home->sweeper = loop_every(home->loop, SWEEP_EVERY_MS, on_sweep, home);
+            sweeper_start(home);
         return 0;
     }
     uint64_t until = clock_mono_ms() + STRAYS_MS;
@@ -222,6 +249,7 @@ void home_close(struct home *home)
 {
     if (home->loop)
         loop_cancel(home->loop, home->sweeper);
+    sweep_pass_end(&home->pass);
     if (home->lock >= 0)
         close(home->lock);
     home->lock = home->sweeper = -1;

@@ -8,15 +8,19 @@
 
 #include "proto/loop.h"
 #include "proto/str.h"
+#include "worker/sweep.h"
 
 struct home {
     struct loop *loop;
-    int lock;             /* held while this worker lives */
-    int sweeper;          /* timer, -1 while nothing is left to remove */
-    char ident[65];       /* random, kept over restarts */
-    char path[PATH_MAX];  /* absolute */
-    char runs[PATH_MAX];  /* <path>/runs */
-    char trash[PATH_MAX]; /* <path>/trash: folders on their way out */
+    int lock;               /* held while this worker lives */
+    int sweeper;            /* timer, -1 while nothing is left to remove */
+    struct sweep_pass pass; /* over the trash */
+    bool thrown;            /* something came into the trash since that began */
+    unsigned stuck;         /* entries of the trash that the last whole pass could not remove */
+    char ident[65];         /* random, kept over restarts */
+    char path[PATH_MAX];    /* absolute */
+    char runs[PATH_MAX];    /* <path>/runs */
+    char trash[PATH_MAX];   /* <path>/trash: folders on their way out */
 };
 
 /* Makes or takes over the folder. -1 with err: another worker lives there, the name is unfit, it cannot be written.

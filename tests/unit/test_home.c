@@ -2,6 +2,7 @@
 #include "tests/unit/worker_unit.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -272,6 +273,120 @@ static void test_sweep(void **state)
     assert_int_equal(sweep_folder("/proc/1", 10, &err), -1);
 }
 
+static bool dig(const char *path, int levels)
+{
+    int at = mkdir(path, 0700) == 0 ? open(path, O_RDONLY | O_DIRECTORY) : -1;
+    for (int i = 0; at >= 0 && i < levels; i++) {
+        int file = openat(at, "f", O_WRONLY | O_CREAT, 0400);
+        int next = mkdirat(at, "d", 0700) == 0 ? openat(at, "d", O_RDONLY | O_DIRECTORY) : -1;
+        close(file);
+        fchmod(at, 0500);
+        close(at);
+        at = next;
+    }
+    close(at);
+    return at >= 0;
+}
+
+/* Deeper than there are descriptors, and of folders that were made read-only. 0 when it is gone. */
+static int sweep_deep(const int *unused)
+{
+    struct err err = {0};
+    char path[PATH_MAX];
+    int calls = 0, rc = 0;
+    (void)unused;
+    snprintf(path, sizeof(path), "%s/deep", data);
+    if (!dig(path, 3000))
+        return 2;
+    while (rc == 0 && calls++ < 1000)
+        rc = sweep_folder(path, 256, &err);
+    return rc == 1 && access(path, F_OK) < 0 ? 0 : 3;
+}
+
+static void test_sweep_deep(void **state)
+{
+    (void)state;
+    assert_int_equal(sweep_deep(NULL), 0);
+}
+
+static int sweep_deep_as_nobody(const int *unused)
+{
+    if (chown(data, 65534, 65534) < 0 || setuid(65534) < 0)
+        return 1;
+    return sweep_deep(unused);
+}
+
+/* Root may write into a read-only folder; everybody else has to change it. */
+static void test_sweep_deep_without_rights(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(in_another_process(sweep_deep_as_nobody, NULL), 0);
+}
+
+/* The trash of a worker that is not root holds three folders; in the second, in the order they are read in, is something that is not the
+ * worker's. All that is the worker's own goes. 0 when it is so. */
+static char trash[PATH_MAX], names[3][300];
+
+static void trash_fill(void)
+{
+    char path[PATH_MAX + 320];
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s/%d-1.5", trash, i);
+        assert_int_equal(mkdir(path, 0700), 0);
+        fill(path, 300);
+    }
+    DIR *dir = opendir(trash);
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && count < 3)
+            snprintf(names[count++], sizeof(names[0]), "%s", entry->d_name);
+    closedir(dir);
+    assert_int_equal(count, 3);
+}
+
+static int sweep_past_what_stays(const int *unused)
+{
+    struct home home;
+    struct err err = {0};
+    char path[PATH_MAX + 320];
+    (void)unused;
+    if (setuid(65534) < 0 || home_open(&home, loop, data, "w", &err) < 0)
+        return 1;
+    for (int i = 0; i < 1000 && home.sweeper >= 0; i++) {
+        loop_after(loop, 10, stop, loop);
+        loop_run(loop);
+    }
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s/%s", trash, names[i]);
+        if ((access(path, F_OK) == 0) != (i == 1))
+            return 2 + i;
+    }
+    snprintf(path, sizeof(path), "%s/%s/f299", trash, names[1]);
+    if (access(path, F_OK) == 0 || home.stuck != 1)
+        return 5;
+    home_close(&home);
+    return 0;
+}
+
+static void test_sweep_past_what_stays(void **state)
+{
+    (void)state;
+    char path[PATH_MAX + 320];
+    if (geteuid() != 0)
+        skip();
+    snprintf(trash, sizeof(trash), "%s/workers/w/trash", data);
+    snprintf(path, sizeof(path), "mkdir -p %s", trash);
+    assert_int_equal(system(path), 0);
+    trash_fill();
+    snprintf(path, sizeof(path), "chown -R 65534:65534 %s && mkdir %s/%s/theirs && touch %s/%s/theirs/file", data, trash,
+             names[1], trash, names[1]);
+    assert_int_equal(system(path), 0);
+    assert_int_equal(in_another_process(sweep_past_what_stays, NULL), 0);
+}
+
 static void test_split(void **state)
 {
     (void)state;
@@ -304,6 +419,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sweep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sweep_deep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sweep_deep_without_rights, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sweep_past_what_stays, set_up, tear_down),
         cmocka_unit_test(test_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
