@@ -142,9 +142,10 @@ static int apply_flags(struct settings *settings, struct err *err)
 
 static int apply_all(struct settings *settings, struct err *err)
 {
-    if (apply_defaults(settings, err) < 0 || apply_file(settings, err) < 0 || apply_environment(settings, err) < 0)
+    if (apply_defaults(settings, err) < 0 || apply_file(settings, err) < 0 || apply_environment(settings, err) < 0 ||
+        apply_flags(settings, err) < 0)
         return -1;
-    return apply_flags(settings, err);
+    return settings_check_together(settings, err);
 }
 
 /* ---- flags ---- */

@@ -13,6 +13,17 @@ const struct setting settings_table[] = {
 #undef SETTING
 };
 
+/* A span of time that has to hold a number of others. */
+static const struct span {
+    enum setting_id whole;
+    int64_t whole_ms; /* its unit */
+    enum setting_id part;
+    int64_t part_ms, times;
+    const char *why;
+} spans[] = {
+    {SET_LEASE_SECONDS, 1000, SET_LEASE_HEARTBEAT_MS, 1, 3, "or healthy workers lose their runs"},
+};
+
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);
 
 const char *setting_spell(const struct setting *setting, enum setting_spelling spelling, char out[SETTING_NAME_SIZE])
@@ -171,4 +182,18 @@ int setting_check(const struct setting *setting, struct str value, const char *l
         return err_set(err, ERR_INVALID, "%s has a value of %u bytes that makes no sense there, expected %s", label,
                        (unsigned)value.len, range);
     return err_set(err, ERR_INVALID, "%s is \"%s\", expected %s", label, shown, range);
+}
+
+int settings_check_together(const struct settings *settings, struct err *err)
+{
+    for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+        const struct span *span = &spans[i];
+        int64_t whole = settings_count_of(settings, span->whole), part = settings_count_of(settings, span->part);
+        if (whole * span->whole_ms < part * span->part_ms * span->times)
+            return err_set(
+                err, ERR_INVALID,
+                "%s is %" PRId64 " and %s is %" PRId64 "; the first is to be %" PRId64 " times as long as the second, %s",
+                settings_table[span->whole].name, whole, settings_table[span->part].name, part, span->times, span->why);
+    }
+    return 0;
 }

@@ -356,7 +356,7 @@ class Farm(WithFarm):
     def test_config_and_version(self):
         explained = gantry("config", "--explain").stdout
         self.assertIn("lease.seconds = 30", explained)
-        self.assertEqual(gantry("config", "--lease-seconds", "7").stdout, "lease.seconds = 7 # flag\n")
+        self.assertEqual(gantry("config", "--lease-seconds", "70").stdout, "lease.seconds = 70 # flag\n")
         self.assertEqual(json.loads(gantry("config", "--json").stdout)["lease.seconds"]["value"], "30")
         self.assertEqual(gantry("config", "--markdown").stdout, (ROOT / "docs" / "settings.md").read_text())
         self.assertRegex(gantry("version").stdout, r"^gantry \d+\.\d+\.\d+\n$")

@@ -245,7 +245,7 @@ class End(unittest.TestCase):
             with farm.commands() as peer:
                 peer.ask("ping", 20)
                 config = farm.data / "gantry.conf"
-                config.write_text("log.level = debug\nlease.seconds = 7\n")
+                config.write_text("log.level = debug\nlease.seconds = 7\nlease.heartbeat_ms = 2000\n")
                 farm.signal("scheduler", signal.SIGHUP)
                 farm.wait_log("scheduler", "GTY-SETTINGS-RELOAD")
                 with ScriptedWorker(farm.endpoint("workers")) as worker:

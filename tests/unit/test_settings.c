@@ -237,10 +237,10 @@ static void test_environment(void **state)
 static void test_flags(void **state)
 {
     struct fixture *f = *state;
-    struct settings *settings = load(f, "--insecure", "--set", "lease.seconds=5");
+    struct settings *settings = load(f, "--insecure", "--set", "lease.seconds=50");
     assert_non_null(settings);
     assert_true(settings_bool(settings, SET_HTTP_INSECURE));
-    assert_int_equal(settings_count_of(settings, SET_LEASE_SECONDS), 5);
+    assert_int_equal(settings_count_of(settings, SET_LEASE_SECONDS), 50);
     settings_free(settings);
     settings = load(f, "--insecure=false", "--set=queue.max=3", "--queue-max=4"); /* the last one counts */
     assert_non_null(settings);
@@ -338,6 +338,28 @@ static void test_reload_is_all_or_nothing(void **state)
     settings_free(settings);
 }
 
+/* Values that are fine each and make no sense together: at the start, and at a reload. */
+static void test_values_together(void **state)
+{
+    struct fixture *f = *state;
+    const char *words = "lease.seconds is 3 and lease.heartbeat_ms is 5000; the first is to be 3 times as long";
+    refused(f, "--lease-seconds=3", NULL, words);
+    refused(f, "--lease-seconds=14", "--lease-heartbeat-ms=5000", "lease.seconds is 14");
+    refused(f, "--lease-heartbeat-ms=10001", NULL, "lease.heartbeat_ms is 10001");
+    struct settings *settings = load(f, "--lease-seconds=15", NULL, NULL);
+    assert_non_null(settings);
+    settings_free(settings);
+    unit_write(f->file, "lease.heartbeat_ms = 1000\n");
+    settings = load(f, "--lease-seconds=3", NULL, NULL);
+    assert_non_null(settings);
+    unit_write(f->file, "lease.losses = 5\n");
+    assert_int_equal(settings_reload(settings, NULL, &f->err), -1);
+    assert_non_null(strstr(f->err.text, words));
+    assert_int_equal(settings_count_of(settings, SET_LEASE_HEARTBEAT_MS), 1000);
+    assert_int_equal(settings_count_of(settings, SET_LEASE_LOSSES), 3);
+    settings_free(settings);
+}
+
 static void test_endpoint(void **state)
 {
     struct fixture *f = *state;
@@ -418,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reload, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_reload_moves_no_text_that_stays, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_reload_is_all_or_nothing, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_values_together, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_endpoint, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_explain_can_be_read_back, fixture_open, fixture_close),
         cmocka_unit_test(test_usage_is_by_process),
