@@ -308,7 +308,7 @@ void worker_on_heartbeat(struct core *core, const struct core_call *call)
         session_credit(core, worker, beat->credit);
     session_listed(core, worker, &beat->running, &drops, &cancels);
     heartbeat_misses(core, worker);
-    struct msg_heartbeat_ack ack = {.drop = drops.list};
+    struct msg_heartbeat_ack ack = {.drop = drops.list, .heartbeat_ms = core->config.heartbeat_ms};
     struct msg_cancel cancel = {.leases = cancels.list};
     if (!drops.list.count && !cancels.list.count) {
         journal_send_now(core->journal, &call->from, &shape_msg_heartbeat_ack, &ack);

@@ -38,6 +38,7 @@ struct link {
     uint64_t bye_at;                   /* monotonic: with nothing left to do, it waits no longer to be heard; 0 before */
     int heartbeat, hello, flush, kill; /* timers, made ahead: what keeps its leases needs no memory */
     uint32_t told_credit;
+    uint64_t heartbeat_ms; /* as the farm said last */
     struct load load;
     struct owed owed; /* space for messages */
 };
@@ -144,7 +145,8 @@ static void on_welcome(struct link *link, const struct msg *msg)
              welcome->worker_id, link->roster->count);
     link->welcomed = true;
     loop_unset(link->loop, link->hello);
-    loop_set(link->loop, link->heartbeat, welcome->heartbeat_ms, welcome->heartbeat_ms);
+    link->heartbeat_ms = welcome->heartbeat_ms;
+    loop_set(link->loop, link->heartbeat, link->heartbeat_ms, link->heartbeat_ms);
     say_drain(link);
     drop(link, &welcome->drop);
     for (struct run *run = link->roster->first; run; run = run->next)
@@ -153,7 +155,12 @@ static void on_welcome(struct link *link, const struct msg *msg)
 
 static void on_heartbeat_ack(struct link *link, const struct msg *msg)
 {
-    drop(link, &msg->u.heartbeat_ack.drop);
+    const struct msg_heartbeat_ack *ack = &msg->u.heartbeat_ack;
+    drop(link, &ack->drop);
+    if (ack->heartbeat_ms == 0 || ack->heartbeat_ms == link->heartbeat_ms)
+        return;
+    link->heartbeat_ms = ack->heartbeat_ms;
+    loop_set(link->loop, link->heartbeat, link->heartbeat_ms, link->heartbeat_ms);
 }
 
 static void on_assign(struct link *link, const struct msg *msg)
@@ -253,7 +260,8 @@ static void on_error(struct link *link, const struct msg *msg)
 
 const struct worker_route link_routes[] = {
     {MSG_WELCOME, on_welcome, "the session stands; what it names in drop is stopped and forgotten"},
-    {MSG_HEARTBEAT_ACK, on_heartbeat_ack, "what it names in drop is stopped and forgotten"},
+    {MSG_HEARTBEAT_ACK, on_heartbeat_ack,
+     "what it names in drop is stopped and forgotten; heartbeats may come at another pace from now on"},
     {MSG_ASSIGN, on_assign, "runs to do: each is accepted or rejected at once"},
     {MSG_LOG_ACK, on_log_ack, "log lines that need not be kept any more"},
     {MSG_PUBLISH_GRANT, on_publish_grant, "the output gets its name"},

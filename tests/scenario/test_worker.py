@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 from tests.farm import BUILD, ROOT, Farm, alive, clean_environment, descendants, wait_for
@@ -261,6 +262,22 @@ class Life(unittest.TestCase):
             self.assertEqual(farm.terminate("worker1", 5), 0)
             run = farm.run(number)
             self.assertEqual((run["status"], run["attempt"], done.read_text()), ("completed", 1, "end\n"))
+
+    def test_heartbeats_at_another_pace(self):
+        """A worker that is at work learns from the farm how often it is to report."""
+        with Farm() as farm:
+            seen = []
+
+            def quick():
+                beat = farm.data_of(farm.get("/api/workers"))["items"][0]["last_heartbeat"]
+                if not seen or seen[-1][1] != beat:
+                    seen.append((time.monotonic(), beat))
+                return len(seen) > 3 and seen[-1][0] - seen[-4][0] < 10  # three of the 5 s that were before take 15
+
+            (farm.data / "gantry.conf").write_text("lease.heartbeat_ms = 200\n")
+            farm.signal("scheduler", signal.SIGHUP)
+            wait_for(lambda: "GTY-SETTINGS-RELOAD" in farm.log("scheduler"), what="the reload")
+            wait_for(quick, 30, "heartbeats in quick succession")
 
     def test_refuses_to_start(self):
         with Farm() as farm:
