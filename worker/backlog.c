@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define LINE_COST sizeof(struct backlog_line)
-#define CHUNK_BYTES ((size_t)256 << 10)
+#define CHUNK_BYTES ((size_t)256 << 10) /* of a LOG's lines on the wire */
+#define LINE_BYTES 32                   /* of a line there, beside its text: 31 at most */
 
 struct backlog_line {
     struct backlog_line *next;
@@ -68,10 +69,12 @@ bool backlog_peek(const struct backlog *backlog, struct rec_log_chunk *chunk, st
 {
     size_t bytes = 0;
     uint32_t count = 0;
-    for (const struct backlog_line *line = backlog->unsent; line && count < max && bytes < CHUNK_BYTES; line = line->next) {
+    for (const struct backlog_line *line = backlog->unsent; line && count < max; line = line->next) {
+        bytes += line->len + LINE_BYTES;
+        if (count > 0 && bytes > CHUNK_BYTES)
+            break;
         items[count++] = (struct rec_log_line){
             .seq = line->seq, .at = line->at, .level = line->level, .stream = line->stream, .text = {line->text, line->len}};
-        bytes += line->len + 16;
     }
     if (count == 0)
         return false;

@@ -25,7 +25,7 @@ void backlog_clear(struct backlog *backlog);
 /* Copies text, well-formed UTF-8 of at most 16 KiB. False when out of memory: the line is lost, its number too. */
 bool backlog_add(struct backlog *backlog, uint64_t at, enum log_level level, enum log_stream stream, const char *text,
                  size_t len);
-/* Fills chunk->lines and dropped with lines to send, at most max and about 256 KiB; chunk borrows items (max of them) and the texts
+/* Fills chunk->lines and dropped with lines to send, at most max and 256 KiB on the wire; chunk borrows items (max of them) and the texts
  * until the next change. False when there is nothing to send. backlog_sent then takes note of them. */
 bool backlog_peek(const struct backlog *backlog, struct rec_log_chunk *chunk, struct rec_log_line *items, uint32_t max);
 void backlog_sent(struct backlog *backlog, const struct rec_log_chunk *chunk);

@@ -103,9 +103,40 @@ static void test_chunk_size(void **state)
     backlog_clear(&backlog);
 }
 
+/* Never more than 256 KiB of lines in one message, as it is encoded: full lines, long numbers, and one line more than fits. */
+static void test_chunk_bound(void **state)
+{
+    (void)state;
+    static char text[16384];
+    const size_t sizes[] = {16384, 16383, 16352, 16351, 1000, 224, 0};
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        uint64_t sent = 0, lines = 600;
+        backlog_init(&backlog, (size_t)64 << 20);
+        backlog.next_seq = (uint64_t)1 << 60;
+        backlog.sent_seq = backlog.acked_seq = backlog.next_seq - 1;
+        for (uint64_t line = 0; line < lines; line++)
+            backlog_add(&backlog, (uint64_t)1 << 60, LOG_INFO, STREAM_STDOUT, text, sizes[i]);
+        while (peek(1024)) {
+            struct buf out = {0};
+            struct err err = {0};
+            assert_int_equal(rec_encode_log_chunk(&out, &chunk, &err), 0);
+            assert_in_range(out.len, 1, 262144 + 64);
+            if (sent + chunk.lines.count < lines) /* and never much less while there are more */
+                assert_in_range(out.len, 262144 - 16384 - 64 * 1024 / 8, 262144 + 64);
+            buf_free(&out);
+            sent += chunk.lines.count;
+            backlog_sent(&backlog, &chunk);
+        }
+        assert_int_equal(sent, lines);
+        backlog_clear(&backlog);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_order_and_ack), cmocka_unit_test(test_bounded),
-                                       cmocka_unit_test(test_wild_ack), cmocka_unit_test(test_chunk_size)};
+                                       cmocka_unit_test(test_wild_ack), cmocka_unit_test(test_chunk_size),
+                                       cmocka_unit_test(test_chunk_bound)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
