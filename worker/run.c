@@ -176,13 +176,16 @@ static void read_result(struct run *run)
     char path[PATH_MAX + 64];
     snprintf(path, sizeof(path), "%s/%" PRIu64 "-%" PRIu64 "/result", run->context->home->runs, run->id, run->attempt);
     size_t size = RUN_RESULT_MAX;
-    char *raw = malloc(size), *clean = malloc(size);
-    ssize_t got = raw && clean ? home_read_file(path, raw, size) : -1;
+    char *raw = malloc(size + 1), *clean = malloc(size);
+    ssize_t got = raw && clean ? home_read_file(path, raw, size + 1) : -1;
     bool starved = !raw || !clean || (got < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM));
     if (starved)
         run_note(run, LOG_WARN, "the file with its result was not read: no memory or descriptors");
     if (got > 0) {
-        size_t len = str_clean(clean, size, (struct str){raw, (uint32_t)got});
+        bool longer = (size_t)got > size && raw[size] != '\n';
+        size_t len = str_clean(clean, size, (struct str){raw, (uint32_t)((size_t)got > size ? size : (size_t)got)});
+        if (longer)
+            run_note(run, LOG_WARN, "its result is longer than %zu bytes; the rest is cut off", size);
         while (len && (clean[len - 1] == '\n' || clean[len - 1] == '\r'))
             len--;
         run->has_result = buf_add(&run->result, clean, len) == 0;

@@ -74,6 +74,11 @@ class Executors(unittest.TestCase):
     def test_result_file(self):
         run = self.run_task(command='echo "more words" > "$GANTRY_RESULT"; echo line')
         self.assertEqual(run["result"], "more words")
+        for size, cut in ((65536, 0), (65537, 1)):
+            run = self.run_task(command=f"head -c {size} /dev/zero | tr '\\0' r >$GANTRY_RESULT")
+            self.assertEqual(run["result"], "r" * 65536)
+            notes = [line["message"] for line in self.farm.data_of(self.farm.get(f"/api/runs/{run['id']}/logs"))["items"]]
+            self.assertEqual(len([note for note in notes if "longer than 65536 bytes" in note]), cut, notes)
 
     def test_http(self):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
