@@ -104,6 +104,8 @@ static enum problem_kind silence_kind(const struct request *request, int code)
 
     if (code == ERR_LIMIT || code == ERR_NO_MEMORY)
         return PROBLEM_OVERLOADED;
+    if (code != ERR_UNKNOWN_OUTCOME && code != ERR_UNAVAILABLE)
+        return PROBLEM_INTERNAL; /* the question was not one: nobody was asked */
     if (code == ERR_UNKNOWN_OUTCOME && write)
         return store ? PROBLEM_STORE_UNKNOWN : PROBLEM_SCHEDULER_UNKNOWN;
     return store ? PROBLEM_STORE_AWAY : PROBLEM_SCHEDULER_AWAY;
@@ -230,6 +232,15 @@ static uint16_t answer_to(const struct shape *asked)
     return 0;
 }
 
+static void silent(struct request *request, const struct err *err)
+{
+    enum problem_kind kind = silence_kind(request, err ? err->code : ERR_UNAVAILABLE);
+
+    if (kind == PROBLEM_INTERNAL)
+        log_error("GTY-ASK-FAILED", "code=%s %s", error_code_name((uint64_t)err->code), err->text);
+    reply_problem_kind(request, kind);
+}
+
 static void on_reply(void *arg, const struct msg *msg, const struct err *err)
 {
     const struct msg_error strange = {.code = ERR_INTERNAL, .text = STR_LIT("an answer of the wrong kind")};
@@ -257,7 +268,7 @@ static void on_reply(void *arg, const struct msg *msg, const struct err *err)
     else if (msg)
         reply_error(request, &msg->u.error, (enum ask_whom)request->asked_whom);
     else if (!probe_silence(request, err))
-        reply_problem_kind(request, silence_kind(request, err ? err->code : ERR_UNAVAILABLE));
+        silent(request, err);
     log_request((struct str){NULL, 0});
 }
 

@@ -39,6 +39,21 @@ bool page_word(const struct request *request, const char *name, int (*parse)(str
     return true;
 }
 
+bool page_text(const struct request *request, const char *name, unsigned max, struct str *out, struct problem *problem,
+               int *fault)
+{
+    struct str text;
+
+    if (*fault || !request_param(request, name, &text, problem, fault) || *fault)
+        return false;
+    if (text.len > max) {
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "length", text, "1..%u bytes", max);
+        return false;
+    }
+    *out = text;
+    return true;
+}
+
 static int parse_bool(struct str word)
 {
     if (str_is(word, "true") || str_is(word, "1"))

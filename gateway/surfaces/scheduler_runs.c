@@ -161,7 +161,7 @@ static int filters_read(struct request *request, struct rec_filter_list *filters
         filters->items[filters->count++] = page_filter("created_at", FILTER_GE, number);
     if (date_read(request, "end_date", true, &number, problem, &fault))
         filters->items[filters->count++] = page_filter("created_at", FILTER_LT, number);
-    if (!fault && request_param(request, "worker_id", &text, problem, &fault) && !fault)
+    if (page_text(request, "worker_id", 64, &text, problem, &fault))
         filters->items[filters->count++] = page_filter_text("worker_name", FILTER_EQ, text);
     return fault;
 }

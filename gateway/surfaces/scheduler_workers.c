@@ -33,20 +33,6 @@ static void on_listed(struct request *request, const struct msg *msg)
     page_close(request, &w, rows->total, false);
 }
 
-static int text_read(const struct request *request, const char *name, uint32_t max, struct str *out, struct problem *problem)
-{
-    struct str text = {NULL, 0};
-    int fault = 0;
-
-    request_param(request, name, &text, problem, &fault);
-    if (fault)
-        return -1;
-    if (text.len > max)
-        return problem_value(problem, PROBLEM_BAD_REQUEST, name, "length", text, "1..%u bytes", max);
-    *out = text;
-    return 0;
-}
-
 void workers_list(struct request *request)
 {
     struct msg_worker_list list = {0};
@@ -58,8 +44,9 @@ void workers_list(struct request *request)
         goto error;
     if (page_word(request, "status", worker_status_parse, "active|draining|offline", &list.status, &problem, &fault))
         SET_HAS(&list, msg_worker_list, status);
-    if (fault || text_read(request, "task_type", 64, &list.task_type, &problem) != 0 ||
-        text_read(request, "hostname", 255, &list.hostname, &problem) != 0)
+    page_text(request, "task_type", 64, &list.task_type, &problem, &fault);
+    page_text(request, "hostname", 255, &list.hostname, &problem, &fault);
+    if (fault)
         goto error;
     list.sort = page->sort;
     list.descending = page->descending;
