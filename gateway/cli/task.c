@@ -1,4 +1,5 @@
 /* `gantry task …` */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,39 +12,70 @@
 #include "gateway/cli/work.h"
 #include "proto/messages.h"
 
+#define NAME_MOST 200 /* bytes of a task's name */
+
+/* The task that a word names: *id is 0 when there is none. -1 with err, also when there are several. */
+static int task_named(const struct cli *cli, const char *word, long long *id, struct err *err)
+{
+    char path[1024] = "/tasks?size=1";
+    json_t *data;
+
+    *id = 0;
+    if (word[0] == '\0' || strlen(word) > NAME_MOST) {
+        return 0;
+    }
+    if (client_query_add(path, sizeof path, "name", word) != 0) {
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    if (client_call(cli->client, "GET", path, NULL, &data, err) != 0) {
+        return -1;
+    }
+    long long total = show_number(data, "total");
+    *id = show_number(json_array_get(json_object_get(data, "items"), 0), "id");
+    json_decref(data);
+    if (total > 1) {
+        return err_set(err, ERR_BAD_REQUEST, "%lld tasks are called \"%s\", the newest is %lld: name one by its id", total, word,
+                       *id);
+    }
+    return 0;
+}
+
+/* The task whose id a word is: *id is 0 when it is none, or there is no such task. -1 with err. */
+static int task_numbered(const struct cli *cli, const char *word, long long *id, struct err *err)
+{
+    struct err why = {0};
+    char *end;
+
+    errno = 0;
+    *id = strtoll(word, &end, 10);
+    if (errno != 0 || word[strspn(word, "0123456789")] != '\0' || *id <= 0) {
+        *id = 0;
+        return 0;
+    }
+    if (client_get(cli->client, NULL, &why, "/tasks/%lld", *id) == 0) {
+        return 0;
+    }
+    *id = 0;
+    return why.code == ERR_NOT_FOUND ? 0 : err_set(err, why.code, "%s", why.text);
+}
+
 /* The id of a task given by id or name; 0 with err. */
 static long long task_find(const struct cli *cli, const char *word, struct err *err)
 {
-    char path[1024] = "/tasks?size=1000";
-    long long id = 0;
-    json_t *data;
-    const json_t *task;
-    size_t index;
-    char *end;
+    long long number, named;
 
-    id = strtoll(word, &end, 10);
-    if (*end == '\0' && end != word && id > 0) {
-        return id;
-    }
-    id = 0;
-    if (client_query_add(path, sizeof path, "search", word) != 0) {
-        err_set(err, ERR_BAD_REQUEST, "the name is too long");
+    if (task_numbered(cli, word, &number, err) != 0 || task_named(cli, word, &named, err) != 0) {
         return 0;
     }
-    if (client_call(cli->client, "GET", path, NULL, &data, err) != 0) {
+    if (number != 0 && named != 0 && named != number) {
+        err_set(err, ERR_BAD_REQUEST, "\"%s\" is the id of task %lld and the name of task %lld: rename one, or give the id %lld",
+                word, number, named, named);
         return 0;
     }
-    json_array_foreach(json_object_get(data, "items"), index, task)
-    {
-        if (strcmp(show_text(task, "name"), word) == 0) {
-            id = show_number(task, "id");
-        }
-    }
-    json_decref(data);
-    if (id == 0) {
+    if (number == 0 && named == 0) {
         err_set(err, ERR_NOT_FOUND, "there is no task \"%s\"", word);
     }
-    return id;
+    return number != 0 ? number : named;
 }
 
 int task_list(struct cli *cli)

@@ -11,7 +11,8 @@ static const struct route routes[] = {
      "`cwd`, `run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file "
      "published once)."},
     {METHOD_GET, "/tasks", tasks_list, ROLE_READONLY,
-     "Lists tasks. `page`, `size` (at most 1000), `status`, `task_type`, `priority`, `search`, `tags`, `sort` (`id`, `name`, "
+     "Lists tasks. `page`, `size` (at most 1000), `name` (exactly this one: the task that holds it, or else those made for runs "
+     "submitted under it), `status`, `task_type`, `priority`, `search`, `tags`, `sort` (`id`, `name`, "
      "`status`, `priority`, `task_type`, `created_at`, `updated_at`, `next_run_at`), `order`."},
     {METHOD_GET, "/tasks/{id}", tasks_get, ROLE_READONLY,
      "A task with its `statistics`; averages are null before the first run."},

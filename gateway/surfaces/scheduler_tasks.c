@@ -226,37 +226,60 @@ static void on_listed(struct request *request, const struct msg *msg)
     page_close(request, &w, rows->total, rows->total_is_lower_bound);
 }
 
-void tasks_list(struct request *request)
+/* What the parameters ask for; *named: tasks of one name. */
+static int filters_read(struct request *request, struct msg_query *query, bool *named, struct problem *problem)
 {
-    struct rec_filter filters[4];
-    struct msg_query query = {.type = TYPE_TASK, .also = TYPE_TASK_STAT, .filters = {filters, 0}};
-    struct problem problem;
+    struct rec_filter_list *filters = &query->filters;
     struct str text;
     uint64_t number = 0;
     int fault = 0;
 
-    if (!page_new(request, sorts, &problem))
-        goto error;
-    if (page_word(request, "status", task_status_parse, "active|paused|completed|failed", &number, &problem, &fault))
-        filters[query.filters.count++] = page_filter("status", FILTER_EQ, number);
-    if (page_word(request, "priority", priority_parse, "low|normal|high|critical", &number, &problem, &fault))
-        filters[query.filters.count++] = page_filter("spec.priority", FILTER_EQ, number);
-    if (!fault && request_param(request, "task_type", &text, &problem, &fault))
-        filters[query.filters.count++] = page_filter_text("spec.task_type", FILTER_EQ, text);
-    if (!fault && request_param(request, "tags", &text, &problem, &fault))
-        filters[query.filters.count++] = page_filter_text("spec.tags", FILTER_HAS, text);
-    if (!fault && request_param(request, "search", &text, &problem, &fault))
-        query.search = text;
-    if (fault)
-        goto error;
-    if (query.search.len > 256) {
-        problem_value(&problem, PROBLEM_BAD_REQUEST, "search", "length", text, "0..256 bytes");
-        goto error;
+    *named = page_text(request, "name", 200, &text, problem, &fault);
+    if (*named)
+        filters->items[filters->count++] = page_filter_text("spec.name", FILTER_EQ, text);
+    if (page_word(request, "status", task_status_parse, "active|paused|completed|failed", &number, problem, &fault))
+        filters->items[filters->count++] = page_filter("status", FILTER_EQ, number);
+    if (page_word(request, "priority", priority_parse, "low|normal|high|critical", &number, problem, &fault))
+        filters->items[filters->count++] = page_filter("spec.priority", FILTER_EQ, number);
+    if (page_text(request, "task_type", 64, &text, problem, &fault))
+        filters->items[filters->count++] = page_filter_text("spec.task_type", FILTER_EQ, text);
+    if (page_text(request, "tags", 4096, &text, problem, &fault))
+        filters->items[filters->count++] = page_filter_text("spec.tags", FILTER_HAS, text);
+    page_text(request, "search", 256, &query->search, problem, &fault);
+    return fault;
+}
+
+static void list_ask(struct request *request, bool held);
+
+/* A name belongs to one task; runs that were submitted under it have tasks of their own, which are looked for only without that one. */
+static void on_held(struct request *request, const struct msg *msg)
+{
+    if (msg->u.query_rows.total > 0)
+        on_listed(request, msg);
+    else
+        list_ask(request, false);
+}
+
+static void list_ask(struct request *request, bool held)
+{
+    struct rec_filter filters[6];
+    struct msg_query query = {.type = TYPE_TASK, .also = TYPE_TASK_STAT, .filters = {filters, 0}};
+    struct problem problem;
+    bool named;
+
+    if (!page_new(request, sorts, &problem) || filters_read(request, &query, &named, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
     }
-    page_ask(request, &query, on_listed);
-    return;
-error:
-    reply_problem(request, &problem);
+    held = held && named;
+    if (held)
+        filters[query.filters.count++] = page_filter("oneshot", FILTER_EQ, false);
+    page_ask(request, &query, held ? on_held : on_listed);
+}
+
+void tasks_list(struct request *request)
+{
+    list_ask(request, true);
 }
 
 static void on_got(struct request *request, const struct msg *msg)

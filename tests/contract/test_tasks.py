@@ -187,6 +187,23 @@ class Tasks(Contract):
         self.error(self.farm.post(path, {"items": [{}, {"priority": "x"}]}), 422, "VALIDATION_ERROR", "items[1].priority", "enum")
         self.assertEqual(self.data(self.farm.get(f"/api/runs?task_id={task}"))["total"], before)  # all or nothing
 
+    def test_a_name_finds_the_task_that_holds_it(self):
+        def submitted():
+            made = self.data(self.farm.post("/api/runs", {"name": "held", "task_type": "shell", "command": "true"}), 201)
+            self.farm.wait_run(made["run_id"])
+            return made["task_id"]
+
+        def found():
+            return [item["id"] for item in self.data(self.farm.get("/api/tasks?name=held"))["items"]]
+
+        first, second = submitted(), submitted()
+        self.assertEqual(found(), [second, first])
+        holder = self.create("held")["id"]
+        self.assertEqual(found(), [holder])
+        self.data(self.farm.delete(f"/api/tasks/{holder}"))
+        third = submitted()
+        self.assertEqual(found(), [third, second, first])
+
 
 class TaskLists(Contract):
     @classmethod
@@ -231,6 +248,21 @@ class TaskLists(Contract):
         self.assertEqual(self.names("?task_type=none"), [])
         self.error(self.farm.get("/api/tasks?status=asleep"), 400, "VALIDATION_ERROR", "status", "enum", "asleep")
         self.error(self.farm.get("/api/tasks?priority=2"), 400, "VALIDATION_ERROR", "priority", "enum")
+
+    def test_a_name_is_matched_exactly(self):
+        self.assertEqual(self.names("?name=listed+3"), ["listed 3"])
+        self.assertEqual(self.names("?name=listed"), [])
+        self.assertEqual(self.names("?name=listed+5&status=active"), [])
+        self.assertEqual(self.names("?name=listed+5&status=paused&priority=normal&task_type=shell&tags=odd&search=words"), ["listed 5"])
+        self.error(self.farm.get("/api/tasks?name=a&name=b"), 400, "VALIDATION_ERROR", "name", "repeated")
+
+    def test_what_is_too_long_to_be_found(self):
+        for path, field, most in (("tasks", "name", 200), ("tasks", "task_type", 64), ("tasks", "tags", 4096), ("tasks", "search", 256),
+                                  ("runs", "worker_id", 64), ("workers", "task_type", 64), ("workers", "hostname", 255)):
+            with self.subTest(path=path, field=field):
+                self.assertEqual(self.data(self.farm.get(f"/api/{path}?{field}={'x' * most}"))["items"], [])
+                for length in (most + 1, 7000):
+                    self.error(self.farm.get(f"/api/{path}?{field}={'x' * length}"), 400, "VALIDATION_ERROR", field, "length")
 
     def test_sorting(self):
         self.assertEqual(self.names("?order=asc")[0], "listed 0")

@@ -264,6 +264,43 @@ class Tasks(WithFarm):
         self.assertEqual(done.returncode, 1)
         self.assertIn("nightly", done.stderr)
 
+    def name_of(self, word):
+        return json.loads(self.good("task", "show", word, "--json"))["name"]
+
+    def test_names_are_found_whatever_they_are(self):
+        for name in ("...", "数据", "0012", "99999999999999999999", "a&b=c d", "one"):
+            self.good("task", "create", name, "--shell", "true")
+            self.assertEqual(self.name_of(name), name)
+        self.good("task", "create", "one more", "--shell", "true")
+        self.assertEqual(self.name_of("one"), "one")
+        for word in ("on", "", "x" * 300):
+            done = self.gantry("task", "show", word)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("there is no task", done.stderr)
+
+    def test_a_run_of_the_same_name_takes_nothing_away(self):
+        for _ in range(2):
+            self.wait_status(self.submit("--name", "shared", "--shell", "true"), "completed")
+        done = self.gantry("task", "show", "shared")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("2 tasks are called", done.stderr)
+        task_id = int(self.good("task", "create", "shared", "--shell", "echo mine"))
+        done = self.gantry("task", "trigger", "shared", "--wait")
+        self.assertEqual((done.returncode, done.stdout), (0, "mine\n"), done.stderr)
+        self.assertEqual(self.good("task", "delete", "shared"), f"task {task_id} deleted\n")
+
+    def test_a_number_is_an_id_and_else_a_name(self):
+        plain = int(self.good("task", "create", "plain", "--shell", "true"))
+        self.assertEqual(self.name_of(str(plain)), "plain")
+        self.good("task", "create", "777777", "--shell", "true")
+        self.assertEqual(self.name_of("777777"), "777777")
+        other = int(self.good("task", "create", str(plain), "--shell", "true"))
+        done = self.gantry("task", "delete", str(plain))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(str(plain), done.stderr)
+        self.assertIn(str(other), done.stderr)
+        self.assertEqual(self.name_of(str(other)), str(plain))
+
     def test_a_task_from_a_file_and_from_stdin(self):
         path = self.up.folder / "task.json"
         path.write_text(json.dumps({"name": "filed", "task_type": "shell", "executor": "shell", "command": "true", "retry_count": 1}))
