@@ -19,7 +19,7 @@ static void fill(struct problem *problem, enum problem_kind kind, const char *fi
     *problem = (struct problem){.kind = kind, .rule = str_of(rule)};
     if (field) {
         str_copy(problem->field_room, sizeof problem->field_room, str_of(field));
-        problem->field = str_of(problem->field_room);
+        problem->field = str_cut(str_of(problem->field_room), sizeof problem->field_room); /* between characters */
     }
 }
 

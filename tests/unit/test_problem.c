@@ -46,6 +46,32 @@ static void test_names_field_value_and_expectation(void **state)
     json_decref(given);
 }
 
+/* Names of members are the client's, of any length. */
+static void test_a_long_name_is_cut_between_characters(void **state)
+{
+    struct problem problem;
+    char name[400];
+    (void)state;
+
+    for (size_t lead = 0; lead < 4; lead++) {
+        memset(name, 'x', sizeof name - 1);
+        name[sizeof name - 1] = '\0';
+        for (size_t at = lead; at + 4 < sizeof name; at += 3)
+            memcpy(name + at, "数", 3);
+        for (size_t len = 100; len < 140; len++) { /* callers cut, too */
+            char given[400];
+            snprintf(given, len, "%s", name);
+            problem_value(&problem, PROBLEM_INVALID, given, "range", STR_LIT("1"), "%s", name);
+            assert_true(problem.field.len > 96);
+            assert_true(str_utf8(problem.field));
+            assert_true(problem.expected.len > 300);
+            assert_true(str_utf8(problem.expected));
+        }
+    }
+    problem_set(&problem, PROBLEM_INVALID, "\xff\xff\xff\xff\xff", "range");
+    assert_int_equal(problem.field.len, 0);
+}
+
 static void test_shows_another_process_words_for_unknown_rules(void **state)
 {
     struct problem problem = {.kind = PROBLEM_CONFLICT, .rule = STR_LIT("brand new"), .sentence = STR_LIT("it is so")};
@@ -74,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind_has_status_and_text),
         cmocka_unit_test(test_names_field_value_and_expectation),
+        cmocka_unit_test(test_a_long_name_is_cut_between_characters),
         cmocka_unit_test(test_shows_another_process_words_for_unknown_rules),
         cmocka_unit_test(test_cuts_long_values),
     };
