@@ -34,7 +34,8 @@ static const struct route routes[] = {
      "and `executor` is the `task_type` when missing; no `schedule`) and a trigger's. The task is `completed` or `failed` "
      "with its run."},
     {METHOD_GET, "/runs", runs_list, ROLE_READONLY,
-     "Lists runs. `page`, `size` (at most 1000), `task_id`, `status`, `worker_id` (as in `worker-001`), `start_date` and "
+     "Lists runs, those that have not ended with their `progress` and `reason` of this second, where there is one. `page`, "
+     "`size` (at most 1000), `task_id`, `status`, `worker_id` (as in `worker-001`), `start_date` and "
      "`end_date` (inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`, `status`, "
      "`task_id`, `worker_id`), `order`."},
     {METHOD_GET, "/runs/{id}", runs_get, ROLE_READONLY,

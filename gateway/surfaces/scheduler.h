@@ -78,7 +78,8 @@ int trigger_read(struct request *request, const json_t *object, const char *pref
 
 void task_write(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat, bool statistics);
 void task_write_brief(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat);
-void run_write_brief(struct writer *w, const struct rec_run *run);
+/* live is NULL when nothing is known of this second. */
+void run_write_brief(struct writer *w, const struct rec_run *run, const struct rec_live_run *live);
 /* The members of a run in detail; live is NULL when nothing is known of this second. The object stays open for logs. */
 void run_write_open(struct writer *w, const struct rec_run *run, const struct rec_live_run *live);
 void log_write_brief(struct writer *w, const struct rec_log_line *line);

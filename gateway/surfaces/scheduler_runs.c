@@ -116,18 +116,76 @@ error:
 
 /* ---- the list ---- */
 
-static void on_listed(struct request *request, const struct msg *msg)
+struct listed {       /* request->own, while the scheduler is asked about runs that have not ended */
+    struct page page; /* the first, as page_close looks for it there */
+    struct rec_run *runs;
+    uint32_t count;
+    uint64_t total;
+    bool lower_bound;
+};
+
+static const struct rec_live_run *live_of(const struct msg *msg, uint64_t id)
 {
-    const struct msg_query_rows *rows = &msg->u.query_rows;
+    for (uint32_t i = 0; msg && i < msg->u.run_live_rows.runs.count; i++) {
+        if (msg->u.run_live_rows.runs.items[i].run_id == id)
+            return &msg->u.run_live_rows.runs.items[i];
+    }
+    return NULL;
+}
+
+static void listed_write(struct request *request, const struct msg *msg)
+{
+    const struct listed *listed = request->own;
     struct writer w;
 
     page_open(request, &w);
-    for (uint32_t i = 0; i < rows->rows.count; i++) {
-        struct rec_run run;
-        if (row_run(request, &rows->rows.items[i], &run))
-            run_write_brief(&w, &run);
+    for (uint32_t i = 0; i < listed->count; i++) {
+        const struct rec_run *run = &listed->runs[i];
+        run_write_brief(&w, run, run_status_final(run->status) ? NULL : live_of(msg, run->id));
     }
-    page_close(request, &w, rows->total, rows->total_is_lower_bound);
+    page_close(request, &w, listed->total, listed->lower_bound);
+}
+
+/* Takes the runs of a page; they outlive the message where keep says so. False when out of memory. */
+static bool listed_take(struct request *request, struct listed *listed, const struct rec_row_list *rows, bool keep)
+{
+    listed->runs = request_alloc(request, rows->count * sizeof *listed->runs + 1);
+    listed->count = 0;
+    for (uint32_t i = 0; listed->runs && i < rows->count; i++) {
+        struct rec_row row = rows->items[i];
+        if (keep && !(row.value = arena_str(request_arena(request), row.value)).ptr)
+            return false;
+        if (row_run(request, &row, &listed->runs[listed->count]))
+            listed->count++;
+    }
+    return listed->runs != NULL;
+}
+
+static void on_listed(struct request *request, const struct msg *msg)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    struct listed *listed = request_alloc(request, sizeof *listed);
+    uint64_t *ids = request_alloc(request, rows->rows.count * sizeof *ids + 1);
+    struct msg_run_live live = {.ids = {ids, 0}};
+
+    if (!listed || !ids || !listed_take(request, listed, &rows->rows, false)) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return;
+    }
+    listed->page = *(const struct page *)request->own;
+    listed->total = rows->total;
+    listed->lower_bound = rows->total_is_lower_bound;
+    request->own = listed;
+    for (uint32_t i = 0; i < listed->count; i++) {
+        if (!run_status_final(listed->runs[i].status))
+            ids[live.ids.count++] = listed->runs[i].id;
+    }
+    if (live.ids.count == 0)
+        listed_write(request, NULL);
+    else if (listed_take(request, listed, &rows->rows, true))
+        ask_soft(request, ASK_SCHEDULER, &shape_msg_run_live, &live, listed_write);
+    else
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
 }
 
 /* A day or a moment. An end is inclusive: what is answered is the first millisecond behind it. */

@@ -126,8 +126,25 @@ static void result_write(struct writer *w, const struct rec_run *run)
     writer_uint(w, "retry_count", run->retries);
 }
 
-void run_write_brief(struct writer *w, const struct rec_run *run)
+/* The progress of a run that has not ended: as of this second, or else as it was kept. */
+static bool progress_of(const struct rec_run *run, const struct rec_live_run *live, double *progress)
 {
+    bool told = live && run->status == RUN_RUNNING && HAS(live, rec_live_run, progress);
+
+    *progress = told ? live->progress : run->progress;
+    return told || (run->status != RUN_PENDING && run->progress > 0);
+}
+
+static struct str reason_of(const struct rec_run *run, const struct rec_live_run *live)
+{
+    return live && run->status == RUN_PENDING ? live->reason : (struct str){NULL, 0};
+}
+
+void run_write_brief(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)
+{
+    struct str reason = reason_of(run, live);
+    double progress;
+
     writer_open(w, NULL, '{');
     writer_uint(w, "id", run->id);
     writer_uint(w, "task_id", run->task_id);
@@ -138,6 +155,10 @@ void run_write_brief(struct writer *w, const struct rec_run *run)
     writer_time(w, "completed_at", run->completed_at);
     result_write(w, run);
     writer_time(w, "created_at", run->created_at);
+    if (!run_status_final(run->status) && progress_of(run, live, &progress))
+        writer_real(w, "progress", progress);
+    if (reason.len > 0)
+        writer_text(w, "reason", reason);
     writer_close(w, '}');
 }
 
@@ -181,18 +202,16 @@ static void published_write(struct writer *w, const struct rec_published *publis
 
 static void live_write(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)
 {
-    bool told = live && run->status == RUN_RUNNING && HAS(live, rec_live_run, progress);
+    double progress;
 
     if (run->status == RUN_COMPLETED)
         writer_real(w, "progress", 100);
-    else if (told)
-        writer_real(w, "progress", live->progress);
-    else if (run->status != RUN_PENDING && run->progress > 0)
-        writer_real(w, "progress", run->progress);
+    else if (progress_of(run, live, &progress))
+        writer_real(w, "progress", progress);
     else
         writer_null(w, "progress");
     writer_text_or_null(w, "progress_note", live && run->status == RUN_RUNNING ? live->note : (struct str){NULL, 0});
-    writer_text_or_null(w, "reason", live && run->status == RUN_PENDING ? live->reason : (struct str){NULL, 0});
+    writer_text_or_null(w, "reason", reason_of(run, live));
 }
 
 void run_write_open(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)

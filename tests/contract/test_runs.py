@@ -113,6 +113,30 @@ class Runs(Contract):
             with self.subTest(query=query):
                 self.error(self.farm.get("/api/runs?" + query), 400, "VALIDATION_ERROR", field)
 
+    def test_a_list_tells_what_is_true_this_second(self):
+        flag = self.farm.data / "listed-enough"
+        running = self.submit(f"echo percent=30 >&$GANTRY_PROGRESS_FD; while [ ! -e {flag} ]; do sleep 0.05; done")["run_id"]
+        waiting = self.submit("true", delay_seconds=600)["run_id"]
+        over = self.submit("true")["run_id"]
+        self.farm.wait_run(over)
+        wait_for(lambda: self.farm.run(running)["progress"] == 30, what="progress")
+
+        def items():
+            return {item["id"]: item for item in self.data(self.farm.get("/api/runs?size=100"))["items"]}
+
+        listed = items()
+        self.assertEqual((listed[running]["progress"], "reason" in listed[running]), (30, False))
+        self.assertEqual((listed[waiting]["reason"], "progress" in listed[waiting]), (self.farm.run(waiting)["reason"], False))
+        self.assertTrue(listed[waiting]["reason"])
+        self.assertEqual(set(listed[over]), set(examples.RUN_LIST["items"][0]))
+        self.farm.stop("scheduler")
+        self.addCleanup(self.farm.wait_ready)
+        self.addCleanup(self.farm.cont, "scheduler")
+        without = items()  # the list is the store's
+        self.assertEqual(set(without), set(listed))
+        self.assertNotIn("reason", without[waiting])
+        flag.touch()
+
     def test_restart(self):
         run = self.farm.trigger(self.farm.task("repeated", "echo again"), parameters={"p": 1})
         self.farm.wait_run(run)

@@ -124,7 +124,7 @@ static void test_run_has_the_seeds_keys(void **state)
 
     SET_HAS(&attempts[0], rec_attempt, exit_code);
     writer_open(&w, "items", '[');
-    run_write_brief(&w, &run);
+    run_write_brief(&w, &run, NULL);
     writer_close(&w, ']');
     json_t *document_of = document();
     assert_keys(json_array_get(json_object_get(document_of, "items"), 0), brief);
