@@ -28,6 +28,20 @@ static int written_port(const struct settings *settings)
     return port;
 }
 
+/* Where one that listens on `host` is reached from this machine. */
+static const char *host_of(const struct settings *settings)
+{
+    const char *host = settings_text(settings, SET_HTTP_HOST);
+    bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strcmp(host, "*") == 0;
+
+    return any ? "localhost" : host;
+}
+
+static void address_write(const char *host, int port, char *out, size_t size)
+{
+    snprintf(out, size, strchr(host, ':') != NULL ? "http://[%s]:%d" : "http://%s:%d", host, port);
+}
+
 void address_of_farm(const struct settings *settings, char *out, size_t size)
 {
     int port = (int)settings_count_of(settings, SET_HTTP_PORT);
@@ -41,20 +55,16 @@ void address_of_farm(const struct settings *settings, char *out, size_t size)
         int written = written_port(settings);
         port = written != 0 ? written : port;
     }
-    snprintf(out, size, "http://localhost:%d", port);
+    address_write(host_of(settings), port, out, size);
 }
 
 bool address_of_own(const struct settings *settings, char *out, size_t size)
 {
-    const char *host = settings_text(settings, SET_HTTP_HOST);
     int port = (int)settings_count_of(settings, SET_HTTP_PORT);
 
     if (port == 0 && (port = written_port(settings)) == 0) {
         return false;
     }
-    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strcmp(host, "*") == 0) {
-        host = "localhost";
-    }
-    snprintf(out, size, strchr(host, ':') != NULL ? "http://[%s]:%d" : "http://%s:%d", host, port);
+    address_write(host_of(settings), port, out, size);
     return true;
 }
