@@ -40,8 +40,7 @@ int logs_command(struct cli *cli)
     long long tail, run_id;
 
     if (args_run(cli->args, 0, &run_id, &err) != 0 || args_number(cli->args, "tail", 1, 1000, 0, &tail, &err) != 0) {
-        show_error(&err);
-        return EXIT_USAGE;
+        return show_usage(&err);
     }
     client_set_patience(cli->client, 0, 3000);
     bool follow = args_has(cli->args, "follow");

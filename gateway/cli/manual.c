@@ -111,19 +111,21 @@ int man_command(struct cli *cli)
         option_item(option);
     }
     settings_section();
-    fputs(".SH ENVIRONMENT\n"
-          ".TP\n\\fBGANTRY_URL\\fR\nThe farm's address, as \\-\\-url.\n"
-          ".TP\n\\fBGANTRY_KEY\\fR\nThe key sent with each request, for a farm that asks for one.\n"
-          ".TP\n\\fBNO_COLOR\\fR\nWhen set, nothing is coloured.\n"
-          ".SH EXIT STATUS\n"
-          "0 when all went well, 1 when the farm or the work had trouble, 2 when the command line is wrong, 130 after Ctrl\\-C.\n"
-          "\\fBgantry run \\-\\-wait\\fR and \\fBgantry task trigger \\-\\-wait\\fR exit with the code of the run: 128 + signal "
-          "if one killed it.\n"
-          ".SH EXAMPLES\n"
-          ".nf\ngantry up \\-\\-data ~/farm\n"
-          "gantry run \\-\\-wait \\-\\- ffmpeg \\-y \\-i in.mp4 \\-c:v libx264 out.mp4\n"
-          "gantry task create nightly \\-\\-schedule '0 2 * * *' \\-\\-shell './backup.sh'\n"
-          "gantry logs \\-f 12\n.fi\n",
-          stdout);
+    fputs(
+        ".SH ENVIRONMENT\n"
+        ".TP\n\\fBGANTRY_URL\\fR\nThe farm's address, as \\-\\-url.\n"
+        ".TP\n\\fBGANTRY_KEY\\fR\nThe key sent with each request, for a farm that asks for one.\n"
+        ".TP\n\\fBNO_COLOR\\fR\nWhen set, nothing is coloured.\n"
+        ".SH EXIT STATUS\n"
+        "0 when all went well, 1 when the farm or the work had trouble, 2 when the command line is wrong, and of a command that "
+        "waits 130 after Ctrl\\-C, 143 after SIGTERM, 141 when nobody reads its output any more.\n"
+        "\\fBgantry run \\-\\-wait\\fR and \\fBgantry task trigger \\-\\-wait\\fR exit with the code of the run: 128 + signal "
+        "if one killed it.\n"
+        ".SH EXAMPLES\n"
+        ".nf\ngantry up \\-\\-data ~/farm\n"
+        "gantry run \\-\\-wait \\-\\- ffmpeg \\-y \\-i in.mp4 \\-c:v libx264 out.mp4\n"
+        "gantry task create nightly \\-\\-schedule '0 2 * * *' \\-\\-shell './backup.sh'\n"
+        "gantry logs \\-f 12\n.fi\n",
+        stdout);
     return EXIT_FINE;
 }

@@ -22,14 +22,14 @@ json_t *page_get(const struct cli *cli, const char *path, const struct page_filt
             const char *value = args_text(cli->args, filter->option);
             if (value != NULL && client_query_add(whole, sizeof whole, filter->parameter, value) != 0) {
                 err_set(&err, ERR_BAD_REQUEST, "--%s is too long", filter->option);
-                *code = show_error(&err);
+                *code = show_usage(&err);
                 return NULL;
             }
         }
     }
     client_set_patience(cli->client, 0, 3000);
     if (client_call(cli->client, "GET", whole, NULL, &data, &err) != 0) {
-        *code = show_error(&err);
+        *code = err.code == ERR_BAD_REQUEST ? show_usage(&err) : show_error(&err); /* what options name is the farm's to judge */
         return NULL;
     }
     *code = cli->json ? show_json(data) : EXIT_FINE;

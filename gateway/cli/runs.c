@@ -80,7 +80,10 @@ static int run_show(struct cli *cli)
     json_t *run;
 
     client_set_patience(cli->client, 0, 3000);
-    if (args_run(cli->args, 0, &id, &err) != 0 || client_get(cli->client, &run, &err, "/runs/%lld", id) != 0) {
+    if (args_run(cli->args, 0, &id, &err) != 0) {
+        return show_usage(&err);
+    }
+    if (client_get(cli->client, &run, &err, "/runs/%lld", id) != 0) {
         return show_error(&err);
     }
     if (cli->json) {
@@ -150,23 +153,21 @@ int run_list(struct cli *cli)
     return page_end(data, code);
 }
 
-/* POST /runs/ID/verb for an argument; the answer, owned by the caller, or NULL with the error printed. */
-static json_t *run_verb(struct cli *cli, int index, const char *verb)
+/* POST /runs/ID/verb for an argument. Answers the exit code; *data is the answer, owned by the caller, or NULL with the error printed. */
+static int run_verb(struct cli *cli, int index, const char *verb, json_t **data)
 {
     struct err err = {0};
-    json_t *data = NULL;
     long long id;
 
+    *data = NULL;
     client_set_patience(cli->client, 0, 10000);
-    if (args_run(cli->args, index, &id, &err) == 0) {
-        client_post(cli->client, NULL, &data, &err, "/runs/%lld/%s", id, verb);
+    if (args_run(cli->args, index, &id, &err) != 0) {
+        return show_usage(&err);
     }
-    if (data == NULL) {
-        show_error(&err);
-    } else if (cli->json) {
-        show_json(data);
+    if (client_post(cli->client, NULL, data, &err, "/runs/%lld/%s", id, verb) != 0) {
+        return show_error(&err);
     }
-    return data;
+    return cli->json ? show_json(*data) : EXIT_FINE;
 }
 
 int run_abort(struct cli *cli)
@@ -174,10 +175,12 @@ int run_abort(struct cli *cli)
     int code = EXIT_FINE;
 
     for (int i = 0; i < args_count(cli->args); i++) {
-        json_t *data = run_verb(cli, i, "abort");
-        if (data == NULL) {
-            code = EXIT_TROUBLE;
-        } else if (!cli->json) {
+        json_t *data;
+        int one = run_verb(cli, i, "abort", &data);
+        if (one != EXIT_FINE && code != EXIT_TROUBLE) {
+            code = one; /* trouble with one of them outweighs a word that is none */
+        }
+        if (data != NULL && !cli->json) {
             printf("run %s %s\n", args_at(cli->args, i), show_text(data, "status"));
         }
         json_decref(data);
@@ -187,14 +190,12 @@ int run_abort(struct cli *cli)
 
 int run_restart(struct cli *cli)
 {
-    json_t *data = run_verb(cli, 0, "restart");
+    json_t *data;
+    int code = run_verb(cli, 0, "restart", &data);
 
-    if (data == NULL) {
-        return EXIT_TROUBLE;
-    }
-    if (!cli->json) {
+    if (data != NULL && !cli->json) {
         printf("%lld\n", show_number(data, "new_run_id"));
     }
     json_decref(data);
-    return EXIT_FINE;
+    return code;
 }

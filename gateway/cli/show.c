@@ -126,6 +126,12 @@ int show_error(const struct err *err)
     return EXIT_TROUBLE;
 }
 
+int show_usage(const struct err *err)
+{
+    show_error(err);
+    return EXIT_USAGE;
+}
+
 static bool lost;
 
 void show_lost(int number)

@@ -28,6 +28,8 @@ int show_json(const json_t *data);
 int show_table(struct table *table, const json_t *page);
 /* "gantry: <text>" on stderr; answers the exit code. */
 int show_error(const struct err *err);
+/* The same for what is wrong with the command line. */
+int show_usage(const struct err *err);
 /* Some of stdout could not be written, for this errno (0: not known): said once. show_end makes a failure of it. */
 void show_lost(int number);
 /* The command's exit code, once all it printed has gone out or could not. */

@@ -189,7 +189,21 @@ static json_t *task_file(const struct cli *cli, struct err *err)
         return json_object();
     }
     bool input = strcmp(path, "-") == 0;
-    task = input ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &where) : json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    FILE *file = input ? stdin : fopen(path, "re");
+    if (file == NULL) {
+        err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    task = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
+    bool unread = ferror(file) != 0; /* a folder */
+    if (!input) {
+        fclose(file);
+    }
+    if (unread) {
+        json_decref(task);
+        err_set(err, ERR_IO, "%s cannot be read", input ? "stdin" : path);
+        return NULL;
+    }
     if (task == NULL) {
         err_set(err, ERR_BAD_REQUEST, "%s: line %d: %s", input ? "stdin" : path, where.line, where.text);
         return NULL;

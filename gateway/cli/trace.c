@@ -290,6 +290,32 @@ static int message_take(struct tracer *tracer)
     return 0;
 }
 
+static bool type_known(const char *name)
+{
+    for (size_t i = 0; i < messages_count; i++) {
+        if (strcasecmp(messages_all[i]->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int options_read(struct tracer *tracer, struct err *err)
+{
+    const struct args *args = tracer->cli->args;
+    const char *type;
+    size_t at = 0;
+
+    while ((type = args_each(args, "type", &at)) != NULL) {
+        if (!type_known(type)) {
+            return err_set(err, ERR_BAD_REQUEST, "there is no message of type \"%s\": docs/messages.md lists them", type);
+        }
+    }
+    return args_number(args, "run", 1, INT64_MAX, 0, &tracer->run_id, err) != 0
+               ? -1
+               : args_number(args, "count", 1, INT64_MAX, -1, &tracer->left, err);
+}
+
 static int tracer_open(struct tracer *tracer, struct err *err)
 {
     int interval = 1000, zero = 0;
@@ -297,11 +323,9 @@ static int tracer_open(struct tracer *tracer, struct err *err)
     const char *data = settings_text(tracer->cli->settings, SET_DATA);
 
     if (access(data, F_OK) != 0) {
-        return err_set(err, ERR_NOT_FOUND, "there is no farm's data in \"%s\": --data names the folder", data);
+        return err_set(err, ERR_NOT_FOUND, "there is no farm's data in \"%s\": --data DIR names the folder of `gantry up`", data);
     }
-    if (args_number(tracer->cli->args, "run", 1, INT64_MAX, 0, &tracer->run_id, err) != 0 ||
-        args_number(tracer->cli->args, "count", 1, INT64_MAX, -1, &tracer->left, err) != 0 ||
-        ident_runtime_dir(data, tracer->folder, sizeof tracer->folder, err) != 0) {
+    if (ident_runtime_dir(data, tracer->folder, sizeof tracer->folder, err) != 0) {
         return -1;
     }
     tracer->arena = arena_new(ARENA_LIMIT);
@@ -335,7 +359,9 @@ int trace_command(struct cli *cli)
     uint64_t looked = 0;
     int code = EXIT_FINE;
 
-    if (tracer_open(&tracer, &err) != 0) {
+    if (options_read(&tracer, &err) != 0) {
+        code = show_usage(&err);
+    } else if (tracer_open(&tracer, &err) != 0) {
         code = show_error(&err);
     }
     while (code == EXIT_FINE && tracer.left != 0) {
@@ -344,7 +370,7 @@ int trace_command(struct cli *cli)
                 err_set(&err, ERR_IO, "%s: %s", tracer.folder, strerror(errno));
                 code = show_error(&err);
             } else if (looked == 0 && tracer.count == 0) {
-                fprintf(stderr, "gantry: no process of the farm on %s runs; waiting for one\n",
+                fprintf(stderr, "gantry: no process of the farm on %s runs (--data DIR names another); waiting for one\n",
                         settings_text(cli->settings, SET_DATA));
             }
             looked = clock_mono_ms();

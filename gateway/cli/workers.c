@@ -57,7 +57,7 @@ static int worker_show(struct cli *cli, const char *id)
     snprintf(path, sizeof path, "/workers/%.200s", id);
     if (!ident_valid(str_of(id))) {
         err_set(&err, ERR_BAD_REQUEST, "a worker's id is like worker-001, not \"%s\"", id);
-        return show_error(&err);
+        return show_usage(&err);
     }
     client_set_patience(cli->client, 0, 3000);
     if (client_call(cli->client, "GET", path, NULL, &worker, &err) != 0) {

@@ -79,6 +79,20 @@ class NoFarm(unittest.TestCase):
             self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
             self.assertTrue(done.stderr.startswith("gantry: "), done.stderr)
 
+    def test_words_that_cannot_be_right_are_wrong_use(self):
+        for words in (["abort", "abc"], ["restart", "abc"], ["runs", "abc"], ["logs", "abc"], ["workers", "a b"], ["trace", "-n", "abc"],
+                      ["trace", "-r", "0"], ["trace", "-t", "nosuch"], ["trace", "-t", "assign", "-t", "nosuch"],
+                      ["task", "create", "x", "-f", "/nonexistent"], ["task", "create", "x", "-f", "/"]):
+            done = gantry(*words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn("/nonexistent: No such file or directory", gantry("task", "create", "x", "-f", "/nonexistent").stderr)
+
+    def test_the_farm_is_where_the_settings_say(self):
+        for flags, url in (([], "http://127.0.0.1:1"), (["--host", "127.0.0.9"], "http://127.0.0.9:1"), (["--host", "::1"], "http://[::1]:1"),
+                           (["--host", "0.0.0.0"], "http://localhost:1"), (["--host", "127.0.0.9", "--url", "http://127.0.0.3:1"], "http://127.0.0.3:1")):
+            self.assertIn(f"no farm answers at {url}:", gantry("runs", "--port", "1", *flags).stderr)
+
     def test_trace_makes_no_farm(self):
         done = gantry("trace", "--data", "/nothing/here")
         self.assertEqual(done.returncode, 1)
@@ -337,6 +351,10 @@ class Runs(WithFarm):
         shown = self.good("runs", str(run_id))
         self.assertIn("failed, code 4", shown)
         self.assertEqual(self.gantry("runs", "999999").returncode, 1)
+        for words in (["--page", "0"], ["--size", "abc"], ["--since", "tomorrow"], ["--sort", "colour"], ["--task", "x"]):
+            done = self.gantry("runs", *words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
     def test_abort_and_restart(self):
         run_id = self.submit("--shell", "sleep 300")
@@ -374,6 +392,12 @@ class Runs(WithFarm):
 
 
 class Farm(WithFarm):
+    def test_numbers_are_printed_as_they_were_given(self):
+        self.good("task", "create", "real", "--shell", "true", "--metadata", '{"x": 3.006, "y": 0.1, "z": 1e300}')
+        shown = self.good("task", "show", "real", "--json")
+        self.assertIn('"x": 3.006,', shown)
+        self.assertIn('"y": 0.1,', shown)
+
     def test_workers(self):
         listed = self.good("workers")
         self.assertRegex(listed, r"worker-001 +active")
@@ -395,6 +419,8 @@ class Farm(WithFarm):
         self.assertIn("lease.seconds = 30", explained)
         self.assertEqual(gantry("config", "--lease-seconds", "70").stdout, "lease.seconds = 70 # flag\n")
         self.assertEqual(json.loads(gantry("config", "--json").stdout)["lease.seconds"]["value"], "30")
+        self.assertEqual(gantry("config", "--explain", "--json").stdout, gantry("config", "--json").stdout)
+        self.assertEqual(json.loads(gantry("config", "--json").stdout)["lease.seconds"]["values"], "1..3600")
         self.assertEqual(gantry("config", "--markdown").stdout, (ROOT / "docs" / "settings.md").read_text())
         self.assertRegex(gantry("version").stdout, r"^gantry \d+\.\d+\.\d+\n$")
 
