@@ -77,7 +77,7 @@ unsigned problem_retry_after(enum problem_kind kind)
 
 void problem_sentence(struct buf *out, const struct problem *problem, enum text_lang lang)
 {
-    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8};
+    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8}, expected = {.limit = 2 * sizeof problem->expected_room};
     struct text_words words = {problem->field, problem->value, problem->expected};
     const char *sentence = problem->rule.len ? text_rule(problem->rule, lang) : NULL;
 
@@ -88,6 +88,8 @@ void problem_sentence(struct buf *out, const struct problem *problem, enum text_
     } else if (words.value.len > PROBLEM_VALUE_MAX) {
         words.value = str_cut(words.value, PROBLEM_VALUE_MAX);
     }
+    text_phrase(&expected, problem->expected, lang);
+    words.expected = buf_str(&expected);
     if (sentence || problem->sentence.len > 0)
         buf_text(out, lang == LANG_EN ? ": " : "：");
     if (sentence)
@@ -95,4 +97,5 @@ void problem_sentence(struct buf *out, const struct problem *problem, enum text_
     else if (problem->sentence.len > 0)
         buf_add(out, problem->sentence.ptr, problem->sentence.len);
     buf_free(&given);
+    buf_free(&expected);
 }

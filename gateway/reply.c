@@ -117,6 +117,10 @@ void reply_error(struct request *request, const struct msg_error *error, enum as
         .sentence = error->text,
     };
 
+    if (!problem.has_value && problem.field.len > 0) { /* a record has texts only: what the client gave is in what it sent */
+        problem.given = request_given(request, problem.field);
+        problem.has_value = problem.given != NULL;
+    }
     if (problem.kind == PROBLEM_INTERNAL)
         log_error("GTY-HTTP-INTERNAL", "code=%s from=%s text=%.*s", error_code_name(error->code),
                   whom == ASK_STORE ? "store" : "scheduler", (int)error->text.len, error->text.ptr);

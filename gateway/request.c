@@ -31,16 +31,22 @@ static bool blank(struct str text)
     return true;
 }
 
-void request_handle(struct request *request)
+static void tree_drop(struct request *request)
 {
-    request->match.route->handle(request);
     json_decref(request->json);
     request->json = NULL;
     budget_release(&request->gateway->budget, &request->parsed);
 }
 
+void request_handle(struct request *request)
+{
+    request->match.route->handle(request);
+    tree_drop(request);
+}
+
 void request_forget(struct request *request)
 {
+    tree_drop(request);
     if (request->body.size > BUDGET_SMALL)
         buf_free(&request->body);
     arena_free(request->arena);
@@ -95,6 +101,21 @@ static bool key_valid(struct str key)
             return false;
     }
     return true;
+}
+
+const json_t *request_given(struct request *request, struct str path)
+{
+    struct problem problem;
+    const json_t *at = request_read_json(request, &problem) == 0 ? request->json : NULL;
+
+    while (at && path.len > 0) {
+        const char *dot = memchr(path.ptr, '.', path.len);
+        uint32_t len = dot ? (uint32_t)(dot - path.ptr) : path.len;
+        at = json_object_getn(at, path.ptr, len);
+        path.ptr += len + (dot ? 1 : 0);
+        path.len -= len + (dot ? 1 : 0);
+    }
+    return at;
 }
 
 /* A scope nobody else has: the bus sends the same bytes when it asks again, so a minted key is safe to repeat too. */

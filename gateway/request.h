@@ -106,6 +106,9 @@ void *request_alloc(struct request *request, size_t size);
  * then, or the bus has the message. */
 void request_handle(struct request *request);
 
+/* What the body holds at a path of names ("metadata.timezone"); NULL when there is nothing. Until request_forget. */
+const json_t *request_given(struct request *request, struct str path);
+
 /* Gives back what the handler worked with, once the answer is written. */
 void request_forget(struct request *request);
 

@@ -35,6 +35,65 @@ const char *text_rule(struct str rule, enum text_lang lang)
     return NULL;
 }
 
+/* Chinese, then English. */
+static const char *const phrases[][2] = {
+#define TEXT(id, zh, en)
+#define RULE(name, zh, en)
+#define PHRASE(zh, en) {(zh), (en)},
+#include "gateway/texts.def"
+#undef TEXT
+#undef RULE
+};
+
+#define NUMBERS_MAX 4
+
+static uint32_t digits(struct str text, uint32_t at)
+{
+    uint32_t count = 0;
+
+    while (at + count < text.len && text.ptr[at + count] >= '0' && text.ptr[at + count] <= '9')
+        count++;
+    return count;
+}
+
+/* Whether text is the phrase; its numbers are then in numbers. */
+static bool phrase_is(const char *phrase, struct str text, struct str numbers[NUMBERS_MAX])
+{
+    uint32_t at = 0;
+    int found = 0;
+
+    for (; *phrase; phrase++) {
+        uint32_t len = *phrase == '$' ? digits(text, at) : 1;
+        if (len == 0 || at >= text.len || (*phrase == '$' && found == NUMBERS_MAX) || (*phrase != '$' && text.ptr[at] != *phrase))
+            return false;
+        if (*phrase == '$')
+            numbers[found++] = (struct str){text.ptr + at, len};
+        at += len;
+    }
+    return at == text.len;
+}
+
+void text_phrase(struct buf *out, struct str phrase, enum text_lang lang)
+{
+    struct str numbers[NUMBERS_MAX];
+    size_t i = 0;
+    int used = 0;
+
+    while (i < sizeof phrases / sizeof *phrases && !phrase_is(phrases[i][1], phrase, numbers))
+        i++;
+    if (lang == LANG_EN || i == sizeof phrases / sizeof *phrases) {
+        buf_add(out, phrase.ptr, phrase.len);
+        return;
+    }
+    for (const char *at = phrases[i][0]; *at; at++) {
+        if (*at == '$')
+            buf_add(out, numbers[used].ptr, numbers[used].len);
+        else
+            buf_add(out, at, 1);
+        used += *at == '$';
+    }
+}
+
 static void word_add(struct buf *out, struct str word)
 {
     if (word.len > 0)

@@ -21,6 +21,9 @@ const char *text_of(enum text_id id, enum text_lang lang);
 /* The sentence of a rule; NULL when the catalogue has none. */
 const char *text_rule(struct str rule, enum text_lang lang);
 
+/* Appends what was expected, as whoever refused said it in English: in the wanted language where the catalogue has the phrase. */
+void text_phrase(struct buf *out, struct str phrase, enum text_lang lang);
+
 /* What stands in a sentence's {field}, {value} and {expected}. */
 struct text_words {
     struct str field;

@@ -155,7 +155,7 @@ static int check_word(struct str metadata, const char *key, const char *const *w
         str_append(expected, sizeof expected, ", ", words[i]);
     }
     snprintf(field, sizeof field, "metadata.%s", key);
-    return fault_set(fault, ERR_INVALID, field, "one_of", token.kind == TOKEN_STR ? token.u.text : (struct str){0}, expected,
+    return fault_set(fault, ERR_INVALID, field, "enum", token.kind == TOKEN_STR ? token.u.text : (struct str){0}, expected,
                      "%s must be one of: %s", field, expected);
 }
 

@@ -57,8 +57,8 @@ static int column_fault(struct str name, struct fault *fault)
     char known[400] = "";
     for (size_t i = 0; i < COLUMN_COUNT; i++)
         str_append(known, sizeof known, ", ", columns[i].name);
-    return fault_set(fault, ERR_BAD_REQUEST, "sort", "unknown_sort", name, known, "workers cannot be sorted by \"%.*s\"",
-                     (int)name.len, name.ptr);
+    return fault_set(fault, ERR_BAD_REQUEST, "sort", "sort", name, known, "workers cannot be sorted by \"%.*s\"", (int)name.len,
+                     name.ptr);
 }
 
 static int text_order(struct str a, struct str b)

@@ -81,7 +81,7 @@ class Tasks(Contract):
                 bad = spec("wrong http", executor="http", command="http://127.0.0.1/", metadata={"http": http})
                 error = self.error(self.farm.post("/api/tasks", bad), 422, "VALIDATION_ERROR", "metadata.http" + field, rule)
                 if rule in ("type", "range"):
-                    self.assertIn("from 100 to 599", error["message"])
+                    self.assertIn("100 到 599", error["message"])
                 if value:
                     self.assertEqual(error["details"]["value"], value)
         http = {"headers": {"A": "b"}, "body": [1], "expected_status": [200, 503]}
@@ -186,6 +186,17 @@ class Tasks(Contract):
         self.error(self.farm.post(path, {"items": [{}, 5]}), 422, "VALIDATION_ERROR", "items[1]", "type")
         self.error(self.farm.post(path, {"items": [{}, {"priority": "x"}]}), 422, "VALIDATION_ERROR", "items[1].priority", "enum")
         self.assertEqual(self.data(self.farm.get(f"/api/runs?task_id={task}"))["total"], before)  # all or nothing
+
+    def test_what_was_given_is_shown_whoever_refuses_it(self):
+        for field, value, rule, expected in (("timezone", 5, "type", "时区名称"), ("timezone", ["UTC"], "type", "时区名称"),
+                                             ("catchup", 2.5, "enum", "one, all, none"), ("concurrency_policy", "never", "enum", "allow, forbid, replace")):
+            error = self.error(self.farm.post("/api/tasks", spec("refused", metadata={field: value})), 422, "VALIDATION_ERROR",
+                               f"metadata.{field}", rule, value)
+            self.assertIn(f"应为 {expected}", error["message"])
+        error = self.error(self.farm.post("/api/tasks", spec("refused", tags="one")), 422, "VALIDATION_ERROR", "tags", "type", "one")
+        self.assertIn("应为 字符串列表", error["message"])
+        english = self.farm.post("/api/tasks", spec("refused", tags="one"), headers={"Accept-Language": "en"})
+        self.assertIn("expected list of strings", english.body["error"]["message"])
 
     def test_a_name_finds_the_task_that_holds_it(self):
         def submitted():

@@ -15,6 +15,16 @@ CALLS = {
     "gateway": {"problem_set": 3, "problem_value": 3, "problem_json": 2, "refuse": 2, "refuse_bounds": 2},
 }
 
+CATALOGUE = ROOT / "gateway" / "texts.def"
+
+# Calls that say what was expected: where they name the rule (None: it is that of addresses), and where the words stand.
+EXPECTED = {
+    "scheduler": {"fault_set": (3, 5)},
+    "gateway": {"problem_value": (3, 5), "problem_json": (2, 4), "refuse": (2, 4), "err_set": (None, 2)},
+}
+# Ranges, choices of words, forms, names: the same in every language.
+PLAIN = re.compile(r"^(\$?\.\.\$?|%s|[a-z]+(\|[a-z]+)+|[a-z]+_[a-z]+|application/json|UTF-\$|[YMDTZ$:-]+)$")
+
 
 def arguments(text, at):
     """The arguments of the call whose bracket opens at text[at]."""
@@ -75,6 +85,28 @@ class Texts(unittest.TestCase):
         self.assertIn("live_runs", rules_named("scheduler"))  # the search finds what is there
         self.assertIn("publishing", rules_named("scheduler"))
         self.assertIn("repeated", rules_named("gateway"))
+
+    def test_what_was_expected_is_a_phrase_of_the_catalogue(self):
+        known = {phrase.replace('\\"', '"') for phrase in re.findall(r'^PHRASE\("(?:[^"\\]|\\.)*", "((?:[^"\\]|\\.)*)"\)', CATALOGUE.read_text(), re.M)}
+        self.assertGreater(len(known), 30)
+        shown = {rule for rule, sentence in re.findall(r'^RULE\("([a-z_]+)", "([^"]*)"', CATALOGUE.read_text(), re.M) if "{expected}" in sentence}
+        found = 0
+        for folder, calls in EXPECTED.items():
+            for path in sorted((ROOT / folder).rglob("*.c")):
+                text = path.read_text() if "cli" not in path.relative_to(ROOT / folder).parts else ""
+                for call, (rule_at, index) in calls.items():
+                    if call == "err_set" and path.name != "uri.c":
+                        continue
+                    for match in re.finditer(r"\b" + call + r"\(", text):
+                        words = arguments(text, match.end() - 1)
+                        if len(words) <= index or not words[index].startswith('"'):
+                            continue
+                        rules = set(re.findall(r'"([a-z_]+)"', words[rule_at])) if rule_at is not None else {"uri"}
+                        phrase = re.sub(r"%(d|u|lld|llu)|\d+", "$", words[index][1:-1].replace('\\"', '"')).replace("%%", "%")
+                        if rules & shown and not PLAIN.match(phrase):
+                            found += 1
+                            self.assertIn(phrase, known, f"{path.name} expects what gateway/texts.def cannot say in Chinese")
+        self.assertGreater(found, 20)  # the search finds what is there
 
     def test_no_sentence_is_for_nothing(self):
         named = set()

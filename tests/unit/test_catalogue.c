@@ -11,6 +11,15 @@ static const char *const rules[] = {
 #undef RULE
 };
 
+static const char *const phrases[][2] = {
+#define TEXT(id, zh, en)
+#define RULE(name, zh, en)
+#define PHRASE(zh, en) {(zh), (en)},
+#include "gateway/texts.def"
+#undef TEXT
+#undef RULE
+};
+
 /* True when every { begins one of the three marks. */
 static bool marks_known(const char *sentence)
 {
@@ -48,6 +57,45 @@ static void test_everything_is_said_in_both(void **state)
             assert_string_not_equal(rules[i], rules[j]);
     }
     assert_null(text_rule(STR_LIT("no such rule"), LANG_ZH));
+}
+
+static void assert_phrase(const char *english, enum text_lang lang, const char *expected)
+{
+    struct buf out = {0};
+
+    text_phrase(&out, str_of(english), lang);
+    buf_add(&out, "", 1);
+    assert_string_equal(out.data, expected);
+    buf_free(&out);
+}
+
+static int numbers_in(const char *phrase)
+{
+    int count = 0;
+
+    for (; *phrase; phrase++)
+        count += *phrase == '$';
+    return count;
+}
+
+static void test_what_was_expected_is_said_in_both(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++) {
+        assert_true(ascii(phrases[i][1]));
+        assert_false(ascii(phrases[i][0]));
+        assert_int_equal(numbers_in(phrases[i][0]), numbers_in(phrases[i][1]));
+        assert_phrase(phrases[i][1], LANG_EN, phrases[i][1]);
+    }
+    assert_phrase("list of strings", LANG_ZH, "字符串列表");
+    assert_phrase("1..200 bytes", LANG_ZH, "1..200 字节");
+    assert_phrase("1..200 bytes", LANG_EN, "1..200 bytes");
+    assert_phrase("at most 32", LANG_ZH, "至多 32 项");
+    assert_phrase("low|normal|high", LANG_ZH, "low|normal|high");
+    assert_phrase("1..", LANG_ZH, "1..");
+    assert_phrase("1..20", LANG_ZH, "1..20");
+    assert_phrase(" bytes", LANG_ZH, " bytes");
+    assert_phrase("", LANG_ZH, "");
 }
 
 static void test_fills_words_in(void **state)
@@ -97,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_is_said_in_both),
+        cmocka_unit_test(test_what_was_expected_is_said_in_both),
         cmocka_unit_test(test_fills_words_in),
         cmocka_unit_test(test_chooses_the_language),
     };

@@ -69,7 +69,7 @@ static void test_refusals(void **unused)
     spec = fixture_spec("two", "shell");
     spec.metadata = fixture_map((const char *[]){"catchup", "maybe", NULL});
     SET_HAS(&spec, rec_task_spec, metadata);
-    refused(create(fixture, &spec), ERR_INVALID, "metadata.catchup", "one_of");
+    refused(create(fixture, &spec), ERR_INVALID, "metadata.catchup", "enum");
     spec.metadata = (struct str){"\x81\xa8timezone\x05", 11}; /* {"timezone": 5} */
     refused(create(fixture, &spec), ERR_INVALID, "metadata.timezone", "type");
     const char *const bad[] = {"nonsense", "61 * * * *", "@at 2001-01-01T00:00:00Z", "0 0 31 2 *"};
