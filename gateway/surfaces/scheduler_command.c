@@ -84,8 +84,12 @@ static void on_run(struct request *request, const struct msg *msg)
         reply_not_found(request, "id", request->match.args[0]);
         return;
     }
-    if (!row_run(request, &rows->rows.items[0], &run) || keep(request, rows->rows.items[0].value, &known->run) != 0) {
+    if (keep(request, rows->rows.items[0].value, &known->run) != 0) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return;
+    }
+    if (!row_run(request, &rows->rows.items[0], &run)) {
+        reply_problem_kind(request, PROBLEM_INTERNAL);
         return;
     }
     if (run.task_id > 0)
