@@ -42,7 +42,8 @@ static const struct route routes[] = {
      "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent, null "
      "while nobody has told one), `reason` (why it waits). `retry_count` is the number of retries used so far."},
     {METHOD_GET, "/runs/{id}/logs", runs_logs, ROLE_READONLY,
-     "The log of a run, oldest line first: by `page` and `size` (default 100, at most 1000); behind a position by `after` and "
+     "The log of a run, oldest line first (`order=desc`: newest first): by `page` and `size` (default 100, at most 1000); behind "
+     "a position by `after` and "
      "`limit`; or the newest `limit` lines with `newest=true`. Of a run the newest 10,000 lines or 4 MiB are kept "
      "(`store.log_lines`, `store.log_kb`), and 16 KiB of a line: `cut` counts lines that are not, and the line behind a gap "
      "says in `missing` how many. With `follow=true` "

@@ -200,6 +200,24 @@ class Logs(Contract):
         self.assertEqual(self.logs("?page=9223372036854775807&size=1000")["items"], [])
         self.assertEqual(self.logs("?page=6&size=50")["items"], [])
 
+    def test_backwards(self):
+        def messages(query):
+            return [line["message"] for line in self.logs(query)["items"]]
+
+        whole = [f"line {n}" for n in range(249, -1, -1)]
+        self.assertEqual(messages("?order=desc&size=1000"), whole)
+        for size in (100, 64, 250, 1):
+            for page in (1, 2, 3, 4):
+                self.assertEqual(messages(f"?order=desc&size={size}&page={page}"), whole[(page - 1) * size:page * size], (size, page))
+        self.assertEqual(messages("?order=desc&page=9223372036854775807"), [])
+        self.assertEqual(self.logs("?order=desc&page=3")["total_pages"], 3)
+        self.assertEqual(messages("?order=desc&newest=true&limit=3"), whole[:3])
+        first = self.logs("?size=1")["items"][0]["position"]
+        self.assertEqual(messages(f"?order=desc&after={first}&limit=3"), ["line 3", "line 2", "line 1"])
+        self.assertEqual(messages("?order=asc&size=2"), ["line 0", "line 1"])
+        self.error(self.farm.get(f"/api/runs/{self.run_id}/logs?order=desc&follow=true"), 400, "VALIDATION_ERROR", "order", "exclusive")
+        self.error(self.farm.get(f"/api/runs/{self.run_id}/logs?order=up"), 400, "VALIDATION_ERROR", "order", "enum")
+
     def test_cursor(self):
         seen, after = [], 0
         while True:
@@ -358,6 +376,7 @@ class Cut(Contract):
         self.assertEqual(self.missing(run, f"after={attempt + 300}&limit=2"), [600, 0])
         self.assertEqual(self.missing(run, f"after={attempt + 900}&limit=2"), [0, 0])
         self.assertEqual(self.missing(run, "newest=true&limit=2"), [0, 0])
+        self.assertEqual(self.missing(run, "size=1000&order=desc"), 99 * [0] + [900])
         for query, wanted in (("", [900]), (f"&after={attempt + 300}", [600]), (f"&after={attempt + 900}", [])):
             text = self.farm.get(f"/api/runs/{run}/logs?follow=true{query}").body
             events = [block.split("\n") for block in text.split("\n\n")]
