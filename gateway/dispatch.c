@@ -60,7 +60,8 @@ static int check_guard(struct request *request, struct problem *problem)
     char local[64];
     struct str none = {NULL, 0};
 
-    /* HTTP/1.0 may come without; a browser never does. */
+    if (request->headers.needs_host && request->headers.host.len == 0)
+        return problem_set(problem, PROBLEM_BAD_REQUEST, "Host", "required");
     if (request->headers.hosts > 1 || (host.len > 0 && !guard_host(guard, host, none) &&
                                        !guard_host(guard, host, connection_local(request->connection, local, sizeof local))))
         return problem_value(problem, PROBLEM_FORBIDDEN, "Host", "host", host, NULL);
@@ -93,7 +94,7 @@ static int check_route(struct request *request, struct problem *problem)
     request->allow = request->match.methods;
     if (request->method == METHOD_OPTIONS)
         return 0;
-    return problem_value(problem, PROBLEM_METHOD, "method", "method", str_of(method_name(request->method)), "%s",
+    return problem_value(problem, PROBLEM_METHOD, "method", "method", request->headers.method, "%s",
                          method_list(request->allow, list));
 }
 

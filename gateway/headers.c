@@ -89,6 +89,7 @@ void headers_read(struct request *request, struct MHD_Connection *mhd, const cha
     struct str word = str_of(method);
 
     request->method = method_parse(word);
+    request->headers.method = word;
     request->head = str_is(word, "HEAD");
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, &request->headers);
     request->lang = text_language(request->headers.accept_language);

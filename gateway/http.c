@@ -194,7 +194,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
 {
     struct http *http = cls;
     struct request *request = *context;
-    (void)url, (void)version;
+    (void)url;
 
     if (!request)
         return MHD_queue_response(mhd, 503, http->no_memory);
@@ -205,6 +205,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
     if (request->state == REQUEST_HEADERS) {
         request->state = REQUEST_BODY;
         headers_read(request, mhd, method);
+        request->headers.needs_host = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
         log_request(str_of(request->rid));
         bool now = dispatch_headers(request, request->connection->refused) == DISPATCH_NOW;
         log_request((struct str){NULL, 0});

@@ -33,10 +33,12 @@ struct stream {
 };
 
 struct request_headers { /* borrowed from libmicrohttpd for the request's life */
+    struct str method;   /* as it was sent */
     struct str host, origin, content_type, accept_language, idempotency_key, last_event_id, request_id;
     uint64_t content_length;
     unsigned hosts, lengths; /* how often they were there */
     bool chunked, sized, expects;
+    bool needs_host; /* its version of HTTP demands one */
 };
 
 struct request {

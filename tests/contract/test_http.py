@@ -67,7 +67,7 @@ class Requests(GatewayAlone):
                                     ("TRACE", "/api/runs", "GET, HEAD, POST, OPTIONS"), ("BREW", "/", "GET, HEAD, OPTIONS")]:
             with self.subTest(method=method):
                 answer = self.farm.request(method, path)
-                self.error(answer, 405, "VALIDATION_ERROR", "method", "method")
+                self.error(answer, 405, "VALIDATION_ERROR", "method", "method", method)
                 self.assertEqual(answer.headers["allow"], allow)
 
     def test_options_are_answered_everywhere(self):
@@ -128,6 +128,10 @@ class Requests(GatewayAlone):
         for host in ("evil.example", "localhost.evil.example", "192.168.0.1", "[::2]", "x y"):
             with self.subTest(host=host):
                 self.error(self.farm.get("/api/nothing", headers={"Host": host}), 403, "AUTHORIZATION_ERROR", "Host", "host")
+        for head in (b"", b"Host:\r\n", b"Host:  \r\n"):
+            for target in (b"/api/nothing", b"http://localhost/api/nothing", b"/"):
+                self.error(self.raw(b"GET " + target + b" HTTP/1.1\r\n" + head + b"\r\n"), 400, "VALIDATION_ERROR", "Host", "required")
+        self.error(self.raw(b"GET /api/nothing HTTP/1.0\r\n\r\n"), 404, "RESOURCE_NOT_FOUND")
         self.error(self.raw(b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"), 403, "AUTHORIZATION_ERROR", "Host")
         self.error(self.raw(b"GET /api/nothing HTTP/1.0\r\n\r\n"), 404, "RESOURCE_NOT_FOUND")
 
