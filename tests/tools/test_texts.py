@@ -90,6 +90,7 @@ class Texts(unittest.TestCase):
         known = {phrase.replace('\\"', '"') for phrase in re.findall(r'^PHRASE\("(?:[^"\\]|\\.)*", "((?:[^"\\]|\\.)*)"\)', CATALOGUE.read_text(), re.M)}
         self.assertGreater(len(known), 30)
         shown = {rule for rule, sentence in re.findall(r'^RULE\("([a-z_]+)", "([^"]*)"', CATALOGUE.read_text(), re.M) if "{expected}" in sentence}
+        shown.discard("exclusive")  # expects the name of a field
         found = 0
         for folder, calls in EXPECTED.items():
             for path in sorted((ROOT / folder).rglob("*.c")):
