@@ -15,7 +15,7 @@ _gantry() {
     fi
     if [ "$command" = key ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'worker' -- "$word"))
+            COMPREPLY=($(compgen -W 'worker process' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -119,6 +119,8 @@ _gantry() {
         'backup:--grow-mb') return ;;
         'key worker:--public-key') return ;;
         'key worker:--out') files=1 ;;
+        'key process:--public-key') return ;;
+        'key process:--out') files=1 ;;
     esac
     if [ -n "$files" ]; then
         COMPREPLY=($(compgen -f -- "$word"))
@@ -126,7 +128,7 @@ _gantry() {
     fi
     if [ -z "$words" ]; then
         case "$command" in
-        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url ' ;;
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url ' ;;
         'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --param --key --json --help --url --data' ;;
         'runs') words='--status --task --worker --since --until --sort --order --page --size --json --help --url --data' ;;
         'logs') words='--follow --tail --times --json --help --url --data' ;;
@@ -147,6 +149,7 @@ _gantry() {
         'restore') words='--repair --json --help --url --data' ;;
         'fsck') words='--repair --json --help --url --data' ;;
         'key worker') words='--public-key --out --json --help --url --data' ;;
+        'key process') words='--public-key --out --json --help --url --data' ;;
         'config') words='--explain --markdown --json --help --url --data' ;;
         'version') words='--json --help --url --data' ;;
         'help') words='--json --help up run runs logs abort restart task workers status trace backup restore fsck key config version help man completion' ;;
