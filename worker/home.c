@@ -163,7 +163,8 @@ static void on_sweep(void *arg)
         }
         home->thrown = false;
         if (sweep_pass_begin(pass, home->trash, &err) < 0) {
-            log_warn("GTY-RUN-FOLDER", "%s", err.text);
+            if (err.code != ERR_NOT_FOUND) /* the pass before took all of it */
+                log_warn("GTY-RUN-FOLDER", "%s", err.text);
             sweeper_stop(home);
             return;
         }

@@ -18,7 +18,7 @@ struct sweep_pass {
     struct err why;  /* of the first of them */
 };
 
-/* -1 with err when the folder cannot be opened. */
+/* -1 with err when the folder cannot be opened; ERR_NOT_FOUND when there is none. */
 int sweep_pass_begin(struct sweep_pass *pass, const char *path, struct err *err);
 /* At most budget steps. 1: the pass is over, and failed and why say how it went; 0: there is more. */
 int sweep_pass_go_on(struct sweep_pass *pass, unsigned budget);
