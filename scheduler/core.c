@@ -141,6 +141,7 @@ void core_free(struct core *core)
     heap_free(&core->schedules);
     heap_free(&core->ready);
     heap_free(&core->backstops);
+    heap_free(&core->offline);
     keys_free(core->keys);
     events_free(core->events);
     arena_free(core->arena);

@@ -89,7 +89,7 @@ struct core {
     struct worker *quiet, *lively;             /* with a session, by when they were last heard: quiet is the oldest */
     struct bus_peer gone[GONE_MAX];            /* sessions that a newer boot replaced */
     uint32_t gone_at;
-    uint64_t prune_due;     /* mono: when workers that stay away are looked for next */
+    struct heap offline;    /* workers, by when they were heard last */
     uint64_t turns;         /* grows with every assignment: fair spread */
     uint64_t rest_until;    /* when the next resting worker may be used again (mono); 0: none rests */
     struct index executors; /* of struct text: what some worker has announced */

@@ -85,6 +85,14 @@ void worker_unbind(struct core *core, struct worker *worker)
     worker->present = false;
 }
 
+static void worker_goes_offline(struct core *core, struct worker *worker)
+{
+    worker->status = WORKER_OFFLINE;
+    worker->offline.key = (int64_t)worker->last_heartbeat;
+    worker->offline.id = worker->id;
+    heap_push(&core->offline, &worker->offline);
+}
+
 void worker_part(struct core *core, struct worker *worker, const char *why)
 {
     quiet_remove(core, worker);
@@ -92,7 +100,7 @@ void worker_part(struct core *core, struct worker *worker, const char *why)
     kind_leave(core, worker);
     if (worker->status == WORKER_OFFLINE)
         return;
-    worker->status = WORKER_OFFLINE;
+    worker_goes_offline(core, worker);
     worker_put(core, worker);
     struct rec_event event = {.type = STR_LIT("worker.unregistered"),
                               .worker_name = worker->name->str,
@@ -116,28 +124,21 @@ void worker_silence(struct core *core)
 
 /* ---- forgotten ---- */
 
-#define PRUNE_MS 60000 /* between two looks */
-#define PRUNE_MAX 256  /* in one of them */
+#define PRUNE_MAX 64 /* in one tick */
 
-/* It is not here, nobody waits for it, and no lease is its. */
-static bool worker_away(const struct worker *worker)
-{
-    return !worker->present && !worker->listed && worker->status == WORKER_OFFLINE && !worker->leases;
-}
-
+/* Nothing is left of a worker's when it goes offline; only a store that was mended by hand may say otherwise. */
 struct worker *worker_oldest(const struct core *core)
 {
-    struct worker *oldest = NULL;
-    for (struct worker *worker = core->first_worker; worker; worker = worker->next)
-        if (worker_away(worker) && (!oldest || worker->last_heartbeat < oldest->last_heartbeat))
-            oldest = worker;
-    return oldest;
+    struct heap_node *top = heap_top(&core->offline);
+    struct worker *worker = top ? heap_of(top, struct worker, offline) : NULL;
+    return worker && !worker->leases ? worker : NULL;
 }
 
 void worker_forget(struct core *core, struct worker *worker)
 {
     log_info("GTY-WORKER-FORGOTTEN", "worker=%s ident=%s", worker->name->data, worker->ident_text->data);
     journal_delete(core->journal, TYPE_WORKER, worker->id);
+    heap_remove(&core->offline, &worker->offline);
     index_remove(&core->workers, worker);
     index_remove(&core->worker_idents, worker);
     index_remove(&core->worker_names, worker);
@@ -154,19 +155,12 @@ void worker_forget(struct core *core, struct worker *worker)
 
 void worker_prune(struct core *core)
 {
+    struct worker *worker;
     struct fault fault;
-    uint32_t count = 0;
-    if (core->mono_ms < core->prune_due || core_reserve(core, PRUNE_MAX * WORKER_FORGET_BYTES, 0, PRUNE_MAX, &fault))
-        return;
-    core->prune_due = core->mono_ms + PRUNE_MS;
-    for (struct worker *worker = core->first_worker, *next; worker; worker = next) {
-        next = worker->next;
-        if (!worker_away(worker) || worker->last_heartbeat + core->config.workers_ms > core->wall_ms)
-            continue;
-        if (count++ == PRUNE_MAX) {
-            core->prune_due = core->mono_ms; /* the others at the next tick */
+    for (uint32_t i = 0; i < PRUNE_MAX && (worker = worker_oldest(core)); i++) {
+        if (worker->last_heartbeat + core->config.workers_ms > core->wall_ms ||
+            core_reserve(core, WORKER_FORGET_BYTES, 0, 1, &fault))
             return;
-        }
         worker_forget(core, worker);
     }
 }
@@ -348,7 +342,8 @@ struct worker *worker_make(struct core *core, const struct rec_worker *record)
     worker->ident_text = text_new(record->ident);
     worker->metadata = text_new(record->metadata);
     if (!worker->name || !worker->ident_text || !worker->metadata || worker_describe(core, worker, record) ||
-        index_reserve(&core->workers, 1) || index_reserve(&core->worker_idents, 1) || index_reserve(&core->worker_names, 1) ||
+        heap_reserve(&core->offline, core->workers.count + 1) || index_reserve(&core->workers, 1) ||
+        index_reserve(&core->worker_idents, 1) || index_reserve(&core->worker_names, 1) ||
         index_reserve(&core->worker_peers, core->workers.count + 1 - core->worker_peers.count)) { /* each may have a session */
         worker_free(worker);
         return NULL;
@@ -428,5 +423,7 @@ int worker_load(struct core *core, const struct rec_worker *record, struct err *
     /* Until it says HELLO again it counts as heard now: it has a full lease to do so. */
     if (worker->status != WORKER_OFFLINE)
         worker_heard(core, worker);
+    else
+        worker_goes_offline(core, worker);
     return 0;
 }

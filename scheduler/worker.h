@@ -26,6 +26,7 @@ struct worker {
     char key[41];        /* CURVE: the public key of its session; "" is plain */
     struct bus_peer peer;
     uint64_t heard;                          /* mono */
+    struct heap_node offline;                /* in core->offline while its status is OFFLINE */
     struct worker *more_quiet, *more_lively; /* neighbours by when they were heard */
     uint64_t beats;                          /* heartbeats of this session */
     uint64_t rest_until;                     /* mono: no assignments before */
@@ -66,12 +67,12 @@ void worker_heard(struct core *core, struct worker *worker);
 void worker_part(struct core *core, struct worker *worker, const char *why);
 void worker_unbind(struct core *core, struct worker *worker); /* from its session, if it has one */
 void worker_silence(struct core *core);                       /* parts with those that were silent for a whole lease */
-/* The one that has been away for longest and holds nothing; NULL: none. */
+/* The one that has been offline for longest; NULL: none is. */
 struct worker *worker_oldest(const struct core *core);
 /* Out of every table, its record deleted, and freed. Room has been reserved. */
 void worker_forget(struct core *core, struct worker *worker);
 #define WORKER_FORGET_BYTES 64
-void worker_prune(struct core *core); /* forgets some of those that have been away for config.workers_ms */
+void worker_prune(struct core *core); /* forgets some of those that have been offline for config.workers_ms */
 /* No assignments for a while. */
 void worker_rest(struct core *core, struct worker *worker, uint64_t ms);
 void worker_rested(struct core *core); /* whose rest is over may be used again */

@@ -201,6 +201,7 @@ static void hello_accept(struct core *core, const struct core_call *call, struct
     str_copy(worker->key, sizeof worker->key, call->key);
     session_credit(core, worker, hello->credit);
     worker->grace_ms = (uint32_t)hello->grace_ms;
+    heap_remove(&core->offline, &worker->offline);
     worker->status = hello->draining ? WORKER_DRAINING : WORKER_ACTIVE;
     worker->rest_until = 0;
     worker->last_heartbeat = core->wall_ms;

@@ -101,6 +101,7 @@ static void check_workers(const struct core *core)
         }
         assert_int_equal(held, worker->held);
         assert_int_equal(worker->plan_count, 0);
+        assert_int_equal(worker->offline.place != 0, worker->status == WORKER_OFFLINE);
         leases += held;
     }
     assert_int_equal(count, core->workers.count);
