@@ -416,6 +416,7 @@ error_task:
     if (!row.by_farm)
         run_free(core, row.run);
     farm_discard(core);
+    core->next_id[TYPE_TASK] = task_id(task); /* nobody has heard of it */
     task_leave(core, task);
 error:
     task_rules_clear(core, &rules);

@@ -223,6 +223,7 @@ static void test_refused_whole(void **unused)
     assert_int_equal(fixture_ask(fixture, &shape_msg_run_trigger_batch, &batch)->u.error.code, ERR_LIMIT);
     assert_int_equal(fixture->disk_count[TYPE_RUN], 0);
     assert_int_equal(fixture->disk_count[TYPE_TASK], 1);
+    assert_int_equal(fixture_task(fixture, "next", "shell"), task + 1); /* and no gap in the numbers */
     core_check(fixture->core);
     fixture_free(fixture);
 }
