@@ -321,6 +321,15 @@ static void wish_other(uint32_t who, enum wish wish)
     }
 }
 
+/* Somebody's pause is still on its way: what it frees now could be paused behind it. */
+static bool pausing(void)
+{
+    for (uint32_t i = 1; i < sim.world->clients; i++)
+        if (clients[i].wish == WISH_PAUSE)
+            return true;
+    return false;
+}
+
 /* The first client makes the standing tasks, and at the end frees what waits. */
 static bool wish_first(uint32_t who)
 {
@@ -337,7 +346,7 @@ static bool wish_first(uint32_t who)
         ask(who, WISH_LOOSEN, &shape_msg_task_update, &update);
         return true;
     }
-    if (next_resume < sim.world->tasks) {
+    if (next_resume < sim.world->tasks && !pausing()) {
         struct msg_task_pause resume = {.idem = idem_of(++idem), .id = tasks[next_resume++]};
         ask(who, WISH_RESUME, &shape_msg_task_pause, &resume);
         return true;
