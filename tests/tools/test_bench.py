@@ -17,13 +17,31 @@ def samples(**figures):
 
 class Slopes(unittest.TestCase):
     def grown(self, **figures):
-        return {row["figure"]: row["grown"] for row in soak.verdicts(samples(**figures))}
+        return {row["figure"]: row["grown"] for row in soak.verdicts(samples(**figures), soak.FILL_SECONDS)}
 
     def test_a_leak_is_seen(self):
         noise = random.Random(1)
-        rows = soak.verdicts(samples(anonymous_store=lambda at: 20 + at * 10 / 3600 + noise.uniform(-0.3, 0.3)))
+        rows = soak.verdicts(samples(anonymous_store=lambda at: 20 + at * 10 / 3600 + noise.uniform(-0.3, 0.3)), soak.FILL_SECONDS)
         self.assertTrue(rows[0]["grown"])
         self.assertAlmostEqual(rows[0]["per_hour"], 10, delta=0.5)
+
+    def test_a_small_leak_is_seen(self):
+        noise = random.Random(3)
+        grown = self.grown(anonymous_gateway=lambda at: 2 + at * 2 / 3600 + noise.uniform(-0.05, 0.05),
+                           anonymous_worker1=lambda at: 2 + at * 1 / 3600 + noise.uniform(-0.05, 0.05))
+        self.assertEqual(grown, {"anonymous gateway": True, "anonymous worker1": False})
+
+    def test_measured_once_everything_is_full(self):
+        half_an_hour = samples(anonymous_scheduler=lambda at: min(30, 10 + at / 40))
+        self.assertEqual(soak.measured_from(half_an_hour, 800), 800)
+        self.assertEqual(soak.measured_from(half_an_hour, 540), 600)
+        self.assertEqual(soak.measured_from(half_an_hour, None), 900)
+        self.assertFalse(soak.verdicts(half_an_hour, 800)[0]["grown"])
+
+    def test_it_says_when_it_was_not_full(self):
+        for full, word in ((600, "from minute 10 on."), (None, "not everything"), (1500, "not everything")):
+            made = types.SimpleNamespace(samples=samples(anonymous_store=lambda at: 5), counts={}, troubles=[], full=full)
+            self.assertIn(word, " ".join(soak.lines_of(made, [])))
 
     def test_what_fills_up_and_stays_is_steady(self):
         self.assertEqual(self.grown(anonymous_scheduler=lambda at: min(30, 10 + at / 20)), {"anonymous scheduler": False})
