@@ -15,6 +15,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -52,10 +53,32 @@ def clean_environment():
     return environment
 
 
+def ports():
+    """Those that the kernel gives to nobody who did not ask for them by number."""
+    try:
+        low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        low = 32768
+    return range(10240, low if low > 12000 else 32768)
+
+
+taken = {}  # port -> what says to other tests that it is ours
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody uses, and no other test takes before it is bound: an abstract socket with its number is ours until we end."""
+    for port in random.sample(ports(), len(ports())):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0gantry-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        taken[port] = claim
+        return port
+    raise AssertionError("no port is free")
 
 
 def runtime_dir(data):

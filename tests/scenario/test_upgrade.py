@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import unittest
 
-from tests.farm import BUILD, ROOT, Farm, wait_for
+from tests.farm import BUILD, ROOT, Farm, free_port, wait_for
 
 TIME_LIMIT = 600.0  # it may have to be built
 OLD = "c17861d06c4ec7745271c0d00e27c0f3f475b5fe"  # what the first issue ended with
@@ -66,6 +66,30 @@ class Upgrade(unittest.TestCase):
             self.assertEqual((failed["status"], [at["exit_code"] for at in failed["attempts"]]), ("failed", [7, 7]))
             late = farm.wait_run(farm.trigger(farm.task("late", "sleep 600", timeout_seconds=1)))
             self.assertEqual((late["status"], late["attempts"][0]["outcome"]), ("failed", "timeout"))
+
+    def test_over_tcp_with_curve(self):
+        """On another machine, as far as it knows: a certificate of its own, and today's list of who is let in."""
+        ends = {f"bus_{name}": f"tcp://127.0.0.1:{free_port()}" for name in ("store", "scheduler", "workers", "doorbell")}
+        with OldFarm(workers=1, bus_curve="always", **ends) as farm:
+            gate = farm.data / "gate"
+            run = farm.trigger(farm.task("waits", f"while [ ! -e {gate} ]; do sleep 0.02; done; echo through"))
+            farm.wait_run(run, "running")
+            for name in ("scheduler", "store", "gateway"):
+                farm.restart(name)
+                farm.wait_ready()
+            gate.touch()
+            done = farm.wait_run(run)
+            self.assertEqual((done["result"], len(done["attempts"])), ("through", 1))
+            # It is the certificate that lets it in: without one it stays outside, until it is on the list again.
+            allowed = farm.data / "curve/allowed"
+            allowed.rename(farm.data / "aside")
+            allowed.mkdir()
+            farm.restart("worker1")
+            wait_for(lambda: "refuses us" in farm.log("worker1"), what="an old worker that is not let in")
+            allowed.rmdir()
+            (farm.data / "aside").rename(allowed)
+            farm.wait_ready()
+            self.assertEqual(farm.wait_run(farm.trigger(farm.task("late", "echo again")))["result"], "again")
 
     def test_aborts_restarts_and_lost_workers(self):
         with OldFarm(workers=1) as farm:
