@@ -15,7 +15,8 @@
 
 #define FOLLOW_LINES 100 /* read at once: 1.6 MiB at most */
 #define FOLLOW_AHEAD (256u << 10)
-#define FOLLOW_QUIET_MS 15000 /* then a comment shows that the stream lives, and finds out whether the client does */
+#define FOLLOW_MOST ((size_t)4 << 20) /* what reading once may come to in memory */
+#define FOLLOW_QUIET_MS 15000         /* then a comment shows that the stream lives, and finds out whether the client does */
 
 struct follow {
     struct request *request;
@@ -23,8 +24,9 @@ struct follow {
     void (*line)(struct writer *w, const struct rec_log_line *line, uint64_t missing);
     uint64_t run_id, position;
     struct buf out;
-    size_t sent; /* of out */
-    size_t held; /* of the gateway's budget, for out */
+    size_t sent;     /* of out */
+    size_t held;     /* of the gateway's budget, for out and for what is being read */
+    size_t expected; /* what reading once came to, the last time */
     struct bus_client *store;
     uint64_t corr;
     uint64_t wrote_ms;
@@ -40,14 +42,13 @@ static bool full(const struct follow *follow)
     return follow->out.len - follow->sent > FOLLOW_AHEAD;
 }
 
-static void charge(struct follow *follow)
+static void charge(struct follow *follow, size_t reading)
 {
-    budget_charge(&follow->request->gateway->budget, &follow->held, follow->out.size);
+    budget_charge(&follow->request->gateway->budget, &follow->held, follow->out.size + reading);
 }
 
 static void wake(struct follow *follow)
 {
-    charge(follow);
     follow->wrote_ms = clock_mono_ms();
     http_wake(follow->request);
 }
@@ -126,25 +127,32 @@ static void read_lines(struct follow *follow)
 {
     struct msg_log_read read = {.run_id = follow->run_id, .after = follow->position, .limit = FOLLOW_LINES};
 
-    if (full(follow))
-        follow->waits = true;                                   /* on_read goes on */
-    else if (!budget_scarce(&follow->request->gateway->budget)) /* else the next tick tries again */
+    if (full(follow)) {
+        follow->waits = true;                                       /* on_read goes on */
+    } else if (!budget_scarce(&follow->request->gateway->budget)) { /* else the next tick tries again */
+        charge(follow, follow->expected);
         ask(follow, &shape_msg_log_read, &read, on_lines);
+    }
 }
 
 static void on_lines(void *arg, const struct msg *msg, const struct err *err)
 {
     struct follow *follow = arg;
+    size_t before = follow->out.len;
     (void)err;
 
     follow->asking = false;
+    charge(follow, 0);
     if (!msg || msg->shape->id != MSG_LOG_ROWS)
         return; /* the store is away: the next tick tries again */
     const struct msg_log_rows *rows = &msg->u.log_rows;
     for (uint32_t i = 0; i < rows->lines.count; i++)
         tell_line(follow, &rows->lines.items[i], rows->cut);
-    if (rows->lines.count > 0)
+    if (rows->lines.count > 0) {
+        follow->expected = follow->out.len - before;
+        charge(follow, 0);
         wake(follow);
+    }
     if (follow->out.failed)
         follow->ended = true;
     else if (!rows->end && rows->lines.count > 0)
@@ -247,7 +255,8 @@ static long on_read(void *self, char *out, size_t max)
     }
     if (follow->out.len == 0 && follow->out.size > BUDGET_SMALL)
         buf_free(&follow->out);
-    charge(follow);
+    if (!follow->asking)
+        charge(follow, 0);
     if (follow->waits && !full(follow)) {
         follow->waits = false;
         read_lines(follow);
@@ -280,6 +289,7 @@ void follow_start(struct request *request, uint64_t run_id, uint64_t after,
     follow->line = line;
     follow->run_id = run_id;
     follow->position = after;
+    follow->expected = FOLLOW_MOST;
     follow->store = ask_client(request->gateway->ask, ASK_STORE);
     follow->wrote_ms = clock_mono_ms();
     follow->follower = (struct follower){.run_id = run_id, .changed = on_changed, .live = on_live, .self = follow};

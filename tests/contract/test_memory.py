@@ -5,18 +5,27 @@ import socket
 import threading
 
 from tests.contract.base import Contract
-from tests.farm import SLOW, wait_for
+from tests.farm import SLOW, Farm, wait_for
 from tests.tools.hostile import usage
 
 
 WORDY = "yes $(head -c 16000 /dev/zero | tr '\\0' x) | head -n 1000"  # 16 MB
 
 
-class Memory(Contract):
-    options = {"http_memory_mb": 64, "store_log_kb": 65536, "worker_log_kb": 65536}
+class Measured(Contract):
+    @classmethod
+    def setUpClass(cls):
+        cls.farm = Farm(start=False, **cls.options)
+        cls.farm.environments["gateway"] = {"ASAN_OPTIONS": "detect_leaks=1:quarantine_size_mb=1"}  # a sanitizer keeps what is freed
+        cls.farm.__enter__()
+        cls.farm.start_all()
 
     def resident(self):
         return usage(self.farm.pid("gateway"))[1]
+
+
+class Memory(Measured):
+    options = {"http_memory_mb": 64, "store_log_kb": 65536, "worker_log_kb": 65536}
 
     def ask(self, path):
         """A client that asks, reads the status line, and then nothing more."""
@@ -35,7 +44,7 @@ class Memory(Contract):
         before = self.resident()
         clients = [self.ask(path) for _ in range(20)]
         self.assertEqual({status for _, status in clients}, {200, 503})
-        self.assertLess(self.resident() - before, 64 + 48)  # and one that is being written
+        self.assertLess(self.resident() - before, 160)  # with one that is being written; all of them are 320
         self.error(self.farm.get(path), 503, "SYSTEM_ERROR")
         self.data(self.farm.get(f"/api/runs/{run}/logs?size=3"))
         for client, _ in clients:
@@ -48,32 +57,32 @@ class Memory(Contract):
         before = self.resident()
         clients = [self.ask(f"/api/runs/{run}/logs?follow=true") for _ in range(100)]
         self.data(self.farm.get(f"/api/runs/{run}/logs?size=1000"))  # half of it is not theirs
-        self.assertLess(self.resident() - before, 64 + 48)
+        self.assertLess(self.resident() - before, 160)
         for client, _ in clients:
             client.close()
         text = self.farm.get(f"/api/runs/{run}/logs?follow=true", timeout=60).body
         self.assertEqual(text.count("event: log\n"), 1000)
 
 
-class Bodies(Contract):
+class Bodies(Measured):
     options = {"bus_deadline_ms": 3000}
 
     def test_what_is_parsed_does_not_wait_for_the_scheduler(self):
         body = json.dumps({"name": "n", "task_type": "shell", "executor": "shell", "command": "true", "junk": [{}] * 250000},
                           separators=(",", ":")).encode()
         self.farm.stop("scheduler")
-        before = usage(self.farm.pid("gateway"))[1]
+        before = self.resident()
         statuses = []
         threads = [threading.Thread(target=lambda: statuses.append(self.farm.post("/api/tasks", body).status)) for _ in range(8)]
         for thread in threads:
             thread.start()
         most = 0
         while any(thread.is_alive() for thread in threads):
-            most = max(most, usage(self.farm.pid("gateway"))[1])
+            most = max(most, self.resident())
             threads[0].join(0.05)
         self.farm.cont("scheduler")
         self.assertEqual(statuses, [503] * 8)
-        self.assertLess(most - before, 160)  # eight of them kept would be 450
+        self.assertLess(most - before, 300)  # eight of them kept would be 450, and more with a sanitizer
 
 
 if __name__ == "__main__":
