@@ -156,7 +156,7 @@ class Restore(unittest.TestCase):
             forgotten_running = farm.trigger(long_task)
             farm.wait_run(forgotten_running, "running")
             self.assertEqual(held_by_workers(farm), 2)
-            self.assertEqual(run_by_workers(farm), {running, forgotten_running})
+            wait_for(lambda: run_by_workers(farm) == {running, forgotten_running}, what="both runs having a process")
             forgotten = [farm.trigger(done_task) for _ in range(5)]
             for run in forgotten:
                 farm.wait_run(run)
