@@ -96,6 +96,8 @@ void row_ask(struct request *request, enum record_type type, enum record_type al
 bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
               bool *has_stat);
 bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run);
+/* Answers that a row could not be read: out of memory, or damaged. */
+void row_refuse(struct request *request);
 
 void reply_not_found(struct request *request, const char *field, struct str value);
 

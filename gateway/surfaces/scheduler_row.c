@@ -16,30 +16,40 @@ void row_ask(struct request *request, enum record_type type, enum record_type al
     ask_send(request, ASK_STORE, &shape_msg_get, &get, on_answer);
 }
 
-static bool row_damaged(const struct rec_row *row, const struct err *err)
+/* For want of memory the answer as a whole fails, as one that could not be written does: a list must not lack a row in silence. A damaged
+ * row is told, and left out. */
+static bool row_unread(struct request *request, const struct rec_row *row, const struct err *err)
 {
-    log_error("GTY-ROW-DAMAGED", "id=%llu %s", (unsigned long long)row->id, err->text);
+    if (err->code == ERR_NO_MEMORY)
+        request->out.failed = true;
+    else
+        log_error("GTY-ROW-DAMAGED", "id=%llu %s", (unsigned long long)row->id, err->text);
     return false;
+}
+
+void row_refuse(struct request *request)
+{
+    reply_problem_kind(request, request->out.failed ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL);
 }
 
 bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
               bool *has_stat)
 {
     struct arena *arena = request_arena(request);
-    struct err err = {.text = "out of memory"};
+    struct err err = {.code = ERR_NO_MEMORY, .text = "out of memory"};
 
     if (!arena || rec_decode_task(arena, row->value, task, &err) != 0)
-        return row_damaged(row, &err);
+        return row_unread(request, row, &err);
     *has_stat = row->also.len > 0 && rec_decode_task_stat(arena, row->also, stat, &err) == 0;
-    return true;
+    return *has_stat || row->also.len == 0 || err.code != ERR_NO_MEMORY || row_unread(request, row, &err);
 }
 
 bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run)
 {
     struct arena *arena = request_arena(request);
-    struct err err = {.text = "out of memory"};
+    struct err err = {.code = ERR_NO_MEMORY, .text = "out of memory"};
 
     if (!arena || rec_decode_run(arena, row->value, run, &err) != 0)
-        return row_damaged(row, &err);
+        return row_unread(request, row, &err);
     return true;
 }

@@ -300,7 +300,7 @@ static void on_run(struct request *request, const struct msg *msg)
     if (!row.value.ptr) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
     } else if (!row_run(request, &row, &detail->run)) {
-        reply_problem_kind(request, PROBLEM_INTERNAL);
+        row_refuse(request);
     } else if (run_status_final(detail->run.status)) {
         ask_lines(request);
     } else {

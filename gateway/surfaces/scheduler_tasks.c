@@ -293,7 +293,7 @@ static void on_got(struct request *request, const struct msg *msg)
     if (rows->rows.count == 0) {
         reply_not_found(request, "id", request->match.args[0]);
     } else if (!row_task(request, &rows->rows.items[0], &task, &stat, &has_stat)) {
-        reply_problem_kind(request, PROBLEM_INTERNAL);
+        row_refuse(request);
     } else {
         envelope_open(request, &w);
         task_write(&w, &task, has_stat ? &stat : NULL, true);

@@ -15,26 +15,17 @@
 #include "proto/log.h"
 #include "proto/settings.h"
 #include "tests/fuzz/farside.h"
+#include "tests/fuzz/fuzz_request.h"
 #include "tests/fuzz/steps.h"
 
-enum step_op {
-    STEP_REQUEST, /* "METHOD TARGET\nName: value\n…\n\nBODY" */
-    STEP_ANSWER,  /* a frame, to the oldest question */
-    STEP_SILENCE,
-    STEP_RING, /* the doorbell */
-    STEP_READ, /* of a stream */
-    STEP_LINK, /* scheduler and store are connected, or not */
-    STEP_OPS,
-};
-
-static const uint16_t answer_ids[] = {
+const uint16_t fuzz_request_answers[] = {
     MSG_TASK_ANSWER, MSG_RUN_ANSWER, MSG_RUN_BATCH_ANSWER, MSG_DONE, MSG_WORKER_ROWS, MSG_RUN_LIVE_ROWS,
     MSG_QUERY_ROWS,  MSG_QUERY_ROWS, MSG_LOG_ROWS,         MSG_PONG, MSG_ERROR,       0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 
 static const uint16_t *frames(unsigned op)
 {
-    return op == STEP_ANSWER ? answer_ids : op == STEP_RING ? bell_ids : NULL;
+    return op == STEP_ANSWER ? fuzz_request_answers : op == STEP_RING ? bell_ids : NULL;
 }
 
 const struct steps_plan steps_plan = {STEP_OPS, frames};
@@ -46,6 +37,9 @@ static struct pool pool;
 static struct request *request; /* under way; NULL: none */
 static struct str head;         /* its header lines */
 static unsigned answers;
+unsigned fuzz_request_status;
+size_t fuzz_request_bytes;
+void (*fuzz_request_checks)(bool begins);
 
 /* ---- in the place of libmicrohttpd ---- */
 
@@ -123,8 +117,14 @@ static void check_answer(void)
         return;
     request->state = REQUEST_SENDING;
     answers++;
+    fuzz_request_status = request->status;
+    fuzz_request_bytes = request->out.len;
+    if (fuzz_request_checks)
+        fuzz_request_checks(true);
     farside_check(request->status >= 200 && request->status < 600);
     check_body();
+    if (fuzz_request_checks)
+        fuzz_request_checks(false);
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     headers_write(request, response, false);
     MHD_destroy_response(response);

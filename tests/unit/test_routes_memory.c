@@ -1,0 +1,169 @@
+/* One request to each route, and to it each answer that the scheduler and the store may give, with memory running out at every place
+ * in turn: it is answered as it would be, or with a 503, and what comes next is answered. tests/fuzz/fuzz_request.c is what it
+ * goes through; its checks hold, too. */
+#include "unit.h"
+
+#include "memory_fault.h"
+
+#include "gateway/route.h"
+#include "gateway/surfaces/surface.h"
+#include "proto/messages.h"
+#include "tests/fuzz/farside.h"
+#include "tests/fuzz/frames.h"
+#include "tests/fuzz/fuzz_request.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Something of everything that bodies are asked for; what a route does not know it ignores. */
+static const char body[] =
+    "{\"name\":\"a name\",\"task_type\":\"shell\",\"executor\":\"shell\",\"command\":\"echo "
+    "\\u00e9\",\"arguments\":[\"a\",\"b\"],"
+    "\"env\":{\"A\":\"1\"},\"tags\":[\"t\"],\"priority\":\"high\",\"parameters\":{\"p\":[1,2.5,null]},\"reason\":\"because\","
+    "\"items\":[{\"parameters\":{\"n\":1}},{\"priority\":\"low\"}],\"metadata\":{\"k\":{\"deep\":true}}}";
+
+static struct buf input;
+static unsigned expected; /* the status without a fault, and how long the answer is */
+static size_t expected_bytes;
+static bool whole; /* nothing may be left out: the page for people says of a part that it is unknown */
+
+static void step_add(unsigned op, struct str bytes)
+{
+    const unsigned char head[4] = {(unsigned char)op, 1, (unsigned char)bytes.len, (unsigned char)(bytes.len >> 8)};
+    assert_int_equal(buf_add(&input, head, sizeof head), 0);
+    assert_int_equal(buf_add(&input, bytes.ptr, bytes.len), 0);
+}
+
+/* The route's path with ids at its {…}, and what a list takes as its query. */
+static void request_add(const struct surface *surface, const struct route *route)
+{
+    struct buf text = {0};
+    buf_printf(&text, "%s %s", method_name(route->method), surface->prefix);
+    for (const char *at = route->path; *at; at += *at != '\0') {
+        size_t plain = strcspn(at, "{");
+        buf_add(&text, at, plain);
+        at += plain;
+        if (*at == '{') {
+            buf_text(&text, "1");
+            at += strcspn(at, "}");
+        }
+    }
+    buf_text(&text, "\nHost: localhost\nContent-Type: application/json\nIdempotency-Key: a key\nAccept-Language: en\n\n");
+    if (route->method != METHOD_GET)
+        buf_text(&text, body);
+    step_add(STEP_REQUEST, buf_str(&text));
+    buf_free(&text);
+}
+
+static void run(void)
+{
+    fuzz_request_status = 0;
+    LLVMFuzzerTestOneInput((const uint8_t *)input.data, input.len);
+}
+
+static void step(void)
+{
+    run();
+    memory_countdown = 0;
+    if (fuzz_request_status != expected && !(memory_short() && (fuzz_request_status == 503 || fuzz_request_status == 0)))
+        fail_msg("%.*s\nis answered %u, expected %u", 80, input.data + 4, fuzz_request_status, expected);
+    /* A sentence may be left out of an error, nothing of what was asked for. */
+    if (fuzz_request_status == expected && expected < 400 && whole && fuzz_request_bytes != expected_bytes)
+        fail_msg("%.*s\nis answered with %zu bytes, expected %zu", 80, input.data + 4, fuzz_request_bytes, expected_bytes);
+}
+
+/* What the other processes say to a request's first and second question. */
+struct replies {
+    struct buf first, second;
+};
+
+static void reply_add(struct buf *out, const struct shape *shape, const void *value)
+{
+    struct err err = {0};
+    if (codec_encode(out, shape, value, 1, (struct str){0}, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static void reply_row(struct buf *out, const struct shape *shape, const void *record)
+{
+    struct buf bytes = {0};
+    struct err err = {0};
+    if (codec_encode_record(&bytes, shape, record, &err) != 0)
+        fail_msg("%s", err.text);
+    struct rec_row row = {.id = 1, .value = buf_str(&bytes)};
+    struct msg_query_rows rows = {.rows = {&row, 1}, .total = 1};
+    reply_add(out, &shape_msg_query_rows, &rows);
+    buf_free(&bytes);
+}
+
+/* Any answer of each kind, and those that single records, logs and health take; answers how many there are. */
+static unsigned replies_make(struct replies *out)
+{
+    struct rec_task task = {.id = 1, .spec = {.name = STR_LIT("a name")}};
+    struct rec_run run = {.id = 1, .task_id = 1, .task_name = STR_LIT("a name"), .status = RUN_COMPLETED};
+    struct rec_log_line line = {.seq = 1, .at = 1, .text = STR_LIT("a line")};
+    struct msg_log_rows lines = {.lines = {&line, 1}, .end = true};
+    struct msg_pong pong = {.service = STR_LIT("store"), .pid = 1, .ready = true};
+    unsigned count = 0;
+
+    for (const uint16_t *id = fuzz_request_answers; *id; id++, count++) {
+        const uint16_t ids[] = {*id, 0};
+        struct dice dice = {*id};
+        frame_make(&dice, frame_shape(&dice, ids), &out[count].first);
+        assert_int_equal(buf_add(&out[count].second, out[count].first.data, out[count].first.len), 0);
+    }
+    reply_row(&out[count].first, &shape_rec_task, &task);
+    reply_row(&out[count++].second, &shape_rec_task, &task);
+    reply_row(&out[count].first, &shape_rec_run, &run);
+    reply_add(&out[count++].second, &shape_msg_log_rows, &lines);
+    reply_add(&out[count].first, &shape_msg_pong, &pong);
+    reply_add(&out[count++].second, &shape_msg_pong, &pong);
+    return count;
+}
+
+static void answered_each(const struct surface *surface, const struct route *route, const struct replies *replies, unsigned count)
+{
+    bool well = false;
+    whole = surface == &surface_scheduler;
+    for (unsigned i = 0; i < count; i++) {
+        buf_reset(&input);
+        request_add(surface, route);
+        step_add(STEP_ANSWER, buf_str(&replies[i].first));
+        step_add(STEP_ANSWER, buf_str(&replies[i].second));
+        run();
+        expected = fuzz_request_status;
+        expected_bytes = fuzz_request_bytes;
+        well = well || expected < 400;
+        memory_hard(step);
+    }
+    if (!well)
+        fail_msg("%s %s ends well with no reply", method_name(route->method), route->path);
+}
+
+static void on_checks(bool begins)
+{
+    memory_watched = !begins;
+}
+
+static void test_every_route(void **state)
+{
+    static struct replies replies[32];
+    unsigned routes = 0, count = replies_make(replies);
+    (void)state;
+    fuzz_request_checks = on_checks;
+    for (const struct surface *const *surface = surfaces_all; *surface; surface++)
+        for (const struct route *route = (*surface)->routes; route->handle; route++, routes++)
+            answered_each(*surface, route, replies, count);
+    assert_true(routes > 15);
+    assert_true(memory_refused > 1000);
+    for (unsigned i = 0; i < count; i++) {
+        buf_free(&replies[i].first);
+        buf_free(&replies[i].second);
+    }
+    buf_free(&input);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_route)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
