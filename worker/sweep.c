@@ -144,7 +144,8 @@ int sweep_folder(const char *path, unsigned budget, struct err *err)
 int sweep_pass_begin(struct sweep_pass *pass, const char *path, struct err *err)
 {
     *pass = (struct sweep_pass){.dir = opendir(path)};
-    return pass->dir ? 0 : err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %.150s: %s", path, strerror(errno));
+    return pass->dir ? 0
+                     : err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %.150s: %s", path, strerror(errno));
 }
 
 int sweep_pass_go_on(struct sweep_pass *pass, unsigned budget)
