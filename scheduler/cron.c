@@ -129,18 +129,20 @@ static int64_t local_next(const struct cron *cron, int64_t after)
     return INT64_MAX;
 }
 
+/* INT64_MAX too when each match for a lifetime is a time that the clock skips, such as the third hour of a day on which it is set forward. */
 static int64_t elapsed_next(const struct cron *cron, int64_t after)
 {
-    struct zone_span span = zone_span(cron->zone, after + 1);
+    int64_t end = after + YEARS * INT64_C(366) * DAY;
 
-    for (;;) {
+    while (after < end) {
+        struct zone_span span = zone_span(cron->zone, after + 1);
         int64_t local = local_next(cron, after + span.offset);
         if (local == INT64_MAX || local - span.offset < span.until) {
             return local == INT64_MAX ? local : local - span.offset;
         }
         after = span.until - 1;
-        span = zone_span(cron->zone, span.until);
     }
+    return INT64_MAX;
 }
 
 static int64_t fixed_next(const struct cron *cron, int64_t after)

@@ -122,6 +122,9 @@ static void test_rare(void **state)
         {"* * 29 2 *", "Europe/Berlin", "2024-03-01T00:00:00Z", {"2028-02-28T23:00:00Z"}},
         {"0 0 * 2 MON#5", "", "2072-03-01T00:00:00Z", {"2112-02-29T00:00:00Z"}},
         {"0 0 31 2 *", "", "2024-01-01T00:00:00Z", {"none"}},
+        /* by elapsed time, and only where the clock is set forward: the last Sunday of March, the third hour */
+        {"* 2 2/22 * 3 7L", "Europe/Berlin", "2024-01-01T00:00:00Z", {"none"}},
+        {"0 30 2/22 25-31 3 *", "Europe/Berlin", "2024-03-30T12:00:00Z", {"2025-03-25T01:30:00Z"}},
         {"* * 31 4,6,9,11 *", "America/New_York", "2024-01-01T00:00:00Z", {"none"}},
         {"0 0 1 1 *", "", "9999-06-01T00:00:00Z", {"none"}},
     };
