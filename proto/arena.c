@@ -71,11 +71,6 @@ bool arena_starved(const struct arena *arena)
     return arena->starved;
 }
 
-void arena_starve(struct arena *arena)
-{
-    arena->starved = true;
-}
-
 static struct block *block_add(struct arena *arena, size_t need)
 {
     size_t size = BLOCK_FIRST;

@@ -21,8 +21,6 @@ void arena_reset(struct arena *arena);
 void *arena_alloc(struct arena *arena, size_t size);
 /* True when the system had no memory since the last reset: what failed may work again. False when only the limit was in the way. */
 bool arena_starved(const struct arena *arena);
-/* Says so for memory of another kind that was needed with it. */
-void arena_starve(struct arena *arena);
 /* A copy of text that lives in the arena, NUL-terminated behind its length; ptr is NULL at the limit. */
 struct str arena_str(struct arena *arena, struct str text);
 

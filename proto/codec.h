@@ -14,6 +14,7 @@
 #include "proto/str.h"
 
 #define CODEC_DEPTH 16               /* of free-form maps and of skipped values */
+#define CODEC_MAP_MAX (256u << 10)   /* bytes of the largest MAP field */
 #define CODEC_FRAME_MAX (32u << 20)  /* bytes of one frame */
 #define CODEC_STRING_MAX (32u << 10) /* bytes of one string in a list */
 #define CODEC_RID_MAX 64             /* bytes of a request id: printable ASCII without blanks */
@@ -124,14 +125,11 @@ struct reader {
 int reader_next(struct reader *reader, struct token *token);
 /* Skips one whole value, at most depth levels deep (0 takes scalars only). */
 int reader_skip(struct reader *reader, int depth);
-/* Reads one map and checks it as map_check does; out borrows its bytes. */
+/* Reads one map and checks it as map_valid does; out borrows its bytes. */
 int reader_map(struct reader *reader, struct str *out);
 
-/* 0 when bytes are exactly one msgpack map with distinct string keys at every level, valid UTF-8, finite numbers,
- * at most CODEC_DEPTH deep; -1 when they are not. Empty bytes count as an empty map. Many keys need memory to be told apart. */
-int map_check(struct str bytes);
-#define MAP_NO_MEMORY (-2)
-/* The same for who knows already that they are one, or takes a lack of memory for a no. */
+/* True when bytes are exactly one msgpack map with distinct string keys at every level, valid UTF-8, finite numbers,
+ * at most CODEC_DEPTH deep. Empty bytes count as an empty map. One of more keys than fit in CODEC_MAP_MAX bytes is none. */
 bool map_valid(struct str bytes);
 /* The value of a key at the top level as a token (a nested value's token only opens it); false if absent. */
 bool map_find(struct str map, const char *key, struct token *out);

@@ -106,13 +106,8 @@ static int decode_text(const struct decoder *decoder, const struct token *token,
 static int decode_map(struct decoder *decoder, struct str *out, const struct place *here)
 {
     struct str map;
-    int rc = reader_map(&decoder->reader, &map);
 
-    if (rc == MAP_NO_MEMORY) {
-        arena_starve(decoder->arena);
-        return place_err(here, decoder->err, ERR_NO_MEMORY, "out of memory");
-    }
-    if (rc != 0) {
+    if (reader_map(&decoder->reader, &map) != 0) {
         return place_err(here, decoder->err, ERR_INVALID, "not a map with distinct text keys, at most %d deep", CODEC_DEPTH);
     }
     if (!size_in_range(here->field, map.len)) {

@@ -95,13 +95,7 @@ static int encode_text(msgpack_packer *packer, const struct field *field, struct
         msgpack_pack_bin_body(packer, text.ptr, text.len);
         return 0;
     default:
-        switch (map_check(text)) {
-        case 0:
-            break;
-        case MAP_NO_MEMORY:
-            ((struct buf *)packer->data)->starved = true;
-            return place_err(here, err, ERR_NO_MEMORY, "out of memory");
-        default:
+        if (!map_valid(text)) {
             return place_err(here, err, ERR_INVALID, "not a map with distinct text keys, at most %d deep", CODEC_DEPTH);
         }
         if (text.len == 0) {

@@ -1,6 +1,7 @@
 /* Structured logs on stderr: each line leaves in one write, so lines of processes that share a terminal never mix.
  *
- * A pipe or terminal that nobody reads must not hold up the farm (a stopped `gantry up`, Ctrl-S): its lines are dropped and counted.
+ * A pipe that nobody reads (of a stopped `gantry up`), or a terminal that was told to wait (Ctrl-S), must not hold up the farm: lines are
+ * dropped and counted.
  */
 #include "proto/log.h"
 

@@ -187,6 +187,12 @@ int reader_skip(struct reader *reader, int depth)
 /* ---- free-form maps ---- */
 
 #define KEYS_NEAR 16 /* keys compared one by one; more are sorted */
+#define KEYS_MOST                                                                                                                \
+    (CODEC_MAP_MAX / 3 + 1) /* of all the maps that are open at once: a pair takes three bytes but for one with an empty key */
+
+/* The keys of the maps being read, outer ones first: telling them apart needs no memory that might not be there. */
+static _Thread_local struct str keys_open[KEYS_MOST];
+static _Thread_local uint32_t keys_used;
 
 static int key_compare(const void *left, const void *right)
 {
@@ -222,30 +228,26 @@ static int value_check(struct reader *reader, int depth);
 
 static int pairs_check(struct reader *reader, struct str *keys, uint32_t count, int depth)
 {
-    int rc = 0;
-
-    for (uint32_t i = 0; i < count && rc == 0; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct token key;
-        rc = reader_next(reader, &key) == 0 && key.kind == TOKEN_STR ? value_check(reader, depth) : -1;
+        if (reader_next(reader, &key) != 0 || key.kind != TOKEN_STR || value_check(reader, depth) != 0) {
+            return -1;
+        }
         keys[i] = key.u.text;
     }
-    return rc != 0 ? rc : keys_distinct(keys, count) ? 0 : -1;
+    return keys_distinct(keys, count) ? 0 : -1;
 }
 
 /* The pairs of a map whose head has been read. */
-static int pairs_read(struct reader *reader, uint32_t count, int depth)
+static int map_check(struct reader *reader, uint32_t count, int depth)
 {
-    struct str near[KEYS_NEAR];
-
-    if (count <= KEYS_NEAR) {
-        return pairs_check(reader, near, count, depth);
+    if (count > KEYS_MOST - keys_used) {
+        return -1; /* larger than any field takes */
     }
-    struct str *keys = malloc(count * sizeof *keys);
-    if (keys == NULL) {
-        return MAP_NO_MEMORY;
-    }
+    struct str *keys = keys_open + keys_used;
+    keys_used += count;
     int rc = pairs_check(reader, keys, count, depth);
-    free(keys);
+    keys_used -= count;
     return rc;
 }
 
@@ -253,7 +255,6 @@ static int pairs_read(struct reader *reader, uint32_t count, int depth)
 static int value_check(struct reader *reader, int depth)
 {
     struct token token;
-    int rc = 0;
 
     if (reader_next(reader, &token) != 0 || (token.kind == TOKEN_REAL && !isfinite(token.u.real))) {
         return -1;
@@ -265,12 +266,14 @@ static int value_check(struct reader *reader, int depth)
         return -1;
     }
     if (token.kind == TOKEN_MAP) {
-        return pairs_read(reader, token.u.count, depth - 1);
+        return map_check(reader, token.u.count, depth - 1);
     }
-    for (uint32_t i = 0; i < token.u.count && rc == 0; i++) {
-        rc = value_check(reader, depth - 1);
+    for (uint32_t i = 0; i < token.u.count; i++) {
+        if (value_check(reader, depth - 1) != 0) {
+            return -1;
+        }
     }
-    return rc;
+    return 0;
 }
 
 int reader_map(struct reader *reader, struct str *out)
@@ -278,32 +281,20 @@ int reader_map(struct reader *reader, struct str *out)
     struct reader walk = *reader;
     struct token token;
 
-    if (reader_next(&walk, &token) != 0 || token.kind != TOKEN_MAP) {
+    if (reader_next(&walk, &token) != 0 || token.kind != TOKEN_MAP || map_check(&walk, token.u.count, CODEC_DEPTH - 1) != 0) {
         return -1;
     }
-    int rc = pairs_read(&walk, token.u.count, CODEC_DEPTH - 1);
-    if (rc == 0) {
-        *out = (struct str){reader->at, (uint32_t)(walk.at - reader->at)};
-        *reader = walk;
-    }
-    return rc;
-}
-
-int map_check(struct str bytes)
-{
-    struct reader reader = {bytes.ptr, bytes.len > 0 ? bytes.ptr + bytes.len : bytes.ptr};
-    struct str map;
-
-    if (bytes.len == 0) {
-        return 0;
-    }
-    int rc = reader_map(&reader, &map);
-    return rc == 0 && reader.at != reader.end ? -1 : rc;
+    *out = (struct str){reader->at, (uint32_t)(walk.at - reader->at)};
+    *reader = walk;
+    return 0;
 }
 
 bool map_valid(struct str bytes)
 {
-    return map_check(bytes) == 0;
+    struct reader reader = {bytes.ptr, bytes.len > 0 ? bytes.ptr + bytes.len : bytes.ptr};
+    struct str map;
+
+    return bytes.len == 0 || (reader_map(&reader, &map) == 0 && reader.at == reader.end);
 }
 
 static bool map_seek(struct str map, struct str key, struct token *out)

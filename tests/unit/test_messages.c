@@ -57,6 +57,18 @@ static void test_descriptors(void **state)
     assert_int_equal(shape_msg_ping.count, 0);
 }
 
+/* What tells the keys of a map apart has room for the largest field. */
+static void test_maps_fit(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < messages_count + records_count; i++) {
+        const struct shape *shape = i < messages_count ? messages_all[i] : records_all[i - messages_count];
+        for (size_t k = 0; k < shape->count; k++) {
+            assert_true(shape->fields[k].kind != CODEC_MAP || shape->fields[k].high <= CODEC_MAP_MAX);
+        }
+    }
+}
+
 static void test_words(void **state)
 {
     (void)state;
@@ -105,10 +117,8 @@ static void test_has(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lookup),
-        cmocka_unit_test(test_descriptors),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_has),
+        cmocka_unit_test(test_lookup), cmocka_unit_test(test_descriptors), cmocka_unit_test(test_maps_fit),
+        cmocka_unit_test(test_words),  cmocka_unit_test(test_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
