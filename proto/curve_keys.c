@@ -11,7 +11,8 @@
 
 #define SUFFIX ".key"
 #define SETTLED_NS 1000000000 /* a change is seen for certain when the newest time is older than this */
-#define FILES_MS 500          /* between looks at the files of a folder that seems unchanged */
+#define FILES_MS 500          /* between looks at the files of a folder that seems unchanged, */
+#define FILES_EACH_US 250     /* and longer for each of them: looking takes time */
 
 struct listed {
     char name[NAME_MAX + 1];
@@ -24,7 +25,8 @@ struct listing {
     bool failed; /* no memory for all of them */
 };
 
-/* When the folder and its files were changed last, and which they are: two that are alike are the same list. */
+/* When the folder and its files were changed last, and which they are: two that are alike are the same list. It is the time that nobody
+ * sets (ctime): a certificate may be copied with an old or future one, and be made readable only later. */
 struct state {
     struct timespec newest;
     uint64_t files; /* hash of names, inodes, sizes and times */
@@ -203,7 +205,7 @@ static void state_read(const char *folder, struct state *state)
         return;
     }
     if (fstat(dirfd(files), &info) == 0) {
-        state->newest = info.st_mtim;
+        state->newest = info.st_ctim;
     }
     uint64_t sum = 0; /* of each by itself, for the order is the file system's */
     while ((entry = readdir(files)) != NULL) {
@@ -213,8 +215,8 @@ static void state_read(const char *folder, struct state *state)
         uint64_t hash = hash_bytes(state->files, entry->d_name, strlen(entry->d_name));
         hash = hash_bytes(hash, &info.st_ino, sizeof info.st_ino);
         hash = hash_bytes(hash, &info.st_size, sizeof info.st_size);
-        sum += hash_bytes(hash, &info.st_mtim, sizeof info.st_mtim);
-        state->newest = time_after(info.st_mtim, state->newest) ? info.st_mtim : state->newest;
+        sum += hash_bytes(hash, &info.st_ctim, sizeof info.st_ctim);
+        state->newest = time_after(info.st_ctim, state->newest) ? info.st_ctim : state->newest;
     }
     state->files += sum;
     closedir(files);
@@ -236,8 +238,8 @@ static bool changed(struct curve_keys *keys, struct state *now)
     uint64_t mono_ms = clock_mono_ms();
 
     (void)stat(keys->folder, &info);
-    bool same_folder = !time_after(info.st_mtim, keys->state.newest);
-    if (keys->settled && same_folder && mono_ms - keys->files_ms < FILES_MS) {
+    bool same_folder = !time_after(info.st_ctim, keys->state.newest);
+    if (keys->settled && same_folder && mono_ms - keys->files_ms < FILES_MS + keys->listing.count * FILES_EACH_US / 1000) {
         return false;
     }
     keys->files_ms = mono_ms;

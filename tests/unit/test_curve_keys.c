@@ -1,8 +1,11 @@
 /* The list of keys as it follows its folder: what is added, taken away, damaged, written anew in place, and what cannot be read. */
 #include "tests/unit/unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -120,6 +123,25 @@ static void test_written_in_place(void **state)
     assert_false(has(one));
 }
 
+/* A certificate whose time lies ahead, and one that comes back with the time it had. */
+static void test_times(void **state)
+{
+    char path[128], moved[128];
+    struct timespec ahead[2] = {{.tv_sec = time(NULL) + 100000}, {.tv_sec = time(NULL) + 100000}};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/one.key", list);
+    add("one", one);
+    assert_int_equal(utimensat(AT_FDCWD, path, ahead, 0), 0);
+    wait_until(one, true);
+    settle(); /* or it would be read at each look for a day */
+    snprintf(moved, sizeof moved, "%s/aside", folder);
+    assert_int_equal(rename(path, moved), 0);
+    wait_until(one, false);
+    assert_int_equal(rename(moved, path), 0);
+    wait_until(one, true);
+}
+
 /* Without a descriptor nobody is shut out, and what has changed is seen later. */
 static void test_no_descriptor(void **state)
 {
@@ -143,10 +165,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_comes_and_goes),
-        TEST(test_damaged),
-        TEST(test_written_in_place),
-        TEST(test_no_descriptor),
+        TEST(test_comes_and_goes), TEST(test_damaged), TEST(test_written_in_place), TEST(test_times), TEST(test_no_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
