@@ -422,20 +422,22 @@ static int page_by_field(struct plan *plan)
     int rc = page_by_walk(plan);
     if (rc != 0 || !plan->exhausted || (page_full(plan) && !small))
         return rc;
-    if (plan->group > query->max_rows * COST_ROW)
+    /* The ids of a group that stands in the order already have been walked. */
+    if (!small && (paired || plan->group > query->max_rows * COST_ROW))
         return 0;
     plan_restart(plan);
     return small ? page_by_collect(plan) : page_by_members(plan);
 }
 
 /* What was to be read is used up, and the page is not what it should be: with a total that is known it must be whole, and without
- * one it must have something, or it could be taken for one behind the end. */
+ * one a page behind others must have something, or it could be taken for one behind the end. A first page says by its lower bound that
+ * there may be more. */
 static bool page_missed(const struct plan *plan)
 {
     const struct page *page = plan->page;
     if (!plan->exhausted || page_full(plan))
         return false;
-    return plan->known ? plan->query->offset + page->count < page->total : page->count == 0;
+    return plan->known ? plan->query->offset + page->count < page->total : page->count == 0 && plan->query->offset > 0;
 }
 
 int plan_page(struct query *query, struct page *page)
