@@ -15,7 +15,7 @@ _gantry() {
     fi
     if [ "$command" = key ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'worker process' -- "$word"))
+            COMPREPLY=($(compgen -W 'create list revoke worker process' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -117,6 +117,10 @@ _gantry() {
         'trace:--count' | 'trace:-n') return ;;
         'backup:--keep') return ;;
         'backup:--grow-mb') return ;;
+        'key create:--role') words='admin user worker readonly' ;;
+        'key create:--name' | 'key create:-n') return ;;
+        'key create:--expires') return ;;
+        'key create:--rate') return ;;
         'key worker:--public-key') return ;;
         'key worker:--out') files=1 ;;
         'key process:--public-key') return ;;
@@ -128,7 +132,7 @@ _gantry() {
     fi
     if [ -z "$words" ]; then
         case "$command" in
-        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url ' ;;
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-connections --http-idle-seconds --http-request-seconds --auth-keys-file --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url ' ;;
         'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --param --key --json --help --url --data' ;;
         'runs') words='--status --task --worker --since --until --sort --order --page --size --json --help --url --data' ;;
         'logs') words='--follow --tail --times --json --help --url --data' ;;
@@ -148,6 +152,9 @@ _gantry() {
         'backup') words='--keep --grow-mb --json --help --url --data' ;;
         'restore') words='--repair --json --help --url --data' ;;
         'fsck') words='--repair --json --help --url --data' ;;
+        'key create') words='--role --name --expires --rate --json --help --url --data' ;;
+        'key list') words='--json --help --url --data' ;;
+        'key revoke') words='--json --help --url --data' ;;
         'key worker') words='--public-key --out --json --help --url --data' ;;
         'key process') words='--public-key --out --json --help --url --data' ;;
         'config') words='--explain --markdown --json --help --url --data' ;;

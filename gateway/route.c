@@ -64,12 +64,6 @@ const char *method_list(unsigned set, char out[64])
     return out;
 }
 
-static const char *role_name(enum role role)
-{
-    static const char *const names[] = {"readonly", "user", "worker", "admin"};
-    return names[role];
-}
-
 static int method_index(enum method method)
 {
     for (int i = 0; i < ROUTE_METHODS; i++) {

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "proto/str.h"
+#include "gateway/role.h"
 
 struct request;
 struct surface;
@@ -23,15 +23,12 @@ enum method {
     METHOD_OTHER = 64,
 };
 
-/* Who may call it, once keys are asked for. */
-enum role { ROLE_READONLY, ROLE_USER, ROLE_WORKER, ROLE_ADMIN };
-
 /* One row of a surface; the last has handle NULL. Handlers answer (reply.h), or ask and answer later (ask.h). */
 struct route {
     enum method method;
     const char *path; /* below the surface's prefix: "/tasks/{id}/trigger" */
     void (*handle)(struct request *request);
-    enum role role;
+    enum role role;  /* who may call it */
     const char *doc; /* one paragraph for docs/http */
 };
 

@@ -25,3 +25,4 @@ set(farside_wraps bus_client_new bus_client_free bus_client_is_up bus_ask bus_fo
 gantry_fuzz(http LINKS gateway HELPERS farside.c WRAPS ${farside_wraps})
 gantry_fuzz(request LINKS gateway HELPERS frames.c steps.c farside.c
   WRAPS ${farside_wraps} MHD_get_connection_values_n http_answer http_wake)
+gantry_test(auth_keys LINKS auth_keys)

@@ -1,6 +1,8 @@
 /* The table of commands. --help, docs/gantry.1 and docs/gantry.bash come from it: `gantry man` and `gantry completion` print them. */
 #include "gateway/cli/cli.h"
 
+#include "gateway/role.h"
+
 #define PRIORITIES "low|normal|high|critical"
 
 const struct option common_options[] = {
@@ -135,6 +137,14 @@ static const struct option key_options[] = {
     {0},
 };
 
+static const struct option apikey_options[] = {
+    {"role", 0, "ROLE", ROLE_WORDS, "what its holder may do"},
+    {"name", 'n', "NAME", NULL, "what it is called in lists and logs, and revoked by"},
+    {"expires", 0, "TIME", NULL, "end it after this time (30d; also s, m, h, w) or at a date"},
+    {"rate", 0, "N", NULL, "requests a minute it may make, whatever http.rate_per_minute says"},
+    {0},
+};
+
 static const struct option restore_options[] = {
     {"repair", 0, NULL, NULL, "take a backup that is not sound: make its indexes and counts anew, and put up with the rest"},
     {0},
@@ -212,6 +222,14 @@ const struct command commands[] = {
     {"fsck", "[FILE]", fsck_options, fsck_command, false, false, 0, 1,
      "look at every page, record, index entry and count of the database, with the store stopped, or of a backup",
      "Each finding is a line. Exits with 0 when there is none, else with 1."},
+    {"key create", "", apikey_options, apikey_create, false, false, 0, 0,
+     "make an API key for who calls over HTTP, and print it once",
+     "Roles: `readonly` reads, `user` also gives work, `worker` is for workers over REST, `admin` may do all. It works on the keys "
+     "file (auth.keys_file) on the gateway's machine, before the farm's first start too; a gateway that runs notices by itself. "
+     "Only a hash of the key is kept. Clients send it as `Authorization: Bearer KEY`; this command takes it from GANTRY_KEY. A "
+     "gateway asks for keys once it listens beyond loopback, or when auth.required is always."},
+    {"key list", "", no_options, apikey_list, false, false, 0, 0, "list API keys, and when each was used last", NULL},
+    {"key revoke", "NAME", no_options, apikey_revoke, false, false, 1, 1, "take an API key away, at once", NULL},
     {"key worker", "add|list|revoke [NAME]", key_options, key_worker, false, false, 1, 2,
      "say which keys workers on other machines may come in by",
      "Over tcp a worker shows a certificate; only those that are listed are let in. `add` lists one: the worker's own public "

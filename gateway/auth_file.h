@@ -1,0 +1,57 @@
+/* Small files that say who is let in: read whole, replaced whole, and followed while they change. */
+#ifndef GANTRY_GATEWAY_AUTH_FILE_H
+#define GANTRY_GATEWAY_AUTH_FILE_H
+
+#include <limits.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "gateway/auth_keys.h"
+#include "proto/settings.h"
+
+#define AUTH_FILE_MAX ((size_t)1 << 20)
+
+/* Appends the file to out. 1: there is none. -1 with err. */
+int auth_file_read(const char *path, struct buf *out, struct err *err);
+
+/* Puts text in the place of the file, whole or not at all, for its owner alone; durable: also after a power cut. -1 with err. */
+int auth_file_replace(const char *path, struct str text, bool durable, struct err *err);
+
+/* A file that may change. Zeroed but for its path. */
+struct auth_watch {
+    const char *path; /* borrowed */
+    struct timespec changed;
+    ino_t inode;
+    off_t size;
+    bool known, settled;
+    uint64_t looked_ms;
+};
+
+/* True when the file may be another one than at the last time this answered true, or than never; asks at most every AUTH_WATCH_MS.
+ * The caller reads it then: one that changes once more within the same tick of the file system's clock is told again. */
+bool auth_watch_changed(struct auth_watch *watch, uint64_t mono_ms);
+#define AUTH_WATCH_MS 100
+
+/* ---- the keys file ---- */
+
+struct auth_paths {
+    char keys[PATH_MAX];
+    char used[PATH_MAX]; /* beside it: when each was used last */
+    char lock[PATH_MAX]; /* held by who changes it */
+    bool own;            /* in a folder of ours below the data folder */
+};
+
+/* Where they are by the settings. -1 with err. */
+int auth_paths_of(const struct settings *settings, struct auth_paths *paths, struct err *err);
+
+/* Reads the list; a file that is not there is an empty one. -1 with err, which names the file; keys is as it was. */
+int auth_file_keys(const struct auth_paths *paths, struct auth_keys *keys, struct err *err);
+/* Takes what is known of their last use from the file beside it. */
+void auth_file_used(const struct auth_paths *paths, struct auth_keys *keys);
+
+/* Reads the list, lets change work on it and writes it back, with every other writer kept away; makes folder and file. -1 with err: change
+ * answered -1, or a file could not be read or written; nothing has changed then. data: the data folder, made with its own mode. */
+int auth_file_change(const struct settings *settings, const struct auth_paths *paths,
+                     int (*change)(struct auth_keys *keys, void *arg, struct err *err), void *arg, struct err *err);
+
+#endif
