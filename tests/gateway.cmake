@@ -26,3 +26,5 @@ gantry_fuzz(http LINKS gateway HELPERS farside.c WRAPS ${farside_wraps})
 gantry_fuzz(request LINKS gateway HELPERS frames.c steps.c farside.c
   WRAPS ${farside_wraps} MHD_get_connection_values_n http_answer http_wake)
 gantry_test(auth_keys LINKS auth_keys)
+gantry_test(auth_jwt LINKS gateway)
+gantry_fuzz(jwt LINKS gateway)
