@@ -28,3 +28,4 @@ gantry_fuzz(request LINKS gateway HELPERS frames.c steps.c farside.c
 gantry_test(auth_keys LINKS auth_keys)
 gantry_test(auth_jwt LINKS gateway)
 gantry_fuzz(jwt LINKS gateway)
+gantry_test(rate LINKS gateway)
