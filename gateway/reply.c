@@ -38,6 +38,16 @@ void reply_html(struct request *request, unsigned status)
     finish(request, status, "text/html; charset=utf-8");
 }
 
+void reply_text(struct request *request, unsigned status, const char *text)
+{
+    buf_reset(&request->out);
+    if (buf_text(&request->out, text) != 0) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return;
+    }
+    finish(request, status, "text/plain; charset=utf-8");
+}
+
 void reply_empty(struct request *request, unsigned status)
 {
     buf_reset(&request->out);

@@ -9,6 +9,7 @@
 
 void reply_done(struct request *request, unsigned status); /* request->out is JSON */
 void reply_html(struct request *request, unsigned status); /* request->out is a page */
+void reply_text(struct request *request, unsigned status, const char *text);
 void reply_empty(struct request *request, unsigned status);
 /* Streams with this content type until stream->read says -1; copied. */
 void reply_stream(struct request *request, const char *content_type, const struct stream *stream);

@@ -1,8 +1,8 @@
 #include "gateway/role.h"
 
 static const char *const names[] = {
-    [ROLE_NONE] = "nobody", [ROLE_READONLY] = "readonly", [ROLE_USER] = "user",   [ROLE_WORKER] = "worker",
-    [ROLE_ADMIN] = "admin", [ROLE_KNOWN] = "any",         [ROLE_ANYONE] = "none",
+    [ROLE_NONE] = "nobody", [ROLE_READONLY] = "readonly", [ROLE_USER] = "user",          [ROLE_WORKER] = "worker",
+    [ROLE_ADMIN] = "admin", [ROLE_KNOWN] = "any",         [ROLE_ANYONE] = "none needed",
 };
 
 const char *role_name(enum role role)

@@ -362,6 +362,22 @@ done:
     return rc;
 }
 
+int client_probe(struct client *client, const char *path)
+{
+    char *whole = NULL;
+    long status = 0;
+
+    buf_reset(&client->answer);
+    if (asprintf(&whole, "%s%s", client->url, path) < 0) {
+        return -1;
+    }
+    if (request_set(client, "GET", whole, NULL, NULL) == 0 && curl_easy_perform(client->curl) == CURLE_OK) {
+        curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+    }
+    free(whole);
+    return status == 200 ? 0 : -1;
+}
+
 int client_get(struct client *client, json_t **data, struct err *err, const char *path, ...)
 {
     char whole[PATH_MAX_BYTES];

@@ -41,6 +41,9 @@ int client_get(struct client *client, json_t **data, struct err *err, const char
 int client_post(struct client *client, const json_t *body, json_t **data, struct err *err, const char *path, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* GETs a path that is not below /api and whose answer is no JSON, without the key: 0 when the answer is a 200. */
+int client_probe(struct client *client, const char *path);
+
 /* Waits; a signal ends it early. */
 void client_pause(uint64_t ms);
 

@@ -36,6 +36,7 @@
 #define BACKOFF_MOST_MS 5000
 #define ALIVE_MS 10000     /* a life this long makes the pause short again */
 #define CHECK_MS 100       /* how often the farm is asked whether it is ready */
+#define PING_MS 1000
 #define SUPERSEDED_MS 1000 /* how often the scheduler that took over is asked whether it still answers */
 #define DRAIN_SECONDS 5    /* runs get this long to finish at the end */
 
@@ -74,7 +75,7 @@ struct up {
     int exit_code;
     char port_file[320];      /* where a gateway with a free port writes it down */
     char cause[600];          /* why it could not start: said last, behind what the others say as they end */
-    struct bus_client *rival; /* asks who answers in the scheduler's place; made when first needed */
+    struct bus_client *scheduler; /* asks whoever answers as the scheduler; made when first needed */
 };
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -229,6 +230,25 @@ static void member_start_later(struct member *member, const struct child_end *en
     member->timer = loop_after(member->up->loop, member->backoff_ms, member_start, member);
 }
 
+/* Asks the scheduler's endpoint who is there. -1 with err. */
+static int scheduler_ping(struct up *up, bus_reply *reply, void *arg, struct err *err)
+{
+    struct msg_ping ping = {0};
+    struct endpoint at;
+
+    if (up->scheduler == NULL) {
+        if (endpoint_of(up->cli->settings, SET_BUS_SCHEDULER, "scheduler", false, &at, err) != 0) {
+            return -1;
+        }
+        up->scheduler = bus_client_new(up->loop, at.text, &at.curve, &(struct bus_client_events){0}, up, err);
+    }
+    if (up->scheduler == NULL) {
+        return -1;
+    }
+    bus_ask(up->scheduler, &shape_msg_ping, &ping, (struct str){0}, PING_MS, reply, arg);
+    return 0;
+}
+
 static void rival_ask(void *arg);
 
 static void rival_answer(void *arg, const struct msg *msg, const struct err *err)
@@ -252,25 +272,16 @@ static void rival_answer(void *arg, const struct msg *msg, const struct err *err
     member->timer = loop_after(up->loop, SUPERSEDED_MS, rival_ask, member);
 }
 
-/* Asks the scheduler's endpoint who is there. */
 static void rival_ask(void *arg)
 {
     struct member *member = arg;
-    struct up *up = member->up;
-    struct endpoint at;
     struct err err = {0};
-    struct msg_ping ping = {0};
 
     member->timer = -1;
-    if (up->rival == NULL) {
-        if (endpoint_of(up->cli->settings, SET_BUS_SCHEDULER, "scheduler", false, &at, &err) != 0 ||
-            (up->rival = bus_client_new(up->loop, at.text, &at.curve, &(struct bus_client_events){0}, up, &err)) == NULL) {
-            say("cannot ask for another scheduler: %s", err.text);
-            member->timer = loop_after(up->loop, BACKOFF_MOST_MS, member_start, member);
-            return;
-        }
+    if (scheduler_ping(member->up, rival_answer, member, &err) != 0) {
+        say("cannot ask for another scheduler: %s", err.text);
+        member->timer = loop_after(member->up->loop, BACKOFF_MOST_MS, member_start, member);
     }
-    bus_ask(up->rival, &shape_msg_ping, &ping, (struct str){0}, SUPERSEDED_MS, rival_answer, member);
 }
 
 static void member_ended(void *self, struct child *child, const struct child_end *end)
@@ -301,43 +312,72 @@ static void member_ended(void *self, struct child *child, const struct child_end
 
 /* ---- ready ---- */
 
-static bool farm_is_healthy(const char *url, int workers)
+/* The one question that needs no key: the farm may ask callers for one that nobody here has. */
+static bool farm_answers(const struct up *up, char *url, size_t size)
 {
-    struct client *client = client_new(url, getenv("GANTRY_KEY"), NULL);
-    json_t *data = NULL;
-    bool fine = false;
+    bool answers = false;
 
-    if (client == NULL) {
+    if (!address_of_own(up->cli->settings, url, size)) {
         return false;
     }
-    client_set_timeout(client, 1500);
-    if (client_get(client, &data, NULL, "/system/health") == 0) {
-        const char *status = json_string_value(json_object_get(data, "status"));
-        const json_t *scheduler = json_object_get(json_object_get(data, "components"), "scheduler");
-        long long active = json_integer_value(json_object_get(scheduler, "active_workers"));
-        fine = status != NULL && strcmp(status, "healthy") == 0 && active >= workers;
-        json_decref(data);
+    struct client *client = client_new(url, NULL, NULL);
+    if (client != NULL) {
+        client_set_timeout(client, 1500);
+        answers = client_probe(client, "/healthz") == 0;
     }
     client_free(client);
-    return fine;
+    return answers;
 }
 
-static void check_ready(void *arg)
+static void check_ready(void *arg);
+
+static void check_again(struct up *up)
+{
+    up->check_timer = loop_after(up->loop, CHECK_MS, check_ready, up);
+}
+
+static long long count_of(const struct msg_pong *pong, const char *name)
+{
+    for (uint32_t i = 0; i < pong->counts.count; i++) {
+        if (str_is(pong->counts.items[i].name, name)) {
+            return (long long)pong->counts.items[i].value;
+        }
+    }
+    return 0;
+}
+
+static void crew_answer(void *arg, const struct msg *msg, const struct err *err)
 {
     struct up *up = arg;
     char url[512];
 
-    if (!address_of_own(up->cli->settings, url, sizeof url) || !farm_is_healthy(url, up->workers)) {
-        up->check_timer = loop_after(up->loop, CHECK_MS, check_ready, up);
+    (void)err;
+    if (up->stopping) {
         return;
     }
-    up->check_timer = -1;
+    if (msg == NULL || msg->shape->id != MSG_PONG || !msg->u.pong.ready || count_of(&msg->u.pong, "workers_active") < up->workers ||
+        !address_of_own(up->cli->settings, url, sizeof url)) {
+        check_again(up);
+        return;
+    }
     up->ready = true;
     for (size_t i = 0; i < up->count; i++) {
         child_settled(up->members[i].child);
     }
     printf("ready %s\n", url);
     fflush(stdout);
+}
+
+static void check_ready(void *arg)
+{
+    struct up *up = arg;
+    struct err err = {0};
+    char url[512];
+
+    up->check_timer = -1;
+    if (!farm_answers(up, url, sizeof url) || scheduler_ping(up, crew_answer, up, &err) != 0) {
+        check_again(up);
+    }
 }
 
 /* ---- putting it together ---- */
@@ -458,7 +498,7 @@ static void folder_remove(const char *folder)
 
 static void up_close(struct up *up)
 {
-    bus_client_free(up->rival);
+    bus_client_free(up->scheduler);
     for (size_t i = 0; i < up->count; i++) {
         child_free(up->members[i].child);
         free(up->members[i].argv);

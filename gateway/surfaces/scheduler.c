@@ -57,7 +57,7 @@ static const struct route routes[] = {
      "`hostname`, `ip_address`, `port`, `status`, `max_concurrent_tasks`, `last_heartbeat`, `registered_at`, `created_at`, "
      "`load_average`, `memory_usage`, `cpu_usage`), `order`."},
     {METHOD_GET, "/workers/{id}", workers_get, ROLE_READONLY, "A worker (`worker-001`) with what it runs and what it has done."},
-    {METHOD_GET, "/system/health", system_health, ROLE_READONLY,
+    {METHOD_GET, "/system/health", system_health, ROLE_KNOWN,
      "Health, measured for this answer (kept for one second): a component that does not answer within a second is "
      "`unhealthy`. 503 with the same body when writes cannot work."},
     {0},

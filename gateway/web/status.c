@@ -4,6 +4,7 @@
 #include "gateway/gateway.h"
 #include "gateway/health.h"
 #include "gateway/surfaces/surface.h"
+#include "gateway/web/healthz.h"
 #include "gateway/web/html.h"
 #include "proto/clock.h"
 
@@ -251,6 +252,9 @@ static const struct route routes[] = {
      "The status page: health, workers, waiting runs by priority, newest runs. HTML for people, without scripts; refreshes "
      "itself every five "
      "seconds."},
+    {METHOD_GET, "/healthz", healthz, ROLE_ANYONE,
+     "For load balancers, without a credential: 200 and `ok`, or 503 and `unavailable` while writes cannot work. Plain text, and "
+     "nothing else of what `/api/system/health` says."},
     {0},
 };
 
