@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "gateway/limit.h"
+#include "gateway/peer.h"
 #include "proto/str.h"
 
 struct MHD_Connection;
@@ -18,6 +19,7 @@ struct connection {
     struct request *request; /* the one under way */
     uint64_t since_ms;       /* of the phase */
     enum limit_phase phase;
+    struct peer peer; /* the client's address */
     int fd;
     bool suspended;
     bool refused; /* over the limit: its requests hear so */

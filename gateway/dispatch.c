@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+#include "gateway/admit.h"
 #include "gateway/connection.h"
 #include "gateway/gateway.h"
 #include "gateway/headers.h"
@@ -38,9 +39,14 @@ static int check_target(struct request *request, struct problem *problem)
     if (len == 0)
         return problem_value(problem, PROBLEM_URI_TOO_LONG, NULL, "uri_size", (struct str){NULL, 0}, "%d bytes", URI_MAX);
     struct str text = {target->data, len};
-    if (uri_parse(text, target->data + len, &request->uri, &err) == 0)
+    if (uri_parse(text, target->data + len, &request->uri, &err) == 0) {
+        credential_cut(&request->credentials, &request->uri);
         return 0;
+    }
     request->uri.path = STR_LIT("/");
+    const char *query = memchr(text.ptr, '?', text.len);
+    if (query) /* it may hold a key, and is not shown */
+        text.len = (uint32_t)(query - text.ptr);
     return problem_value(problem, PROBLEM_BAD_REQUEST, "uri", "uri", text, "%s", err.text);
 }
 
@@ -84,7 +90,6 @@ static int check_route(struct request *request, struct problem *problem)
 {
     char list[64];
 
-    router_match(request->gateway->router, request->method, request->uri.segments, request->uri.segment_count, &request->match);
     if (request->uri.asterisk && request->method == METHOD_OPTIONS)
         request->match.methods = METHOD_GET | METHOD_POST | METHOD_PUT | METHOD_DELETE | METHOD_OPTIONS;
     if (request->match.methods == 0 || (request->uri.asterisk && request->method != METHOD_OPTIONS))
@@ -139,7 +144,8 @@ enum dispatch dispatch_headers(struct request *request, bool refused)
         problem_set(&problem, PROBLEM_OVERLOADED, NULL, "connections");
         goto error;
     }
-    if (check_route(request, &problem) != 0)
+    router_match(request->gateway->router, request->method, request->uri.segments, request->uri.segment_count, &request->match);
+    if (admit_request(request, &problem) != 0 || check_route(request, &problem) != 0)
         goto error;
     if (size != LIMIT_BODY_TAKE) {
         problem_too_large(request, &problem);

@@ -12,8 +12,8 @@ enum dispatch {
     DISPATCH_NOW,  /* answered: do not read it */
 };
 
-/* The headers are there. refused: the connection is one too many. Order: target, framing, Host, Origin, connections, path, method,
- * size, media type. */
+/* The headers are there. refused: the connection is one too many. Order: target, framing, Host, Origin, connections, who is
+ * asking (admit.h), path, method, size, media type. */
 enum dispatch dispatch_headers(struct request *request, bool refused);
 
 /* The body is there: refuses it, or calls the handler. Does nothing when the request is answered already. */

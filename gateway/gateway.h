@@ -6,6 +6,7 @@
 #include "gateway/guard.h"
 #include "gateway/limit.h"
 #include "gateway/meter.h"
+#include "gateway/rate.h"
 #include "proto/loop.h"
 #include "proto/settings.h"
 
@@ -17,6 +18,8 @@ struct gateway {
     struct ask *ask;
     struct events *events;
     struct health *health;
+    struct auth *auth; /* NULL: everybody is let in */
+    struct rate *rate;
     struct meter meter;
     struct budget budget;
     uint64_t started_ms; /* monotonic */
@@ -24,6 +27,7 @@ struct gateway {
     /* from the settings, again at every reload */
     struct guard guard;
     struct limits limits;
+    struct rate_limit rate_limit;
     uint64_t deadline_ms;
 };
 

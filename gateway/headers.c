@@ -5,12 +5,14 @@
 #include <strings.h>
 
 #include "gateway/gateway.h"
+#include "proto/clock.h"
 #include "proto/ident.h"
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size, const char *value,
                                  size_t value_size)
 {
-    struct request_headers *headers = cls;
+    struct request *request = cls;
+    struct request_headers *headers = &request->headers;
     struct str text = {value, (uint32_t)value_size};
     struct str *slot = NULL;
     (void)kind;
@@ -28,6 +30,10 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
         else if (strcasecmp(key, "Expect") == 0)
             headers->expects = true;
         break;
+    case 9:
+        if (strcasecmp(key, "X-API-Key") == 0)
+            credential_note(&request->credentials, &request->credentials.api_key, text);
+        break;
     case 12:
         if (strcasecmp(key, "Content-Type") == 0)
             slot = &headers->content_type;
@@ -37,6 +43,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     case 13:
         if (strcasecmp(key, "Last-Event-ID") == 0)
             slot = &headers->last_event_id;
+        else if (strcasecmp(key, "Authorization") == 0)
+            credential_note(&request->credentials, &request->credentials.bearer, text);
         break;
     case 14:
         if (strcasecmp(key, "Content-Length") == 0) {
@@ -91,7 +99,7 @@ void headers_read(struct request *request, struct MHD_Connection *mhd, const cha
     request->method = method_parse(word);
     request->headers.method = word;
     request->head = str_is(word, "HEAD");
-    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, &request->headers);
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, on_header, request);
     request->lang = text_language(request->headers.accept_language);
     headers_name_request(request);
 }
@@ -114,13 +122,32 @@ static void allow_origin(const struct request *request, struct head *head)
     if (!str_copy(origin, sizeof origin, request->headers.origin))
         return;
     header(head, "Access-Control-Allow-Origin", origin);
-    header(head, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    header(head, "Access-Control-Expose-Headers",
+           "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset");
     if (request->method == METHOD_OPTIONS) {
         header(head, "Access-Control-Allow-Methods", method_list(request->allow, methods));
         header(head, "Access-Control-Allow-Headers",
                "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
         header(head, "Access-Control-Max-Age", "600");
     }
+}
+
+static void number(struct head *head, const char *name, uint64_t value)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    header(head, name, text);
+}
+
+/* Reset is the time, in seconds since 1970, at which nothing of what was used is missing any more. */
+static void rate_write(const struct rate_state *rate, struct head *head)
+{
+    if (rate->limit == 0)
+        return;
+    number(head, "X-RateLimit-Limit", rate->limit);
+    number(head, "X-RateLimit-Remaining", rate->remaining);
+    number(head, "X-RateLimit-Reset", clock_wall_ms() / 1000 + rate->full_s);
 }
 
 int headers_write(const struct request *request, struct MHD_Response *response, bool stopping)
@@ -133,10 +160,11 @@ int headers_write(const struct request *request, struct MHD_Response *response, 
         header(&head, MHD_HTTP_HEADER_CONTENT_TYPE, request->content_type);
     if (request->allow)
         header(&head, MHD_HTTP_HEADER_ALLOW, method_list(request->allow, text));
-    if (request->retry_after) {
-        snprintf(text, sizeof text, "%u", request->retry_after);
-        header(&head, MHD_HTTP_HEADER_RETRY_AFTER, text);
-    }
+    if (request->retry_after)
+        number(&head, MHD_HTTP_HEADER_RETRY_AFTER, request->retry_after);
+    if (request->challenge)
+        header(&head, MHD_HTTP_HEADER_WWW_AUTHENTICATE, request->challenge);
+    rate_write(&request->rate, &head);
     if (request->stream.read || request->page)
         header(&head, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (request->page) {

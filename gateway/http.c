@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gateway/admit.h"
 #include "gateway/connection.h"
 #include "gateway/dispatch.h"
 #include "gateway/gateway.h"
@@ -97,7 +98,7 @@ static ssize_t on_stream_read(void *cls, uint64_t position, char *out, size_t ma
     struct request *request = cls;
     (void)position;
 
-    if (connection_http(request->connection)->stopping)
+    if (connection_http(request->connection)->stopping || !admit_holds(request))
         return MHD_CONTENT_READER_END_OF_STREAM;
     long got = request->stream.read(request->stream.self, out, max);
     if (got < 0)
@@ -233,6 +234,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
 {
     struct http *http = cls;
     struct request *request = *context;
+    char from[PEER_TEXT];
     (void)mhd;
 
     if (!request)
@@ -241,8 +243,10 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     if (request->state == REQUEST_SENDING && !request->stream.read)
         meter_add(&http->gateway->meter, clock_mono_ms(), took_us);
     log_request(str_of(request->rid));
-    log_debug("GTY-HTTP-DONE", "method=%s path=%.*s status=%u us=%llu end=%d", method_name(request->method),
-              (int)request->uri.path.len, request->uri.path.ptr, request->status, (unsigned long long)took_us, (int)code);
+    log_debug("GTY-HTTP-DONE", "method=%s path=%.*s status=%u us=%llu end=%d from=%s role=%s who=%s",
+              method_name(request->method), (int)request->uri.path.len, request->uri.path.ptr, request->status,
+              (unsigned long long)took_us, (int)code, peer_text(&request->connection->peer, from), role_name(request->actor.role),
+              request->actor.name[0] ? request->actor.name : "-");
     log_request((struct str){NULL, 0});
     if (request->state == REQUEST_WAITING)
         http->waiting--;

@@ -51,7 +51,7 @@ static int socket_listen(const struct addrinfo *at, unsigned *port)
     return fd;
 }
 
-int listen_open(const char *host, unsigned *port, bool insecure, struct err *err)
+int listen_open(const char *host, unsigned *port, bool guarded, struct err *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
@@ -62,10 +62,10 @@ int listen_open(const char *host, unsigned *port, bool insecure, struct err *err
     int cause = getaddrinfo(host, digits, &hints, &list);
     if (cause != 0)
         return err_set(err, ERR_INVALID, "host %s cannot be listened on: %s", host, gai_strerror(cause));
-    if (!insecure && !address_loopback(list->ai_addr)) {
+    if (!guarded && !address_loopback(list->ai_addr)) {
         err_set(err, ERR_FORBIDDEN,
-                "host %s is reachable from other machines, and nothing asks callers for a key: listen on 127.0.0.1, or say "
-                "--insecure",
+                "host %s is reachable from other machines, and there is no key to ask callers for: make one (gantry key create), "
+                "listen on 127.0.0.1, or say --insecure",
                 host);
     } else {
         fd = socket_listen(list, port);
@@ -74,6 +74,14 @@ int listen_open(const char *host, unsigned *port, bool insecure, struct err *err
     }
     freeaddrinfo(list);
     return fd;
+}
+
+bool listen_is_loopback(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+
+    return getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address_loopback((const struct sockaddr *)&address);
 }
 
 int listen_announce(const char *path, unsigned port, struct err *err)

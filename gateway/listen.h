@@ -5,8 +5,9 @@
 #include "proto/str.h"
 
 /* Listens on host:port; port 0 takes a free one, *port receives it. Answers a descriptor, -1 with err: one sentence that names host
- * and port. An address beyond loopback is refused unless insecure: there is no authentication yet that could stand in for it. */
-int listen_open(const char *host, unsigned *port, bool insecure, struct err *err);
+ * and port. An address beyond loopback is refused unless guarded: callers are asked who they are, or somebody said --insecure. */
+int listen_open(const char *host, unsigned *port, bool guarded, struct err *err);
+bool listen_is_loopback(int fd);
 
 /* Writes the port to path, whole or not at all. */
 int listen_announce(const char *path, unsigned port, struct err *err);

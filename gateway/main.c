@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "gateway/ask.h"
+#include "gateway/auth.h"
 #include "gateway/events.h"
 #include "gateway/gateway.h"
 #include "gateway/health.h"
@@ -40,7 +41,19 @@ static void configure(void *self)
         .body = (uint64_t)settings_count_of(settings, SET_HTTP_BODY_KB) * 1024,
     };
     gateway->budget.limit = (size_t)settings_count_of(settings, SET_HTTP_MEMORY_MB) << 20;
+    gateway->rate_limit = (struct rate_limit){
+        .per_minute = (uint32_t)settings_count_of(settings, SET_HTTP_RATE),
+        .burst = (uint32_t)settings_count_of(settings, SET_HTTP_BURST),
+    };
+    if (gateway->auth)
+        auth_reload(gateway->auth);
     gateway->deadline_ms = (uint64_t)settings_count_of(settings, SET_BUS_DEADLINE_MS);
+}
+
+static void on_flush(void *arg)
+{
+    struct gateway *gateway = arg;
+    auth_flush(gateway->auth);
 }
 
 static void on_settle(void *arg)
@@ -89,9 +102,11 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     char path[256];
 
     daemon_descriptors((uint64_t)connections + DESCRIPTORS);
-    int listener = listen_open(host, &port, settings_bool(gateway->settings, SET_HTTP_INSECURE), err);
+    bool insecure = settings_bool(gateway->settings, SET_HTTP_INSECURE);
+    int listener = listen_open(host, &port, insecure || auth_has_source(gateway->auth), err);
     if (listener < 0)
         return -1;
+    auth_decide(gateway->auth, !listen_is_loopback(listener));
     gateway->http = http_new(gateway, listener, connections, err);
     if (!gateway->http)
         return -1;
@@ -102,9 +117,20 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     return 0;
 }
 
+static int open_auth(struct gateway *gateway, struct err *err)
+{
+    gateway->auth = auth_new(gateway->settings, err);
+    if (!gateway->auth)
+        return -1;
+    gateway->rate = rate_new();
+    if (!gateway->rate || loop_every(gateway->loop, AUTH_FLUSH_MS, on_flush, gateway) < 0)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the limits of requests");
+    return 0;
+}
+
 static int open_all(struct gateway *gateway, const char *runtime, struct err *err)
 {
-    if (open_routes(gateway, err) != 0)
+    if (open_routes(gateway, err) != 0 || open_auth(gateway, err) != 0)
         return -1;
     gateway->ask = ask_new(gateway, err);
     gateway->events = gateway->ask ? events_new(gateway, err) : NULL;
@@ -119,6 +145,8 @@ static void close_all(struct gateway *gateway)
     events_free(gateway->events);
     ask_free(gateway->ask);
     router_free(gateway->router);
+    auth_free(gateway->auth);
+    rate_free(gateway->rate);
 }
 
 int main(int argc, char **argv)

@@ -23,7 +23,8 @@ struct problem {
     bool has_value;
     const json_t *given; /* what was given, as JSON */
     struct str expected;
-    struct str sentence; /* another process's words, for a rule the catalogue does not know */
+    unsigned retry_after; /* seconds; 0: as its kind has it */
+    struct str sentence;  /* another process's words, for a rule the catalogue does not know */
     char field_room[128];
     char expected_room[320];
 };

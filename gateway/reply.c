@@ -69,7 +69,7 @@ void reply_problem(struct request *request, const struct problem *problem)
     if (request->out.size > BUDGET_SMALL) /* what was meant to be the answer */
         buf_free(&request->out);
     buf_reset(&request->out);
-    request->retry_after = problem_retry_after(problem->kind);
+    request->retry_after = problem->retry_after ? problem->retry_after : problem_retry_after(problem->kind);
     request->match.surface->write_problem(request, problem);
     budget_charge(&request->gateway->budget, &request->held, request->out.size);
     /* Without memory even for this, http.c has a body that is always there. */

@@ -141,8 +141,9 @@ int request_idem(struct request *request, struct rec_idem *idem, struct problem 
     if (request->keyed) {
         ; /* the same command, asked again */
     } else if (key.len > 0) {
-        /* The empty first part is the credential's place. */
-        const struct str scope[] = {{"", 0}, str_of(method_name(request->method)), request->uri.path, key};
+        /* Whose key it is: two callers may choose the same one. Empty where no credential is asked for. */
+        struct str whose = {(const char *)request->actor.scope, request->actor.scoped ? IDENT_HASH : 0};
+        const struct str scope[] = {whose, str_of(method_name(request->method)), request->uri.path, key};
         ident_hash(request->key_scope, scope, 4);
     } else {
         key_mint(request->key_scope);

@@ -8,7 +8,10 @@
 
 #include <jansson.h>
 
+#include "gateway/actor.h"
+#include "gateway/credential.h"
 #include "gateway/problem.h"
+#include "gateway/rate.h"
 #include "gateway/route.h"
 #include "gateway/uri.h"
 #include "proto/bus.h"
@@ -54,6 +57,8 @@ struct request {
     struct uri uri;
     struct request_headers headers;
     struct route_match match; /* match.surface is never NULL */
+    struct credentials credentials;
+    struct actor actor; /* who is asking; see admit.h */
     struct buf body;
     json_t *json;  /* the body, while a handler works that has called request_read_json; NULL for an empty one */
     size_t parsed; /* what that takes of the gateway's budget */
@@ -64,12 +69,14 @@ struct request {
     unsigned status;
     const char *content_type;
     struct buf out;
-    unsigned allow;       /* methods for Allow; 0 for none */
-    unsigned retry_after; /* seconds; 0 for none */
-    bool cross_origin;    /* a listed Origin: say so to the browser */
-    bool page;            /* HTML: add what keeps a browser from doing more than show it */
-    bool close;           /* the connection ends with this answer */
-    struct stream stream; /* read is NULL: out is the answer */
+    unsigned allow;         /* methods for Allow; 0 for none */
+    unsigned retry_after;   /* seconds; 0 for none */
+    const char *challenge;  /* for WWW-Authenticate; NULL for none */
+    struct rate_state rate; /* what is left of its sender's requests */
+    bool cross_origin;      /* a listed Origin: say so to the browser */
+    bool page;              /* HTML: add what keeps a browser from doing more than show it */
+    bool close;             /* the connection ends with this answer */
+    struct stream stream;   /* read is NULL: out is the answer */
 
     /* a question to the scheduler or the store; see ask.h */
     struct bus_client *asked;

@@ -192,7 +192,7 @@ static int err_of_answer(const struct client *client, long status, const json_t 
     if (message == NULL) {
         return err_set(err, code_of_status(status), "%s answered %ld", client->url, status);
     }
-    if (field != NULL && strstr(message, field) == NULL) {
+    if (status != 401 && field != NULL && strstr(message, field) == NULL) {
         return err_set(err, code_of_status(status), "%s: %s", field, message);
     }
     return err_set(err, code_of_status(status), "%s%s", message, hint);

@@ -80,6 +80,7 @@ static const char *problem_code(enum problem_kind kind)
     static const char *const codes[PROBLEM_COUNT] = {
         [PROBLEM_BAD_REQUEST] = "VALIDATION_ERROR",
         [PROBLEM_INVALID] = "VALIDATION_ERROR",
+        [PROBLEM_UNAUTHENTICATED] = "AUTHENTICATION_ERROR",
         [PROBLEM_FORBIDDEN] = "AUTHORIZATION_ERROR",
         [PROBLEM_NOT_FOUND] = "RESOURCE_NOT_FOUND",
         [PROBLEM_METHOD] = "VALIDATION_ERROR",

@@ -11,7 +11,7 @@ import time
 import unittest
 
 from tests.farm import SLOW, alive, wait_for
-from tests.up import GANTRY, Up, environment
+from tests.up import GANTRY, Up, environment, gantry
 
 
 class Life(unittest.TestCase):
@@ -38,6 +38,21 @@ class Life(unittest.TestCase):
             found = subprocess.run([GANTRY, "status", "--data", str(up.data)], env=environment(), capture_output=True, text=True)
             self.assertEqual(found.returncode, 0, found.stderr)
             self.assertIn(url.rsplit(":", 1)[1], found.stdout)
+
+    def test_it_is_ready_though_it_asks_for_keys(self):
+        with Up("--host", "0.0.0.0", start=False) as up:
+            up.start()
+            self.assertEqual(up.process.wait(20 * SLOW), 1)
+            self.assertIn("gantry key create", up.err())
+            made = gantry("key", "create", "--role", "user", "--name", "me", "--data", str(up.data))
+            self.assertEqual(made.returncode, 0, made.stderr)
+            up.start()
+            url = up.wait_ready()
+            self.assertEqual(url, f"http://localhost:{up.port}")
+            refused = gantry("runs", "--url", url)
+            self.assertEqual((refused.returncode, "GANTRY_KEY" in refused.stderr), (1, True), refused)
+            shown = subprocess.run([GANTRY, "runs", "--url", url], env=dict(environment(), GANTRY_KEY=made.stdout.strip()), capture_output=True, text=True)
+            self.assertEqual(shown.returncode, 0, shown.stderr)
 
     def test_sigterm_ends_all_in_time_while_a_run_goes_on(self):
         with Up("--workers", "1") as up:

@@ -13,6 +13,7 @@ FUNCTION_LINES = 100
 OWNED_HEADERS = {
     "lmdb.h": ["store/kv_lmdb.c"],
     "microhttpd.h": ["gateway/"],
+    "jwt.h": ["gateway/auth_jwt.c"],
     "jansson.h": ["gateway/", "worker/"],
     "curl/curl.h": ["worker/", "gateway/"],
     "czmq.h": ["proto/"],

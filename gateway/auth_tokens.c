@@ -1,0 +1,99 @@
+#include "gateway/auth_tokens.h"
+
+#include <stdlib.h>
+
+#include "gateway/auth_file.h"
+#include "proto/clock.h"
+#include "proto/ident.h"
+#include "proto/log.h"
+#include "proto/messages.h"
+
+#define PLACES 256
+
+struct place { /* of a verified token; one digest has one place, and whoever comes later takes it */
+    uint8_t digest[IDENT_HASH];
+    uint64_t until_ms; /* monotonic; 0: empty */
+    struct jwt_token token;
+};
+
+struct tokens {
+    char path[PATH_MAX];
+    char audience[256];
+    struct auth_watch watch;
+    struct jwt_keys keys;
+    struct place places[PLACES];
+};
+
+static int keys_load(struct tokens *tokens, struct err *err)
+{
+    struct buf text = {0};
+    struct err why = {0};
+    int rc = auth_file_read(tokens->path, &text, err);
+
+    if (rc > 0)
+        rc = err_set(err, ERR_NOT_FOUND, "%s: is not there (auth.jwt_keys)", tokens->path);
+    else if (rc == 0 && jwt_keys_parse(buf_str(&text), &tokens->keys, &why) != 0)
+        rc = err_set(err, why.code, "%s: %s", tokens->path, why.text);
+    buf_free(&text);
+    if (rc == 0)
+        memset(tokens->places, 0, sizeof tokens->places); /* what another key vouched for */
+    return rc;
+}
+
+struct tokens *tokens_new(const char *path, const char *audience, struct err *err)
+{
+    struct tokens *tokens = calloc(1, sizeof *tokens);
+
+    if (!tokens) {
+        err_set(err, ERR_NO_MEMORY, "no memory for the keys of tokens");
+        return NULL;
+    }
+    str_copy(tokens->path, sizeof tokens->path, str_of(path));
+    str_copy(tokens->audience, sizeof tokens->audience, str_of(audience));
+    tokens->watch.path = tokens->path;
+    auth_watch_changed(&tokens->watch, clock_mono_ms());
+    if (keys_load(tokens, err) != 0) {
+        tokens_free(tokens);
+        return NULL;
+    }
+    return tokens;
+}
+
+void tokens_free(struct tokens *tokens)
+{
+    if (!tokens)
+        return;
+    jwt_keys_free(&tokens->keys);
+    free(tokens);
+}
+
+static void keys_follow(struct tokens *tokens)
+{
+    struct err err = {0};
+
+    if (auth_watch_changed(&tokens->watch, clock_mono_ms()) && keys_load(tokens, &err) != 0)
+        log_error("GTY-AUTH-TOKENS", "%s; the keys that were read before stay", err.text);
+}
+
+enum jwt_fault tokens_verify(struct tokens *tokens, struct str text, struct jwt_token *out)
+{
+    uint64_t now_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
+    uint8_t digest[IDENT_HASH];
+
+    keys_follow(tokens);
+    if (text.len > JWT_MAX)
+        return JWT_INVALID;
+    ident_hash(digest, &text, 1);
+    struct place *place = &tokens->places[digest[0] % PLACES];
+    if (place->until_ms > now_ms && memcmp(place->digest, digest, sizeof digest) == 0 && place->token.until_ms > wall_ms) {
+        *out = place->token;
+        return JWT_FINE;
+    }
+    enum jwt_fault fault = jwt_verify(&tokens->keys, tokens->audience, text, wall_ms, out);
+    if (fault == JWT_FINE) {
+        memcpy(place->digest, digest, sizeof digest);
+        place->until_ms = now_ms + TOKENS_FRESH_MS;
+        place->token = *out;
+    }
+    return fault;
+}
