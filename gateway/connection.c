@@ -81,7 +81,8 @@ struct str connection_local(const struct connection *connection, char *out, size
     return str_of(strncmp(out, "::ffff:", 7) == 0 ? out + 7 : out);
 }
 
-/* libmicrohttpd takes no answer in the middle of a request: this one goes around it, and the socket is shut down behind it. */
+/* libmicrohttpd takes no answer in the middle of a request: this one goes around it, and the socket is shut down behind it. What goes around
+ * it is not encrypted, so over TLS there is none. */
 static void answer_late(struct connection *connection, const struct limits *limits)
 {
     struct request *request = connection->request;
@@ -108,7 +109,7 @@ void connections_sweep(struct connections *all, const struct limits *limits, uin
             continue;
         log_info("GTY-HTTP-SLOW", "phase=%d ms=%llu the connection takes too long", (int)at->phase,
                  (unsigned long long)(now_ms - at->since_ms));
-        if (at->phase == LIMIT_RECEIVING && at->request && !at->request->answered)
+        if (!all->tls && at->phase == LIMIT_RECEIVING && at->request && !at->request->answered)
             answer_late(at, limits);
         at->cut = true;
         shutdown(at->fd, SHUT_RDWR);

@@ -30,6 +30,7 @@ struct connections {
     struct http *http;
     struct connection *first;
     unsigned open, max;
+    bool tls;
 };
 
 struct connection *connection_new(struct connections *all, struct MHD_Connection *mhd); /* NULL when out of memory */

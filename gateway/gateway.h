@@ -7,6 +7,7 @@
 #include "gateway/limit.h"
 #include "gateway/meter.h"
 #include "gateway/rate.h"
+#include "gateway/tls.h"
 #include "proto/loop.h"
 #include "proto/settings.h"
 
@@ -20,6 +21,7 @@ struct gateway {
     struct health *health;
     struct auth *auth; /* NULL: everybody is let in */
     struct rate *rate;
+    struct tls tls;
     struct meter meter;
     struct budget budget;
     uint64_t started_ms; /* monotonic */

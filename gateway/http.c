@@ -296,8 +296,15 @@ static struct MHD_Daemon *daemon_start(struct http *http, int listener, unsigned
     /* MHD_ALLOW_SUSPEND_RESUME brings an eventfd to wake other threads by; there are none. */
     unsigned flags =
         MHD_USE_EPOLL | MHD_USE_TURBO | MHD_USE_ERROR_LOG | ((unsigned)MHD_ALLOW_SUSPEND_RESUME & ~(unsigned)MHD_USE_ITC);
+    const struct tls *tls = &http->gateway->tls;
+    struct MHD_OptionItem secure[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, tls->cert.data},
+                                      {MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key.data},
+                                      {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+                                      {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
     unsigned idle_seconds = (unsigned)settings_count_of(http->gateway->settings, SET_HTTP_IDLE_SECONDS);
 
+    flags |= tls_is_on(tls) ? MHD_USE_TLS : 0;
     return MHD_start_daemon(flags, 0, NULL, NULL, on_access, http,                  //
                             MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,               //
                             MHD_OPTION_LISTEN_SOCKET, listener,                     //
@@ -307,6 +314,7 @@ static struct MHD_Daemon *daemon_start(struct http *http, int listener, unsigned
                             MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,              //
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,        //
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,      //
+                            MHD_OPTION_ARRAY, tls_is_on(tls) ? secure : plain,      //
                             MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,                   //
                             MHD_OPTION_END);
 }
@@ -322,7 +330,7 @@ struct http *http_new(struct gateway *gateway, int listener, unsigned max_connec
     }
     http->gateway = gateway;
     http->sweep = http->again = -1;
-    http->connections = (struct connections){.http = http, .max = max_connections};
+    http->connections = (struct connections){.http = http, .max = max_connections, .tls = tls_is_on(&gateway->tls)};
     http->no_memory = response_no_memory();
     http->daemon = http->no_memory ? daemon_start(http, listener, max_connections) : NULL;
     const union MHD_DaemonInfo *info = http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;

@@ -102,6 +102,8 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     char path[256];
 
     daemon_descriptors((uint64_t)connections + DESCRIPTORS);
+    if (tls_open(gateway->settings, &gateway->tls, err) != 0)
+        return -1;
     bool insecure = settings_bool(gateway->settings, SET_HTTP_INSECURE);
     int listener = listen_open(host, &port, insecure || auth_has_source(gateway->auth), err);
     if (listener < 0)
@@ -113,7 +115,7 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     snprintf(path, sizeof path, "%s/gateway.port", runtime);
     if (listen_announce(path, port, err) != 0)
         return -1;
-    log_info("GTY-HTTP-LISTEN", "port=%u host=%s", port, host);
+    log_info("GTY-HTTP-LISTEN", "port=%u host=%s tls=%d", port, host, tls_is_on(&gateway->tls));
     return 0;
 }
 
@@ -147,6 +149,7 @@ static void close_all(struct gateway *gateway)
     router_free(gateway->router);
     auth_free(gateway->auth);
     rate_free(gateway->rate);
+    tls_close(&gateway->tls);
 }
 
 int main(int argc, char **argv)

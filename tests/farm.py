@@ -129,6 +129,7 @@ class Farm:
         self.autostart = start
         self.keep = False  # the data folder, when it is over
         self.headers = {}  # sent with every request, as a key is
+        self.secure = None  # an ssl.SSLContext, when the gateway speaks TLS
 
     # -- life --
 
@@ -288,7 +289,10 @@ class Farm:
 
     def request(self, method, path, body=None, headers=None, timeout=30.0):
         """One request on a connection of its own. body: a value sent as JSON, or bytes as they are."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
+        if self.secure:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout * SLOW, context=self.secure)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
         sent = dict(self.headers, **(headers or {}))
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()

@@ -81,7 +81,7 @@ class Up:
 
         def ready():
             assert self.process.poll() is None, f"gantry up ended with {self.process.returncode}"
-            found = re.findall(r"^ready (http://\S+)$", self.out(), re.M)
+            found = re.findall(r"^ready (https?://\S+)$", self.out(), re.M)
             return found[times - 1] if len(found) >= times else None
 
         url = wait_for(ready, timeout, "the ready line")

@@ -28,18 +28,21 @@ static int written_port(const struct settings *settings)
     return port;
 }
 
-/* Where one that listens on `host` is reached from this machine. */
-static const char *host_of(const struct settings *settings)
+/* Where one that listens on `host` is reached from this machine. A certificate is more likely to be for a name than for an address. */
+static const char *host_of(const struct settings *settings, bool tls)
 {
     const char *host = settings_text(settings, SET_HTTP_HOST);
     bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strcmp(host, "*") == 0;
 
-    return any ? "localhost" : host;
+    return any || (tls && strcmp(host, "127.0.0.1") == 0) ? "localhost" : host;
 }
 
-static void address_write(const char *host, int port, char *out, size_t size)
+static void address_write(const struct settings *settings, int port, char *out, size_t size)
 {
-    snprintf(out, size, strchr(host, ':') != NULL ? "http://[%s]:%d" : "http://%s:%d", host, port);
+    bool tls = settings_text(settings, SET_HTTP_TLS_CERT)[0] != '\0';
+    const char *host = host_of(settings, tls);
+
+    snprintf(out, size, strchr(host, ':') != NULL ? "%s://[%s]:%d" : "%s://%s:%d", tls ? "https" : "http", host, port);
 }
 
 void address_of_farm(const struct settings *settings, char *out, size_t size)
@@ -55,7 +58,7 @@ void address_of_farm(const struct settings *settings, char *out, size_t size)
         int written = written_port(settings);
         port = written != 0 ? written : port;
     }
-    address_write(host_of(settings), port, out, size);
+    address_write(settings, port, out, size);
 }
 
 bool address_of_own(const struct settings *settings, char *out, size_t size)
@@ -65,6 +68,6 @@ bool address_of_own(const struct settings *settings, char *out, size_t size)
     if (port == 0 && (port = written_port(settings)) == 0) {
         return false;
     }
-    address_write(host_of(settings), port, out, size);
+    address_write(settings, port, out, size);
     return true;
 }

@@ -119,6 +119,20 @@ void client_free(struct client *client)
     free(client);
 }
 
+int client_trust(struct client *client, const char *file)
+{
+    return curl_easy_setopt(client->curl, CURLOPT_CAINFO, file) == CURLE_OK ? 0 : -1;
+}
+
+int client_trust_own(struct client *client, const char *file)
+{
+    if (file[0] == '\0') {
+        return 0;
+    }
+    curl_easy_setopt(client->curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    return client_trust(client, file);
+}
+
 const char *client_url(const struct client *client)
 {
     return client->url;
@@ -205,6 +219,9 @@ static int err_of_curl(const struct client *client, CURLcode rc, bool write, str
     }
     if (rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL) { /* no patience makes it another */
         return err_set(err, ERR_BAD_REQUEST, "%s is no address of a farm", client->url);
+    }
+    if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE) {
+        return err_set(err, ERR_BAD_REQUEST, "%s: %s (--ca names the certificates it is known by)", client->url, curl_easy_strerror(rc));
     }
     if (rc == CURLE_WRITE_ERROR) {
         return err_set(err, ERR_LIMIT, "the answer of %s is too large", client->url);

@@ -14,6 +14,10 @@ struct client;
 /* url: "http://host:port", without a path; key: sent as a bearer token, or NULL. Both copied. NULL with err. */
 struct client *client_new(const char *url, const char *key, struct err *err);
 void client_free(struct client *client); /* takes NULL */
+/* Over https:// the farm is known by a certificate of this file instead of the system's. -1: no memory. */
+int client_trust(struct client *client, const char *file);
+/* The same for the farm of this machine, known by its own certificate (file) under whatever name it has. "": nothing changes. */
+int client_trust_own(struct client *client, const char *file);
 const char *client_url(const struct client *client);
 /* Whether any try of the last call sent something to a farm: otherwise nothing has happened. */
 bool client_reached(const struct client *client);

@@ -11,6 +11,7 @@
 #include "gateway/cli/help.h"
 #include "gateway/cli/show.h"
 #include "proto/log.h"
+#include "proto/messages.h"
 
 static int usage(const char *text)
 {
@@ -61,6 +62,17 @@ static struct settings *settings_of(const struct args *args, const char *program
     return settings;
 }
 
+/* Which certificate a farm behind https:// has to show: what --ca says, or, for the one of this machine, what its settings say. */
+static int trust(struct client *client, const struct settings *settings)
+{
+    const char *ca = settings_text(settings, SET_CLI_CA);
+
+    if (ca[0] != '\0') {
+        return client_trust(client, ca);
+    }
+    return settings_text(settings, SET_CLI_URL)[0] == '\0' ? client_trust_own(client, settings_text(settings, SET_HTTP_TLS_CERT)) : 0;
+}
+
 static int command_run(const struct command *command, struct cli *cli)
 {
     struct err err = {0};
@@ -74,6 +86,11 @@ static int command_run(const struct command *command, struct cli *cli)
     if (command->farm) {
         address_of_farm(cli->settings, url, sizeof url);
         cli->client = client_new(url, getenv("GANTRY_KEY"), &err);
+        if (cli->client != NULL && trust(cli->client, cli->settings) != 0) {
+            err_set(&err, ERR_NO_MEMORY, "out of memory");
+            client_free(cli->client);
+            cli->client = NULL;
+        }
     }
     if (command->farm && cli->client == NULL) {
         usage(err.text);

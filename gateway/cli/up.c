@@ -321,7 +321,7 @@ static bool farm_answers(const struct up *up, char *url, size_t size)
         return false;
     }
     struct client *client = client_new(url, NULL, NULL);
-    if (client != NULL) {
+    if (client != NULL && client_trust_own(client, settings_text(up->cli->settings, SET_HTTP_TLS_CERT)) == 0) {
         client_set_timeout(client, 1500);
         answers = client_probe(client, "/healthz") == 0;
     }

@@ -1,4 +1,4 @@
-"""Who is let in, and as what: API keys, signed tokens, trusted networks, limits."""
+"""Who is let in, and as what: API keys, signed tokens, trusted networks, limits, TLS."""
 
 import base64
 import concurrent.futures
@@ -11,6 +11,8 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -523,6 +525,110 @@ class Starting(Contract):
         self.assertIn("auth.jwt_keys", self.refused("--auth-jwt-keys", str(folder / "nothing")))
         self.assertIn("auth.trusted_networks", self.refused("--auth-trusted-networks", "10.0.0.0/8=root"))
         self.assertIn("directory", self.refused("--auth-keys-file", str(folder)).lower())
+
+    def test_certificates_that_are_none(self):
+        folder = self.farm.data
+        make_certificate(folder, "one")
+        make_certificate(folder, "two")
+        one, two = [(str(folder / f"{n}.pem"), str(folder / f"{n}.key")) for n in ("one", "two")]
+        self.assertIn("belong together", self.refused("--http-tls-cert", one[0]))
+        self.assertIn("belong together", self.refused("--http-tls-key", one[1]))
+        self.assertIn("cannot be used", self.refused("--http-tls-cert", one[0], "--http-tls-key", two[1]))
+        self.assertIn("is not there", self.refused("--http-tls-cert", str(folder / "none"), "--http-tls-key", one[1]))
+        (folder / "bad").write_text("nonsense")
+        self.assertIn("cannot be used", self.refused("--http-tls-cert", str(folder / "bad"), "--http-tls-key", one[1]))
+        (folder / "bad").write_bytes(b"\0\0")
+        self.assertIn("not PEM", self.refused("--http-tls-cert", str(folder / "bad"), "--http-tls-key", one[1]))
+        self.assertNotIn("PRIVATE", self.farm.log("gateway"))
+
+
+def make_certificate(folder, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")],
+                   capture_output=True, check=True, timeout=60 * SLOW)
+
+
+class Secure(Contract):
+    """https:// with a certificate made on the fly."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.farm = Farm(start=False)
+        make_certificate(cls.farm.data, "farm")
+        cls.certificate = str(cls.farm.data / "farm.pem")
+        cls.farm.settings.update(http_tls_cert=cls.certificate, http_tls_key=str(cls.farm.data / "farm.key"), http_request_seconds=2)
+        cls.farm.secure = ssl.create_default_context(cafile=cls.certificate)
+        cls.farm.autostart = True
+        cls.farm.__enter__()
+
+    def test_requests_of_every_size(self):
+        task = self.farm.task("over TLS", "seq 1 5000", description="x" * 200)
+        run = self.farm.trigger(task)
+        self.farm.wait_run(run)
+        logs = self.data(self.farm.get(f"/api/runs/{run}/logs?size=1000"))
+        self.assertEqual(len(logs["items"] if "items" in logs else logs["logs"]), 1000)
+        self.error(self.farm.post("/api/tasks", b"x" * (2 << 20)), 413, "VALIDATION_ERROR")
+        self.error(self.farm.post("/api/tasks", b"{" + b" " * 900000), 400, "VALIDATION_ERROR")
+
+    def test_many_on_one_connection(self):
+        connection = http.client.HTTPSConnection("127.0.0.1", self.farm.port, timeout=30 * SLOW, context=self.farm.secure)
+        for number in range(200):
+            connection.request("GET", f"/api/nothing/{number}")
+            response = connection.getresponse()
+            self.assertIn(f"/api/nothing/{number}".encode(), response.read())
+        connection.close()
+
+    def test_pipelined_in_one_record(self):
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW) as plain:
+            with self.farm.secure.wrap_socket(plain, server_hostname="localhost") as client:
+                client.sendall(b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20 + b"GET /api/last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                data = b""
+                while part := client.recv(65536):
+                    data += part
+        self.assertEqual(data.count(b"HTTP/1.1 404"), 21)
+
+    def test_many_at_once(self):
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            self.assertEqual(set(pool.map(lambda n: self.farm.get(f"/api/nothing/{n}").status, range(100))), {404})
+
+    def test_a_stream(self):
+        run = self.farm.trigger(self.farm.task("stream", "for i in 1 2 3; do echo line $i; done"))
+        answer = self.farm.get(f"/api/runs/{run}/logs?follow=true")
+        self.assertIn("line 3", answer.body)
+        self.assertIn("event: end", answer.body)
+
+    def test_only_tls_of_our_days(self):
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW) as plain:
+            plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            plain.settimeout(30 * SLOW)
+            try:
+                self.assertNotIn(b"HTTP/1.1 200", plain.recv(65536))
+            except ConnectionResetError:
+                pass
+        old = ssl.create_default_context(cafile=self.certificate)
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW) as plain:
+            with self.assertRaises((ssl.SSLError, ConnectionResetError)):
+                old.wrap_socket(plain, server_hostname="localhost")
+
+    def test_a_slow_client_hears_nothing_in_plain_text(self):
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=60 * SLOW) as plain:
+            with self.farm.secure.wrap_socket(plain, server_hostname="localhost") as client:
+                client.sendall(b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
+                try:
+                    self.assertEqual(client.recv(65536), b"")
+                except (ssl.SSLError, ConnectionResetError) as error:
+                    self.assertNotIn("WRONG_VERSION", str(error))
+
+    def test_the_command(self):
+        url = f"https://localhost:{self.farm.port}"
+        self.assertIn("healthy", gantry(self.farm, "status", "--url", url, "--ca", self.certificate))
+        self.assertIn("--ca", gantry(self.farm, "status", "--url", url, code=1))
+        self.assertIn("--ca", gantry(self.farm, "status", "--url", url, "--ca", str(self.farm.data / "none"), code=1))
+        # On the farm's own machine its settings say what it is known by.
+        self.assertIn("healthy", gantry(self.farm, "status", "--port", str(self.farm.port), "--http-tls-cert", self.certificate))
+        self.assertEqual(gantry(self.farm, "run", "--wait", "--url", url, "--ca", self.certificate, "--", "echo", "hi"), "hi")
 
 
 if __name__ == "__main__":

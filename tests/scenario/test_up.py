@@ -54,6 +54,14 @@ class Life(unittest.TestCase):
             shown = subprocess.run([GANTRY, "runs", "--url", url], env=dict(environment(), GANTRY_KEY=made.stdout.strip()), capture_output=True, text=True)
             self.assertEqual(shown.returncode, 0, shown.stderr)
 
+    def test_it_is_ready_over_tls_with_a_certificate_of_any_name(self):
+        with Up(start=False) as up:
+            cert, key = up.folder / "cert.pem", up.folder / "key.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                            "/CN=farm.example", "-keyout", str(key), "-out", str(cert)], capture_output=True, check=True)
+            up.start("--http-tls-cert", str(cert), "--http-tls-key", str(key))
+            self.assertEqual(up.wait_ready(), f"https://127.0.0.1:{up.port}")
+
     def test_sigterm_ends_all_in_time_while_a_run_goes_on(self):
         with Up("--workers", "1") as up:
             up.wait_ready()

@@ -14,6 +14,7 @@ OWNED_HEADERS = {
     "lmdb.h": ["store/kv_lmdb.c"],
     "microhttpd.h": ["gateway/"],
     "jwt.h": ["gateway/auth_jwt.c"],
+    "gnutls/gnutls.h": ["gateway/tls.c"],
     "jansson.h": ["gateway/", "worker/"],
     "curl/curl.h": ["worker/", "gateway/"],
     "czmq.h": ["proto/"],
