@@ -346,6 +346,7 @@ static long long count_of(const struct msg_pong *pong, const char *name)
     return 0;
 }
 
+/* Last of all the gateway: what it measures for this answer it shows to others for a second, so the workers have to be there before. */
 static void crew_answer(void *arg, const struct msg *msg, const struct err *err)
 {
     struct up *up = arg;
@@ -356,7 +357,7 @@ static void crew_answer(void *arg, const struct msg *msg, const struct err *err)
         return;
     }
     if (msg == NULL || msg->shape->id != MSG_PONG || !msg->u.pong.ready || count_of(&msg->u.pong, "workers_active") < up->workers ||
-        !address_of_own(up->cli->settings, url, sizeof url)) {
+        !farm_answers(up, url, sizeof url)) {
         check_again(up);
         return;
     }
@@ -368,14 +369,14 @@ static void crew_answer(void *arg, const struct msg *msg, const struct err *err)
     fflush(stdout);
 }
 
+/* The gateway writes its port down once it listens, and knows the way to the scheduler by then. */
 static void check_ready(void *arg)
 {
     struct up *up = arg;
     struct err err = {0};
-    char url[512];
 
     up->check_timer = -1;
-    if (!farm_answers(up, url, sizeof url) || scheduler_ping(up, crew_answer, up, &err) != 0) {
+    if (access(up->port_file, F_OK) != 0 || scheduler_ping(up, crew_answer, up, &err) != 0) {
         check_again(up);
     }
 }
