@@ -75,6 +75,10 @@ json_t *json_parse(struct str text, struct err *err)
         return NULL;
     }
     json_t *value = json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
+    if (value && starved) { /* its lexer goes on with what it has of a text: that is not what was sent */
+        json_decref(value);
+        value = NULL;
+    }
     if (!value) {
         if (starved)
             err_set(err, ERR_NO_MEMORY, "out of memory");
