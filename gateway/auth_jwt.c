@@ -7,6 +7,9 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "gateway/json.h"
+#include "proto/messages.h"
+
 #define SECONDS_MAX 253402300799.0 /* the end of the year 9999 */
 
 static bool is_base64url(char c)
@@ -59,15 +62,15 @@ static enum jwt_fault header_read(struct str text, struct header *out)
     size_t len = 0;
     const char *dot = memchr(text.ptr, '.', text.len);
     enum jwt_fault fault = JWT_INVALID;
-    json_error_t where;
+    struct err err = {0};
 
     *out = (struct header){0};
     if (sodium_base642bin(bytes, sizeof bytes, text.ptr, (size_t)(dot - text.ptr), NULL, &len, NULL,
                           sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
         return JWT_INVALID;
-    json_t *root = json_loadb((const char *)bytes, len, JSON_REJECT_DUPLICATES, &where);
+    json_t *root = json_parse((struct str){(const char *)bytes, (uint32_t)len}, &err);
     if (!root)
-        return json_error_code(&where) == json_error_out_of_memory ? JWT_NO_MEMORY : JWT_INVALID;
+        return err.code == ERR_NO_MEMORY ? JWT_NO_MEMORY : JWT_INVALID;
     const json_t *kid = json_object_get(root, "kid");
     /* What crit names has to be understood, and nothing is. */
     if (method_read(root, &out->method) && !json_object_get(root, "crit") && (!kid || json_is_string(kid)) &&

@@ -12,6 +12,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "gateway/json.h"
 #include "proto/messages.h"
 
 #define RSA_BITS_MIN 2048
@@ -263,17 +264,18 @@ static int member_add(struct jwt_keys *keys, const json_t *key, struct err *err)
 
 static int jwks_parse(struct str text, struct jwt_keys *out, struct err *err)
 {
-    json_error_t where;
+    struct err why = {0};
     int rc = 0;
-    json_t *root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &where);
+    json_t *root = json_parse(text, &why);
     const json_t *all = json_object_get(root, "keys");
 
-    if (!root)
-        rc = err_set(err, ERR_INVALID, "line %d is not JSON: %.100s", where.line, where.text);
+    if (!root && why.code == ERR_NO_MEMORY)
+        rc = err_set(err, ERR_NO_MEMORY, "no memory for the keys of tokens");
+    else if (!root) /* where, and not what stands there: it may be a secret */
+        rc = err_set(err, ERR_INVALID, "it is not JSON (%.*s)", (int)strcspn(why.text, ":"), why.text);
     else if (!json_is_array(all))
         rc = err_set(err, ERR_INVALID, "it has no list \"keys\"");
     for (size_t index = 0; rc == 0 && index < json_array_size(all); index++) {
-        struct err why = {0};
         if (member_add(out, json_array_get(all, index), &why) != 0)
             rc = err_set(err, why.code, "key %zu: %s", index + 1, why.text);
     }

@@ -401,6 +401,10 @@ static void test_keys_that_are_none(void **state)
         assert_true(err.text[0] != '\0');
         assert_int_equal(keys.count, 1); /* as it was */
     }
+    /* What is said of a broken file shows nothing of it. */
+    assert_int_equal(jwt_keys_parse(STR_LIT("{\"keys\":[{\"kty\":\"oct\",\"k\":\"" SECRET "\" oops"), &keys, &err), -1);
+    assert_null(strstr(err.text, "01234"));
+    assert_null(strstr(err.text, "oops"));
     pem_of(EVP_RSA_gen(1024), small_private, sizeof small_private, small_public, sizeof small_public);
     pem_of(EVP_EC_gen("P-384"), p384_private, sizeof p384_private, p384_public, sizeof p384_public);
     assert_int_equal(jwt_keys_parse(str_of(small_public), &keys, &err), -1);

@@ -4,6 +4,8 @@
 
 #include "memory_fault.h"
 
+#include "gateway/auth_jwt.h"
+#include "gateway/auth_keys.h"
 #include "gateway/fields.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
@@ -132,6 +134,49 @@ static void step_routes(void)
     router_free(router);
 }
 
+/* Whole or not at all: nobody is shut out, and nobody let in, because memory was short when a list was read. */
+static void step_keys_file(void)
+{
+    static char text[8192];
+    size_t len = (size_t)snprintf(text, sizeof text, "gantry-keys 1\n");
+    struct auth_keys keys = {0};
+    struct err err = {0};
+    struct buf out = {0};
+
+    for (int i = 0; i < 40; i++)
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "0123456789%02d user 2026-01-01T00:00:00Z - - %064d k%d\n", i, i, i);
+    if (auth_keys_parse(str_of(text), &keys, &err) != 0) {
+        assert_true(memory_short());
+        assert_int_equal(err.code, ERR_NO_MEMORY);
+        assert_int_equal(keys.count, 0);
+    } else {
+        assert_int_equal(keys.count, 40);
+        assert_true(auth_keys_write(&keys, &out) == 0 || memory_short());
+    }
+    buf_free(&out);
+    auth_keys_free(&keys);
+}
+
+static void step_token_keys(void)
+{
+    struct jwt_keys keys = {0};
+    struct jwt_token token;
+    struct err err = {0};
+    static const char jwks[] = "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"},"
+                               "{\"kty\":\"oct\",\"kid\":\"b\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}]}";
+
+    if (jwt_keys_parse(STR_LIT(jwks), &keys, &err) != 0) {
+        assert_true(memory_short());
+        assert_int_equal(err.code, ERR_NO_MEMORY);
+        assert_int_equal(keys.count, 0);
+        return;
+    }
+    enum jwt_fault fault = jwt_verify(&keys, "", STR_LIT("eyJhbGciOiJIUzI1NiJ9.e30.AAAA"), 0, &token);
+    assert_true(fault == JWT_INVALID || (fault == JWT_NO_MEMORY && memory_short()));
+    jwt_keys_free(&keys);
+}
+
 static void test_parse(void **state)
 {
     (void)state;
@@ -168,11 +213,24 @@ static void test_routes(void **state)
     memory_hard(step_routes);
 }
 
+static void test_keys_file(void **state)
+{
+    (void)state;
+    memory_hard(step_keys_file);
+}
+
+static void test_token_keys(void **state)
+{
+    (void)state;
+    memory_hard(step_token_keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),  cmocka_unit_test(test_fields),   cmocka_unit_test(test_body),
-        cmocka_unit_test(test_writer), cmocka_unit_test(test_sentence), cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_parse),     cmocka_unit_test(test_fields),     cmocka_unit_test(test_body),
+        cmocka_unit_test(test_writer),    cmocka_unit_test(test_sentence),   cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_keys_file), cmocka_unit_test(test_token_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
