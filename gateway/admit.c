@@ -9,6 +9,7 @@
 
 #define CHALLENGE "Bearer realm=\"gantry\""
 #define CHALLENGE_AGAIN CHALLENGE ", error=\"invalid_token\""
+#define REFUSED_MS 1000
 #define HOST_BITS_V6 64 /* of an IPv6 address: one site's choice, and not to be counted as many callers */
 
 /* Why a credential is not taken, as a rule of texts.def. */
@@ -18,14 +19,29 @@ static const char *const rules[] = {
     [AUTH_CLAIMS] = "credential_claims",
 };
 
-static int refuse_unknown(struct request *request, enum auth_fault fault, struct problem *problem)
+/* One line a second, however many try: every request has one of its own at `debug`. */
+static void tell_refused(const struct request *request, enum auth_fault fault)
 {
+    static uint64_t told_ms, more;
+    uint64_t now_ms = clock_mono_ms();
     char text[PEER_TEXT];
 
+    if (told_ms != 0 && now_ms - told_ms < REFUSED_MS) {
+        more++;
+        return;
+    }
+    log_info("GTY-AUTH-REFUSED", "from=%s why=%s untold=%llu", peer_text(&request->connection->peer, text), rules[fault],
+             (unsigned long long)more);
+    told_ms = now_ms;
+    more = 0;
+}
+
+static int refuse_unknown(struct request *request, enum auth_fault fault, struct problem *problem)
+{
     if (fault == AUTH_NO_MEMORY)
         return problem_set(problem, PROBLEM_OVERLOADED, NULL, "memory");
     if (fault != AUTH_MISSING)
-        log_info("GTY-AUTH-REFUSED", "from=%s why=%s", peer_text(&request->connection->peer, text), rules[fault]);
+        tell_refused(request, fault);
     request->challenge = fault == AUTH_MISSING ? CHALLENGE : CHALLENGE_AGAIN;
     return problem_set(problem, PROBLEM_UNAUTHENTICATED, "Authorization", rules[fault]);
 }

@@ -97,6 +97,7 @@ void auth_list_flush(struct auth_list *list)
 
     if (!list->news)
         return;
+    auth_file_used(&list->paths, &list->keys); /* another gateway may write there too */
     if (auth_used_write(&list->keys, &text) != 0 || auth_file_replace(list->paths.used, buf_str(&text), false, &err) != 0) {
         if (!list->failed)
             log_warn("GTY-AUTH-USED", "%s: when keys were used last is not written down", err.text);
