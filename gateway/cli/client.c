@@ -221,7 +221,8 @@ static int err_of_curl(const struct client *client, CURLcode rc, bool write, str
         return err_set(err, ERR_BAD_REQUEST, "%s is no address of a farm", client->url);
     }
     if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE) {
-        return err_set(err, ERR_BAD_REQUEST, "%s: %s (--ca names the certificates it is known by)", client->url, curl_easy_strerror(rc));
+        return err_set(err, ERR_BAD_REQUEST, "%s: %s (--ca names the certificates it is known by)", client->url,
+                       curl_easy_strerror(rc));
     }
     if (rc == CURLE_WRITE_ERROR) {
         return err_set(err, ERR_LIMIT, "the answer of %s is too large", client->url);

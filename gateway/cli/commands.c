@@ -224,10 +224,10 @@ const struct command commands[] = {
      "Each finding is a line. Exits with 0 when there is none, else with 1."},
     {"key create", "", apikey_options, apikey_create, false, false, 0, 0,
      "make an API key for who calls over HTTP, and print it once",
-     "Roles: `readonly` reads, `user` also gives work, `worker` is for workers over REST, `admin` may do all. It works on the keys "
-     "file (auth.keys_file) on the gateway's machine, before the farm's first start too; a gateway that runs notices by itself. "
-     "Only a hash of the key is kept. Clients send it as `Authorization: Bearer KEY`; this command takes it from GANTRY_KEY. A "
-     "gateway asks for keys once it listens beyond loopback, or when auth.required is always."},
+     "Roles: `readonly` reads, `user` also gives work, `worker` is for workers over REST, `admin` may do all. It works on the "
+     "keys file (auth.keys_file) on the gateway's machine, before the farm's first start too; a gateway that runs notices by "
+     "itself. Only a hash of the key is kept. Clients send it as `Authorization: Bearer KEY`; this command takes it from "
+     "GANTRY_KEY. A gateway asks for keys once it listens beyond loopback, or when auth.required is always."},
     {"key list", "", no_options, apikey_list, false, false, 0, 0, "list API keys, and when each was used last", NULL},
     {"key revoke", "NAME", no_options, apikey_revoke, false, false, 1, 1, "take an API key away, at once", NULL},
     {"key worker", "add|list|revoke [NAME]", key_options, key_worker, false, false, 1, 2,

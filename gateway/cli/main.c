@@ -70,7 +70,8 @@ static int trust(struct client *client, const struct settings *settings)
     if (ca[0] != '\0') {
         return client_trust(client, ca);
     }
-    return settings_text(settings, SET_CLI_URL)[0] == '\0' ? client_trust_own(client, settings_text(settings, SET_HTTP_TLS_CERT)) : 0;
+    return settings_text(settings, SET_CLI_URL)[0] == '\0' ? client_trust_own(client, settings_text(settings, SET_HTTP_TLS_CERT))
+                                                           : 0;
 }
 
 static int command_run(const struct command *command, struct cli *cli)

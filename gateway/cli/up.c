@@ -34,8 +34,8 @@
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
-#define ALIVE_MS 10000     /* a life this long makes the pause short again */
-#define CHECK_MS 100       /* how often the farm is asked whether it is ready */
+#define ALIVE_MS 10000 /* a life this long makes the pause short again */
+#define CHECK_MS 100   /* how often the farm is asked whether it is ready */
 #define PING_MS 1000
 #define SUPERSEDED_MS 1000 /* how often the scheduler that took over is asked whether it still answers */
 #define DRAIN_SECONDS 5    /* runs get this long to finish at the end */
@@ -73,8 +73,8 @@ struct up {
     uint64_t stop_began_ms;
     int check_timer, stage_timer;
     int exit_code;
-    char port_file[320];      /* where a gateway with a free port writes it down */
-    char cause[600];          /* why it could not start: said last, behind what the others say as they end */
+    char port_file[320];          /* where a gateway with a free port writes it down */
+    char cause[600];              /* why it could not start: said last, behind what the others say as they end */
     struct bus_client *scheduler; /* asks whoever answers as the scheduler; made when first needed */
 };
 
@@ -356,8 +356,8 @@ static void crew_answer(void *arg, const struct msg *msg, const struct err *err)
     if (up->stopping) {
         return;
     }
-    if (msg == NULL || msg->shape->id != MSG_PONG || !msg->u.pong.ready || count_of(&msg->u.pong, "workers_active") < up->workers ||
-        !farm_answers(up, url, sizeof url)) {
+    if (msg == NULL || msg->shape->id != MSG_PONG || !msg->u.pong.ready ||
+        count_of(&msg->u.pong, "workers_active") < up->workers || !farm_answers(up, url, sizeof url)) {
         check_again(up);
         return;
     }
