@@ -171,18 +171,35 @@ static jwt_alg_t library_method(enum jwt_method method)
     return method == JWT_METHOD_RS256 ? JWT_ALG_RS256 : method == JWT_METHOD_ES256 ? JWT_ALG_ES256 : JWT_ALG_HS256;
 }
 
+/* OpenSSL says what went wrong in a queue, and libjwt only that something did. */
+static bool openssl_starved(void)
+{
+    bool starved = false;
+    unsigned long code;
+
+    while ((code = ERR_get_error()) != 0)
+        starved = starved || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    return starved;
+}
+
 /* The token as libjwt has verified it with this key; NULL when it does not hold. */
 static jwt_t *signature_check(const struct jwt_key *key, const char *text, bool *starved)
 {
     jwt_t *jwt = NULL;
-    int rc = jwt_decode(&jwt, text, key->material, key->size);
 
-    if (rc == ENOMEM)
+    errno = 0;
+    int rc = jwt_decode(&jwt, text, key->material, key->size);
+    /* Where its own allocation fails it may say EINVAL, as for a forgery; the C library leaves word. */
+    bool short_of = rc == ENOMEM || (rc != 0 && errno == ENOMEM);
+    if (openssl_starved() || short_of)
         *starved = true;
-    if (rc == 0 && jwt_get_alg(jwt) == library_method(key->method))
+    if (rc != 0)
+        return NULL;
+    if (jwt_get_alg(jwt) == library_method(key->method))
         return jwt;
-    if (rc == 0)
-        jwt_free(jwt);
+    /* The header names this method, so nothing was verified: without memory for the key libjwt 1.10 answers success with an empty token. */
+    *starved = true;
+    jwt_free(jwt);
     return NULL;
 }
 
@@ -215,10 +232,8 @@ enum jwt_fault jwt_verify(const struct jwt_keys *keys, const char *audience, str
         if (key_fits(keys, &keys->rows[i], &header))
             jwt = signature_check(&keys->rows[i], copy, &starved);
     }
-    ERR_clear_error();
-    if (!jwt)
-        return starved ? JWT_NO_MEMORY : JWT_INVALID;
-    fault = jwt_read(jwt, audience, now_ms, out);
-    jwt_free(jwt);
-    return fault;
+    fault = jwt ? jwt_read(jwt, audience, now_ms, out) : starved ? JWT_NO_MEMORY : JWT_INVALID;
+    if (jwt)
+        jwt_free(jwt);
+    return json_starved() ? JWT_NO_MEMORY : fault;
 }

@@ -88,6 +88,11 @@ json_t *json_parse(struct str text, struct err *err)
     return value;
 }
 
+bool json_starved(void)
+{
+    return starved;
+}
+
 static int write_packed(void *data, const char *bytes, size_t len)
 {
     return buf_add(data, bytes, len);

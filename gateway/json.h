@@ -11,6 +11,9 @@
 /* Parses a document whose top is an object or a list. Refuses duplicate keys, invalid UTF-8, NUL characters, numbers out of
  * 64 bits, and depth over JSON_DEPTH. NULL with err (ERR_BAD_REQUEST or ERR_NO_MEMORY): line, column and cause. */
 json_t *json_parse(struct str text, struct err *err);
+/* Whether jansson found no memory for something since the last json_parse: also where a library that uses it says that it was something else,
+ * or takes what is left of a text for the whole. */
+bool json_starved(void);
 
 /* How much memory the document takes at most once it is parsed: up to a hundred times its length. */
 size_t json_cost(struct str text);

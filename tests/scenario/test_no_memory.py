@@ -106,8 +106,10 @@ class Victim:
 
 
 class AtStart(unittest.TestCase):
+    make_farm = Farm
+
     def sweep(self, name):
-        with Farm(start=False) as farm:
+        with self.make_farm(start=False) as farm:
             victim = Victim(farm, name)
             for one in NAMES:
                 farm.start(one)
@@ -136,8 +138,10 @@ class AtStart(unittest.TestCase):
 
 
 class AtWork(unittest.TestCase):
+    make_farm = Farm
+
     def sweep(self, name):
-        with Farm(start=False, lease_seconds=3, lease_heartbeat_ms=300, bus_deadline_ms=2000) as farm:
+        with self.make_farm(start=False, lease_seconds=3, lease_heartbeat_ms=300, bus_deadline_ms=2000) as farm:
             victim = Victim(farm, name)
             for one in NAMES:
                 farm.start(one)
