@@ -309,5 +309,8 @@ class Reach(Contract):
                 self.assertNotIn("total_is_lower_bound", page)
                 self.assertEqual({task["priority"] for task in page["items"]}, {"low"})
         for sort, field in (("name", "sort"), ("created_at", "page")):  # two that have nothing in common: it cannot know
-            error = self.error(self.farm.get(f"/api/tasks?priority=low&task_type=python&sort={sort}"), 400, "VALIDATION_ERROR", field, "reach")
+            path = f"/api/tasks?priority=low&task_type=python&sort={sort}"
+            page = self.data(self.farm.get(path))
+            self.assertEqual((page["items"], page["total"], page["total_is_lower_bound"]), ([], 0, True))
+            error = self.error(self.farm.get(path + "&page=2"), 400, "VALIDATION_ERROR", field, "reach")
             self.assertIn("narrow the filter", error["message"])
