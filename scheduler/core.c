@@ -154,6 +154,8 @@ void core_free(struct core *core)
 void core_configure(struct core *core, const struct core_config *config)
 {
     bool lifts = core->config.lift_ms != config->lift_ms;
+    core_read_clock(core);
+    lease_shorten(core, config->lease_ms);
     core->config = *config;
     keys_limits(core->keys, config->keys_max, config->keys_ms);
     events_limit(core->events, config->events_max);

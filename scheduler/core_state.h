@@ -79,8 +79,9 @@ struct core {
     struct index leases;
     size_t lease_total;
     struct lease_list leaving, assigned, accepted;
-    struct heap backstops; /* of leases, by monotonic time */
-    struct recent *recent; /* a ring of RECENT_MAX */
+    uint64_t old_term_ms, old_term_until; /* a lease's, while workers may not know yet that it has become shorter (mono) */
+    struct heap backstops;                /* of leases, by monotonic time */
+    struct recent *recent;                /* a ring of RECENT_MAX */
     struct index recent_index;
     uint32_t recent_at;
 

@@ -221,6 +221,22 @@ void lease_leave(struct core *core)
     }
 }
 
+uint64_t lease_term(const struct core *core)
+{
+    uint64_t term = core->config.lease_ms;
+    return core->mono_ms < core->old_term_until && core->old_term_ms > term ? core->old_term_ms : term;
+}
+
+void lease_shorten(struct core *core, uint64_t term)
+{
+    uint64_t until = core->mono_ms + 2 * core->config.heartbeat_ms;
+    if (term >= core->config.lease_ms)
+        return;
+    core->old_term_ms = lease_term(core);
+    if (core->old_term_until < until)
+        core->old_term_until = until;
+}
+
 static bool lease_over(const struct core *core, const struct lease *lease, uint64_t term)
 {
     return lease && core->mono_ms >= lease->renewed + term;
@@ -250,7 +266,7 @@ void lease_expire(struct core *core)
             return;
         worker_rest(core, worker, core->config.heartbeat_ms);
     }
-    while (lease_over(core, core->accepted.first, core->config.lease_ms))
+    while (lease_over(core, core->accepted.first, lease_term(core)))
         if (lease_take(core, core->accepted.first, OUTCOME_LOST, "the worker said nothing of it for a whole lease"))
             return;
     backstop_fire(core);
@@ -261,8 +277,8 @@ uint64_t lease_next(const struct core *core)
     uint64_t next = UINT64_MAX;
     if (core->assigned.first)
         next = core->assigned.first->renewed + core->config.accept_ms;
-    if (core->accepted.first && core->accepted.first->renewed + core->config.lease_ms < next)
-        next = core->accepted.first->renewed + core->config.lease_ms;
+    if (core->accepted.first && core->accepted.first->renewed + lease_term(core) < next)
+        next = core->accepted.first->renewed + lease_term(core);
     if (core->backstops.count && (uint64_t)heap_top(&core->backstops)->key < next)
         next = (uint64_t)heap_top(&core->backstops)->key;
     return next;

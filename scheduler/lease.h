@@ -65,6 +65,11 @@ int lease_take_all(struct core *core, struct worker *worker, enum outcome outcom
 /* Everything accepted or assigned begins its term now. */
 void lease_renew_all(struct core *core);
 void lease_renew_assigned(struct core *core);
+/* How long silence is borne now. */
+uint64_t lease_term(const struct core *core);
+/* The configured term is about to become this one. A shorter one holds only when every worker beats at its new pace: it hears of that
+ * in the answer to its next heartbeat, and the one behind that comes in time. Until then the term stays what it was. */
+void lease_shorten(struct core *core, uint64_t term);
 void lease_leave(struct core *core);          /* whose ASSIGN has left: the time to accept it begins */
 void lease_expire(struct core *core);         /* those that are over their time */
 uint64_t lease_next(const struct core *core); /* ms until the next may be over; UINT64_MAX: none */

@@ -178,7 +178,7 @@ uint64_t timer_tick(struct core *core)
     if (lease_next(core) != UINT64_MAX)
         least(&wait, lease_next(core), core->mono_ms);
     if (core->quiet)
-        least(&wait, core->quiet->heard + core->config.lease_ms, core->mono_ms);
+        least(&wait, core->quiet->heard + lease_term(core), core->mono_ms);
     if (core->rest_until)
         least(&wait, core->rest_until, core->mono_ms);
     /* What is left over waits for room in the journal; its acknowledgements wake the host too. */

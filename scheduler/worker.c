@@ -113,7 +113,7 @@ void worker_part(struct core *core, struct worker *worker, const char *why)
 void worker_silence(struct core *core)
 {
     struct fault fault;
-    while (core->quiet && core->mono_ms >= core->quiet->heard + core->config.lease_ms) {
+    while (core->quiet && core->mono_ms >= core->quiet->heard + lease_term(core)) {
         struct worker *worker = core->quiet;
         if (lease_take_all(core, worker, OUTCOME_LOST, "its worker fell silent") ||
             core_reserve(core, worker_bytes(worker) + EVENT_BYTES, 0, EVENT_OPS + 2, &fault))

@@ -355,6 +355,67 @@ static void test_slow_commit(void **unused)
     fixture_free(fixture);
 }
 
+static uint64_t told_pace(struct fixture *fixture, unsigned peer)
+{
+    const struct msg *ack = NULL, *next;
+    while ((next = fixture_take(fixture, peer, MSG_HEARTBEAT_ACK)))
+        ack = next;
+    return ack ? ack->u.heartbeat_ack.heartbeat_ms : 0;
+}
+
+/* The lease becomes shorter than the pace that workers beat at: it holds when they can have heard of the new pace, and then it does. */
+static void test_shortened(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_heartbeat(fixture, 1, &lease, 1);
+    fixture_wait(fixture, 4000);
+    fixture->config.lease_ms = 3000;
+    fixture->config.heartbeat_ms = 1000;
+    core_configure(fixture->core, &fixture->config);
+    fixture_wait(fixture, 4900); /* its heartbeat is late and still under way */
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_heartbeat(fixture, 1, &lease, 1);
+    assert_int_equal(told_pace(fixture, 1), 1000);
+    for (int i = 0; i < 10; i++) {
+        fixture_wait(fixture, 1000);
+        fixture_heartbeat(fixture, 1, &lease, 1);
+    }
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_wait(fixture, 2900);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_wait(fixture, 200);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 1);
+    fixture_free(fixture);
+}
+
+/* Shorter again while the first change is not known to all yet; and longer counts at once. */
+static void test_shortened_twice(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture->config.lease_ms = 3000;
+    fixture->config.heartbeat_ms = 1000;
+    core_configure(fixture->core, &fixture->config);
+    fixture_wait(fixture, 1000);
+    fixture->config.lease_ms = 2000;
+    fixture->config.heartbeat_ms = 500;
+    core_configure(fixture->core, &fixture->config);
+    fixture_wait(fixture, 8900);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture->config.lease_ms = 60000;
+    core_configure(fixture->core, &fixture->config);
+    fixture_wait(fixture, 50000);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    fixture_wait(fixture, 200);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 1);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +435,8 @@ int main(void)
         cmocka_unit_test(test_slow_commit),
         cmocka_unit_test(test_backstop_waits_for_grace),
         cmocka_unit_test(test_lost_has_its_start),
+        cmocka_unit_test(test_shortened),
+        cmocka_unit_test(test_shortened_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
