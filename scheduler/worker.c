@@ -420,10 +420,12 @@ int worker_load(struct core *core, const struct rec_worker *record, struct err *
     worker->failed = record->failed;
     worker->duration_ms = record->duration_ms;
     worker_join(core, worker);
-    /* Until it says HELLO again it counts as heard now: it has a full lease to do so. */
-    if (worker->status != WORKER_OFFLINE)
-        worker_heard(core, worker);
-    else
+    if (worker->status == WORKER_OFFLINE) {
         worker_goes_offline(core, worker);
+        return 0;
+    }
+    /* Until it says HELLO again it counts as heard now: it has a full lease to do so. What its record says is when it said HELLO last. */
+    worker->last_heartbeat = core->wall_ms;
+    worker_heard(core, worker);
     return 0;
 }

@@ -1,8 +1,9 @@
 /* A worker's session: HELLO, HEARTBEAT, DRAIN, BYE, and what they say of its leases.
  *
  * HELLO lists what the worker holds. A lease of ours that it does not list: from another boot, or accepted, it is lost; not yet
- * accepted, it never arrived and goes back unharmed. What it lists and is not its lease is named in `drop`, except a result that
- * was accepted already: that one it sends again and it is acknowledged again.
+ * accepted, it never arrived and goes back unharmed, unless its ASSIGN still waits to leave for this very session. What it lists and
+ * is not its lease is named in `drop`, except a result that was accepted already: that one it sends again and it is acknowledged
+ * again.
  */
 #include <stdio.h>
 
@@ -102,10 +103,18 @@ static struct worker *hello_new(struct core *core, const struct msg_hello *hello
     return worker;
 }
 
-/* Ends what the worker does not hold any more; -1 when that has to be tried again. */
-static int hello_reconcile(struct core *core, struct worker *worker, const struct msg_hello *hello)
+/* Its ASSIGN waits for the disk, and will reach this very session: the worker cannot know of it yet. */
+static bool lease_on_its_way(const struct core *core, const struct lease *lease)
 {
+    return lease->state == LEASE_ASSIGNED && !journal_committed(core->journal, lease->batch);
+}
+
+/* Ends what the worker does not hold any more; -1 when that has to be tried again. */
+static int hello_reconcile(struct core *core, struct worker *worker, const struct core_call *call)
+{
+    const struct msg_hello *hello = &call->msg->u.hello;
     bool same_boot = str_eq(text_str(worker->boot), hello->boot);
+    bool same_session = same_boot && worker->present && memcmp(&worker->peer, &call->from.peer, sizeof worker->peer) == 0;
     worker->beats++;
     for (uint32_t i = 0; i < hello->running.count; i++) {
         struct lease *lease = lease_held(core, worker, hello->running.items[i].run_id, hello->running.items[i].attempt);
@@ -114,7 +123,7 @@ static int hello_reconcile(struct core *core, struct worker *worker, const struc
     }
     for (struct lease *lease = worker->leases, *next; lease; lease = next) {
         next = lease->next;
-        if (lease->beat == worker->beats)
+        if (lease->beat == worker->beats || (same_session && lease_on_its_way(core, lease)))
             continue;
         bool unseen = lease->state == LEASE_ASSIGNED || lease->state == LEASE_REBUILT;
         if (lease_take(core, lease, same_boot && unseen ? OUTCOME_RETURNED : OUTCOME_LOST,
@@ -240,7 +249,7 @@ void worker_on_hello(struct core *core, const struct core_call *call)
     fault_memory(&fault);
     if (lease_rows_reserve(core, &drops, hello->running.count))
         goto error;
-    if (worker && hello_reconcile(core, worker, hello)) {
+    if (worker && hello_reconcile(core, worker, call)) {
         fault_set(&fault, ERR_UNAVAILABLE, NULL, NULL, (struct str){0}, NULL, "the store is away: say HELLO again");
         goto error;
     }

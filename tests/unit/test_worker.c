@@ -255,6 +255,23 @@ static void test_forgotten(void **unused)
     fixture_free(fixture);
 }
 
+/* Its record is as old as its session. The scheduler was away while it was here, and starts anew before it: it is away from then on. */
+static void test_not_forgotten_at_start(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct rec_worker worker;
+    fixture_hello(fixture, 1, "idle", "b", "shell", 1, NULL, 0);
+    fixture_jump(fixture, UINT64_C(30) * 24 * 3600000);
+    fixture_rebuild(fixture);
+    fixture_wait(fixture, 40000);
+    assert_true(fixture_stored(fixture, TYPE_WORKER, 1, &worker));
+    assert_int_equal(worker.status, WORKER_OFFLINE);
+    core_check(fixture->core);
+    assert_int_equal(fixture_hello(fixture, 2, "idle", "b", "shell", 1, NULL, 0)->u.welcome.worker_id, 1);
+    fixture_free(fixture);
+}
+
 /* At the limit a new worker takes the place of the one that has been away for longest, and of none that is here. */
 static void test_registry_full(void **unused)
 {
@@ -279,6 +296,46 @@ static void test_registry_full(void **unused)
     assert_int_equal(fixture_hello(fixture, 5, "a", "b2", "shell", 1, NULL, 0)->u.welcome.worker_id,
                      1); /* known ones come back */
     assert_int_equal(fixture_hello(fixture, 6, "b", "b2", "shell", 1, NULL, 0)->u.error.code, ERR_LIMIT);
+    fixture_free(fixture);
+}
+
+/* It says HELLO again while its ASSIGN waits for the disk: that one comes, and no second one of the same run. */
+static void test_hello_before_assign(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    struct rec_run run;
+    uint64_t task = fixture_task(fixture, "one", "shell");
+    fixture_hello(fixture, 1, "w", "b1", "shell", 2, NULL, 0);
+    fixture_hold(fixture, HOLD_ACKS);
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = task};
+    fixture_send(fixture, DOOR_COMMANDS, 1000, 900, &shape_msg_run_trigger, &trigger);
+    fixture_settle(fixture);
+    fixture_hello(fixture, 1, "w", "b1", "shell", 2, NULL, 0);
+    fixture_hold(fixture, HOLD_NOTHING);
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    assert_int_equal(lease.attempt, 1);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    fixture_run(fixture, lease.run_id, &run);
+    assert_int_equal(run.attempt, 1);
+    core_check(fixture->core);
+    fixture_free(fixture);
+}
+
+/* On a new connection it cannot come: it was addressed to the old one. */
+static void test_hello_elsewhere_before_assign(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    uint64_t task = fixture_task(fixture, "one", "shell");
+    fixture_hello(fixture, 1, "w", "b1", "shell", 2, NULL, 0);
+    fixture_hold(fixture, HOLD_ACKS);
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = task};
+    fixture_send(fixture, DOOR_COMMANDS, 1000, 900, &shape_msg_run_trigger, &trigger);
+    fixture_settle(fixture);
+    fixture_hello(fixture, 2, "w", "b1", "shell", 2, NULL, 0);
+    fixture_hold(fixture, HOLD_NOTHING);
+    assert_int_equal(fixture_begin(fixture, 2).attempt, 2);
     fixture_free(fixture);
 }
 
@@ -371,11 +428,23 @@ static void test_counts(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registered),    cmocka_unit_test(test_nobody),         cmocka_unit_test(test_bounded),
-        cmocka_unit_test(test_replaced),      cmocka_unit_test(test_reconnects),     cmocka_unit_test(test_goodbye),
-        cmocka_unit_test(test_not_its_own),   cmocka_unit_test(test_list),           cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_all_come_back), cmocka_unit_test(test_names_too_long), cmocka_unit_test(test_forgotten),
-        cmocka_unit_test(test_registry_full), cmocka_unit_test(test_log_too_long),
+        cmocka_unit_test(test_registered),
+        cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_reconnects),
+        cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_not_its_own),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_all_come_back),
+        cmocka_unit_test(test_names_too_long),
+        cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_not_forgotten_at_start),
+        cmocka_unit_test(test_hello_before_assign),
+        cmocka_unit_test(test_hello_elsewhere_before_assign),
+        cmocka_unit_test(test_registry_full),
+        cmocka_unit_test(test_log_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
