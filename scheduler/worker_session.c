@@ -316,6 +316,8 @@ void worker_on_heartbeat(struct core *core, const struct core_call *call)
     worker->beats++;
     if (HAS(beat, msg_heartbeat, credit))
         session_credit(core, worker, beat->credit);
+    if (HAS(beat, msg_heartbeat, grace_ms))
+        worker->grace_ms = (uint32_t)beat->grace_ms;
     session_listed(core, worker, &beat->running, &drops, &cancels);
     heartbeat_misses(core, worker);
     struct msg_heartbeat_ack ack = {.drop = drops.list, .heartbeat_ms = core->config.heartbeat_ms};

@@ -111,8 +111,10 @@ static void say_heartbeat(void *arg)
     struct msg_heartbeat beat = {.load_average = link->load.average,
                                  .memory_mb = link->load.memory_mb,
                                  .cpu_percent = link->load.cpu_percent,
-                                 .credit = link->roster->credit};
+                                 .credit = link->roster->credit,
+                                 .grace_ms = link->roster->context.grace_ms};
     SET_HAS(&beat, msg_heartbeat, credit);
+    SET_HAS(&beat, msg_heartbeat, grace_ms);
     if (!link->welcomed)
         return;
     say_drain(link);

@@ -28,7 +28,7 @@ static struct str types[] = {{"shell", 5}}, names[] = {{"shell", 5}, {"exec", 4}
 static struct {
     char words[65536];
     struct bus_peer peer;
-    uint64_t hello_held, hello_credit, beat_credit, outcome, log_first, log_last, publish_size;
+    uint64_t hello_held, hello_credit, beat_credit, beat_grace, outcome, log_first, log_last, publish_size;
     char result[256], error[512], reason[256], log[4096], publish_temporary[PUBLISH_PATH];
     double percent;
     int over;
@@ -66,6 +66,7 @@ static inline void on_heartbeat(void *self, const struct bus_call *call)
 {
     (void)self;
     heard.beat_credit = call->msg->u.heartbeat.credit;
+    heard.beat_grace = call->msg->u.heartbeat.grace_ms;
     word(call, "HEARTBEAT ");
 }
 

@@ -277,10 +277,9 @@ static void test_accept_after_away(void **unused)
     fixture_free(fixture);
 }
 
-/* A worker that gives its runs longer to end is waited for longer. */
-static void test_backstop_waits_for_grace(void **unused)
+/* A worker that gives its runs longer to end is waited for longer; how long, it says in HELLO, and in HEARTBEAT when that changed. */
+static void backstop_waits(uint64_t hello_ms, uint64_t beat_ms)
 {
-    (void)unused;
     struct fixture *fixture = fixture_ready();
     struct str types[1] = {STR_LIT("shell")};
     struct msg_hello hello = {.protocol = 1,
@@ -290,9 +289,14 @@ static void test_backstop_waits_for_grace(void **unused)
                               .task_types = {types, 1},
                               .slots = 1,
                               .credit = 1,
-                              .grace_ms = 120000};
+                              .grace_ms = hello_ms};
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_hello, &hello);
     fixture_settle(fixture);
+    if (beat_ms != hello_ms) {
+        struct msg_heartbeat beat = {.grace_ms = beat_ms};
+        SET_HAS(&beat, msg_heartbeat, grace_ms);
+        fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_heartbeat, &beat);
+    }
     struct msg_run_submit submit = {.idem = fixture_key(fixture), .spec = fixture_spec(NULL, "shell")};
     submit.spec.timeout_seconds = 20;
     SET_HAS(&submit.spec, rec_task_spec, timeout_seconds);
@@ -306,6 +310,13 @@ static void test_backstop_waits_for_grace(void **unused)
     fixture_wait(fixture, 6000);
     assert_int_equal(run_of(fixture, id).attempts.items[0].outcome, OUTCOME_TIMEOUT);
     fixture_free(fixture);
+}
+
+static void test_backstop_waits_for_grace(void **unused)
+{
+    (void)unused;
+    backstop_waits(120000, 120000);
+    backstop_waits(10000, 120000);
 }
 
 /* An attempt that nobody reports of began when its worker's heartbeats said. */

@@ -323,6 +323,17 @@ static void test_heartbeat_changes(void **state)
     UNTIL(has("HEARTBEAT HEARTBEAT HEARTBEAT"));
 }
 
+/* The time to KILL has changed by a reload: the farm's backstop has to know. */
+static void test_grace_changes(void **state)
+{
+    (void)state;
+    struct msg_heartbeat_ack ack = {.heartbeat_ms = 50};
+    say(&shape_msg_heartbeat_ack, &ack);
+    UNTIL(heard.beat_grace == 10000);
+    roster.context.grace_ms = 120000;
+    UNTIL(heard.beat_grace == 120000);
+}
+
 /* ---- credit ---- */
 
 static void test_credit(void **state)
@@ -353,7 +364,7 @@ int main(void)
         TEST(test_superseded),         TEST(test_refused),       TEST(test_newer_attempt),
         TEST(test_repeated_assign),    TEST(test_failures),      TEST(test_publish),
         TEST(test_publish_failures),   TEST(test_publish_found), TEST(test_dropped_between_processes),
-        TEST(test_heartbeat_changes),  TEST(test_credit),
+        TEST(test_heartbeat_changes),  TEST(test_grace_changes), TEST(test_credit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
