@@ -13,13 +13,6 @@
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
 
-static int parameters_check(struct str parameters, const char *field, struct fault *fault)
-{
-    if (map_valid(parameters))
-        return 0;
-    return fault_set(fault, ERR_INVALID, field, "object", (struct str){0}, "an object", "parameters is not an object");
-}
-
 static struct run_plan plan_of(const struct core *core, struct task *task, const struct rec_trigger *trigger)
 {
     struct run_plan plan = {.task = task,
@@ -104,8 +97,6 @@ struct run *command_trigger(struct core *core, struct task *task, const struct r
                             struct fault *fault)
 {
     struct run_plan plan = plan_of(core, task, trigger);
-    if (parameters_check(trigger->parameters, "parameters", fault))
-        return NULL;
     return make(core, &plan, trigger, extra, fault);
 }
 
@@ -260,7 +251,7 @@ static int batch_prepare(struct core *core, struct task *task, const struct rec_
         return fault_memory(fault);
     for (uint32_t i = 0; i < items->count; i++) {
         const struct rec_trigger *item = &items->items[i];
-        if (parameters_check(item->parameters, "items.parameters", fault) || batch_item_key(core, items, i, rows, fault))
+        if (batch_item_key(core, items, i, rows, fault))
             return -1;
         if (rows[i].known || rows[i].twin != i)
             continue;
@@ -388,8 +379,7 @@ void command_on_submit(struct core *core, const struct core_call *call)
                   "a run that is submitted has no schedule");
         goto error;
     }
-    if (parameters_check(submit->trigger.parameters, "parameters", &fault) ||
-        task_check(core, &spec, NULL, spec.has, &rules, &fault) ||
+    if (task_check(core, &spec, NULL, spec.has, &rules, &fault) ||
         room_runs(core, 1, submit->trigger.parameters.len + rules.spec->str.len, &fault))
         goto error;
     if (!(task = submit_task(core, &rules))) {

@@ -91,6 +91,8 @@ static int check_executor(const struct core *core, struct str executor, struct f
                      (int)executor.len, executor.ptr);
 }
 
+/* Maps have been checked when the message was decoded: nothing here asks anew whether they are such. */
+
 /* A map of names to texts; label says which. */
 static int check_texts(struct str map, const char *label, struct fault *fault)
 {
@@ -98,7 +100,7 @@ static int check_texts(struct str map, const char *label, struct fault *fault)
     struct token token;
     if (!map.len)
         return 0;
-    if (!map_valid(map) || reader_next(&reader, &token) || token.kind != TOKEN_MAP)
+    if (reader_next(&reader, &token) || token.kind != TOKEN_MAP)
         return fault_set(fault, ERR_INVALID, label, "text_map", (struct str){0}, "an object of texts", "%s is not an object",
                          label);
     for (uint32_t i = 0, count = token.u.count; i < count; i++) {
@@ -164,8 +166,6 @@ static int check_metadata(const struct rec_task_spec *spec, struct task_rules *r
     static const char *const failure[] = {"fail", "wait", "ignore", NULL};
     static const char *const catchup[] = {"one", "all", "none", NULL};
     static const char *const overlap[] = {"allow", "forbid", "replace", NULL};
-    if (!map_valid(spec->metadata))
-        return fault_set(fault, ERR_INVALID, "metadata", "object", (struct str){0}, "an object", "metadata is not an object");
     if (check_word(spec->metadata, "on_dependency_failure", failure, &rules->on_failure, fault) ||
         check_word(spec->metadata, "catchup", catchup, &rules->catchup, fault) ||
         check_word(spec->metadata, "concurrency_policy", overlap, &rules->overlap, fault))
