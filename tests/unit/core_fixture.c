@@ -468,15 +468,19 @@ struct str fixture_map(const char *const *pairs)
     static char pool[64][512];
     static unsigned at;
     char *out = pool[at++ % 64];
-    size_t count = 0, len = 1;
-    for (; pairs[count * 2]; count++)
-        for (size_t k = 0; k < 2; k++) {
-            const char *text = pairs[count * 2 + k];
-            out[len++] = (char)(0xa0 | strlen(text)); /* up to 31 bytes each */
-            memcpy(out + len, text, strlen(text));
-            len += strlen(text);
-        }
-    out[0] = (char)(0x80 | count);
+    size_t count = 0, len = 0;
+    while (pairs[count * 2])
+        count++;
+    out[len++] = (char)(count < 16 ? 0x80 | count : 0xde);
+    if (count >= 16) {
+        out[len++] = (char)(count >> 8);
+        out[len++] = (char)count;
+    }
+    for (size_t i = 0; i < count * 2; i++) {
+        out[len++] = (char)(0xa0 | strlen(pairs[i])); /* up to 31 bytes each */
+        memcpy(out + len, pairs[i], strlen(pairs[i]));
+        len += strlen(pairs[i]);
+    }
     return (struct str){out, (uint32_t)len};
 }
 

@@ -47,6 +47,19 @@ static void expect(const struct msg *answer, uint16_t id)
         assert_int_equal(answer->shape->id, id);
 }
 
+/* Of more names than are compared one by one: to look for a name that is there twice takes memory. */
+static struct str many_names(const char *first, const char *value)
+{
+    static char names[20][8];
+    const char *pairs[2 * 21 + 1] = {first, value};
+    for (int i = 0; i < 20; i++) {
+        snprintf(names[i], sizeof names[i], "n%d", i);
+        pairs[2 + 2 * i] = names[i];
+        pairs[3 + 2 * i] = "v";
+    }
+    return fixture_map(pairs);
+}
+
 static void step_create(void)
 {
     struct msg_task_create create = {.idem = fixture_key_of(1, 1), .spec = fixture_spec("one", "shell")};
@@ -54,6 +67,10 @@ static void step_create(void)
     SET_HAS(&create.spec, rec_task_spec, schedule);
     create.spec.output = STR_LIT("/o");
     SET_HAS(&create.spec, rec_task_spec, output);
+    create.spec.env = many_names("HOME", "/tmp");
+    create.spec.metadata = many_names("catchup", "one");
+    SET_HAS(&create.spec, rec_task_spec, env);
+    SET_HAS(&create.spec, rec_task_spec, metadata);
     expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER);
 }
 
@@ -61,6 +78,8 @@ static void step_create_dependent(void)
 {
     struct str on = STR_LIT("one");
     struct msg_task_create create = {.idem = fixture_key_of(2, 1), .spec = fixture_spec("two", "shell")};
+    create.spec.labels = many_names("gpu", "no");
+    SET_HAS(&create.spec, rec_task_spec, labels);
     create.spec.dependencies = (struct str_list){&on, 1};
     SET_HAS(&create.spec, rec_task_spec, dependencies);
     expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER);
@@ -88,7 +107,7 @@ static void step_pause(void)
 static void step_trigger(void)
 {
     struct msg_run_trigger trigger = {
-        .idem = fixture_key_of(6, 1), .task_id = 1, .trigger = {.parameters = fixture_map((const char *[]){"a", "b", NULL})}};
+        .idem = fixture_key_of(6, 1), .task_id = 1, .trigger = {.parameters = many_names("a", "b")}};
     SET_HAS(&trigger.trigger, rec_trigger, parameters);
     expect(ask(&shape_msg_run_trigger, &trigger), MSG_RUN_ANSWER);
 }
