@@ -102,8 +102,14 @@ static bool triggers_itself(const struct core *core, const struct task *task)
     return true;
 }
 
-/* Moves its blocked runs on; false when some are left because the budget is used up, or with `full` set the journal's room. */
-static bool release_blocked(struct core *core, struct task *task, uint32_t *budget, bool *full)
+struct work { /* of one call of depend_work */
+    uint32_t budget;
+    bool stuck;           /* the journal has no room: nothing can be done for anybody */
+    struct task *refused; /* it found the queue full: nobody else makes a run in this call, and it is the last to try again */
+};
+
+/* Moves its blocked runs on; false when some are left because the budget is used up, or the journal's room. */
+static bool release_blocked(struct core *core, struct task *task, struct work *work)
 {
     const struct task *on = NULL;
     enum depend_state state = depend_state(core, task, &on);
@@ -119,27 +125,29 @@ static bool release_blocked(struct core *core, struct task *task, uint32_t *budg
         next = run->next;
         if (run->state != STATE_BLOCKED)
             continue;
-        if (*budget == 0)
+        if (work->budget == 0)
             return false;
-        --*budget;
+        work->budget--;
         if (state == DEPEND_MET) {
             run_move(core, run, CHANGE_PLACE);
             continue;
         }
         ending.error = str_of(why);
         if (retry_end(core, run, &ending, &fault)) {
-            *full = true;
+            work->stuck = true;
             return false;
         }
     }
     return true;
 }
 
-/* Makes its next run if that is due. False when it has to be tried again: the queue is full, or with `full` set the journal. */
-static bool trigger_itself(struct core *core, struct task *task, bool *full)
+/* Makes its next run if that is due. False when it has to be tried again: the queue is full, or the journal. */
+static bool trigger_itself(struct core *core, struct task *task, struct work *work)
 {
     struct rec_trigger trigger = {0};
     struct fault fault;
+    if (work->refused)
+        return false;
     if (depend_state(core, task, NULL) != DEPEND_MET || !triggers_itself(core, task) ||
         command_trigger(core, task, &trigger, 0, &fault))
         return true;
@@ -147,7 +155,10 @@ static bool trigger_itself(struct core *core, struct task *task, bool *full)
         log_warn("GTY-DEPEND-REFUSED", "task=%llu %s", (unsigned long long)task_id(task), fault.text);
         return true;
     }
-    *full = fault.code != ERR_LIMIT;
+    if (fault.code == ERR_LIMIT)
+        work->refused = task;
+    else
+        work->stuck = true;
     return false;
 }
 
@@ -155,26 +166,26 @@ static bool trigger_itself(struct core *core, struct task *task, bool *full)
  * it. Only without room in the journal can nothing be done for anybody. */
 bool depend_work(struct core *core)
 {
-    uint32_t budget = DEPEND_BATCH;
+    struct work work = {.budget = DEPEND_BATCH};
     struct task *first_left = NULL;
-    bool full = false;
-    while (core->recheck && core->recheck != first_left && budget && !full) {
+    while (core->recheck && core->recheck != first_left && work.budget && !work.stuck) {
         struct task *task = core->recheck;
         uint64_t id = task_id(task);
         core->recheck = task->next_recheck;
         task->recheck = false;
-        bool done = !task->blocked || release_blocked(core, task, &budget, &full);
+        bool done = !task->blocked || release_blocked(core, task, &work);
         if (task_find(core, id) != task)
             continue; /* a one-shot task, gone with its last run */
-        if (done)
-            done = trigger_itself(core, task, &full);
-        if (!done) {
+        done = done && trigger_itself(core, task, &work);
+        if (!done && task != work.refused) {
             depend_recheck(core, task);
             first_left = first_left ? first_left : task;
         }
-        budget -= budget > 0;
+        work.budget -= work.budget > 0;
         arena_reset(core->arena);
     }
+    if (work.refused)
+        depend_recheck(core, work.refused);
     return core->recheck != NULL;
 }
 

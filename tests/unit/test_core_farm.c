@@ -269,6 +269,50 @@ static void test_refused_schedule(void **unused)
     fixture_free(fixture);
 }
 
+static uint64_t dependent(struct fixture *fixture, const char *name, const char *on, bool by_farm)
+{
+    struct str names[1] = {str_of(on)};
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec(name, "shell")};
+    create.spec.dependencies = (struct str_list){names, 1};
+    SET_HAS(&create.spec, rec_task_spec, dependencies);
+    if (by_farm) {
+        create.spec.metadata = fixture_map((const char *[]){"farm", "frames", NULL});
+        SET_HAS(&create.spec, rec_task_spec, metadata);
+    }
+    return fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id;
+}
+
+/* Many tasks could run by themselves, and the queue has no room: one tries in a wake-up, and each in its turn. */
+static void test_full_queue_is_tried_once(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_task_stat stat;
+    char name[16];
+    uint64_t first = fixture_task(fixture, "first", "shell"), plain = 0;
+    for (unsigned i = 0; i < 21; i++) {
+        snprintf(name, sizeof name, "t%u", i);
+        plain = dependent(fixture, name, "first", i < 20);
+    }
+    fixture_hello(fixture, 1, "w1", "b", "shell", 1, NULL, 0);
+    fixture_trigger(fixture, first);
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    fixture->config.queue_max = FRAMES - 1; /* room for a plain run, and for none of the farm's tasks */
+    core_configure(fixture->core, &fixture->config);
+    unsigned before = memory.expanded;
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED); /* settled four times by the fixture */
+    assert_in_range(memory.expanded - before, 1, 4);
+    fixture_wait(fixture, 300);
+    assert_true(fixture_stored(fixture, TYPE_TASK_STAT, plain, &stat));
+    assert_int_not_equal(stat.last_run_id, 0);
+    fixture->config.queue_max = 1000;
+    core_configure(fixture->core, &fixture->config);
+    fixture_wait(fixture, 20);
+    assert_int_equal(fixture->disk_count[TYPE_RUN], 2 + 20 * FRAMES);
+    core_check(fixture->core);
+    fixture_free(fixture);
+}
+
 /* A worker that its farm wants nothing for gets nothing; another gets it. */
 static void test_refused_by_choice(void **unused)
 {
@@ -297,6 +341,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames),           cmocka_unit_test(test_expand_fails_whole),
                                        cmocka_unit_test(test_refused_schedule), cmocka_unit_test(test_refused_by_choice),
                                        cmocka_unit_test(test_triggers),         cmocka_unit_test(test_refused_whole),
-                                       cmocka_unit_test(test_looks_on)};
+                                       cmocka_unit_test(test_looks_on),         cmocka_unit_test(test_full_queue_is_tried_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
