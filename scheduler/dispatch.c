@@ -19,32 +19,31 @@
 #include "scheduler/worker.h"
 
 #define DISPATCH_MAX 20000 /* runs given out in one wake-up */
-#define DISPATCH_LOOK 64   /* runs of a farm offered to its choose */
+#define OFFERS_MAX 20000   /* made to farms in one wake-up, of a run for a worker */
 #define ASSIGN_RUNS 1000   /* in one message */
 #define ASSIGN_BYTES ((size_t)4 << 20)
 
-/* Of two workers with room: by the share of its slots, then by who had its turn longest ago. */
-static bool emptier(const struct heap_node *a, const struct heap_node *b)
-{
-    return a->key != b->key ? a->key < b->key : a->id < b->id;
-}
+struct look { /* at what farms want, in one wake-up */
+    uint32_t offers;
+    struct queue_class *tired; /* classes whose look goes on in the next */
+};
 
-/* The farm's best run for this worker among the first of the class, or the first beyond that it wants; NULL: it wants none. */
-static struct run *farm_choice(const struct queue_class *class, const struct worker *worker)
+/* The farm's best run for this worker among the first of the class; NULL: it wants none of them. */
+static struct run *farm_choice(const struct queue_class *class, const struct worker *worker, uint32_t count, struct look *look)
 {
     struct rec_worker record;
     struct run *best = NULL;
     int64_t best_score = -1;
     worker_record(worker, &record);
     record.running.count = 0;
-    for (uint32_t i = 0; i < class->queue.count && (i < DISPATCH_LOOK || !best); i++) {
+    look->offers += count;
+    for (uint32_t i = 0; i < count; i++) {
         struct run *run = heap_of(class->queue.nodes[i], struct run, node);
         struct rec_run row;
         run_record(run, NULL, &row);
         struct farm_run view = {&row};
         int64_t score = class->farm->choose(class->farm->self, &record, &view);
-        bool sooner = best && (run->node.key != best->node.key ? run->node.key < best->node.key : run->node.id < best->node.id);
-        if (score > best_score || (score >= 0 && score == best_score && sooner)) {
+        if (score > best_score || (best && score == best_score && heap_before(&run->node, &best->node))) {
             best = run;
             best_score = score;
         }
@@ -52,14 +51,26 @@ static struct run *farm_choice(const struct queue_class *class, const struct wor
     return best;
 }
 
+/* Runs to be offered together: the more workers there are to be asked, the fewer. */
+static uint32_t look_width(const struct queue_class *class)
+{
+    uint32_t workers = 0, width;
+    for (const struct match *match = class->matches; match; match = match->next_kind)
+        workers += match->kind->room.count;
+    width = workers > OFFERS_MAX / QUEUE_LOOK ? OFFERS_MAX / workers : QUEUE_LOOK;
+    width = width ? width : 1;
+    return !workers ? 0 : width < class->queue.count ? width : class->queue.count;
+}
+
 /* The emptiest worker that its farm wants one of these runs for, and that run. */
-static struct heap_node *pick_chosen(const struct queue_class *class, struct run **chosen)
+static struct heap_node *pick_chosen(const struct queue_class *class, uint32_t count, struct look *look, struct run **chosen)
 {
     struct heap_node *best = NULL;
     for (const struct match *match = class->matches; match; match = match->next_kind)
         for (uint32_t i = 0; i < match->kind->room.count; i++) {
             struct heap_node *node = match->kind->room.nodes[i];
-            struct run *run = best && !emptier(node, best) ? NULL : farm_choice(class, heap_of(node, struct worker, room));
+            struct run *run =
+                best && !heap_before(node, best) ? NULL : farm_choice(class, heap_of(node, struct worker, room), count, look);
             if (!run)
                 continue;
             best = node;
@@ -68,20 +79,38 @@ static struct heap_node *pick_chosen(const struct queue_class *class, struct run
     return best;
 }
 
-/* The worker for this class's next run, and that run; NULL when nobody can take any. */
-static struct worker *pick(const struct queue_class *class, struct run **chosen)
+/* The emptiest worker for this class's next run. */
+static struct heap_node *pick_next(const struct queue_class *class, struct run **chosen)
 {
     struct heap_node *best = NULL;
     *chosen = heap_of(heap_top(&class->queue), struct run, node);
-    if (class->farm && class->farm->choose)
-        best = pick_chosen(class, chosen);
+    for (const struct match *match = class->matches; match; match = match->next_kind) {
+        struct heap_node *top = heap_top(&match->kind->room);
+        if (top && (!best || heap_before(top, best)))
+            best = top;
+    }
+    return best;
+}
+
+/* A worker for one of this class's runs, and that run. NULL when there is none now: what nobody takes has been put out of the way. */
+static struct worker *pick(struct core *core, struct queue_class *class, struct look *look, struct run **chosen)
+{
+    bool chooses = queue_chooses(class);
+    if (chooses && look->offers >= OFFERS_MAX) {
+        heap_remove(&core->ready, &class->node);
+        class->next_tired = look->tired;
+        look->tired = class;
+        return NULL;
+    }
+    uint32_t count = chooses ? look_width(class) : 0;
+    struct heap_node *best = chooses ? pick_chosen(class, count, look, chosen) : pick_next(class, chosen);
+    if (best)
+        return heap_of(best, struct worker, room);
+    if (count)
+        queue_pass(core, class, count);
     else
-        for (const struct match *match = class->matches; match; match = match->next_kind) {
-            struct heap_node *top = heap_top(&match->kind->room);
-            if (top && (!best || emptier(top, best)))
-                best = top;
-        }
-    return best ? heap_of(best, struct worker, room) : NULL;
+        queue_set_aside(core, class);
+    return NULL;
 }
 
 static int plan_add(struct core *core, struct worker *worker, struct run *run, struct worker **planned)
@@ -108,16 +137,16 @@ static int plan_add(struct core *core, struct worker *worker, struct run *run, s
 static struct worker *plan_all(struct core *core)
 {
     struct worker *planned = NULL;
+    struct look look = {0};
     struct heap_node *top;
     for (uint32_t i = 0; i < DISPATCH_MAX && (top = heap_top(&core->ready)); i++) {
-        struct queue_class *class = heap_of(top, struct queue_class, node);
         struct run *run;
-        struct worker *worker = pick(class, &run);
-        if (!worker)
-            queue_set_aside(core, class);
-        else if (plan_add(core, worker, run, &planned))
+        struct worker *worker = pick(core, heap_of(top, struct queue_class, node), &look, &run);
+        if (worker && plan_add(core, worker, run, &planned))
             break;
     }
+    for (struct queue_class *class = look.tired; class; class = class->next_tired)
+        heap_push(&core->ready, &class->node);
     return planned;
 }
 

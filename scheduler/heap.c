@@ -1,7 +1,6 @@
 /* A binary heap whose members know their place. */
 #include "scheduler/heap.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 void heap_free(struct heap *heap)
@@ -25,11 +24,6 @@ int heap_reserve(struct heap *heap, size_t count)
     heap->nodes = nodes;
     heap->size = (uint32_t)size;
     return 0;
-}
-
-static bool heap_before(const struct heap_node *a, const struct heap_node *b)
-{
-    return a->key != b->key ? a->key < b->key : a->id < b->id;
 }
 
 static void heap_set(struct heap *heap, uint32_t at, struct heap_node *node)

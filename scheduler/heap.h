@@ -2,6 +2,7 @@
 #ifndef GANTRY_SCHEDULER_HEAP_H
 #define GANTRY_SCHEDULER_HEAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,12 @@ int heap_reserve(struct heap *heap, size_t count);
 void heap_push(struct heap *heap, struct heap_node *node);
 void heap_remove(struct heap *heap, struct heap_node *node); /* one that is in no heap is left alone */
 void heap_moved(struct heap *heap, struct heap_node *node);  /* after its key changed */
+
+/* The order of members. */
+static inline bool heap_before(const struct heap_node *a, const struct heap_node *b)
+{
+    return a->key != b->key ? a->key < b->key : a->id < b->id;
+}
 
 static inline struct heap_node *heap_top(const struct heap *heap)
 {

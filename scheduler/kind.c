@@ -60,7 +60,7 @@ static int match_make(struct kind *kind, struct queue_class *class)
     if (kind->matches)
         kind->matches->prev_class = match;
     kind->matches = match;
-    kind->aside += class->place == CLASS_ASIDE;
+    kind->aside += class->aside;
     return 0;
 }
 
@@ -78,7 +78,7 @@ static void match_free(struct match *match)
         match->kind->matches = match->next_class;
     if (match->next_class)
         match->next_class->prev_class = match->prev_class;
-    match->kind->aside -= match->class->place == CLASS_ASIDE;
+    match->kind->aside -= match->class->aside;
     free(match);
 }
 

@@ -35,7 +35,7 @@ struct kind {
     struct heap room; /* of workers: the emptiest first, then who had its turn longest ago */
     uint32_t places[PLACE_COUNT];
     uint32_t refs;  /* members and holders */
-    uint32_t aside; /* of its classes: set aside */
+    uint32_t aside; /* of its classes: aside, whole or in part */
     bool woken;     /* a worker has room for what was set aside: in core->woken */
     struct kind *next_woken;
 };

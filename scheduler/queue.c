@@ -33,6 +33,7 @@ static int class_key(struct buf *key, const struct rec_task_spec *spec, struct s
 static void class_free(struct queue_class *class)
 {
     heap_free(&class->queue);
+    heap_free(&class->passed);
     text_drop(class->text);
     free(class);
 }
@@ -83,19 +84,10 @@ void queue_class_keep(struct queue_class *class)
         class->refs++;
 }
 
-static void class_leave_aside(struct queue_class *class)
-{
-    for (struct match *match = class->matches; match; match = match->next_kind)
-        match->kind->aside--;
-    class->place = CLASS_EMPTY;
-}
-
 void queue_class_drop(struct core *core, struct queue_class *class)
 {
     if (!class || --class->refs > 0)
         return;
-    if (class->place == CLASS_ASIDE)
-        class_leave_aside(class);
     kind_forget_class(class);
     heap_remove(&core->ready, &class->node);
     index_remove(&core->classes, class);
@@ -110,46 +102,72 @@ static int64_t queue_rank(const struct core *core, const struct run *run)
     return (int64_t)ready - (int64_t)(run->priority * core->config.lift_ms);
 }
 
+bool queue_chooses(const struct queue_class *class)
+{
+    return class->farm && class->farm->choose;
+}
+
 int queue_reserve(struct queue_class *class, uint32_t runs)
 {
-    return heap_reserve(&class->queue, (size_t) class->runs + runs);
+    size_t count = (size_t) class->runs + runs;
+    return heap_reserve(&class->queue, count) || (queue_chooses(class) && heap_reserve(&class->passed, count)) ? -1 : 0;
+}
+
+static void class_count_aside(struct queue_class *class)
+{
+    bool aside = class->place == CLASS_ASIDE || class->passed.count;
+    for (struct match *match = class->matches; match; match = match->next_kind)
+        match->kind->aside += (uint32_t)aside - (uint32_t) class->aside;
+    class->aside = aside;
 }
 
 /* The class stands in core->ready as its best run does. */
 static void class_refresh(struct core *core, struct queue_class *class)
 {
-    const struct heap_node *head = heap_top(&class->queue);
-    if (class->place == CLASS_ASIDE)
-        return;
-    if (!head) {
-        heap_remove(&core->ready, &class->node);
-        class->place = CLASS_EMPTY;
-        return;
+    if (class->again && !class->queue.count) {
+        struct heap round = class->passed;
+        class->passed = class->queue;
+        class->queue = round;
+        class->again = false;
     }
-    class->node.key = head->key;
-    class->node.id = head->id;
-    if (class->place == CLASS_READY) {
-        heap_moved(&core->ready, &class->node);
+    const struct heap_node *head = heap_top(&class->queue);
+    if (class->place == CLASS_ASIDE) {
+        /* until it is woken */
+    } else if (!head) {
+        heap_remove(&core->ready, &class->node);
+        class->place = class->passed.count ? CLASS_ASIDE : CLASS_EMPTY;
     } else {
-        heap_push(&core->ready, &class->node);
+        class->node.key = head->key;
+        class->node.id = head->id;
+        if (class->place == CLASS_READY)
+            heap_moved(&core->ready, &class->node);
+        else
+            heap_push(&core->ready, &class->node);
         class->place = CLASS_READY;
     }
+    class_count_aside(class);
 }
 
 void queue_add(struct core *core, struct run *run)
 {
     struct queue_class *class = run->class;
     run->node.key = queue_rank(core, run);
+    if (class->place == CLASS_ASIDE && !class->queue.count)
+        class->place = CLASS_EMPTY; /* what is aside was passed over: this one may be wanted */
     heap_push(&class->queue, &run->node);
-    /* A farm may want this one for a worker that it wanted none of the others for. */
-    if (class->place == CLASS_ASIDE && class->farm && class->farm->choose)
-        class_leave_aside(class);
     class_refresh(core, class);
+}
+
+static struct heap *heap_with(struct queue_class *class, const struct heap_node *node)
+{
+    const struct heap *queue = &class->queue;
+    bool queued = node->place && node->place <= queue->count && queue->nodes[node->place - 1] == node;
+    return queued ? &class->queue : &class->passed;
 }
 
 void queue_remove(struct core *core, struct run *run)
 {
-    heap_remove(&run->class->queue, &run->node);
+    heap_remove(heap_with(run->class, &run->node), &run->node);
     class_refresh(core, run->class);
 }
 
@@ -157,8 +175,18 @@ void queue_set_aside(struct core *core, struct queue_class *class)
 {
     heap_remove(&core->ready, &class->node);
     class->place = CLASS_ASIDE;
-    for (struct match *match = class->matches; match; match = match->next_kind)
-        match->kind->aside++;
+    class_count_aside(class);
+}
+
+void queue_pass(struct core *core, struct queue_class *class, uint32_t count)
+{
+    struct heap_node *nodes[QUEUE_LOOK];
+    memcpy(nodes, class->queue.nodes, count * sizeof *nodes); /* their places change as they go */
+    for (uint32_t i = 0; i < count; i++) {
+        heap_remove(&class->queue, nodes[i]);
+        heap_push(&class->passed, nodes[i]);
+    }
+    class_refresh(core, class);
 }
 
 void queue_wake(struct core *core)
@@ -168,11 +196,25 @@ void queue_wake(struct core *core)
         core->woken = kind->next_woken;
         kind->woken = false;
         for (struct match *match = kind->matches; match && kind->aside; match = match->next_class) {
-            if (match->class->place != CLASS_ASIDE)
+            struct queue_class *class = match->class;
+            if (!class->aside)
                 continue;
-            class_leave_aside(match->class);
-            class_refresh(core, match->class);
+            class->again = class->passed.count > 0;
+            if (class->place == CLASS_ASIDE)
+                class->place = CLASS_EMPTY;
+            class_refresh(core, class);
         }
+    }
+}
+
+static void heap_rerank(const struct core *core, struct heap *heap)
+{
+    uint32_t count = heap->count;
+    heap->count = 0;
+    for (uint32_t i = 0; i < count; i++) { /* a place is read before it is written */
+        struct run *run = heap_of(heap->nodes[i], struct run, node);
+        run->node.key = queue_rank(core, run);
+        heap_push(heap, &run->node);
     }
 }
 
@@ -182,13 +224,8 @@ void queue_rerank(struct core *core)
         struct queue_class *class = core->classes.slots[i];
         if (!class)
             continue;
-        uint32_t count = class->queue.count;
-        class->queue.count = 0;
-        for (uint32_t k = 0; k < count; k++) {
-            struct run *run = heap_of(class->queue.nodes[k], struct run, node);
-            run->node.key = queue_rank(core, run);
-            heap_push(&class->queue, &run->node);
-        }
+        heap_rerank(core, &class->queue);
+        heap_rerank(core, &class->passed);
         class_refresh(core, class);
     }
 }

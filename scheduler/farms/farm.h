@@ -20,7 +20,9 @@ struct farm {
     int (*expand)(void *self, struct core *core, const struct rec_task *task, const struct rec_trigger *trigger, struct err *err);
 
     /* Among waiting runs of this farm, whether this worker should get this one: negative refuses it, else the higher score first.
-     * NULL: queue order. A worker that gets none of the first is offered the rest too: refuse it cheaply. */
+     * NULL: queue order. Some dozen runs are offered together, fewer to thousands of workers with room, and so on behind those that
+     * nobody is wanted for, up to a bound in each wake-up. What all have been refused for is offered again when a worker has room anew.
+     */
     int64_t (*choose)(void *self, const struct rec_worker *worker, const struct farm_run *run);
 
     /* A run has become final (its record says how); called once, in the batch that makes it final. May be NULL. */

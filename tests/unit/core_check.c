@@ -18,8 +18,12 @@ static void check_run(const struct core *core, const struct run *run)
     assert_int_equal(run->lease != NULL, leased);
     assert_int_equal(run->node.place != 0, run->state == STATE_QUEUED || run->state == STATE_DELAYED);
     if (run->node.place) {
-        const struct heap *heap = run->state == STATE_QUEUED ? &run->class->queue : &core->delays;
-        assert_ptr_equal(heap->nodes[run->node.place - 1], &run->node);
+        const struct heap *heap = run->state == STATE_QUEUED ? &run->class->queue : &core->delays, *passed = &run->class->passed;
+        uint32_t at = run->node.place - 1;
+        if (run->state == STATE_QUEUED && at < passed->count && passed->nodes[at] == &run->node)
+            heap = passed;
+        assert_in_range(at, 0, heap->count - 1);
+        assert_ptr_equal(heap->nodes[at], &run->node);
     }
     if (run->lease) {
         assert_ptr_equal(run->lease->run, run);
@@ -144,7 +148,7 @@ static void check_kinds(const struct core *core)
         for (const struct match *match = kind->matches; match; match = match->next_class) {
             assert_ptr_equal(match->kind, kind);
             assert_true(kind_serves_type(kind, match->class) && kind_serves_executor(kind, match->class));
-            aside += match->class->place == CLASS_ASIDE;
+            aside += match->class->aside;
             ready += match->class->place == CLASS_ASIDE && (!match->class->farm || !match->class->farm->choose);
         }
         assert_int_equal(sum, kind->refs);
@@ -180,10 +184,12 @@ static void check_classes(const struct core *core)
         const struct queue_class *class = core->classes.slots[i];
         if (!class)
             continue;
-        assert_true(class->queue.count <= class->runs);
+        assert_true(class->queue.count + class->passed.count <= class->runs);
+        assert_int_equal(class->aside, class->place == CLASS_ASIDE || class->passed.count > 0);
+        assert_true(class->passed.count == 0 || queue_chooses(class));
         assert_int_equal(class->place == CLASS_READY, class->node.place != 0);
         if (class->place == CLASS_EMPTY)
-            assert_int_equal(class->queue.count, 0);
+            assert_int_equal(class->queue.count + class->passed.count, 0);
     }
 }
 

@@ -11,7 +11,8 @@ struct frames { /* the farm's memory; rebuilt from records by a real one */
     unsigned ended, completed, broken, expanded;
     uint64_t priority; /* of the trigger */
     uint64_t last;
-    bool picky; /* no run is for any worker, but for the one that is wanted */
+    unsigned asked; /* choose */
+    bool picky;     /* no run is for any worker, but for the one that is wanted */
     uint64_t wanted;
 };
 
@@ -47,7 +48,8 @@ static int frames_expand(void *self, struct core *core, const struct rec_task *t
 
 static int64_t frames_choose(void *self, const struct rec_worker *worker, const struct farm_run *run)
 {
-    const struct frames *frames = self;
+    struct frames *frames = self;
+    frames->asked++;
     if (frames->picky)
         return run->run->id == frames->wanted ? 1 : -1;
     bool odd_worker = (worker->name.ptr[worker->name.len - 1] - '0') % 2, odd_frame = run->run->farm_data.ptr[0] % 2;
@@ -245,6 +247,73 @@ static void test_looks_on(void **unused)
     fixture_free(fixture);
 }
 
+static void hello_unsettled(struct fixture *fixture, unsigned peer, const char *type)
+{
+    char ident[16];
+    struct str types[1] = {str_of(type)};
+    snprintf(ident, sizeof ident, "w%u", peer);
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = str_of(ident),
+                              .boot = STR_LIT("b"),
+                              .hostname = STR_LIT("host"),
+                              .task_types = {types, 1},
+                              .slots = 1,
+                              .credit = 1};
+    fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_hello, &hello);
+}
+
+/* Thousands of runs that a farm wants for none of many workers: each wake-up looks at some of them, and others do not wait for that. */
+static void test_looks_in_parts(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    uint64_t task = farm_task(fixture), plain = fixture_task(fixture, "plain", "shell");
+    memory.picky = true;
+    memory.wanted = 2999;
+    for (int i = 0; i < 750; i++)
+        fixture_trigger(fixture, task);
+    fixture_trigger(fixture, plain);
+    for (unsigned i = 1; i <= 40; i++)
+        hello_unsettled(fixture, i, "frame");
+    hello_unsettled(fixture, 41, "shell");
+    for (unsigned last = 0, parts = 0; parts < 3; parts++, last = memory.asked) {
+        core_settle(fixture->core);
+        assert_in_range(memory.asked - last, 15000, 20000 + 40 * 64);
+        core_check(fixture->core);
+    }
+    fixture_settle(fixture);
+    assert_int_equal(fixture_assigned(fixture, 41).attempt, 1);
+    fixture_wait(fixture, 100);
+    struct rec_run run;
+    assert_true(fixture_run(fixture, 2999, &run));
+    assert_int_equal(run.status, RUN_RUNNING);
+    /* All others have been passed over. A new run is offered alone. */
+    fixture_wait(fixture, 1000);
+    memory.asked = 0;
+    fixture_wait(fixture, 1000);
+    assert_int_equal(memory.asked, 0);
+    memory.wanted = fixture_trigger(fixture, task) + 3;
+    fixture_wait(fixture, 100);
+    assert_in_range(memory.asked, 1, 4 * 39);
+    core_check(fixture->core);
+    memory.wanted = 17; /* passed over: it is offered when somebody has room anew */
+    for (uint64_t id = 1; id < 17; id++)
+        assert_int_equal(fixture_abort(fixture, id), 0);
+    core_check(fixture->core);
+    fixture->config.lift_ms = 1000;
+    core_configure(fixture->core, &fixture->config);
+    core_check(fixture->core);
+    fixture_wait(fixture, 100);
+    assert_true(fixture_run(fixture, 17, &run));
+    assert_int_equal(run.status, RUN_PENDING);
+    hello_unsettled(fixture, 42, "frame");
+    fixture_wait(fixture, 1000);
+    assert_true(fixture_run(fixture, 17, &run));
+    assert_int_equal(run.status, RUN_RUNNING);
+    core_check(fixture->core);
+    fixture_free(fixture);
+}
+
 /* A schedule whose farm refuses does not hold up the others. */
 static void test_refused_schedule(void **unused)
 {
@@ -338,9 +407,14 @@ static void test_refused_by_choice(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames),           cmocka_unit_test(test_expand_fails_whole),
-                                       cmocka_unit_test(test_refused_schedule), cmocka_unit_test(test_refused_by_choice),
-                                       cmocka_unit_test(test_triggers),         cmocka_unit_test(test_refused_whole),
-                                       cmocka_unit_test(test_looks_on),         cmocka_unit_test(test_full_queue_is_tried_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames),
+                                       cmocka_unit_test(test_expand_fails_whole),
+                                       cmocka_unit_test(test_refused_schedule),
+                                       cmocka_unit_test(test_refused_by_choice),
+                                       cmocka_unit_test(test_triggers),
+                                       cmocka_unit_test(test_refused_whole),
+                                       cmocka_unit_test(test_looks_on),
+                                       cmocka_unit_test(test_looks_in_parts),
+                                       cmocka_unit_test(test_full_queue_is_tried_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
