@@ -200,11 +200,6 @@ static void list_renew(struct lease_list *list, uint64_t now)
         lease->renewed = now;
 }
 
-void lease_renew_assigned(struct core *core)
-{
-    list_renew(&core->assigned, core->mono_ms);
-}
-
 void lease_renew_all(struct core *core)
 {
     list_renew(&core->assigned, core->mono_ms);

@@ -64,7 +64,6 @@ int lease_take(struct core *core, struct lease *lease, enum outcome outcome, con
 int lease_take_all(struct core *core, struct worker *worker, enum outcome outcome, const char *why);
 /* Everything accepted or assigned begins its term now. */
 void lease_renew_all(struct core *core);
-void lease_renew_assigned(struct core *core);
 /* How long silence is borne now. */
 uint64_t lease_term(const struct core *core);
 /* The configured term is about to become this one. A shorter one holds only when every worker beats at its new pace: it hears of that

@@ -159,7 +159,7 @@ uint64_t timer_tick(struct core *core)
     bool writable = journal_writable(core->journal);
     lease_leave(core);
     if (writable && core->away)
-        lease_renew_assigned(core); /* what they said meanwhile may have been lost: the time to accept begins anew */
+        core_renew_leases(core); /* whose connection broke meanwhile could not say HELLO, and says it now */
     core->away = !writable;
     clock_follow(core);
     delays_end(core);

@@ -277,6 +277,26 @@ static void test_accept_after_away(void **unused)
     fixture_free(fixture);
 }
 
+/* While the store is away no HELLO is taken: who lost his connection then has a full term to come back when it is there again. */
+static void test_reconnected_while_away(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_store_away(fixture, true);
+    fixture_wait(fixture, 40000);
+    assert_int_equal(fixture_hello(fixture, 2, "w1", "b1", "shell", 2, &lease, 1)->u.error.code, ERR_UNAVAILABLE);
+    fixture_store_away(fixture, false);
+    fixture_wait(fixture, 3000);
+    assert_int_equal(fixture_hello(fixture, 2, "w1", "b1", "shell", 2, &lease, 1)->shape->id, MSG_WELCOME);
+    fixture_result(fixture, 2, lease, OUTCOME_COMPLETED);
+    assert_true(fixture_acked(fixture, 2, lease));
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 0);
+    assert_int_equal(run_of(fixture, lease.run_id).attempt, 1);
+    fixture_free(fixture);
+}
+
 /* A worker that gives its runs longer to end is waited for longer; how long, it says in HELLO, and in HEARTBEAT when that changed. */
 static void backstop_waits(uint64_t hello_ms, uint64_t beat_ms)
 {
@@ -447,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_backstop_waits_for_grace),
         cmocka_unit_test(test_lost_has_its_start),
         cmocka_unit_test(test_shortened),
+        cmocka_unit_test(test_reconnected_while_away),
         cmocka_unit_test(test_shortened_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
