@@ -58,8 +58,11 @@ static int expand(struct core *core, const struct task *task, const struct rec_t
     struct err err = {0};
     if (task_record(core, task, &record))
         return fault_memory(fault);
-    if (farm_expand(core, &record, task->rules.farm, trigger, &err))
-        return fault_set(fault, err.code ? err.code : ERR_INVALID, "task", "farm", (struct str){0}, NULL, "%.200s", err.text);
+    if (farm_expand(core, &record, task->rules.farm, trigger, &err)) {
+        /* What is too large for a farm will be so when it is asked again: that is no "come back". */
+        int code = err.code && err.code != ERR_LIMIT ? err.code : ERR_INVALID;
+        return fault_set(fault, code, "task", "farm", (struct str){0}, NULL, "%.200s", err.text);
+    }
     return room_runs(core, core->farm_count, 0, fault); /* they have been made: their bytes count already */
 }
 

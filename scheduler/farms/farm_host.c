@@ -78,11 +78,14 @@ error:
     return id;
 }
 
-/* Those behind the first `count` are not made after all. */
+/* Those behind the first `count` are not made after all; nobody has heard of their numbers, which are the newest. */
 static void farm_cut(struct core *core, uint32_t count, size_t bytes)
 {
-    while (core->farm_count > count)
-        run_free(core, core->farm_runs[--core->farm_count]);
+    while (core->farm_count > count) {
+        struct run *run = core->farm_runs[--core->farm_count];
+        core->next_id[TYPE_RUN] = run->node.id;
+        run_free(core, run);
+    }
     core->farm_bytes = bytes;
 }
 

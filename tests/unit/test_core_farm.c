@@ -8,7 +8,7 @@
 #define FRAMES 4
 
 struct frames { /* the farm's memory; rebuilt from records by a real one */
-    unsigned ended, completed, broken, expanded;
+    unsigned ended, completed, broken, expanded, extra;
     uint64_t priority; /* of the trigger */
     uint64_t last;
     unsigned asked; /* choose */
@@ -36,7 +36,7 @@ static int frames_expand(void *self, struct core *core, const struct rec_task *t
     char name[32];
     frames->expanded++;
     frames->priority = HAS(trigger, rec_trigger, priority) ? trigger->priority : 99;
-    for (unsigned frame = 0; frame < FRAMES; frame++) {
+    for (unsigned frame = 0; frame < FRAMES + frames->extra; frame++) {
         snprintf(name, sizeof name, "frame %u", frame);
         if (!frame_add(core, task->id, name, frame, err))
             return -1;
@@ -133,8 +133,24 @@ static void test_expand_fails_whole(void **unused)
     assert_true(str_is(answer->u.error.text, "frame 2 is broken"));
     assert_int_equal(fixture->disk_count[TYPE_RUN], 0);
     memory.broken = 0;
-    fixture_trigger(fixture, task);
+    assert_int_equal(fixture_trigger(fixture, task), 1); /* and no gap in the numbers */
     assert_int_equal(fixture->disk_count[TYPE_RUN], FRAMES);
+    fixture_free(fixture);
+}
+
+/* More than a farm may make at once: that will not be less in a while, so it is no "come back". */
+static void test_too_many(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    uint64_t task = farm_task(fixture);
+    memory.extra = 1000;
+    struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = task};
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_run_trigger, &trigger);
+    assert_int_equal(answer->u.error.code, ERR_INVALID);
+    assert_true(str_is(answer->u.error.rule, "farm"));
+    memory.extra = 0;
+    assert_int_equal(fixture_trigger(fixture, task), 1);
     fixture_free(fixture);
 }
 
@@ -407,14 +423,10 @@ static void test_refused_by_choice(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames),
-                                       cmocka_unit_test(test_expand_fails_whole),
-                                       cmocka_unit_test(test_refused_schedule),
-                                       cmocka_unit_test(test_refused_by_choice),
-                                       cmocka_unit_test(test_triggers),
-                                       cmocka_unit_test(test_refused_whole),
-                                       cmocka_unit_test(test_looks_on),
-                                       cmocka_unit_test(test_looks_in_parts),
-                                       cmocka_unit_test(test_full_queue_is_tried_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_frames),           cmocka_unit_test(test_expand_fails_whole),
+                                       cmocka_unit_test(test_refused_schedule), cmocka_unit_test(test_refused_by_choice),
+                                       cmocka_unit_test(test_triggers),         cmocka_unit_test(test_refused_whole),
+                                       cmocka_unit_test(test_looks_on),         cmocka_unit_test(test_too_many),
+                                       cmocka_unit_test(test_looks_in_parts),   cmocka_unit_test(test_full_queue_is_tried_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
