@@ -51,6 +51,18 @@ static bool task_expands(const struct task *task)
     return task->rules.farm && task->rules.farm->expand;
 }
 
+/* What the run made of it takes in the journal; runs that its farm makes count in core->farm_bytes. */
+static size_t own_bytes(const struct task *task, struct str parameters)
+{
+    return task_expands(task) ? 0 : run_create_bytes(task, parameters);
+}
+
+/* How many there are to be of one trigger. */
+static uint32_t run_count(const struct core *core, const struct task *task)
+{
+    return task_expands(task) ? core->farm_count : 1;
+}
+
 /* What the task's farm makes of a trigger waits in core->farm_runs. -1 with fault. */
 static int expand(struct core *core, const struct task *task, const struct rec_trigger *trigger, struct fault *fault)
 {
@@ -81,9 +93,8 @@ static struct run *make(struct core *core, const struct run_plan *plan, const st
     }
     if (expands && expand(core, task, trigger, fault))
         goto error;
-    size_t bytes = expands ? core->farm_bytes : run_create_bytes(task, plan->parameters);
-    uint32_t runs = expands ? core->farm_count : 1;
-    if (core_reserve(core, bytes + extra + (woken ? task_bytes(task) : 0), RUN_BRIEF_BYTES, runs * RUN_CREATE_OPS + 2, fault))
+    size_t bytes = core->farm_bytes + own_bytes(task, plan->parameters) + extra + (woken ? task_bytes(task) : 0);
+    if (core_reserve(core, bytes, RUN_BRIEF_BYTES, run_count(core, task) * RUN_CREATE_OPS + 2, fault))
         goto error;
     struct run *run = expands ? farm_commit(core) : run_create(core, plan);
     if (run)
@@ -261,7 +272,7 @@ static int batch_prepare(struct core *core, struct task *task, const struct rec_
         if (batch_item_make(core, task, item, &rows[i], fault))
             return -1;
         bool keyed = HAS(item, rec_trigger, idem);
-        *bytes += (rows[i].by_farm ? 0 : run_create_bytes(task, item->parameters)) + (keyed ? 2 * RUN_BRIEF_BYTES : 0);
+        *bytes += own_bytes(task, item->parameters) + (keyed ? 2 * RUN_BRIEF_BYTES : 0);
         keys += keyed;
     }
     return keys_reserve_many(core->keys, keys + 1) ? fault_memory(fault) : 0;
@@ -393,9 +404,9 @@ void command_on_submit(struct core *core, const struct core_call *call)
     struct batch_item row = {0};
     if (batch_item_make(core, task, &submit->trigger, &row, &fault))
         goto error_task;
-    size_t bytes = (row.by_farm ? core->farm_bytes : run_create_bytes(task, submit->trigger.parameters)) + task_bytes(task);
-    uint32_t runs = row.by_farm ? core->farm_count : 1;
-    if (core_reserve(core, bytes + 256 + RUN_EVENT_BYTES, RUN_BRIEF_BYTES, runs * RUN_CREATE_OPS + EVENT_OPS + 3, &fault))
+    size_t bytes = core->farm_bytes + own_bytes(task, submit->trigger.parameters) + task_bytes(task) + 256 + RUN_EVENT_BYTES;
+    uint32_t ops = run_count(core, task) * RUN_CREATE_OPS + EVENT_OPS + 3;
+    if (core_reserve(core, bytes, RUN_BRIEF_BYTES, ops, &fault))
         goto error_task;
     submit_put(core, task, &spec);
     if (!row.by_farm) {

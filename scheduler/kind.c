@@ -9,22 +9,14 @@
 
 /* ---- matches ---- */
 
-static bool names_has(const struct str *names, uint32_t count, struct str name)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (str_eq(names[i], name))
-            return true;
-    return false;
-}
-
 bool kind_serves_type(const struct kind *kind, const struct queue_class *class)
 {
-    return names_has(kind->types, kind->type_count, class->type);
+    return text_list_has(kind->types, kind->type_count, class->type);
 }
 
 bool kind_serves_executor(const struct kind *kind, const struct queue_class *class)
 {
-    return !kind->executor_count || names_has(kind->executors, kind->executor_count, class->executor);
+    return !kind->executor_count || text_list_has(kind->executors, kind->executor_count, class->executor);
 }
 
 static bool kind_has_labels(const struct kind *kind, struct str labels)
@@ -189,7 +181,8 @@ void kind_drop(struct core *core, struct kind *kind)
 
 /* ---- its workers ---- */
 
-void kind_wake(struct core *core, struct kind *kind)
+/* Its classes that were set aside are to be looked at again. */
+static void kind_wake(struct core *core, struct kind *kind)
 {
     if (kind->woken || !kind->aside)
         return;
@@ -226,14 +219,16 @@ void kind_refresh(struct core *core, struct worker *worker)
         heap_remove(&kind->room, &worker->room);
         return;
     }
-    worker->room.key = share_of(worker);
+    int64_t share = share_of(worker);
+    bool more = before != PLACE_ROOM || share < worker->room.key; /* a farm may think otherwise of an emptier one */
+    worker->room.key = share;
     worker->room.id = worker->turn;
-    if (before == PLACE_ROOM) {
+    if (before == PLACE_ROOM)
         heap_moved(&kind->room, &worker->room);
-        return;
-    }
-    heap_push(&kind->room, &worker->room);
-    kind_wake(core, kind);
+    else
+        heap_push(&kind->room, &worker->room);
+    if (more)
+        kind_wake(core, kind);
 }
 
 void kind_join(struct core *core, struct worker *worker, struct kind *kind)

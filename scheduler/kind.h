@@ -51,8 +51,6 @@ void kind_join(struct core *core, struct worker *worker, struct kind *kind);
 void kind_leave(struct core *core, struct worker *worker);
 /* After anything changed that says whether the worker has room. */
 void kind_refresh(struct core *core, struct worker *worker);
-/* Its classes that were set aside are to be looked at again. */
-void kind_wake(struct core *core, struct kind *kind);
 
 bool kind_serves_type(const struct kind *kind, const struct queue_class *class);
 bool kind_serves_executor(const struct kind *kind, const struct queue_class *class); /* one that names none has them all */

@@ -113,8 +113,6 @@ void lease_end(struct core *core, struct lease *lease)
         lease->run->lease = NULL;
     lease_free(core, lease);
     kind_refresh(core, worker);
-    if (worker->place == PLACE_ROOM)
-        kind_wake(core, worker->kind); /* a farm may think otherwise of it now */
 }
 
 void lease_cancel(struct core *core, struct lease *lease)

@@ -91,14 +91,19 @@ static void reason_queued(struct core *core, const struct run *run, char *out, s
     const char *type = class->type.ptr;
     char labels[200];
     uint32_t places[PLACE_COUNT];
-    if (!journal_writable(core->journal))
+    if (!journal_writable(core->journal)) {
         snprintf(out, size, "%.300s", journal_trouble(core->journal));
-    else if (class_places(class, places))
+        return;
+    }
+    if (class_places(class, places)) {
         reason_served(run, places, out, size);
-    else if (class_served(core, class) == 2) {
+        return;
+    }
+    int served = class_served(core, class);
+    if (served == 2) {
         labels_say(class->labels, labels, sizeof labels);
         snprintf(out, size, "no worker of type %.*s has labels %s", len, type, labels);
-    } else if (class_served(core, class) == 1)
+    } else if (served == 1)
         snprintf(out, size, "no worker of type %.*s has executor %.*s", len, type, (int)class->executor.len, class->executor.ptr);
     else
         snprintf(out, size, "no worker serves type %.*s", len, type);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "scheduler/draft.h"
 #include "scheduler/lease.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
@@ -251,9 +252,6 @@ static bool log_may_follow(const struct core *core, const struct worker *worker,
     return outcome != OUTCOME_OPEN && outcome <= OUTCOME_ABORTED;
 }
 
-/* So that the chunk fits one record (rec_op.value): encoded again it is no longer than it came. */
-#define LOG_BYTES_MAX ((size_t)1 << 20)
-
 static void log_refuse(struct core *core, const struct core_call *call)
 {
     struct fault fault;
@@ -271,7 +269,7 @@ void report_on_log(struct core *core, const struct core_call *call)
     struct fault fault;
     if (!worker)
         return;
-    if (call->frame.len > LOG_BYTES_MAX) {
+    if (call->frame.len > DRAFT_VALUE) { /* one record takes the chunk: encoded again it is no longer than it came */
         log_refuse(core, call);
         return;
     }

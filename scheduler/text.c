@@ -56,3 +56,11 @@ int text_list_copy(struct str **out, const struct str_list *list)
     *out = items;
     return 0;
 }
+
+bool text_list_has(const struct str *items, uint32_t count, struct str text)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (str_eq(items[i], text))
+            return true;
+    return false;
+}

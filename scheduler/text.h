@@ -18,6 +18,7 @@ void text_drop(struct text *text);         /* takes NULL */
 
 /* A copy of a list in one block, the array and then its texts: *out is for free(). -1 when out of memory. */
 int text_list_copy(struct str **out, const struct str_list *list);
+bool text_list_has(const struct str *items, uint32_t count, struct str text);
 
 static inline struct str text_str(const struct text *text)
 {

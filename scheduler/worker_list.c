@@ -83,19 +83,11 @@ static int row_order(const void *left, const void *right)
     return a->descending ? -order : order;
 }
 
-static bool serves_type(const struct worker *worker, struct str type)
-{
-    for (uint32_t i = 0; i < worker->type_count; i++)
-        if (str_eq(worker->types[i], type))
-            return true;
-    return false;
-}
-
 static bool passes(const struct worker *worker, const struct msg_worker_list *list)
 {
     return (!list->name.len || str_eq(list->name, worker->name->str)) &&
            (!HAS(list, msg_worker_list, status) || list->status == worker->status) &&
-           (!list->task_type.len || serves_type(worker, list->task_type)) &&
+           (!list->task_type.len || text_list_has(worker->types, worker->type_count, list->task_type)) &&
            (!list->hostname.len || str_eq(list->hostname, text_str(worker->hostname)));
 }
 

@@ -173,11 +173,6 @@ static void session_listed(struct core *core, struct worker *worker, const struc
 
 static void session_bind(struct core *core, struct worker *worker, const struct bus_peer *peer, bool same_boot)
 {
-    struct worker *before = index_text(&core->worker_peers, (struct str){(const char *)peer, sizeof *peer});
-    if (before && before != worker) {
-        worker_unbind(core, before);
-        kind_leave(core, before);
-    }
     if (worker->present && memcmp(&worker->peer, peer, sizeof *peer) != 0 && !same_boot)
         core->gone[core->gone_at++ % GONE_MAX] = worker->peer;
     if (!same_boot && text_str(worker->boot).len)
