@@ -44,8 +44,8 @@ void pool_give_back(struct pool *pool, struct request *request)
         ask_forget(request);
     if (request->stream.closed)
         request->stream.closed(request->stream.self);
+    request_forget(request); /* an answer that nobody came for has it still */
     budget_release(&request->gateway->budget, &request->held);
-    arena_free(request->arena);
     if (pool->count == POOL_MAX) {
         request_free(request);
         return;

@@ -2,7 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "gateway/gateway.h"
-#include "gateway/request.h"
+#include "gateway/pool.h"
 
 static struct gateway gateway;
 static struct request request;
@@ -119,6 +119,27 @@ static void test_what_is_parsed_goes_with_the_handler(void **state)
     gateway.budget.limit = 0;
 }
 
+/* A refusal looks at the body again to say what was given; when the client is gone by then, nothing asks for that answer. */
+static void test_answered_and_never_queued(void **state)
+{
+    struct pool pool = {0};
+    struct request *left = pool_take(&pool);
+    (void)state;
+
+    left->gateway = &gateway;
+    left->state = REQUEST_ANSWERED;
+    buf_text(&left->body, "{\"spec\":{\"name\":\"x\"},\"junk\":[");
+    for (int i = 0; i < 5000; i++)
+        buf_text(&left->body, "{},");
+    buf_text(&left->body, "{}]}");
+    assert_non_null(request_given(left, STR_LIT("spec.name")));
+    assert_true(gateway.budget.used > BUDGET_SMALL);
+    pool_give_back(&pool, left);
+    assert_int_equal(gateway.budget.used, 0);
+    assert_null(left->json);
+    pool_free(&pool);
+}
+
 /* Makes the key of a request with this key, path and body; out: scope, then body. */
 static void key_of(const char *key, const char *path, const char *body, uint8_t out[32])
 {
@@ -185,8 +206,13 @@ static void test_malformed_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ids),  TEST(test_parameters),     TEST(test_bodies), TEST(test_what_is_parsed_goes_with_the_handler),
-        TEST(test_keys), TEST(test_malformed_keys),
+        TEST(test_ids),
+        TEST(test_parameters),
+        TEST(test_bodies),
+        TEST(test_what_is_parsed_goes_with_the_handler),
+        TEST(test_answered_and_never_queued),
+        TEST(test_keys),
+        TEST(test_malformed_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
