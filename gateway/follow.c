@@ -2,6 +2,9 @@
  * more lines, nothing can be missing. News that come during a cycle make another one follow.
  *
  * Nothing is read ahead of a client that is slow: beyond FOLLOW_AHEAD bytes the next lines wait until these are gone.
+ *
+ * Nor does one stream wait for another. Many lines are read at once only where the last reading left some, and while there is room
+ * for them; else a few, which are too small to count. While room is scarce these wait until the client has all that was read before.
  */
 #include "gateway/follow.h"
 
@@ -14,8 +17,9 @@
 #include "proto/clock.h"
 
 #define FOLLOW_LINES 100 /* read at once: 1.6 MiB at most */
+#define FOLLOW_FEW 3     /* of the longest these are less than BUDGET_SMALL */
 #define FOLLOW_AHEAD (256u << 10)
-#define FOLLOW_MOST ((size_t)4 << 20) /* what reading once may come to in memory */
+#define FOLLOW_MOST ((size_t)4 << 20) /* what reading FOLLOW_LINES may come to in memory */
 #define FOLLOW_QUIET_MS 15000         /* then a comment shows that the stream lives, and finds out whether the client does */
 
 struct follow {
@@ -24,22 +28,23 @@ struct follow {
     void (*line)(struct writer *w, const struct rec_log_line *line, uint64_t missing);
     uint64_t run_id, position;
     struct buf out;
-    size_t sent;     /* of out */
-    size_t held;     /* of the gateway's budget, for out and for what is being read */
-    size_t expected; /* what reading once came to, the last time */
+    size_t sent; /* of out */
+    size_t held; /* of the gateway's budget, for out and for what is being read */
     struct bus_client *store;
     uint64_t corr;
     uint64_t wrote_ms;
     uint64_t status, attempt; /* as last told */
     double progress;          /* below 0 while nobody told one */
-    bool told, asking, again, waits, final, ended;
+    bool told, asking, again, waits, more, final, ended;
 };
 
 static void cycle(struct follow *follow);
 
 static bool full(const struct follow *follow)
 {
-    return follow->out.len - follow->sent > FOLLOW_AHEAD;
+    size_t ahead = budget_scarce(&follow->request->gateway->budget) ? 0 : FOLLOW_AHEAD;
+
+    return follow->out.len - follow->sent > ahead;
 }
 
 static void charge(struct follow *follow, size_t reading)
@@ -125,20 +130,20 @@ static void on_lines(void *arg, const struct msg *msg, const struct err *err);
 
 static void read_lines(struct follow *follow)
 {
-    struct msg_log_read read = {.run_id = follow->run_id, .after = follow->position, .limit = FOLLOW_LINES};
+    bool many = follow->more && !budget_scarce(&follow->request->gateway->budget);
+    struct msg_log_read read = {.run_id = follow->run_id, .after = follow->position, .limit = many ? FOLLOW_LINES : FOLLOW_FEW};
 
     if (full(follow)) {
-        follow->waits = true;                                       /* on_read goes on */
-    } else if (!budget_scarce(&follow->request->gateway->budget)) { /* else the next tick tries again */
-        charge(follow, follow->expected);
-        ask(follow, &shape_msg_log_read, &read, on_lines);
+        follow->waits = true; /* on_read goes on */
+        return;
     }
+    charge(follow, many ? FOLLOW_MOST : 0);
+    ask(follow, &shape_msg_log_read, &read, on_lines);
 }
 
 static void on_lines(void *arg, const struct msg *msg, const struct err *err)
 {
     struct follow *follow = arg;
-    size_t before = follow->out.len;
     (void)err;
 
     follow->asking = false;
@@ -148,14 +153,14 @@ static void on_lines(void *arg, const struct msg *msg, const struct err *err)
     const struct msg_log_rows *rows = &msg->u.log_rows;
     for (uint32_t i = 0; i < rows->lines.count; i++)
         tell_line(follow, &rows->lines.items[i], rows->cut);
+    follow->more = !rows->end && rows->lines.count > 0;
     if (rows->lines.count > 0) {
-        follow->expected = follow->out.len - before;
         charge(follow, 0);
         wake(follow);
     }
     if (follow->out.failed)
         follow->ended = true;
-    else if (!rows->end && rows->lines.count > 0)
+    else if (follow->more)
         read_lines(follow);
     else if (follow->final)
         tell_end(follow, run_status_name(follow->status));
@@ -289,7 +294,6 @@ void follow_start(struct request *request, uint64_t run_id, uint64_t after,
     follow->line = line;
     follow->run_id = run_id;
     follow->position = after;
-    follow->expected = FOLLOW_MOST;
     follow->store = ask_client(request->gateway->ask, ASK_STORE);
     follow->wrote_ms = clock_mono_ms();
     follow->follower = (struct follower){.run_id = run_id, .changed = on_changed, .live = on_live, .self = follow};

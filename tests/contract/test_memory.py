@@ -63,6 +63,18 @@ class Memory(Measured):
         text = self.farm.get(f"/api/runs/{run}/logs?follow=true", timeout=60).body
         self.assertEqual(text.count("event: log\n"), 1000)
 
+    def test_followers_of_quiet_runs_hold_up_nobody(self):
+        quiet = self.farm.trigger(self.farm.task("quiet", "sleep 100"))
+        told = self.farm.trigger(self.farm.task("told", "echo said"))
+        self.farm.wait_run(told)
+        clients = [self.ask(f"/api/runs/{quiet}/logs?follow=true") for _ in range(100)]
+        for _ in range(5):
+            text = self.farm.get(f"/api/runs/{told}/logs?follow=true", timeout=5 * SLOW).body
+            self.assertEqual(text.count("event: log\n"), 1)
+        for client, _ in clients:
+            client.close()
+        self.farm.post(f"/api/runs/{quiet}/abort", {})
+
 
 class Bodies(Measured):
     options = {"bus_deadline_ms": 3000}
