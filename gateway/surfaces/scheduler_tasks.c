@@ -260,6 +260,15 @@ static void on_held(struct request *request, const struct msg *msg)
         list_ask(request, false);
 }
 
+/* So many runs were submitted under the name that looking for the task among theirs is refused: as if it were not there. */
+static bool on_held_error(struct request *request, const struct msg_error *error)
+{
+    if (!str_is(error->rule, "reach"))
+        return false;
+    list_ask(request, false);
+    return true;
+}
+
 static void list_ask(struct request *request, bool held)
 {
     struct rec_filter filters[6];
@@ -274,6 +283,7 @@ static void list_ask(struct request *request, bool held)
     held = held && named;
     if (held)
         filters[query.filters.count++] = page_filter("oneshot", FILTER_EQ, false);
+    request->on_error = held ? on_held_error : NULL;
     page_ask(request, &query, held ? on_held : on_listed);
 }
 

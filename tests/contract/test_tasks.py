@@ -314,3 +314,16 @@ class Reach(Contract):
             self.assertEqual((page["items"], page["total"], page["total_is_lower_bound"]), ([], 0, True))
             error = self.error(self.farm.get(path + "&page=2"), 400, "VALIDATION_ERROR", field, "reach")
             self.assertIn("narrow the filter", error["message"])
+
+
+class Names(Contract):
+    """One name that more single runs have had than the store may read."""
+
+    options = {"store_query_rows": 100}
+
+    def test_a_name_of_more_runs_than_may_be_read(self):
+        for _ in range(120):
+            run = self.data(self.farm.post("/api/runs", {"name": "single", "task_type": "shell", "command": "true"}), 201)["run_id"]
+            self.farm.wait_run(run)
+        page = self.data(self.farm.get("/api/tasks?name=single"))
+        self.assertEqual((page["total"], len(page["items"])), (120, 20))
