@@ -80,6 +80,8 @@ void task_write(struct writer *w, const struct rec_task *task, const struct rec_
 void task_write_brief(struct writer *w, const struct rec_task *task, const struct rec_task_stat *stat);
 /* live is NULL when nothing is known of this second. */
 void run_write_brief(struct writer *w, const struct rec_run *run, const struct rec_live_run *live);
+/* Makes run what that shows, in the arena: it outlives its message. Adds to *bytes what it takes. False when out of memory. */
+bool run_keep_brief(struct arena *arena, struct rec_run *run, size_t *bytes);
 /* The members of a run in detail; live is NULL when nothing is known of this second. The object stays open for logs. */
 void run_write_open(struct writer *w, const struct rec_run *run, const struct rec_live_run *live);
 void log_write_brief(struct writer *w, const struct rec_log_line *line);

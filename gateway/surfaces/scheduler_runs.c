@@ -1,5 +1,6 @@
 /* /api/runs, without its logs */
 #include "gateway/fields.h"
+#include "gateway/gateway.h"
 #include "gateway/surfaces/scheduler.h"
 #include "proto/clock.h"
 
@@ -146,19 +147,28 @@ static void listed_write(struct request *request, const struct msg *msg)
     page_close(request, &w, listed->total, listed->lower_bound);
 }
 
-/* Takes the runs of a page; they outlive the message where keep says so. False when out of memory. */
-static bool listed_take(struct request *request, struct listed *listed, const struct rec_row_list *rows, bool keep)
+/* Reads the runs of a page. False when out of memory. */
+static bool listed_read(struct request *request, struct listed *listed, const struct rec_row_list *rows)
 {
     listed->runs = request_alloc(request, rows->count * sizeof *listed->runs + 1);
     listed->count = 0;
     for (uint32_t i = 0; listed->runs && i < rows->count; i++) {
-        struct rec_row row = rows->items[i];
-        if (keep && !(row.value = arena_str(request_arena(request), row.value)).ptr)
-            return false;
-        if (row_run(request, &row, &listed->runs[listed->count]))
+        if (row_run(request, &rows->items[i], &listed->runs[listed->count]))
             listed->count++;
     }
     return listed->runs != NULL;
+}
+
+/* They outlive their message. False when there is no room. */
+static bool listed_keep(struct request *request, const struct listed *listed)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < listed->count; i++) {
+        if (!run_keep_brief(request_arena(request), &listed->runs[i], &bytes))
+            return false;
+    }
+    return budget_hold(&request->gateway->budget, &request->held, bytes);
 }
 
 static void on_listed(struct request *request, const struct msg *msg)
@@ -168,7 +178,7 @@ static void on_listed(struct request *request, const struct msg *msg)
     uint64_t *ids = request_alloc(request, rows->rows.count * sizeof *ids + 1);
     struct msg_run_live live = {.ids = {ids, 0}};
 
-    if (!listed || !ids || !listed_take(request, listed, &rows->rows, false)) {
+    if (!listed || !ids || !listed_read(request, listed, &rows->rows)) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
     }
@@ -182,7 +192,7 @@ static void on_listed(struct request *request, const struct msg *msg)
     }
     if (live.ids.count == 0)
         listed_write(request, NULL);
-    else if (listed_take(request, listed, &rows->rows, true))
+    else if (listed_keep(request, listed))
         ask_soft(request, ASK_SCHEDULER, &shape_msg_run_live, &live, listed_write);
     else
         reply_problem_kind(request, PROBLEM_OVERLOADED);

@@ -162,6 +162,30 @@ void run_write_brief(struct writer *w, const struct rec_run *run, const struct r
     writer_close(w, '}');
 }
 
+bool run_keep_brief(struct arena *arena, struct rec_run *run, size_t *bytes)
+{
+    struct rec_run kept = {
+        .id = run->id,
+        .task_id = run->task_id,
+        .task_name = arena_str(arena, run->task_name),
+        .worker_name = arena_str(arena, run->worker_name),
+        .status = run->status,
+        .started_at = run->started_at,
+        .completed_at = run->completed_at,
+        .result = arena_str(arena, run->result),
+        .error_message = arena_str(arena, run->error_message),
+        .retries = run->retries,
+        .created_at = run->created_at,
+        .progress = run->progress,
+    };
+
+    if (HAS(run, rec_run, result))
+        SET_HAS(&kept, rec_run, result);
+    *bytes += sizeof kept + kept.task_name.len + kept.worker_name.len + kept.result.len + kept.error_message.len;
+    *run = kept;
+    return kept.task_name.ptr && kept.worker_name.ptr && kept.result.ptr && kept.error_message.ptr;
+}
+
 static void attempt_write(struct writer *w, const struct rec_attempt *attempt)
 {
     writer_open(w, NULL, '{');

@@ -76,6 +76,28 @@ class Memory(Measured):
         self.farm.post(f"/api/runs/{quiet}/abort", {})
 
 
+class Lists(Measured):
+    options = {"workers": 0}
+
+    def test_lists_keep_what_they_show(self):
+        for _ in range(60):
+            body = {"task_type": "shell", "command": "true", "parameters": {"p": "x" * 250000}}
+            self.data(self.farm.post("/api/runs", body), 201)
+        statuses = []
+        threads = [threading.Thread(target=lambda: statuses.append(self.farm.get("/api/runs?size=60").status)) for _ in range(20)]
+        before = self.resident()
+        self.farm.stop("scheduler")  # they wait for it, for a second
+        for thread in threads:
+            thread.start()
+        most = 0
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, self.resident())
+            threads[0].join(0.05)
+        self.farm.cont("scheduler")
+        self.assertEqual(statuses, [200] * 20)
+        self.assertLess(most - before, 150)  # all pages kept whole are 300
+
+
 class Bodies(Measured):
     options = {"bus_deadline_ms": 3000}
 
