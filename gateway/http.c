@@ -187,6 +187,7 @@ static void take_body(struct request *request, const char *data, size_t size)
                !budget_hold(&request->gateway->budget, &request->held, 3 * request->body.size)) {
         request->out_of_memory = true; /* thrice: what is read of it, and the message until it is answered */
         buf_free(&request->body);
+        budget_release(&request->gateway->budget, &request->held);
     }
 }
 
