@@ -56,6 +56,9 @@ void reply_empty(struct request *request, unsigned status)
 
 void reply_stream(struct request *request, const char *content_type, const struct stream *stream)
 {
+    /* A stream may last for hours, and nothing of what was sent to begin it is needed. */
+    buf_free(&request->body);
+    budget_release(&request->gateway->budget, &request->held);
     request->stream = *stream;
     finish(request, 200, content_type);
 }

@@ -266,6 +266,20 @@ static void test_news_during_a_look_make_another_follow(void **state)
     assert_false(take(&requests[0], &bytes));
 }
 
+/* Nobody has a use for it, but may send one. */
+static void test_a_body_is_not_kept_for_the_stream(void **state)
+{
+    struct request *request = &requests[0];
+    (void)state;
+
+    *request = (struct request){.gateway = &gateway};
+    assert_int_equal(buf_reserve(&request->body, 2 * BUDGET_SMALL), 0);
+    assert_true(budget_hold(&gateway.budget, &request->held, request->body.size));
+    follow_start(request, 1, 0, write_line);
+    assert_int_equal(gateway.budget.used, 0);
+    assert_null(request->body.data);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -275,6 +289,7 @@ int main(void)
         TEST(test_lines_come_a_few_at_a_time_while_room_is_scarce),
         TEST(test_many_lines_are_read_at_once_while_there_is_room),
         TEST(test_news_during_a_look_make_another_follow),
+        TEST(test_a_body_is_not_kept_for_the_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
