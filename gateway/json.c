@@ -9,39 +9,44 @@
 #include "gateway/writer.h"
 #include "proto/messages.h"
 
-/* jansson allows 2048 levels, each a stack frame: the depth is looked at before it parses. */
-static bool depth_fits(struct str text, int max)
+/* What a character brings outside of quotes: an object has a hash table from the start, a list has room for eight. */
+static size_t char_cost(char c)
+{
+    return c == '{' ? 256 : c == '[' ? 160 : c == ',' ? 64 : c == ':' ? 96 : 0;
+}
+
+/* jansson allows 2048 levels, each a stack frame: the depth is looked at before it parses. False when it is over max levels; else
+ * *cost is what the document takes. */
+static bool depth_fits(struct str text, int max, size_t *cost)
 {
     int depth = 0;
     bool quoted = false;
 
+    *cost = text.len;
     for (uint32_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        if (quoted) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > max)
-                return false;
-        } else if (c == '}' || c == ']') {
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        if (quoted)
+            continue;
+        *cost += char_cost(c);
+        if (c == '{' || c == '[')
+            depth++;
+        else if (c == '}' || c == ']')
             depth--;
-        }
+        if (depth > max)
+            return false;
     }
     return true;
 }
 
 size_t json_cost(struct str text)
 {
-    size_t cost = text.len;
+    size_t cost;
 
-    /* An object has a hash table from the start, a list has room for eight; what stands in quotes may count too. */
-    for (uint32_t i = 0; i < text.len; i++)
-        cost += text.ptr[i] == '{' ? 256 : text.ptr[i] == '[' ? 160 : text.ptr[i] == ',' ? 64 : text.ptr[i] == ':' ? 96 : 0;
-    return cost;
+    return depth_fits(text, JSON_DEPTH, &cost) ? cost : 0;
 }
 
 /* jansson shows the bytes near an error as they are, and cuts them where its buffer ends: what is no UTF-8 is left out. */
@@ -67,10 +72,11 @@ static void *noted_malloc(size_t size)
 json_t *json_parse(struct str text, struct err *err)
 {
     json_error_t error;
+    size_t cost;
 
     json_set_alloc_funcs(noted_malloc, free);
     starved = false;
-    if (!depth_fits(text, JSON_DEPTH)) {
+    if (!depth_fits(text, JSON_DEPTH, &cost)) {
         err_set(err, ERR_BAD_REQUEST, "nested over %d levels", JSON_DEPTH);
         return NULL;
     }

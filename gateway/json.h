@@ -15,7 +15,9 @@ json_t *json_parse(struct str text, struct err *err);
  * or takes what is left of a text for the whole. */
 bool json_starved(void);
 
-/* How much memory the document takes at most once it is parsed: up to a hundred times its length. */
+/* How much memory the document takes at most once it is parsed: up to JSON_COST times its length (a list of empty objects), and a
+ * little. What is too deep to be parsed takes none. */
+#define JSON_COST 129
 size_t json_cost(struct str text);
 
 /* Appends value as msgpack. -1: memory is short, or it is nested deeper than depth levels; out is then as before. */

@@ -13,15 +13,17 @@ const struct setting settings_table[] = {
 #undef SETTING
 };
 
-/* A span of time that has to hold a number of others. */
+/* A span of time, or an amount, that has to hold a number of others. */
 static const struct span {
     enum setting_id whole;
-    int64_t whole_ms; /* its unit */
+    int64_t whole_unit; /* in the smaller of both units */
     enum setting_id part;
-    int64_t part_ms, times;
-    const char *why;
+    int64_t part_unit, times;
+    const char *measure, *why;
 } spans[] = {
-    {SET_LEASE_SECONDS, 1000, SET_LEASE_HEARTBEAT_MS, 1, 3, "or healthy workers lose their runs"},
+    {SET_LEASE_SECONDS, 1000, SET_LEASE_HEARTBEAT_MS, 1, 3, "long", "or healthy workers lose their runs"},
+    /* What a body is read into, its message, and what is parsed of it: see gateway/json.h. */
+    {SET_HTTP_MEMORY_MB, 1024, SET_HTTP_BODY_KB, 1, 136, "large", "or some bodies never fit"},
 };
 
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);
@@ -189,11 +191,12 @@ int settings_check_together(const struct settings *settings, struct err *err)
     for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
         const struct span *span = &spans[i];
         int64_t whole = settings_count_of(settings, span->whole), part = settings_count_of(settings, span->part);
-        if (whole * span->whole_ms < part * span->part_ms * span->times)
-            return err_set(
-                err, ERR_INVALID,
-                "%s is %" PRId64 " and %s is %" PRId64 "; the first is to be %" PRId64 " times as long as the second, %s",
-                settings_table[span->whole].name, whole, settings_table[span->part].name, part, span->times, span->why);
+        if (whole * span->whole_unit < part * span->part_unit * span->times)
+            return err_set(err, ERR_INVALID,
+                           "%s is %" PRId64 " and %s is %" PRId64 "; the first is to be %" PRId64
+                           " times as %s as the second, %s",
+                           settings_table[span->whole].name, whole, settings_table[span->part].name, part, span->times,
+                           span->measure, span->why);
     }
     return 0;
 }

@@ -25,7 +25,7 @@ class Measured(Contract):
 
 
 class Memory(Measured):
-    options = {"http_memory_mb": 64, "store_log_kb": 65536, "worker_log_kb": 65536}
+    options = {"http_memory_mb": 64, "http_body_kb": 256, "store_log_kb": 65536, "worker_log_kb": 65536}
 
     def ask(self, path):
         """A client that asks, reads the status line, and then nothing more."""

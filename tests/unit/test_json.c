@@ -183,6 +183,30 @@ static void test_shows_values_briefly(void **state)
     assert_brief("[{\"key\":\"value\"}]", 8, "\"{\\\"key\\\":\\\"…\"");
 }
 
+static size_t cost(const char *piece, unsigned times)
+{
+    struct buf text = {0};
+
+    for (unsigned i = 0; i < times; i++)
+        buf_text(&text, piece);
+    size_t found = json_cost(buf_str(&text));
+    buf_free(&text);
+    return found;
+}
+
+static void test_costs(void **state)
+{
+    (void)state;
+    assert_int_equal(cost("{}", 1000), 2000 * JSON_COST);
+    assert_true(cost("[],", 1000) < 3000 * JSON_COST);
+    assert_true(cost("\"\":{},", 1000) < 6000 * JSON_COST);
+    /* What stands in quotes is text. */
+    assert_int_equal(cost("\"{[,:\\\"{\"", 1000), 9000);
+    /* What is refused for its depth needs no room. */
+    assert_int_equal(cost("{", 1000), 0);
+    assert_int_equal(cost("}", 100), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_packs_and_writes_back),
         cmocka_unit_test(test_packing_is_bounded),
         cmocka_unit_test(test_shows_values_briefly),
+        cmocka_unit_test(test_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

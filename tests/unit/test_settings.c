@@ -346,7 +346,13 @@ static void test_values_together(void **state)
     refused(f, "--lease-seconds=3", NULL, words);
     refused(f, "--lease-seconds=14", "--lease-heartbeat-ms=5000", "lease.seconds is 14");
     refused(f, "--lease-heartbeat-ms=10001", NULL, "lease.heartbeat_ms is 10001");
-    struct settings *settings = load(f, "--lease-seconds=15", NULL, NULL);
+    refused(f, "--http-memory-mb=64", NULL,
+            "http.memory_mb is 64 and http.body_kb is 1024; the first is to be 136 times as large");
+    refused(f, "--http-body-kb=65536", "--http-memory-mb=8703", "http.body_kb is 65536");
+    struct settings *settings = load(f, "--http-body-kb=65536", "--http-memory-mb=8704", NULL);
+    assert_non_null(settings);
+    settings_free(settings);
+    settings = load(f, "--lease-seconds=15", NULL, NULL);
     assert_non_null(settings);
     settings_free(settings);
     unit_write(f->file, "lease.heartbeat_ms = 1000\n");
