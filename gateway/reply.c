@@ -118,6 +118,23 @@ static enum problem_kind error_kind(uint64_t code, enum ask_whom whom)
     }
 }
 
+/* What the client gave, where it is in what it sent: a record has texts only, and other names than a query. */
+static void given_find(struct request *request, struct problem *problem)
+{
+    char name[64];
+    struct str value;
+
+    if (problem->field.len == 0)
+        return;
+    if (str_copy(name, sizeof name, problem->field) && uri_param(&request->uri, name, &value) > 0) {
+        problem->value = value;
+        problem->has_value = true;
+    } else if (!problem->has_value) {
+        problem->given = request_given(request, problem->field);
+        problem->has_value = problem->given != NULL;
+    }
+}
+
 void reply_error(struct request *request, const struct msg_error *error, enum ask_whom whom)
 {
     struct problem problem = {
@@ -130,10 +147,7 @@ void reply_error(struct request *request, const struct msg_error *error, enum as
         .sentence = error->text,
     };
 
-    if (!problem.has_value && problem.field.len > 0) { /* a record has texts only: what the client gave is in what it sent */
-        problem.given = request_given(request, problem.field);
-        problem.has_value = problem.given != NULL;
-    }
+    given_find(request, &problem);
     if (problem.kind == PROBLEM_INTERNAL)
         log_error("GTY-HTTP-INTERNAL", "code=%s from=%s text=%.*s", error_code_name(error->code),
                   whom == ASK_STORE ? "store" : "scheduler", (int)error->text.len, error->text.ptr);

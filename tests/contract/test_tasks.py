@@ -312,7 +312,11 @@ class Reach(Contract):
             path = f"/api/tasks?priority=low&task_type=python&sort={sort}"
             page = self.data(self.farm.get(path))
             self.assertEqual((page["items"], page["total"], page["total_is_lower_bound"]), ([], 0, True))
-            error = self.error(self.farm.get(path + "&page=2"), 400, "VALIDATION_ERROR", field, "reach")
+            path += "&page=2"
+            given = {"sort": sort, "page": "2"}[field]
+            error = self.error(self.farm.get(path), 400, "VALIDATION_ERROR", field, "reach", given)
+            self.assertIn("请缩小过滤条件", error["message"])
+            error = self.error(self.farm.get(path, headers={"Accept-Language": "en"}), 400, "VALIDATION_ERROR", field, "reach", given)
             self.assertIn("narrow the filter", error["message"])
 
 

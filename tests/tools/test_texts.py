@@ -10,7 +10,7 @@ LITERAL = re.compile(r'^"([a-z_]+)"$')
 # Calls that name a rule: how many arguments stand before it.
 CALLS = {
     "scheduler": {"fault_set": 3},
-    "store": {"bus_answer_error": 3},
+    "store": {"bus_answer_error": 3, "error_field": 2},
     "proto": {"bus_answer_error": 3},
     "gateway": {"problem_set": 3, "problem_value": 3, "problem_json": 2, "refuse": 2, "refuse_bounds": 2},
 }
@@ -85,6 +85,7 @@ class Texts(unittest.TestCase):
         self.assertIn("live_runs", rules_named("scheduler"))  # the search finds what is there
         self.assertIn("publishing", rules_named("scheduler"))
         self.assertIn("repeated", rules_named("gateway"))
+        self.assertIn("reach", rules_named("store"))
 
     def test_what_was_expected_is_a_phrase_of_the_catalogue(self):
         known = {phrase.replace('\\"', '"') for phrase in re.findall(r'^PHRASE\("(?:[^"\\]|\\.)*", "((?:[^"\\]|\\.)*)"\)', CATALOGUE.read_text(), re.M)}
