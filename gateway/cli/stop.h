@@ -1,4 +1,4 @@
-/* What ends a command that waits before it is done: Ctrl-C, SIGTERM, or a reader that has left the pipe it prints to. */
+/* What ends a command that waits before it is done: Ctrl-C, SIGTERM, or a reader of stdout that has left. */
 #ifndef GANTRY_CLI_STOP_H
 #define GANTRY_CLI_STOP_H
 
@@ -9,7 +9,7 @@ void stop_catch(void);
 /* From here on a signal ends the process at once again; what has stopped it stays known. */
 void stop_release(void);
 
-/* Nobody reads the output any more: as if SIGPIPE had come. */
+/* Nobody reads stdout any more: as if SIGPIPE had come. */
 void stop_unread(void);
 
 /* The signal that stopped it, 0 for none: waits look at it. */

@@ -51,17 +51,17 @@ int watch_exit_code(const json_t *run)
 
 /* ---- the log ---- */
 
-/* Whether a print to stdout or stderr went through: a reader that is gone stops the command. */
+/* Whether a print went through. A reader of stdout that is gone stops the command; without one of stderr it goes on. */
 static void printed(int rc, bool out)
 {
     int number = errno;
 
-    if (rc >= 0) {
+    if (rc >= 0 || !out) {
         return;
     }
     if (number == EPIPE) {
         stop_unread();
-    } else if (out) {
+    } else {
         show_lost(number);
     }
 }
