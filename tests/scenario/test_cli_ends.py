@@ -2,9 +2,11 @@
 
 import http.server
 import json
+import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -12,9 +14,20 @@ from tests.farm import SLOW, wait_for
 from tests.up import GANTRY, Up, environment
 
 
-def start(url, *words, **more):
-    return subprocess.Popen([GANTRY, *words], env=dict(environment(), GANTRY_URL=url), stdin=subprocess.DEVNULL, text=True,
-                            **dict({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}, **more))
+def start(test, url, *words, **more):
+    """A command that is gone when the test is over, however that ends."""
+    process = subprocess.Popen([GANTRY, *words], env=dict(environment(), GANTRY_URL=url), stdin=subprocess.DEVNULL, text=True,
+                               **dict({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}, **more))
+    test.addCleanup(finish, process)
+    return process
+
+
+def finish(process):
+    process.kill()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
 
 
 class WithFarm(unittest.TestCase):
@@ -40,7 +53,7 @@ class WithFarm(unittest.TestCase):
 
 class Stopped(WithFarm):
     def stop(self, number):
-        process = start(self.up.url, "run", "--wait", "--shell", "echo started; sleep 300")
+        process = start(self, self.up.url, "run", "--wait", "--shell", "echo started; sleep 300")
         self.assertEqual(process.stdout.readline(), "started\n")
         process.send_signal(number)
         _, err = process.communicate(timeout=20 * SLOW)
@@ -52,7 +65,7 @@ class Stopped(WithFarm):
         self.assertEqual(self.stop(signal.SIGINT), 130)
 
     def test_a_reader_that_leaves_aborts(self):
-        process = start(self.up.url, "run", "--wait", "--", "sh", "-c", "echo first; while sleep 0.05; do echo on; done")
+        process = start(self, self.up.url, "run", "--wait", "--", "sh", "-c", "echo first; while sleep 0.05; do echo on; done")
         self.assertEqual(process.stdout.readline(), "first\n")
         process.stdout.close()
         err = process.stderr.read()
@@ -60,10 +73,23 @@ class Stopped(WithFarm):
         self.assertEqual(process.wait(20 * SLOW), 141, err)
         self.wait_status(int(re.search(r"run (\d+)", err).group(1)), "aborted")
 
+    def test_a_reader_of_stderr_may_leave(self):
+        script = "echo first >&2; read word < gate; for i in 1 2 3; do echo more >&2; done; echo last; exit 3"
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(f"{folder}/gate")
+            process = start(self, self.up.url, "run", "--wait", "--shell", f"cd {folder}; {script}")
+            while process.stderr.readline() != "first\n":
+                pass
+            process.stderr.close()
+            with open(f"{folder}/gate", "w") as gate:
+                gate.write("go\n")
+            self.assertEqual(process.stdout.read(), "last\n")
+            self.assertEqual(process.wait(20 * SLOW), 3)
+
     def test_following_leaves_the_run_alone(self):
         run_id = int(self.up.gantry("run", "--shell", "while sleep 0.05; do echo on; done").stdout)
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (None, 141)):
-            process = start(self.up.url, "logs", "-f", str(run_id))
+            process = start(self, self.up.url, "logs", "-f", str(run_id))
             self.assertEqual(process.stdout.readline(), "on\n")
             if number is None:
                 process.stdout.close()
@@ -79,7 +105,7 @@ class Stopped(WithFarm):
         run_id = self.finished("seq 50")
         for words in (["logs", str(run_id)], ["run", "--wait", "--shell", "seq 50"], ["runs"], ["runs", "--json"], ["--help"], ["man"]):
             with open("/dev/full", "w") as full:
-                process = start(self.up.url, *words, stdout=full)
+                process = start(self, self.up.url, *words, stdout=full)
                 _, err = process.communicate(timeout=20 * SLOW)
             self.assertEqual(process.returncode, 1, words)
             self.assertRegex(err, r"(?m)^gantry: stdout: (No space left on device|some of it could not be written)$")
@@ -159,7 +185,7 @@ class Submitting(unittest.TestCase):
     def stop(self, *answers, number=signal.SIGINT):
         server = HalfFarm([None, *answers])
         self.addCleanup(server.close)
-        process = start(server.url, "run", "--wait", "--", "true")
+        process = start(self, server.url, "run", "--wait", "--", "true")
         wait_for(lambda: server.seen, 20, "the submission")
         process.send_signal(number)
         out, err = process.communicate(timeout=30 * SLOW)
@@ -179,7 +205,7 @@ class Submitting(unittest.TestCase):
         self.assertIn("the run may exist", err)
 
     def test_nothing_can_have_happened_where_nobody_listens(self):
-        process = start("http://127.0.0.1:1", "run", "--wait", "--", "true")
+        process = start(self, "http://127.0.0.1:1", "run", "--wait", "--", "true")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20 * SLOW)
         self.assertIn(process.returncode, (143, -signal.SIGTERM))  # the latter when it was faster than the command
