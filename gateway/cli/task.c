@@ -12,16 +12,15 @@
 #include "gateway/cli/work.h"
 #include "proto/messages.h"
 
-#define NAME_MOST 200 /* bytes of a task's name */
-
 /* The task that a word names: *id is 0 when there is none. -1 with err, also when there are several. */
 static int task_named(const struct cli *cli, const char *word, long long *id, struct err *err)
 {
     char path[1024] = "/tasks?size=1";
+    const struct field *name = shape_field(&shape_rec_task_spec, STR_LIT("name"));
     json_t *data;
 
     *id = 0;
-    if (word[0] == '\0' || strlen(word) > NAME_MOST) {
+    if (word[0] == '\0' || strlen(word) > (size_t)name->high) { /* of no task */
         return 0;
     }
     if (client_query_add(path, sizeof path, "name", word) != 0) {

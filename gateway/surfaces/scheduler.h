@@ -51,9 +51,9 @@ void page_write(struct writer *w, const struct page *page, uint64_t total, bool 
 /* A query parameter as one of the words a parser knows; false if absent, -1 in *fault with problem when it is none of them. */
 bool page_word(const struct request *request, const char *name, int (*parse)(struct str word), const char *words, uint64_t *out,
                struct problem *problem, int *fault);
-/* As a text of at most max bytes. */
-bool page_text(const struct request *request, const char *name, unsigned max, struct str *out, struct problem *problem,
-               int *fault);
+/* As a text of at most as many bytes as this field of a message or record may have. */
+bool page_text(const struct request *request, const char *name, const struct shape *shape, const char *field, struct str *out,
+               struct problem *problem, int *fault);
 /* As a number from low up. */
 bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem,
                  int *fault);

@@ -39,15 +39,16 @@ bool page_word(const struct request *request, const char *name, int (*parse)(str
     return true;
 }
 
-bool page_text(const struct request *request, const char *name, unsigned max, struct str *out, struct problem *problem,
-               int *fault)
+bool page_text(const struct request *request, const char *name, const struct shape *shape, const char *field, struct str *out,
+               struct problem *problem, int *fault)
 {
     struct str text;
 
     if (*fault || !request_param(request, name, &text, problem, fault) || *fault)
         return false;
-    if (text.len > max) {
-        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "length", text, "1..%u bytes", max);
+    unsigned most = (unsigned)shape_field(shape, str_of(field))->high;
+    if (text.len > most) {
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "length", text, "1..%u bytes", most);
         return false;
     }
     *out = text;

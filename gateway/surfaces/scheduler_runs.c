@@ -229,7 +229,7 @@ static int filters_read(struct request *request, struct rec_filter_list *filters
         filters->items[filters->count++] = page_filter("created_at", FILTER_GE, number);
     if (date_read(request, "end_date", true, &number, problem, &fault))
         filters->items[filters->count++] = page_filter("created_at", FILTER_LT, number);
-    if (page_text(request, "worker_id", 64, &text, problem, &fault))
+    if (page_text(request, "worker_id", &shape_rec_run, "worker_name", &text, problem, &fault))
         filters->items[filters->count++] = page_filter_text("worker_name", FILTER_EQ, text);
     return fault;
 }

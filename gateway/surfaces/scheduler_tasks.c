@@ -234,18 +234,18 @@ static int filters_read(struct request *request, struct msg_query *query, bool *
     uint64_t number = 0;
     int fault = 0;
 
-    *named = page_text(request, "name", 200, &text, problem, &fault);
+    *named = page_text(request, "name", &shape_rec_task_spec, "name", &text, problem, &fault);
     if (*named)
         filters->items[filters->count++] = page_filter_text("spec.name", FILTER_EQ, text);
     if (page_word(request, "status", task_status_parse, "active|paused|completed|failed", &number, problem, &fault))
         filters->items[filters->count++] = page_filter("status", FILTER_EQ, number);
     if (page_word(request, "priority", priority_parse, "low|normal|high|critical", &number, problem, &fault))
         filters->items[filters->count++] = page_filter("spec.priority", FILTER_EQ, number);
-    if (page_text(request, "task_type", 64, &text, problem, &fault))
+    if (page_text(request, "task_type", &shape_rec_task_spec, "task_type", &text, problem, &fault))
         filters->items[filters->count++] = page_filter_text("spec.task_type", FILTER_EQ, text);
-    if (page_text(request, "tags", 4096, &text, problem, &fault))
+    if (page_text(request, "tags", &shape_rec_filter, "text", &text, problem, &fault))
         filters->items[filters->count++] = page_filter_text("spec.tags", FILTER_HAS, text);
-    page_text(request, "search", 256, &query->search, problem, &fault);
+    page_text(request, "search", &shape_msg_query, "search", &query->search, problem, &fault);
     return fault;
 }
 

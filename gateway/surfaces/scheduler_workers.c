@@ -44,8 +44,8 @@ void workers_list(struct request *request)
         goto error;
     if (page_word(request, "status", worker_status_parse, "active|draining|offline", &list.status, &problem, &fault))
         SET_HAS(&list, msg_worker_list, status);
-    page_text(request, "task_type", 64, &list.task_type, &problem, &fault);
-    page_text(request, "hostname", 255, &list.hostname, &problem, &fault);
+    page_text(request, "task_type", &shape_msg_worker_list, "task_type", &list.task_type, &problem, &fault);
+    page_text(request, "hostname", &shape_msg_worker_list, "hostname", &list.hostname, &problem, &fault);
     if (fault)
         goto error;
     list.sort = page->sort;
@@ -76,7 +76,7 @@ void workers_get(struct request *request)
 {
     struct msg_worker_list list = {.name = request->match.args[0], .page = 1, .size = 1};
 
-    if (list.name.len > 64) {
+    if (list.name.len > shape_field(&shape_msg_worker_list, STR_LIT("name"))->high) {
         reply_not_found(request, "id", list.name);
         return;
     }

@@ -48,6 +48,22 @@ static void test_defaults_and_caps(void **state)
     assert_int_equal(read_page("/x?sort=&order="), 0);
 }
 
+/* A text is bounded as the table bounds the field that it is compared with. */
+static void test_texts(void **state)
+{
+    struct str text = {NULL, 0};
+    int fault = 0;
+    (void)state;
+
+    assert_int_equal(read_page("/x?q=1234567890123456789012345678901234567890123456789012345678901234"), 0);
+    assert_true(page_text(&request, "q", &shape_rec_run, "worker_name", &text, &problem, &fault));
+    assert_int_equal(text.len, 64);
+    assert_int_equal(read_page("/x?q=12345678901234567890123456789012345678901234567890123456789012345"), 0);
+    assert_false(page_text(&request, "q", &shape_rec_run, "worker_name", &text, &problem, &fault));
+    assert_int_equal(fault, -1);
+    assert_true(str_is(problem.expected, "1..64 bytes"));
+}
+
 static void test_refusals(void **state)
 {
     static const char *const bad[][3] = {
@@ -134,10 +150,7 @@ static void test_triggers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults_and_caps),
-        TEST(test_refusals),
-        TEST(test_totals),
-        TEST(test_triggers),
+        TEST(test_defaults_and_caps), TEST(test_texts), TEST(test_refusals), TEST(test_totals), TEST(test_triggers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
