@@ -10,9 +10,19 @@
 #include "proto/messages.h"
 
 /* What a character brings outside of quotes: an object has a hash table from the start, a list has room for eight. */
-static size_t char_cost(char c)
+static const struct {
+    uint16_t cost;
+    int8_t depth;
+} signs[256] = {['{'] = {256, 1}, ['['] = {160, 1}, [','] = {64, 0}, [':'] = {96, 0}, ['}'] = {0, -1}, [']'] = {0, -1}};
+
+/* Where the text in quotes that begins at text.ptr[at] ends. */
+static uint32_t quote_end(struct str text, uint32_t at)
 {
-    return c == '{' ? 256 : c == '[' ? 160 : c == ',' ? 64 : c == ':' ? 96 : 0;
+    for (at++; at < text.len && text.ptr[at] != '"'; at++) {
+        if (text.ptr[at] == '\\')
+            at++;
+    }
+    return at;
 }
 
 /* jansson allows 2048 levels, each a stack frame: the depth is looked at before it parses. False when it is over max levels; else
@@ -20,22 +30,16 @@ static size_t char_cost(char c)
 static bool depth_fits(struct str text, int max, size_t *cost)
 {
     int depth = 0;
-    bool quoted = false;
 
     *cost = text.len;
     for (uint32_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (quoted && c == '\\')
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-        if (quoted)
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c == '"') {
+            i = quote_end(text, i);
             continue;
-        *cost += char_cost(c);
-        if (c == '{' || c == '[')
-            depth++;
-        else if (c == '}' || c == ']')
-            depth--;
+        }
+        *cost += signs[c].cost;
+        depth += signs[c].depth;
         if (depth > max)
             return false;
     }
