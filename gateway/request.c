@@ -131,6 +131,11 @@ static void key_mint(uint8_t scope[16])
     ident_hash(scope, parts, 2);
 }
 
+struct str request_whose(const struct request *request)
+{
+    return (struct str){(const char *)request->actor.scope, request->actor.scoped ? IDENT_HASH : 0};
+}
+
 int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem)
 {
     struct str key = request->headers.idempotency_key;
@@ -141,9 +146,7 @@ int request_idem(struct request *request, struct rec_idem *idem, struct problem 
     if (request->keyed) {
         ; /* the same command, asked again */
     } else if (key.len > 0) {
-        /* Whose key it is: two callers may choose the same one. Empty where no credential is asked for. */
-        struct str whose = {(const char *)request->actor.scope, request->actor.scoped ? IDENT_HASH : 0};
-        const struct str scope[] = {whose, str_of(method_name(request->method)), request->uri.path, key};
+        const struct str scope[] = {request_whose(request), str_of(method_name(request->method)), request->uri.path, key};
         ident_hash(request->key_scope, scope, 4);
     } else {
         key_mint(request->key_scope);

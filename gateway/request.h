@@ -130,6 +130,8 @@ int request_id(const struct request *request, unsigned index, uint64_t *out, str
 /* The one value of a query parameter: false if it is absent or empty; -1 in *fault with problem if it was given twice. */
 bool request_param(const struct request *request, const char *name, struct str *value, struct problem *problem, int *fault);
 
+/* Whose a key is, as a part of its scope: two callers may choose the same one. Empty where no credential is asked for. */
+struct str request_whose(const struct request *request);
 /* The key of this write: the client's Idempotency-Key or a new one. -1 with problem when the client's is malformed.
  * idem borrows from the request. */
 int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem);

@@ -92,7 +92,7 @@ static int item_key_read(struct request *request, const json_t *object, const ch
         return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
     }
     const struct str scope[] = {
-        {"", 0}, STR_LIT("item"), request->uri.path, {json_string_value(key), (uint32_t)json_string_length(key)}};
+        request_whose(request), STR_LIT("item"), request->uri.path, {json_string_value(key), (uint32_t)json_string_length(key)}};
     const struct str bytes = buf_str(&body);
     ident_hash(hashes, scope, 4);
     ident_hash(hashes + IDENT_HASH, &bytes, 1);
