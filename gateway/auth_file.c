@@ -21,8 +21,10 @@ int auth_file_read(const char *path, struct buf *out, struct err *err)
     if (fd < 0 && errno == ENOENT)
         return 1;
     out->limit = AUTH_FILE_MAX;
-    while (fd >= 0 && (got = read(fd, block, sizeof block)) > 0 && buf_add(out, block, (size_t)got) == 0)
-        ;
+    while (fd >= 0 && ((got = read(fd, block, sizeof block)) > 0 || (got < 0 && errno == EINTR))) {
+        if (got > 0 && buf_add(out, block, (size_t)got) != 0)
+            break;
+    }
     int kept = errno;
     if (fd >= 0)
         close(fd);
@@ -48,20 +50,38 @@ static bool write_all(int fd, struct str text)
     return true;
 }
 
+static bool folder_of(const char *path, char out[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) : 0;
+
+    return str_copy(out, PATH_MAX, len > 0 ? (struct str){path, (uint32_t)len} : str_of(slash ? "/" : "."));
+}
+
 /* The new name itself is on disk only once its folder is. */
 static bool folder_sync(const char *path)
 {
     char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t len = slash ? (size_t)(slash - path) : 0;
 
-    if (!str_copy(folder, sizeof folder, len > 0 ? (struct str){path, (uint32_t)len} : str_of(slash ? "/" : ".")))
+    if (!folder_of(path, folder))
         return false;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool done = fd >= 0 && fsync(fd) == 0;
     if (fd >= 0)
         close(fd);
     return done;
+}
+
+/* Whose farm it is decides whose its files are, whoever runs the command: a gateway that could not read what root has written would go on
+ * with the keys that it had. Gives what is open as fd, and belongs at path, to the owner of the folder that it is in. */
+static bool owner_keep(int fd, const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat there;
+
+    if (!folder_of(path, folder) || stat(folder, &there) != 0)
+        return false;
+    return there.st_uid == geteuid() || fchown(fd, there.st_uid, there.st_gid) == 0;
 }
 
 int auth_file_replace(const char *path, struct str text, bool durable, struct err *err)
@@ -73,7 +93,7 @@ int auth_file_replace(const char *path, struct str text, bool durable, struct er
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_set(err, ERR_IO, "%s: cannot be written: %s", fresh, strerror(errno));
-    bool whole = write_all(fd, text) && (!durable || fsync(fd) == 0);
+    bool whole = owner_keep(fd, path) && write_all(fd, text) && (!durable || fsync(fd) == 0);
     whole = close(fd) == 0 && whole;
     if (whole && rename(fresh, path) == 0 && (!durable || folder_sync(path)))
         return 0;
@@ -105,6 +125,11 @@ bool auth_watch_changed(struct auth_watch *watch, uint64_t mono_ms)
     watch->changed = info.st_ctim;
     watch->settled = info.st_ctim.tv_sec + SETTLED_S < now.tv_sec;
     return true;
+}
+
+void auth_watch_again(struct auth_watch *watch)
+{
+    watch->settled = false;
 }
 
 /* ---- the keys file ---- */
@@ -159,7 +184,16 @@ static int folder_make(const struct settings *settings, const struct auth_paths 
     if (!slash || slash == paths->keys)
         return 0;
     str_copy(folder, sizeof folder, (struct str){paths->keys, (uint32_t)(slash - paths->keys)});
-    return ident_make_dirs(folder, 0700, err);
+    bool fresh = access(folder, F_OK) != 0;
+    if (ident_make_dirs(folder, 0700, err) != 0)
+        return -1;
+    int fd = fresh ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        bool kept = owner_keep(fd, folder);
+        close(fd);
+        return kept ? 0 : err_set(err, ERR_IO, "%s: cannot be given to the farm's user: %s", folder, strerror(errno));
+    }
+    return 0;
 }
 
 int auth_file_change(const struct settings *settings, const struct auth_paths *paths,
@@ -174,6 +208,10 @@ int auth_file_change(const struct settings *settings, const struct auth_paths *p
     int lock = open(paths->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX) != 0) {
         err_set(err, ERR_IO, "%s: cannot be locked: %s", paths->lock, strerror(errno));
+        goto error;
+    }
+    if (!owner_keep(lock, paths->lock)) {
+        err_set(err, ERR_IO, "%s: cannot be given to the farm's user: %s", paths->lock, strerror(errno));
         goto error;
     }
     if (auth_file_keys(paths, &keys, err) != 0 || change(&keys, arg, err) != 0)

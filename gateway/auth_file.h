@@ -30,6 +30,7 @@ struct auth_watch {
 /* True when the file may be another one than at the last time this answered true, or than never; asks at most every AUTH_WATCH_MS.
  * The caller reads it then: one that changes once more within the same tick of the file system's clock is told again. */
 bool auth_watch_changed(struct auth_watch *watch, uint64_t mono_ms);
+void auth_watch_again(struct auth_watch *watch); /* what it told of could not be read: tell of it again */
 #define AUTH_WATCH_MS 100
 
 /* ---- the keys file ---- */

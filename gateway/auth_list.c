@@ -12,6 +12,7 @@ struct auth_list {
     struct auth_keys keys;
     bool news;   /* somebody used one since the last flush */
     bool failed; /* the last flush did: told once */
+    bool stale;  /* the file could not be read since it changed: told once, and tried again */
 };
 
 struct auth_list *auth_list_new(const struct settings *settings, struct err *err)
@@ -52,9 +53,13 @@ static void list_follow(struct auth_list *list)
     if (!auth_watch_changed(&list->watch, clock_mono_ms()))
         return;
     if (auth_file_keys(&list->paths, &fresh, &err) != 0) {
-        log_error("GTY-AUTH-KEYS", "%s; the keys that were read before stay", err.text);
+        if (!list->stale)
+            log_error("GTY-AUTH-KEYS", "%s; the keys that were read before stay", err.text);
+        list->stale = true;
+        auth_watch_again(&list->watch);
         return;
     }
+    list->stale = false;
     for (size_t i = 0; i < fresh.count; i++) {
         const struct auth_key *had = auth_keys_of_id(&list->keys, str_of(fresh.rows[i].id));
         fresh.rows[i].used_ms = had ? had->used_ms : 0;
