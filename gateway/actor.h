@@ -22,6 +22,7 @@ struct actor {
     char key_id[AUTH_KEY_ID + 1]; /* of a key */
     uint32_t rate;                /* requests a minute of its own; 0: none */
     uint64_t until_ms;            /* wall time its credential ends; 0: never */
+    uint64_t generation;          /* of a token: that of the keys that vouched for it */
     bool scoped; /* scope stands for its credential: never the secret, and the same for a token that was renewed */
     uint8_t scope[IDENT_HASH];
 };

@@ -77,6 +77,22 @@ static int check_rate(struct request *request, struct problem *problem)
     return -1;
 }
 
+/* Verifying signatures is what strangers could make us do most of: nobody's address that has used up its requests has one verified. */
+static int refuse_costly(struct request *request, struct problem *problem)
+{
+    struct gateway *gateway = request->gateway;
+    uint8_t key[RATE_KEY];
+
+    if (!gateway->rate || gateway->rate_limit.per_minute == 0 || !auth_is_costly(gateway->auth, &request->credentials))
+        return 0;
+    rate_key(request, key);
+    if (rate_has(gateway->rate, key, gateway->rate_limit, clock_mono_ms(), &request->rate))
+        return 0;
+    problem_value(problem, PROBLEM_LIMIT, NULL, "rate", (struct str){NULL, 0}, "%u", gateway->rate_limit.per_minute);
+    problem->retry_after = request->rate.wait_s;
+    return -1;
+}
+
 /* The header that a browser asks with before it asks has no credential (OPTIONS), and a load balancer has none either. */
 static bool asks_for_none(const struct request *request)
 {
@@ -89,6 +105,8 @@ int admit_request(struct request *request, struct problem *problem)
 
     if (asks_for_none(request))
         return 0;
+    if (refuse_costly(request, problem) != 0)
+        return -1;
     enum auth_fault fault = auth_identify(request->gateway->auth, &request->credentials, request->match.surface->name,
                                           &request->connection->peer, &request->actor);
     /* Before the credential is judged, so that guessing has a limit too. */
@@ -104,5 +122,6 @@ int admit_request(struct request *request, struct problem *problem)
 
 bool admit_holds(const struct request *request)
 {
-    return !request->gateway->auth || auth_holds(request->gateway->auth, &request->actor);
+    return !request->gateway->auth ||
+           auth_holds(request->gateway->auth, &request->actor, request->match.surface->name, &request->connection->peer);
 }

@@ -70,6 +70,10 @@ void auth_decide(struct auth *auth, bool beyond_loopback)
     auth->on = always || (beyond_loopback && !insecure);
     if (!auth->on && beyond_loopback)
         log_warn("GTY-AUTH-OFF", "insecure: whoever reaches this port may do everything");
+    else if (!auth->on && auth_has_source(auth))
+        log_warn("GTY-AUTH-OFF",
+                 "there are keys, tokens or networks, and nobody is asked for them on loopback: whoever reaches this "
+                 "port, also through a proxy, may do everything; auth.required = always asks");
     else if (auth->on && !auth_has_source(auth))
         log_warn("GTY-AUTH-NONE", "credentials are asked for, and there are none yet: gantry key create makes one");
     else if (auth->on)
@@ -112,7 +116,7 @@ static enum auth_fault by_key(struct auth *auth, struct str text, struct actor *
     if (!key)
         return AUTH_INVALID;
     if (key->expires_ms && key->expires_ms <= clock_wall_ms()) {
-        log_info("GTY-AUTH-EXPIRED", "key=%s name=%s", key->id, key->name);
+        log_debug("GTY-AUTH-EXPIRED", "key=%s name=%s", key->id, key->name);
         return AUTH_EXPIRED;
     }
     auth_list_used(auth->list, key);
@@ -121,6 +125,14 @@ static enum auth_fault by_key(struct auth *auth, struct str text, struct actor *
     str_copy(actor->key_id, sizeof actor->key_id, str_of(key->id));
     scope_make(actor, "key", str_of(key->id));
     return AUTH_FINE;
+}
+
+/* What of a token is signed: a signature can be written in several ways. */
+static struct str token_signed(struct str text)
+{
+    while (text.len > 0 && text.ptr[text.len - 1] != '.')
+        text.len--;
+    return text;
 }
 
 static enum auth_fault by_token(struct auth *auth, struct str text, struct actor *actor)
@@ -136,13 +148,22 @@ static enum auth_fault by_token(struct auth *auth, struct str text, struct actor
     enum jwt_fault fault = tokens_verify(auth->tokens, text, &token);
     if (fault != JWT_FINE)
         return faults[fault];
-    *actor = (struct actor){.kind = ACTOR_TOKEN, .role = token.role, .until_ms = token.until_ms};
+    *actor = (struct actor){
+        .kind = ACTOR_TOKEN, .role = token.role, .until_ms = token.until_ms, .generation = tokens_generation(auth->tokens)};
     str_copy(actor->name, sizeof actor->name, str_of(token.subject));
     if (token.subject[0])
         scope_make(actor, "subject", str_of(token.subject));
     else
-        scope_make(actor, "token", text);
+        scope_make(actor, "token", token_signed(text));
     return AUTH_FINE;
+}
+
+bool auth_is_costly(struct auth *auth, const struct credentials *credentials)
+{
+    struct str text;
+
+    return auth && auth->on && auth->tokens && credential_find(credentials, &text) == CREDENTIAL_ONE && !auth_key_shaped(text) &&
+           !tokens_known(auth->tokens, text);
 }
 
 enum auth_fault auth_identify(struct auth *auth, const struct credentials *credentials, const char *surface,
@@ -171,9 +192,18 @@ enum auth_fault auth_identify(struct auth *auth, const struct credentials *crede
     return AUTH_FINE;
 }
 
-bool auth_holds(struct auth *auth, const struct actor *actor)
+bool auth_holds(struct auth *auth, const struct actor *actor, const char *surface, const struct peer *peer)
 {
     if (actor->until_ms && actor->until_ms <= clock_wall_ms())
         return false;
-    return actor->kind != ACTOR_KEY || auth_list_holds(auth->list, actor->key_id);
+    switch (actor->kind) {
+    case ACTOR_KEY:
+        return auth_list_holds(auth->list, actor->key_id);
+    case ACTOR_TOKEN:
+        return actor->generation == tokens_generation(auth->tokens);
+    case ACTOR_NETWORK:
+        return networks_role(&auth->networks, surface, peer) == actor->role;
+    default:
+        return true;
+    }
 }

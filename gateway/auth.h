@@ -40,7 +40,11 @@ enum auth_fault {
 enum auth_fault auth_identify(struct auth *auth, const struct credentials *credentials, const char *surface,
                               const struct peer *peer, struct actor *actor);
 
-/* Whether who was let in would be still: for answers that go on for long. */
-bool auth_holds(struct auth *auth, const struct actor *actor);
+/* Whether auth_identify would have to verify a signature. */
+bool auth_is_costly(struct auth *auth, const struct credentials *credentials);
+
+/* Whether who was let in would be still: for answers that go on for long. False for tokens once their keys were read anew: their bearers
+ * come again. */
+bool auth_holds(struct auth *auth, const struct actor *actor, const char *surface, const struct peer *peer);
 
 #endif

@@ -22,21 +22,30 @@ struct tokens {
     struct auth_watch watch;
     struct jwt_keys keys;
     struct place places[PLACES];
+    uint8_t content[IDENT_HASH]; /* of the file */
+    uint64_t generation;         /* how often that was another one */
+    bool stale;                  /* they could not be since the file changed: told once, and tried again */
 };
 
 static int keys_load(struct tokens *tokens, struct err *err)
 {
     struct buf text = {0};
     struct err why = {0};
+    uint8_t content[IDENT_HASH];
     int rc = auth_file_read(tokens->path, &text, err);
 
     if (rc > 0)
         rc = err_set(err, ERR_NOT_FOUND, "%s: is not there (auth.jwt_keys)", tokens->path);
     else if (rc == 0 && jwt_keys_parse(buf_str(&text), &tokens->keys, &why) != 0)
         rc = err_set(err, why.code, "%s: %s", tokens->path, why.text);
+    const struct str whole = buf_str(&text);
+    ident_hash(content, &whole, 1);
     buf_free(&text);
-    if (rc == 0)
+    if (rc == 0 && memcmp(content, tokens->content, sizeof content) != 0) {
         memset(tokens->places, 0, sizeof tokens->places); /* what another key vouched for */
+        memcpy(tokens->content, content, sizeof content);
+        tokens->generation++;
+    }
     return rc;
 }
 
@@ -71,8 +80,39 @@ static void keys_follow(struct tokens *tokens)
 {
     struct err err = {0};
 
-    if (auth_watch_changed(&tokens->watch, clock_mono_ms()) && keys_load(tokens, &err) != 0)
+    if (!auth_watch_changed(&tokens->watch, clock_mono_ms()))
+        return;
+    bool stale = keys_load(tokens, &err) != 0;
+    if (stale)
+        auth_watch_again(&tokens->watch);
+    if (stale && !tokens->stale)
         log_error("GTY-AUTH-TOKENS", "%s; the keys that were read before stay", err.text);
+    tokens->stale = stale;
+}
+
+static struct place *place_of(struct tokens *tokens, const uint8_t digest[IDENT_HASH])
+{
+    return &tokens->places[digest[0] % PLACES];
+}
+
+static bool place_holds(const struct place *place, const uint8_t digest[IDENT_HASH])
+{
+    return place->until_ms > clock_mono_ms() && memcmp(place->digest, digest, IDENT_HASH) == 0 &&
+           place->token.until_ms > clock_wall_ms();
+}
+
+bool tokens_known(struct tokens *tokens, struct str text)
+{
+    uint8_t digest[IDENT_HASH];
+
+    ident_hash(digest, &text, 1);
+    return place_holds(place_of(tokens, digest), digest);
+}
+
+uint64_t tokens_generation(struct tokens *tokens)
+{
+    keys_follow(tokens);
+    return tokens->generation;
 }
 
 enum jwt_fault tokens_verify(struct tokens *tokens, struct str text, struct jwt_token *out)
@@ -84,8 +124,8 @@ enum jwt_fault tokens_verify(struct tokens *tokens, struct str text, struct jwt_
     if (text.len > JWT_MAX)
         return JWT_INVALID;
     ident_hash(digest, &text, 1);
-    struct place *place = &tokens->places[digest[0] % PLACES];
-    if (place->until_ms > now_ms && memcmp(place->digest, digest, sizeof digest) == 0 && place->token.until_ms > wall_ms) {
+    struct place *place = place_of(tokens, digest);
+    if (place_holds(place, digest)) {
         *out = place->token;
         return JWT_FINE;
     }

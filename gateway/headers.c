@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "gateway/auth.h"
 #include "gateway/gateway.h"
 #include "proto/clock.h"
 #include "proto/ident.h"
@@ -165,7 +166,8 @@ int headers_write(const struct request *request, struct MHD_Response *response, 
     if (request->challenge)
         header(&head, MHD_HTTP_HEADER_WWW_AUTHENTICATE, request->challenge);
     rate_write(&request->rate, &head);
-    if (request->stream.read || request->page)
+    /* With credentials also because a cache between us knows of one header of theirs only. */
+    if (request->stream.read || request->page || (request->gateway->auth && auth_is_on(request->gateway->auth)))
         header(&head, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (request->page) {
         header(&head, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");

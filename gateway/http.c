@@ -177,8 +177,8 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 
 static void take_body(struct request *request, const char *data, size_t size)
 {
-    if (request->answered || request->too_large || request->out_of_memory) {
-        request->discarded += size;
+    if (request->answered || request->too_large || request->out_of_memory || request->actor.kind == ACTOR_NOBODY) {
+        request->discarded += size; /* also of whoever need not say who he is: what is asked so has no body */
     } else if (request->body.len + size > request->gateway->limits.body) {
         request->too_large = true;
         request->discarded = request->body.len + size;

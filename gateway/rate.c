@@ -102,15 +102,17 @@ static uint32_t seconds(uint64_t parts, uint32_t per_minute)
     return (uint32_t)((ms + 999) / 1000);
 }
 
-bool rate_take(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit limit, uint64_t now_ms, struct rate_state *state)
+static uint64_t full_of(struct rate_limit limit)
 {
-    uint64_t full = (uint64_t)(limit.burst ? limit.burst : limit.per_minute) * TOKEN;
-    struct bucket *bucket;
+    return (uint64_t)(limit.burst ? limit.burst : limit.per_minute) * TOKEN;
+}
 
-    *state = (struct rate_state){.limit = limit.per_minute};
-    if (limit.per_minute == 0)
-        return true;
-    bucket = bucket_find(rate, key);
+/* The bucket of a key, with what has come into it since. */
+static struct bucket *bucket_fill(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit limit, uint64_t now_ms)
+{
+    uint64_t full = full_of(limit);
+    struct bucket *bucket = bucket_find(rate, key);
+
     if (!bucket) {
         bucket = bucket_new(rate, key);
         bucket->level = full;
@@ -123,12 +125,32 @@ bool rate_take(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit
     }
     order_lead(rate, bucket);
     bucket->at_ms = now_ms;
-    bool taken = bucket->level >= TOKEN;
-    if (taken)
-        bucket->level -= TOKEN;
+    return bucket;
+}
+
+static bool rate_ask(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit limit, uint64_t now_ms, uint64_t takes,
+                     struct rate_state *state)
+{
+    *state = (struct rate_state){.limit = limit.per_minute};
+    if (limit.per_minute == 0)
+        return true;
+    struct bucket *bucket = bucket_fill(rate, key, limit, now_ms);
+    bool there = bucket->level >= TOKEN;
+    if (there)
+        bucket->level -= takes;
     else
         state->wait_s = seconds(TOKEN - bucket->level, limit.per_minute);
     state->remaining = (uint32_t)(bucket->level / TOKEN);
-    state->full_s = seconds(full - bucket->level, limit.per_minute);
-    return taken;
+    state->full_s = seconds(full_of(limit) - bucket->level, limit.per_minute);
+    return there;
+}
+
+bool rate_has(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit limit, uint64_t now_ms, struct rate_state *state)
+{
+    return rate_ask(rate, key, limit, now_ms, 0, state);
+}
+
+bool rate_take(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit limit, uint64_t now_ms, struct rate_state *state)
+{
+    return rate_ask(rate, key, limit, now_ms, TOKEN, state);
 }

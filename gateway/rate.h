@@ -29,6 +29,8 @@ struct rate_state { /* of a bucket, after a request */
 struct rate *rate_new(void);       /* NULL when out of memory */
 void rate_free(struct rate *rate); /* takes NULL */
 
+/* Whether there is one to take; takes none. */
+bool rate_has(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit limit, uint64_t now_ms, struct rate_state *state);
 /* Takes one request out of key's bucket at now_ms (monotonic); false when there is none left. */
 bool rate_take(struct rate *rate, const uint8_t key[RATE_KEY], struct rate_limit limit, uint64_t now_ms,
                struct rate_state *state);

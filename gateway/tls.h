@@ -19,7 +19,7 @@ static inline bool tls_is_on(const struct tls *tls)
     return tls->cert.len > 0;
 }
 
-/* TLS 1.2 and 1.3, as GnuTLS spells it. */
-#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+/* TLS 1.2 and 1.3, with forward secrecy and authenticated ciphers only, as GnuTLS spells it. */
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-AES-128-CBC:-AES-256-CBC:-SHA1:%SERVER_PRECEDENCE"
 
 #endif

@@ -189,6 +189,14 @@ class Credentials(Asked):
                                   headers=dict(headers, Authorization="Bearer " + self.keys["user"]))
         self.assertEqual(self.data(moved, 201)["id"], self.data(first, 201)["id"])
 
+    def test_an_items_key_is_its_callers_too(self):
+        task = self.data(self.post("/api/tasks", dict(SPEC, name="items"), bearer(self.keys["user"])), 201)["id"]
+        body = {"items": [{"idempotency_key": "n1", "delay_seconds": 3600}]}
+        runs = [self.data(self.post(f"/api/tasks/{task}/trigger-batch", body, bearer(self.keys[role])), 201)["run_ids"]
+                for role in ("user", "admin", "user")]
+        self.assertEqual(runs[0], runs[2])
+        self.assertNotEqual(runs[0], runs[1])
+
     def test_keys_are_in_no_log_and_no_answer(self):
         key = self.keys["user"]
         answers = [self.get(f"/api/tasks?api_key={key}&size=x"), self.get(f"/api/%zz?api_key={key}"), self.get(f"/api/tasks/%zz?x=%zz&api_key={key}"),
@@ -244,7 +252,36 @@ class Credentials(Asked):
         self.data(self.farm.post(f"/api/runs/{run}/abort"))
 
 
+class Bodies(Asked):
+    options = {"auth_required": "always", "http_memory_mb": 139}
+
+    def test_who_need_not_say_who_he_is_has_no_body(self):
+        held = []
+        for _ in range(60):  # three times a megabyte each, were it kept
+            client = socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW)
+            self.addCleanup(client.close)
+            client.sendall(b"OPTIONS /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                           b"Content-Length: 1000000\r\n\r\n" + b"x" * 999999)
+            held.append(client)
+        answer = self.post("/api/tasks", dict(SPEC, name="beside", description="x" * 3000), bearer(self.keys["user"]))
+        self.data(answer, 201)
+        large = json.dumps(dict(SPEC, name="large", junk="x" * 900000)).encode()
+        self.data(self.farm.request("POST", "/api/tasks", large, headers=bearer(self.keys["user"])), 201)
+
+
 class Command(Asked):
+    def test_the_farms_files_stay_its_users(self):
+        """Whoever runs the command: a gateway that cannot read what root has written would go on with a key that was revoked."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to be somebody else")
+        with Farm(start=False) as farm:
+            folder = farm.data / "auth"
+            os.chown(farm.data, 65534, 65534)
+            make_key(farm, "one", "user")
+            gantry(farm, "key", "revoke", "one")
+            self.assertEqual({(path.name, path.stat().st_uid) for path in (folder, *folder.iterdir())},
+                             {("auth", 65534), ("keys", 65534), ("keys.lock", 65534)})
+
     def test_last_use_is_written_down(self):
         key = make_key(self.farm, "seen", "readonly")
         before = {row["name"]: row for row in json.loads(gantry(self.farm, "key", "list", "--json"))}
@@ -350,6 +387,16 @@ class Tokens(Asked):
         first = self.farm.post("/api/tasks", dict(SPEC, name="renewed"), headers=dict(headers, **bearer(token(claims(aud="farm", exp=int(time.time()) + 500)))))
         again = self.farm.post("/api/tasks", dict(SPEC, name="renewed"), headers=dict(headers, **bearer(token(claims(aud="farm", exp=int(time.time()) + 700)))))
         self.assertEqual(self.data(first, 201)["id"], self.data(again, 201)["id"])
+
+    def test_a_token_is_one_caller_however_its_signature_is_spelt(self):
+        given = claims(aud="farm")
+        given.pop("sub")
+        text = token(given, {"alg": "RS256", "kid": "r"}, sign=self.sign_rsa)
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        other = text[:-1] + letters[letters.index(text[-1]) ^ 1]  # a bit that nobody reads
+        ids = {self.data(self.farm.post("/api/tasks", dict(SPEC, name="spelt"), headers=dict({"Idempotency-Key": "spelt"}, **bearer(one))), 201)["id"]
+               for one in (text, other)}
+        self.assertEqual(len(ids), 1)
 
     def test_keys_that_change(self):
         kept = self.jwks.read_text()

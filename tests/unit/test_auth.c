@@ -87,6 +87,8 @@ static enum auth_fault identify(struct auth *auth, const char *key, const char *
     return auth_identify(auth, &credentials, "scheduler", &peer, actor);
 }
 
+static const struct peer nowhere;
+
 static void test_off_lets_everybody_in(void **state)
 {
     struct actor actor;
@@ -102,7 +104,7 @@ static void test_off_lets_everybody_in(void **state)
     assert_int_equal(actor.kind, ACTOR_OPEN);
     assert_int_equal(actor.role, ROLE_ADMIN);
     assert_false(actor.scoped);
-    assert_true(auth_holds(auth, &actor));
+    assert_true(auth_holds(auth, &actor, "scheduler", &nowhere));
     auth_decide(auth, true);
     assert_true(auth_is_on(auth));
     assert_int_equal(identify(auth, NULL, "127.0.0.1", &actor), AUTH_MISSING);
@@ -159,14 +161,14 @@ static void test_keys(void **state)
         ;
     assert_string_equal(other.name, "later");
     assert_memory_not_equal(actor.scope, other.scope, sizeof actor.scope);
-    assert_true(auth_holds(auth, &actor));
+    assert_true(auth_holds(auth, &actor, "scheduler", &nowhere));
     assert_int_equal(auth_file_change(ground.settings, &ground.paths, take_away, "ci", &err), 0);
-    while (auth_holds(auth, &actor) && clock_mono_ms() < until)
+    while (auth_holds(auth, &actor, "scheduler", &nowhere) && clock_mono_ms() < until)
         ;
-    assert_false(auth_holds(auth, &actor));
-    assert_true(auth_holds(auth, &other));
+    assert_false(auth_holds(auth, &actor, "scheduler", &nowhere));
+    assert_true(auth_holds(auth, &other, "scheduler", &nowhere));
     other.until_ms = clock_wall_ms() - 1;
-    assert_false(auth_holds(auth, &other));
+    assert_false(auth_holds(auth, &other, "scheduler", &nowhere));
     auth_free(auth);
 }
 
@@ -182,6 +184,10 @@ static void test_networks(void **state)
     assert_int_equal(identify(auth, NULL, "10.9.8.7", &actor), AUTH_FINE);
     assert_int_equal(actor.kind, ACTOR_NETWORK);
     assert_int_equal(actor.role, ROLE_USER);
+    struct peer inside;
+    assert_true(peer_parse(STR_LIT("10.9.8.7"), &inside));
+    assert_true(auth_holds(auth, &actor, "scheduler", &inside));
+    assert_false(auth_holds(auth, &actor, "scheduler", &nowhere)); /* the network was taken away */
     assert_int_equal(identify(auth, NULL, "11.9.8.7", &actor), AUTH_MISSING);
     assert_int_equal(identify(auth, "wrong", "10.9.8.7", &actor), AUTH_INVALID);
     auth_free(auth);

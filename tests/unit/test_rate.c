@@ -29,6 +29,20 @@ static bool take(uint32_t caller, uint32_t per_minute, uint32_t burst, uint64_t 
     return rate_take(rate, key, (struct rate_limit){per_minute, burst}, now_ms, &last);
 }
 
+static void test_asking_takes_none(void **state)
+{
+    const uint8_t key[RATE_KEY] = {9};
+    const struct rate_limit limit = {1, 0};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_true(rate_has(rate, key, limit, 1000, &last));
+    }
+    assert_true(rate_take(rate, key, limit, 1000, &last));
+    assert_false(rate_has(rate, key, limit, 1000, &last));
+    assert_int_equal(last.wait_s, 60);
+}
+
 static void test_a_minute_has_as_many_as_it_says(void **state)
 {
     (void)state;
@@ -118,6 +132,7 @@ static void test_more_callers_than_buckets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_asking_takes_none),
         TEST(test_a_minute_has_as_many_as_it_says),
         TEST(test_bursts),
         TEST(test_slow_limits),
