@@ -28,21 +28,23 @@ static int written_port(const struct settings *settings)
     return port;
 }
 
-/* Where one that listens on `host` is reached from this machine. A certificate is more likely to be for a name than for an address. */
-static const char *host_of(const struct settings *settings, bool tls)
+/* Where one that listens on http.host is reached from this machine. */
+static const char *host_of(const struct settings *settings)
 {
     const char *host = settings_text(settings, SET_HTTP_HOST);
     bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strcmp(host, "*") == 0;
 
-    return any || (tls && strcmp(host, "127.0.0.1") == 0) ? "localhost" : host;
+    return any ? "localhost" : host;
 }
 
-static void address_write(const struct settings *settings, int port, char *out, size_t size)
+static bool tls(const struct settings *settings)
 {
-    bool tls = settings_text(settings, SET_HTTP_TLS_CERT)[0] != '\0';
-    const char *host = host_of(settings, tls);
+    return settings_text(settings, SET_HTTP_TLS_CERT)[0] != '\0';
+}
 
-    snprintf(out, size, strchr(host, ':') != NULL ? "%s://[%s]:%d" : "%s://%s:%d", tls ? "https" : "http", host, port);
+static void address_write(const struct settings *settings, const char *host, int port, char *out, size_t size)
+{
+    snprintf(out, size, strchr(host, ':') != NULL ? "%s://[%s]:%d" : "%s://%s:%d", tls(settings) ? "https" : "http", host, port);
 }
 
 void address_of_farm(const struct settings *settings, char *out, size_t size)
@@ -58,7 +60,9 @@ void address_of_farm(const struct settings *settings, char *out, size_t size)
         int written = written_port(settings);
         port = written != 0 ? written : port;
     }
-    address_write(settings, port, out, size);
+    /* A certificate for this machine is more likely to be for its name than for its address. */
+    const char *host = host_of(settings);
+    address_write(settings, tls(settings) && strcmp(host, "127.0.0.1") == 0 ? "localhost" : host, port, out, size);
 }
 
 bool address_of_own(const struct settings *settings, char *out, size_t size)
@@ -68,6 +72,6 @@ bool address_of_own(const struct settings *settings, char *out, size_t size)
     if (port == 0 && (port = written_port(settings)) == 0) {
         return false;
     }
-    address_write(settings, port, out, size);
+    address_write(settings, host_of(settings), port, out, size);
     return true;
 }
