@@ -176,24 +176,23 @@ void auth_file_used(const struct auth_paths *paths, struct auth_keys *keys)
 static int folder_make(const struct settings *settings, const struct auth_paths *paths, struct err *err)
 {
     char folder[PATH_MAX];
-    const char *slash = strrchr(paths->keys, '/');
 
     /* The data folder first, for it has another mode than what is made in it. */
     if (paths->own && ident_make_dirs(settings_text(settings, SET_DATA), IDENT_DATA_MODE, err) != 0)
         return -1;
-    if (!slash || slash == paths->keys)
+    if (!folder_of(paths->keys, folder))
+        return err_set(err, ERR_INVALID, "the path of the keys file is too long");
+    if (access(folder, F_OK) == 0)
         return 0;
-    str_copy(folder, sizeof folder, (struct str){paths->keys, (uint32_t)(slash - paths->keys)});
-    bool fresh = access(folder, F_OK) != 0;
     if (ident_make_dirs(folder, 0700, err) != 0)
         return -1;
-    int fd = fresh ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        bool kept = owner_keep(fd, folder);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool kept = fd >= 0 && owner_keep(fd, folder);
+    if (!kept)
+        err_set(err, ERR_IO, "%s: cannot be given to the farm's user: %s", folder, strerror(errno));
+    if (fd >= 0)
         close(fd);
-        return kept ? 0 : err_set(err, ERR_IO, "%s: cannot be given to the farm's user: %s", folder, strerror(errno));
-    }
-    return 0;
+    return kept ? 0 : -1;
 }
 
 int auth_file_change(const struct settings *settings, const struct auth_paths *paths,
