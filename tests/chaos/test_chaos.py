@@ -106,14 +106,14 @@ class ShortChaos(unittest.TestCase):
         self.sees("key")
 
     def test_a_key_that_is_gone(self):
-        entry = next(entry for entry in self.forged.ledger.entries.values() if entry.door == DEALER)
+        entry = next(entry for entry in self.forged.ledger.acknowledged().values() if entry.door == DEALER)
         self.books.keys = {i: record for i, record in self.books.keys.items() if record.scope != bytes.fromhex(entry.key)}
         self.sees("key")
 
     def test_a_key_with_another_answer(self):
-        entry = next(entry for entry in self.forged.ledger.entries.values() if entry.door == DEALER and entry.is_run)
+        entry = next(entry for entry in self.forged.ledger.acknowledged().values() if entry.door == DEALER and entry.is_run)
         record = next(record for record in self.books.keys.values() if record.scope == bytes.fromhex(entry.key))
-        record["answer"] = pack("run_batch_answer", run_ids=[1])
+        record["answer"] = pack("run_batch_answer", run_ids=[max(self.books.runs) + 1])
         self.assertEqual(unpack(record.answer)[0], "run_batch_answer")
         self.sees("key")
 

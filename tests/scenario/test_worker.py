@@ -217,21 +217,30 @@ class Life(unittest.TestCase):
             farm.post(f"/api/runs/{run}/abort", {})
             wait_for(lambda: not marked(mark), 20, "the end of the second attempt")
 
+    def owner(self, farm, number):
+        """The name of the worker process that has this run."""
+        farm.wait_run(number, "running")
+        worker = farm.run(number)["worker_id"]
+        return next(name for name in ("worker1", "worker2") if f"worker={worker} " in farm.log(name))
+
     def test_drain(self):
-        with Farm(workers=2, worker_drain_seconds=1) as farm:
-            quick = farm.trigger(farm.task("quick", command="sleep 0.6; echo finished"))
-            farm.wait_run(quick, "running")
-            owner = farm.run(quick)["worker_id"]
-            name = "worker1" if farm.log("worker1").find(f"worker={owner} ") >= 0 else "worker2"
-            self.assertEqual(farm.terminate(name), 0)
+        """What ends within the time to drain is finished; its worker takes nothing else meanwhile."""
+        with Farm(workers=2, worker_drain_seconds=600) as farm:
+            go = farm.data / "go"
+            quick = farm.trigger(farm.task("quick", command=f"until [ -e {go} ]; do sleep 0.05; done; echo finished"))
+            name = self.owner(farm, quick)
+            farm.signal(name, signal.SIGTERM)
+            wait_for(lambda: "GTY-WORKER-DRAIN" in farm.log(name), what="the drain")
+            other = farm.trigger(farm.task("other", command="true"))
+            self.assertNotEqual(farm.wait_run(other)["worker_id"], farm.run(quick)["worker_id"])
+            go.touch()
             self.assertEqual(farm.wait_run(quick)["attempt"], 1)
-            farm.start(name)
-            farm.wait_ready()
+            self.assertEqual(farm.exit_code(name), 0)
+
+    def test_drain_that_is_over(self):
+        with Farm(workers=2, worker_drain_seconds=1) as farm:
             slow = farm.trigger(farm.task("slow", command='[ "$GANTRY_ATTEMPT" = 2 ] && exit 0; sleep 600; true'))
-            farm.wait_run(slow, "running")
-            owner = farm.run(slow)["worker_id"]
-            name = "worker1" if farm.log("worker1").find(f"worker={owner} ") >= 0 else "worker2"
-            self.assertEqual(farm.terminate(name), 0)
+            self.assertEqual(farm.terminate(self.owner(farm, slow)), 0)
             run = farm.wait_run(slow)  # back in the queue, and done by the other
             self.assertEqual((run["status"], run["attempt"]), ("completed", 2))
 
