@@ -12,24 +12,19 @@ struct seen {
     pid_t pid;
     int ends;
     struct process_end end;
-    const char *stop_at; /* ends the loop when this was written, by a program that is known to run */
+    const char *stop_at;    /* ends the loop when this was written */
+    bool stop_when_started; /* or when gantry-run tells of the start: by a pipe of its own, so before or after the first words */
 };
 
 static char mark[64];
 static char *env[] = {mark, "PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 
-/* The program's words and gantry-run's own come through two pipes, in any order. */
-static void look(struct seen *seen)
-{
-    if (seen->stop_at && seen->pid && strstr(seen->out, seen->stop_at))
-        loop_stop(seen->loop);
-}
-
 static void on_started(void *self, pid_t pid)
 {
     struct seen *seen = self;
     seen->pid = pid;
-    look(seen);
+    if (seen->stop_when_started)
+        loop_stop(seen->loop);
 }
 
 static void append(char *out, size_t size, const char *data, size_t len)
@@ -47,7 +42,8 @@ static void on_output(void *self, enum log_stream stream, const char *data, size
         append(seen->out, sizeof(seen->out), data, len);
     else
         append(seen->errors, sizeof(seen->errors), data, len);
-    look(seen);
+    if (seen->stop_at && strstr(seen->out, seen->stop_at))
+        loop_stop(seen->loop);
 }
 
 static void on_progress(void *self, const char *data, size_t len)
@@ -279,13 +275,15 @@ static void test_supervisor_killed(void **state)
     struct seen *other = calloc(1, sizeof(*other));
     assert_non_null(other);
     other->loop = loop;
-    other->stop_at = ""; /* its start */
+    other->stop_when_started = true;
     struct process *bystander = process_start(pool, &job, &events, other, &err);
     while (!other->pid)
         loop_run(loop);
     assert_non_null(begin("setsid sh -c 'sleep 600; true' & (setsid sleep 600 &); echo up; wait"));
     seen.stop_at = "up";
-    loop_run(loop);
+    seen.stop_when_started = true;
+    while (!seen.pid || !strstr(seen.out, "up"))
+        loop_run(loop);
     /* the program's parent is gantry-run */
     char path[64], text[512];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)seen.pid);
