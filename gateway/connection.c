@@ -2,14 +2,18 @@
 
 #include <microhttpd.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "gateway/dispatch.h"
 #include "gateway/request.h"
 #include "proto/clock.h"
 #include "proto/log.h"
+
+#define HALF_MS 1000 /* a client has said its last word so long, and it is still no request: nothing comes any more */
 
 struct connection *connection_new(struct connections *all, struct MHD_Connection *mhd)
 {
@@ -102,10 +106,28 @@ static void answer_late(struct connection *connection, const struct limits *limi
         log_debug("GTY-HTTP-LATE", "the client did not take the answer");
 }
 
+/* The client sends nothing any more and all it sent was read, but is no whole request. libmicrohttpd sees that only in some of the states
+ * that a request can be broken off in. */
+static bool broken_off(const struct connection *connection, uint64_t now_ms)
+{
+    struct pollfd half = {.fd = connection->fd, .events = POLLRDHUP};
+    int unread = 0;
+
+    return (connection->phase == LIMIT_IDLE || connection->phase == LIMIT_RECEIVING) && now_ms > connection->since_ms + HALF_MS &&
+           poll(&half, 1, 0) == 1 && (half.revents & POLLRDHUP) && ioctl(connection->fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
 void connections_sweep(struct connections *all, const struct limits *limits, uint64_t now_ms)
 {
     for (struct connection *at = all->first; at; at = at->next) {
-        if (at->cut || at->suspended || !limit_overdue(limits, at->phase, at->since_ms, now_ms))
+        if (at->cut || at->suspended)
+            continue;
+        if (broken_off(at, now_ms)) {
+            at->cut = true;
+            shutdown(at->fd, SHUT_RDWR);
+            continue;
+        }
+        if (!limit_overdue(limits, at->phase, at->since_ms, now_ms))
             continue;
         log_info("GTY-HTTP-SLOW", "phase=%d ms=%llu the connection takes too long", (int)at->phase,
                  (unsigned long long)(now_ms - at->since_ms));

@@ -212,6 +212,26 @@ class Requests(GatewayAlone):
                     pass
         self.assertEqual(self.farm.get("/api/nothing").status, 404)
 
+    def test_broken_off(self):
+        """A client that has said its last word in the middle of a request is not waited for, also when all of it comes at once."""
+        post = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        parts = (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: local", post, post + b"Content-Length: 100\r\n\r\n{\"name\":",
+                 post + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", b"\x8c\n\x01", b"\x00\x01 \x02\n")
+        clients = [self.connect() for _ in parts]
+        self.farm.stop("gateway")
+        for client, data in zip(clients, parts):
+            client.settimeout(15 * SLOW)  # half of what a whole request may take
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+        self.farm.cont("gateway")
+        for client, data in zip(clients, parts):
+            with client, self.subTest(data=data):
+                try:
+                    while client.recv(65536):
+                        pass
+                except ConnectionResetError:
+                    pass
+
     def test_health_without_anybody(self):
         answer = self.farm.get("/api/system/health")
         data = self.data(answer, 503)
