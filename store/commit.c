@@ -14,9 +14,10 @@
 
 #define GROUP_BYTES ((size_t)16 << 20) /* of one transaction; what is beyond waits for the next */
 #define GROUP_OPS 50000
-#define PURGE_EVERY_MS 250            /* how often a chunk is purged while there is no pause */
-#define RETRY_MS 1000                 /* between attempts to purge, to apply what is kept, to take the reserve again */
-#define MAP_ROOM ((uint64_t)32 << 20) /* of the map; with less left the redo log takes nothing */
+#define LINGER_BYTES ((size_t)1 << 20) /* this much has gathered enough */
+#define PURGE_EVERY_MS 250             /* how often a chunk is purged while there is no pause */
+#define RETRY_MS 1000                  /* between attempts to purge, to apply what is kept, to take the reserve again */
+#define MAP_ROOM ((uint64_t)32 << 20)  /* of the map; with less left the redo log takes nothing */
 
 struct queue {
     struct job *first, **last;
@@ -36,6 +37,8 @@ struct committer {
     struct queue waiting, done;
     struct log_limits limits;
     struct commit_status status;
+    uint64_t linger_until_us; /* of the first that waits */
+    bool hurried;             /* what waits is waited for */
     bool stopping;
 };
 
@@ -118,26 +121,39 @@ static void queue_free(struct queue *queue)
 
 /* ---- the thread ---- */
 
-/* Waits for jobs, at most until there is something to purge or what is kept is due; NULL: that, or end. */
-static struct job *thread_wait(struct committer *self, uint64_t purge_at, bool *stop)
+/* When there is something to do, in microseconds; 0: now, UINT64_MAX: not before somebody says so. */
+static uint64_t thread_due(const struct committer *self, uint64_t purge_at_ms)
 {
+    bool idle = !self->group.purging && !self->kept;
+    if (self->stopping || (self->waiting.first && (self->hurried || self->waiting.bytes >= LINGER_BYTES)))
+        return 0;
+    if (self->waiting.first)
+        return self->linger_until_us;
+    return idle ? UINT64_MAX : purge_at_ms * 1000;
+}
+
+/* Waits for jobs, at most until there is something to purge or what is kept is due; NULL: that, or end. */
+static struct job *thread_wait(struct committer *self, uint64_t purge_at_ms, bool *stop)
+{
+    uint64_t due;
     pthread_mutex_lock(&self->mutex);
-    while (!self->waiting.first && !self->stopping) {
-        if (!self->group.purging && !self->kept) {
+    while ((due = thread_due(self, purge_at_ms)) > 0) {
+        if (due == UINT64_MAX) {
             pthread_cond_wait(&self->wake, &self->mutex);
             continue;
         }
-        uint64_t now = clock_mono_ms();
-        if (now >= purge_at)
+        uint64_t now = clock_mono_us();
+        if (now >= due)
             break;
-        struct timespec until;
+        struct timespec until; /* of another clock than ours */
         clock_gettime(CLOCK_MONOTONIC, &until);
-        uint64_t ns = (uint64_t)until.tv_nsec + (purge_at - now) * 1000000;
+        uint64_t ns = (uint64_t)until.tv_nsec + (due - now) * 1000;
         until.tv_sec += (time_t)(ns / 1000000000);
         until.tv_nsec = (long)(ns % 1000000000);
         pthread_cond_timedwait(&self->wake, &self->mutex, &until);
     }
     struct job *jobs = queue_take(&self->waiting, GROUP_BYTES, GROUP_OPS);
+    self->hurried = self->hurried && self->waiting.first != NULL;
     *stop = !jobs && self->stopping;
     self->group.limits = self->limits;
     pthread_mutex_unlock(&self->mutex);
@@ -358,14 +374,26 @@ bool committer_room(struct committer *committer, size_t jobs, size_t bytes)
 int committer_submit(struct committer *committer, struct job *job)
 {
     pthread_mutex_lock(&committer->mutex);
-    bool room = queue_room(&committer->waiting, 0, 0);
+    bool room = queue_room(&committer->waiting, 0, 0), first = committer->waiting.first == NULL;
     if (room) {
+        if (first)
+            committer->linger_until_us = clock_mono_us() + COMMIT_LINGER_MS * 1000;
         queue_add(&committer->waiting, job);
         committer->status.queued++;
-        pthread_cond_signal(&committer->wake);
+        committer->hurried |= !job->durable;
+        if (first || committer->hurried || committer->waiting.bytes >= LINGER_BYTES)
+            pthread_cond_signal(&committer->wake);
     }
     pthread_mutex_unlock(&committer->mutex);
     return room ? 0 : -1;
+}
+
+void committer_hurry(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->mutex);
+    committer->hurried = committer->waiting.first != NULL;
+    pthread_cond_signal(&committer->wake);
+    pthread_mutex_unlock(&committer->mutex);
 }
 
 int committer_fd(const struct committer *committer)

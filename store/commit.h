@@ -3,6 +3,10 @@
  * It takes all that has arrived since it last looked as one group (group.h). ZeroMQ is not touched here: what is done waits
  * in a list, and a descriptor tells the loop. When nothing arrives it purges what is noted to be purged. A durable job (group.h) that
  * found no room is kept and comes again, ahead of what arrived since.
+ *
+ * Nobody waits for durable jobs: they were acknowledged. A transaction costs some thirty pages and two syncs, whether it holds one job or a
+ * hundred, so it waits until some have gathered, at most COMMIT_LINGER_MS, and begins at once with a job that is not durable,
+ * or when somebody says that he waits.
  */
 #ifndef GANTRY_STORE_COMMIT_H
 #define GANTRY_STORE_COMMIT_H
@@ -25,6 +29,9 @@ void committer_free(struct committer *committer); /* takes NULL */
 bool committer_room(struct committer *committer, size_t jobs, size_t bytes);
 /* Takes the job; -1 (and the job stays the caller's) when COMMIT_QUEUE_BYTES or COMMIT_QUEUE_JOBS are waiting. */
 int committer_submit(struct committer *committer, struct job *job);
+/* Somebody waits for what was submitted. */
+void committer_hurry(struct committer *committer);
+#define COMMIT_LINGER_MS 5
 #define COMMIT_QUEUE_BYTES ((size_t)256 << 20)
 #define COMMIT_QUEUE_JOBS 65536
 

@@ -23,7 +23,7 @@
 #include "store/kv_page.h"
 
 #define KV_READERS 16
-#define KV_LOOK_PAGES 2048            /* that a start looks at, beside the right edges; some ms */
+#define KV_LOOK_PAGES 256             /* that a start looks at, beside the right edges; some ms */
 #define KV_AHEAD ((uint64_t)16 << 20) /* the file is allocated this far beyond its last page, in steps of the same size */
 
 struct kv {

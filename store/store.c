@@ -212,6 +212,7 @@ static struct kv_txn *read_begin(struct store *store, const struct bus_call *cal
     if (!store->hold.releasing && !intake_shows(store->intake, mark)) {
         if (hold_add(&store->hold, call, mark) != 0)
             bus_answer_error(call, ERR_UNAVAILABLE, "", "queue", "too many reads wait for the database");
+        committer_hurry(store->committer);
         return NULL;
     }
     arena_reset(store->arena);
