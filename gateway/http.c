@@ -41,6 +41,8 @@ struct http {
     struct pool pool;
     unsigned waiting;
     int epoll_fd;
+    int also;         /* a second listener, whose connections are handed over; -1: none */
+    bool also_rests;  /* there were no descriptors for them */
     int sweep, again; /* timers */
     bool dirty;       /* answers are ready to be handed over */
     bool stopping;
@@ -83,10 +85,48 @@ void http_settle(struct http *http)
         http_run(http);
 }
 
+/* ---- the second listener ---- */
+
+static void on_accept(void *arg)
+{
+    struct http *http = arg;
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    int fd;
+
+    while ((fd = accept4(http->also, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address, len) != MHD_YES) /* which closes it */
+            log_debug("GTY-HTTP-FULL", "a connection found no room");
+        len = sizeof address;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        loop_remove_fd(http->gateway->loop, http->also); /* it would wake us again and again */
+        http->also_rests = true;
+    }
+    http_run(http);
+}
+
+int http_also(struct http *http, int listener)
+{
+    http->also = listener;
+    return loop_add_fd(http->gateway->loop, listener, false, on_accept, http);
+}
+
+static void also_close(struct http *http)
+{
+    if (http->also < 0)
+        return;
+    loop_remove_fd(http->gateway->loop, http->also);
+    close(http->also);
+    http->also = -1;
+}
+
 static void on_sweep(void *arg)
 {
     struct http *http = arg;
 
+    if (http->also >= 0 && http->also_rests)
+        http->also_rests = loop_add_fd(http->gateway->loop, http->also, false, on_accept, http) != 0;
     connections_sweep(&http->connections, &http->gateway->limits, clock_mono_ms());
     http_run(http);
 }
@@ -330,7 +370,7 @@ struct http *http_new(struct gateway *gateway, int listener, unsigned max_connec
         return NULL;
     }
     http->gateway = gateway;
-    http->sweep = http->again = -1;
+    http->sweep = http->again = http->also = -1;
     http->connections = (struct connections){.http = http, .max = max_connections, .tls = tls_is_on(&gateway->tls)};
     http->no_memory = response_no_memory();
     http->daemon = http->no_memory ? daemon_start(http, listener, max_connections) : NULL;
@@ -356,6 +396,7 @@ error:
 void http_quiesce(struct http *http)
 {
     int listener = MHD_quiesce_daemon(http->daemon);
+    also_close(http);
     if (listener >= 0)
         close(listener);
 }
@@ -391,6 +432,7 @@ void http_free(struct http *http)
         return;
     loop_cancel(http->gateway->loop, http->sweep);
     loop_cancel(http->gateway->loop, http->again);
+    also_close(http);
     if (http->daemon) {
         if (http->epoll_fd > 0)
             loop_remove_fd(http->gateway->loop, http->epoll_fd);

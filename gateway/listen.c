@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +52,11 @@ static int socket_listen(const struct addrinfo *at, unsigned *port)
     return fd;
 }
 
+static bool is_localhost(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0;
+}
+
 int listen_open(const char *host, unsigned *port, bool guarded, struct err *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
@@ -59,7 +65,7 @@ int listen_open(const char *host, unsigned *port, bool guarded, struct err *err)
     int fd = -1;
 
     snprintf(digits, sizeof digits, "%u", *port & 0xffffU);
-    int cause = getaddrinfo(host, digits, &hints, &list);
+    int cause = getaddrinfo(is_localhost(host) ? "127.0.0.1" : host, digits, &hints, &list);
     if (cause != 0)
         return err_set(err, ERR_INVALID, "host %s cannot be listened on: %s", host, gai_strerror(cause));
     if (!guarded && !address_loopback(list->ai_addr)) {
@@ -73,6 +79,18 @@ int listen_open(const char *host, unsigned *port, bool guarded, struct err *err)
             err_set(err, ERR_IO, "port %u of %s cannot be listened on: %s", *port, host, strerror(errno));
     }
     freeaddrinfo(list);
+    return fd;
+}
+
+int listen_also(const char *host, unsigned port, struct err *err)
+{
+    struct sockaddr_in6 address = {
+        .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const struct addrinfo at = {.ai_family = AF_INET6, .ai_addr = (struct sockaddr *)&address, .ai_addrlen = sizeof address};
+    int fd = is_localhost(host) ? socket_listen(&at, &port) : -1;
+
+    if (is_localhost(host) && fd < 0 && errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
+        err_set(err, ERR_IO, "port %u of [::1] (%s) cannot be listened on: %s", port, host, strerror(errno));
     return fd;
 }
 

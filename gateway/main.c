@@ -112,6 +112,9 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     gateway->http = http_new(gateway, listener, connections, err);
     if (!gateway->http)
         return -1;
+    int also = listen_also(host, port, err);
+    if (err->code || (also >= 0 && http_also(gateway->http, also) != 0))
+        return err->code ? -1 : err_set(err, ERR_NO_MEMORY, "no memory for the HTTP server");
     snprintf(path, sizeof path, "%s/gateway.port", runtime);
     if (listen_announce(path, port, err) != 0)
         return -1;

@@ -62,6 +62,16 @@ def ports():
     return range(10240, low if low > 12000 else 32768)
 
 
+def has_ipv6():
+    """Whether localhost is ::1, too."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 taken = {}  # port -> what says to other tests that it is ours
 
 
@@ -74,6 +84,9 @@ def free_port():
             claim.bind(f"\0gantry-test-port-{port}")
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
+            if has_ipv6():
+                with socket.socket(socket.AF_INET6) as probe:
+                    probe.bind(("::1", port))
         except OSError:
             claim.close()
             continue

@@ -1,15 +1,17 @@
 """What HTTP itself demands: a gateway alone, without store and scheduler, and clients that do not behave."""
 
 import concurrent.futures
+import http.client
 import json
 import os
 import re
 import signal
 import socket
 import time
+import unittest
 
 from tests.contract.base import Contract
-from tests.farm import SLOW, Answer, Farm, alive, wait_for
+from tests.farm import SLOW, Answer, Farm, alive, has_ipv6, wait_for
 
 
 class GatewayAlone(Contract):
@@ -211,6 +213,17 @@ class Requests(GatewayAlone):
                 except OSError:
                     pass
         self.assertEqual(self.farm.get("/api/nothing").status, 404)
+
+    @unittest.skipUnless(has_ipv6(), "this machine has no IPv6")
+    def test_localhost_is_two(self):
+        """Clients that try only the first address of localhost may begin with ::1."""
+        for host in ("127.0.0.1", "::1"):
+            client = http.client.HTTPConnection(host, self.farm.port, timeout=30 * SLOW)
+            for _ in range(3):  # over one connection
+                client.request("POST", "/api/tasks", b"{", {"Content-Type": "application/json", "Host": "localhost"})
+                answer = client.getresponse()
+                self.assertEqual((answer.status, json.loads(answer.read())["error"]["code"]), (400, "VALIDATION_ERROR"))
+            client.close()
 
     def test_broken_off(self):
         """A client that has said its last word in the middle of a request is not waited for, also when all of it comes at once."""

@@ -18,7 +18,7 @@ class Life(unittest.TestCase):
     def test_one_ready_line_and_everything_else_on_stderr(self):
         with Up("--workers", "2") as up:
             url = up.wait_ready()
-            self.assertEqual(url, f"http://127.0.0.1:{up.port}")
+            self.assertEqual(url, f"http://localhost:{up.port}")
             health = up.get("/api/system/health")
             self.assertEqual(health["status"], "healthy")
             self.assertEqual(health["components"]["scheduler"]["active_workers"], 2)
@@ -60,7 +60,7 @@ class Life(unittest.TestCase):
             subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
                             "/CN=farm.example", "-keyout", str(key), "-out", str(cert)], capture_output=True, check=True)
             up.start("--http-tls-cert", str(cert), "--http-tls-key", str(key))
-            self.assertEqual(up.wait_ready(), f"https://127.0.0.1:{up.port}")
+            self.assertEqual(up.wait_ready(), f"https://localhost:{up.port}")
 
     def test_sigterm_ends_all_in_time_while_a_run_goes_on(self):
         with Up("--workers", "1") as up:

@@ -20,6 +20,28 @@ static void test_takes_a_free_port(void **state)
     close(fd);
 }
 
+/* Both addresses of localhost, where the machine has IPv6; of any other host only the one. */
+static void test_localhost_is_two(void **state)
+{
+    struct err err = {0};
+    unsigned port = 0;
+    (void)state;
+
+    int fd = listen_open("LocalHost", &port, false, &err), also = listen_also("LocalHost", port, &err);
+    assert_true(fd >= 0 && listen_is_loopback(fd));
+    assert_int_equal(err.code, 0);
+    assert_int_equal(listen_also("127.0.0.1", port, &err), -1);
+    assert_int_equal(err.code, 0);
+    if (also >= 0) {
+        assert_true(listen_is_loopback(also));
+        assert_int_equal(listen_also("localhost", port, &err), -1);
+        assert_int_equal(err.code, ERR_IO);
+        assert_non_null(strstr(err.text, "[::1]"));
+        close(also);
+    }
+    close(fd);
+}
+
 static void test_refuses_the_world_without_insecure(void **state)
 {
     struct err err = {0};
@@ -56,6 +78,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_takes_a_free_port),
+        cmocka_unit_test(test_localhost_is_two),
         cmocka_unit_test(test_refuses_the_world_without_insecure),
         cmocka_unit_test(test_announces_whole_or_not_at_all),
     };
