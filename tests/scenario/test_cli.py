@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -197,12 +198,14 @@ class Run(WithFarm):
 
     def test_a_bar_stands_on_a_terminal(self):
         leader, follower = pty.openpty()
-        script = 'sleep 1; for p in 10 50 90; do echo "percent=$p" >&"$GANTRY_PROGRESS_FD"; sleep 1; done'
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="gantry-test-")))
+        script = (f'go() {{ until [ -e {folder}/$1 ]; do sleep 0.05; done; }}; go 0; '
+                  'for p in 10 50; do echo "percent=$p" >&"$GANTRY_PROGRESS_FD"; go $p; done')
         process = subprocess.Popen([GANTRY, "run", "--wait", "--url", self.up.url, "--shell", "eval '" + script + "'"], env=environment(),
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=follower, close_fds=True)
         os.close(follower)
-        shown = b""
-        until = time.monotonic() + 30 * SLOW
+        shown, steps = b"", {0: rb"run \d+ running  \d", 10: rb" 10\.0%", 50: rb" 50\.0%"}  # what is waited for to go on
+        until = time.monotonic() + 60 * SLOW
         while time.monotonic() < until:
             ready, _, _ = select.select([leader], [], [], 1)
             if ready:
@@ -213,6 +216,9 @@ class Run(WithFarm):
                 if not data:
                     break
                 shown += data
+            for step, words in steps.items():
+                if re.search(words, shown):
+                    (folder / str(step)).touch()
         os.close(leader)
         self.assertEqual(process.wait(10 * SLOW), 0, shown)
         process.stdout.close()

@@ -329,9 +329,11 @@ class Tiny(unittest.TestCase):
             farm.post(f"/api/runs/{number}/abort", {})
             self.assertEqual(farm.wait_run(number)["status"], "aborted")
             # the farm is away while it works
-            number = farm.trigger(farm.task("over", command="sleep 1; echo survived"))
+            go = farm.data / "go"
+            number = farm.trigger(farm.task("over", command=f"until [ -e {go} ]; do sleep 0.05; done; echo survived"))
             farm.wait_run(number, "running")
             farm.restart("scheduler")
+            go.touch()
             run = farm.wait_run(number)
             self.assertEqual((run["result"], run["attempt"]), ("survived", 1))
             tiny.terminate()
