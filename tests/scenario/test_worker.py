@@ -92,6 +92,11 @@ class Executors(unittest.TestCase):
         run = self.run_task(kind="http", command=f"{url}/503")
         self.assertEqual(run["status"], "failed")
         self.assertIn("answered status 503", run["error_message"])
+        for command in (f"http://me:hidden@127.0.0.1:{server.server_port}/503", "http://me:hidden@127.0.0.1:1/"):
+            run = self.run_task(kind="http", command=command, retry_count=0)
+            self.assertRegex(run["error_message"], r"http://127\.0\.0\.1:\d+/")
+            logs = self.farm.data_of(self.farm.get(f"/api/runs/{run['id']}/logs"))["items"]
+            self.assertNotIn("hidden", str(logs) + run["error_message"])
         run = self.run_task(kind="http", command=f"{url}/503", metadata={"http": {"expected_status": [200, 503]}})
         self.assertEqual(run["status"], "completed")
         run = self.run_task(kind="http", command=f"POST {url}/303", parameters={"a": 1})

@@ -175,6 +175,19 @@ static void curl_prepare(CURL *curl, const struct request *request, struct respo
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, request->headers);
 }
 
+/* The URL as a log may show it: who the run calls itself there is nobody else's to know. The caller's to curl_free; NULL: none. */
+static char *url_shown(const char *url)
+{
+    CURLU *parts = curl_url();
+    char *shown = NULL;
+    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK)
+        curl_url_get(parts, CURLUPART_URL, &shown, 0);
+    curl_url_cleanup(parts);
+    return shown;
+}
+
 static int request_perform(const struct request *request, struct response *response)
 {
     char error[CURL_ERROR_SIZE] = "";
@@ -194,7 +207,9 @@ static int request_perform(const struct request *request, struct response *respo
     if (response->failed)
         return 1;
     if (code != CURLE_OK) {
-        fprintf(stderr, "%s: %s\n", request->url, error[0] ? error : curl_easy_strerror(code));
+        char *shown = url_shown(request->url);
+        fprintf(stderr, "%s: %s\n", shown ? shown : "the URL", error[0] ? error : curl_easy_strerror(code));
+        curl_free(shown);
         return 1;
     }
     if (result_write(response) < 0) {
@@ -202,7 +217,9 @@ static int request_perform(const struct request *request, struct response *respo
         return 1;
     }
     if (!status_expected(request, status)) {
-        fprintf(stderr, "%s %s answered status %ld\n", request->method, request->url, status);
+        char *shown = url_shown(request->url);
+        fprintf(stderr, "%s %s answered status %ld\n", request->method, shown ? shown : "the URL", status);
+        curl_free(shown);
         return 1;
     }
     return 0;
