@@ -90,7 +90,7 @@ class NoFarm(unittest.TestCase):
         self.assertIn("/nonexistent: No such file or directory", gantry("task", "create", "x", "-f", "/nonexistent").stderr)
 
     def test_the_farm_is_where_the_settings_say(self):
-        for flags, url in (([], "http://127.0.0.1:1"), (["--host", "127.0.0.9"], "http://127.0.0.9:1"), (["--host", "::1"], "http://[::1]:1"),
+        for flags, url in (([], "http://localhost:1"), (["--host", "127.0.0.9"], "http://127.0.0.9:1"), (["--host", "::1"], "http://[::1]:1"),
                            (["--host", "0.0.0.0"], "http://localhost:1"), (["--host", "127.0.0.9", "--url", "http://127.0.0.3:1"], "http://127.0.0.3:1")):
             self.assertIn(f"no farm answers at {url}:", gantry("runs", "--port", "1", *flags).stderr)
 
