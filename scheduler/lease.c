@@ -294,11 +294,21 @@ int lease_rows_reserve(struct core *core, struct lease_rows *rows, uint32_t more
     return 0;
 }
 
-void lease_rows_add(struct lease_rows *rows, uint64_t run_id, uint64_t attempt, const char *reason)
+/* Whether no attempt of the run will take over what this one made: the run is final, or this one is over and was granted nothing. */
+static bool output_spent(const struct core *core, uint64_t run_id, uint64_t attempt)
+{
+    const struct run *run = run_find(core, run_id);
+    bool granted = run && run->more && run->more->published.attempt == attempt;
+    bool current = run && run->lease && run->attempt == attempt;
+    return !granted && !current;
+}
+
+void lease_rows_add(const struct core *core, struct lease_rows *rows, uint64_t run_id, uint64_t attempt, const char *reason)
 {
     if (rows->list.count == rows->size)
         return;
-    rows->list.items[rows->list.count++] = (struct rec_lease){.run_id = run_id, .attempt = attempt, .reason = str_of(reason)};
+    rows->list.items[rows->list.count++] = (struct rec_lease){
+        .run_id = run_id, .attempt = attempt, .reason = str_of(reason), .spent = reason && output_spent(core, run_id, attempt)};
 }
 
 /* ---- results accepted lately ---- */
@@ -343,7 +353,7 @@ void lease_on_accept(struct core *core, const struct core_call *call)
         return;
     for (uint32_t i = 0; i < list->count; i++)
         if (!lease_claim(core, worker, list->items[i].run_id, list->items[i].attempt))
-            lease_rows_add(&refusals, list->items[i].run_id, list->items[i].attempt, LEASE_WHY_STALE);
+            lease_rows_add(core, &refusals, list->items[i].run_id, list->items[i].attempt, LEASE_WHY_STALE);
     refuse_rows(core, call, &refusals);
 }
 

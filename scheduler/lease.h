@@ -80,7 +80,8 @@ struct lease_rows {
 };
 #define LEASE_ROWS_MAX 1024 /* of one answer: what is beyond is told when it is named again */
 int lease_rows_reserve(struct core *core, struct lease_rows *rows, uint32_t more);
-void lease_rows_add(struct lease_rows *rows, uint64_t run_id, uint64_t attempt, const char *reason);
+/* reason: why it is not its holder's any more; NULL for an acknowledgement. */
+void lease_rows_add(const struct core *core, struct lease_rows *rows, uint64_t run_id, uint64_t attempt, const char *reason);
 #define LEASE_ROW_BYTES 96 /* of one row with one of our reasons, encoded */
 
 #define LEASE_WHY_STALE "not this worker's lease any more"

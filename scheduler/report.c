@@ -31,7 +31,7 @@ static void refuse_one(struct core *core, const struct core_call *call, uint64_t
     struct fault fault;
     if (lease_rows_reserve(core, &rows, 1) || core_reserve(core, LEASE_ROW_BYTES, 0, 1, &fault))
         return; /* it says so again */
-    lease_rows_add(&rows, run_id, attempt, why);
+    lease_rows_add(core, &rows, run_id, attempt, why);
     send_rows(core, call, &shape_msg_refused, &rows);
 }
 
@@ -103,9 +103,9 @@ void report_on_result(struct core *core, const struct core_call *call)
         if (verdict == VERDICT_LATER)
             continue; /* it comes again */
         if (verdict == VERDICT_ACK)
-            lease_rows_add(&acks, item->run_id, item->attempt, NULL);
+            lease_rows_add(core, &acks, item->run_id, item->attempt, NULL);
         else
-            lease_rows_add(&refusals, item->run_id, item->attempt, LEASE_WHY_STALE);
+            lease_rows_add(core, &refusals, item->run_id, item->attempt, LEASE_WHY_STALE);
     }
     send_rows(core, call, &shape_msg_result_ack, &acks);
     send_rows(core, call, &shape_msg_refused, &refusals);
@@ -204,7 +204,7 @@ void report_on_progress(struct core *core, const struct core_call *call)
         const struct rec_progress *item = &progress->items.items[i];
         struct lease *lease = lease_claim(core, worker, item->run_id, item->attempt);
         if (!lease) {
-            lease_rows_add(&refusals, item->run_id, item->attempt, LEASE_WHY_STALE);
+            lease_rows_add(core, &refusals, item->run_id, item->attempt, LEASE_WHY_STALE);
             continue;
         }
         lease_started(core, lease);

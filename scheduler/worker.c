@@ -197,7 +197,7 @@ static bool peer_gone(const struct core *core, const struct bus_peer *peer)
 }
 
 /* The leases a message names: what a replaced session is told to stop. */
-static void named_leases(const struct msg *msg, struct lease_rows *rows)
+static void named_leases(const struct core *core, const struct msg *msg, struct lease_rows *rows)
 {
     const struct rec_lease_list *list = NULL;
     switch (msg->shape->id) {
@@ -211,24 +211,26 @@ static void named_leases(const struct msg *msg, struct lease_rows *rows)
         list = &msg->u.reject.leases;
         break;
     case MSG_PUBLISH:
-        lease_rows_add(rows, msg->u.publish.run_id, msg->u.publish.output.attempt, LEASE_WHY_STALE);
+        lease_rows_add(core, rows, msg->u.publish.run_id, msg->u.publish.output.attempt, LEASE_WHY_STALE);
         break;
     case MSG_LOG:
-        lease_rows_add(rows, msg->u.log.chunk.run_id, msg->u.log.chunk.attempt, LEASE_WHY_STALE);
+        lease_rows_add(core, rows, msg->u.log.chunk.run_id, msg->u.log.chunk.attempt, LEASE_WHY_STALE);
         break;
     case MSG_PROGRESS:
         for (uint32_t i = 0; i < msg->u.progress.items.count && i < rows->size; i++)
-            lease_rows_add(rows, msg->u.progress.items.items[i].run_id, msg->u.progress.items.items[i].attempt, LEASE_WHY_STALE);
+            lease_rows_add(core, rows, msg->u.progress.items.items[i].run_id, msg->u.progress.items.items[i].attempt,
+                           LEASE_WHY_STALE);
         break;
     case MSG_RESULT:
         for (uint32_t i = 0; i < msg->u.result.items.count && i < rows->size; i++)
-            lease_rows_add(rows, msg->u.result.items.items[i].run_id, msg->u.result.items.items[i].attempt, LEASE_WHY_STALE);
+            lease_rows_add(core, rows, msg->u.result.items.items[i].run_id, msg->u.result.items.items[i].attempt,
+                           LEASE_WHY_STALE);
         break;
     default:
         break;
     }
     for (uint32_t i = 0; list && i < list->count && i < rows->size; i++)
-        lease_rows_add(rows, list->items[i].run_id, list->items[i].attempt, LEASE_WHY_STALE);
+        lease_rows_add(core, rows, list->items[i].run_id, list->items[i].attempt, LEASE_WHY_STALE);
 }
 
 static void refuse_gone(struct core *core, const struct core_call *call)
@@ -240,7 +242,7 @@ static void refuse_gone(struct core *core, const struct core_call *call)
                               .field = STR_LIT("boot"),
                               .text = STR_LIT("a newer start of this worker has taken its place")};
     if (lease_rows_reserve(core, &rows, 4096) == 0) {
-        named_leases(call->msg, &rows);
+        named_leases(core, call->msg, &rows);
         struct msg_refused refused = {.leases = rows.list};
         if (rows.list.count && core_reserve(core, (size_t)rows.list.count * LEASE_ROW_BYTES, 0, 2, &fault) == 0)
             journal_send(core->journal, &call->from, &shape_msg_refused, &refused);

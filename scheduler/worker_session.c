@@ -155,9 +155,9 @@ static void session_listed(struct core *core, struct worker *worker, const struc
         struct lease *lease = lease_claim(core, worker, row->run_id, row->attempt);
         if (lease && lease->state == LEASE_CANCELLED) {
             if (cancels) {
-                lease_rows_add(cancels, row->run_id, row->attempt, "cancelled");
+                lease_rows_add(core, cancels, row->run_id, row->attempt, "cancelled");
             } else {
-                lease_rows_add(drops, row->run_id, row->attempt, "cancelled");
+                lease_rows_add(core, drops, row->run_id, row->attempt, "cancelled");
                 lease_end(core, lease);
             }
         } else if (lease) {
@@ -166,7 +166,7 @@ static void session_listed(struct core *core, struct worker *worker, const struc
                 lease_started(core, lease);
             }
         } else if (!accepted_before(core, row->run_id, row->attempt)) {
-            lease_rows_add(drops, row->run_id, row->attempt, LEASE_WHY_STALE);
+            lease_rows_add(core, drops, row->run_id, row->attempt, LEASE_WHY_STALE);
         }
     }
 }

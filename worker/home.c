@@ -15,6 +15,7 @@
 #include "proto/ident.h"
 #include "proto/log.h"
 #include "proto/messages.h"
+#include "worker/publish.h"
 
 #define SWEEP_BUDGET 256 /* entries removed at a time */
 #define SWEEP_EVERY_MS 20
@@ -198,9 +199,31 @@ static void trash_take(struct home *home, const char *path, const char *name)
     sweeper_start(home);
 }
 
+/* Outputs that an earlier worker's runs had begun. */
+static void outputs_remove(const struct home *home)
+{
+    DIR *dir = opendir(home->outputs);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        char path[PATH_MAX];
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, path, sizeof(path) - 1);
+        if (len <= 0)
+            continue; /* `.` and `..` */
+        path[len] = '\0';
+        const char *name = strrchr(path, '/');
+        bool ours = name && strncmp(name + 1, PUBLISH_PREFIX, strlen(PUBLISH_PREFIX)) == 0;
+        if (ours && unlink(path) < 0 && errno != ENOENT)
+            log_warn("GTY-RUN-OUTPUT", "cannot remove %s: %s", path, strerror(errno));
+        unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 static int leftovers_remove(struct home *home, struct err *err)
 {
     if (folder_empty(home->runs)) {
+        outputs_remove(home);
         if (!folder_empty(home->trash))
             sweeper_start(home);
         return 0;
@@ -215,6 +238,7 @@ static int leftovers_remove(struct home *home, struct err *err)
         return err_set(err, ERR_IO, "cannot look for what an earlier worker's runs left: %s", strerror(errno));
     if (total)
         log_warn("GTY-RUN-STRAYS", "count=%d processes of an earlier worker's runs were killed", total);
+    outputs_remove(home);
     trash_take(home, home->runs, "runs");
     if (mkdir(home->runs, 0711) < 0)
         log_warn("GTY-RUN-FOLDER", "cannot make %s anew: %s", home->runs, strerror(errno));
@@ -235,7 +259,8 @@ int home_open(struct home *home, struct loop *loop, const char *data, const char
     if (join(below, real, "workers", err) < 0 || join(home->path, below, name, err) < 0 ||
         join(home->runs, home->path, "runs", err) < 0 || join(home->trash, home->path, "trash", err) < 0 ||
         ident_make_dirs(home->path, 0711, err) < 0 || lock_take(home, name, err) < 0 ||
-        ident_make_dirs(home->runs, 0711, err) < 0 || ident_read(home, err) < 0) {
+        join(home->outputs, home->path, "outputs", err) < 0 || ident_make_dirs(home->runs, 0711, err) < 0 ||
+        ident_make_dirs(home->outputs, 0700, err) < 0 || ident_read(home, err) < 0) {
         home_close(home);
         return -1;
     }
@@ -258,17 +283,17 @@ void home_close(struct home *home)
 
 /* ---- folders of attempts ---- */
 
-static int run_path(const struct home *home, uint64_t run, uint64_t attempt, char path[PATH_MAX], struct err *err)
+static int attempt_path(const char *folder, uint64_t run, uint64_t attempt, char path[PATH_MAX], struct err *err)
 {
     char name[64];
     snprintf(name, sizeof(name), "%" PRIu64 "-%" PRIu64, run, attempt);
-    return join(path, home->runs, name, err);
+    return join(path, folder, name, err);
 }
 
 int home_make(struct home *home, uint64_t run, uint64_t attempt, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err)
 {
     char work[PATH_MAX];
-    if (run_path(home, run, attempt, path, err) < 0 || join(work, path, "work", err) < 0)
+    if (attempt_path(home->runs, run, attempt, path, err) < 0 || join(work, path, "work", err) < 0)
         return -1;
     home_remove(home, run, attempt);
     if (mkdir(path, 0700) < 0 || mkdir(work, 0700) < 0 ||
@@ -280,11 +305,28 @@ int home_make(struct home *home, uint64_t run, uint64_t attempt, uid_t uid, gid_
 void home_remove(struct home *home, uint64_t run, uint64_t attempt)
 {
     char path[PATH_MAX];
-    if (run_path(home, run, attempt, path, NULL) < 0)
+    if (attempt_path(home->runs, run, attempt, path, NULL) < 0)
         return;
     int rc = sweep_folder(path, SWEEP_BUDGET, NULL);
     if (rc != 1)
         trash_take(home, path, strrchr(path, '/') + 1);
+}
+
+int home_output_begins(struct home *home, uint64_t run, uint64_t attempt, const char *temporary, struct err *err)
+{
+    char path[PATH_MAX];
+    if (attempt_path(home->outputs, run, attempt, path, err) < 0)
+        return -1;
+    if (symlink(temporary, path) == 0 || (errno == EEXIST && unlink(path) == 0 && symlink(temporary, path) == 0))
+        return 0;
+    return err_set(err, ERR_IO, "cannot note the run's output in %.150s: %s", path, strerror(errno));
+}
+
+void home_output_over(struct home *home, uint64_t run, uint64_t attempt)
+{
+    char path[PATH_MAX];
+    if (attempt_path(home->outputs, run, attempt, path, NULL) == 0)
+        unlink(path);
 }
 
 ssize_t home_read_file(const char *path, char *out, size_t size)

@@ -21,11 +21,12 @@ struct home {
     char path[PATH_MAX];    /* absolute */
     char runs[PATH_MAX];    /* <path>/runs */
     char trash[PATH_MAX];   /* <path>/trash: folders on their way out */
+    char outputs[PATH_MAX]; /* <path>/outputs: for each attempt that makes an output a link to it, by its temporary name */
 };
 
 /* Makes or takes over the folder. -1 with err: another worker lives there, the name is unfit, it cannot be written.
  * Then kills processes that an earlier worker here left behind (gantry-run does that itself; this is for the case that it was killed as
- * well), and removes their folders. */
+ * well), and removes their folders, and the outputs they had begun: no attempt is sure to come after them that would. */
 int home_open(struct home *home, struct loop *loop, const char *data, const char *name, struct err *err);
 void home_close(struct home *home);
 
@@ -33,6 +34,10 @@ void home_close(struct home *home);
 int home_make(struct home *home, uint64_t run, uint64_t attempt, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err);
 /* Removes it, now or in a while. */
 void home_remove(struct home *home, uint64_t run, uint64_t attempt);
+
+/* From here on the file of that name is removed with what else a dead worker left behind, until it is over. -1 with err. */
+int home_output_begins(struct home *home, uint64_t run, uint64_t attempt, const char *temporary, struct err *err);
+void home_output_over(struct home *home, uint64_t run, uint64_t attempt);
 
 /* Reads at most size bytes of a regular file that a run wrote; -1 when there is none. A link is not followed: it would be read with the
  * worker's rights. */

@@ -136,6 +136,7 @@ static void drop(struct link *link, const struct rec_lease_list *leases)
             continue;
         log_warn("GTY-RUN-REFUSED", "run=%" PRIu64 " attempt=%" PRIu64 " is no longer this worker's: %.*s", run->id, run->attempt,
                  (int)lease->reason.len, lease->reason.ptr);
+        run->spent = lease->spent;
         run_event(run, SLOT_EV_DROP);
     }
 }

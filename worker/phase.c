@@ -278,6 +278,8 @@ static int program_prepare(struct run *run, struct plan *plan, char folder[PATH_
     run->has_folder = true;
     if (home_make(run->context->home, run->id, run->attempt, who.pw_uid, who.pw_gid, folder, err) < 0)
         return -1;
+    if (run->temporary && home_output_begins(run->context->home, run->id, run->attempt, run->temporary, err) < 0)
+        return -1;
     struct plan_place place = {.folder = folder,
                                .self = run->context->self,
                                .output = run->temporary,

@@ -43,8 +43,8 @@ int publish_names(struct str output, struct str cwd, uint64_t run, uint64_t atte
     const char *base = strrchr(final, '/') + 1;
     if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
         return err_set(err, ERR_INVALID, "output names no file: %.150s", final);
-    len = snprintf(temporary, PUBLISH_PATH, "%.*s.gantry-%" PRIu64 "-%" PRIu64 ".%s", (int)(base - final), final, run, attempt,
-                   base);
+    len = snprintf(temporary, PUBLISH_PATH, "%.*s" PUBLISH_PREFIX "%" PRIu64 "-%" PRIu64 ".%s", (int)(base - final), final, run,
+                   attempt, base);
     if (len < 0 || len >= PUBLISH_PATH || strlen(strrchr(temporary, '/') + 1) > NAME_MAX)
         return err_set(err, ERR_INVALID, "the output's file name is too long for a temporary name beside it: %.100s", base);
     return 0;
@@ -156,7 +156,7 @@ static void remove_leftovers(const char *final, uint64_t run, uint64_t attempt, 
     while ((entry = readdir(dir))) {
         uint64_t its_run, its_attempt;
         int used = 0;
-        if (sscanf(entry->d_name, ".gantry-%" SCNu64 "-%" SCNu64 ".%n", &its_run, &its_attempt, &used) == 2 && used > 0 &&
+        if (sscanf(entry->d_name, PUBLISH_PREFIX "%" SCNu64 "-%" SCNu64 ".%n", &its_run, &its_attempt, &used) == 2 && used > 0 &&
             its_run == run && its_attempt < attempt && strcmp(entry->d_name + used, base) == 0 &&
             !(kept && strcmp(entry->d_name, kept + 1) == 0))
             unlinkat(fd, entry->d_name, 0);

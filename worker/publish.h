@@ -13,6 +13,7 @@
 
 #define PUBLISH_HASH 16 /* XXH3 128, big-endian */
 #define PUBLISH_PATH 4096
+#define PUBLISH_PREFIX ".gantry-" /* of the temporary names of outputs */
 
 struct publish_file {
     uint64_t size;

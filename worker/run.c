@@ -212,10 +212,9 @@ bool run_judge(struct run *run, const struct process_end *end)
 
 /* ---- events ---- */
 
-/* What is not to be published goes: a failed attempt leaves no half of a file. Once PUBLISH was made, a later attempt may want it. */
-static void output_discard(struct run *run)
+static void output_remove(struct run *run)
 {
-    if (!run->temporary || unlink(run->temporary) == 0 || errno == ENOENT)
+    if (unlink(run->temporary) == 0 || errno == ENOENT)
         return;
     int rc = -1;
     struct err err = {0};
@@ -228,6 +227,15 @@ static void output_discard(struct run *run)
     log_warn("GTY-RUN-OUTPUT", "run=%" PRIu64 " attempt=%" PRIu64 " cannot remove %s: %s", run->id, run->attempt, run->temporary,
              rc == 0 ? "too much is in it" : err.text);
     run_note(run, LOG_WARN, "%.600s is left behind: %.300s", run->temporary, rc == 0 ? "too much is in it" : err.text);
+}
+
+/* What is not to be published goes: a failed attempt leaves no half of a file. Once PUBLISH was made, a later attempt may want it. */
+static void output_discard(struct run *run)
+{
+    if (!run->temporary)
+        return;
+    output_remove(run);
+    home_output_over(run->context->home, run->id, run->attempt);
 }
 
 static void run_ended(struct run *run)
@@ -271,6 +279,7 @@ void run_event(struct run *run, enum slot_event event)
         phase_verify(run);
         break;
     case SLOT_ASK:
+        home_output_over(run->context->home, run->id, run->attempt);
         run->asked = true;
         run->publish_sent = 0;
         break;
@@ -296,7 +305,7 @@ void run_event(struct run *run, enum slot_event event)
         run->owes_reject = true;
         break;
     case SLOT_FREE:
-        if (!run->asked)
+        if (!run->asked || run->spent)
             output_discard(run);
         break;
     }

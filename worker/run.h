@@ -68,6 +68,7 @@ struct run {
     /* owed to the farm, and when it was last sent (monotonic; 0 is not in this session) */
     bool owes_accept, owes_reject;
     bool asked; /* PUBLISH was made: a later attempt may take the temporary file over */
+    bool spent; /* none will: it is the end of it */
     uint64_t publish_sent, result_sent, log_sent;
     uint64_t acked_at; /* its result is acknowledged (monotonic; 0: not yet); it stays for log lines that are not */
     bool result_due;   /* is in the RESULT being made */

@@ -242,6 +242,20 @@ class Life(unittest.TestCase):
             self.assertEqual(farm.wait_run(quick)["attempt"], 1)
             self.assertEqual(farm.exit_code(name), 0)
 
+    def test_an_output_that_was_begun(self):
+        """No attempt follows one that was aborted while its worker was dead: the worker itself removes what it had begun."""
+        with Farm() as farm:
+            folder = farm.data / "out"
+            folder.mkdir()
+            run = farm.trigger(farm.task("begins", command='printf half >"$GANTRY_OUTPUT"; sleep 600; true', output=str(folder / "file")))
+            wait_for(lambda: list(folder.iterdir()), what="the half of an output")
+            farm.kill("worker1")
+            farm.post(f"/api/runs/{run}/abort", {})
+            self.assertEqual(farm.wait_run(run)["status"], "aborted")
+            self.assertEqual(len(list(folder.iterdir())), 1)
+            farm.start("worker1")
+            wait_for(lambda: not list(folder.iterdir()), what="the removal of what was begun")
+
     def test_drain_that_is_over(self):
         with Farm(workers=2, worker_drain_seconds=1) as farm:
             slow = farm.trigger(farm.task("slow", command='[ "$GANTRY_ATTEMPT" = 2 ] && exit 0; sleep 600; true'))

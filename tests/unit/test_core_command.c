@@ -238,6 +238,31 @@ static void test_publish(void **unused)
     fixture_free(fixture);
 }
 
+/* A worker that comes back with a lease it has lost hears whether its output is still of use: only one that was granted is. */
+static void test_publish_spent(void **unused)
+{
+    (void)unused;
+    for (int granted = 0; granted < 2; granted++) {
+        struct fixture *fixture = fixture_ready();
+        struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("with", "shell")};
+        create.spec.output = STR_LIT("/a/out");
+        SET_HAS(&create.spec, rec_task_spec, output);
+        fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+        fixture_trigger(fixture, fixture_ask(fixture, &shape_msg_task_create, &create)->u.task_answer.task.id);
+        struct rec_lease lease = fixture_begin(fixture, 1);
+        if (granted)
+            send_publish(fixture, lease, "/a/out", "/a/tmp");
+        fixture_hello(fixture, 2, "w", "b2", "shell", 1, NULL, 0); /* started anew: what the one before held is lost */
+        fixture_hello(fixture, 3, "w", "b3", "shell", 1, &lease, 1);
+        const struct msg *welcome = fixture_take(fixture, 3, MSG_WELCOME);
+        assert_non_null(welcome);
+        assert_int_equal(welcome->u.welcome.drop.count, 1);
+        assert_int_equal(welcome->u.welcome.drop.items[0].attempt, lease.attempt);
+        assert_int_equal(welcome->u.welcome.drop.items[0].spent, !granted);
+        fixture_free(fixture);
+    }
+}
+
 /* A client on the workers' socket cannot make up what is stored; nor does it need to: without a record it is told to ask elsewhere. */
 static void test_records_of_strangers(void **unused)
 {
@@ -477,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_records_of_strangers),
         cmocka_unit_test(test_answers_are_brief),
         cmocka_unit_test(test_publish),
+        cmocka_unit_test(test_publish_spent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -224,6 +224,39 @@ static void test_leftovers(void **state)
     signal(SIGCHLD, SIG_DFL);
 }
 
+/* Outputs that an earlier worker's runs had begun go with it; one that is over is not its to remove, nor is a file of another name. */
+static void test_leftover_outputs(void **state)
+{
+    struct home home;
+    struct err err = {0};
+    static const char *const names[] = {".gantry-9-1.out", ".gantry-9-2.out", "out"};
+    char paths[3][PATH_MAX], path[PATH_MAX];
+    (void)state;
+    for (int restart = 0; restart < 2; restart++) { /* without a folder of a run, and with one */
+        assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+        if (restart)
+            assert_int_equal(home_make(&home, 9, 1, (uid_t)-1, (gid_t)-1, path, &err), 0);
+        for (unsigned i = 0; i < 3; i++) {
+            snprintf(paths[i], sizeof(paths[i]), "%s/%s", data, names[i]);
+            unit_write(paths[i], "half");
+            assert_int_equal(home_output_begins(&home, 9, i + 1, "/another/.gantry-9-1.out", &err), 0);
+            assert_int_equal(home_output_begins(&home, 9, i + 1, paths[i], &err), 0);
+        }
+        home_output_over(&home, 9, 2);
+        home_close(&home);
+        assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+        assert_int_equal(access(paths[0], F_OK), -1);
+        assert_int_equal(access(paths[1], F_OK), 0);
+        assert_int_equal(access(paths[2], F_OK), 0);
+        unit_write(paths[0], "another's by now");
+        wait_gone(home.trash);
+        home_close(&home);
+        assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+        assert_int_equal(access(paths[0], F_OK), 0);
+        home_close(&home);
+    }
+}
+
 static void test_read_file(void **state)
 {
     (void)state;
@@ -417,6 +450,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_run_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_leftover_outputs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sweep, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sweep_deep, set_up, tear_down),

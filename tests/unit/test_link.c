@@ -268,6 +268,27 @@ static void test_publish_failures(void **state)
     assert_int_equal(access(heard.publish_temporary, F_OK), -1);
 }
 
+/* A later attempt may take over what was asked to be published, unless the farm says that none will. */
+static void test_publish_refused(void **state)
+{
+    (void)state;
+    struct rec_lease lease = {.run_id = 5, .attempt = 1, .reason = STR_LIT("not yours any more")};
+    struct msg_refused refused = {.leases = {&lease, 1}};
+    assign_output(5, 1, "printf kept > $GANTRY_OUTPUT", NULL);
+    UNTIL(has("PUBLISH:5/1"));
+    say(&shape_msg_refused, &refused);
+    UNTIL(!roster_find(&roster, 5, 1));
+    assert_int_equal(access(heard.publish_temporary, F_OK), 0);
+    assign_output(6, 1, "printf spent > $GANTRY_OUTPUT", NULL);
+    UNTIL(has("PUBLISH:6/1"));
+    assert_int_equal(access(heard.publish_temporary, F_OK), 0);
+    lease.run_id = 6;
+    lease.spent = true;
+    say(&shape_msg_refused, &refused);
+    UNTIL(!roster_find(&roster, 6, 1));
+    assert_int_equal(access(heard.publish_temporary, F_OK), -1);
+}
+
 /* An attempt whose predecessor had a grant: with its temporary file complete, and then with the final one. */
 static void test_publish_found(void **state)
 {
@@ -359,12 +380,11 @@ static void test_credit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes), TEST(test_plain),         TEST(test_progress),
-        TEST(test_new_session),        TEST(test_log_in_order),  TEST(test_hello_again),
-        TEST(test_superseded),         TEST(test_refused),       TEST(test_newer_attempt),
-        TEST(test_repeated_assign),    TEST(test_failures),      TEST(test_publish),
-        TEST(test_publish_failures),   TEST(test_publish_found), TEST(test_dropped_between_processes),
-        TEST(test_heartbeat_changes),  TEST(test_grace_changes), TEST(test_credit),
+        cmocka_unit_test(test_routes), TEST(test_plain),           TEST(test_progress),      TEST(test_new_session),
+        TEST(test_log_in_order),       TEST(test_hello_again),     TEST(test_superseded),    TEST(test_refused),
+        TEST(test_newer_attempt),      TEST(test_repeated_assign), TEST(test_failures),      TEST(test_publish),
+        TEST(test_publish_failures),   TEST(test_publish_refused), TEST(test_publish_found), TEST(test_dropped_between_processes),
+        TEST(test_heartbeat_changes),  TEST(test_grace_changes),   TEST(test_credit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
