@@ -157,14 +157,17 @@ static bool name_valid(struct str name)
     return true;
 }
 
-/* The file's bytes, to be freed; NULL when there is no such file. */
-static unsigned char *file_read(const char *path, size_t *size)
+/* The file's bytes, to be freed; NULL when there is no such file, or with why when there is no memory for it. */
+static unsigned char *file_read(const char *path, size_t *size, struct err *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     unsigned char *bytes = fd >= 0 ? malloc(FILE_MAX) : NULL;
     ssize_t got = 1;
 
     *size = 0;
+    if (fd >= 0 && bytes == NULL) {
+        err_set(why, ERR_NO_MEMORY, "out of memory");
+    }
     while (bytes != NULL && got > 0 && *size < FILE_MAX) {
         got = read(fd, bytes + *size, FILE_MAX - *size);
         *size += got > 0 ? (size_t)got : 0;
@@ -186,7 +189,7 @@ static struct zone *zone_open(struct str name, struct err *err)
     size_t size;
 
     snprintf(path, sizeof path, ZONE_DIR "%.*s", (int)name.len, name.ptr);
-    unsigned char *bytes = file_read(path, &size);
+    unsigned char *bytes = file_read(path, &size, &why);
     struct zone *zone = bytes != NULL ? zone_read(bytes, size, &why) : NULL;
     free(bytes);
     if (zone == NULL && why.code == ERR_NO_MEMORY) {
