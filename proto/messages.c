@@ -77,7 +77,7 @@ static const char *word_name(const char *const *words, size_t count, uint64_t nu
 static int word_parse(const char *const *words, size_t count, struct str word)
 {
     for (size_t i = 0; i < count; i++) {
-        if (str_is(word, words[i])) {
+        if (words[i] != NULL && str_is(word, words[i])) {
             return (int)i;
         }
     }
@@ -113,6 +113,20 @@ static const char *const error_codes[] = {[ERR_BAD_REQUEST] = "bad_request",
                                           [ERR_INTERNAL] = "internal",
                                           [ERR_IO] = "io"};
 
+static const char *const fire_outcomes[] = {[FIRE_RAN] = "ran", [FIRE_LATE] = "late", [FIRE_SKIPPED] = "skipped"};
+static const char *const fire_reasons[] = {[FIRE_IN_TIME] = "",
+                                           [FIRE_MISSED] = "missed",
+                                           [FIRE_FULL] = "farm_full",
+                                           [FIRE_STORE_AWAY] = "store_away",
+                                           [FIRE_PAUSED] = "paused",
+                                           [FIRE_OVERLAP] = "overlap_forbidden",
+                                           [FIRE_REPLACED] = "replaced",
+                                           [FIRE_CATCHUP_NONE] = "catchup_none",
+                                           [FIRE_CATCHUP_ONE] = "catchup_one",
+                                           [FIRE_CATCHUP_LIMIT] = "catchup_limit",
+                                           [FIRE_CHANGED] = "schedule_changed",
+                                           [FIRE_REFUSED] = "refused"};
+
 const char *priority_name(uint64_t priority)
 {
     return word_name(priorities, COUNT(priorities), priority);
@@ -143,6 +157,16 @@ const char *error_code_name(uint64_t code)
     return word_name(error_codes, COUNT(error_codes), code);
 }
 
+const char *fire_outcome_name(uint64_t outcome)
+{
+    return word_name(fire_outcomes, COUNT(fire_outcomes), outcome);
+}
+
+const char *fire_reason_name(uint64_t reason)
+{
+    return word_name(fire_reasons, COUNT(fire_reasons), reason);
+}
+
 int priority_parse(struct str word)
 {
     return word_parse(priorities, COUNT(priorities), word);
@@ -161,4 +185,9 @@ int run_status_parse(struct str word)
 int worker_status_parse(struct str word)
 {
     return word_parse(worker_statuses, COUNT(worker_statuses), word);
+}
+
+int fire_outcome_parse(struct str word)
+{
+    return word_parse(fire_outcomes, COUNT(fire_outcomes), word);
 }

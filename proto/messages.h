@@ -45,8 +45,31 @@ enum outcome {
     OUTCOME_RETURNED, /* rejected, or not accepted in time */
 };
 
+/* What came of a due time of a schedule. On disk. */
+enum fire_outcome {
+    FIRE_RAN = 1, /* a run was made in time */
+    FIRE_LATE,    /* a run was made, over ten seconds behind its time */
+    FIRE_SKIPPED, /* none was */
+};
+
+/* Why it is late or skipped. On disk: never re-used. */
+enum fire_reason {
+    FIRE_IN_TIME,       /* it is neither */
+    FIRE_MISSED,        /* late: the scheduler was down at its time, or the clock was set forward */
+    FIRE_FULL,          /* late or skipped: the queue was full */
+    FIRE_STORE_AWAY,    /* late or skipped: nothing could be written */
+    FIRE_PAUSED,        /* skipped, as all below: its task was paused */
+    FIRE_OVERLAP,       /* concurrency_policy forbid: a run had not ended */
+    FIRE_REPLACED,      /* concurrency_policy replace: a later due time came with it */
+    FIRE_CATCHUP_NONE,  /* catchup none: missed */
+    FIRE_CATCHUP_ONE,   /* catchup one: a later due time's run makes up for it */
+    FIRE_CATCHUP_LIMIT, /* catchup all: over the number of runs that are made up */
+    FIRE_CHANGED,       /* the schedule was changed before it was looked at */
+    FIRE_REFUSED,       /* no run can be made: the detail says why */
+};
+
 /* What the store keeps. Numbers are on disk: never re-used. */
-enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT, TYPE_MAX };
+enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT, TYPE_FIRE = 7, TYPE_MAX };
 
 /* ---- structs ---- */
 
@@ -163,11 +186,14 @@ const char *run_status_name(uint64_t status);
 const char *worker_status_name(uint64_t status);
 const char *outcome_name(uint64_t outcome);
 const char *error_code_name(uint64_t code);
+const char *fire_outcome_name(uint64_t outcome);
+const char *fire_reason_name(uint64_t reason); /* "" for none */
 /* The number of a word, or -1. */
 int priority_parse(struct str word);
 int task_status_parse(struct str word);
 int run_status_parse(struct str word);
 int worker_status_parse(struct str word);
+int fire_outcome_parse(struct str word);
 
 static inline bool run_status_final(uint64_t status)
 {

@@ -5,6 +5,7 @@
 
 #include "proto/log.h"
 #include "scheduler/farms/farm_host.h"
+#include "scheduler/fire.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/retry.h"
@@ -94,7 +95,7 @@ static struct run *make(struct core *core, const struct run_plan *plan, const st
     if (expands && expand(core, task, trigger, fault))
         goto error;
     size_t bytes = core->farm_bytes + own_bytes(task, plan->parameters) + extra + (woken ? task_bytes(task) : 0);
-    if (core_reserve(core, bytes, RUN_BRIEF_BYTES, run_count(core, task) * RUN_CREATE_OPS + 2, fault))
+    if (core_reserve(core, bytes, RUN_BRIEF_BYTES, run_count(core, task) * RUN_CREATE_OPS + 2 + FIRE_OPS, fault))
         goto error;
     struct run *run = expands ? farm_commit(core) : run_create(core, plan);
     if (run)

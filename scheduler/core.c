@@ -7,6 +7,7 @@
 #include "scheduler/depend.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/farms/farm_host.h"
+#include "scheduler/fire_times.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/live.h"
@@ -33,6 +34,7 @@ const struct core_route core_routes[] = {
     {MSG_RUN_ABORT, DOOR_COMMANDS, command_on_abort, "ends a run"},
     {MSG_WORKER_LIST, DOOR_COMMANDS, worker_on_list, "workers as they are now"},
     {MSG_RUN_LIVE, DOOR_COMMANDS, live_on_runs, "runs as they are now"},
+    {MSG_FIRE_TIMES, DOOR_COMMANDS, fire_times_on_ask, "when a schedule is due next"},
     {MSG_HELLO, DOOR_WORKERS, worker_on_hello, "a worker's session begins"},
     {MSG_HEARTBEAT, DOOR_WORKERS, worker_on_heartbeat, "a worker lives, and holds these"},
     {MSG_ACCEPT, DOOR_WORKERS, lease_on_accept, "a worker takes what it was given"},
@@ -242,6 +244,7 @@ int core_load(struct core *core, enum record_type type, struct str value, struct
         return load_key(core, value, err);
     case TYPE_EVENT:
         return load_event(core, value, err);
+    case TYPE_FIRE:
     case TYPE_MAX:
         break;
     }

@@ -70,6 +70,7 @@ struct core {
     uint64_t priorities[4]; /* runs that wait, by priority */
     struct heap delays;     /* of runs, by wall time */
     struct heap schedules;  /* of tasks, by wall time */
+    uint8_t hindered;       /* enum fire_reason: what keeps due times waiting; 0: nothing */
 
     struct index classes;
     struct heap ready; /* classes with queued runs that may find a worker; the others with such are set aside */

@@ -178,3 +178,8 @@ bool cron_once(const struct cron *cron)
 {
     return cron->kind == CRON_AT;
 }
+
+int32_t cron_offset(const struct cron *cron, uint64_t at_ms)
+{
+    return zone_span(cron->zone, (int64_t)(at_ms / 1000)).offset;
+}

@@ -24,12 +24,12 @@ static const struct range {
     const struct names *names;
     const char *expected;
 } ranges[CRON_FIELDS] = {
-    [CRON_SECOND] = {"second", 0, 59, NULL, "0-59, *, lists, ranges, steps"},
-    [CRON_MINUTE] = {"minute", 0, 59, NULL, "0-59, *, lists, ranges, steps"},
-    [CRON_HOUR] = {"hour", 0, 23, NULL, "0-23, *, lists, ranges, steps"},
-    [CRON_DAY] = {"day of month", 1, 31, NULL, "1-31, *, ?, L, L-3, LW, 15W, lists, ranges, steps"},
-    [CRON_MONTH] = {"month", 1, 12, &months, "1-12 or JAN-DEC, *, lists, ranges, steps"},
-    [CRON_WEEKDAY] = {"day of week", 0, 7, &weekdays, "0-7 or SUN-SAT, *, ?, 5L, FRI#2, lists, ranges, steps"},
+    [CRON_SECOND] = {"second", 0, 59, NULL, "0-59, *, 0~59, lists, ranges, steps"},
+    [CRON_MINUTE] = {"minute", 0, 59, NULL, "0-59, *, 0~59, lists, ranges, steps"},
+    [CRON_HOUR] = {"hour", 0, 23, NULL, "0-23, *, 0~23, lists, ranges, steps"},
+    [CRON_DAY] = {"day of month", 1, 31, NULL, "1-31, *, ?, L, L-3, LW, 15W, 1~28, lists, ranges, steps"},
+    [CRON_MONTH] = {"month", 1, 12, &months, "1-12 or JAN-DEC, *, 1~12, lists, ranges, steps"},
+    [CRON_WEEKDAY] = {"day of week", 0, 7, &weekdays, "0-7 or SUN-SAT, *, ?, 5L, FRI#2, 1~5, lists, ranges, steps"},
 };
 
 static const struct macro {
@@ -150,19 +150,73 @@ static bool weekday_special(struct cron *cron, struct element *in)
     return false;
 }
 
-/* "*", "5", "1-5", each with a step or without. */
+/* A step that is good for the field; -1 with err. 1 when there is none. */
+static int step_parse(struct cron *cron, enum cron_field field, struct element *in, const char *start, struct err *err)
+{
+    int span = in->range->high - in->range->low + 1;
+
+    if (!take(in, '/')) {
+        return 1;
+    }
+    int step = take_number(in);
+    if (step < 1 || step > span) {
+        return element_fail(in, start, step > span ? "has a step beyond the field (@every 90m may be meant)" : "has no good step",
+                            err);
+    }
+    cron->elapsed = cron->elapsed || field == CRON_HOUR;
+    return step;
+}
+
+/* Which of `count` values a ~ stands for: evenly spread over tasks, and another one for each range. */
+static int spread_choose(uint64_t spread, enum cron_field field, int low, int high, int count)
+{
+    uint64_t x = spread ^ ((uint64_t)field << 56 | (uint64_t)low << 48 | (uint64_t)high << 40);
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (int)((x ^ x >> 31) % (uint64_t)count);
+}
+
+/* What stands behind the low end in "~", "5~", "~20", "0~59": one value of the range; with a step every so many from one of the first on.
+ * A day of month without an end is one that each month has. */
+static int spread_parse(struct cron *cron, enum cron_field field, struct element *in, const char *start, int low, struct err *err)
+{
+    int high = field == CRON_WEEKDAY ? 6 : field == CRON_DAY && low <= 28 ? 28 : in->range->high;
+
+    if (in->at < in->end && *in->at != '/') {
+        high = take_value(in);
+    }
+    if (high < low) {
+        return element_fail(in, start, high < 0 ? "is not in range" : "runs backwards", err);
+    }
+    bool stepped = in->at < in->end && *in->at == '/';
+    int step = step_parse(cron, field, in, start, err);
+    if (step < 0) {
+        return -1;
+    }
+    int count = stepped && step < high - low + 1 ? step : high - low + 1;
+    for (int value = low + spread_choose(cron->spread, field, low, high, count); value <= high; value += stepped ? step : 60) {
+        cron->bits[field] |= UINT64_C(1) << (field == CRON_WEEKDAY ? value % 7 : value);
+    }
+    return 0;
+}
+
+/* "*", "5", "1-5", each with a step or without; "0~59". */
 static int plain_parse(struct cron *cron, enum cron_field field, struct element *in, struct err *err)
 {
     const struct range *range = in->range;
     const char *start = in->at;
-    int low = range->low, high = field == CRON_WEEKDAY ? 6 : range->high, step = 1;
+    int low = range->low, high = field == CRON_WEEKDAY ? 6 : range->high;
     bool days = field == CRON_DAY || field == CRON_WEEKDAY;
     bool star = take(in, '*') || (days && take(in, '?'));
 
     if (!star) {
-        low = take_value(in);
+        low = in->at < in->end && *in->at == '~' ? low : take_value(in);
         if (low < 0) {
             return element_fail(in, start, "is not in range", err);
+        }
+        if (take(in, '~')) {
+            return spread_parse(cron, field, in, start, low, err);
         }
         bool open = in->at < in->end && *in->at == '/'; /* "5/10" goes on to the end */
         if (take(in, '-')) {
@@ -177,14 +231,9 @@ static int plain_parse(struct cron *cron, enum cron_field field, struct element 
     if (high < low) {
         return element_fail(in, start, high < 0 ? "is not in range" : "runs backwards", err);
     }
-    if (take(in, '/')) {
-        step = take_number(in);
-        int span = range->high - range->low + 1;
-        if (step < 1 || step > span) {
-            return element_fail(in, start,
-                                step > span ? "has a step beyond the field (@every 90m may be meant)" : "has no good step", err);
-        }
-        cron->elapsed = cron->elapsed || field == CRON_HOUR;
+    int step = step_parse(cron, field, in, start, err);
+    if (step < 0) {
+        return -1;
     }
     cron->elapsed = cron->elapsed || (star && field == CRON_HOUR);
     for (int value = low; value <= high; value += step) {
@@ -209,7 +258,7 @@ static int field_parse(struct cron *cron, enum cron_field field, struct str text
             return -1;
         }
         if (in.at != in.end) {
-            return element_fail(&in, at, *in.at == '~' ? "has a ~, which is not known here" : "cannot be read", err);
+            return element_fail(&in, at, "cannot be read", err);
         }
         if (comma == NULL) {
             return 0;
@@ -354,7 +403,7 @@ static int macro_parse(struct cron *cron, struct str text, struct err *err)
                    shown(text, given));
 }
 
-struct cron *cron_parse(struct str text, struct str zone, struct err *err)
+struct cron *cron_parse(struct str text, struct str zone, uint64_t spread, struct err *err)
 {
     struct cron *cron = calloc(1, sizeof *cron);
 
@@ -362,6 +411,7 @@ struct cron *cron_parse(struct str text, struct str zone, struct err *err)
         err_set(err, ERR_NO_MEMORY, "out of memory");
         return NULL;
     }
+    cron->spread = spread;
     while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
         text.ptr++;
         text.len--;

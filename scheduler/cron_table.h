@@ -18,6 +18,7 @@ struct cron {
     uint32_t near_day;          /* bit n is "nW": the weekday nearest to day n */
     bool last_weekday;          /* "LW": the last Monday to Friday */
     uint8_t nth[7];             /* weekdays: bit k is "day#k", bit 0 is "dayL", the last of the month */
+    uint64_t spread;            /* chooses what ~ stands for */
     uint64_t every_ms;
     uint64_t at_ms;
 };

@@ -51,6 +51,7 @@ void task_free(struct core *core, struct task *task)
     core->carried -= task->rules.spec->str.len;
     task_rules_clear(core, &task->rules);
     free(task->dependents);
+    free(task->skipped);
     free(task);
 }
 
@@ -204,6 +205,7 @@ int task_record(struct core *core, const struct task *task, struct rec_task *rec
                                 .created_at = task->created_at,
                                 .updated_at = task->updated_at,
                                 .oneshot = task->oneshot,
+                                .spread = task->rules.spread,
                                 .dependency_ids = {task->rules.deps, task->rules.dep_count}};
     return rec_decode_task_spec(core->arena, task->rules.spec->str, &record->spec, &err);
 }
@@ -265,7 +267,7 @@ int task_load(struct core *core, const struct rec_task *record, struct err *err)
     struct task *other = task_find_name(core, record->spec.name);
     if (task_find(core, record->id) || (other && !other->oneshot && !record->oneshot))
         return err_set(err, ERR_INVALID, "task %llu is there twice", (unsigned long long)record->id);
-    if (task_rules_of(core, &record->spec, &record->dependency_ids, &rules, &fault))
+    if (task_rules_of(core, record, &rules, &fault))
         return err_set(err, fault.code, "task %llu: %.200s", (unsigned long long)record->id, fault.text);
     struct task *task = task_join_reserve(core, &rules) ? NULL : task_new(core, &rules);
     if (!task) {
@@ -324,6 +326,7 @@ static struct task *task_back(struct core *core, const struct rec_task *known, c
                                      .created_at = known->created_at,
                                      .updated_at = known->updated_at,
                                      .dependency_ids = known->dependency_ids,
+                                     .spread = known->spread,
                                      .oneshot = true},
                   &err)) {
         fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.200s", err.text);

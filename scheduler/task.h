@@ -17,7 +17,8 @@ struct task_rules {    /* what a spec comes to; made by task_check */
     struct text *name;
     struct queue_class *class;
     struct cron *cron;
-    uint64_t *deps; /* ids of the tasks it waits for */
+    uint64_t spread; /* of a schedule with ~; 0: it never had one */
+    uint64_t *deps;  /* ids of the tasks it waits for */
     uint32_t dep_count;
     uint32_t timeout_seconds;
     uint8_t priority, retry_count, on_failure, catchup, overlap;
@@ -37,7 +38,7 @@ struct task {
     struct run *runs; /* not final ones, newest first */
     uint32_t live;    /* how many */
     uint32_t blocked, waiting;
-    uint32_t made_up; /* missed due times since it last was up to date */
+    struct fire_skip *skipped; /* the newest of its ledger, while it can grow (fire.h); NULL: none, or not known */
     struct task *next, *prev;
     struct task *next_recheck;
     bool recheck;
@@ -91,9 +92,8 @@ void task_spec_defaults(struct rec_task_spec *spec);
  * gave (an old schedule that has passed stays acceptable). -1 with fault; rules is then empty. */
 int task_check(struct core *core, const struct rec_task_spec *spec, const struct task *self, uint64_t changed,
                struct task_rules *rules, struct fault *fault);
-/* The same without the checks a stored record has passed already. */
-int task_rules_of(struct core *core, const struct rec_task_spec *spec, const struct uint_list *deps, struct task_rules *rules,
-                  struct fault *fault);
+/* The same of a stored record, without the checks that it has passed already. */
+int task_rules_of(struct core *core, const struct rec_task *record, struct task_rules *rules, struct fault *fault);
 
 /* ---- tasks that are no longer kept (oneshots that ended) ---- */
 

@@ -8,6 +8,7 @@
 #include "scheduler/depend.h"
 #include "scheduler/farms/farm_host.h"
 #include "scheduler/queue.h"
+#include "scheduler/schedule.h"
 #include "scheduler/task.h"
 
 #define DEFAULT_RETRIES 3
@@ -276,6 +277,7 @@ static int check_http(const struct rec_task_spec *spec, struct fault *fault)
     return value_of(http, "expected_status", &value) ? check_statuses(value, fault) : 0;
 }
 
+/* rules->spread: as it was so far. */
 static int check_schedule(const struct core *core, const struct rec_task_spec *spec, bool anew, struct task_rules *rules,
                           struct fault *fault)
 {
@@ -283,12 +285,12 @@ static int check_schedule(const struct core *core, const struct rec_task_spec *s
     struct err err = {0};
     if (!spec->schedule.len)
         return 0;
+    if (!rules->spread && memchr(spec->schedule.ptr, '~', spec->schedule.len))
+        rules->spread = cron_spread(spec->name);
     map_text(spec->metadata, STR_LIT("timezone"), &zone);
-    rules->cron = cron_parse(spec->schedule, zone, &err);
-    if (!rules->cron && err.code == ERR_NO_MEMORY)
-        return fault_memory(fault);
+    rules->cron = cron_parse(spec->schedule, zone, rules->spread, &err);
     if (!rules->cron)
-        return fault_set(fault, ERR_INVALID, "schedule", "schedule", spec->schedule, "cron, @every or @at", "%.200s", err.text);
+        return schedule_refuse(fault, ERR_INVALID, spec->schedule, &err);
     if (anew && !cron_next(rules->cron, core->wall_ms, core->wall_ms))
         return fault_set(fault, ERR_INVALID, "schedule", "schedule", spec->schedule, "a time that is still to come",
                          "the schedule is never due again");
@@ -331,7 +333,7 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
 {
     struct rec_task_spec given = {.has = changed};
     bool new_schedule = !self || HAS(&given, rec_task_spec, schedule);
-    *rules = (struct task_rules){0};
+    *rules = (struct task_rules){.spread = self ? self->rules.spread : 0};
     if (check_required(spec, fault) || check_executor(core, spec->executor, fault) || check_env(spec->env, fault) ||
         check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) || check_metadata(spec, rules, fault) ||
         check_timezone(spec->metadata, fault) || check_http(spec, fault) ||
@@ -374,10 +376,11 @@ static bool load_fails(const struct rec_task_spec *spec, const struct fault *fau
     return false;
 }
 
-int task_rules_of(struct core *core, const struct rec_task_spec *spec, const struct uint_list *deps, struct task_rules *rules,
-                  struct fault *fault)
+int task_rules_of(struct core *core, const struct rec_task *record, struct task_rules *rules, struct fault *fault)
 {
-    *rules = (struct task_rules){0};
+    const struct rec_task_spec *spec = &record->spec;
+    const struct uint_list *deps = &record->dependency_ids;
+    *rules = (struct task_rules){.spread = record->spread};
     if ((check_metadata(spec, rules, fault) && load_fails(spec, fault)) ||
         (check_schedule(core, spec, false, rules, fault) && load_fails(spec, fault)) || rules_fill(core, spec, rules, fault))
         goto error;

@@ -2,11 +2,11 @@
 #include <stdio.h>
 
 #include "scheduler/command.h"
-#include "scheduler/cron.h"
 #include "scheduler/depend.h"
 #include "scheduler/lease.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
+#include "scheduler/schedule.h"
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
 
@@ -30,6 +30,7 @@ static void task_put_answer(struct core *core, const struct core_call *call, con
                  .created_at = task->created_at,
                  .updated_at = task->updated_at,
                  .oneshot = task->oneshot,
+                 .spread = task->rules.spread,
                  .dependency_ids = {task->rules.deps, task->rules.dep_count}},
         .stat = task->stat,
     };
@@ -42,7 +43,8 @@ static void task_put_answer(struct core *core, const struct core_call *call, con
 static int task_reserve(struct core *core, const struct task_rules *rules, struct fault *fault)
 {
     size_t bytes = rules->spec->str.len + (size_t)rules->dep_count * 9 + 256;
-    return core_reserve(core, bytes + TASK_STAT_BYTES + EVENT_BYTES, bytes + TASK_STAT_BYTES, EVENT_OPS + 4, fault);
+    return core_reserve(core, bytes + TASK_STAT_BYTES + EVENT_BYTES + SCHEDULE_BYTES, bytes + TASK_STAT_BYTES,
+                        EVENT_OPS + SCHEDULE_OPS + 4, fault);
 }
 
 void task_on_create(struct core *core, const struct core_call *call)
@@ -62,8 +64,7 @@ void task_on_create(struct core *core, const struct core_call *call)
         goto error_rules;
     }
     task_join(core, task, 0);
-    if (task->rules.cron)
-        task->stat.next_run_at = cron_next(task->rules.cron, core->wall_ms, task->created_at);
+    schedule_begin(core, task);
     task_arm(core, task);
     task_put_answer(core, call, task, &spec);
     task_event(core, task, "task.created");
@@ -110,11 +111,12 @@ void task_on_update(struct core *core, const struct core_call *call)
         goto error;
     }
     struct text *before = text_keep(task->rules.spec); /* what the merged spec borrows from */
+    if (schedule_touched(&update->spec))
+        schedule_end(core, task);
     task_replace(core, task, &rules);
     task->updated_at = core->wall_ms;
     if (schedule_touched(&update->spec)) {
-        bool runs_on = task->rules.cron && task->status != TASK_PAUSED;
-        task->stat.next_run_at = runs_on ? cron_next(task->rules.cron, core->wall_ms, task->created_at) : 0;
+        schedule_begin(core, task);
         if (task->status == TASK_COMPLETED && task->stat.next_run_at)
             task->status = TASK_ACTIVE;
     }
@@ -157,8 +159,10 @@ void task_on_pause(struct core *core, const struct core_call *call)
         goto error;
     bool paused = task->status == TASK_PAUSED;
     if (pause->paused != paused) {
-        if (!pause->paused && task->rules.cron)
-            task->stat.next_run_at = cron_next(task->rules.cron, core->wall_ms, task->created_at);
+        if (pause->paused)
+            schedule_pause(task);
+        else
+            schedule_resume(core, task);
         task->status = pause->paused ? TASK_PAUSED : task_status_resumed(task);
         task->updated_at = core->wall_ms;
         task_arm(core, task);

@@ -11,36 +11,16 @@
 #include "scheduler/timer.h"
 
 #include "proto/log.h"
-#include "scheduler/command.h"
-#include "scheduler/cron.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
-#include "scheduler/retry.h"
 #include "scheduler/run.h"
-#include "scheduler/task.h"
+#include "scheduler/schedule.h"
 #include "scheduler/worker.h"
 
 #define TIMER_BATCH 10000 /* delays that end in one tick */
 #define TIMER_AGAIN_MS 10 /* until work that was left over is tried again */
 #define TIMER_AWAY_MS                                                                                                            \
     100 /* while the store is away most of what is due cannot be done; nor is a schedule whose run has no room */
-
-/* The next times of all schedules from the new time on. -1: no room for all of them now. */
-static int schedules_follow(struct core *core)
-{
-    struct fault fault;
-    for (struct task *task = core->first_task; task; task = task->next) {
-        uint64_t next = task->due.place ? cron_next(task->rules.cron, core->wall_ms, task->created_at) : 0;
-        if (!next || next >= task->stat.next_run_at)
-            continue;
-        if (core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault))
-            return -1;
-        task->stat.next_run_at = next;
-        task_stat_put(core, task);
-        task_arm(core, task);
-    }
-    return 0;
-}
 
 /* What is left of a backoff stays as it was. Not written: a restart finds the clock still set back. */
 static void backoffs_follow(struct core *core, uint64_t back)
@@ -78,72 +58,6 @@ static void delays_end(struct core *core)
     struct heap_node *top;
     for (uint32_t i = 0; i < TIMER_BATCH && (top = heap_top(&core->delays)) && (uint64_t)top->key <= core->wall_ms; i++)
         run_move(core, heap_of(top, struct run, node), CHANGE_PLACE);
-}
-
-/* Ends what runs already of a task whose new run replaces it; a run that is publishing ends by itself. -1: later. */
-static int schedule_replace(struct core *core, struct task *task)
-{
-    struct ending ending = {
-        .outcome = OUTCOME_ABORTED, .cancel = true, .error = STR_LIT("replaced by the next run of its schedule")};
-    struct fault fault;
-    for (struct run *run = task->runs, *next; run; run = next) {
-        next = run->next;
-        ending.cancel = run->lease != NULL;
-        if (run->state != STATE_PUBLISHING && retry_end(core, run, &ending, &fault))
-            return -1;
-    }
-    return 0;
-}
-
-/* The next due time behind this one, as the task's catch-up wants it. */
-static uint64_t schedule_next(const struct core *core, struct task *task)
-{
-    uint64_t due = task->stat.next_run_at;
-    bool one_by_one = task->rules.catchup == CATCHUP_ALL && ++task->made_up < TIMER_CATCHUP_MAX;
-    uint64_t next = cron_next(task->rules.cron, one_by_one ? due : core->wall_ms, task->created_at);
-    if (!next || next > core->wall_ms)
-        task->made_up = 0;
-    return next;
-}
-
-/* What one due time comes to: a run, or nothing. -1: no room now, it stays due. */
-static int schedule_fire(struct core *core, struct task *task)
-{
-    struct rec_trigger trigger = {0};
-    struct fault fault;
-    bool missed = core->wall_ms > task->stat.next_run_at + TIMER_MISSED_MS;
-    if (missed && task->rules.catchup == CATCHUP_NONE)
-        return core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault);
-    if (task->rules.overlap == OVERLAP_FORBID && task->live) {
-        log_info("GTY-SCHEDULE-SKIP", "task=%llu its last run has not ended", (unsigned long long)task_id(task));
-        return core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault);
-    }
-    if (task->rules.overlap == OVERLAP_REPLACE && task->live && schedule_replace(core, task))
-        return -1;
-    if (command_trigger(core, task, &trigger, TASK_STAT_BYTES, &fault))
-        return 0;
-    if (!command_refused(&fault))
-        return -1;
-    log_warn("GTY-SCHEDULE-REFUSED", "task=%llu %s", (unsigned long long)task_id(task), fault.text);
-    return core_reserve(core, TASK_STAT_BYTES, 0, 2, &fault);
-}
-
-/* False: some stay due, as there is no room for their runs (a full queue may stay so for hours). */
-static bool schedules_fire(struct core *core)
-{
-    struct heap_node *top;
-    uint32_t fired = 0;
-    while ((top = heap_top(&core->schedules)) && (uint64_t)top->key <= core->wall_ms && fired < TIMER_FIRED_MAX) {
-        struct task *task = heap_of(top, struct task, due);
-        if (schedule_fire(core, task))
-            return false;
-        fired++;
-        task->stat.next_run_at = schedule_next(core, task);
-        task_stat_put(core, task);
-        task_arm(core, task);
-        arena_reset(core->arena);
-    }
-    return true;
 }
 
 static void least(uint64_t *wait, uint64_t at, uint64_t now)

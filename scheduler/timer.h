@@ -4,11 +4,8 @@
 
 #include "scheduler/core_state.h"
 
-#define TIMER_IDLE_MS 1000     /* the longest it may go without a look */
-#define TIMER_MISSED_MS 10000  /* a schedule this late was missed, not just late */
-#define TIMER_CATCHUP_MAX 1000 /* runs of one task made up by metadata.catchup "all" */
-#define TIMER_FIRED_MAX 1000   /* due times of all tasks in one tick */
-#define TIMER_BACK_MS 5000     /* a wall clock this far behind was set back */
+#define TIMER_IDLE_MS 1000 /* the longest it may go without a look */
+#define TIMER_BACK_MS 5000 /* a wall clock this far behind was set back */
 /* By so much it was wrong, and schedules follow the new time; by less their due times stay, so that none comes twice. */
 #define TIMER_WRONG_MS 10800000
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/fires.h"
 #include "store/purge.h"
 
 #define APPLY_ARENA ((size_t)32 << 20)
@@ -85,13 +86,14 @@ int apply_check(struct apply *apply, const struct rec_op *ops, uint32_t count, s
     return 0;
 }
 
-static enum kv_result op_apply(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+static enum kv_result op_apply(struct apply *apply, struct writer *writer, const struct store_limits *limits,
                                const struct rec_op *op, uint32_t *removals)
 {
     enum kv_result result;
     switch (op->op) {
     case OP_PUT:
-        return index_put(writer, record_of(op->type), op->id, op->value);
+        result = index_put(writer, record_of(op->type), op->id, op->value);
+        return result == KV_OK && op->type == TYPE_FIRE ? fires_trim(writer, limits, op->value) : result;
     case OP_DELETE:
         if (op->type == TYPE_RUN)
             result = purge_run(writer, op->id, removals);
@@ -108,7 +110,7 @@ static enum kv_result op_apply(struct apply *apply, struct writer *writer, const
     }
 }
 
-enum kv_result apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits, const struct rec_op *ops,
+enum kv_result apply_ops(struct apply *apply, struct writer *writer, const struct store_limits *limits, const struct rec_op *ops,
                          uint32_t count, uint32_t *removals)
 {
     enum kv_result result = KV_OK;

@@ -14,7 +14,7 @@ void apply_free(struct apply *apply); /* takes NULL */
 int apply_check(struct apply *apply, const struct rec_op *ops, uint32_t count, struct err *err);
 
 /* Makes checked changes. removals: how many records and lines deletes may still remove at once in this transaction. */
-enum kv_result apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits, const struct rec_op *ops,
+enum kv_result apply_ops(struct apply *apply, struct writer *writer, const struct store_limits *limits, const struct rec_op *ops,
                          uint32_t count, uint32_t *removals);
 
 #endif

@@ -35,7 +35,7 @@ struct committer {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;
     struct queue waiting, done;
-    struct log_limits limits;
+    struct store_limits limits;
     struct commit_status status;
     uint64_t linger_until_us; /* of the first that waits */
     bool hurried;             /* what waits is waited for */
@@ -294,7 +294,7 @@ static int thread_start(struct committer *self, struct err *err)
     return 0;
 }
 
-struct committer *committer_new(struct kv *kv, const struct log_limits *limits, struct err *err)
+struct committer *committer_new(struct kv *kv, const struct store_limits *limits, struct err *err)
 {
     struct committer *self = calloc(1, sizeof *self);
     if (!self) {
@@ -412,7 +412,7 @@ struct job *committer_done(struct committer *committer)
     return jobs;
 }
 
-void committer_limits(struct committer *committer, const struct log_limits *limits)
+void committer_limits(struct committer *committer, const struct store_limits *limits)
 {
     pthread_mutex_lock(&committer->mutex);
     committer->limits = *limits;

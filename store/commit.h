@@ -20,7 +20,7 @@ struct job *job_new(const struct bus_call *call);
 void job_free(struct job *job); /* this one only; takes NULL */
 
 /* Starts the thread. kv is borrowed. */
-struct committer *committer_new(struct kv *kv, const struct log_limits *limits, struct err *err);
+struct committer *committer_new(struct kv *kv, const struct store_limits *limits, struct err *err);
 /* Ends behind what is queued; takes NULL. What is done can still be taken until committer_free. */
 void committer_stop(struct committer *committer);
 void committer_free(struct committer *committer); /* takes NULL */
@@ -39,7 +39,7 @@ int committer_fd(const struct committer *committer); /* can be read when somethi
 /* The jobs done since the last call, in order; the caller's to free. */
 struct job *committer_done(struct committer *committer);
 
-void committer_limits(struct committer *committer, const struct log_limits *limits);
+void committer_limits(struct committer *committer, const struct store_limits *limits);
 
 struct commit_status {
     uint64_t epoch, applied;

@@ -71,17 +71,26 @@ static int counts_grow(struct counts *counts)
     return 0;
 }
 
+/* The slot of a key, or the free one where it would be. There is one: slots are twice as many as changes. */
+static uint32_t slot_of(const struct counts *counts, struct str key, uint32_t hash)
+{
+    uint32_t mask = counts->size * 2 - 1, slot = hash & mask;
+    for (; counts->slots[slot]; slot = (slot + 1) & mask) {
+        const struct change *change = &counts->changes[counts->slots[slot] - 1];
+        if (change->hash == hash && change->len == key.len && memcmp(counts->bytes.data + change->at, key.ptr, key.len) == 0)
+            break;
+    }
+    return slot;
+}
+
 int counts_add(struct counts *counts, struct str key, int64_t by)
 {
     if (counts->count == counts->size && counts_grow(counts) != 0)
         return -1;
-    uint32_t hash = hash_of(key), mask = counts->size * 2 - 1, slot = hash & mask;
-    for (; counts->slots[slot]; slot = (slot + 1) & mask) {
-        struct change *change = &counts->changes[counts->slots[slot] - 1];
-        if (change->hash == hash && change->len == key.len && memcmp(counts->bytes.data + change->at, key.ptr, key.len) == 0) {
-            change->by += by;
-            return 0;
-        }
+    uint32_t hash = hash_of(key), slot = slot_of(counts, key, hash);
+    if (counts->slots[slot]) {
+        counts->changes[counts->slots[slot] - 1].by += by;
+        return 0;
     }
     uint32_t at = (uint32_t)counts->bytes.len;
     if (buf_add(&counts->bytes, key.ptr, key.len) != 0)
@@ -117,4 +126,11 @@ uint64_t count_get(struct kv_txn *txn, struct str key)
     if (kv_get(txn, TABLE_COUNT, key, &value) != KV_OK || value.len != 8)
         return 0;
     return key_read_u64(value.ptr);
+}
+
+uint64_t count_now(const struct counts *counts, struct kv_txn *txn, struct str key)
+{
+    uint64_t count = count_get(txn, key);
+    uint32_t place = counts->size ? counts->slots[slot_of(counts, key, hash_of(key))] : 0;
+    return place ? count + (uint64_t)counts->changes[place - 1].by : count;
 }

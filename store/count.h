@@ -20,5 +20,7 @@ enum kv_result counts_flush(struct counts *counts, struct kv_txn *batch);
 
 /* The count as the transaction sees it; 0 when nothing is kept. */
 uint64_t count_get(struct kv_txn *txn, struct str key);
+/* With what has been gathered for it. */
+uint64_t count_now(const struct counts *counts, struct kv_txn *txn, struct str key);
 
 #endif

@@ -8,7 +8,7 @@
 #define REMOVALS_AT_ONCE 4096 /* records and lines that deletes remove in a transaction; the rest goes in chunks */
 #define PURGE_CHUNK 1000
 
-int group_init(struct group *group, struct kv *kv, const struct log_limits *limits, struct err *err)
+int group_init(struct group *group, struct kv *kv, const struct store_limits *limits, struct err *err)
 {
     memset(group, 0, sizeof *group);
     group->kv = kv;

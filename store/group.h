@@ -44,11 +44,11 @@ struct group {
     struct apply *apply;
     struct writer writer;
     struct state state; /* as committed */
-    struct log_limits limits;
+    struct store_limits limits;
     bool purging; /* something may be left to purge */
 };
 
-int group_init(struct group *group, struct kv *kv, const struct log_limits *limits, struct err *err);
+int group_init(struct group *group, struct kv *kv, const struct store_limits *limits, struct err *err);
 void group_free(struct group *group);
 
 /* Commits a list of jobs and fills their outcomes; with purge a chunk of what is to be purged goes along (jobs may be NULL).

@@ -67,9 +67,9 @@ static uint64_t attempt_last(struct kv_txn *txn, uint64_t run_id, uint64_t attem
 }
 
 /* Drops the oldest lines while there are too many. */
-static enum kv_result logs_trim(struct writer *writer, const struct log_limits *limits, uint64_t run_id, struct log_info *info)
+static enum kv_result logs_trim(struct writer *writer, const struct store_limits *limits, uint64_t run_id, struct log_info *info)
 {
-    if (info->lines <= limits->lines && info->bytes <= limits->bytes)
+    if (info->lines <= limits->log_lines && info->bytes <= limits->log_bytes)
         return KV_OK;
     struct kv_cursor *cursor = kv_cursor_new(writer->txn, TABLE_LOG);
     if (!cursor)
@@ -77,7 +77,7 @@ static enum kv_result logs_trim(struct writer *writer, const struct log_limits *
     struct key key = line_key(run_id, 0);
     struct kv_pair pair;
     enum kv_result result = kv_seek(cursor, key_str(&key), &pair);
-    while (result == KV_OK && info->lines > 1 && (info->lines > limits->lines || info->bytes > limits->bytes)) {
+    while (result == KV_OK && info->lines > 1 && (info->lines > limits->log_lines || info->bytes > limits->log_bytes)) {
         info->bytes -= pair.value.len;
         info->lines--;
         info->cut++;
@@ -114,7 +114,7 @@ static enum kv_result lines_write(struct writer *writer, const struct rec_log_ch
     return result;
 }
 
-enum kv_result logs_append(struct writer *writer, const struct log_limits *limits, const struct rec_log_chunk *chunk)
+enum kv_result logs_append(struct writer *writer, const struct store_limits *limits, const struct rec_log_chunk *chunk)
 {
     struct key run = key_of_id(chunk->run_id);
     struct str value;

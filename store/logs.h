@@ -8,12 +8,9 @@
 
 #include "proto/messages.h"
 #include "store/index.h"
+#include "store/limits.h"
 
-struct log_limits {
-    uint64_t lines, bytes; /* kept of a run */
-};
-
-enum kv_result logs_append(struct writer *writer, const struct log_limits *limits, const struct rec_log_chunk *chunk);
+enum kv_result logs_append(struct writer *writer, const struct store_limits *limits, const struct rec_log_chunk *chunk);
 
 /* Removes a run's lines, at most *budget of them, which it lessens; *more says whether some are left. */
 enum kv_result logs_delete(struct writer *writer, uint64_t run_id, uint32_t *budget, bool *more);

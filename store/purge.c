@@ -1,5 +1,6 @@
 #include "store/purge.h"
 
+#include "store/fires.h"
 #include "store/key.h"
 #include "store/logs.h"
 
@@ -26,7 +27,7 @@ static enum kv_result newest_run(struct kv_txn *txn, uint64_t task_id, uint64_t 
 }
 
 /* Removes runs of a task while the budget lasts. */
-static enum kv_result task_chunk(struct writer *writer, uint64_t task_id, uint32_t *budget, bool *more)
+static enum kv_result runs_delete(struct writer *writer, uint64_t task_id, uint32_t *budget, bool *more)
 {
     for (;;) {
         uint64_t run_id;
@@ -43,6 +44,13 @@ static enum kv_result task_chunk(struct writer *writer, uint64_t task_id, uint32
         if (result != KV_OK)
             return result == KV_NONE ? KV_CORRUPT : result;
     }
+}
+
+/* Its runs, then its ledger. */
+static enum kv_result task_chunk(struct writer *writer, uint64_t task_id, uint32_t *budget, bool *more)
+{
+    enum kv_result result = runs_delete(writer, task_id, budget, more);
+    return result == KV_OK && !*more ? fires_delete(writer, task_id, budget, more) : result;
 }
 
 static enum kv_result note(struct writer *writer, enum purge_kind kind, uint64_t id)

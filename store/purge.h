@@ -1,4 +1,4 @@
-/* Removing much in small steps: a deleted task's runs and logs, a deleted run's long log.
+/* Removing much in small steps: a deleted task's runs, logs and ledger, a deleted run's long log.
  *
  * What is to go is noted in the transaction that deletes it, and hidden from readers from then on (state.h); the committer
  * removes it in chunks between batches, newest runs first. The note goes last, so a restart goes on where it ended.

@@ -351,10 +351,14 @@ const struct bus_route store_routes[] = {
 
 /* ---- start and end ---- */
 
-static struct log_limits limits_of(const struct settings *settings)
+#define DAY_MS UINT64_C(86400000)
+
+static struct store_limits limits_of(const struct settings *settings)
 {
-    return (struct log_limits){(uint64_t)settings_count_of(settings, SET_STORE_LOG_LINES),
-                               (uint64_t)settings_count_of(settings, SET_STORE_LOG_KB) * 1024};
+    return (struct store_limits){.log_lines = (uint64_t)settings_count_of(settings, SET_STORE_LOG_LINES),
+                                 .log_bytes = (uint64_t)settings_count_of(settings, SET_STORE_LOG_KB) * 1024,
+                                 .fires = (uint64_t)settings_count_of(settings, SET_CRON_FIRES_MAX),
+                                 .fires_ms = (uint64_t)settings_count_of(settings, SET_CRON_FIRES_DAYS) * DAY_MS};
 }
 
 /* What the log has and the database has not goes to the committer, ahead of everything. */
@@ -398,7 +402,7 @@ static int database_open(struct store *store, struct err *err)
     store->kv = kv_open(&options, err);
     if (!store->kv || schema_open(store->kv, schema_migrations, SCHEMA_VERSION, err) != 0)
         return -1;
-    struct log_limits limits = limits_of(store->settings);
+    struct store_limits limits = limits_of(store->settings);
     store->committer = committer_new(store->kv, &limits, err);
     if (!store->committer)
         return -1;
@@ -451,7 +455,7 @@ struct store *store_new(struct loop *loop, const struct settings *settings, stru
 
 void store_reload(struct store *store)
 {
-    struct log_limits limits = limits_of(store->settings);
+    struct store_limits limits = limits_of(store->settings);
     committer_limits(store->committer, &limits);
 }
 

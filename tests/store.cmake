@@ -16,4 +16,5 @@ gantry_fuzz(store LINKS store HELPERS frames.c steps.c sockets.c
   WRAPS socket_listen socket_close socket_receive socket_skip loop_add_socket loop_remove_socket socket_send_pair)
 gantry_test(backup LINKS store)
 gantry_test(check LINKS store)
+gantry_test(fires LINKS store)
 gantry_test(kv_page LINKS store)

@@ -164,7 +164,7 @@ static int fill_run(struct fill *fill)
 
 int fill_measure(struct bench *bench)
 {
-    static const struct log_limits limits = {10000, 4 << 20};
+    static const struct store_limits limits = {.log_lines = 10000, .log_bytes = 4 << 20};
     struct fill *fill = calloc(1, sizeof *fill);
     char folder[4200];
     struct err err = {0};

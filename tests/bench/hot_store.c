@@ -108,7 +108,7 @@ static void step_apply(unsigned number)
 
 static void prepare(void)
 {
-    static const struct log_limits limits = {10000, 4 << 20};
+    static const struct store_limits limits = {.log_lines = 10000, .log_bytes = 4 << 20};
     struct err err = {0};
 
     snprintf(folder, sizeof folder, "/tmp/gantry-hot-XXXXXX");

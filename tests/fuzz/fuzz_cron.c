@@ -18,6 +18,28 @@ static void check(const struct cron *cron, uint64_t after)
     }
 }
 
+/* The last of forty days' due times, and how many there are, beside looking at each of a few. */
+static void check_stretch(const struct cron *cron, uint64_t after)
+{
+    uint64_t first = cron_next(cron, after, 1000), until = first + UINT64_C(40) * 86400000;
+    bool at_least = false;
+
+    if (first == 0) {
+        return;
+    }
+    uint64_t newest = cron_newest(cron, first, until, 1000), behind = cron_next(cron, newest, 1000);
+    uint64_t count = cron_count(cron, first, newest, &at_least), seen = 1, at = first;
+    if (newest < first || newest > until || (behind != 0 && behind <= until) || count == 0) {
+        abort();
+    }
+    for (; seen < 2000 && at < newest; seen++) {
+        at = cron_next(cron, at, 1000);
+    }
+    if (at == newest && !at_least && count != seen) {
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -29,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str schedule = {line != NULL ? line + 1 : text, (uint32_t)size - (line != NULL ? zone.len + 1 : 0)};
     struct err err = {0};
 
-    struct cron *cron = cron_parse(schedule, zone, &err);
+    struct cron *cron = cron_parse(schedule, zone, size, &err);
     if (cron == NULL) {
         if (err.code == 0 || err.text[0] == '\0' || !str_utf8(str_of(err.text))) {
             abort();
@@ -38,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         check(cron, times[i]);
+        check_stretch(cron, times[i]);
     }
     cron_free(cron);
     return 0;

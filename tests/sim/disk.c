@@ -102,7 +102,8 @@ uint64_t disk_live_first(void)
 void *disk_read(enum record_type type, uint64_t id, void *out)
 {
     static const struct shape *const shapes[TYPE_MAX] = {
-        NULL, &shape_rec_task, &shape_rec_task_stat, &shape_rec_run, &shape_rec_worker, &shape_rec_key, &shape_rec_event};
+        NULL,           &shape_rec_task,  &shape_rec_task_stat, &shape_rec_run, &shape_rec_worker,
+        &shape_rec_key, &shape_rec_event, &shape_rec_fire};
     const struct kept *record = disk_get(type, id);
     struct err err = {0};
     if (!record)
@@ -346,6 +347,22 @@ static void apply_event(uint64_t id, struct str value)
         broken(now.run_id, "event %lu (%.*s) tells of its end once more", (unsigned long)id, (int)now.type.len, now.type.ptr);
 }
 
+/* An entry of the ledger that tells of a run comes with it or behind it. */
+static void apply_fire(uint64_t id, struct str value)
+{
+    struct rec_fire now;
+    struct err err = {0};
+    arena_reset(sim.arena);
+    if (rec_decode_fire(sim.arena, value, &now, &err) || now.id != id)
+        broken(0, "fire %lu cannot be decoded: %s", (unsigned long)id, err.text);
+    bool skipped = now.outcome == FIRE_SKIPPED;
+    if (skipped != (now.run_id == 0) || now.last_due_at < now.due_at || (!skipped && now.count != 1))
+        broken(now.run_id, "fire %lu contradicts itself", (unsigned long)id);
+    if (!skipped && (!run_of(now.run_id)->there || run_of(now.run_id)->task != now.task_id))
+        broken(now.run_id, "fire %lu tells of a run that is not there, or not its task's", (unsigned long)id);
+    disk_put(TYPE_FIRE, id, value);
+}
+
 static void apply_purge(uint64_t task)
 {
     for (uint64_t id = 1; id < run_top; id++)
@@ -384,6 +401,8 @@ void disk_apply(const struct rec_op *op)
             apply_run(op->id, op->value);
         else if (op->type == TYPE_EVENT)
             apply_event(op->id, op->value);
+        else if (op->type == TYPE_FIRE)
+            apply_fire(op->id, op->value);
         else
             disk_put(op->type, op->id, op->value);
         break;

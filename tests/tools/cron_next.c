@@ -19,7 +19,7 @@ static void answer(char *line)
         *bar = '\0';
         parts[i] = bar + 1;
     }
-    struct cron *cron = cron_parse(str_of(parts[0]), str_of(parts[1]), &err);
+    struct cron *cron = cron_parse(str_of(parts[0]), str_of(parts[1]), 1, &err);
     if (cron == NULL) {
         printf("error: %s\n", err.text);
         return;

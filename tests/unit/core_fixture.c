@@ -435,7 +435,8 @@ struct rec_idem fixture_key(struct fixture *fixture)
 bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id, void *out)
 {
     static const struct shape *const shapes[TYPE_MAX] = {
-        NULL, &shape_rec_task, &shape_rec_task_stat, &shape_rec_run, &shape_rec_worker, &shape_rec_key, &shape_rec_event};
+        NULL,           &shape_rec_task,  &shape_rec_task_stat, &shape_rec_run, &shape_rec_worker,
+        &shape_rec_key, &shape_rec_event, &shape_rec_fire};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)

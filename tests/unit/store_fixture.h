@@ -17,7 +17,7 @@ struct fixture {
     struct arena *arena;
     uint64_t epoch, seq;
     uint64_t map_bytes, ballast_bytes;
-    struct log_limits limits;
+    struct store_limits limits;
     struct rec_op ops[FIXTURE_OPS]; /* of the batch being made; values are allocated */
     uint32_t op_count;
 };
@@ -67,7 +67,7 @@ static inline struct fixture *fixture_new(void)
     assert_non_null(fx);
     unit_folder(fx->folder);
     fx->map_bytes = (uint64_t)1 << 30;
-    fx->limits = (struct log_limits){10000, 4 << 20};
+    fx->limits = (struct store_limits){.log_lines = 10000, .log_bytes = 4 << 20};
     fx->arena = arena_new((size_t)64 << 20);
     assert_non_null(fx->arena);
     assert_int_equal(record_init(&err), 0);

@@ -224,6 +224,28 @@ static void test_reindex_goes_on_after_a_crash(void **state)
     assert_int_equal(fixture_total(fx, TYPE_RUN, "status", RUN_PENDING, ""), SOUND_RUNS / 3);
 }
 
+static void ledger_put(struct fixture *fx, const struct rec_fire *fire)
+{
+    fixture_op(fx, OP_PUT, TYPE_FIRE, fire->id, &shape_rec_fire, fire);
+    fixture_commit(fx);
+}
+
+static void test_ledger(void **state)
+{
+    struct fixture *fx = *state;
+    struct rec_fire fire = {
+        .id = 1, .task_id = 1, .due_at = 5, .last_due_at = 9, .count = 3, .outcome = FIRE_SKIPPED, .decided_at = 9};
+    ledger_put(fx, &fire);
+    sound_expect(fx->kv);
+    fire.last_due_at = 4;
+    ledger_put(fx, &fire);
+    expect_finding(fx, "fire 1: it contradicts itself", false);
+    fire.last_due_at = 9;
+    fire.task_id = 77;
+    ledger_put(fx, &fire);
+    expect_finding(fx, "fire 1: its task 77 is not there", false);
+}
+
 static void test_histories(void **state)
 {
     struct rec_attempt attempts[3] = {{.number = 1, .outcome = OUTCOME_FAILED},
@@ -288,6 +310,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_state_behind_the_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_statistics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reindex_goes_on_after_a_crash, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ledger, setup, teardown),
         cmocka_unit_test(test_histories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,12 +23,12 @@ static int teardown(void **state)
 
 /* What applying answers, if not KV_OK: this stands in for it (tests/store.cmake). */
 static enum kv_result apply_result;
-enum kv_result __real_apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+enum kv_result __real_apply_ops(struct apply *apply, struct writer *writer, const struct store_limits *limits,
                                 const struct rec_op *ops, uint32_t count, uint32_t *removals);
-enum kv_result __wrap_apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+enum kv_result __wrap_apply_ops(struct apply *apply, struct writer *writer, const struct store_limits *limits,
                                 const struct rec_op *ops, uint32_t count, uint32_t *removals);
 
-enum kv_result __wrap_apply_ops(struct apply *apply, struct writer *writer, const struct log_limits *limits,
+enum kv_result __wrap_apply_ops(struct apply *apply, struct writer *writer, const struct store_limits *limits,
                                 const struct rec_op *ops, uint32_t count, uint32_t *removals)
 {
     enum kv_result result = __real_apply_ops(apply, writer, limits, ops, count, removals);
@@ -357,7 +357,7 @@ static void test_committer(void **state)
 {
     struct fixture *fx = *state;
     struct err err = {0};
-    struct log_limits limits = fx->limits;
+    struct store_limits limits = fx->limits;
     struct committer *committer = committer_new(fx->kv, &limits, &err);
     assert_non_null(committer);
     assert_int_equal(committer_submit(committer, job_of(0, 0, 0)), 0);

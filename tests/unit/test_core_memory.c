@@ -180,6 +180,9 @@ static void step_lists(void)
     struct msg_worker_list list = {.page = 1, .size = 10, .name = STR_LIT("worker-001")};
     expect(ask(&shape_msg_run_live, &live), MSG_RUN_LIVE_ROWS);
     expect(ask(&shape_msg_worker_list, &list), MSG_WORKER_ROWS);
+    struct msg_fire_times times = {
+        .schedule = STR_LIT("~ * * * *"), .timezone = STR_LIT("Europe/Berlin"), .name = STR_LIT("x"), .count = 10};
+    expect(ask(&shape_msg_fire_times, &times), MSG_FIRE_TIMES_ROWS);
 }
 
 static void step_restart(void)

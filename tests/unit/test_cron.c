@@ -21,7 +21,7 @@ static void check_rows(const struct row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct err err = {0};
-        struct cron *cron = cron_parse(str_of(rows[i].schedule), str_of(rows[i].zone), &err);
+        struct cron *cron = cron_parse(str_of(rows[i].schedule), str_of(rows[i].zone), 1, &err);
         if (cron == NULL) {
             fail_msg("%s: %s", rows[i].schedule, err.text);
         }
@@ -159,14 +159,14 @@ static void test_macros(void **state)
 static void test_every_keeps_its_beat(void **state)
 {
     (void)state;
-    struct cron *cron = cron_parse(STR_LIT("@every 10s"), STR_LIT(""), NULL);
+    struct cron *cron = cron_parse(STR_LIT("@every 10s"), STR_LIT(""), 0, NULL);
     assert_non_null(cron);
     assert_int_equal(cron_next(cron, 123456, 3000), 133000);
     assert_int_equal(cron_next(cron, 133000, 3000), 143000);
     assert_int_equal(cron_next(cron, 1000, 3000), 13000); /* asked before it began */
     assert_false(cron_once(cron));
     cron_free(cron);
-    cron = cron_parse(STR_LIT("@at 2024-02-01"), STR_LIT(""), NULL);
+    cron = cron_parse(STR_LIT("@at 2024-02-01"), STR_LIT(""), 0, NULL);
     assert_true(cron_once(cron));
     cron_free(cron);
 }
@@ -231,7 +231,12 @@ static void test_refusals(void **state)
         {"1,,2 * * * *", "", "minute: \"\""},
         {"1, * * * *", "", "minute: \"\""},
         {"1-2-3 * * * *", "", "minute"},
-        {"0~5 * * * *", "", "~"},
+        {"5~0 * * * *", "", "backwards"},
+        {"0~60 * * * *", "", "minute: \"0~60\" is not in range"},
+        {"0~5~9 * * * *", "", "cannot be read"},
+        {"0~59/90 * * * *", "", "step"},
+        {"*~5 * * * *", "", "cannot be read"},
+        {"? ~ * * *", "", "minute: \"?\""},
         {"? * * * *", "", "minute: \"?\""},
         {"* * L-31 * *", "", "day of month: \"L-31\""},
         {"* * 15X * *", "", "day of month: \"15X\""},
@@ -261,12 +266,100 @@ static void test_refusals(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct err err = {0};
-        struct cron *cron = cron_parse(str_of(rows[i].schedule), str_of(rows[i].zone), &err);
+        struct cron *cron = cron_parse(str_of(rows[i].schedule), str_of(rows[i].zone), 1, &err);
         if (cron != NULL || err.code != ERR_INVALID || strstr(err.text, rows[i].text) == NULL) {
             fail_msg("%s: expected a refusal with \"%s\", got \"%s\"", rows[i].schedule, rows[i].text, err.text);
         }
         assert_true(str_utf8(str_of(err.text)));
     }
+}
+
+/* What ~ stands for: a value of its range, the same for a name for ever, another one for another name. */
+static void test_spread(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    uint64_t minutes = 0, start = ms("2024-01-01T00:00:00Z");
+    for (int i = 0; i < 500; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "task %d", i);
+        uint64_t spread = cron_spread(str_of(name)), due[2];
+        for (int again = 0; again < 2; again++) {
+            struct cron *cron = cron_parse(STR_LIT("10~29 ~ * * *"), STR_LIT(""), spread, &err);
+            assert_non_null(cron);
+            due[again] = cron_next(cron, start, start);
+            cron_free(cron);
+        }
+        assert_int_equal(due[0], due[1]);
+        uint64_t minute = (due[0] - start) / 60000 % 60;
+        assert_in_range(minute, 10, 29);
+        minutes |= UINT64_C(1) << minute;
+    }
+    assert_int_equal(minutes, ((UINT64_C(1) << 20) - 1) << 10); /* each is some task's */
+    /* These are on people's calendars: they must never change. */
+    assert_int_equal(cron_spread(STR_LIT("nightly")), UINT64_C(7274399085137986780));
+    static const struct row rows[] = {
+        {"~ * * * *", "", "2024-01-01T00:00:00Z", {"2024-01-01T00:34:00Z", "2024-01-01T01:34:00Z"}},
+        {"~/15 * * * *", "", "2024-01-01T00:00:00Z", {"2024-01-01T00:04:00Z", "2024-01-01T00:19:00Z"}},
+        {"0 0 ~ * *", "", "2024-01-31T00:00:00Z", {"2024-02-17T00:00:00Z", "2024-03-17T00:00:00Z"}},
+        {"0 0 * * 1~5", "", "2024-01-01T00:00:00Z", {"2024-01-03T00:00:00Z", "2024-01-10T00:00:00Z"}},
+        {"~30,30~ 3 * * *", "", "2024-01-01T00:00:00Z", {"2024-01-01T03:11:00Z", "2024-01-01T03:52:00Z", "2024-01-02T03:11:00Z"}},
+    };
+    CHECK(rows);
+}
+
+/* Of every stretch: the newest due time, and how many there are, beside looking at each. */
+static void test_stretches(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *schedule, *zone, *from;
+        int64_t hours;
+    } rows[] = {
+        {"*/7 * * * *", "Europe/Berlin", "2024-03-30T12:00:00Z", 48},
+        {"*/10 1-3 * * *", "Europe/Berlin", "2024-03-28T12:00:00Z", 24 * 6},
+        {"*/10 1-3 * * *", "Europe/Berlin", "2024-10-24T12:00:00Z", 24 * 6},
+        {"17 */2 * * *", "Australia/Lord_Howe", "2024-04-01T12:00:00Z", 24 * 300},
+        {"*/20 */3 2 * * *", "America/New_York", "2024-03-01T12:00:00Z", 24 * 300},
+        {"30 2 * * *", "America/New_York", "2020-01-01T12:00:00Z", 24 * 2000},
+        {"0 9 * * MON#1", "Asia/Kolkata", "2020-01-01T12:00:00Z", 24 * 3000},
+        {"0 9 30 12 *", "Pacific/Apia", "2009-12-01T00:00:00Z", 24 * 1600},
+        {"@every 90s", "", "2024-01-01T00:00:00Z", 500},
+        {"0 0 29 2 *", "", "2024-01-01T00:00:00Z", 24},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err err = {0};
+        struct cron *cron = cron_parse(str_of(rows[i].schedule), str_of(rows[i].zone), 0, &err);
+        uint64_t from = ms(rows[i].from), until = from + (uint64_t)rows[i].hours * 3600000;
+        uint64_t first = cron_next(cron, from, from), newest = first, count = 1;
+        bool at_least = true;
+        assert_int_not_equal(first, 0);
+        for (uint64_t next; (next = cron_next(cron, newest, from)) != 0 && next <= until; count++)
+            newest = next;
+        if (newest > until)
+            until = newest;
+        if (cron_newest(cron, first, until, from) != newest || cron_count(cron, first, newest, &at_least) != count || at_least)
+            fail_msg("%s in %s: %llu due times, counted %llu", rows[i].schedule, rows[i].zone, (unsigned long long)count,
+                     (unsigned long long)cron_count(cron, first, newest, &at_least));
+        cron_free(cron);
+    }
+}
+
+/* Years of seconds are counted, not looked at; where the clock is changed all the time it says that it gave up. */
+static void test_long_stretches(void **state)
+{
+    (void)state;
+    bool at_least = true;
+    uint64_t from = ms("2020-01-01T00:00:01Z"), last = ms("2030-01-01T00:00:00Z");
+    struct cron *cron = cron_parse(STR_LIT("* * * * * *"), STR_LIT(""), 0, NULL);
+    assert_int_equal(cron_newest(cron, from, last + 999, from), last);
+    assert_int_equal(cron_count(cron, from, last, &at_least), (last - from) / 1000 + 1);
+    assert_false(at_least);
+    cron_free(cron);
+    cron = cron_parse(STR_LIT("* * * * * *"), STR_LIT("Europe/Berlin"), 0, NULL);
+    assert_in_range(cron_count(cron, from, last, &at_least), 20000, (last - from) / 1000);
+    assert_true(at_least);
+    cron_free(cron);
 }
 
 /* Text that is not NUL-terminated ends where its length says. */
@@ -276,11 +369,11 @@ static void test_borrowed_text(void **state)
     char *text = malloc(9);
     assert_non_null(text);
     memcpy(text, "* * * * 1", 9);
-    struct cron *cron = cron_parse((struct str){text, 9}, (struct str){NULL, 0}, NULL);
+    struct cron *cron = cron_parse((struct str){text, 9}, (struct str){NULL, 0}, 0, NULL);
     assert_non_null(cron);
     cron_free(cron);
-    assert_null(cron_parse((struct str){text, 7}, (struct str){NULL, 0}, NULL));
-    assert_null(cron_parse((struct str){NULL, 0}, (struct str){NULL, 0}, NULL));
+    assert_null(cron_parse((struct str){text, 7}, (struct str){NULL, 0}, 0, NULL));
+    assert_null(cron_parse((struct str){NULL, 0}, (struct str){NULL, 0}, 0, NULL));
     free(text);
 }
 
@@ -295,6 +388,9 @@ int main(void)
         cmocka_unit_test(test_every_keeps_its_beat),
         cmocka_unit_test(test_daylight_saving),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_stretches),
+        cmocka_unit_test(test_long_stretches),
         cmocka_unit_test(test_borrowed_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

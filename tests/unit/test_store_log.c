@@ -133,7 +133,7 @@ static void test_a_chunk_may_come_twice(void **state)
 static void test_trimmed_by_lines(void **state)
 {
     struct fixture *fx = *state;
-    fx->group.limits.lines = 10;
+    fx->group.limits.log_lines = 10;
     write_lines(fx, 7, 1, 1, 8, 0);
     fixture_commit(fx);
     expect_state(fx, 7, 8, 0);
@@ -151,7 +151,7 @@ static void test_trimmed_by_size(void **state)
     struct fixture *fx = *state;
     static char text[1000];
     memset(text, 'x', sizeof text);
-    fx->group.limits.bytes = 16 * 1024;
+    fx->group.limits.log_bytes = 16 * 1024;
     for (uint64_t seq = 1; seq <= 100; seq++) {
         struct rec_log_line line = {.seq = seq, .text = {text, sizeof text}};
         struct rec_log_chunk chunk = {.run_id = 7, .attempt = 1, .lines = {&line, 1}};
@@ -164,7 +164,7 @@ static void test_trimmed_by_size(void **state)
     assert_int_equal(rows.total + rows.cut, 100);
     assert_int_equal(rows.lines.items[rows.lines.count - 1].seq, 100);
     kv_end(txn);
-    fx->group.limits.bytes = 10; /* the newest line stays, whatever its size */
+    fx->group.limits.log_bytes = 10; /* the newest line stays, whatever its size */
     write_lines(fx, 7, 1, 101, 101, 0);
     fixture_commit(fx);
     expect_lines(fx, 7, 0, 100, false, "1/101");
