@@ -3,7 +3,7 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart task workers status trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart task fires preview workers status trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
@@ -104,6 +104,19 @@ _gantry() {
         'task trigger:--at') return ;;
         'task trigger:--delay') return ;;
         'task trigger:--key') return ;;
+        'fires:--count' | 'fires:-n') return ;;
+        'fires:--after') return ;;
+        'fires:--outcome') words='ran late skipped' ;;
+        'fires:--since') return ;;
+        'fires:--until') return ;;
+        'fires:--sort') return ;;
+        'fires:--order') words='asc desc' ;;
+        'fires:--page') return ;;
+        'fires:--size') return ;;
+        'preview:--timezone' | 'preview:-z') return ;;
+        'preview:--name') return ;;
+        'preview:--count' | 'preview:-n') return ;;
+        'preview:--after') return ;;
         'workers:--status' | 'workers:-s') words='active draining offline' ;;
         'workers:--type' | 'workers:-t') return ;;
         'workers:--hostname') return ;;
@@ -132,7 +145,7 @@ _gantry() {
     fi
     if [ -z "$words" ]; then
         case "$command" in
-        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url --ca ' ;;
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url --ca ' ;;
         'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --param --key --json --help --url --data' ;;
         'runs') words='--status --task --worker --since --until --sort --order --page --size --json --help --url --data' ;;
         'logs') words='--follow --tail --times --json --help --url --data' ;;
@@ -146,6 +159,8 @@ _gantry() {
         'task trigger') words='--wait --param --priority --timeout --at --delay --key --json --help --url --data' ;;
         'task pause') words='--json --help --url --data' ;;
         'task resume') words='--json --help --url --data' ;;
+        'fires') words='--next --count --after --outcome --since --until --sort --order --page --size --json --help --url --data' ;;
+        'preview') words='--timezone --name --count --after --json --help --url --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --data' ;;
         'status') words='--json --help --url --data' ;;
         'trace') words='--type --run --service --count --json --help --url --data' ;;
@@ -159,7 +174,7 @@ _gantry() {
         'key process') words='--public-key --out --json --help --url --data' ;;
         'config') words='--explain --markdown --json --help --url --data' ;;
         'version') words='--json --help --url --data' ;;
-        'help') words='--json --help up run runs logs abort restart task workers status trace backup restore fsck key config version help man completion' ;;
+        'help') words='--json --help up run runs logs abort restart task fires preview workers status trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --data' ;;
         'completion') words='--json --help --url --data' ;;
         esac

@@ -221,8 +221,9 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_run_trigger, MSG_RUN_ANSWER},  {&shape_msg_run_trigger_batch, MSG_RUN_BATCH_ANSWER},
         {&shape_msg_run_submit, MSG_RUN_ANSWER},   {&shape_msg_run_restart, MSG_RUN_ANSWER},
         {&shape_msg_run_abort, MSG_RUN_ANSWER},    {&shape_msg_worker_list, MSG_WORKER_ROWS},
-        {&shape_msg_run_live, MSG_RUN_LIVE_ROWS},  {&shape_msg_query, MSG_QUERY_ROWS},
-        {&shape_msg_get, MSG_QUERY_ROWS},          {&shape_msg_log_read, MSG_LOG_ROWS},
+        {&shape_msg_run_live, MSG_RUN_LIVE_ROWS},  {&shape_msg_fire_times, MSG_FIRE_TIMES_ROWS},
+        {&shape_msg_query, MSG_QUERY_ROWS},        {&shape_msg_get, MSG_QUERY_ROWS},
+        {&shape_msg_log_read, MSG_LOG_ROWS},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

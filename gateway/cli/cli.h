@@ -62,6 +62,7 @@ cli_handler apikey_create, apikey_list, apikey_revoke;
 cli_handler key_worker;
 cli_handler key_process;
 cli_handler backup_command, restore_command, fsck_command;
+cli_handler fires_command, preview_command;
 cli_handler workers_command, status_command, config_command, version_command, help_command, man_command, complete_command;
 
 #endif

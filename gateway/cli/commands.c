@@ -96,6 +96,25 @@ static const struct option runs_options[] = {
     {0},
 };
 
+static const struct option fires_options[] = {
+    {"next", 0, NULL, NULL, "print when it is due next instead, in UTC and on the clock of its time zone"},
+    {"count", 'n', "N", NULL, "so many times (with --next; default 10, at most 1000)"},
+    {"after", 0, "TIME", NULL, "times behind this one (with --next; now)"},
+    {"outcome", 0, "WORD", "ran|late|skipped", "only due times that came to this"},
+    {"since", 0, "DATE", NULL, "only those due on this day (YYYY-MM-DD) or after"},
+    {"until", 0, "DATE", NULL, "only those due on this day or before"},
+    PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option preview_options[] = {
+    {"timezone", 'z', "ZONE", NULL, "IANA name, like Europe/Berlin; UTC if not given"},
+    {"name", 0, "NAME", NULL, "name of the task it is for, which decides where ~ lies"},
+    {"count", 'n', "N", NULL, "so many times (default 10, at most 1000)"},
+    {"after", 0, "TIME", NULL, "times behind this one (now)"},
+    {0},
+};
+
 static const struct option logs_options[] = {
     {"follow", 'f', NULL, NULL, "go on until the run ends"},
     {"tail", 'n', "N", NULL, "begin with the newest N lines (at most 1000)"},
@@ -199,6 +218,11 @@ const struct command commands[] = {
      "Prints the number of the run; --wait as in `gantry run`."},
     {"task pause", "TASK…", no_options, task_pause, true, false, 1, -1, "stop a task's schedule; its runs wait", NULL},
     {"task resume", "TASK…", no_options, task_resume, true, false, 1, -1, "let a paused task go on", NULL},
+    {"fires", "TASK", fires_options, fires_command, true, false, 1, 1,
+     "tell what came of each due time of a task's schedule, newest first, or when it is due next",
+     "A due time ran, ran late (over ten seconds), or was skipped for a reason. Those that were skipped one after the other for "
+     "one reason are one line."},
+    {"preview", "CRON", preview_options, preview_command, true, false, 1, 1, "print when a schedule would be due", NULL},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
     {"status", "", no_options, status_command, true, false, 0, 0, "say how the farm is: health, workers, queue, newest runs",
      "Exits with 0 when the farm is healthy, else with 1."},

@@ -7,6 +7,7 @@
 #include "gateway/cli/client.h"
 #include "gateway/cli/page.h"
 #include "gateway/cli/show.h"
+#include "gateway/cli/task.h"
 #include "gateway/cli/term.h"
 #include "gateway/cli/watch.h"
 #include "gateway/cli/work.h"
@@ -58,8 +59,7 @@ static int task_numbered(const struct cli *cli, const char *word, long long *id,
     return why.code == ERR_NOT_FOUND ? 0 : err_set(err, why.code, "%s", why.text);
 }
 
-/* The id of a task given by id or name; 0 with err. */
-static long long task_find(const struct cli *cli, const char *word, struct err *err)
+long long task_find(const struct cli *cli, const char *word, struct err *err)
 {
     long long number, named;
 

@@ -29,6 +29,24 @@ static const struct route routes[] = {
      "`idempotency_key`. Answers `run_ids` in the order of the items."},
     {METHOD_POST, "/tasks/{id}/pause", tasks_pause, ROLE_USER, "Pauses a task: nothing of it starts until it is resumed."},
     {METHOD_POST, "/tasks/{id}/resume", tasks_resume, ROLE_USER, "Resumes a paused task."},
+    {METHOD_GET, "/tasks/{id}/fires", tasks_fires, ROLE_READONLY,
+     "What came of each due time of a task's schedule: `outcome` `ran`, `late` (over ten seconds) or `skipped`, with the "
+     "`reason` (`missed`, `farm_full`, `store_away`, `paused`, `overlap_forbidden`, `replaced`, `catchup_none`, `catchup_one`, "
+     "`catchup_limit`, `schedule_changed`, `refused`) and the `run_id`. Due times skipped one after the other for one reason are "
+     "one item, with their `count` (`count_is_lower_bound: true` when they were too many to count) from `due_at` to "
+     "`last_due_at`; what a pause skips is told when it ends. `page`, `size` (at most 1000), "
+     "`outcome`, `start_date` and `end_date` (inclusive, UTC), `sort` (`id`, `due_at`, `created_at`: all the same), `order`. "
+     "Kept: "
+     "`cron.fires_max`, `cron.fires_days`."},
+    {METHOD_GET, "/tasks/{id}/fire-times", tasks_fire_times, ROLE_READONLY,
+     "The next times at which a task is due: `at` in UTC, `local` and `offset` on the clock of its `timezone`. `count` (default "
+     "10, at most 1000), `after` (a time; now). While it is `paused` these are the times at which it would be. `end` is true "
+     "when "
+     "it is never due again behind them."},
+    {METHOD_GET, "/schedules/preview", schedules_preview, ROLE_READONLY,
+     "The same for a schedule that is not stored: `schedule` (escaped, as it is part of the address), `timezone`, `count`, "
+     "`after`, "
+     "and the `name` of the task it is for, which decides where `~` lies."},
     {METHOD_POST, "/runs", runs_submit, ROLE_USER,
      "Makes a task and its one run in one step: 201, with what a trigger answers. Takes a task's fields (`name` is made up "
      "and `executor` is the `task_type` when missing; no `schedule`) and a trigger's. The task is `completed` or `failed` "

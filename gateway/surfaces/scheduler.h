@@ -59,6 +59,9 @@ bool page_number(const struct request *request, const char *name, uint64_t low, 
                  int *fault);
 bool page_bool(const struct request *request, const char *name, bool *out, struct problem *problem, int *fault);
 
+/* A day or a moment. An end is inclusive: what is answered is the first millisecond behind it. */
+bool page_date(const struct request *request, const char *name, bool end, uint64_t *out, struct problem *problem, int *fault);
+
 /* ---- commands ---- */
 
 /* Asks the scheduler. It keeps no final runs in memory: where it says that it needs the stored record of this type and id, that is
@@ -97,6 +100,7 @@ void row_ask(struct request *request, enum record_type type, enum record_type al
 /* Decodes a row's value; false (logged) when it is damaged. */
 bool row_task(struct request *request, const struct rec_row *row, struct rec_task *task, struct rec_task_stat *stat,
               bool *has_stat);
+bool row_fire(struct request *request, const struct rec_row *row, struct rec_fire *fire);
 bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run);
 /* Answers that a row could not be read: out of memory, or damaged. */
 void row_refuse(struct request *request);
@@ -112,6 +116,8 @@ void tasks_create(struct request *request), tasks_list(struct request *request),
 void tasks_update(struct request *request), tasks_delete(struct request *request);
 void tasks_pause(struct request *request), tasks_resume(struct request *request);
 void tasks_trigger(struct request *request), tasks_trigger_batch(struct request *request);
+void tasks_fires(struct request *request), tasks_fire_times(struct request *request);
+void schedules_preview(struct request *request);
 void runs_submit(struct request *request), runs_list(struct request *request), runs_get(struct request *request);
 void runs_restart(struct request *request), runs_abort(struct request *request), runs_logs(struct request *request);
 void workers_list(struct request *request), workers_get(struct request *request);

@@ -2,6 +2,9 @@
 #include <stdio.h>
 
 #include "gateway/surfaces/scheduler.h"
+#include "proto/clock.h"
+
+#define DAY_MS UINT64_C(86400000)
 
 bool page_number(const struct request *request, const char *name, uint64_t low, uint64_t *out, struct problem *problem,
                  int *fault)
@@ -74,6 +77,21 @@ bool page_bool(const struct request *request, const char *name, bool *out, struc
     if (!page_word(request, name, parse_bool, "true|false", &value, problem, fault))
         return false;
     *out = value == 1;
+    return true;
+}
+
+bool page_date(const struct request *request, const char *name, bool end, uint64_t *out, struct problem *problem, int *fault)
+{
+    struct str text;
+
+    if (*fault || !request_param(request, name, &text, problem, fault) || *fault)
+        return false;
+    if (clock_parse_iso(text.ptr, text.len, out) != 0 || *out > INT64_MAX - DAY_MS) {
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "format", text, "YYYY-MM-DD");
+        return false;
+    }
+    if (end)
+        *out += text.len == 10 ? DAY_MS : 1;
     return true;
 }
 

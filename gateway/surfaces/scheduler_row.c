@@ -44,6 +44,16 @@ bool row_task(struct request *request, const struct rec_row *row, struct rec_tas
     return *has_stat || row->also.len == 0 || err.code != ERR_NO_MEMORY || row_unread(request, row, &err);
 }
 
+bool row_fire(struct request *request, const struct rec_row *row, struct rec_fire *fire)
+{
+    struct arena *arena = request_arena(request);
+    struct err err = {.code = ERR_NO_MEMORY, .text = "out of memory"};
+
+    if (!arena || rec_decode_fire(arena, row->value, fire, &err) != 0)
+        return row_unread(request, row, &err);
+    return true;
+}
+
 bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run)
 {
     struct arena *arena = request_arena(request);

@@ -2,10 +2,8 @@
 #include "gateway/fields.h"
 #include "gateway/gateway.h"
 #include "gateway/surfaces/scheduler.h"
-#include "proto/clock.h"
 
 #define DETAIL_LINES 100 /* newest log lines shown with a run */
-#define DAY_MS UINT64_C(86400000)
 
 static const struct page_sort sorts[] = {
     {"created_at", ""},           {"id", ""},
@@ -198,23 +196,6 @@ static void on_listed(struct request *request, const struct msg *msg)
         reply_problem_kind(request, PROBLEM_OVERLOADED);
 }
 
-/* A day or a moment. An end is inclusive: what is answered is the first millisecond behind it. */
-static bool date_read(const struct request *request, const char *name, bool end, uint64_t *out, struct problem *problem,
-                      int *fault)
-{
-    struct str text;
-
-    if (*fault || !request_param(request, name, &text, problem, fault) || *fault)
-        return false;
-    if (clock_parse_iso(text.ptr, text.len, out) != 0 || *out > INT64_MAX - DAY_MS) {
-        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "format", text, "YYYY-MM-DD");
-        return false;
-    }
-    if (end)
-        *out += text.len == 10 ? DAY_MS : 1;
-    return true;
-}
-
 static int filters_read(struct request *request, struct rec_filter_list *filters, struct problem *problem)
 {
     struct str text;
@@ -225,9 +206,9 @@ static int filters_read(struct request *request, struct rec_filter_list *filters
         filters->items[filters->count++] = page_filter("task_id", FILTER_EQ, number);
     if (page_word(request, "status", run_status_parse, "pending|running|completed|failed|aborted", &number, problem, &fault))
         filters->items[filters->count++] = page_filter("status", FILTER_EQ, number);
-    if (date_read(request, "start_date", false, &number, problem, &fault))
+    if (page_date(request, "start_date", false, &number, problem, &fault))
         filters->items[filters->count++] = page_filter("created_at", FILTER_GE, number);
-    if (date_read(request, "end_date", true, &number, problem, &fault))
+    if (page_date(request, "end_date", true, &number, problem, &fault))
         filters->items[filters->count++] = page_filter("created_at", FILTER_LT, number);
     if (page_text(request, "worker_id", &shape_rec_run, "worker_name", &text, problem, &fault))
         filters->items[filters->count++] = page_filter_text("worker_name", FILTER_EQ, text);

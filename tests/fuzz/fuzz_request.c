@@ -18,9 +18,19 @@
 #include "tests/fuzz/fuzz_request.h"
 #include "tests/fuzz/steps.h"
 
-const uint16_t fuzz_request_answers[] = {
-    MSG_TASK_ANSWER, MSG_RUN_ANSWER, MSG_RUN_BATCH_ANSWER, MSG_DONE, MSG_WORKER_ROWS, MSG_RUN_LIVE_ROWS,
-    MSG_QUERY_ROWS,  MSG_QUERY_ROWS, MSG_LOG_ROWS,         MSG_PONG, MSG_ERROR,       0};
+const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
+                                         MSG_RUN_ANSWER,
+                                         MSG_RUN_BATCH_ANSWER,
+                                         MSG_DONE,
+                                         MSG_WORKER_ROWS,
+                                         MSG_RUN_LIVE_ROWS,
+                                         MSG_QUERY_ROWS,
+                                         MSG_QUERY_ROWS,
+                                         MSG_LOG_ROWS,
+                                         MSG_PONG,
+                                         MSG_ERROR,
+                                         MSG_FIRE_TIMES_ROWS,
+                                         0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 
 static const uint16_t *frames(unsigned op)

@@ -47,6 +47,8 @@ static void request_add(const struct surface *surface, const struct route *route
             at += strcspn(at, "}");
         }
     }
+    if (strcmp(route->path, "/schedules/preview") == 0)
+        buf_text(&text, "?schedule=@daily");
     buf_text(&text, "\nHost: localhost\nContent-Type: application/json\nIdempotency-Key: a key\nAccept-Language: en\n\n");
     if (route->method != METHOD_GET)
         buf_text(&text, body);
@@ -100,10 +102,17 @@ static unsigned replies_make(struct replies *out)
 {
     struct rec_task task = {.id = 1, .spec = {.name = STR_LIT("a name")}};
     struct rec_run run = {.id = 1, .task_id = 1, .task_name = STR_LIT("a name"), .status = RUN_COMPLETED};
+    struct rec_task scheduled = {.id = 1, .spec = {.name = STR_LIT("a name"), .schedule = STR_LIT("@daily")}};
+    struct rec_fire fire = {.id = 1, .task_id = 1, .due_at = 1, .last_due_at = 1, .count = 1, .outcome = FIRE_RAN, .run_id = 1};
+    struct rec_fire_time time = {.at = 1000, .offset = -3600};
+    struct msg_fire_times_rows times = {.times = {&time, 1}};
     struct rec_log_line line = {.seq = 1, .at = 1, .text = STR_LIT("a line")};
     struct msg_log_rows lines = {.lines = {&line, 1}, .end = true};
     struct msg_pong pong = {.service = STR_LIT("store"), .pid = 1, .ready = true};
     unsigned count = 0;
+    SET_HAS(&task.spec, rec_task_spec, name);
+    SET_HAS(&scheduled.spec, rec_task_spec, name);
+    SET_HAS(&scheduled.spec, rec_task_spec, schedule);
 
     for (const uint16_t *id = fuzz_request_answers; *id; id++, count++) {
         const uint16_t ids[] = {*id, 0};
@@ -115,6 +124,10 @@ static unsigned replies_make(struct replies *out)
     reply_row(&out[count++].second, &shape_rec_task, &task);
     reply_row(&out[count].first, &shape_rec_run, &run);
     reply_add(&out[count++].second, &shape_msg_log_rows, &lines);
+    reply_row(&out[count].first, &shape_rec_task, &task);
+    reply_row(&out[count++].second, &shape_rec_fire, &fire);
+    reply_row(&out[count].first, &shape_rec_task, &scheduled);
+    reply_add(&out[count++].second, &shape_msg_fire_times_rows, &times);
     reply_add(&out[count].first, &shape_msg_pong, &pong);
     reply_add(&out[count++].second, &shape_msg_pong, &pong);
     return count;

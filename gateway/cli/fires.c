@@ -1,0 +1,108 @@
+/* `gantry fires`, `gantry preview` */
+#include <stdio.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/page.h"
+#include "gateway/cli/show.h"
+#include "gateway/cli/task.h"
+#include "proto/messages.h"
+
+/* Due times that are one entry: from when to when, and how many. */
+static void due_cells(struct table *table, const json_t *fire)
+{
+    bool more = json_is_true(json_object_get(fire, "count_is_lower_bound"));
+    long long count = show_number(fire, "count");
+
+    show_cell_time(table, fire, "due_at");
+    if (count > 1 || more) {
+        show_cell_time(table, fire, "last_due_at");
+    } else {
+        table_add(table, NULL);
+    }
+    table_addf(table, "%s%lld", more ? ">= " : "", count);
+}
+
+static int fires_print(struct cli *cli, const char *path)
+{
+    static const char *const headings[] = {">ID", "DUE", "TO", ">COUNT", "OUTCOME", "REASON", ">RUN", "DETAIL"};
+    static const struct page_filter filters[] = {
+        {"outcome", "outcome"}, {"since", "start_date"}, {"until", "end_date"}, {NULL, NULL}};
+    const json_t *fire;
+    size_t index;
+    int code;
+    json_t *data = page_get(cli, path, filters, &code);
+
+    if (data == NULL || cli->json) {
+        return page_end(data, code);
+    }
+    struct table *table = table_new(headings, 8);
+    json_array_foreach(json_object_get(data, "items"), index, fire)
+    {
+        show_cell(table, fire, "id");
+        due_cells(table, fire);
+        show_cell(table, fire, "outcome");
+        show_cell(table, fire, "reason");
+        show_cell(table, fire, "run_id");
+        show_cell(table, fire, "detail");
+    }
+    code = show_table(table, data);
+    return page_end(data, code);
+}
+
+static int times_print(struct cli *cli, const char *path)
+{
+    static const struct page_filter filters[] = {
+        {"count", "count"}, {"after", "after"}, {"timezone", "timezone"}, {"name", "name"}, {NULL, NULL}};
+    const json_t *time;
+    size_t index;
+    int code;
+    json_t *data = page_get(cli, path, filters, &code);
+
+    if (data == NULL || cli->json) {
+        return page_end(data, code);
+    }
+    json_array_foreach(json_object_get(data, "items"), index, time)
+    {
+        printf("%s  %s\n", show_text(time, "at"), show_text(time, "local"));
+    }
+    if (json_is_true(json_object_get(data, "paused"))) {
+        fprintf(stderr, "gantry: the task is paused: nothing is due until it is resumed\n");
+    } else if (json_is_true(json_object_get(data, "end"))) {
+        fprintf(stderr, "gantry: it is never due again behind that\n");
+    }
+    return page_end(data, code);
+}
+
+int fires_command(struct cli *cli)
+{
+    struct err err = {0};
+    char path[128];
+    bool next = args_has(cli->args, "next");
+
+    for (const char *const *name = (const char *const[]){"count", "after", NULL}; *name != NULL; name++) {
+        if (!next && args_has(cli->args, *name)) {
+            err_set(&err, ERR_BAD_REQUEST, "--%s goes with --next", *name);
+            return show_usage(&err);
+        }
+    }
+    client_set_patience(cli->client, 0, 3000);
+    long long id = task_find(cli, args_at(cli->args, 0), &err);
+    if (id == 0) {
+        return show_error(&err);
+    }
+    snprintf(path, sizeof path, "/tasks/%lld/%s", id, next ? "fire-times" : "fires");
+    return next ? times_print(cli, path) : fires_print(cli, path);
+}
+
+int preview_command(struct cli *cli)
+{
+    struct err err = {0};
+    char path[2048] = "/schedules/preview";
+
+    if (client_query_add(path, sizeof path, "schedule", args_at(cli->args, 0)) != 0) {
+        err_set(&err, ERR_BAD_REQUEST, "the schedule is too long");
+        return show_usage(&err);
+    }
+    return times_print(cli, path);
+}

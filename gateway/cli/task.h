@@ -1,0 +1,10 @@
+/* Tasks, as commands name them. */
+#ifndef GANTRY_CLI_TASK_H
+#define GANTRY_CLI_TASK_H
+
+#include "gateway/cli/cli.h"
+
+/* The id of a task given by id or name; 0 with err. */
+long long task_find(const struct cli *cli, const char *word, struct err *err);
+
+#endif
