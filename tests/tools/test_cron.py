@@ -128,7 +128,7 @@ class Cron(unittest.TestCase):
     def test_known_changes(self):
         """A day and a half around the clock changes of a year that the files list, and one only their rule knows."""
         for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "Asia/Tehran",
-                     "America/Havana", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Chatham"):
+                     "America/Havana", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Chatham", "Europe/London", "America/St_Johns", "Antarctica/Troll"):
             for year in (2019, 2071):
                 for change in changes(zoneinfo.ZoneInfo(name), year)[:2]:
                     self.check(name, change - DAY // 2, 2)
@@ -139,6 +139,11 @@ class Cron(unittest.TestCase):
         self.check("Pacific/Apia", at - DAY, 3)
         at = int(datetime.datetime(1993, 8, 20, 12, tzinfo=UTC).timestamp())
         self.check("Pacific/Kwajalein", at - DAY, 3)
+
+    def test_no_change(self):
+        """A whole offset of half an hour, and days on which nothing happens."""
+        for name in ("Asia/Kolkata", "Pacific/Apia", "Africa/Casablanca"):
+            self.check(name, int(datetime.datetime(2026, 7, 30, tzinfo=UTC).timestamp()), 3)
 
     def test_any_zone(self):
         """A few zones and times by chance, the same ones each time."""
