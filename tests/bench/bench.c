@@ -29,6 +29,8 @@ static const struct {
     {"requests", requests_measure, "--path (with --body a POST) at --at over --clients connections, one at a time on each"},
     {"beanstalk", beanstalk_measure, "put, reserve, delete at --at"},
     {"redis", redis_measure, "LPUSH, BLMOVE, SET and LREM at --at"},
+    {"schedules", schedules_measure,
+     "--rows tasks with schedules, --batch of them due in one second: until a worker holds their runs; --pending: none is due"},
     {"fill", fill_measure, "--rows final runs (--pending: waiting ones) into the database in --data"},
 };
 

@@ -57,6 +57,7 @@ bench_measure requests_measure;                     /* requests.c */
 bench_measure beanstalk_measure;                    /* beanstalk.c */
 bench_measure redis_measure;                        /* redis.c */
 bench_measure fill_measure;                         /* fill.c */
+bench_measure schedules_measure;                    /* schedules.c */
 
 /* Says why on stderr; -1. */
 int bench_fail(const char *what, const char *why);

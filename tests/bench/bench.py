@@ -129,6 +129,21 @@ class Bench:
             self.put("idle.cpu_percent", share * 100)
             self.put("idle.memory_mb", sum(map(self.farms.anonymous_bytes, pids)) / 1e6)
 
+    def cron(self):
+        """A thousand due in one second, among many; and what very many cost that are not due."""
+        rows, idle = (10000, 50000) if self.options.quick else (100000, 1000000)
+        with self.farms.BenchFarm() as farm:
+            self.put("cron", self.generate("schedules", farm, farm.data, rows=rows, batch=1000))
+        with self.farms.BenchFarm() as farm:
+            before = self.farms.anonymous_bytes(farm.pid("scheduler"))
+            self.put("cron.idle", self.generate("schedules", farm, farm.data, rows=idle, pending=True))
+            self.put("cron.idle.bytes", (self.farms.anonymous_bytes(farm.pid("scheduler")) - before) / idle)
+            pid = farm.pid("scheduler")
+            time.sleep(2)  # what making them leaves to do
+            began, used = time.monotonic(), self.farms.cpu_seconds(pid)
+            time.sleep(3 if self.options.quick else 20)
+            self.put("cron.idle.cpu_percent", (self.farms.cpu_seconds(pid) - used) / (time.monotonic() - began) * 100)
+
     def pending(self):
         """Starts a scheduler on rows waiting runs; and on none, to know what the runs cost."""
         rows = 100000 if self.options.quick else 1000000
@@ -212,7 +227,7 @@ class Bench:
                     shutil.rmtree(self.folder / "bench.db", ignore_errors=True)
 
 
-GROUPS = ["limits", "lifecycles", "dispatch", "reports", "rest", "idle", "pending", "rows"]
+GROUPS = ["limits", "lifecycles", "dispatch", "reports", "rest", "idle", "cron", "pending", "rows"]
 
 
 def refusal(options, load):

@@ -152,12 +152,23 @@ def add_state(rows, bench):
     rows.add("idle", "their anonymous memory", "idle.memory_mb", "MB", targets=[("MB", bench.get("idle.memory_mb"), 40, False)])
 
 
+def add_cron(rows, bench):
+    tasks, due = bench.get("cron.tasks") or 99000, bench.get("cron.due") or 1000
+    rows.add("schedules", f"{tasks + due:,.0f} tasks, {due:,.0f} due in one second: with a worker within it", "cron", "runs", ".late_",
+             targets=[("runs", bench.get("cron.rate"), due, True)])
+    idle = bench.get("cron.idle.tasks") or 1000000
+    rows.add("schedules", f"{idle:,.0f} tasks that are not due: the scheduler", "cron.idle.cpu_percent", "% of a core",
+             targets=[("%", bench.get("cron.idle.cpu_percent"), 1, False)])
+    rows.add("schedules", f"{idle:,.0f} tasks: the scheduler's memory for each, with its key", "cron.idle.bytes", "bytes")
+
+
 def rows(bench):
     found = Rows(bench)
     add_limits(found)
     add_lifecycles(found, bench)
     add_rest(found, bench)
     add_reports(found, bench)
+    add_cron(found, bench)
     add_state(found, bench)
     return found.rows
 
