@@ -216,14 +216,27 @@ static uint16_t answer_to(const struct shape *asked)
         const struct shape *asked;
         uint16_t answer;
     } pairs[] = {
-        {&shape_msg_task_create, MSG_TASK_ANSWER}, {&shape_msg_task_update, MSG_TASK_ANSWER},
-        {&shape_msg_task_delete, MSG_DONE},        {&shape_msg_task_pause, MSG_TASK_ANSWER},
-        {&shape_msg_run_trigger, MSG_RUN_ANSWER},  {&shape_msg_run_trigger_batch, MSG_RUN_BATCH_ANSWER},
-        {&shape_msg_run_submit, MSG_RUN_ANSWER},   {&shape_msg_run_restart, MSG_RUN_ANSWER},
-        {&shape_msg_run_abort, MSG_RUN_ANSWER},    {&shape_msg_worker_list, MSG_WORKER_ROWS},
-        {&shape_msg_run_live, MSG_RUN_LIVE_ROWS},  {&shape_msg_fire_times, MSG_FIRE_TIMES_ROWS},
-        {&shape_msg_query, MSG_QUERY_ROWS},        {&shape_msg_get, MSG_QUERY_ROWS},
+        {&shape_msg_task_create, MSG_TASK_ANSWER},
+        {&shape_msg_task_update, MSG_TASK_ANSWER},
+        {&shape_msg_task_delete, MSG_DONE},
+        {&shape_msg_task_pause, MSG_TASK_ANSWER},
+        {&shape_msg_run_trigger, MSG_RUN_ANSWER},
+        {&shape_msg_run_trigger_batch, MSG_RUN_BATCH_ANSWER},
+        {&shape_msg_run_submit, MSG_RUN_ANSWER},
+        {&shape_msg_run_restart, MSG_RUN_ANSWER},
+        {&shape_msg_run_abort, MSG_RUN_ANSWER},
+        {&shape_msg_worker_list, MSG_WORKER_ROWS},
+        {&shape_msg_run_live, MSG_RUN_LIVE_ROWS},
+        {&shape_msg_fire_times, MSG_FIRE_TIMES_ROWS},
+        {&shape_msg_query, MSG_QUERY_ROWS},
+        {&shape_msg_get, MSG_QUERY_ROWS},
         {&shape_msg_log_read, MSG_LOG_ROWS},
+        {&shape_msg_worker_register, MSG_WORKER_ANSWER},
+        {&shape_msg_worker_update, MSG_WORKER_ANSWER},
+        {&shape_msg_worker_remove, MSG_DONE},
+        {&shape_msg_worker_beat, MSG_WORKER_BEAT_ANSWER},
+        {&shape_msg_worker_lease, MSG_WORKER_LEASED},
+        {&shape_msg_run_report, MSG_RUN_REPORTED},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
@@ -277,7 +290,7 @@ static void ask(struct request *request, enum ask_whom whom, bool soft, const st
                 void (*on_answer)(struct request *request, const struct msg *msg))
 {
     struct gateway *gateway = request->gateway;
-    uint64_t deadline_ms = gateway->deadline_ms, now = clock_mono_ms();
+    uint64_t deadline_ms = gateway->deadline_ms + request->wait_ms, now = clock_mono_ms();
     bool command = request->keyed && whom == ASK_SCHEDULER && !soft;
 
     if (command && request->retry_until_ms == 0)

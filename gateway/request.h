@@ -90,6 +90,8 @@ struct request {
     struct request *retry_next;
     uint64_t retry_until_ms;  /* when asking again ends; 0: it was never refused so */
     uint64_t ask_deadline_ms; /* of the command, over all its askings */
+    uint64_t wait_ms;         /* that the answer may take beside: it waits for something */
+    bool polling;             /* it waits for runs: counts in gateway->polls */
 
     /* the handler's own */
     void *own;             /* goes with arena */

@@ -11,8 +11,10 @@
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/live.h"
+#include "scheduler/poll.h"
 #include "scheduler/queue.h"
 #include "scheduler/report.h"
+#include "scheduler/rest.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
 #include "scheduler/timer.h"
@@ -35,6 +37,12 @@ const struct core_route core_routes[] = {
     {MSG_WORKER_LIST, DOOR_COMMANDS, worker_on_list, "workers as they are now"},
     {MSG_RUN_LIVE, DOOR_COMMANDS, live_on_runs, "runs as they are now"},
     {MSG_FIRE_TIMES, DOOR_COMMANDS, fire_times_on_ask, "when a schedule is due next"},
+    {MSG_WORKER_REGISTER, DOOR_COMMANDS, rest_on_register, "a worker over REST has started"},
+    {MSG_WORKER_UPDATE, DOOR_COMMANDS, rest_on_update, "changes what is said of a worker"},
+    {MSG_WORKER_REMOVE, DOOR_COMMANDS, rest_on_remove, "forgets a worker"},
+    {MSG_WORKER_BEAT, DOOR_COMMANDS, rest_on_beat, "a worker over REST lives, and holds these"},
+    {MSG_WORKER_LEASE, DOOR_COMMANDS, poll_on_lease, "a worker over REST waits for runs"},
+    {MSG_RUN_REPORT, DOOR_COMMANDS, rest_on_report, "what a worker over REST says of a run"},
     {MSG_HELLO, DOOR_WORKERS, worker_on_hello, "a worker's session begins"},
     {MSG_HEARTBEAT, DOOR_WORKERS, worker_on_heartbeat, "a worker lives, and holds these"},
     {MSG_ACCEPT, DOOR_WORKERS, lease_on_accept, "a worker takes what it was given"},
@@ -144,6 +152,7 @@ void core_free(struct core *core)
     heap_free(&core->ready);
     heap_free(&core->backstops);
     heap_free(&core->offline);
+    heap_free(&core->polls);
     keys_free(core->keys);
     events_free(core->events);
     arena_free(core->arena);
@@ -266,6 +275,7 @@ static int load_lease(struct core *core, struct run *run, struct err *err)
     run->state = granted ? STATE_PUBLISHING : STATE_ASSIGNED;
     core->states[run->state]++;
     lease_begin(core, lease, run, worker, granted ? LEASE_ACCEPTED : LEASE_REBUILT);
+    lease->progress = attempt->progress > 0 ? attempt->progress : -1; /* told over REST, where it is a write */
     return 0;
 }
 
@@ -343,7 +353,9 @@ static bool key_admits(struct core *core, const struct core_call *call, const st
     if (verdict == KEY_NEW)
         return true;
     if (verdict == KEY_KNOWN) {
-        if (core_reserve(core, answer.len, 0, 1, &fault))
+        if (poll_repeats(core, call, answer))
+            ;
+        else if (core_reserve(core, answer.len, 0, 1, &fault))
             core_refuse(core, call, &fault);
         else
             journal_send_bytes(core->journal, &call->from, answer);
@@ -402,6 +414,7 @@ void core_settle(struct core *core)
     if (core->recheck)
         depend_work(core);
     dispatch_settle(core);
+    poll_expire(core);
     journal_seal(core->journal);
 }
 

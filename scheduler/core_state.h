@@ -92,6 +92,7 @@ struct core {
     struct bus_peer gone[GONE_MAX];            /* sessions that a newer boot replaced */
     uint32_t gone_at;
     struct heap offline;    /* workers, by when they were heard last */
+    struct heap polls;      /* workers over REST that wait for runs, by when they stop (mono) */
     uint64_t turns;         /* grows with every assignment: fair spread */
     uint64_t rest_until;    /* when the next resting worker may be used again (mono); 0: none rests */
     struct index executors; /* of struct text: what some worker has announced */

@@ -8,10 +8,12 @@
 
 #include <stdlib.h>
 
+#include "proto/buf.h"
 #include "proto/log.h"
 #include "scheduler/farms/farm.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
+#include "scheduler/poll.h"
 #include "scheduler/queue.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
@@ -156,24 +158,59 @@ struct gift { /* one assignment being prepared */
     struct rec_task_spec *own; /* a farm's run's own spec */
 };
 
+size_t dispatch_bytes(const struct run *run)
+{
+    return run_bytes(run) + (run->task ? run->task->rules.spec->str.len : 0) + 512;
+}
+
 static size_t gift_bytes(const struct run *run)
 {
-    size_t spec = run->task ? run->task->rules.spec->str.len : 0;
-    return run_change_bytes(run) + run_bytes(run) + spec + 512;
+    return run_change_bytes(run) + dispatch_bytes(run);
+}
+
+/* What an assignment says beside the spec. */
+static void row_fill(const struct run *run, struct rec_assignment *row)
+{
+    row->run_id = run->node.id;
+    row->attempt = run->attempt;
+    row->task_id = run->task ? task_id(run->task) : 0;
+    row->task_name = text_str(run->name);
+    row->parameters = text_str(run->parameters);
+    row->timeout_seconds = run->timeout_seconds;
+    if (run->more && run->more->published.attempt) {
+        row->published = run->more->published;
+        row->published.hash.ptr = (const char *)run->more->hash;
+        SET_HAS(row, rec_assignment, published);
+    }
+}
+
+/* *own: a farm's run's own spec, or NULL. */
+static int row_spec(struct core *core, const struct run *run, struct rec_task_spec **own, struct rec_assignment *row)
+{
+    struct err err;
+    if (run_own_spec(core, run, own))
+        return -1;
+    if (*own)
+        row->spec = **own;
+    return *own ? 0 : rec_decode_task_spec(core->arena, run->task->rules.spec->str, &row->spec, &err);
+}
+
+int dispatch_row(struct core *core, const struct run *run, struct rec_assignment *row)
+{
+    struct rec_task_spec *own;
+    if (row_spec(core, run, &own, row))
+        return -1;
+    row_fill(run, row);
+    return 0;
 }
 
 /* Everything for one assignment that can fail. */
 static int gift_prepare(struct core *core, const struct worker *worker, struct run *run, struct gift *gift,
                         struct rec_assignment *row)
 {
-    struct err err;
     gift->run = run;
     gift->lease = lease_new(core);
-    if (!gift->lease || run_attempt_reserve(run, worker->name->str) || run_own_spec(core, run, &gift->own))
-        return -1;
-    if (gift->own)
-        row->spec = *gift->own;
-    else if (rec_decode_task_spec(core->arena, run->task->rules.spec->str, &row->spec, &err))
+    if (!gift->lease || run_attempt_reserve(run, worker->name->str) || row_spec(core, run, &gift->own, row))
         return -1;
     gift->lease->output = row->spec.output.len > 0;
     return 0;
@@ -209,37 +246,38 @@ static void gift_give(struct core *core, struct worker *worker, struct gift *gif
         run->task->stat.begun_event = number;
         task_stat_put(core, run->task);
     }
-    row->run_id = record.id;
-    row->attempt = record.attempt;
-    row->task_id = record.task_id;
-    row->task_name = record.task_name;
-    row->parameters = record.parameters;
-    row->timeout_seconds = record.timeout_seconds;
-    if (HAS(&record, rec_run, published)) {
-        row->published = record.published;
-        SET_HAS(row, rec_assignment, published);
-    }
+    row_fill(run, row);
 }
 
-/* The first `count` of the plan, in one ASSIGN. -1: none of them. */
+/* The first `count` of the plan, in one ASSIGN or one answer. -1: none of them. */
 static int carry_out(struct core *core, struct worker *worker, struct run **plan, uint32_t count, size_t bytes)
 {
     struct fault fault;
+    struct buf kept = {0};
     struct gift *gifts = arena_alloc(core->arena, count * sizeof *gifts);
     struct rec_assignment *rows = arena_alloc(core->arena, count * sizeof *rows);
     struct address to = worker_address(worker);
     bool prepared = gifts && rows;
     for (uint32_t i = 0; prepared && i < count; i++)
         prepared = gift_prepare(core, worker, plan[i], &gifts[i], &rows[i]) == 0;
-    if (!prepared || core_reserve(core, bytes, 0, count * RUN_CHANGE_OPS + 1, &fault)) {
+    if (prepared && worker->asks)
+        prepared = poll_prepare(core, worker, count, &kept) == 0;
+    if (worker->asks)
+        bytes += poll_bytes(worker, &kept);
+    if (!prepared || core_reserve(core, bytes, 0, count * RUN_CHANGE_OPS + POLL_OPS, &fault)) {
         for (uint32_t i = 0; gifts && i < count; i++)
             lease_free(core, gifts[i].lease);
+        buf_free(&kept);
         return -1;
     }
     for (uint32_t i = 0; i < count; i++)
         gift_give(core, worker, &gifts[i], &rows[i]);
     struct msg_assign assign = {.runs = {rows, count}};
-    journal_send(core->journal, &to, &shape_msg_assign, &assign);
+    if (worker->asks)
+        poll_give(core, worker, rows, count, &kept);
+    else
+        journal_send(core->journal, &to, &shape_msg_assign, &assign);
+    buf_free(&kept);
     return 0;
 }
 
@@ -256,6 +294,7 @@ static void plan_carry_out(struct core *core, struct worker *worker)
         fits = carry_out(core, worker, worker->plan + done, count, bytes) == 0;
         if (fits)
             done += count;
+        fits = fits && !worker->asks; /* one question has one answer */
     }
     worker->plan_count = 0;
     for (uint32_t i = done; i < total; i++)

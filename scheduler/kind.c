@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "proto/buf.h"
+#include "scheduler/poll.h"
 #include "scheduler/queue.h"
+#include "scheduler/task.h"
 #include "scheduler/worker.h"
 
 /* ---- matches ---- */
@@ -16,7 +18,9 @@ bool kind_serves_type(const struct kind *kind, const struct queue_class *class)
 
 bool kind_serves_executor(const struct kind *kind, const struct queue_class *class)
 {
-    return !kind->executor_count || text_list_has(kind->executors, kind->executor_count, class->executor);
+    if (kind->executor_count)
+        return text_list_has(kind->executors, kind->executor_count, class->executor);
+    return !kind->asks || !task_executor_known(class->executor) || text_list_has(kind->types, kind->type_count, class->executor);
 }
 
 static bool kind_has_labels(const struct kind *kind, struct str labels)
@@ -103,8 +107,8 @@ static int names_add(struct buf *key, const struct str_list *names)
 
 static int kind_key(struct buf *key, const struct rec_worker *record)
 {
-    return names_add(key, &record->task_types) || names_add(key, &record->executors) ||
-                   buf_add(key, record->labels.ptr, record->labels.len)
+    return buf_add(key, record->asks ? "r" : "s", 1) || names_add(key, &record->task_types) ||
+                   names_add(key, &record->executors) || buf_add(key, record->labels.ptr, record->labels.len)
                ? -1
                : 0;
 }
@@ -131,6 +135,7 @@ static struct kind *kind_new(struct core *core, struct str key, const struct rec
         goto error;
     kind->key = kind->text->str;
     kind->labels = (struct str){kind->key.ptr + kind->key.len - record->labels.len, record->labels.len};
+    kind->asks = record->asks;
     kind->type_count = record->task_types.count;
     kind->executor_count = record->executors.count;
     for (size_t i = 0; i < core->classes.size; i++)
@@ -195,7 +200,7 @@ static enum kind_place place_of(const struct core *core, const struct worker *wo
 {
     if (!worker->present || worker->status != WORKER_ACTIVE)
         return PLACE_NONE;
-    if (worker->held + worker->plan_count >= worker->credit)
+    if (worker->held + worker->plan_count >= worker->credit || (worker->asks && !poll_takes(worker)))
         return PLACE_BUSY;
     return core->mono_ms < worker->rest_until ? PLACE_RESTS : PLACE_ROOM;
 }

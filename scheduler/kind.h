@@ -13,7 +13,7 @@
 
 enum kind_place {              /* whether a worker can be given something now */
                   PLACE_NONE,  /* it is not here, or takes nothing new */
-                  PLACE_BUSY,  /* it holds what it may */
+                  PLACE_BUSY,  /* it holds what it may, or does not ask for more */
                   PLACE_RESTS, /* it gave something back a moment ago */
                   PLACE_ROOM,
                   PLACE_COUNT
@@ -31,6 +31,7 @@ struct kind {
     struct text *text; /* its bytes */
     struct str *types, *executors, labels;
     uint32_t type_count, executor_count;
+    bool asks; /* its workers work over REST */
     struct match *matches;
     struct heap room; /* of workers: the emptiest first, then who had its turn longest ago */
     uint32_t places[PLACE_COUNT];
@@ -53,7 +54,8 @@ void kind_leave(struct core *core, struct worker *worker);
 void kind_refresh(struct core *core, struct worker *worker);
 
 bool kind_serves_type(const struct kind *kind, const struct queue_class *class);
-bool kind_serves_executor(const struct kind *kind, const struct queue_class *class); /* one that names none has them all */
+/* One that names none has them all; over REST, its types and whatever is not one of the farm's own, which it alone knows the meaning of. */
+bool kind_serves_executor(const struct kind *kind, const struct queue_class *class);
 
 /* Matches a new class with all kinds; -1 when out of memory, with no match left. */
 int kind_match_class(struct core *core, struct queue_class *class);

@@ -18,6 +18,8 @@ static void record_more(const struct run_more *more, struct rec_run *record)
     record->attempts = (struct rec_attempt_list){more->attempts, more->attempt_count};
     if (more->attempt_count) {
         const struct rec_attempt *newest = &more->attempts[more->attempt_count - 1];
+        if (newest->outcome == OUTCOME_OPEN)
+            record->progress = newest->progress;
         record->worker_id = newest->worker_id;
         record->worker_name = newest->worker_name;
         record->worker_hostname = text_str(more->hostname);
@@ -85,7 +87,7 @@ size_t run_bytes(const struct run *run)
     if (more->published.attempt)
         bytes += more->published.path.len + more->published.temporary.len + 96;
     for (uint32_t i = 0; i < more->attempt_count; i++)
-        bytes += 112 + more->attempts[i].worker_name.len + more->attempts[i].error.len;
+        bytes += 136 + more->attempts[i].worker_name.len + more->attempts[i].error.len;
     return bytes;
 }
 

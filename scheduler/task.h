@@ -84,6 +84,9 @@ void task_arm(struct core *core, struct task *task);
 
 /* ---- validation (task_check.c) ---- */
 
+/* One of the executors that the farm's own workers bring. */
+bool task_executor_known(struct str executor);
+
 /* Lays the fields present in patch over spec. */
 void task_spec_merge(struct rec_task_spec *spec, const struct rec_task_spec *patch);
 /* Every field present: defaults for what is absent. */

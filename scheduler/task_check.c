@@ -8,6 +8,7 @@
 #include "scheduler/depend.h"
 #include "scheduler/farms/farm_host.h"
 #include "scheduler/queue.h"
+#include "scheduler/rest.h"
 #include "scheduler/schedule.h"
 #include "scheduler/task.h"
 
@@ -79,13 +80,20 @@ static int check_required(const struct rec_task_spec *spec, struct fault *fault)
     return 0;
 }
 
-static int check_executor(const struct core *core, struct str executor, struct fault *fault)
+bool task_executor_known(struct str executor)
 {
     static const char *const known[] = {"shell", "exec", "python", "http"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (str_is(executor, known[i]))
-            return 0;
-    if (index_text(&core->executors, executor))
+            return true;
+    return false;
+}
+
+/* What an executor's name means to workers over REST is theirs: they need not announce it. */
+static int check_executor(const struct core *core, const struct rec_task_spec *spec, struct fault *fault)
+{
+    struct str executor = spec->executor;
+    if (task_executor_known(executor) || index_text(&core->executors, executor) || rest_only(core, spec->task_type))
         return 0;
     return fault_set(fault, ERR_INVALID, "executor", "unknown_executor", executor,
                      "shell, exec, python, http, or what a worker has announced", "no worker knows the executor \"%.*s\"",
@@ -334,7 +342,7 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
     struct rec_task_spec given = {.has = changed};
     bool new_schedule = !self || HAS(&given, rec_task_spec, schedule);
     *rules = (struct task_rules){.spread = self ? self->rules.spread : 0};
-    if (check_required(spec, fault) || check_executor(core, spec->executor, fault) || check_env(spec->env, fault) ||
+    if (check_required(spec, fault) || check_executor(core, spec, fault) || check_env(spec->env, fault) ||
         check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) || check_metadata(spec, rules, fault) ||
         check_timezone(spec->metadata, fault) || check_http(spec, fault) ||
         check_schedule(core, spec, new_schedule, rules, fault))

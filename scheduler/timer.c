@@ -93,6 +93,8 @@ uint64_t timer_tick(struct core *core)
         least(&wait, lease_next(core), core->mono_ms);
     if (core->quiet)
         least(&wait, core->quiet->heard + lease_term(core), core->mono_ms);
+    if (heap_top(&core->polls))
+        least(&wait, (uint64_t)heap_top(&core->polls)->key, core->mono_ms);
     if (core->rest_until)
         least(&wait, core->rest_until, core->mono_ms);
     /* What is left over waits for room in the journal; its acknowledgements wake the host too. */

@@ -11,6 +11,7 @@
 #include "proto/log.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
+#include "scheduler/poll.h"
 
 struct worker *worker_find(const struct core *core, uint64_t id)
 {
@@ -25,7 +26,7 @@ static struct worker *worker_find_name(const struct core *core, struct str name)
 struct address worker_address(const struct worker *worker)
 {
     struct address to = {.door = DOOR_WORKERS};
-    if (worker->present)
+    if (worker->bound)
         to.peer = worker->peer;
     return to;
 }
@@ -34,6 +35,7 @@ void worker_free(struct worker *worker)
 {
     if (!worker)
         return;
+    free(worker->poll);
     text_drop(worker->name);
     text_drop(worker->ident_text);
     text_drop(worker->hostname);
@@ -80,9 +82,9 @@ void worker_heard(struct core *core, struct worker *worker)
 
 void worker_unbind(struct core *core, struct worker *worker)
 {
-    if (worker->present)
+    if (worker->bound)
         index_remove(&core->worker_peers, worker);
-    worker->present = false;
+    worker->bound = worker->present = false;
 }
 
 static void worker_goes_offline(struct core *core, struct worker *worker)
@@ -108,6 +110,34 @@ void worker_part(struct core *core, struct worker *worker, const char *why)
                               .detail = str_of(why)};
     core_event(core, &event);
     log_info("GTY-WORKER-OFFLINE", "worker=%s %s", worker->name->data, why);
+}
+
+/* ---- those that work over REST ---- */
+
+uint8_t worker_standing(const struct worker *worker)
+{
+    if (worker->order == WORKER_OFFLINE)
+        return WORKER_OFFLINE;
+    return worker->drains || worker->order == WORKER_DRAINING ? WORKER_DRAINING : WORKER_ACTIVE;
+}
+
+void worker_arrive(struct core *core, struct worker *worker, struct kind *kind)
+{
+    bool was_offline = worker->status == WORKER_OFFLINE;
+    heap_remove(&core->offline, &worker->offline);
+    worker->status = worker_standing(worker);
+    worker->present = true;
+    worker->last_heartbeat = core->wall_ms;
+    worker_heard(core, worker);
+    kind_join(core, worker, kind);
+    if (was_offline) {
+        struct rec_event event = {.type = STR_LIT("worker.registered"),
+                                  .worker_name = worker->name->str,
+                                  .status = str_of(worker_status_name(worker->status))};
+        worker->connected_at = core->wall_ms;
+        core_event(core, &event);
+    }
+    worker_put(core, worker);
 }
 
 void worker_silence(struct core *core)
@@ -137,6 +167,7 @@ struct worker *worker_oldest(const struct core *core)
 void worker_forget(struct core *core, struct worker *worker)
 {
     log_info("GTY-WORKER-FORGOTTEN", "worker=%s ident=%s", worker->name->data, worker->ident_text->data);
+    poll_end(core, worker, false);
     journal_delete(core->journal, TYPE_WORKER, worker->id);
     heap_remove(&core->offline, &worker->offline);
     index_remove(&core->workers, worker);
@@ -294,12 +325,15 @@ void worker_record(const struct worker *worker, struct rec_worker *record)
         .duration_ms = worker->duration_ms,
         .connected_at = worker->connected_at,
         .boot = text_str(worker->boot),
+        .asks = worker->asks,
+        .order = worker->order,
+        .owner = {(const char *)worker->owner, worker->owner_len},
     };
 }
 
 size_t worker_bytes(const struct worker *worker)
 {
-    size_t bytes = 384 + worker->name->str.len + worker->ident.len + text_str(worker->hostname).len +
+    size_t bytes = 416 + worker->name->str.len + worker->ident.len + text_str(worker->hostname).len +
                    text_str(worker->ip_address).len + text_str(worker->labels).len + text_str(worker->metadata).len +
                    text_str(worker->boot).len;
     for (uint32_t i = 0; i < worker->type_count; i++)
@@ -351,6 +385,11 @@ struct worker *worker_make(struct core *core, const struct rec_worker *record)
         return NULL;
     }
     worker->id = record->id;
+    worker->asks = record->asks;
+    worker->order = (uint8_t)record->order;
+    worker->owner_len = (uint8_t)(record->owner.len <= sizeof worker->owner ? record->owner.len : 0);
+    if (worker->owner_len)
+        memcpy(worker->owner, record->owner.ptr, worker->owner_len);
     worker->ident = worker->ident_text->str;
     worker->name_key = worker->name->str;
     worker->peer_key = (struct str){(const char *)&worker->peer, sizeof worker->peer};
@@ -405,6 +444,18 @@ int worker_describe(struct core *core, struct worker *worker, const struct rec_w
     return 0;
 }
 
+/* One that works over REST says no HELLO: it is here again at once. */
+static int load_asking(struct core *core, struct worker *worker, const struct rec_worker *record, struct err *err)
+{
+    struct kind *kind = kind_get(core, record);
+    if (!kind)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    worker->grace_ms = WORKER_ASKS_GRACE_MS;
+    worker->present = true;
+    kind_join(core, worker, kind);
+    return 0;
+}
+
 int worker_load(struct core *core, const struct rec_worker *record, struct err *err)
 {
     if (worker_find(core, record->id) || index_text(&core->worker_idents, record->ident) || worker_find_name(core, record->name))
@@ -429,5 +480,5 @@ int worker_load(struct core *core, const struct rec_worker *record, struct err *
     /* Until it says HELLO again it counts as heard now: it has a full lease to do so. What its record says is when it said HELLO last. */
     worker->last_heartbeat = core->wall_ms;
     worker_heard(core, worker);
-    return 0;
+    return worker->asks ? load_asking(core, worker, record, err) : 0;
 }

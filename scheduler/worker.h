@@ -4,7 +4,8 @@
 
 #include "scheduler/core_state.h"
 
-#define WORKER_BOOTS 4 /* replaced boots remembered: they are not let in again */
+#define WORKER_ASKS_GRACE_MS 10000 /* of one that works over REST: what it takes to end a run that is over its time */
+#define WORKER_BOOTS 4             /* replaced boots remembered: they are not let in again */
 
 struct worker {
     uint64_t id;
@@ -20,7 +21,14 @@ struct worker {
     double load_average, cpu_percent;
     uint64_t memory_mb;
 
-    bool present;        /* it has a session */
+    bool present;  /* it is here: it has a session, or works over REST and is heard of */
+    bool bound;    /* peer is its session */
+    bool asks;     /* over REST: it has no session, and is given runs when it asks (poll.h) */
+    bool drains;   /* it said itself that it takes nothing new */
+    uint8_t order; /* enum worker_status that somebody wants it to be in; ACTIVE: none */
+    uint8_t owner_len;
+    uint8_t owner[16];   /* stands for the credential that registered it */
+    struct poll *poll;   /* it waits for runs */
     bool listed;         /* among those whose silence is watched */
     struct str peer_key; /* of peer, for the index */
     char key[41];        /* CURVE: the public key of its session; "" is plain */
@@ -63,6 +71,12 @@ void worker_free(struct worker *worker); /* takes NULL */
 
 /* Heard now: behind all others. */
 void worker_heard(struct core *core, struct worker *worker);
+/* It is here from now on, as one of this kind (takes the reference). Room for a record and an event has been reserved. */
+void worker_arrive(struct core *core, struct worker *worker, struct kind *kind);
+/* What its order and its own word make of its status while it is here. */
+uint8_t worker_standing(const struct worker *worker);
+/* Names of types or executors that a task could have. -1 with fault. */
+int worker_check_served(const struct str_list *names, const char *field, struct fault *fault);
 /* Silent for too long, or it said goodbye: no session any more. Its leases are gone already. Room has been reserved. */
 void worker_part(struct core *core, struct worker *worker, const char *why);
 void worker_unbind(struct core *core, struct worker *worker); /* from its session, if it has one */

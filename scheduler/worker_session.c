@@ -37,7 +37,7 @@ static bool boot_replaced(const struct worker *worker, struct str boot)
 #define SERVED_MAX 64 /* bytes: what a task can name (rec_task_spec) */
 
 /* What no task can name is of no use, and 64 of them would not fit the worker's record. */
-static int check_served(const struct str_list *names, const char *field, struct fault *fault)
+int worker_check_served(const struct str_list *names, const char *field, struct fault *fault)
 {
     for (uint32_t i = 0; i < names->count; i++)
         if (names->items[i].len > SERVED_MAX)
@@ -55,8 +55,11 @@ static int hello_check(struct core *core, const struct core_call *call, const st
     if (!ident_valid(hello->boot))
         return fault_set(fault, ERR_INVALID, "boot", "ident", hello->boot, "1 to 64 characters out of A-Z a-z 0-9 . _ : -",
                          "the worker's boot has characters it must not have");
-    if (check_served(&hello->task_types, "task_types", fault) || check_served(&hello->executors, "executors", fault))
+    if (worker_check_served(&hello->task_types, "task_types", fault) ||
+        worker_check_served(&hello->executors, "executors", fault))
         return -1;
+    if (worker && worker->asks)
+        return fault_set(fault, ERR_CONFLICT, "ident", "link", hello->ident, NULL, "a worker of this ident works over REST");
     const struct worker *before =
         index_text(&core->worker_peers, (struct str){(const char *)&call->from.peer, sizeof call->from.peer});
     if (before && before != worker) /* a connection a worker: else one peer could make as many as it has messages */
@@ -64,7 +67,7 @@ static int hello_check(struct core *core, const struct core_call *call, const st
                          "this connection is another worker's session");
     if (!worker && core->workers.count >= core->config.workers_max && !worker_oldest(core))
         return fault_set(fault, ERR_LIMIT, "ident", "limit", hello->ident, NULL, "there are too many workers");
-    if (worker && worker->present && worker->key[0] && !str_is(call->key, worker->key))
+    if (worker && worker->bound && worker->key[0] && !str_is(call->key, worker->key))
         return fault_set(fault, ERR_FORBIDDEN, "ident", "key", hello->ident, NULL,
                          "a worker of this ident is here, with another key");
     if (worker && boot_replaced(worker, hello->boot))
@@ -114,7 +117,7 @@ static int hello_reconcile(struct core *core, struct worker *worker, const struc
 {
     const struct msg_hello *hello = &call->msg->u.hello;
     bool same_boot = str_eq(text_str(worker->boot), hello->boot);
-    bool same_session = same_boot && worker->present && memcmp(&worker->peer, &call->from.peer, sizeof worker->peer) == 0;
+    bool same_session = same_boot && worker->bound && memcmp(&worker->peer, &call->from.peer, sizeof worker->peer) == 0;
     worker->beats++;
     for (uint32_t i = 0; i < hello->running.count; i++) {
         struct lease *lease = lease_held(core, worker, hello->running.items[i].run_id, hello->running.items[i].attempt);
@@ -173,13 +176,13 @@ static void session_listed(struct core *core, struct worker *worker, const struc
 
 static void session_bind(struct core *core, struct worker *worker, const struct bus_peer *peer, bool same_boot)
 {
-    if (worker->present && memcmp(&worker->peer, peer, sizeof *peer) != 0 && !same_boot)
+    if (worker->bound && memcmp(&worker->peer, peer, sizeof *peer) != 0 && !same_boot)
         core->gone[core->gone_at++ % GONE_MAX] = worker->peer;
     if (!same_boot && text_str(worker->boot).len)
         worker->boots[worker->boots_at++ % WORKER_BOOTS] = boot_hash(worker->boot->str);
     worker_unbind(core, worker);
     worker->peer = *peer;
-    worker->present = true;
+    worker->bound = worker->present = true;
     index_add(&core->worker_peers, worker);
     worker_heard(core, worker);
 }
@@ -206,7 +209,8 @@ static void hello_accept(struct core *core, const struct core_call *call, struct
     session_credit(core, worker, hello->credit);
     worker->grace_ms = (uint32_t)hello->grace_ms;
     heap_remove(&core->offline, &worker->offline);
-    worker->status = hello->draining ? WORKER_DRAINING : WORKER_ACTIVE;
+    worker->drains = hello->draining;
+    worker->status = worker_standing(worker);
     worker->rest_until = 0;
     worker->last_heartbeat = core->wall_ms;
     if (!same_boot || was_offline)
@@ -334,11 +338,14 @@ void worker_on_drain(struct core *core, const struct core_call *call)
 {
     struct worker *worker = worker_of_call(core, call);
     struct fault fault;
-    if (!worker || worker->status == WORKER_DRAINING)
+    if (!worker)
         return;
-    if (core_reserve(core, worker_bytes(worker), 0, 2, &fault))
+    if (worker->status == WORKER_DRAINING)
+        worker->drains = true; /* as well as it is ordered to */
+    else if (core_reserve(core, worker_bytes(worker), 0, 2, &fault))
         core_refuse(core, call, &fault);
     else {
+        worker->drains = true;
         worker->status = WORKER_DRAINING;
         kind_refresh(core, worker);
         worker_put(core, worker);
@@ -361,7 +368,7 @@ void core_check_keys(struct core *core, bool (*lets_in)(void *self, struct str k
     for (struct worker *worker = core->first_worker, *next; worker; worker = next) {
         struct fault fault;
         next = worker->next;
-        if (!worker->present || !worker->key[0] || lets_in(self, str_of(worker->key)))
+        if (!worker->bound || !worker->key[0] || lets_in(self, str_of(worker->key)))
             continue;
         log_warn("GTY-WORKER-REVOKED", "worker=%s its key is let in no more", worker->name->data);
         /* Without room now its leases end when it has been silent for a whole lease: nothing it says is heard. */

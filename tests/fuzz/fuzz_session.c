@@ -31,10 +31,28 @@ enum step_op {
 static const uint16_t worker_ids[] = {MSG_HELLO,   MSG_HELLO,   MSG_HEARTBEAT,   MSG_ACCEPT,     MSG_REJECT,   MSG_PROGRESS,
                                       MSG_LOG,     MSG_PUBLISH, MSG_RESULT,      MSG_DRAIN,      MSG_BYE,      MSG_PING,
                                       MSG_WELCOME, MSG_ERROR,   MSG_TASK_CREATE, MSG_RUN_SUBMIT, MSG_RUN_LIVE, 0};
-static const uint16_t command_ids[] = {MSG_TASK_CREATE, MSG_TASK_CREATE, MSG_TASK_UPDATE,       MSG_TASK_DELETE,
-                                       MSG_TASK_PAUSE,  MSG_RUN_TRIGGER, MSG_RUN_TRIGGER_BATCH, MSG_RUN_SUBMIT,
-                                       MSG_RUN_RESTART, MSG_RUN_ABORT,   MSG_RUN_LIVE,          MSG_WORKER_LIST,
-                                       MSG_PING,        MSG_HELLO,       MSG_BATCH_ACK,         0};
+static const uint16_t command_ids[] = {MSG_TASK_CREATE,
+                                       MSG_TASK_CREATE,
+                                       MSG_TASK_UPDATE,
+                                       MSG_TASK_DELETE,
+                                       MSG_TASK_PAUSE,
+                                       MSG_RUN_TRIGGER,
+                                       MSG_RUN_TRIGGER_BATCH,
+                                       MSG_RUN_SUBMIT,
+                                       MSG_RUN_RESTART,
+                                       MSG_RUN_ABORT,
+                                       MSG_RUN_LIVE,
+                                       MSG_WORKER_LIST,
+                                       MSG_PING,
+                                       MSG_HELLO,
+                                       MSG_BATCH_ACK,
+                                       MSG_WORKER_REGISTER,
+                                       MSG_WORKER_UPDATE,
+                                       MSG_WORKER_REMOVE,
+                                       MSG_WORKER_BEAT,
+                                       MSG_WORKER_LEASE,
+                                       MSG_RUN_REPORT,
+                                       0};
 
 static const uint16_t *frames(unsigned op)
 {

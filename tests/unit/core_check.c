@@ -6,6 +6,7 @@
 #include "scheduler/farms/farm.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
+#include "scheduler/poll.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
@@ -124,19 +125,24 @@ static void check_worker_place(const struct worker *worker)
         assert_int_equal(worker->room.id, worker->turn);
         assert_int_equal(worker->room.key, ((int64_t)worker->held << 25) / worker->slots);
     }
+    assert_true(!worker->bound || worker->present);
     if (worker->present) {
         assert_int_equal(worker->place == PLACE_NONE, worker->status != WORKER_ACTIVE);
-        assert_int_equal(worker->place == PLACE_BUSY, worker->status == WORKER_ACTIVE && worker->held >= worker->credit);
+        bool busy = worker->held >= worker->credit || (worker->asks && !worker->poll);
+        assert_int_equal(worker->place == PLACE_BUSY, worker->status == WORKER_ACTIVE && busy);
     }
 }
 
 /* Kinds know their workers, and every class that they serve. */
 static void check_kinds(const struct core *core)
 {
-    uint32_t members = 0, present = 0;
+    uint32_t members = 0, present = 0, polls = 0;
     for (const struct worker *worker = core->first_worker; worker; worker = worker->next) {
         check_worker_place(worker);
         present += worker->present;
+        polls += worker->poll != NULL;
+        if (worker->poll)
+            assert_true(worker->asks && !worker->bound && worker->poll->node.place);
     }
     for (size_t i = 0; i < core->kinds.size; i++) {
         const struct kind *kind = core->kinds.slots[i];
@@ -159,6 +165,7 @@ static void check_kinds(const struct core *core)
         members += sum;
     }
     assert_int_equal(members, present);
+    assert_int_equal(polls, core->polls.count);
 }
 
 static void check_lists(const struct core *core)

@@ -241,8 +241,127 @@ static void test_everything(void **unused)
     fixture_free(fixture);
 }
 
+/* ---- a worker over REST ---- */
+
+static void step_register(void)
+{
+    struct str types[1] = {STR_LIT("shell")};
+    struct msg_worker_register asked = {.idem = fixture_key_of(30, 1),
+                                        .name = STR_LIT("rest"),
+                                        .boot = STR_LIT("b"),
+                                        .hostname = STR_LIT("h"),
+                                        .ip_address = STR_LIT("i"),
+                                        .task_types = {types, 1},
+                                        .max_concurrent_tasks = 2,
+                                        .labels = many_names("a", "b"),
+                                        .metadata = many_names("c", "d")};
+    expect(ask(&shape_msg_worker_register, &asked), MSG_WORKER_ANSWER);
+    asked.idem = fixture_key_of(31, 1);
+    expect(ask(&shape_msg_worker_register, &asked), MSG_WORKER_ANSWER);
+}
+
+static void step_lease(void)
+{
+    struct msg_worker_lease asked = {.idem = fixture_key_of(32, 1), .id = STR_LIT("worker-001"), .max = 2, .wait_ms = 1};
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, DOOR_COMMANDS, 1000, corr, &shape_msg_worker_lease, &asked);
+    fixture_settle(fixture);
+    fixture_wait(fixture, 10);
+    const struct msg *answer = fixture_answer(fixture, corr);
+    expect(answer, MSG_WORKER_LEASED);
+    if (answer && answer->shape->id == MSG_WORKER_LEASED && answer->u.worker_leased.runs.count)
+        lease = (struct rec_lease){.run_id = answer->u.worker_leased.runs.items[0].run_id,
+                                   .attempt = answer->u.worker_leased.runs.items[0].attempt};
+}
+
+static void step_beat(void)
+{
+    const uint64_t runs[] = {lease.run_id, 77};
+    static char value[16];
+    snprintf(value, sizeof value, "%llu", (unsigned long long)fixture->corr); /* anew each time */
+    struct msg_worker_beat beat = {
+        .id = STR_LIT("worker-001"), .runs = {(uint64_t *)(uintptr_t)runs, 2}, .metadata = many_names("now", value)};
+    SET_HAS(&beat, msg_worker_beat, runs);
+    SET_HAS(&beat, msg_worker_beat, metadata);
+    expect(ask(&shape_msg_worker_beat, &beat), MSG_WORKER_BEAT_ANSWER);
+}
+
+static void report(unsigned key, uint64_t status)
+{
+    struct rec_log_line line = {.seq = 1, .text = STR_LIT("text")};
+    struct msg_run_report said = {.idem = fixture_key_of(key, 1),
+                                  .run_id = lease.run_id,
+                                  .attempt = lease.attempt,
+                                  .status = status,
+                                  .progress = 3,
+                                  .error_message = STR_LIT("why"),
+                                  .logs = {&line, 1}};
+    SET_HAS(&said, msg_run_report, progress);
+    expect(ask(&shape_msg_run_report, &said), MSG_RUN_REPORTED);
+}
+
+static void step_going_on(void)
+{
+    report(33, RUN_RUNNING);
+}
+
+static void step_failed(void)
+{
+    report(34, RUN_FAILED);
+}
+
+static void step_silent(void)
+{
+    fixture_wait(fixture, 31000);
+    step_beat();
+}
+
+static void step_change(void)
+{
+    struct str types[2] = {STR_LIT("shell"), STR_LIT("sql")};
+    struct msg_worker_update asked = {
+        .idem = fixture_key_of(35, 1), .id = STR_LIT("worker-001"), .task_types = {types, 2}, .status = WORKER_OFFLINE};
+    SET_HAS(&asked, msg_worker_update, task_types);
+    SET_HAS(&asked, msg_worker_update, status);
+    expect(ask(&shape_msg_worker_update, &asked), MSG_WORKER_ANSWER);
+    asked.idem = fixture_key_of(36, 1);
+    asked.status = WORKER_ACTIVE;
+    expect(ask(&shape_msg_worker_update, &asked), MSG_WORKER_ANSWER);
+}
+
+static void step_remove(void)
+{
+    struct msg_worker_remove asked = {.idem = fixture_key_of(37, 1), .id = STR_LIT("worker-001")};
+    expect(ask(&shape_msg_worker_remove, &asked), MSG_DONE);
+}
+
+static void test_rest(void **unused)
+{
+    (void)unused;
+    struct rec_run run;
+    lease = (struct rec_lease){0};
+    fixture = fixture_ready();
+    fixture_trigger(fixture, fixture_task(fixture, "t", "shell"));
+    fixture_trigger(fixture, 1);
+    fixture->around = around;
+    hard(step_register);
+    hard(step_lease);
+    assert_int_not_equal(lease.run_id, 0);
+    hard(step_beat);
+    hard(step_going_on);
+    hard(step_failed);
+    assert_true(fixture_run(fixture, lease.run_id, &run));
+    assert_int_equal(run.retries, 1);
+    assert_int_equal(run.attempts.items[run.attempts.count - 1].lines, 1);
+    hard(step_silent);
+    hard(step_change);
+    hard(step_remove);
+    assert_int_equal(fixture->disk_count[TYPE_WORKER], 0);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything), cmocka_unit_test(test_rest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,8 +31,21 @@ struct fake { /* a simulated worker */
     unsigned count;
 };
 
+#define ASKERS 2
+
+struct asker { /* a simulated worker over REST */
+    char id[16];
+    struct held held[HELD_MAX];
+    unsigned count;
+    uint64_t asked, registered, reported; /* the numbers of its questions that are open */
+    struct rec_lease about;               /* of its report */
+    uint64_t status;
+    struct rec_idem key;
+};
+
 static struct fixture *fixture;
 static struct fake fakes[WORKERS];
+static struct asker askers[ASKERS];
 static unsigned next_peer, next_boot;
 static uint64_t seed;
 static bool behave;                          /* everybody is well: things are to come to their end */
@@ -179,6 +192,147 @@ static void take_letter(struct fake *fake, const struct msg *msg)
     }
 }
 
+/* ---- workers over REST ---- */
+
+static void asker_drop(struct asker *asker, struct rec_lease lease)
+{
+    for (unsigned i = 0; i < asker->count; i++)
+        if (asker->held[i].lease.run_id == lease.run_id && asker->held[i].lease.attempt == lease.attempt) {
+            asker->held[i] = asker->held[--asker->count];
+            return;
+        }
+}
+
+static void asker_given(struct asker *asker, const struct rec_assignment_list *rows)
+{
+    struct rec_run run;
+    asker->asked = 0;
+    if (!behave && dice(10) == 0)
+        return; /* lost on the way */
+    for (uint32_t i = 0; i < rows->count && asker->count < HELD_MAX; i++) {
+        struct rec_lease lease = {.run_id = rows->items[i].run_id, .attempt = rows->items[i].attempt};
+        if (run_exists(lease.run_id, &run))
+            assert_true(run.attempt >= lease.attempt);
+        asker_drop(asker, lease); /* a repeat */
+        asker->held[asker->count++] = (struct held){.lease = lease};
+    }
+}
+
+static void asker_letter(struct asker *asker, uint64_t corr, const struct msg *msg)
+{
+    uint16_t id = msg->shape->id;
+    if (corr == asker->registered && id == MSG_WORKER_ANSWER)
+        str_copy(asker->id, sizeof asker->id, msg->u.worker_answer.worker.name);
+    else if (corr == asker->asked && id == MSG_WORKER_LEASED)
+        asker_given(asker, &msg->u.worker_leased.runs);
+    if (corr == asker->asked && id == MSG_ERROR)
+        asker->asked = 0;
+    if (corr != asker->reported || (id == MSG_ERROR && msg->u.error.code != ERR_CONFLICT))
+        return;
+    if (id == MSG_RUN_REPORTED && asker->status != RUN_RUNNING)
+        check_ack(asker->about, asker->status == RUN_COMPLETED ? OUTCOME_COMPLETED : OUTCOME_FAILED);
+    if (id == MSG_ERROR || asker->status != RUN_RUNNING)
+        asker_drop(asker, asker->about);
+    asker->reported = 0;
+}
+
+static void asker_register(struct asker *asker, bool anew)
+{
+    struct str types[1] = {STR_LIT("shell")};
+    char name[8];
+    snprintf(name, sizeof name, "r%d", (int)(asker - askers));
+    struct msg_worker_register asked = {.idem = fixture_key(fixture),
+                                        .name = str_of(name),
+                                        .boot = anew ? (struct str){"", 0} : STR_LIT("b"),
+                                        .hostname = STR_LIT("h"),
+                                        .ip_address = STR_LIT("i"),
+                                        .task_types = {types, 1},
+                                        .max_concurrent_tasks = 3};
+    if (anew)
+        asker->count = 0;
+    asker->registered = ++fixture->corr;
+    fixture_send(fixture, DOOR_COMMANDS, 2000, asker->registered, &shape_msg_worker_register, &asked);
+}
+
+static void asker_ask(struct asker *asker)
+{
+    if (!asker->asked || !asker->key.scope.ptr || dice(3))
+        asker->key = fixture_key(fixture);
+    struct msg_worker_lease lease = {
+        .idem = asker->key, .id = str_of(asker->id), .max = 1 + dice(4), .wait_ms = dice(2) ? dice(5000) : 0};
+    asker->asked = ++fixture->corr;
+    fixture_send(fixture, DOOR_COMMANDS, 2000, asker->asked, &shape_msg_worker_lease, &lease);
+}
+
+static void asker_beat(const struct asker *asker)
+{
+    uint64_t runs[HELD_MAX], attempts[HELD_MAX];
+    for (unsigned i = 0; i < asker->count; i++) {
+        runs[i] = asker->held[i].lease.run_id;
+        attempts[i] = dice(2) ? asker->held[i].lease.attempt : 0;
+    }
+    struct msg_worker_beat beat = {.id = str_of(asker->id), .runs = {runs, asker->count}, .attempts = {attempts, asker->count}};
+    if (dice(4))
+        SET_HAS(&beat, msg_worker_beat, runs);
+    fixture_send(fixture, DOOR_COMMANDS, 2000, ++fixture->corr, &shape_msg_worker_beat, &beat);
+}
+
+static void asker_report(struct asker *asker)
+{
+    struct rec_log_line line = {.seq = 1, .text = STR_LIT("x")};
+    if (!asker->count)
+        return;
+    struct held *held = &asker->held[dice(asker->count)];
+    if (held->ended == OUTCOME_OPEN && (behave || dice(3)))
+        held->ended = behave || dice(4) ? OUTCOME_COMPLETED : dice(3) ? OUTCOME_FAILED : OUTCOME_ABORTED;
+    asker->status = held->ended == OUTCOME_OPEN        ? RUN_RUNNING
+                    : held->ended == OUTCOME_COMPLETED ? RUN_COMPLETED
+                    : held->ended == OUTCOME_FAILED    ? RUN_FAILED
+                                                       : RUN_ABORTED;
+    asker->about = held->lease;
+    struct msg_run_report report = {.idem = fixture_key(fixture),
+                                    .run_id = held->lease.run_id,
+                                    .attempt = held->lease.attempt,
+                                    .status = asker->status,
+                                    .progress = (double)dice(100),
+                                    .logs = {&line, (uint32_t)dice(2)}};
+    if (dice(2))
+        SET_HAS(&report, msg_run_report, progress);
+    asker->reported = ++fixture->corr;
+    fixture_send(fixture, DOOR_COMMANDS, 2000, asker->reported, &shape_msg_run_report, &report);
+}
+
+static void asker_change(const struct asker *asker)
+{
+    struct msg_worker_update update = {.idem = fixture_key(fixture), .id = str_of(asker->id), .status = dice(3)};
+    struct msg_worker_remove remove = {.idem = fixture_key(fixture), .id = str_of(asker->id)};
+    update.max_concurrent_tasks = 1 + dice(4);
+    SET_HAS(&update, msg_worker_update, max_concurrent_tasks);
+    if (dice(2))
+        SET_HAS(&update, msg_worker_update, status);
+    if (dice(8))
+        fixture_send(fixture, DOOR_COMMANDS, 2000, ++fixture->corr, &shape_msg_worker_update, &update);
+    else
+        fixture_send(fixture, DOOR_COMMANDS, 2000, ++fixture->corr, &shape_msg_worker_remove, &remove);
+}
+
+static void asker_step(struct asker *asker)
+{
+    uint64_t what = dice(behave ? 24 : 40);
+    if (!asker->id[0] || (behave && what == 0))
+        asker_register(asker, false);
+    else if (what < 10)
+        asker_ask(asker);
+    else if (what < 15)
+        asker_beat(asker);
+    else if (what < 25)
+        asker_report(asker);
+    else if (what < 26)
+        asker_register(asker, dice(3) == 0);
+    else if (what < 27)
+        asker_change(asker);
+}
+
 /* Everything let out goes to who it is for; what is for a session that is gone is lost. */
 static void deliver(void)
 {
@@ -192,6 +346,9 @@ static void deliver(void)
             if (letters[i].to.door == DOOR_WORKERS && memcmp(&letters[i].to.peer, &peer, sizeof peer) == 0 && !fakes[k].frozen)
                 take_letter(&fakes[k], &letters[i].msg);
         }
+        for (unsigned k = 0; k < ASKERS; k++)
+            if (letters[i].to.door == DOOR_COMMANDS)
+                asker_letter(&askers[k], letters[i].to.corr, &letters[i].msg);
         if (letters[i].msg.shape->id == MSG_RUN_ANSWER && letters[i].msg.u.run_answer.run.id < RUNS_MAX)
             answered[letters[i].msg.u.run_answer.run.id] = true;
         free(letters[i].bytes);
@@ -484,6 +641,8 @@ static void calm_down(void)
     for (int i = 0; i < 4000 && fixture->core->runs.count; i++) {
         for (unsigned k = 0; k < WORKERS; k++)
             fake_step(&fakes[k]);
+        for (unsigned k = 0; k < ASKERS; k++)
+            asker_step(&askers[k]);
         fixture_jump(fixture, 500);
         core_tick(fixture->core);
         step_end();
@@ -509,6 +668,7 @@ static void life(uint64_t start)
     known_count = 0;
     repeated = (struct msg_run_trigger){0};
     memset(fakes, 0, sizeof fakes);
+    memset(askers, 0, sizeof askers);
     memset(completed_attempt, 0, sizeof completed_attempt);
     memset(answered, 0, sizeof answered);
     fixture = fixture_ready();
@@ -519,6 +679,8 @@ static void life(uint64_t start)
         client_step();
         for (unsigned k = 0; k < WORKERS; k++)
             fake_step(&fakes[k]);
+        for (unsigned k = 0; k < ASKERS; k++)
+            asker_step(&askers[k]);
         world_step();
         core_tick(fixture->core);
         step_end();
