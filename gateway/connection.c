@@ -1,5 +1,6 @@
 #include "gateway/connection.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <poll.h>
@@ -71,6 +72,14 @@ void connection_resume(struct connection *connection)
 struct http *connection_http(const struct connection *connection)
 {
     return connection->all->http;
+}
+
+bool connection_gone(const struct connection *connection)
+{
+    char byte;
+    ssize_t got = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
 struct str connection_local(const struct connection *connection, char *out, size_t size)

@@ -41,6 +41,9 @@ void connection_suspend(struct connection *connection);
 void connection_resume(struct connection *connection);
 struct http *connection_http(const struct connection *connection);
 
+/* Whether its client has closed it, as far as one can see: libmicrohttpd does not look while it is suspended. */
+bool connection_gone(const struct connection *connection);
+
 /* The address the client reached us at, as text. */
 struct str connection_local(const struct connection *connection, char *out, size_t size);
 

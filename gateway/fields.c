@@ -161,6 +161,11 @@ static int read_field(const struct reading *in, const struct field *field, const
         return 0;
     case CODEC_INT:
         return read_number(in, field, given, (int64_t *)(void *)member);
+    case CODEC_REAL:
+        if (!json_is_number(given))
+            return refuse(in, field, "type", given, "number");
+        *(double *)(void *)member = json_number_value(given);
+        return 0;
     case CODEC_BOOL:
         if (!json_is_boolean(given))
             return refuse(in, field, "type", given, "boolean");

@@ -24,6 +24,8 @@ struct gateway {
     struct tls tls;
     struct meter meter;
     struct budget budget;
+    unsigned polls, polls_max; /* requests that wait for runs */
+    bool stopping;
     uint64_t started_ms; /* monotonic */
 
     /* from the settings, again at every reload */

@@ -281,7 +281,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     if (!request)
         return;
     uint64_t took_us = clock_mono_us() - request->started_us;
-    if (request->state == REQUEST_SENDING && !request->stream.read)
+    if (request->state == REQUEST_SENDING && !request->stream.read && !request->polling) /* whoever waits is not served slowly */
         meter_add(&http->gateway->meter, clock_mono_ms(), took_us);
     log_request(str_of(request->rid));
     log_debug("GTY-HTTP-DONE", "method=%s path=%.*s status=%u us=%llu end=%d from=%s role=%s who=%s",

@@ -74,6 +74,7 @@ static void on_terminate(void *arg)
 {
     struct stopping *stopping = arg;
 
+    stopping->gateway->stopping = true;
     log_info("GTY-STOP", "waiting=%u", http_waiting(stopping->gateway->http));
     stopping->until_ms = clock_mono_ms() + DRAIN_MS;
     http_quiesce(stopping->gateway->http);
@@ -109,6 +110,7 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     if (listener < 0)
         return -1;
     auth_decide(gateway->auth, !listen_is_loopback(listener));
+    gateway->polls_max = connections > 1 ? connections / 2 : 1; /* others get their turn */
     gateway->http = http_new(gateway, listener, connections, err);
     if (!gateway->http)
         return -1;

@@ -42,6 +42,8 @@ void pool_give_back(struct pool *pool, struct request *request)
         bus_forget(request->asked, request->corr);
     if (request->retrying)
         ask_forget(request);
+    if (request->polling)
+        request->gateway->polls--;
     if (request->stream.closed)
         request->stream.closed(request->stream.self);
     request_forget(request); /* an answer that nobody came for has it still */

@@ -75,6 +75,7 @@ static int worker_show(struct cli *cli, const char *id)
     show_member("Address:", worker, "ip_address");
     show_member("Types:", worker, "task_types");
     show_member("Labels:", worker, "labels");
+    show_member("Link:", worker, "link");
     show_fieldf("Slots:", "%lld, %lld in use", show_number(worker, "max_concurrent_tasks"),
                 show_number(worker, "current_task_count"));
     show_member("Load:", worker, "load_average");

@@ -70,6 +70,33 @@ static const struct route routes[] = {
      "`end` once the run is final and its log has been sent."},
     {METHOD_POST, "/runs/{id}/restart", runs_restart, ROLE_USER, "Makes a new run like a final one: 201."},
     {METHOD_POST, "/runs/{id}/abort", runs_abort, ROLE_USER, "Ends a run that is not final; 409 if it is. Optional: `reason`."},
+    {METHOD_POST, "/runs/{id}/report", runs_report, ROLE_WORKER,
+     "What a worker over REST says of a run it holds: `attempt` and `status` are required. `running` keeps it, with `progress` "
+     "(percent) and `logs` (texts, or `{timestamp, level, message, stream}`, at most 4,096 lines); `completed` and `failed` "
+     "(with `result`, `error_message`, `exit_code`) end the attempt; `aborted` says that it was stopped, as asked, or gives it "
+     "back. The repeat of the report that ended it is confirmed again, any other about an attempt that is over is a 409. "
+     "Answers the run's `status`, and in `cancel` the runs its worker is to stop."},
+    {METHOD_POST, "/workers", workers_register, ROLE_WORKER,
+     "Registers a worker that works over REST: 201. `hostname`, `ip_address`, `port` and `task_types` are required, "
+     "`max_concurrent_tasks` is 5 if not given. Also taken: `metadata`, `labels`, `executors` (its task types, and names that "
+     "are none of the farm's own), and `name`, by which a worker keeps its id when it registers again. It is then taken for one "
+     "that was started anew, whose runs are lost, unless `boot` is the same as before."},
+    {METHOD_PUT, "/workers/{id}", workers_update, ROLE_WORKER,
+     "Changes `max_concurrent_tasks`, `task_types`, `executors`, `labels` and `metadata`. `status`: `draining`, also of a worker "
+     "with a session, takes nothing new until it is `active` again; `offline` gives back what it holds. A worker with a session "
+     "says all but `draining` and `metadata` itself: 409."},
+    {METHOD_DELETE, "/workers/{id}", workers_remove, ROLE_WORKER,
+     "Forgets a worker; what it holds goes back to the queue. 409 for one that has a session, unless `force=true`: when it says "
+     "something next it is a new worker."},
+    {METHOD_POST, "/workers/{id}/heartbeat", workers_beat, ROLE_WORKER,
+     "A worker over REST lives. `current_tasks` (run ids, or `{run_id, attempt}`) keeps its leases; `load_average`, "
+     "`memory_usage`, `cpu_usage` and `metadata` are shown. Answers in `cancel` the runs it is to stop, and in "
+     "`heartbeat_seconds` how often it is to come."},
+    {METHOD_POST, "/workers/{id}/lease", workers_lease, ROLE_WORKER,
+     "Gives a worker over REST up to `max` runs (1 if not given, and never more than it has room for), waiting up to "
+     "`wait_seconds` (at most 60) for there to be one. What is neither reported nor named in a heartbeat within 10 s "
+     "(`lease.accept_seconds`) goes back. With the same `Idempotency-Key` the same runs are given again, as far as it still "
+     "holds them; an answer without runs is not kept."},
     {METHOD_GET, "/workers", workers_list, ROLE_READONLY,
      "Lists workers as the scheduler sees them this second. `page`, `size`, `status`, `task_type`, `hostname`, `sort` (`id`, "
      "`hostname`, `ip_address`, `port`, `status`, `max_concurrent_tasks`, `last_heartbeat`, `registered_at`, `created_at`, "

@@ -91,6 +91,18 @@ void log_write_brief(struct writer *w, const struct rec_log_line *line);
 /* missing: lines just before it that are no longer kept. */
 void log_write(struct writer *w, const struct rec_log_line *line, uint64_t missing);
 void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail);
+/* What an API's answer to a registration or a change shows of a worker. */
+void worker_write_changed(struct writer *w, const struct rec_worker *worker, uint64_t current);
+void limits_write(struct writer *w, const struct rec_limits *limits);
+
+/* ---- workers over REST ---- */
+
+/* Stands for the caller's credential in messages about workers; empty for whoever may act on all of them. -1 with problem. */
+int rest_whose(struct request *request, struct str *whose, struct problem *problem);
+/* The worker's name that the path has. -1 with problem: no worker can have it. */
+int rest_id(struct request *request, struct str *id, struct problem *problem);
+/* Runs its caller is to stop. */
+void rest_write_cancel(struct writer *w, const struct uint_list *cancel);
 
 /* ---- rows ---- */
 
@@ -121,6 +133,8 @@ void schedules_preview(struct request *request);
 void runs_submit(struct request *request), runs_list(struct request *request), runs_get(struct request *request);
 void runs_restart(struct request *request), runs_abort(struct request *request), runs_logs(struct request *request);
 void workers_list(struct request *request), workers_get(struct request *request);
+void workers_register(struct request *request), workers_update(struct request *request), workers_remove(struct request *request);
+void workers_beat(struct request *request), workers_lease(struct request *request), runs_report(struct request *request);
 void system_health(struct request *request);
 
 #endif

@@ -26,7 +26,7 @@ static void times_write(struct writer *w, const struct rec_task *task, const str
     writer_time(w, "next_run_at", stat && task->status != TASK_PAUSED ? stat->next_run_at : 0);
 }
 
-static void limits_write(struct writer *w, const struct rec_limits *limits)
+void limits_write(struct writer *w, const struct rec_limits *limits)
 {
     writer_open(w, "limits", '{');
     if (limits->cpu_seconds)
@@ -310,6 +310,16 @@ static void uptime_write(struct writer *w, const struct rec_worker *worker, uint
     writer_text(w, "uptime", str_of(text));
 }
 
+/* What a worker over REST names no executors of, it serves as its types. */
+static void extras_write(struct writer *w, const struct rec_worker *worker)
+{
+    bool types = worker->asks && worker->executors.count == 0;
+
+    writer_texts(w, "executors", types ? &worker->task_types : &worker->executors);
+    writer_map(w, "labels", worker->labels);
+    writer_text(w, "link", worker->asks ? STR_LIT("rest") : STR_LIT("session"));
+}
+
 static void worker_write_detail(struct writer *w, const struct rec_worker *worker)
 {
     writer_open(w, "current_tasks", '[');
@@ -332,8 +342,7 @@ static void worker_write_detail(struct writer *w, const struct rec_worker *worke
     uptime_write(w, worker, clock_wall_ms());
     writer_close(w, '}');
     writer_map(w, "metadata", worker->metadata);
-    writer_texts(w, "executors", &worker->executors);
-    writer_map(w, "labels", worker->labels);
+    extras_write(w, worker);
 }
 
 void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail)
@@ -354,5 +363,23 @@ void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t cu
     writer_real(w, "cpu_usage", worker->cpu_percent);
     if (detail)
         worker_write_detail(w, worker);
+    writer_close(w, '}');
+}
+
+void worker_write_changed(struct writer *w, const struct rec_worker *worker, uint64_t current)
+{
+    writer_open(w, "data", '{');
+    writer_text(w, "id", worker->name);
+    writer_text(w, "hostname", worker->hostname);
+    writer_text_or_null(w, "ip_address", worker->ip_address);
+    writer_uint(w, "port", worker->port);
+    writer_texts(w, "task_types", &worker->task_types);
+    writer_uint(w, "max_concurrent_tasks", worker->slots);
+    writer_uint(w, "current_task_count", current);
+    writer_text(w, "status", str_of(worker_status_name(worker->status)));
+    writer_time(w, "last_heartbeat", worker->last_heartbeat);
+    writer_time(w, "registered_at", worker->registered_at);
+    writer_map(w, "metadata", worker->metadata);
+    extras_write(w, worker);
     writer_close(w, '}');
 }

@@ -58,7 +58,27 @@ WORKER_DETAIL = dict(
     statistics={"total_tasks_executed": 1000, "successful_tasks": 950, "failed_tasks": 50, "average_execution_time": 30.5,
                 "uptime": "7d 12h 30m"})
 
-WORKER_MORE = ("metadata", "executors", "labels")
+WORKER_MORE = ("metadata", "executors", "labels", "link")
+
+WORKER_CHANGED = {
+    "id": "worker-001", "hostname": "server-01", "ip_address": "192.168.1.100", "port": 8080, "task_types": ["python", "shell"],
+    "max_concurrent_tasks": 5, "current_task_count": 0, "status": "active", "last_heartbeat": "2024-01-01T00:00:00Z",
+    "registered_at": "2024-01-01T00:00:00Z", "metadata": {}}
+
+WORKER_CHANGED_MORE = ("executors", "labels", "link")
+
+WORKER_REMOVED = {"message": "Worker 注销成功", "worker_id": "worker-001"}
+
+HEARTBEAT = {"worker_id": "worker-001", "status": "active", "last_heartbeat": "2024-01-01T00:00:00Z", "message": "心跳接收成功"}
+
+HEARTBEAT_MORE = ("cancel", "heartbeat_seconds")
+
+LEASED = {
+    "run_id": 123, "attempt": 1, "task_id": 1, "task_name": "data_processing", "task_type": "python", "executor": "python",
+    "command": "process_data.py", "arguments": ["--input"], "parameters": {"input": "data.csv"}, "timeout_seconds": 3600, "env": {"A": "b"},
+    "cwd": None, "run_as": None, "limits": {}, "output": None, "metadata": {}}
+
+REPORTED = {"run_id": 123, "attempt": 1, "status": "completed", "cancel": []}
 
 HEALTH = {
     "status": "healthy", "timestamp": "2024-01-01T00:00:00Z", "version": "1.0.0",

@@ -30,6 +30,10 @@ const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
                                          MSG_PONG,
                                          MSG_ERROR,
                                          MSG_FIRE_TIMES_ROWS,
+                                         MSG_WORKER_ANSWER,
+                                         MSG_WORKER_BEAT_ANSWER,
+                                         MSG_WORKER_LEASED,
+                                         MSG_RUN_REPORTED,
                                          0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 
@@ -270,6 +274,7 @@ static void open_all(void)
     gateway.guard = (struct guard){.bound = "127.0.0.1", .names = "farm.example", .origins = "https://app.example"};
     gateway.limits = (struct limits){.idle_ms = 75000, .request_ms = 30000, .body = 32768};
     gateway.deadline_ms = 10000;
+    gateway.polls_max = 2;
     gateway.ask = ask_new(&gateway, &err);
     gateway.events = gateway.ask ? events_new(&gateway, &err) : NULL;
     gateway.health = gateway.events ? health_new(&gateway, &err) : NULL;

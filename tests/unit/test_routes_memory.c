@@ -19,7 +19,14 @@ static const char body[] =
     "{\"name\":\"a name\",\"task_type\":\"shell\",\"executor\":\"shell\",\"command\":\"echo "
     "\\u00e9\",\"arguments\":[\"a\",\"b\"],"
     "\"env\":{\"A\":\"1\"},\"tags\":[\"t\"],\"priority\":\"high\",\"parameters\":{\"p\":[1,2.5,null]},\"reason\":\"because\","
-    "\"items\":[{\"parameters\":{\"n\":1}},{\"priority\":\"low\"}],\"metadata\":{\"k\":{\"deep\":true}}}";
+    "\"items\":[{\"parameters\":{\"n\":1}},{\"priority\":\"low\"}],\"metadata\":{\"k\":{\"deep\":true}},"
+    "\"hostname\":\"h\",\"ip_address\":\"::1\",\"port\":1,\"task_types\":[\"shell\"],\"labels\":{\"l\":\"v\"},\"load_average\":0."
+    "5,"
+    "\"current_tasks\":[1,{\"run_id\":2,\"attempt\":1}]}";
+/* Its status is another one than a worker's. */
+static const char report[] =
+    "{\"attempt\":1,\"status\":\"running\",\"progress\":5,\"result\":\"r\",\"logs\":[\"a\\nb\",{\"message\":\"m\","
+    "\"level\":\"warn\",\"stream\":\"stderr\",\"timestamp\":\"2024-01-01T00:00:00Z\"}]}";
 
 static struct buf input;
 static unsigned expected; /* the status without a fault, and how long the answer is */
@@ -51,7 +58,7 @@ static void request_add(const struct surface *surface, const struct route *route
         buf_text(&text, "?schedule=@daily");
     buf_text(&text, "\nHost: localhost\nContent-Type: application/json\nIdempotency-Key: a key\nAccept-Language: en\n\n");
     if (route->method != METHOD_GET)
-        buf_text(&text, body);
+        buf_text(&text, strcmp(route->path, "/runs/{id}/report") == 0 ? report : body);
     step_add(STEP_REQUEST, buf_str(&text));
     buf_free(&text);
 }
