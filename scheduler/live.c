@@ -42,6 +42,15 @@ static bool class_places(const struct queue_class *class, uint32_t places[PLACE_
     return places[PLACE_BUSY] + places[PLACE_RESTS] + places[PLACE_ROOM] > 0;
 }
 
+/* Some of them work over REST, where they are busy too while they do not ask. */
+static bool class_asked(const struct queue_class *class)
+{
+    for (const struct match *match = class->matches; match; match = match->next_kind)
+        if (match->kind->asks)
+            return true;
+    return false;
+}
+
 /* Why it came back when it was given to somebody last. */
 static struct str returned_why(const struct run *run)
 {
@@ -64,7 +73,8 @@ static void reason_served(const struct run *run, const uint32_t places[PLACE_COU
         snprintf(out, size, "workers of type %.*s rest for a moment%s%.*s", (int)type.len, type.ptr, why.len ? ": " : "",
                  (int)why.len, why.len ? why.ptr : "");
     else
-        snprintf(out, size, "all workers of type %.*s are busy", (int)type.len, type.ptr);
+        snprintf(out, size, "all workers of type %.*s are busy%s", (int)type.len, type.ptr,
+                 class_asked(class) ? ", or do not ask for runs" : "");
 }
 
 static void labels_say(struct str labels, char *out, size_t size)

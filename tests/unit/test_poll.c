@@ -10,6 +10,7 @@ static void test_lease(void **unused)
     struct rec_run run;
     assert_true(fixture_run(fixture, 1, &run));
     assert_int_equal(run.status, RUN_PENDING); /* nobody has asked */
+    assert_string_equal(fixture_reason(fixture, 1), "all workers of type shell are busy, or do not ask for runs");
     const struct msg *answer = polled(fixture, "worker-001", 10);
     assert_int_equal(answer->u.worker_leased.runs.count, 2); /* its slots */
     const struct rec_assignment *row = &answer->u.worker_leased.runs.items[0];
