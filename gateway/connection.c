@@ -1,6 +1,5 @@
 #include "gateway/connection.h"
 
-#include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <poll.h>
@@ -76,10 +75,9 @@ struct http *connection_http(const struct connection *connection)
 
 bool connection_gone(const struct connection *connection)
 {
-    char byte;
-    ssize_t got = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    struct pollfd ends = {.fd = connection->fd, .events = POLLRDHUP};
 
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    return poll(&ends, 1, 0) > 0; /* that side is closed, or all of it: the events that nobody asks for */
 }
 
 struct str connection_local(const struct connection *connection, char *out, size_t size)
