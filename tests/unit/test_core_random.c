@@ -46,6 +46,7 @@ struct asker { /* a simulated worker over REST */
 static struct fixture *fixture;
 static struct fake fakes[WORKERS];
 static struct asker askers[ASKERS];
+static uint64_t handed, confirmed; /* to askers: runs, and reports that ended some */
 static unsigned next_peer, next_boot;
 static uint64_t seed;
 static bool behave;                          /* everybody is well: things are to come to their end */
@@ -207,6 +208,7 @@ static void asker_given(struct asker *asker, const struct rec_assignment_list *r
 {
     struct rec_run run;
     asker->asked = 0;
+    handed += rows->count;
     if (!behave && dice(10) == 0)
         return; /* lost on the way */
     for (uint32_t i = 0; i < rows->count && asker->count < HELD_MAX; i++) {
@@ -229,6 +231,7 @@ static void asker_letter(struct asker *asker, uint64_t corr, const struct msg *m
         asker->asked = 0;
     if (corr != asker->reported || (id == MSG_ERROR && msg->u.error.code != ERR_CONFLICT))
         return;
+    confirmed += id == MSG_RUN_REPORTED && asker->status != RUN_RUNNING;
     if (id == MSG_RUN_REPORTED && asker->status != RUN_RUNNING)
         check_ack(asker->about, asker->status == RUN_COMPLETED ? OUTCOME_COMPLETED : OUTCOME_FAILED);
     if (id == MSG_ERROR || asker->status != RUN_RUNNING)
@@ -669,6 +672,7 @@ static void life(uint64_t start)
     repeated = (struct msg_run_trigger){0};
     memset(fakes, 0, sizeof fakes);
     memset(askers, 0, sizeof askers);
+    handed = confirmed = 0;
     memset(completed_attempt, 0, sizeof completed_attempt);
     memset(answered, 0, sizeof answered);
     fixture = fixture_ready();
@@ -688,8 +692,10 @@ static void life(uint64_t start)
     fixture_store_away(fixture, false);
     calm_down();
     check_all_ended();
-    print_message("seed %llu: %zu runs, %zu events\n", (unsigned long long)start, fixture->disk_count[TYPE_RUN],
-                  fixture->disk_count[TYPE_EVENT]);
+    print_message("seed %llu: %zu runs, %zu events; over REST %llu given, %llu ended\n", (unsigned long long)start,
+                  fixture->disk_count[TYPE_RUN], fixture->disk_count[TYPE_EVENT], (unsigned long long)handed,
+                  (unsigned long long)confirmed);
+    assert_true(handed > 0 && confirmed > 0);
     fixture_free(fixture);
 }
 
