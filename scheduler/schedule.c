@@ -17,6 +17,7 @@
 #include "scheduler/cron.h"
 #include "scheduler/fire.h"
 #include "scheduler/retry.h"
+#include "scheduler/room.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
 
@@ -102,11 +103,14 @@ static void decide(const struct core *core, const struct task *task, struct deci
     decision->late_for = decision->run ? late_for(core, decision->run) : FIRE_IN_TIME;
 }
 
-/* Ends what runs already of a task whose new run replaces it; a run that is publishing ends by itself. -1: later. */
+/* Ends what runs already of a task whose new run replaces it; a run that is publishing ends by itself. -1: later. Nothing is ended for
+ * a run that has no room, unless it makes that room. */
 static int schedule_replace(struct core *core, struct task *task, struct fault *fault)
 {
     struct ending ending = {
         .outcome = OUTCOME_ABORTED, .cancel = true, .error = STR_LIT("replaced by the next run of its schedule")};
+    if (!task->waiting && room_runs(core, 1, 0, fault))
+        return -1;
     for (struct run *run = task->runs, *next; run; run = next) {
         next = run->next;
         ending.cancel = run->lease != NULL;

@@ -76,13 +76,18 @@ static int times_print(struct cli *cli, const char *path)
 
 int fires_command(struct cli *cli)
 {
+    static const struct {
+        const char *option;
+        bool next; /* it goes with --next, and else without */
+    } only[] = {{"count", true}, {"after", true},  {"outcome", false}, {"since", false}, {"until", false},
+                {"sort", false}, {"order", false}, {"page", false},    {"size", false}};
     struct err err = {0};
     char path[128];
     bool next = args_has(cli->args, "next");
 
-    for (const char *const *name = (const char *const[]){"count", "after", NULL}; *name != NULL; name++) {
-        if (!next && args_has(cli->args, *name)) {
-            err_set(&err, ERR_BAD_REQUEST, "--%s goes with --next", *name);
+    for (size_t i = 0; i < sizeof only / sizeof *only; i++) {
+        if (args_has(cli->args, only[i].option) && next != only[i].next) {
+            err_set(&err, ERR_BAD_REQUEST, "--%s %s --next", only[i].option, next ? "does not go with" : "goes with");
             return show_usage(&err);
         }
     }

@@ -127,7 +127,7 @@ class Schedules(unittest.TestCase):
         self.assertIn("never due again", once.stderr)
         self.assertIn("paused", self.cli("fires", "--next", "seconds").stderr)
         for words, code, text in ((("fires", "nobody"), 1, "no task"), (("preview", "61 * * * *"), 2, "minute"), (("fires", "nightly", "--count", "2"), 2, "--next"),
-                                  (("fires",), 2, "TASK"), (("fires", "nightly", "--outcome", "maybe"), 2, "ran")):
+                                  (("fires", "nightly", "--next", "--since", "2030-01-01"), 2, "--since"), (("fires",), 2, "TASK"), (("fires", "nightly", "--outcome", "maybe"), 2, "ran")):
             with self.subTest(words=words):
                 done = self.cli(*words)
                 self.assertEqual(done.returncode, code, done)

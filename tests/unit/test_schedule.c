@@ -211,6 +211,37 @@ static void test_replace(void **unused)
     fixture_free(fixture);
 }
 
+/* A run goes on while there is no room for the one that would replace it. */
+static void test_replace_without_room(void **unused)
+{
+    (void)unused;
+    begin();
+    fixture->config.queue_max = 1;
+    fixture_rebuild(fixture);
+    uint64_t start = fixture->wall;
+    struct rec_run run;
+    scheduled("a", "* * * * *", META("concurrency_policy", "replace"));
+    fixture_hello(fixture, 1, "w", "b", "shell", 1, NULL, 0);
+    struct rec_lease lease = {0};
+    for (int i = 0; i < 30; i++) {
+        fixture_wait(fixture, 5000);
+        fixture_heartbeat(fixture, 1, &lease, lease.run_id ? 1 : 0);
+        if (!lease.run_id && runs() == 1) {
+            lease = fixture_begin(fixture, 1);
+            fixture_trigger(fixture, fixture_task(fixture, "other", "shell"));
+        }
+    }
+    assert_int_equal(runs(), 2);
+    fixture_run(fixture, lease.run_id, &run);
+    assert_int_equal(run.status, RUN_RUNNING);
+    assert_int_equal(fires(), 1);
+    fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
+    fixture_begin(fixture, 1);
+    fixture_wait(fixture, 200);
+    expect_ran(fires() - 1, start + 2 * MINUTE, FIRE_FULL);
+    fixture_free(fixture);
+}
+
 static void pause_task(uint64_t task, bool paused)
 {
     struct msg_task_pause pause = {.idem = fixture_key(fixture), .id = task, .paused = paused};
@@ -362,10 +393,19 @@ static void test_times(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_time),      cmocka_unit_test(test_catchup_one),  cmocka_unit_test(test_catchup_none),
-        cmocka_unit_test(test_catchup_all),  cmocka_unit_test(test_forbid),       cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_paused),       cmocka_unit_test(test_full),         cmocka_unit_test(test_store_away),
-        cmocka_unit_test(test_dies_between), cmocka_unit_test(test_spread_stays), cmocka_unit_test(test_times),
+        cmocka_unit_test(test_in_time),
+        cmocka_unit_test(test_catchup_one),
+        cmocka_unit_test(test_catchup_none),
+        cmocka_unit_test(test_catchup_all),
+        cmocka_unit_test(test_forbid),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_replace_without_room),
+        cmocka_unit_test(test_paused),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_dies_between),
+        cmocka_unit_test(test_spread_stays),
+        cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,20 @@ static void put_log(uint64_t run)
     fixture_op(fx, OP_LOG, 0, 0, &shape_rec_log_chunk, &chunk);
 }
 
+static void put_fires(uint64_t task)
+{
+    for (uint64_t i = 0; i < 6; i++) {
+        struct rec_fire fire = {.id = ++next_id,
+                                .task_id = task,
+                                .due_at = i,
+                                .last_due_at = i,
+                                .count = 1,
+                                .outcome = FIRE_SKIPPED,
+                                .decided_at = i};
+        fixture_op(fx, OP_PUT, TYPE_FIRE, fire.id, &shape_rec_fire, &fire);
+    }
+}
+
 static uint64_t last_task, last_run;
 
 static void fill_puts(void)
@@ -88,6 +102,7 @@ static void fill_puts(void)
     last_task = put_task();
     last_run = put_run(last_task);
     put_log(last_run);
+    put_fires(last_task);
     struct rec_event event = {.id = ++next_id, .at = 1, .type = STR_LIT("t")};
     fixture_op(fx, OP_PUT, TYPE_EVENT, event.id, &shape_rec_event, &event);
 }
@@ -109,6 +124,7 @@ static void fill_changes(void)
 static void test_batches(void **state)
 {
     (void)state;
+    fx->group.limits.fires = 3;
     fill = fill_puts;
     memory_hard(step_commit);
     fill = fill_changes;
