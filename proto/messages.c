@@ -95,6 +95,8 @@ static const char *const run_statuses[] = {[RUN_PENDING] = "pending",
                                            [RUN_ABORTED] = "aborted"};
 static const char *const worker_statuses[] = {
     [WORKER_ACTIVE] = "active", [WORKER_DRAINING] = "draining", [WORKER_OFFLINE] = "offline"};
+static const char *const delivery_statuses[] = {
+    [DELIVERY_PENDING] = "pending", [DELIVERY_DELIVERED] = "delivered", [DELIVERY_FAILED] = "failed"};
 static const char *const outcomes[] = {
     [OUTCOME_OPEN] = "open",        [OUTCOME_COMPLETED] = "completed", [OUTCOME_FAILED] = "failed",
     [OUTCOME_TIMEOUT] = "timeout",  [OUTCOME_ABORTED] = "aborted",     [OUTCOME_LOST] = "lost",
@@ -152,6 +154,11 @@ const char *outcome_name(uint64_t outcome)
     return word_name(outcomes, COUNT(outcomes), outcome);
 }
 
+const char *delivery_status_name(uint64_t status)
+{
+    return word_name(delivery_statuses, COUNT(delivery_statuses), status);
+}
+
 const char *error_code_name(uint64_t code)
 {
     return word_name(error_codes, COUNT(error_codes), code);
@@ -190,4 +197,9 @@ int worker_status_parse(struct str word)
 int fire_outcome_parse(struct str word)
 {
     return word_parse(fire_outcomes, COUNT(fire_outcomes), word);
+}
+
+int delivery_status_parse(struct str word)
+{
+    return word_parse(delivery_statuses, COUNT(delivery_statuses), word);
 }

@@ -30,6 +30,7 @@ enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_CRITICAL 
 enum task_status { TASK_ACTIVE, TASK_PAUSED, TASK_COMPLETED, TASK_FAILED };
 enum run_status { RUN_PENDING, RUN_RUNNING, RUN_COMPLETED, RUN_FAILED, RUN_ABORTED };
 enum worker_status { WORKER_ACTIVE, WORKER_DRAINING, WORKER_OFFLINE };
+enum delivery_status { DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_FAILED };
 enum log_stream { STREAM_SYSTEM, STREAM_STDOUT, STREAM_STDERR };
 enum store_op { OP_PUT = 1, OP_DELETE, OP_LOG, OP_PURGE_TASK };
 enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT };
@@ -69,7 +70,18 @@ enum fire_reason {
 };
 
 /* What the store keeps. Numbers are on disk: never re-used. */
-enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT, TYPE_FIRE = 7, TYPE_MAX };
+enum record_type {
+    TYPE_TASK = 1,
+    TYPE_TASK_STAT = 2,
+    TYPE_RUN = 3,
+    TYPE_WORKER = 4,
+    TYPE_KEY = 5,
+    TYPE_EVENT = 6,
+    TYPE_FIRE = 7,
+    TYPE_WEBHOOK = 9,
+    TYPE_DELIVERY = 10,
+    TYPE_MAX
+};
 
 /* ---- structs ---- */
 
@@ -185,6 +197,7 @@ const char *task_status_name(uint64_t status);
 const char *run_status_name(uint64_t status);
 const char *worker_status_name(uint64_t status);
 const char *outcome_name(uint64_t outcome);
+const char *delivery_status_name(uint64_t status);
 const char *error_code_name(uint64_t code);
 const char *fire_outcome_name(uint64_t outcome);
 const char *fire_reason_name(uint64_t reason); /* "" for none */
@@ -194,6 +207,7 @@ int task_status_parse(struct str word);
 int run_status_parse(struct str word);
 int worker_status_parse(struct str word);
 int fire_outcome_parse(struct str word);
+int delivery_status_parse(struct str word);
 
 static inline bool run_status_final(uint64_t status)
 {

@@ -18,6 +18,7 @@
 #include "scheduler/run.h"
 #include "scheduler/task.h"
 #include "scheduler/timer.h"
+#include "scheduler/webhook.h"
 #include "scheduler/worker.h"
 
 #define KEYS_EXPIRE_MS 100
@@ -35,6 +36,14 @@ const struct core_route core_routes[] = {
     {MSG_RUN_RESTART, DOOR_COMMANDS, command_on_restart, "makes a run like one that has ended"},
     {MSG_RUN_ABORT, DOOR_COMMANDS, command_on_abort, "ends a run"},
     {MSG_WORKER_LIST, DOOR_COMMANDS, worker_on_list, "workers as they are now"},
+    {MSG_WEBHOOK_CREATE, DOOR_COMMANDS, webhook_on_create, "makes a webhook"},
+    {MSG_WEBHOOK_UPDATE, DOOR_COMMANDS, webhook_on_update, "changes a webhook"},
+    {MSG_WEBHOOK_DELETE, DOOR_COMMANDS, webhook_on_delete, "deletes a webhook with its deliveries"},
+    {MSG_WEBHOOK_PING, DOOR_COMMANDS, webhook_on_ping, "tells a webhook that it is one"},
+    {MSG_DELIVERY_AGAIN, DOOR_COMMANDS, webhook_on_again, "begins a delivery anew"},
+    {MSG_WEBHOOK_CLAIM, DOOR_COMMANDS, webhook_on_claim, "says which gateway delivers, and to whom"},
+    {MSG_WEBHOOK_REPORT, DOOR_COMMANDS, webhook_on_report, "what was delivered"},
+    {MSG_HEALTH_CHANGED, DOOR_COMMANDS, webhook_on_health, "the farm's health is another"},
     {MSG_RUN_LIVE, DOOR_COMMANDS, live_on_runs, "runs as they are now"},
     {MSG_FIRE_TIMES, DOOR_COMMANDS, fire_times_on_ask, "when a schedule is due next"},
     {MSG_WORKER_REGISTER, DOOR_COMMANDS, rest_on_register, "a worker over REST has started"},
@@ -100,10 +109,11 @@ struct core *core_new(const struct core_config *config, const struct core_clock 
     core_indexes(core);
     core->keys = keys_new(config->keys_max, config->keys_ms);
     core->events = events_new(config->events_max);
+    core->webhooks = webhooks_new(clock->wall_ms(clock->self));
     core->arena = arena_new(ARENA_BYTES);
     core->recent = calloc(RECENT_MAX, sizeof *core->recent);
     core->gone_tasks = calloc(GONE_TASKS, sizeof *core->gone_tasks);
-    if (!core->keys || !core->events || !core->arena || !core->recent || !core->gone_tasks ||
+    if (!core->keys || !core->events || !core->webhooks || !core->arena || !core->recent || !core->gone_tasks ||
         index_reserve(&core->recent_index, RECENT_MAX + 1)) {
         core_free(core);
         return NULL;
@@ -155,6 +165,7 @@ void core_free(struct core *core)
     heap_free(&core->polls);
     keys_free(core->keys);
     events_free(core->events);
+    webhooks_free(core->webhooks);
     arena_free(core->arena);
     free(core->recent);
     free(core->gone_tasks);
@@ -253,6 +264,10 @@ int core_load(struct core *core, enum record_type type, struct str value, struct
         return load_key(core, value, err);
     case TYPE_EVENT:
         return load_event(core, value, err);
+    case TYPE_WEBHOOK:
+        return webhook_load(core, value, err);
+    case TYPE_DELIVERY:
+        return webhook_load_delivery(core, value, err);
     case TYPE_FIRE:
     case TYPE_MAX:
         break;
@@ -334,8 +349,8 @@ static int check_records(const struct msg *msg, enum door door, struct fault *fa
     memcpy(&has, &msg->u, sizeof has); /* every message begins with its has */
     for (size_t i = 0; i < msg->shape->count; i++) {
         const struct field *field = &msg->shape->fields[i];
-        bool stored =
-            field->record == &shape_rec_task || field->record == &shape_rec_task_stat || field->record == &shape_rec_run;
+        bool stored = field->record == &shape_rec_task || field->record == &shape_rec_task_stat ||
+                      field->record == &shape_rec_run || field->record == &shape_rec_delivery;
         if (stored && has >> field->key & 1)
             return fault_set(fault, ERR_FORBIDDEN, field->name, "known", (struct str){0}, "nothing here",
                              "%s is taken from the gateway only", field->name);
@@ -403,6 +418,7 @@ uint64_t core_tick(struct core *core)
         keys_expire(core->keys, core->journal, core_steady(core));
         core->keys_due = core->mono_ms + KEYS_EXPIRE_MS;
     }
+    webhook_tick(core);
     uint64_t wait = timer_tick(core);
     return core->recheck && depend_work(core) && wait > 10 ? 10 : wait;
 }
@@ -456,6 +472,8 @@ void core_status(const struct core *core, struct msg_pong *pong, struct rec_coun
     count_add(counts, max, &at, "workers_offline", workers[WORKER_OFFLINE]);
     count_add(counts, max, &at, "tasks", core->tasks.count);
     count_add(counts, max, &at, "keys", keys_count(core->keys));
+    count_add(counts, max, &at, "webhooks", webhooks_count(core));
+    count_add(counts, max, &at, "deliveries_pending", webhooks_pending(core));
     pong->counts = (struct rec_count_list){counts, at};
     pong->ready = journal_writable(core->journal);
     pong->trouble = str_of(journal_trouble(core->journal));

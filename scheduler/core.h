@@ -20,6 +20,7 @@ struct core_clock {
 struct core_config { /* see proto/settings.def for what each means */
     uint64_t lease_ms, accept_ms, heartbeat_ms, lift_ms, retry_base_ms, retry_cap_ms;
     uint64_t max_losses, queue_max, queue_bytes, tasks_max, workers_max, workers_ms, keys_max, keys_ms, events_max;
+    uint64_t webhooks_max, webhooks_retry_ms, webhooks_keep, webhooks_keep_ms;
 };
 
 struct core_call {       /* one message for the core */
@@ -39,7 +40,7 @@ void core_configure(struct core *core, const struct core_config *config);
 
 /* Rebuilding, before anything else: records as stored, each type in the order of its ids, tasks before statistics before runs
  * (only those not final) before workers before keys before events (the oldest,
- * and the newest 65536: they tell which results were accepted lately). -1 with err when a record makes no sense or memory is short.
+ * and the newest 65536: they tell which results were accepted lately) before webhooks before deliveries. -1 with err when a record makes no sense or memory is short.
  * next_ids: by enum record_type, from EPOCH_GRANT. core_loaded makes the leases fresh and the queue ready. */
 int core_load(struct core *core, enum record_type type, struct str value, struct err *err);
 int core_loaded(struct core *core, const uint64_t *next_ids, uint32_t count, struct err *err);

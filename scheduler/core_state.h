@@ -19,6 +19,7 @@ struct lease;
 struct worker;
 struct queue_class;
 struct kind;
+struct webhooks;
 
 struct lease_list { /* by time of renewal: the first is the oldest */
     struct lease *first, *last;
@@ -48,6 +49,7 @@ struct core {
     struct keys *keys;
     uint64_t keys_due; /* mono: when old ones are let go next */
     struct events *events;
+    struct webhooks *webhooks;
     struct arena *arena;       /* scratch of the call being handled */
     uint64_t wall_ms, mono_ms; /* of this call */
     uint64_t wall_high;        /* the latest wall time seen, or stored: the clock was set back when it is behind that */

@@ -37,6 +37,11 @@ void events_begin(struct events *events, uint64_t oldest, uint64_t next)
     events->oldest = oldest != 0 && oldest <= events->next ? oldest : first;
 }
 
+uint64_t events_last(const struct events *events)
+{
+    return events->next - 1;
+}
+
 uint64_t event_append(struct events *events, struct journal *journal, const struct rec_event *event)
 {
     struct rec_event record = *event;

@@ -17,6 +17,8 @@ void events_limit(struct events *events, uint64_t max);
 /* After a start: the oldest event kept and the next free id. oldest 0: not known, next - max is taken. */
 void events_begin(struct events *events, uint64_t oldest, uint64_t next);
 
+uint64_t events_last(const struct events *events); /* id of the newest; 0: there was none yet */
+
 /* Appends (the id in event is ignored, the rest borrowed for the call): journal_put of TYPE_EVENT, journal_note_event, and
  * journal_delete of the oldest while over the limit (at most EVENT_OPS - 1 a call). Room has been reserved, so it cannot
  * fail. Answers the event's id. */

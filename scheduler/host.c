@@ -106,6 +106,10 @@ static struct core_config config_of(const struct host *host)
         .keys_max = setting(host, SET_KEYS_MAX),
         .keys_ms = setting(host, SET_KEYS_HOURS) * 3600000,
         .events_max = setting(host, SET_EVENTS_MAX),
+        .webhooks_max = setting(host, SET_WEBHOOKS_MAX),
+        .webhooks_retry_ms = setting(host, SET_WEBHOOKS_RETRY_MS),
+        .webhooks_keep = setting(host, SET_WEBHOOKS_KEEP),
+        .webhooks_keep_ms = setting(host, SET_WEBHOOKS_KEEP_DAYS) * 86400000,
     };
 }
 

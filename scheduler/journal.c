@@ -71,10 +71,11 @@ struct journal {
 };
 
 static const struct shape *const record_shapes[TYPE_MAX] = {
-    [TYPE_TASK] = &shape_rec_task, [TYPE_TASK_STAT] = &shape_rec_task_stat,
-    [TYPE_RUN] = &shape_rec_run,   [TYPE_WORKER] = &shape_rec_worker,
-    [TYPE_KEY] = &shape_rec_key,   [TYPE_EVENT] = &shape_rec_event,
-    [TYPE_FIRE] = &shape_rec_fire,
+    [TYPE_TASK] = &shape_rec_task,         [TYPE_TASK_STAT] = &shape_rec_task_stat,
+    [TYPE_RUN] = &shape_rec_run,           [TYPE_WORKER] = &shape_rec_worker,
+    [TYPE_KEY] = &shape_rec_key,           [TYPE_EVENT] = &shape_rec_event,
+    [TYPE_FIRE] = &shape_rec_fire,         [TYPE_WEBHOOK] = &shape_rec_webhook,
+    [TYPE_DELIVERY] = &shape_rec_delivery,
 };
 
 static void journal_fail(struct journal *journal, const char *why)

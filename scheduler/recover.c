@@ -18,7 +18,8 @@
 
 enum from { FROM_START, FROM_RECENT }; /* where a scan begins */
 
-/* Tasks before their statistics before runs before workers; of the events the oldest (where deleting goes on) and the newest. */
+/* Tasks before their statistics before runs before workers; of the events the oldest (where deleting goes on) and the newest;
+ * webhooks before their deliveries. */
 static const struct scan {
     enum record_type type;
     const char *field;
@@ -35,6 +36,8 @@ static const struct scan {
     {TYPE_KEY, "", 0, PAGE, false, FROM_START},
     {TYPE_EVENT, "", 0, 1, true, FROM_START},
     {TYPE_EVENT, "", 0, PAGE, false, FROM_RECENT},
+    {TYPE_WEBHOOK, "", 0, PAGE, false, FROM_START},
+    {TYPE_DELIVERY, "", 0, PAGE, false, FROM_START},
 };
 
 #define SCANS (sizeof scans / sizeof scans[0])

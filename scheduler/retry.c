@@ -217,7 +217,19 @@ static void put_statistics(struct core *core, struct run *run, const struct deci
     journal_put(core->journal, TYPE_TASK, task_id(task), decision->task);
 }
 
-static uint64_t announce_end(struct core *core, const struct rec_run *record, const struct ending *ending, bool had_attempt)
+/* The webhooks that the task itself names. */
+static struct uint_list notify_of(const struct task *task, uint64_t status)
+{
+    const struct task_rules *rules = &task->rules;
+    if (status == RUN_FAILED)
+        return (struct uint_list){rules->notify, rules->notify_failed};
+    if (status == RUN_COMPLETED)
+        return (struct uint_list){rules->notify + rules->notify_failed, rules->notify_completed};
+    return (struct uint_list){0};
+}
+
+static uint64_t announce_end(struct core *core, const struct task *task, const struct rec_run *record,
+                             const struct ending *ending, bool had_attempt)
 {
     struct rec_event event = {.task_id = record->task_id,
                               .task_name = record->task_name,
@@ -229,6 +241,8 @@ static uint64_t announce_end(struct core *core, const struct rec_run *record, co
                  : record->status == RUN_ABORTED ? STR_LIT("run.aborted")
                                                  : STR_LIT("task.failed");
     event.status = str_of(outcome_name(ending->outcome));
+    if (task && task->rules.notify)
+        event.notify = notify_of(task, record->status);
     return core_event(core, &event);
 }
 
@@ -247,7 +261,7 @@ static void finish(struct core *core, struct run *run, const struct decision *de
         SET_HAS(&record, rec_run, result);
     }
     run_put(core, &record);
-    uint64_t event = announce_end(core, &record, ending, had_attempt);
+    uint64_t event = announce_end(core, task, &record, ending, had_attempt);
     if (task)
         put_statistics(core, run, decision, event);
     if (had_attempt)

@@ -28,6 +28,7 @@ void task_rules_clear(struct core *core, struct task_rules *rules)
     queue_class_drop(core, rules->class);
     cron_free(rules->cron);
     free(rules->deps);
+    free(rules->notify);
     *rules = (struct task_rules){0};
 }
 

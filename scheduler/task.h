@@ -22,6 +22,8 @@ struct task_rules {    /* what a spec comes to; made by task_check */
     uint32_t dep_count;
     uint32_t timeout_seconds;
     uint8_t priority, retry_count, on_failure, catchup, overlap;
+    uint64_t *notify; /* webhooks that are told of its failed runs, then those of its completed ones; NULL: none */
+    uint8_t notify_failed, notify_completed;
     const struct farm *farm;
 };
 

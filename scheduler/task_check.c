@@ -11,11 +11,13 @@
 #include "scheduler/rest.h"
 #include "scheduler/schedule.h"
 #include "scheduler/task.h"
+#include "scheduler/webhook.h"
 
 #define DEFAULT_RETRIES 3
 #define DEFAULT_TIMEOUT 3600
 #define ENV_NAME_MAX 255
 #define STATUS_MAX 32 /* that a request may expect */
+#define NOTIFY_MAX 16 /* webhooks that one end is told to, whatever they want themselves */
 
 static size_t member_size(const struct field *field)
 {
@@ -170,30 +172,6 @@ static int check_word(struct str metadata, const char *key, const char *const *w
                      "%s must be one of: %s", field, expected);
 }
 
-static int check_metadata(const struct rec_task_spec *spec, struct task_rules *rules, struct fault *fault)
-{
-    static const char *const failure[] = {"fail", "wait", "ignore", NULL};
-    static const char *const catchup[] = {"one", "all", "none", NULL};
-    static const char *const overlap[] = {"allow", "forbid", "replace", NULL};
-    if (check_word(spec->metadata, "on_dependency_failure", failure, &rules->on_failure, fault) ||
-        check_word(spec->metadata, "catchup", catchup, &rules->catchup, fault) ||
-        check_word(spec->metadata, "concurrency_policy", overlap, &rules->overlap, fault))
-        return -1;
-    return 0;
-}
-
-/* Not asked of stored records: what was let in once must load. */
-static int check_timezone(struct str metadata, struct fault *fault)
-{
-    struct token token;
-    if (!map_find(metadata, "timezone", &token) || token.kind == TOKEN_NIL || token.kind == TOKEN_STR)
-        return 0;
-    return fault_set(fault, ERR_INVALID, "metadata.timezone", "type", (struct str){0}, "the name of a time zone",
-                     "metadata.timezone must be a text");
-}
-
-/* ---- metadata.http, which the executor http reads ---- */
-
 /* The bytes of a key's value in a map that is valid; false if it is absent or nil. */
 static bool value_of(struct str map, const char *key, struct str *value)
 {
@@ -215,6 +193,98 @@ static bool value_of(struct str map, const char *key, struct str *value)
     }
     return false;
 }
+
+/* ---- metadata.notify: webhooks told of its runs' ends ---- */
+
+#define NOTIFY_FIELD "metadata.notify"
+#define NOTIFY_EXPECTED "{failed: [webhook ids], completed: [webhook ids]}, at most 16 each"
+
+static int notify_fault(struct fault *fault, struct str value)
+{
+    return fault_set(fault, ERR_INVALID, NOTIFY_FIELD, "format", value, NOTIFY_EXPECTED,
+                     NOTIFY_FIELD " must be " NOTIFY_EXPECTED);
+}
+
+/* The ids in one of its lists, behind those that are there. */
+static int notify_list(struct str notify, const char *key, uint64_t *ids, uint8_t *count, struct fault *fault)
+{
+    struct str list;
+    struct token token;
+    *count = 0;
+    if (!value_of(notify, key, &list))
+        return 0;
+    struct reader reader = {list.ptr, list.ptr + list.len};
+    if (reader_next(&reader, &token) || token.kind != TOKEN_ARRAY || token.u.count > NOTIFY_MAX)
+        return notify_fault(fault, (struct str){0});
+    for (uint32_t left = token.u.count; left; left--) {
+        if (reader_next(&reader, &token) || token.kind != TOKEN_UINT || !token.u.natural || token.u.natural > INT64_MAX)
+            return notify_fault(fault, token.kind == TOKEN_STR ? token.u.text : (struct str){0});
+        ids[(*count)++] = token.u.natural;
+    }
+    return 0;
+}
+
+static int check_notify(const struct rec_task_spec *spec, struct task_rules *rules, struct fault *fault)
+{
+    uint64_t ids[2 * NOTIFY_MAX];
+    struct str notify;
+    struct token token;
+    if (!value_of(spec->metadata, "notify", &notify))
+        return 0;
+    struct reader reader = {notify.ptr, notify.ptr + notify.len};
+    if (reader_next(&reader, &token) || token.kind != TOKEN_MAP)
+        return notify_fault(fault, token.kind == TOKEN_STR ? token.u.text : (struct str){0});
+    if (notify_list(notify, "failed", ids, &rules->notify_failed, fault) ||
+        notify_list(notify, "completed", ids + rules->notify_failed, &rules->notify_completed, fault)) {
+        rules->notify_failed = rules->notify_completed = 0;
+        return -1;
+    }
+    size_t count = (size_t)rules->notify_failed + rules->notify_completed;
+    if (!count)
+        return 0;
+    rules->notify = malloc(count * sizeof *ids);
+    if (!rules->notify)
+        return fault_memory(fault);
+    memcpy(rules->notify, ids, count * sizeof *ids);
+    return 0;
+}
+
+/* Not asked of stored records: a webhook may have been deleted since. */
+static int check_notified(const struct core *core, const struct task_rules *rules, struct fault *fault)
+{
+    char value[32];
+    for (size_t i = 0; i < (size_t)rules->notify_failed + rules->notify_completed; i++) {
+        snprintf(value, sizeof value, "%llu", (unsigned long long)rules->notify[i]);
+        if (!webhook_find(core, rules->notify[i]))
+            return fault_set(fault, ERR_INVALID, NOTIFY_FIELD, "unknown_webhook", str_of(value), "ids of webhooks that exist",
+                             "there is no webhook %s to notify", value);
+    }
+    return 0;
+}
+
+static int check_metadata(const struct rec_task_spec *spec, struct task_rules *rules, struct fault *fault)
+{
+    static const char *const failure[] = {"fail", "wait", "ignore", NULL};
+    static const char *const catchup[] = {"one", "all", "none", NULL};
+    static const char *const overlap[] = {"allow", "forbid", "replace", NULL};
+    if (check_word(spec->metadata, "on_dependency_failure", failure, &rules->on_failure, fault) ||
+        check_word(spec->metadata, "catchup", catchup, &rules->catchup, fault) ||
+        check_word(spec->metadata, "concurrency_policy", overlap, &rules->overlap, fault) || check_notify(spec, rules, fault))
+        return -1;
+    return 0;
+}
+
+/* Not asked of stored records: what was let in once must load. */
+static int check_timezone(struct str metadata, struct fault *fault)
+{
+    struct token token;
+    if (!map_find(metadata, "timezone", &token) || token.kind == TOKEN_NIL || token.kind == TOKEN_STR)
+        return 0;
+    return fault_set(fault, ERR_INVALID, "metadata.timezone", "type", (struct str){0}, "the name of a time zone",
+                     "metadata.timezone must be a text");
+}
+
+/* ---- metadata.http, which the executor http reads ---- */
 
 static int check_headers(struct str headers, struct fault *fault)
 {
@@ -345,6 +415,7 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
     if (check_required(spec, fault) || check_executor(core, spec, fault) || check_env(spec->env, fault) ||
         check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) || check_metadata(spec, rules, fault) ||
         check_timezone(spec->metadata, fault) || check_http(spec, fault) ||
+        (HAS(&given, rec_task_spec, metadata) && check_notified(core, rules, fault)) ||
         check_schedule(core, spec, new_schedule, rules, fault))
         goto error;
     struct task *other = task_find_name(core, spec->name);

@@ -42,7 +42,7 @@ enum kv_mode {
 struct kv_options {
     const char *folder; /* made if missing, in mode KV_OWN */
     enum kv_mode mode;
-    const char *const *tables; /* borrowed: names on disk; a table's number is its place here */
+    const char *const *tables; /* borrowed: names on disk; a table's number is its place here; NULL: none has it */
     unsigned table_count;
     uint64_t map_bytes;     /* most the database may ever hold: address space, not disk */
     uint64_t ballast_bytes; /* disk kept in reserve; 0 is none */

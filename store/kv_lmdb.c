@@ -175,7 +175,7 @@ static int tables_open(struct kv *kv, bool create)
     if (rc != 0)
         return rc;
     for (unsigned i = 0; rc == 0 && i < kv->table_count; i++) {
-        if (kv->tables[i] != TABLE_NONE)
+        if (kv->tables[i] != TABLE_NONE || !kv->names[i]) /* a number that no table has */
             continue;
         rc = mdb_dbi_open(txn, kv->names[i], create ? MDB_CREATE : 0, &kv->tables[i]);
         if (rc == MDB_NOTFOUND && !create) {

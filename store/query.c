@@ -308,3 +308,48 @@ int query_scan(struct kv_txn *snapshot, struct arena *arena, const struct msg_sc
         rc = error_fill(error, ERR_IO, kv_result_text(result));
     return rc;
 }
+
+/* ---- events ---- */
+
+/* The first and the last id there is. */
+static enum kv_result events_ends(struct kv_txn *snapshot, struct msg_event_rows *out)
+{
+    struct kv_cursor *cursor = kv_cursor_new(snapshot, TABLE_RECORDS + TYPE_EVENT);
+    struct key first = key_of_id(0);
+    struct kv_pair pair;
+    if (!cursor)
+        return KV_MEMORY;
+    enum kv_result result = kv_seek(cursor, key_str(&first), &pair);
+    if (result == KV_OK)
+        out->oldest = key_id_at_end(pair.key);
+    if (result == KV_OK)
+        result = kv_last(cursor, &pair);
+    if (result == KV_OK)
+        out->newest = key_id_at_end(pair.key);
+    kv_cursor_free(cursor);
+    return result == KV_NONE ? KV_OK : result;
+}
+
+int query_events(struct kv_txn *snapshot, struct arena *arena, const struct msg_event_read *read, struct msg_event_rows *out,
+                 struct msg_error *error)
+{
+    struct walk walk = {0};
+    size_t bytes = 0;
+    memset(out, 0, sizeof *out);
+    enum kv_result result = events_ends(snapshot, out);
+    if (result != KV_OK)
+        return error_fill(error, ERR_IO, kv_result_text(result));
+    if (read->limit == 0 || read->after >= out->newest)
+        return 0;
+    out->rows.items = arena_alloc(arena, read->limit * sizeof *out->rows.items);
+    if (!out->rows.items || walk_records(&walk, snapshot, TYPE_EVENT) != 0)
+        return error_fill(error, ERR_NO_MEMORY, "out of memory");
+    walk.low = read->after + 1;
+    for (result = walk_first(&walk); result == KV_OK && out->rows.count < read->limit && bytes < EVENTS_BYTES;
+         result = walk_next(&walk)) {
+        out->rows.items[out->rows.count++] = (struct rec_row){.id = walk.id, .value = walk.value};
+        bytes += walk.value.len;
+    }
+    walk_end(&walk);
+    return result == KV_OK || result == KV_NONE ? 0 : error_fill(error, ERR_IO, kv_result_text(result));
+}

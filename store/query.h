@@ -10,6 +10,7 @@
 #include "store/record.h"
 
 #define QUERY_BYTES ((size_t)24 << 20) /* of one answer; more is ERR_LIMIT */
+#define EVENTS_BYTES ((size_t)1 << 20) /* events' answers end here */
 #define SCAN_BYTES ((size_t)8 << 20)   /* a scan's answer ends here and says that more follows */
 
 /* max_rows: records it may look at (setting store.query_rows). */
@@ -19,6 +20,8 @@ int query_get(struct kv_txn *snapshot, struct arena *arena, const struct msg_get
               struct msg_error *error);
 int query_scan(struct kv_txn *snapshot, struct arena *arena, const struct msg_scan *scan, struct msg_scan_rows *out,
                struct msg_error *error);
+int query_events(struct kv_txn *snapshot, struct arena *arena, const struct msg_event_read *read, struct msg_event_rows *out,
+                 struct msg_error *error);
 /* True when the run is there and its task is not being purged. */
 bool query_run_visible(struct kv_txn *snapshot, uint64_t run_id);
 

@@ -271,6 +271,18 @@ static void handle_scan(void *self, const struct bus_call *call)
     read_end(call, snapshot, rc, &shape_msg_scan_rows, &rows, &error);
 }
 
+static void handle_event_read(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    struct kv_txn *snapshot = read_begin(store, call);
+    if (!snapshot)
+        return;
+    struct msg_event_rows rows;
+    struct msg_error error = {0};
+    int rc = query_events(snapshot, store->arena, &call->msg->u.event_read, &rows, &error);
+    read_end(call, snapshot, rc, &shape_msg_event_rows, &rows, &error);
+}
+
 static void handle_log_read(void *self, const struct bus_call *call)
 {
     struct store *store = self;
@@ -345,6 +357,7 @@ const struct bus_route store_routes[] = {
     {MSG_QUERY, handle_query, "a page of records"},
     {MSG_GET, handle_get, "records by id"},
     {MSG_LOG_READ, handle_log_read, "a run's log"},
+    {MSG_EVENT_READ, handle_event_read, "events in the order of their ids"},
     {MSG_PING, handle_ping, "what it counts"},
     {0, NULL, ""},
 };

@@ -22,6 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (uint64_t type = 1; type < TYPE_MAX; type++) {
         const struct record *record = record_of(type);
         struct value values[RECORD_COLUMNS];
+        if (!record)
+            continue;
         if (record_read(record->columns, record->column_count, bytes, values) != 0)
             continue;
         for (unsigned i = 0; i < record->column_count; i++) {

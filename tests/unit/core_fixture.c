@@ -212,7 +212,11 @@ struct fixture *fixture_new(void)
                                            .workers_ms = UINT64_C(604800000),
                                            .keys_max = 100000,
                                            .keys_ms = 86400000,
-                                           .events_max = 100000};
+                                           .events_max = 100000,
+                                           .webhooks_max = 100,
+                                           .webhooks_retry_ms = 5000,
+                                           .webhooks_keep = 1000,
+                                           .webhooks_keep_ms = UINT64_C(604800000)};
     for (size_t i = 0; i < TYPE_MAX; i++)
         fixture->next_ids[i] = 1;
     return fixture;
@@ -235,7 +239,8 @@ void fixture_start(struct fixture *fixture)
 {
     const struct journal_port port = {fixture, port_batch, port_deliver, port_committed};
     const struct core_clock clock = {fixture, clock_wall, clock_mono, clock_random};
-    const enum record_type order[] = {TYPE_TASK, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT};
+    const enum record_type order[] = {TYPE_TASK, TYPE_TASK_STAT, TYPE_RUN,     TYPE_WORKER,
+                                      TYPE_KEY,  TYPE_EVENT,     TYPE_WEBHOOK, TYPE_DELIVERY};
     struct err err = {0};
     fixture->journal = journal_new(&port);
     fixture->core = core_new(&fixture->config, &clock, fixture->journal, fixture->farms);
@@ -435,8 +440,11 @@ struct rec_idem fixture_key(struct fixture *fixture)
 bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id, void *out)
 {
     static const struct shape *const shapes[TYPE_MAX] = {
-        NULL,           &shape_rec_task,  &shape_rec_task_stat, &shape_rec_run, &shape_rec_worker,
-        &shape_rec_key, &shape_rec_event, &shape_rec_fire};
+        [TYPE_TASK] = &shape_rec_task,        [TYPE_TASK_STAT] = &shape_rec_task_stat,
+        [TYPE_RUN] = &shape_rec_run,          [TYPE_WORKER] = &shape_rec_worker,
+        [TYPE_KEY] = &shape_rec_key,          [TYPE_EVENT] = &shape_rec_event,
+        [TYPE_FIRE] = &shape_rec_fire,        [TYPE_WEBHOOK] = &shape_rec_webhook,
+        [TYPE_DELIVERY] = &shape_rec_delivery};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)
