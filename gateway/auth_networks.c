@@ -39,6 +39,12 @@ static bool tail_is_zero(const struct network *network)
     return memcmp(zero.bytes, network->address.bytes, sizeof zero.bytes) == 0;
 }
 
+bool network_parse(struct str text, struct network *out)
+{
+    *out = (struct network){0};
+    return cidr_parse(text, out) && tail_is_zero(out);
+}
+
 static const char *surface_named(struct str name)
 {
     for (const struct surface *const *surface = surfaces_all; *surface; surface++) {

@@ -22,6 +22,9 @@ struct networks { /* zeroed: none */
 /* Reads `CIDR=role` and `surface:CIDR=role`, separated by commas. -1 with err, which shows what is wrong; out is as it was. */
 int networks_parse(struct str text, struct networks *out, struct err *err);
 
+/* Reads 10.0.0.0/8, fd00::/8 or a plain address into address and prefix; false when it is none, or has bits set behind its prefix. */
+bool network_parse(struct str text, struct network *out);
+
 /* The role of the longest prefix that holds peer, and among equals of the one that names the surface; ROLE_NONE if none does. */
 enum role networks_role(const struct networks *networks, const char *surface, const struct peer *peer);
 

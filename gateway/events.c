@@ -15,6 +15,7 @@ struct events {
     struct gateway *gateway;
     struct bus_ear *ear;
     struct follower *first;
+    struct listener *listeners;
     int timer;
     unsigned ticks;
     bool asking;
@@ -43,8 +44,15 @@ static void wake(struct events *events, const struct uint_list *runs)
 
 static void on_bell(void *self, const struct msg_doorbell *bell)
 {
+    struct events *events = self;
+    struct listener *next;
     bool anything = bell->runs.count == 0 && bell->event == 0;
-    wake(self, anything ? NULL : &bell->runs);
+
+    wake(events, anything ? NULL : &bell->runs);
+    for (struct listener *at = anything || bell->event > 0 ? events->listeners : NULL; at; at = next) {
+        next = at->next;
+        at->rang(at->self, bell->event);
+    }
 }
 
 static void on_live(void *arg, const struct msg *msg, const struct err *err)
@@ -157,6 +165,25 @@ void events_unfollow(struct events *events, struct follower *follower)
     if (follower->next)
         follower->next->prev = follower->prev;
     follower->prev = follower->next = NULL;
-    if (!events->first)
+    if (!events->first && !events->listeners)
+        (void)bus_ear_listen(events->ear, false);
+}
+
+void events_listen(struct events *events, struct listener *listener)
+{
+    (void)bus_ear_listen(events->ear, true); /* else its own timer wakes it */
+    listener->next = events->listeners;
+    events->listeners = listener;
+}
+
+void events_unlisten(struct events *events, struct listener *listener)
+{
+    struct listener **at = &events->listeners;
+
+    while (*at && *at != listener)
+        at = &(*at)->next;
+    if (*at)
+        *at = listener->next;
+    if (!events->first && !events->listeners)
         (void)bus_ear_listen(events->ear, false);
 }

@@ -17,11 +17,22 @@ struct follower { /* owned by who follows */
     struct follower *prev, *next;
 };
 
+struct listener { /* owned by who listens */
+    /* Events up to this one can be read; 0: it does not say. */
+    void (*rang)(void *self, uint64_t event);
+    void *self;
+    struct listener *next;
+};
+
 struct events *events_new(struct gateway *gateway, struct err *err);
 void events_free(struct events *events); /* takes NULL */
 
 /* Neither callback may add or remove another follower; removing itself is fine. */
 void events_follow(struct events *events, struct follower *follower);
 void events_unfollow(struct events *events, struct follower *follower);
+
+/* For news of events, whatever run they are of. Not from within rang. */
+void events_listen(struct events *events, struct listener *listener);
+void events_unlisten(struct events *events, struct listener *listener);
 
 #endif

@@ -18,6 +18,9 @@ struct gateway {
     struct http *http;
     struct ask *ask;
     struct events *events;
+    struct feed *feed;
+    struct hooks *hooks;
+    struct pulse *pulse;
     struct health *health;
     struct auth *auth; /* NULL: everybody is let in */
     struct rate *rate;

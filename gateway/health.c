@@ -26,6 +26,8 @@ struct health {
         void (*on_health)(struct request *request, const struct health_view *view);
     } waiters[WAITERS_MAX];
     uint32_t waiter_count;
+    void (*watch)(void *self, const struct health_view *view);
+    void *watcher;
 };
 
 const char *health_word(bool good)
@@ -65,6 +67,8 @@ static void measured(struct health *health)
     health->waiter_count = 0;
     for (uint32_t i = 0; i < count; i++)
         health->waiters[i].on_health(health->waiters[i].request, view);
+    if (health->watch)
+        health->watch(health->watcher, view);
 }
 
 static void part_fill(struct health_part *part, const struct msg_pong *pong)
@@ -110,6 +114,16 @@ static void probe_send(struct probe *probe)
         probe->corr = corr;
 }
 
+static void probes_send(struct health *health)
+{
+    for (int i = 0; i < 2; i++) {
+        health->probes[i].asking = true;
+        health->probes[i].began_us = clock_mono_us();
+    }
+    probe_send(&health->probes[0]);
+    probe_send(&health->probes[1]);
+}
+
 void health_ask(struct request *request, void (*on_health)(struct request *request, const struct health_view *view))
 {
     struct health *health = request->gateway->health;
@@ -125,14 +139,22 @@ void health_ask(struct request *request, void (*on_health)(struct request *reque
     }
     health->waiters[health->waiter_count].request = request;
     health->waiters[health->waiter_count++].on_health = on_health;
-    if (under_way)
-        return;
-    for (int i = 0; i < 2; i++) {
-        health->probes[i].asking = true;
-        health->probes[i].began_us = clock_mono_us();
-    }
-    probe_send(&health->probes[0]);
-    probe_send(&health->probes[1]);
+    if (!under_way)
+        probes_send(health);
+}
+
+void health_measure(struct health *health)
+{
+    bool under_way = health->probes[0].asking || health->probes[1].asking;
+
+    if (!under_way && (health->measured_ms == 0 || clock_mono_ms() - health->measured_ms >= FRESH_MS))
+        probes_send(health);
+}
+
+void health_watch(struct health *health, void (*watch)(void *self, const struct health_view *view), void *self)
+{
+    health->watch = watch;
+    health->watcher = self;
 }
 
 struct health *health_new(struct gateway *gateway, struct err *err)

@@ -34,6 +34,11 @@ void health_free(struct health *health); /* takes NULL */
 /* Calls on_health, now or when it is measured. One request asks once. */
 void health_ask(struct request *request, void (*on_health)(struct request *request, const struct health_view *view));
 
+/* Measures now, unless that is under way or was done within the last second. */
+void health_measure(struct health *health);
+/* Is told of every measurement; one at a time, NULL for none. */
+void health_watch(struct health *health, void (*watch)(void *self, const struct health_view *view), void *self);
+
 uint64_t health_count(const struct health_part *part, const char *name); /* 0 if it is not counted */
 const char *health_word(bool good);                                      /* "healthy", "unhealthy" */
 const char *health_state_word(enum health_state state);

@@ -5,11 +5,15 @@
 
 #include "gateway/ask.h"
 #include "gateway/auth.h"
+#include "gateway/courier.h"
 #include "gateway/events.h"
+#include "gateway/feed.h"
 #include "gateway/gateway.h"
 #include "gateway/health.h"
+#include "gateway/hooks.h"
 #include "gateway/http.h"
 #include "gateway/listen.h"
+#include "gateway/pulse.h"
 #include "gateway/surfaces/surface.h"
 #include "proto/clock.h"
 #include "proto/daemon.h"
@@ -17,7 +21,7 @@
 
 #define DRAIN_MS 3000 /* time open requests get at SIGTERM */
 #define DRAIN_STEP_MS 20
-#define DESCRIPTORS 256 /* besides those of connections */
+#define DESCRIPTORS (256 + COURIER_MAX) /* besides those of connections */
 
 struct stopping {
     struct gateway *gateway;
@@ -29,6 +33,7 @@ static void configure(void *self)
 {
     struct gateway *gateway = self;
     const struct settings *settings = gateway->settings;
+    struct err err = {0};
 
     gateway->guard = (struct guard){
         .bound = settings_text(settings, SET_HTTP_HOST),
@@ -48,6 +53,8 @@ static void configure(void *self)
     if (gateway->auth)
         auth_reload(gateway->auth);
     gateway->deadline_ms = (uint64_t)settings_count_of(settings, SET_BUS_DEADLINE_MS);
+    if (gateway->hooks && hooks_configure(gateway->hooks, &err) != 0)
+        log_error("GTY-WEBHOOK-NETWORKS", "webhooks.deny_networks: %s; it stays as it was", err.text);
 }
 
 static void on_flush(void *arg)
@@ -66,7 +73,9 @@ static void on_drain(void *arg)
 {
     struct stopping *stopping = arg;
 
-    if (http_waiting(stopping->gateway->http) == 0 || clock_mono_ms() > stopping->until_ms)
+    bool busy = http_waiting(stopping->gateway->http) > 0 || hooks_busy(stopping->gateway->hooks);
+
+    if (!busy || clock_mono_ms() > stopping->until_ms)
         loop_stop(stopping->gateway->loop);
 }
 
@@ -78,6 +87,7 @@ static void on_terminate(void *arg)
     log_info("GTY-STOP", "waiting=%u", http_waiting(stopping->gateway->http));
     stopping->until_ms = clock_mono_ms() + DRAIN_MS;
     http_quiesce(stopping->gateway->http);
+    hooks_quiesce(stopping->gateway->hooks);
     stopping->timer = loop_every(stopping->gateway->loop, DRAIN_STEP_MS, on_drain, stopping);
     if (stopping->timer < 0)
         loop_stop(stopping->gateway->loop);
@@ -142,12 +152,18 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     gateway->ask = ask_new(gateway, err);
     gateway->events = gateway->ask ? events_new(gateway, err) : NULL;
     gateway->health = gateway->events ? health_new(gateway, err) : NULL;
-    return gateway->health ? open_http(gateway, runtime, err) : -1;
+    gateway->feed = gateway->health ? feed_new(gateway, err) : NULL;
+    gateway->hooks = gateway->feed ? hooks_new(gateway, err) : NULL;
+    gateway->pulse = gateway->hooks ? pulse_new(gateway, err) : NULL;
+    return gateway->pulse ? open_http(gateway, runtime, err) : -1;
 }
 
 static void close_all(struct gateway *gateway)
 {
     http_free(gateway->http); /* first: its requests still ask and follow */
+    pulse_free(gateway->pulse);
+    hooks_free(gateway->hooks);
+    feed_free(gateway->feed);
     health_free(gateway->health);
     events_free(gateway->events);
     ask_free(gateway->ask);

@@ -102,6 +102,49 @@ static const struct route routes[] = {
      "`hostname`, `ip_address`, `port`, `status`, `max_concurrent_tasks`, `last_heartbeat`, `registered_at`, `created_at`, "
      "`load_average`, `memory_usage`, `cpu_usage`), `order`."},
     {METHOD_GET, "/workers/{id}", workers_get, ROLE_READONLY, "A worker (`worker-001`) with what it runs and what it has done."},
+    {METHOD_GET, "/events", events_get, ROLE_READONLY,
+     "What happens, live: `text/event-stream`, an event each with its sequence as id, its type as event, and as data what "
+     "webhooks get: "
+     "`event`, `timestamp`, `data`. `type` (a list: `task.failed,worker.*`; by default all but `worker.heartbeat`, which is sent "
+     "when "
+     "asked for by name, without an id), `task_id`, `run_id`; `after` or `Last-Event-ID` resume behind an id, and an event `cut` "
+     "says "
+     "how many in between are `missing` where they are no longer kept (`events.max`). A client that is slow, or one of very "
+     "many, gets "
+     "them later. With `follow=false` a page of those that are kept: `page`, `size`, `type` (one), `task_id`, `run_id`, `after`, "
+     "`order`."},
+    {METHOD_POST, "/webhooks", webhooks_create, ROLE_USER,
+     "Makes a webhook: 201, with its `secret`, which is shown this once. `url` (http or https; nothing is sent to link-local "
+     "addresses "
+     "and `webhooks.deny_networks`) is required. Optional: `events` (types, or `task.*`; by default all but `worker.heartbeat`), "
+     "`secret` (`whsec_` and base64 of the key; other text is the key itself; made up when missing), `description`, `task_id` "
+     "(only "
+     "events of this task), `active`. Deliveries are POSTs of `{event, timestamp, data}`, signed as Standard Webhooks says "
+     "(`webhook-id`, "
+     "`webhook-timestamp`, `webhook-signature`), at least once, and tried again for a day (`webhooks.retry_ms`) unless answered "
+     "by a 2xx. "
+     "They are begun in the order of events, but may arrive in another. A task's `metadata.notify {failed: [ids], completed: "
+     "[ids]}` "
+     "names webhooks that are told of its runs whatever they want themselves."},
+    {METHOD_GET, "/webhooks", webhooks_list, ROLE_READONLY,
+     "Lists webhooks. `page`, `size`, `sort` (`id`, `created_at`), `order`."},
+    {METHOD_GET, "/webhooks/{id}", webhooks_get, ROLE_READONLY,
+     "A webhook with its `statistics`: `delivered`, `failed` (given up), `pending` (to be tried again), `missed` (events that "
+     "were dropped "
+     "by `events.max` before it could be told)."},
+    {METHOD_PUT, "/webhooks/{id}", webhooks_update, ROLE_USER,
+     "Changes the fields that are given. While `active` is false nothing is sent, and what happens meanwhile is not sent later."},
+    {METHOD_DELETE, "/webhooks/{id}", webhooks_delete, ROLE_USER, "Deletes a webhook with its deliveries."},
+    {METHOD_POST, "/webhooks/{id}/ping", webhooks_ping, ROLE_USER,
+     "Sends an event `webhook.ping` to it alone: 201, with the delivery."},
+    {METHOD_GET, "/webhooks/{id}/deliveries", deliveries_list, ROLE_READONLY,
+     "What was sent to it, newest first, after the first try: `event`, `status` (`pending`, `delivered`, `failed`), `attempts`, "
+     "`next_at`, "
+     "and of the newest try `status_code`, `error`, `duration_ms`. The newest `webhooks.keep` that are over are kept. `page`, "
+     "`size`, "
+     "`status`, `order`."},
+    {METHOD_POST, "/webhooks/{id}/deliveries/{delivery}/redeliver", deliveries_again, ROLE_USER,
+     "Begins a delivery anew, under its old `webhook-id`: 201."},
     {METHOD_GET, "/system/health", system_health, ROLE_KNOWN,
      "Health, measured for this answer (kept for one second): a component that does not answer within a second is "
      "`unhealthy`. 503 with the same body when writes cannot work."},

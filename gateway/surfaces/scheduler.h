@@ -136,5 +136,9 @@ void workers_list(struct request *request), workers_get(struct request *request)
 void workers_register(struct request *request), workers_update(struct request *request), workers_remove(struct request *request);
 void workers_beat(struct request *request), workers_lease(struct request *request), runs_report(struct request *request);
 void system_health(struct request *request);
+void events_get(struct request *request);
+void webhooks_create(struct request *request), webhooks_list(struct request *request), webhooks_get(struct request *request);
+void webhooks_update(struct request *request), webhooks_delete(struct request *request), webhooks_ping(struct request *request);
+void deliveries_list(struct request *request), deliveries_again(struct request *request);
 
 #endif

@@ -8,8 +8,10 @@
 
 #include "gateway/ask.h"
 #include "gateway/events.h"
+#include "gateway/feed.h"
 #include "gateway/gateway.h"
 #include "gateway/health.h"
+#include "gateway/hooks.h"
 #include "gateway/http.h"
 #include "gateway/surfaces/surface.h"
 #include "proto/log.h"
@@ -61,6 +63,8 @@ static void open_all(void)
     gateway.ask = ask_new(&gateway, &err);
     gateway.events = gateway.ask ? events_new(&gateway, &err) : NULL;
     gateway.health = gateway.events ? health_new(&gateway, &err) : NULL;
+    gateway.feed = gateway.health ? feed_new(&gateway, &err) : NULL;
+    gateway.hooks = gateway.feed ? hooks_new(&gateway, &err) : NULL;
     gateway.http = gateway.health ? http_new(&gateway, listener_open(), 10, &err) : NULL;
     farside_check(gateway.http != NULL);
     loop_on_settle(gateway.loop, on_settle, NULL);

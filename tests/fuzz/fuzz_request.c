@@ -6,9 +6,11 @@
 #include "gateway/connection.h"
 #include "gateway/dispatch.h"
 #include "gateway/events.h"
+#include "gateway/feed.h"
 #include "gateway/gateway.h"
 #include "gateway/headers.h"
 #include "gateway/health.h"
+#include "gateway/hooks.h"
 #include "gateway/json.h"
 #include "gateway/pool.h"
 #include "gateway/surfaces/surface.h"
@@ -34,6 +36,11 @@ const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
                                          MSG_WORKER_BEAT_ANSWER,
                                          MSG_WORKER_LEASED,
                                          MSG_RUN_REPORTED,
+                                         MSG_WEBHOOK_ANSWER,
+                                         MSG_DELIVERY_ANSWER,
+                                         MSG_WEBHOOK_WORK,
+                                         MSG_WEBHOOK_REPORTED,
+                                         MSG_EVENT_ROWS,
                                          0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 
@@ -278,6 +285,8 @@ static void open_all(void)
     gateway.ask = ask_new(&gateway, &err);
     gateway.events = gateway.ask ? events_new(&gateway, &err) : NULL;
     gateway.health = gateway.events ? health_new(&gateway, &err) : NULL;
+    gateway.feed = gateway.health ? feed_new(&gateway, &err) : NULL;
+    gateway.hooks = gateway.feed ? hooks_new(&gateway, &err) : NULL;
     farside_check(gateway.health != NULL);
 }
 

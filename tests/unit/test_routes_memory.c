@@ -20,6 +20,7 @@ static const char body[] =
     "\\u00e9\",\"arguments\":[\"a\",\"b\"],"
     "\"env\":{\"A\":\"1\"},\"tags\":[\"t\"],\"priority\":\"high\",\"parameters\":{\"p\":[1,2.5,null]},\"reason\":\"because\","
     "\"items\":[{\"parameters\":{\"n\":1}},{\"priority\":\"low\"}],\"metadata\":{\"k\":{\"deep\":true}},"
+    "\"url\":\"http://example.com/hook\",\"events\":[\"task.*\"],"
     "\"hostname\":\"h\",\"ip_address\":\"::1\",\"port\":1,\"task_types\":[\"shell\"],\"labels\":{\"l\":\"v\"},\"load_average\":0."
     "5,"
     "\"current_tasks\":[1,{\"run_id\":2,\"attempt\":1}]}";
@@ -116,6 +117,9 @@ static unsigned replies_make(struct replies *out)
     struct rec_log_line line = {.seq = 1, .at = 1, .text = STR_LIT("a line")};
     struct msg_log_rows lines = {.lines = {&line, 1}, .end = true};
     struct msg_pong pong = {.service = STR_LIT("store"), .pid = 1, .ready = true};
+    struct rec_webhook webhook = {.id = 1, .spec.url = STR_LIT("http://example.com/"), .ident = STR_LIT("x")};
+    struct rec_delivery delivery = {.id = 1, .webhook_id = 1, .event = {.id = 1, .type = STR_LIT("task.created")}};
+    struct msg_delivery_answer begun = {.delivery = delivery};
     unsigned count = 0;
     SET_HAS(&task.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, name);
@@ -135,6 +139,10 @@ static unsigned replies_make(struct replies *out)
     reply_row(&out[count++].second, &shape_rec_fire, &fire);
     reply_row(&out[count].first, &shape_rec_task, &scheduled);
     reply_add(&out[count++].second, &shape_msg_fire_times_rows, &times);
+    reply_row(&out[count].first, &shape_rec_webhook, &webhook);
+    reply_row(&out[count++].second, &shape_rec_delivery, &delivery);
+    reply_row(&out[count].first, &shape_rec_delivery, &delivery);
+    reply_add(&out[count++].second, &shape_msg_delivery_answer, &begun);
     reply_add(&out[count].first, &shape_msg_pong, &pong);
     reply_add(&out[count++].second, &shape_msg_pong, &pong);
     return count;

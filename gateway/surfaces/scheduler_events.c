@@ -1,0 +1,123 @@
+/* /api/events */
+#include "gateway/event_type.h"
+#include "gateway/event_write.h"
+#include "gateway/feed.h"
+#include "gateway/stream.h"
+#include "gateway/surfaces/scheduler.h"
+#include "proto/log.h"
+
+/* type=task.failed,worker.* and repeated ones alike. */
+static int types_read(const struct request *request, uint64_t *types, struct problem *problem)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < request->uri.param_count; i++) {
+        struct str words = request->uri.params[i].value;
+        if (!str_is(request->uri.params[i].name, "type"))
+            continue;
+        while (words.len > 0) {
+            const char *comma = memchr(words.ptr, ',', words.len);
+            struct str word = {words.ptr, comma ? (uint32_t)(comma - words.ptr) : words.len};
+            uint32_t taken = word.len + (comma ? 1 : 0);
+            words = (struct str){words.ptr + taken, words.len - taken};
+            if (word.len > 0 && !event_types_add(types, word))
+                return problem_value(problem, PROBLEM_BAD_REQUEST, "type", "enum", word, "%s", event_types_known());
+            any |= word.len > 0;
+        }
+    }
+    if (!any)
+        *types = event_types_default();
+    return 0;
+}
+
+static int filter_read(const struct request *request, struct stream_filter *filter, uint64_t *after, struct problem *problem)
+{
+    struct str resume = request->headers.last_event_id;
+    int fault = types_read(request, &filter->types, problem);
+
+    *after = FEED_HEAD;
+    page_number(request, "task_id", 1, &filter->task_id, problem, &fault);
+    page_number(request, "run_id", 1, &filter->run_id, problem, &fault);
+    page_number(request, "after", 0, after, problem, &fault);
+    if (fault)
+        return fault;
+    if (str_is(resume, "0"))
+        *after = 0;
+    else if (resume.len > 0 && !uri_number(resume, after))
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "Last-Event-ID", "format", resume, "an id of this stream");
+    return 0;
+}
+
+/* ---- follow=false: a page of those that are kept ---- */
+
+static const struct page_sort sorts[] = {{"created_at", ""}, {"id", ""}, {NULL, NULL}};
+
+static void on_listed(struct request *request, const struct msg *msg)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    struct arena *arena = request_arena(request);
+    struct writer w;
+
+    page_open(request, &w);
+    for (uint32_t i = 0; i < rows->rows.count; i++) {
+        struct rec_event event;
+        struct err err = {.code = ERR_NO_MEMORY};
+        if (arena && rec_decode_event(arena, rows->rows.items[i].value, &event, &err) == 0) {
+            writer_open(&w, NULL, '{');
+            writer_uint(&w, "id", event.id);
+            event_write_members(&w, &event);
+            writer_close(&w, '}');
+        } else if (err.code == ERR_NO_MEMORY) {
+            request->out.failed = true;
+        } else {
+            log_error("GTY-ROW-DAMAGED", "event=%llu %s", (unsigned long long)rows->rows.items[i].id, err.text);
+        }
+    }
+    page_close(request, &w, rows->total, rows->total_is_lower_bound);
+}
+
+static void list(struct request *request)
+{
+    struct rec_filter filters[4];
+    struct msg_query query = {.type = TYPE_EVENT, .filters = {filters, 0}};
+    struct problem problem;
+    struct str type;
+    uint64_t number = 0;
+    int fault = page_new(request, sorts, &problem) ? 0 : -1;
+
+    if (page_text(request, "type", &shape_rec_event, "type", &type, &problem, &fault)) {
+        uint64_t known = 0;
+        if (type.ptr[type.len - 1] == '*' || !event_types_add(&known, type)) /* an index of one type at a time would serve it */
+            fault = problem_value(&problem, PROBLEM_BAD_REQUEST, "type", "enum", type, "%s", event_types_known());
+        filters[query.filters.count++] = page_filter_text("type", FILTER_EQ, type);
+    }
+    if (page_number(request, "task_id", 1, &number, &problem, &fault))
+        filters[query.filters.count++] = page_filter("task_id", FILTER_EQ, number);
+    if (page_number(request, "run_id", 1, &number, &problem, &fault))
+        filters[query.filters.count++] = page_filter("run_id", FILTER_EQ, number);
+    if (page_number(request, "after", 0, &number, &problem, &fault))
+        filters[query.filters.count++] = page_filter("id", FILTER_GT, number);
+    if (fault)
+        reply_problem(request, &problem);
+    else
+        page_ask(request, &query, on_listed);
+}
+
+void events_get(struct request *request)
+{
+    struct stream_filter filter = {0};
+    uint64_t after;
+    struct problem problem;
+    bool follow = true;
+    int fault = 0;
+
+    page_bool(request, "follow", &follow, &problem, &fault);
+    if (!fault && (!follow || request->head)) {
+        list(request);
+        return;
+    }
+    if (fault || filter_read(request, &filter, &after, &problem) != 0)
+        reply_problem(request, &problem);
+    else
+        stream_start(request, &filter, after);
+}

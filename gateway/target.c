@@ -1,0 +1,117 @@
+#include "gateway/target.h"
+
+#include <curl/curl.h>
+
+#include "gateway/auth_networks.h"
+#include "proto/messages.h"
+
+#define BLANKS " \t"
+
+static bool link_local(const struct peer *peer)
+{
+    static const struct peer v4 = {32, {169, 254}}, v6 = {128, {0xfe, 0x80}}, this_v4 = {32, {0}}, none_v6 = {128, {0}};
+
+    return peer_within(peer, &v4, 16) || peer_within(peer, &v6, 10) || peer_within(peer, &this_v4, 8) ||
+           peer_within(peer, &none_v6, 128);
+}
+
+/* The IPv4 address that an IPv6 one leads to: ::a.b.c.d, NAT64 (64:ff9b::/96), 6to4 (2002::/16). False if it does not. */
+static bool inner_of(const struct peer *peer, struct peer *out)
+{
+    static const struct peer compatible = {128, {0}}, nat64 = {128, {0, 0x64, 0xff, 0x9b}}, six_to_four = {128, {0x20, 0x02}};
+    bool last = peer_within(peer, &compatible, 96) || peer_within(peer, &nat64, 96);
+
+    if (!last && !peer_within(peer, &six_to_four, 16))
+        return false;
+    *out = (struct peer){.bits = 32};
+    memcpy(out->bytes, peer->bytes + (last ? 12 : 2), 4);
+    return true;
+}
+
+static bool denied(const struct targets *targets, const struct peer *peer)
+{
+    for (unsigned i = 0; i < targets->count; i++) {
+        if (peer_within(peer, &targets->denied[i].address, targets->denied[i].prefix))
+            return true;
+    }
+    return link_local(peer);
+}
+
+bool target_allowed(const struct targets *targets, const struct peer *peer)
+{
+    static const struct peer loopback_v6 = {128, {[15] = 1}};
+    struct peer inner;
+
+    if (peer->bits == 0 || denied(targets, peer))
+        return false;
+    if (peer_within(peer, &loopback_v6, 128)) /* is no IPv4 address, though it looks like ::0.0.0.1 */
+        return true;
+    return !inner_of(peer, &inner) || !denied(targets, &inner);
+}
+
+int targets_parse(struct str text, struct targets *out, struct err *err)
+{
+    struct targets fresh = {0};
+    struct network row;
+
+    while (text.len > 0) {
+        const char *comma = memchr(text.ptr, ',', text.len);
+        struct str part = {text.ptr, comma ? (uint32_t)(comma - text.ptr) : text.len};
+        uint32_t taken = part.len + (comma ? 1 : 0);
+        text = (struct str){text.ptr + taken, text.len - taken};
+        part = str_trim(part, BLANKS);
+        if (part.len == 0)
+            continue;
+        if (!network_parse(part, &row))
+            return err_set(err, ERR_INVALID, "\"%.*s\" does not name a network, as 10.0.0.0/8 or fd00::/8", (int)part.len,
+                           part.ptr);
+        if (fresh.count == TARGETS_MAX)
+            return err_set(err, ERR_LIMIT, "more than %d networks", TARGETS_MAX);
+        fresh.denied[fresh.count++] = (struct target_row){row.address, row.prefix};
+    }
+    *out = fresh;
+    return 0;
+}
+
+/* ---- addresses as clients give them ---- */
+
+static enum target_fault host_check(const struct targets *targets, const char *host)
+{
+    size_t len = strlen(host);
+    struct peer peer;
+
+    if (len > 2 && host[0] == '[') { /* without its brackets and zone */
+        host++;
+        len = strcspn(host, "%]");
+    }
+    if (!peer_parse((struct str){host, (uint32_t)len}, &peer))
+        return TARGET_FINE; /* a name: looked at when it is connected to */
+    return target_allowed(targets, &peer) ? TARGET_FINE : TARGET_ADDRESS;
+}
+
+enum target_fault target_check(const struct targets *targets, struct str url)
+{
+    char text[2049], *scheme = NULL, *host = NULL, *user = NULL;
+    enum target_fault fault = TARGET_MALFORMED;
+    CURLU *parts = curl_url();
+
+    if (!parts || memchr(url.ptr, '\0', url.len) || !str_copy(text, sizeof text, url) ||
+        curl_url_set(parts, CURLUPART_URL, text, 0))
+        goto error;
+    for (uint32_t i = 0; i < url.len; i++) {
+        if ((unsigned char)url.ptr[i] <= ' ' || (unsigned char)url.ptr[i] >= 0x7f)
+            goto error;
+    }
+    if (curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) || curl_url_get(parts, CURLUPART_HOST, &host, 0))
+        goto error;
+    fault = TARGET_SCHEME;
+    if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+        goto error;
+    fault = curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK ? TARGET_USER : host_check(targets, host);
+error:
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(user);
+    curl_url_cleanup(parts);
+    return fault;
+}
