@@ -130,6 +130,34 @@ static const struct option workers_options[] = {
     {0},
 };
 
+static const struct option webhook_options[] = {
+    {"event", 0, "TYPE", NULL, "tell it of this type of events, or of all that begin so (task.*); may be repeated"},
+    {"secret", 0, "TEXT", NULL, "what its deliveries are signed with (whsec_… or any text); one is made up if not given"},
+    {"description", 'd', "TEXT", NULL, "words for people"},
+    {"task", 0, "ID", NULL, "tell it of this task only"},
+    {0},
+};
+
+static const struct option webhook_list_options[] = {
+    PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option deliveries_options[] = {
+    {"status", 's', "STATUS", "pending|delivered|failed", "only deliveries in this state"},
+    PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option events_options[] = {
+    {"type", 't', "TYPE", NULL, "only events of this type (task.failed)"},
+    {"task", 0, "ID", NULL, "only events of this task"},
+    {"run", 'r', "ID", NULL, "only events of this run"},
+    {"follow", 'f', NULL, NULL, "go on with what happens, until Ctrl-C"},
+    {"tail", 'n', "N", NULL, "begin with the newest N (default 20, at most 1000)"},
+    {0},
+};
+
 static const struct option trace_options[] = {
     {"type", 't', "NAME", NULL, "only messages of this type (run_trigger); may be repeated"},
     {"run", 'r', "ID", NULL, "only messages that name this run"},
@@ -174,7 +202,7 @@ static const struct option fsck_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", "key", NULL};
+const char *const commands_groups[] = {"task", "webhook", "key", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -224,6 +252,20 @@ const struct command commands[] = {
      "one reason are one line."},
     {"preview", "CRON", preview_options, preview_command, true, false, 1, 1, "print when a schedule would be due", NULL},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
+    {"events", "", events_options, events_command, true, false, 0, 0,
+     "print what happened: tasks, runs, workers, the farm's health",
+     "One event a line, oldest first; with --json each is one JSON object on a line of its own. Following goes on through "
+     "restarts of "
+     "any process of the farm."},
+    {"webhook create", "URL", webhook_options, webhook_create, true, false, 1, 1, "have events sent to an address",
+     "Prints the webhook with its secret, which is not shown again. Without --event it is told of all but workers' heartbeats."},
+    {"webhook list", "", webhook_list_options, webhook_list, true, false, 0, 0, "list webhooks", NULL},
+    {"webhook show", "ID", no_options, webhook_show, true, false, 1, 1, "show a webhook", NULL},
+    {"webhook delete", "ID…", no_options, webhook_delete, true, false, 1, -1, "delete webhooks with their deliveries", NULL},
+    {"webhook ping", "ID", no_options, webhook_ping, true, false, 1, 1, "send an event webhook.ping to a webhook",
+     "Prints the number of the delivery; `gantry webhook deliveries` says what came of it."},
+    {"webhook deliveries", "ID", deliveries_options, webhook_deliveries, true, false, 1, 1,
+     "list what was sent to a webhook, newest first", NULL},
     {"status", "", no_options, status_command, true, false, 0, 0, "say how the farm is: health, workers, queue, newest runs",
      "Exits with 0 when the farm is healthy, else with 1."},
     {"trace", "", trace_options, trace_command, false, false, 0, 0, "watch the messages between the farm's processes, live",

@@ -1,0 +1,214 @@
+/* `gantry webhook …` */
+#include <stdio.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/page.h"
+#include "gateway/cli/show.h"
+#include "gateway/cli/term.h"
+#include "proto/messages.h"
+
+static json_t *texts(const struct cli *cli, const char *option)
+{
+    json_t *list = json_array();
+    const char *text;
+    size_t at = 0;
+
+    while (list != NULL && (text = args_each(cli->args, option, &at)) != NULL) {
+        json_array_append_new(list, json_string(text));
+    }
+    return list;
+}
+
+static int webhook_print(struct cli *cli, json_t *webhook)
+{
+    const json_t *counts = json_object_get(webhook, "statistics");
+
+    if (cli->json) {
+        show_json(webhook);
+        json_decref(webhook);
+        return EXIT_FINE;
+    }
+    show_fieldf("Webhook:", "%lld", show_number(webhook, "id"));
+    show_member("URL:", webhook, "url");
+    show_member("Secret:", webhook, "secret");
+    show_member("Description:", webhook, "description");
+    show_member("Events:", webhook, "events");
+    show_member("Task:", webhook, "task_id");
+    show_member("Active:", webhook, "active");
+    show_member_time("Created:", webhook, "created_at");
+    show_fieldf("Deliveries:", "%lld arrived, %lld given up, %lld to be tried again", show_number(counts, "delivered"),
+                show_number(counts, "failed"), show_number(counts, "pending"));
+    if (show_number(counts, "missed") > 0) {
+        show_fieldf("Missed:", "%lld events that were no longer kept", show_number(counts, "missed"));
+    }
+    json_decref(webhook);
+    return EXIT_FINE;
+}
+
+int webhook_create(struct cli *cli)
+{
+    const char *secret = args_text(cli->args, "secret"), *words = args_text(cli->args, "description");
+    struct err err = {0};
+    long long task;
+    json_t *data, *body;
+
+    if (args_number(cli->args, "task", 1, INT64_MAX, 0, &task, &err) != 0) {
+        return show_usage(&err);
+    }
+    body = json_pack("{s:s, s:o}", "url", args_at(cli->args, 0), "events", texts(cli, "event"));
+    if (body == NULL) {
+        err_set(&err, ERR_NO_MEMORY, "out of memory");
+        return show_error(&err);
+    }
+    if (secret != NULL) {
+        json_object_set_new(body, "secret", json_string(secret));
+    }
+    if (words != NULL) {
+        json_object_set_new(body, "description", json_string(words));
+    }
+    if (task > 0) {
+        json_object_set_new(body, "task_id", json_integer(task));
+    }
+    client_set_patience(cli->client, 0, 10000);
+    int rc = client_post(cli->client, body, &data, &err, "/webhooks");
+    json_decref(body);
+    return rc == 0 ? webhook_print(cli, data) : show_error(&err);
+}
+
+int webhook_list(struct cli *cli)
+{
+    static const char *const headings[] = {">ID", "URL", "ACTIVE", ">ARRIVED", ">PENDING", ">GIVEN UP", "DESCRIPTION"};
+    static const struct page_filter filters[] = {{NULL, NULL}};
+    const json_t *webhook;
+    size_t index;
+    int code;
+    json_t *data = page_get(cli, "/webhooks", filters, &code);
+
+    if (data == NULL || cli->json) {
+        return page_end(data, code);
+    }
+    struct table *table = table_new(headings, 7);
+    json_array_foreach(json_object_get(data, "items"), index, webhook)
+    {
+        const json_t *counts = json_object_get(webhook, "statistics");
+        show_cell(table, webhook, "id");
+        show_cell(table, webhook, "url");
+        table_add(table, json_is_true(json_object_get(webhook, "active")) ? "yes" : "no");
+        show_cell(table, counts, "delivered");
+        show_cell(table, counts, "pending");
+        show_cell(table, counts, "failed");
+        show_cell(table, webhook, "description");
+    }
+    code = show_table(table, data);
+    return page_end(data, code);
+}
+
+/* The webhook's id among the arguments; -1 with the error printed and the exit code. */
+static long long id_of(struct cli *cli, int index, int *code)
+{
+    struct err err = {0};
+    long long id;
+
+    client_set_patience(cli->client, 0, 10000);
+    if (args_run(cli->args, index, &id, &err) == 0) {
+        return id;
+    }
+    err_set(&err, ERR_BAD_REQUEST, "a webhook's id is a number, not \"%s\"", args_at(cli->args, index));
+    *code = show_usage(&err);
+    return -1;
+}
+
+int webhook_show(struct cli *cli)
+{
+    struct err err = {0};
+    int code = EXIT_TROUBLE;
+    json_t *data;
+    long long id = id_of(cli, 0, &code);
+
+    if (id < 0) {
+        return code;
+    }
+    if (client_get(cli->client, &data, &err, "/webhooks/%lld", id) != 0) {
+        return show_error(&err);
+    }
+    return webhook_print(cli, data);
+}
+
+int webhook_delete(struct cli *cli)
+{
+    int code = EXIT_FINE;
+
+    for (int i = 0; i < args_count(cli->args); i++) {
+        struct err err = {0};
+        char path[64];
+        long long id = id_of(cli, i, &code);
+        if (id < 0) {
+            return code;
+        }
+        snprintf(path, sizeof path, "/webhooks/%lld", id);
+        if (client_call(cli->client, "DELETE", path, NULL, NULL, &err) != 0) {
+            code = show_error(&err);
+        } else if (!cli->json) {
+            printf("webhook %lld deleted\n", id);
+        }
+    }
+    return code;
+}
+
+int webhook_ping(struct cli *cli)
+{
+    struct err err = {0};
+    int code = EXIT_TROUBLE;
+    json_t *data;
+    long long id = id_of(cli, 0, &code);
+
+    if (id < 0) {
+        return code;
+    }
+    if (client_post(cli->client, NULL, &data, &err, "/webhooks/%lld/ping", id) != 0) {
+        return show_error(&err);
+    }
+    if (cli->json) {
+        show_json(data);
+    } else {
+        printf("%lld\n", show_number(data, "id"));
+    }
+    json_decref(data);
+    return EXIT_FINE;
+}
+
+int webhook_deliveries(struct cli *cli)
+{
+    static const char *const headings[] = {">ID", "EVENT", "STATUS", ">TRIES", ">HTTP", ">MS", "NEXT TRY", "CREATED", "ERROR"};
+    static const struct page_filter filters[] = {{"status", "status"}, {NULL, NULL}};
+    const json_t *delivery;
+    char path[64];
+    size_t index;
+    int code = EXIT_TROUBLE;
+    long long id = id_of(cli, 0, &code);
+
+    if (id < 0) {
+        return code;
+    }
+    snprintf(path, sizeof path, "/webhooks/%lld/deliveries", id);
+    json_t *data = page_get(cli, path, filters, &code);
+    if (data == NULL || cli->json) {
+        return page_end(data, code);
+    }
+    struct table *table = table_new(headings, 9);
+    json_array_foreach(json_object_get(data, "items"), index, delivery)
+    {
+        show_cell(table, delivery, "id");
+        show_cell(table, delivery, "event");
+        show_cell(table, delivery, "status");
+        show_cell(table, delivery, "attempts");
+        show_cell(table, delivery, "status_code");
+        show_cell(table, delivery, "duration_ms");
+        show_cell_time(table, delivery, "next_at");
+        show_cell_time(table, delivery, "created_at");
+        show_cell(table, delivery, "error");
+    }
+    code = show_table(table, data);
+    return page_end(data, code);
+}
