@@ -9,6 +9,7 @@ thread used. All data lies in one temporary folder below TMPDIR: set it to where
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -105,6 +106,18 @@ class Bench:
         with self.farms.BenchFarm() as farm:
             self.put("heartbeats", self.generate("heartbeats", farm, farm.data))
             self.put("progress", self.generate("progress", farm, farm.data, at=farm.at()))
+
+    def events(self):
+        """The same load without anybody who watches, and with 1,000 streams and 100 webhooks that never answer; turn about, as the machine drifts."""
+        clients, workers, batch = SHAPES["60"]
+        load = {"clients": clients, "workers": workers, "batch": batch}
+        with self.farms.BenchFarm(http_connections=2400) as farm:  # those that left are noticed by what is sent to them
+            for turn in range(4):
+                watched = turn in (1, 2)
+                with self.farms.Audience(farm, 1000, 100) if watched else contextlib.nullcontext():
+                    self.put("events.watched" if watched else "events.alone", self.generate("lives", farm, farm.data, **load))
+                for webhook in farm.data_of(farm.get("/api/webhooks?size=1000"))["items"]:
+                    farm.delete(f"/api/webhooks/{webhook['id']}")
 
     def rest(self):
         for connections in CONNECTIONS:
@@ -227,7 +240,7 @@ class Bench:
                     shutil.rmtree(self.folder / "bench.db", ignore_errors=True)
 
 
-GROUPS = ["limits", "lifecycles", "dispatch", "reports", "rest", "idle", "cron", "pending", "rows"]
+GROUPS = ["limits", "lifecycles", "dispatch", "reports", "events", "rest", "idle", "cron", "pending", "rows"]
 
 
 def refusal(options, load):

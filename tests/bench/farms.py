@@ -4,12 +4,14 @@ import json
 import os
 import pathlib
 import re
+import selectors
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -152,6 +154,60 @@ class Constant:
 
     def at(self):
         return f"127.0.0.1:{self.port}"
+
+
+class Audience:
+    """So many clients of /api/events who read what they are sent, and so many webhooks that never answer."""
+
+    def __init__(self, farm, clients, webhooks):
+        self.over = threading.Event()
+        self.selector = selectors.DefaultSelector()
+        self.sockets = []
+        self.silent = socket.create_server(("127.0.0.1", 0), backlog=512)
+        for n in range(webhooks):
+            farm.data_of(farm.post("/api/webhooks", {"url": f"http://127.0.0.1:{self.silent.getsockname()[1]}/{n}"}))
+        self.threads = [threading.Thread(target=self.accept, daemon=True), threading.Thread(target=self.read, daemon=True)]
+        for _ in range(clients):
+            client = socket.create_connection(("127.0.0.1", farm.port))
+            client.sendall(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            if b" 200 " not in client.recv(4096):
+                raise Trouble("a client of /api/events is refused")
+            client.setblocking(False)
+            self.selector.register(client, selectors.EVENT_READ)
+            self.sockets.append(client)
+        for thread in self.threads:
+            thread.start()
+
+    def accept(self):
+        while not self.over.is_set():
+            try:
+                self.sockets.append(self.silent.accept()[0])
+            except OSError:
+                return
+
+    def read(self):
+        while not self.over.is_set():
+            for key, _ in self.selector.select(0.2):
+                try:
+                    if not key.fileobj.recv(1 << 16):
+                        self.selector.unregister(key.fileobj)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    self.selector.unregister(key.fileobj)
+            self.over.wait(0.05)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.silent.shutdown(socket.SHUT_RDWR)
+        self.silent.close()
+        for thread in self.threads:
+            thread.join()
+        for one in self.sockets:
+            one.close()
 
 
 class Generator:

@@ -117,6 +117,13 @@ def add_reports(rows, bench):
              targets=[("× (commit + 2 round trips), p50", over(bench.get("dispatch.dispatch_p50_us"), least), 1.5, False)])
 
 
+def add_events(rows, bench):
+    rows.add("live events", "lives, 60+16, nobody watches", "events.alone", "lives/s", ".life_")
+    share = over(bench.get("events.watched.rate"), bench.get("events.alone.rate"))
+    rows.add("live events", "the same beside 1,000 streams and 100 webhooks that never answer", "events.watched", "lives/s", ".life_",
+             targets=[("× alone", share, 0.95, True)])
+
+
 def add_state(rows, bench):
     count = bench.get("pending.rows")
     scale = over(1000000, count)
@@ -168,6 +175,7 @@ def rows(bench):
     add_lifecycles(found, bench)
     add_rest(found, bench)
     add_reports(found, bench)
+    add_events(found, bench)
     add_cron(found, bench)
     add_state(found, bench)
     return found.rows
