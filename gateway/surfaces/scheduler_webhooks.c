@@ -151,7 +151,7 @@ static int spec_check(struct request *request, const struct rec_webhook_spec *sp
     }
     if (spec->secret.len > 0 && !hook_secret_valid(spec->secret))
         return problem_value(problem, PROBLEM_INVALID, "secret", "format", (struct str){NULL, 0},
-                             "whsec_ and base64 of 16 to 64 bytes, or any text without whsec_");
+                             "whsec_ with a key of 16 to 64 bytes behind it, or any text without whsec_");
     return 0;
 }
 
