@@ -14,6 +14,7 @@ import time
 import unittest
 
 from tests.farm import ROOT, SLOW, wait_for
+from tests.receiver import Receiver, signed
 from tests.up import GANTRY, Up, environment, gantry
 
 
@@ -345,6 +346,48 @@ class Tasks(WithFarm):
         done = self.gantry("task", "create", "broken", "--shell", "true", "--schedule", "not a schedule")
         self.assertEqual(done.returncode, 1)
         self.assertIn("schedule", done.stderr)
+
+
+class Webhooks(WithFarm):
+    def test_the_life_of_a_webhook(self):
+        with Receiver() as receiver:
+            made = json.loads(self.good("webhook", "create", receiver.url(), "--event", "task.created", "-d", "words", "--json"))
+            number = str(made["id"])
+            self.assertTrue(made["secret"].startswith("whsec_"))
+            self.assertIn("words", self.good("webhook", "list"))
+            shown = self.good("webhook", "show", number)
+            self.assertIn(receiver.url(), shown)
+            self.assertNotIn(made["secret"], shown)
+            self.good("webhook", "ping", number)
+            self.good("task", "create", "hooked", "--shell", "true")
+            wait_for(lambda: {d.body["event"] for d in receiver.got} == {"webhook.ping", "task.created"}, 20, "both deliveries")
+            self.assertTrue(all(signed(d, made["secret"]) for d in receiver.got))
+            wait_for(lambda: re.search(r"task.created +delivered +1 +204", self.good("webhook", "deliveries", number)), 20, "the delivery in the list")
+            self.assertEqual(self.good("webhook", "delete", number), f"webhook {number} deleted\n")
+            self.assertEqual(self.gantry("webhook", "show", number).returncode, 1)
+        for words in (["create"], ["create", "ftp://x/"], ["show", "x"], ["deliveries", "1", "--status", "lost"]):
+            done = self.gantry("webhook", *words)
+            self.assertNotEqual(done.returncode, 0, words)
+            self.assertEqual((done.stdout, len(done.stderr.splitlines())), ("", 1), done.stderr)
+
+    def test_events(self):
+        self.good("task", "create", "eventful", "--shell", "true")
+        self.assertRegex(self.good("events", "--type", "task.created"), r"task.created +task_id=\d+ task_name=\w+")
+        one = json.loads(self.good("events", "-n", "1", "--type", "task.created", "--json"))
+        self.assertEqual(set(one), {"id", "event", "timestamp", "data"})
+        self.assertEqual(self.gantry("events", "--type", "task.exploded").returncode, 2)
+        following = subprocess.Popen([GANTRY, "events", "-f", "--type", "task.created", "--url", self.up.url, "--json"], stdout=subprocess.PIPE, text=True,
+                                     env=environment())
+        try:
+            before = json.loads(following.stdout.readline())
+            self.assertEqual(before["event"], "task.created")
+            self.good("task", "create", "followed", "--shell", "true")
+            while json.loads(following.stdout.readline())["data"]["task_name"] != "followed":
+                pass
+        finally:
+            following.send_signal(signal.SIGINT)
+            self.assertEqual(following.wait(20 * SLOW), 130)
+            following.stdout.close()
 
 
 class Runs(WithFarm):
