@@ -390,6 +390,11 @@ static void begin(struct feed *feed, const struct msg_event_rows *rows)
 
 static void head_go(struct feed *feed, const struct msg_event_rows *rows)
 {
+    if (rows->oldest > feed->head + 1) { /* some were dropped before they were read: whoever wanted them is behind, and is told */
+        ring_clear(feed);
+        feed->first_id = rows->oldest;
+        feed->head = rows->oldest - 1;
+    }
     for (uint32_t i = 0; i < rows->rows.count; i++) {
         struct rec_event record;
         struct err err = {0};

@@ -64,9 +64,10 @@ static void on_done(void *arg, const struct receipt *receipt)
     job->ms = receipt->ms;
     size_t len = str_clean(job->error, sizeof job->error - 1, str_of(receipt->error));
     job->error[len] = '\0';
-    if (!receipt->starved)
-        log_debug("GTY-WEBHOOK-SENT", "webhook=%llu event=%llu status=%u ms=%llu %s", (unsigned long long)lane->id,
-                  (unsigned long long)job->event->id, job->code, (unsigned long long)job->ms, job->error);
+    if (receipt->starved)
+        return; /* the next tick tries again */
+    log_debug("GTY-WEBHOOK-SENT", "webhook=%llu event=%llu status=%u ms=%llu %s", (unsigned long long)lane->id,
+              (unsigned long long)job->event->id, job->code, (unsigned long long)job->ms, job->error);
     lane_send(lane);
     lane->port->done(lane->port->self);
 }

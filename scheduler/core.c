@@ -302,6 +302,7 @@ int core_loaded(struct core *core, const uint64_t *next_ids, uint32_t count, str
             core->next_id[i] = next_ids[i];
     keys_next_id(core->keys, core->next_id[TYPE_KEY]);
     events_begin(core->events, core->oldest_event, core->next_id[TYPE_EVENT]);
+    webhook_loaded(core);
     if (task_loaded(core))
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < core->runs.size; i++) {

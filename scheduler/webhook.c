@@ -255,6 +255,12 @@ int webhook_load_delivery(struct core *core, struct str value, struct err *err)
     return 0;
 }
 
+void webhook_loaded(struct core *core)
+{
+    for (uint32_t i = 0; i < core->webhooks->count && !core->oldest_event; i++)
+        core->webhooks->items[i]->cursor = events_last(core->events);
+}
+
 /* ---- what goes by itself ---- */
 
 static void orphans_go(struct core *core)

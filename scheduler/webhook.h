@@ -72,6 +72,8 @@ bool webhook_unplace(struct webhook *webhook, uint64_t delivery_id);
 
 int webhook_load(struct core *core, struct str value, struct err *err);
 int webhook_load_delivery(struct core *core, struct str value, struct err *err);
+/* All is loaded: behind a restore there are no events any more, and none of those that were is missed. */
+void webhook_loaded(struct core *core);
 /* Lets deliveries go that are too old, or whose webhook is gone, a bounded number a call. */
 void webhook_tick(struct core *core);
 

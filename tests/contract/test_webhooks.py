@@ -246,3 +246,39 @@ class Denied(Contract):
 
             wait_for(tried, 20, "a try")
             self.assertEqual(receiver.got, [])
+
+
+class Bounds(Contract):
+    options = {"webhooks_pending": 5, "webhooks_max": 3, "webhooks_keep": 10, "events_max": 1000, "webhooks_retry_ms": 20}
+
+    def webhook(self, number):
+        return self.data(self.farm.get(f"/api/webhooks/{number}"))
+
+    def test_what_a_dead_target_may_cost(self):
+        with Receiver(500) as receiver:
+            number = self.data(self.farm.post("/api/webhooks", {"url": receiver.url(), "events": ["task.triggered"]}), 201)["id"]
+            task = self.farm.task("many", task_type="nobody")
+            wait_for(lambda: self.farm.data_of(self.farm.post(f"/api/tasks/{task}/trigger-batch", {"items": [{}] * 20})) and
+                     self.webhook(number)["statistics"]["pending"] == 5, 20, "the bound")
+            for _ in range(3):
+                self.data(self.farm.post(f"/api/tasks/{task}/trigger-batch", {"items": [{}] * 1000}), 201)
+            listed = self.data(self.farm.get(f"/api/webhooks/{number}/deliveries?status=pending"))
+            self.assertEqual(listed["total"], 5)
+            receiver.status = 200
+            # It goes on behind what was dropped, and says how much that was.
+            wait_for(lambda: self.webhook(number)["statistics"]["missed"] >= 900, 30, "the count of what was dropped")
+            last = self.data(self.farm.get("/api/events?follow=false&type=task.triggered&size=1"))["items"][0]["data"]["run_id"]
+            wait_for(lambda: any(d.body["data"]["run_id"] == last for d in list(receiver.got)), 60, "the newest")
+            wait_for(lambda: self.data(self.farm.get(f"/api/webhooks/{number}/deliveries?status=delivered"))["total"] == 10, 30, "what is kept")
+
+    def test_so_many_and_no_more(self):
+        made = []
+        while True:
+            answer = self.farm.post("/api/webhooks", {"url": "http://127.0.0.1:1/"})
+            if answer.status != 201:
+                break
+            made.append(answer.body["data"]["id"])
+        self.error(answer, 429, "SYSTEM_ERROR", "webhooks", "limit")
+        self.assertLessEqual(len(made), 3)
+        for number in made:
+            self.farm.delete(f"/api/webhooks/{number}")

@@ -283,6 +283,22 @@ static void who_is_behind_catches_up(void **state)
     reader_free(seen);
 }
 
+/* What is dropped before anybody could read it is missing for all, also for those at the head. */
+static void what_is_dropped_is_told(void **state)
+{
+    (void)state;
+    struct seen *seen = reader_new(10);
+    answer_all(true);
+    newest = 40;
+    oldest = 31;
+    ring();
+    for (unsigned i = 0; i < 3; i++)
+        answer_all(true);
+    expect_ids(seen, 31, 40);
+    assert_int_equal(seen->cuts, 1);
+    reader_free(seen);
+}
+
 static void an_outage_loses_nothing(void **state)
 {
     (void)state;
@@ -373,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_reading_for_all, setup, teardown),
         cmocka_unit_test_setup_teardown(the_head_is_behind_what_there_was, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_behind_catches_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_dropped_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outage_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(leaving_in_between, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_are_told_what_they_want, setup, teardown),

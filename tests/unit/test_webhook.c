@@ -138,6 +138,7 @@ static void test_backoff(void **unused)
     (void)unused;
     struct fixture *fixture = fixture_ready();
     uint64_t id = make(fixture), waited = 0;
+    fixture_task(fixture, "an event", "shell");
     claim(fixture, "one", 0);
     struct rec_delivery_result first = fresh(1, false);
     assert_string_equal(report(fixture, "one", (struct rec_webhook_report){.webhook_id = id, .to = 1, .results = {&first, 1}}),
@@ -202,6 +203,20 @@ static void test_kept(void **unused)
     fixture_rebuild(fixture);
     fixture_wait(fixture, 3000);
     assert_int_equal(fixture->disk_count[TYPE_DELIVERY], 0);
+    fixture_free(fixture);
+}
+
+/* A restored database has no events, and its ids begin far behind those that were: nobody has missed what lies between. */
+static void test_restored(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_ready();
+    make(fixture);
+    while (fixture->disk_count[TYPE_EVENT])
+        free(fixture->disk[TYPE_EVENT][--fixture->disk_count[TYPE_EVENT]].bytes);
+    fixture->next_ids[TYPE_EVENT] = 5000;
+    fixture_rebuild(fixture);
+    assert_int_equal(claim(fixture, "one", 0)->webhooks.items[0].cursor, 4999);
     fixture_free(fixture);
 }
 
@@ -281,8 +296,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commands), cmocka_unit_test(test_claim),  cmocka_unit_test(test_reports),
-        cmocka_unit_test(test_backoff),  cmocka_unit_test(test_kept),   cmocka_unit_test(test_ping),
-        cmocka_unit_test(test_notify),   cmocka_unit_test(test_health),
+        cmocka_unit_test(test_backoff),  cmocka_unit_test(test_kept),   cmocka_unit_test(test_restored),
+        cmocka_unit_test(test_ping),     cmocka_unit_test(test_notify), cmocka_unit_test(test_health),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
