@@ -430,7 +430,7 @@ static bool check_all(void)
 {
     int place = sched_serving();
     if (place < 0 || scheds[place].dying || scheds[place].frozen_until > sim.now || !store_idle() || scheds[1 - place].alive ||
-        !journal_idle(scheds[place].journal))
+        !journal_idle(scheds[place].journal) || scheds[place].granted != store_epoch()) /* superseded: it is about to hear so */
         return false;
     check_memory(scheds[place].core, "the scheduler");
     check_rebuilt(scheds[place].core);
