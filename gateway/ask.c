@@ -241,6 +241,7 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_webhook_update, MSG_WEBHOOK_ANSWER},
         {&shape_msg_webhook_delete, MSG_DONE},
         {&shape_msg_webhook_ping, MSG_DELIVERY_ANSWER},
+        {&shape_msg_event_read, MSG_EVENT_ROWS},
         {&shape_msg_delivery_again, MSG_DELIVERY_ANSWER},
     };
 

@@ -32,8 +32,7 @@ struct feed {
     struct listener listener;
     int timer, beat_timer;
     struct feed_reader *first, *last;
-    uint32_t readers, beaters, beginners;       /* beginners: whose position is still FEED_HEAD */
-    uint64_t questions;                         /* asked so far, at the head */
+    uint32_t readers, beaters;
     struct feed_reader *waiting, *last_waiting; /* to be read for from the store */
     struct back {
         struct feed *feed;
@@ -377,17 +376,6 @@ static void head_begin(struct feed *feed, const struct msg_event_rows *rows)
     feed->known = true;
 }
 
-/* Who came before this was asked begins behind all that there was. */
-static void begin(struct feed *feed, const struct msg_event_rows *rows)
-{
-    for (struct feed_reader *at = feed->beginners ? feed->first : NULL; at; at = at->next) {
-        if (at->position != FEED_HEAD || at->since > feed->questions)
-            continue;
-        at->position = rows->newest > feed->head ? rows->newest : feed->head;
-        feed->beginners--;
-    }
-}
-
 static void head_go(struct feed *feed, const struct msg_event_rows *rows)
 {
     if (rows->oldest > feed->head + 1) { /* some were dropped before they were read: whoever wanted them is behind, and is told */
@@ -426,7 +414,6 @@ static void on_rows(void *arg, const struct msg *msg, const struct err *err)
         head_begin(feed, rows);
     else
         head_go(feed, rows);
-    begin(feed, rows);
     bool more = rows->rows.count > 0;
     pass(feed);
     if (!feed->first)
@@ -448,7 +435,6 @@ static void look(struct feed *feed)
         return;
     }
     feed->asking = true;
-    feed->questions++;
     uint64_t corr = bus_ask(feed->store, &shape_msg_event_read, &read, (struct str){NULL, 0}, READ_MS, on_rows, feed);
     if (feed->asking)
         feed->corr = corr;
@@ -537,9 +523,6 @@ void feed_add(struct feed *feed, struct feed_reader *reader)
     feed->last = reader;
     feed->readers++;
     reader->waits = reader->reading = false;
-    reader->since = feed->questions + 1;
-    if (reader->position == FEED_HEAD)
-        feed->beginners++;
     if (feed->readers == 1) {
         listen(feed, true);
         loop_set(feed->gateway->loop, feed->timer, TICK_MS, TICK_MS);
@@ -563,8 +546,6 @@ void feed_remove(struct feed *feed, struct feed_reader *reader)
     else
         feed->last = reader->prev;
     feed->readers--;
-    if (reader->position == FEED_HEAD)
-        feed->beginners--;
     if (reader->beats)
         feed->beaters--;
     if (feed->readers > 0)

@@ -30,8 +30,7 @@ struct feed_reader {   /* owned by who reads */
     void (*beat)(void *self, const struct rec_worker *worker, struct str json);
     bool beats;
     void *self;
-    bool waits, reading; /* from here on the feed's own */
-    uint64_t since;      /* the question to the store whose answer says where the head is that he begins at */
+    bool waits, reading; /* the feed's own */
     struct feed_reader *prev, *next, *next_waiting;
 };
 
@@ -40,9 +39,8 @@ struct feed;
 struct feed *feed_new(struct gateway *gateway, struct err *err);
 void feed_free(struct feed *feed); /* takes NULL */
 
-/* Begins and ends a reader's interest. At the head when position is FEED_HEAD: it is set once the feed knows where that is, behind all that
- * was on disk before he came. Neither is called from within a callback, but feed_remove of himself from news. */
-#define FEED_HEAD UINT64_MAX
+/* Begins and ends a reader's interest, behind the position he has. Neither is called from within a callback, but feed_remove of himself
+ * from news. */
 void feed_add(struct feed *feed, struct feed_reader *reader);
 void feed_remove(struct feed *feed, struct feed_reader *reader);
 

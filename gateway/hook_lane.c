@@ -337,7 +337,7 @@ static uint32_t results_fill(struct lane *lane, struct rec_delivery_result *resu
         job->reported = true;
     }
     lane->report_to = job ? job->event->id - 1 : lane->reader.position;
-    if (lane->report_to < lane->cursor || lane->reader.position == FEED_HEAD)
+    if (lane->report_to < lane->cursor)
         lane->report_to = lane->cursor;
     for (job = lane->again; job && count < most; job = job->next) {
         if (job->state != JOB_DONE)
@@ -381,6 +381,15 @@ static void reported_remove(struct job **list, unsigned *count)
         job_free(job);
         (*count)--;
     }
+}
+
+void lane_unreported(struct lane *lane)
+{
+    lane->in_report = false;
+    for (struct job *job = lane->fresh; job; job = job->next)
+        job->reported = false;
+    for (struct job *job = lane->again; job; job = job->next)
+        job->reported = false;
 }
 
 void lane_reported(struct lane *lane, uint64_t pending)

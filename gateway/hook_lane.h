@@ -73,6 +73,8 @@ bool lane_busy(const struct lane *lane);
 
 /* Fills what there is to report, at most `most` results (in *most: how many are left), from an arena. False: nothing. */
 bool lane_report(struct lane *lane, struct arena *arena, uint32_t *most, struct rec_webhook_report *out);
+/* It was refused, and nothing has changed: it is reported again. */
+void lane_unreported(struct lane *lane);
 /* It is on disk; so many are to be tried again now. */
 void lane_reported(struct lane *lane, uint64_t pending);
 

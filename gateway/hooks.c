@@ -122,12 +122,23 @@ static int lanes_take(struct hooks *hooks, const struct rec_webhook_list *webhoo
 
 static void report(struct hooks *hooks);
 
+/* Nothing has changed, and the same may be taken in a moment: the store is away. */
+static bool refused_for_now(const struct msg *msg, const struct err *err)
+{
+    uint64_t code = msg && msg->shape->id == MSG_ERROR ? msg->u.error.code : msg || !err ? 0 : (uint64_t)err->code;
+    return code == ERR_UNAVAILABLE || code == ERR_LIMIT || code == ERR_NO_MEMORY;
+}
+
 static void on_reported(void *arg, const struct msg *msg, const struct err *err)
 {
     struct hooks *hooks = arg;
-    (void)err;
 
     hooks->reporting = false;
+    if (refused_for_now(msg, err)) {
+        for (struct lane *lane = hooks->lanes; lane; lane = lane->next)
+            lane_unreported(lane);
+        return; /* the next tick reports it again */
+    }
     if (!msg || msg->shape->id != MSG_WEBHOOK_REPORTED) {
         struct str why = msg && msg->shape->id == MSG_ERROR ? msg->u.error.text : STR_LIT("nobody answers");
         log_info("GTY-WEBHOOK-AGAIN", "%.*s: what was not reported is sent again", (int)why.len, why.ptr ? why.ptr : "");

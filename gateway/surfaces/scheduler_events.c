@@ -1,7 +1,6 @@
 /* /api/events */
 #include "gateway/event_type.h"
 #include "gateway/event_write.h"
-#include "gateway/feed.h"
 #include "gateway/stream.h"
 #include "gateway/surfaces/scheduler.h"
 #include "proto/log.h"
@@ -30,20 +29,26 @@ static int types_read(const struct request *request, uint64_t *types, struct pro
     return 0;
 }
 
-static int filter_read(const struct request *request, struct stream_filter *filter, uint64_t *after, struct problem *problem)
+struct wish { /* request->own, of a stream */
+    struct stream_filter filter;
+    uint64_t after;
+    bool resumes; /* it is given; else the stream begins where the events end now */
+};
+
+static int wish_read(const struct request *request, struct wish *wish, struct problem *problem)
 {
     struct str resume = request->headers.last_event_id;
+    struct stream_filter *filter = &wish->filter;
     int fault = types_read(request, &filter->types, problem);
 
-    *after = FEED_HEAD;
     page_number(request, "task_id", 1, &filter->task_id, problem, &fault);
     page_number(request, "run_id", 1, &filter->run_id, problem, &fault);
-    page_number(request, "after", 0, after, problem, &fault);
+    wish->resumes = page_number(request, "after", 0, &wish->after, problem, &fault) || resume.len > 0;
     if (fault)
         return fault;
     if (str_is(resume, "0"))
-        *after = 0;
-    else if (resume.len > 0 && !uri_number(resume, after))
+        wish->after = 0;
+    else if (resume.len > 0 && !uri_number(resume, &wish->after))
         return problem_value(problem, PROBLEM_BAD_REQUEST, "Last-Event-ID", "format", resume, "an id of this stream");
     return 0;
 }
@@ -103,21 +108,41 @@ static void list(struct request *request)
         page_ask(request, &query, on_listed);
 }
 
+/* Who has the answer's head misses nothing that is committed from then on. */
+static void on_head(struct request *request, const struct msg *msg)
+{
+    const struct wish *wish = request->own;
+
+    stream_start(request, &wish->filter, msg->u.event_rows.newest);
+}
+
+static void stream(struct request *request)
+{
+    struct wish *wish = request->own = request_alloc(request, sizeof *wish);
+    struct msg_event_read head = {0};
+    struct problem problem;
+
+    if (!wish)
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+    else if (wish_read(request, wish, &problem) != 0)
+        reply_problem(request, &problem);
+    else if (wish->resumes)
+        stream_start(request, &wish->filter, wish->after);
+    else
+        ask_send(request, ASK_STORE, &shape_msg_event_read, &head, on_head);
+}
+
 void events_get(struct request *request)
 {
-    struct stream_filter filter = {0};
-    uint64_t after;
     struct problem problem;
     bool follow = true;
     int fault = 0;
 
     page_bool(request, "follow", &follow, &problem, &fault);
-    if (!fault && (!follow || request->head)) {
-        list(request);
-        return;
-    }
-    if (fault || filter_read(request, &filter, &after, &problem) != 0)
+    if (fault)
         reply_problem(request, &problem);
+    else if (!follow || request->head)
+        list(request);
     else
-        stream_start(request, &filter, after);
+        stream(request);
 }
