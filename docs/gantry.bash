@@ -3,12 +3,19 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart task fires preview workers status trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart task fires preview workers events webhook status trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
             COMPREPLY=($(compgen -W 'list show create update delete trigger pause resume' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [ "$command" = webhook ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'create list show delete ping deliveries' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -124,6 +131,23 @@ _gantry() {
         'workers:--order') words='asc desc' ;;
         'workers:--page') return ;;
         'workers:--size') return ;;
+        'events:--type' | 'events:-t') return ;;
+        'events:--task') return ;;
+        'events:--run' | 'events:-r') return ;;
+        'events:--tail' | 'events:-n') return ;;
+        'webhook create:--event') return ;;
+        'webhook create:--secret') return ;;
+        'webhook create:--description' | 'webhook create:-d') return ;;
+        'webhook create:--task') return ;;
+        'webhook list:--sort') return ;;
+        'webhook list:--order') words='asc desc' ;;
+        'webhook list:--page') return ;;
+        'webhook list:--size') return ;;
+        'webhook deliveries:--status' | 'webhook deliveries:-s') words='pending delivered failed' ;;
+        'webhook deliveries:--sort') return ;;
+        'webhook deliveries:--order') words='asc desc' ;;
+        'webhook deliveries:--page') return ;;
+        'webhook deliveries:--size') return ;;
         'trace:--type' | 'trace:-t') return ;;
         'trace:--run' | 'trace:-r') return ;;
         'trace:--service' | 'trace:-s') words='store scheduler gateway worker' ;;
@@ -145,7 +169,7 @@ _gantry() {
     fi
     if [ -z "$words" ]; then
         case "$command" in
-        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url --ca ' ;;
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --webhooks-max --webhooks-retry-ms --webhooks-keep --webhooks-keep-days --webhooks-pending --webhooks-timeout-seconds --webhooks-deny-networks --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url --ca ' ;;
         'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --param --key --json --help --url --data' ;;
         'runs') words='--status --task --worker --since --until --sort --order --page --size --json --help --url --data' ;;
         'logs') words='--follow --tail --times --json --help --url --data' ;;
@@ -162,6 +186,13 @@ _gantry() {
         'fires') words='--next --count --after --outcome --since --until --sort --order --page --size --json --help --url --data' ;;
         'preview') words='--timezone --name --count --after --json --help --url --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --data' ;;
+        'events') words='--type --task --run --follow --tail --json --help --url --data' ;;
+        'webhook create') words='--event --secret --description --task --json --help --url --data' ;;
+        'webhook list') words='--sort --order --page --size --json --help --url --data' ;;
+        'webhook show') words='--json --help --url --data' ;;
+        'webhook delete') words='--json --help --url --data' ;;
+        'webhook ping') words='--json --help --url --data' ;;
+        'webhook deliveries') words='--status --sort --order --page --size --json --help --url --data' ;;
         'status') words='--json --help --url --data' ;;
         'trace') words='--type --run --service --count --json --help --url --data' ;;
         'backup') words='--keep --grow-mb --json --help --url --data' ;;
@@ -174,7 +205,7 @@ _gantry() {
         'key process') words='--public-key --out --json --help --url --data' ;;
         'config') words='--explain --markdown --json --help --url --data' ;;
         'version') words='--json --help --url --data' ;;
-        'help') words='--json --help up run runs logs abort restart task fires preview workers status trace backup restore fsck key config version help man completion' ;;
+        'help') words='--json --help up run runs logs abort restart task fires preview workers events webhook status trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --data' ;;
         'completion') words='--json --help --url --data' ;;
         esac
