@@ -426,12 +426,29 @@ static void on_rows(void *arg, const struct msg *msg, const struct err *err)
     feed->again = false;
 }
 
+/* Somebody has had all that is in the ring, and can take more. */
+static bool head_wanted(const struct feed *feed)
+{
+    for (const struct feed_reader *at = feed->first; at; at = at->next) {
+        if (!at->sated && at->position >= feed->head)
+            return true;
+    }
+    return false;
+}
+
 static void look(struct feed *feed)
 {
     struct msg_event_read read = {.after = feed->head, .limit = feed->known ? READ_EVENTS : 0};
 
     if (feed->asking || !feed->first) {
         feed->again = feed->asking;
+        return;
+    }
+    if (feed->known && !head_wanted(feed)) { /* what is there is enough for now */
+        listen(feed, false);
+        pass(feed);
+        if (feed->first)
+            loop_set(feed->gateway->loop, feed->timer, pass_ms(feed), TICK_MS);
         return;
     }
     feed->asking = true;

@@ -2,7 +2,7 @@
  *
  * A ring holds the newest events, read from the store while somebody is interested: by the doorbell when the farm is quiet, so that an
  * event is there at once, and every so many milliseconds while they keep coming, so that neither bells nor reads cost more the more
- * happens. Whoever is at the head takes events out of the ring; whoever is further behind asks the store for himself, and a few of
+ * happens. Nothing is read while nobody at the head can take more. Whoever is at the head takes events out of the ring; whoever is further behind asks the store for himself, and a few of
  * those are served at a time.
  */
 #ifndef GANTRY_GATEWAY_FEED_H
@@ -29,6 +29,7 @@ struct feed_reader {   /* owned by who reads */
     /* A worker has been heard; only readers with beats set. */
     void (*beat)(void *self, const struct rec_worker *worker, struct str json);
     bool beats;
+    bool sated; /* he can take nothing more for now; his own, looked at behind news */
     void *self;
     bool waits, reading; /* the feed's own */
     struct feed_reader *prev, *next, *next_waiting;

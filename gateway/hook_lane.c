@@ -167,7 +167,8 @@ static void pump(struct lane *lane)
         if (!take(lane, event))
             break;
     }
-    if (next == FEED_BEHIND)
+    lane->reader.sated = !may_take(lane);
+    if (next == FEED_BEHIND && !lane->reader.sated)
         feed_read(feed, &lane->reader);
 }
 

@@ -93,7 +93,8 @@ static void pump(struct stream_client *stream)
         if (next != FEED_EVENT || !take(stream, feed, event))
             break;
     }
-    if (next == FEED_BEHIND && !full(stream))
+    stream->reader.sated = full(stream);
+    if (next == FEED_BEHIND && !stream->reader.sated)
         feed_read(feed, &stream->reader);
     if (stream->out.len != before || stream->out.failed)
         wake(stream);

@@ -297,6 +297,25 @@ static void an_outage_loses_nothing(void **state)
     reader_free(seen);
 }
 
+/* While nobody can take more, nothing is read: what comes meanwhile is there later. */
+static void the_sated_are_not_read_for(void **state)
+{
+    (void)state;
+    struct seen *seen = reader_new(10);
+    answer_all(true);
+    seen->reader.sated = true;
+    newest = 30;
+    if (listening)
+        listening->rang(listening->self, newest);
+    assert_int_equal(questions, 0);
+    assert_null(listening);
+    seen->reader.sated = false;
+    ring();
+    answer_all(true);
+    expect_ids(seen, 11, 30);
+    reader_free(seen);
+}
+
 /* Who leaves while he is being read for is not told, and the others are. */
 static void leaving_in_between(void **state)
 {
@@ -372,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_behind_catches_up, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_dropped_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outage_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_sated_are_not_read_for, setup, teardown),
         cmocka_unit_test_setup_teardown(leaving_in_between, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_are_told_what_they_want, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_client_is_bounded, setup, teardown),
