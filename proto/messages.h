@@ -32,8 +32,9 @@ enum run_status { RUN_PENDING, RUN_RUNNING, RUN_COMPLETED, RUN_FAILED, RUN_ABORT
 enum worker_status { WORKER_ACTIVE, WORKER_DRAINING, WORKER_OFFLINE };
 enum delivery_status { DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_FAILED };
 enum log_stream { STREAM_SYSTEM, STREAM_STDOUT, STREAM_STDERR };
-enum store_op { OP_PUT = 1, OP_DELETE, OP_LOG, OP_PURGE_TASK };
-enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT };
+enum store_op { OP_PUT = 1, OP_DELETE, OP_LOG, OP_PURGE_TASK, OP_PURGE_RUNS };
+/* FILTER_IN: the number's bits are the numbers, from 0 to 7, that will do. */
+enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT, FILTER_IN };
 
 /* How an attempt ended. Workers report the first four; the rest are the scheduler's. */
 enum outcome {
@@ -208,6 +209,10 @@ int run_status_parse(struct str word);
 int worker_status_parse(struct str word);
 int fire_outcome_parse(struct str word);
 int delivery_status_parse(struct str word);
+
+/* As bits, for FILTER_IN. */
+#define RUN_STATUSES_OPEN (1 << RUN_PENDING | 1 << RUN_RUNNING)
+#define RUN_STATUSES_FINAL (1 << RUN_COMPLETED | 1 << RUN_FAILED | 1 << RUN_ABORTED)
 
 static inline bool run_status_final(uint64_t status)
 {

@@ -416,6 +416,8 @@ void disk_apply(const struct rec_op *op)
     case OP_LOG:
         apply_log(op->value);
         break;
+    case OP_PURGE_RUNS:
+        break;
     default:
         apply_purge(op->id);
         break;

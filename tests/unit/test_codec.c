@@ -688,13 +688,13 @@ static void test_error_paths(void **state)
     static struct msg msg;
 
     assert_int_equal(msg_encode_batch(&out, &batch, 0, STR_LIT(""), &err), -1);
-    assert_string_equal(err.text, "batch.ops[2].op: 9 given, 1 to 4 expected");
+    assert_string_equal(err.text, "batch.ops[2].op: 9 given, 1 to 5 expected");
     ops[2].op = 4;
     assert_int_equal(msg_encode_batch(&out, &batch, 0, STR_LIT(""), &err), 0);
-    out.data[out.len - 1] = 5;
+    out.data[out.len - 1] = 6;
     arena_reset(lists);
     assert_int_equal(msg_decode(lists, buf_str(&out), &msg, &err), -1);
-    assert_string_equal(err.text, "batch.ops[2].op: 5 given, 1 to 4 expected");
+    assert_string_equal(err.text, "batch.ops[2].op: 6 given, 1 to 5 expected");
     out.data[out.len - 1] = (char)0xc0;
     assert_int_equal(msg_decode(lists, buf_str(&out), &msg, &err), -1);
     assert_string_equal(err.text, "batch.ops[2].op: nil given, an integer of 0 or more expected");
