@@ -1,6 +1,7 @@
 #include "store/match.h"
 
 #include "store/count.h"
+#include "store/walk.h"
 #include "store/words.h"
 
 /* ---- adding ---- */
@@ -54,6 +55,35 @@ static void condition_group(struct match *match, struct condition *condition)
     }
 }
 
+struct key match_group(const struct match *match, const struct condition *condition, uint64_t number)
+{
+    struct key key;
+    struct value value = {.number = number};
+    key_begin(&key, match->record->type, condition->index);
+    key_value(&key, &match->columns[condition->column], &value);
+    return key;
+}
+
+/* One of some numbers: the groups of all of them together. */
+static void condition_groups(struct match *match, struct condition *condition)
+{
+    const struct record *record = match->record;
+    for (unsigned i = 0; i < record->index_count; i++) {
+        const struct index *index = &record->indexes[i];
+        if (index->filter == COLUMN_NONE || index->sort != COLUMN_NONE || (index->flags & INDEX_SPARSE) ||
+            !(index->flags & INDEX_COUNTED) ||
+            !str_eq(record->columns[index->filter].path, match->columns[condition->column].path))
+            continue;
+        condition->index = index->number;
+        condition->grouped = condition->counted = true;
+        for (uint64_t number = 0; number < WALK_PARTS; number++) {
+            struct key group = match_group(match, condition, number);
+            condition->count += condition->number >> number & 1 ? count_get(match->txn, key_str(&group)) : 0;
+        }
+        return;
+    }
+}
+
 int match_filter(struct match *match, struct arena *arena, const struct rec_filter *filter, struct msg_error *error)
 {
     struct condition *condition = &match->conditions[match->count];
@@ -64,6 +94,8 @@ int match_filter(struct match *match, struct arena *arena, const struct rec_filt
     if (list != (filter->op == FILTER_HAS))
         return match_wrong(error, filter->field,
                            list ? "a list can only be asked what it has" : "only a list can be asked what it has", STR_LIT(""));
+    if (filter->op == FILTER_IN && (column->kind != CODEC_UINT || filter->number <= 0 || filter->number >= 1 << WALK_PARTS))
+        return match_wrong(error, filter->field, "only small numbers can be asked for together", STR_LIT(""));
     *condition = (struct condition){.kind = CONDITION_FIELD,
                                     .column = (uint8_t)match->column_count,
                                     .op = (uint8_t)filter->op,
@@ -71,6 +103,8 @@ int match_filter(struct match *match, struct arena *arena, const struct rec_filt
                                     .text = filter->text};
     if (filter->op == FILTER_EQ || filter->op == FILTER_HAS)
         condition_group(match, condition);
+    if (filter->op == FILTER_IN)
+        condition_groups(match, condition);
     match->count++;
     match->column_count++;
     return 0;
@@ -134,6 +168,8 @@ static bool field_meets(const struct column *column, const struct value *value, 
     int order;
     if (condition->op == FILTER_HAS)
         return list_has(value, condition);
+    if (condition->op == FILTER_IN)
+        return value->number < WALK_PARTS && condition->number >> value->number & 1;
     if (column->kind == CODEC_STR || column->kind == CODEC_BLOB) {
         order = text_compare(value->text, condition->text);
     } else if (column->kind == CODEC_REAL) {

@@ -23,7 +23,8 @@ struct condition {
     bool grouped; /* an index has all records that meet it as one group */
     bool counted; /* and their number is kept: it is `count` */
     uint64_t count;
-    struct key group; /* without the id */
+    struct key group; /* without the id; with FILTER_IN there are some: see match_group */
+    uint8_t index;    /* of those */
 };
 
 struct match {
@@ -38,6 +39,8 @@ struct match {
 int match_filter(struct match *match, struct arena *arena, const struct rec_filter *filter, struct msg_error *error);
 /* Adds the words of a search; *none is set when it has no word, so that nothing is found. */
 int match_search(struct match *match, struct str search, bool *none, struct msg_error *error);
+/* The group of one of the numbers that a condition with FILTER_IN asks for. */
+struct key match_group(const struct match *match, const struct condition *condition, uint64_t number);
 /* Leaves out runs of tasks that are being purged. */
 void match_visible(struct match *match);
 

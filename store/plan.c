@@ -182,7 +182,15 @@ static int plan_walk_group(const struct plan *plan, struct walk *walk)
     struct match *match = &plan->query->match;
     if (plan->driver < 0)
         return walk_records(walk, match->txn, match->record->type);
-    return walk_index(walk, match->txn, &match->conditions[plan->driver].group, true);
+    const struct condition *driver = &match->conditions[plan->driver];
+    if (driver->op != FILTER_IN)
+        return walk_index(walk, match->txn, &driver->group, true);
+    struct key groups[WALK_PARTS];
+    unsigned count = 0;
+    for (uint64_t number = 0; number < WALK_PARTS; number++)
+        if (driver->number >> number & 1)
+            groups[count++] = match_group(match, driver, number);
+    return walk_indexes(walk, match->txn, groups, count);
 }
 
 static void page_reverse(struct page *page)
@@ -221,7 +229,7 @@ static int page_by_id(struct plan *plan)
 static const struct index *index_of_pair(const struct query *query, const struct condition *condition)
 {
     const struct record *record = query->match.record;
-    if (query->sort_record != record || condition->kind != CONDITION_FIELD || !condition->grouped)
+    if (query->sort_record != record || condition->kind != CONDITION_FIELD || !condition->grouped || condition->op == FILTER_IN)
         return NULL;
     struct str path = query->match.columns[condition->column].path;
     for (unsigned i = 0; i < record->index_count; i++) {

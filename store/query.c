@@ -127,7 +127,7 @@ static int filter_on_ids(struct query *query, const struct rec_filter *filter, s
 {
     const struct record *record = query->match.record;
     bool grows = record->grows != COLUMN_NONE && str_eq(filter->field, record->columns[record->grows].path);
-    if ((!grows && !str_is(filter->field, "id")) || filter->op == FILTER_HAS)
+    if ((!grows && !str_is(filter->field, "id")) || filter->op == FILTER_HAS || filter->op == FILTER_IN)
         return 0;
     uint64_t number = filter->number > 0 ? (uint64_t)filter->number : 0;
     if (filter->number < 0 && filter->op != FILTER_GE && filter->op != FILTER_GT)
@@ -226,7 +226,9 @@ int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, 
         return page_refuse(error, msg);
     size_t bytes = 0;
     for (uint32_t i = 0; i < page.count; i++) {
-        if (row_add(snapshot, (unsigned)msg->type, (unsigned)msg->also, page.ids[i], &out->rows, &bytes, error) != 0)
+        if (msg->ids_only)
+            out->rows.items[out->rows.count++] = (struct rec_row){.id = page.ids[i]};
+        else if (row_add(snapshot, (unsigned)msg->type, (unsigned)msg->also, page.ids[i], &out->rows, &bytes, error) != 0)
             return -1;
     }
     out->total = page.total;

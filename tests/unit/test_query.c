@@ -200,6 +200,8 @@ static const char *task_text(const struct model_task *task, const char *field)
 static bool compare(uint64_t op, int64_t number, uint64_t mine, const char *text, const char *mine_text)
 {
     int order = *text || *mine_text ? strcmp(mine_text, text) : ((int64_t)mine > number) - ((int64_t)mine < number);
+    if (op == FILTER_IN)
+        return number >> mine & 1;
     return op == FILTER_EQ ? order == 0 : op == FILTER_GE ? order >= 0 : op == FILTER_LT ? order < 0 : order > 0;
 }
 
@@ -317,10 +319,13 @@ static void ask_runs(const struct model *model, struct question *q)
     q->query.type = TYPE_RUN;
     uint32_t span = (uint32_t)model->now + 2;
     for (uint32_t i = random_below(4); i > 0; i--) {
-        switch (random_below(8)) {
+        switch (random_below(9)) {
         case 0:
         case 1:
             filter_add(q, "status", FILTER_EQ, random_below(5), "");
+            break;
+        case 8:
+            filter_add(q, random_below(4) ? "status" : "priority", FILTER_IN, 1 + random_below(31), "");
             break;
         case 2:
             filter_add(q, "task_id", FILTER_EQ, random_below(9), "");
