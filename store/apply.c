@@ -4,6 +4,7 @@
 
 #include "store/fires.h"
 #include "store/purge.h"
+#include "store/retain.h"
 
 #define APPLY_ARENA ((size_t)32 << 20)
 
@@ -69,6 +70,8 @@ static int op_check(struct apply *apply, const struct rec_op *op, struct err *er
         return 0;
     case OP_LOG:
         return rec_decode_log_chunk(apply->arena, op->value, apply->record, err);
+    case OP_PURGE_RUNS:
+        return rec_decode_run_purge(apply->arena, op->value, apply->record, err);
     case OP_PURGE_TASK:
         return op->id ? 0 : err_set(err, ERR_INVALID, "no task id to purge");
     default:
@@ -105,6 +108,10 @@ static enum kv_result op_apply(struct apply *apply, struct writer *writer, const
         if (rec_decode_log_chunk(apply->arena, op->value, apply->record, NULL) != 0)
             return KV_MEMORY;
         return logs_append(writer, limits, apply->record);
+    case OP_PURGE_RUNS:
+        if (rec_decode_run_purge(apply->arena, op->value, apply->record, NULL) != 0)
+            return KV_MEMORY;
+        return retain_ask(writer, apply->record, removals);
     default:
         return purge_task(writer, op->id, removals);
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "store/count.h"
+#include "store/gone.h"
 #include "store/index.h"
 #include "store/key.h"
 #include "store/reindex.h"
@@ -47,11 +48,12 @@ static void check_meta(struct check *check)
     enum kv_result result = cursor ? kv_first(cursor, &pair) : KV_NONE;
     for (; result == KV_OK; result = kv_next(cursor, &pair)) {
         bool purge = pair.key.len == 14 && memcmp(pair.key.ptr, "purge", 5) == 0;
+        bool gone = gone_is_key(pair.key) && pair.value.len == 24;
         if (str_is(pair.key, "reindex")) {
             finding(check->findings, "meta: indexes were being made anew and are not whole");
             found_derived(check);
         } else if (str_is(pair.key, "state") ? pair.value.len < 16 || pair.value.len % 8 != 0
-                                             : !purge && !(str_is(pair.key, "schema") && pair.value.len == 8)) {
+                                             : !purge && !gone && !(str_is(pair.key, "schema") && pair.value.len == 8)) {
             finding(check->findings, "meta: %.*s (%u bytes) is nothing that belongs there", (int)str_cut(pair.key, 40).len,
                     pair.key.ptr, pair.value.len);
         }
@@ -400,6 +402,11 @@ static void check_stat(struct check *check, const struct rec_task_stat *stat)
         finding(check->findings, "statistics of task %lu: there is no such task", (unsigned long)stat->id);
         return;
     }
+    struct gone gone = gone_get(check->txn, stat->id); /* runs that were removed and are counted still */
+    by_status[RUN_COMPLETED] = gone.completed;
+    by_status[RUN_FAILED] = gone.failed;
+    by_status[RUN_ABORTED] = gone.aborted;
+    total = gone.completed + gone.failed + gone.aborted;
     runs_count(check, stat->id, by_status, &total);
     if (stat->total != total || stat->completed != by_status[RUN_COMPLETED] || stat->failed != by_status[RUN_FAILED] ||
         stat->aborted != by_status[RUN_ABORTED])

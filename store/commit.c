@@ -17,6 +17,7 @@
 #define LINGER_BYTES ((size_t)1 << 20) /* this much has gathered enough */
 #define PURGE_EVERY_MS 250             /* how often a chunk is purged while there is no pause */
 #define RETRY_MS 1000                  /* between attempts to purge, to apply what is kept, to take the reserve again */
+#define KEEP_EVERY_MS 5000             /* how often it is looked whether something is kept no longer */
 #define MAP_ROOM ((uint64_t)32 << 20)  /* of the map; with less left the redo log takes nothing */
 
 struct queue {
@@ -36,6 +37,8 @@ struct committer {
     pthread_cond_t wake;
     struct queue waiting, done;
     struct store_limits limits;
+    struct keep_limits keep;
+    bool keep_changed;
     struct commit_status status;
     uint64_t linger_until_us; /* of the first that waits */
     bool hurried;             /* what waits is waited for */
@@ -122,22 +125,24 @@ static void queue_free(struct queue *queue)
 /* ---- the thread ---- */
 
 /* When there is something to do, in microseconds; 0: now, UINT64_MAX: not before somebody says so. */
-static uint64_t thread_due(const struct committer *self, uint64_t purge_at_ms)
+static uint64_t thread_due(const struct committer *self, uint64_t purge_at_ms, uint64_t look_at_ms)
 {
-    bool idle = !self->group.purging && !self->kept;
-    if (self->stopping || (self->waiting.first && (self->hurried || self->waiting.bytes >= LINGER_BYTES)))
+    bool keeps = self->keep.ms > 0 || self->keep.runs > 0, purges = self->group.purging || self->kept;
+    if (self->stopping || self->keep_changed || (self->waiting.first && (self->hurried || self->waiting.bytes >= LINGER_BYTES)))
         return 0;
     if (self->waiting.first)
         return self->linger_until_us;
-    return idle ? UINT64_MAX : purge_at_ms * 1000;
+    if (purges && (!keeps || purge_at_ms < look_at_ms))
+        return purge_at_ms * 1000;
+    return keeps ? look_at_ms * 1000 : UINT64_MAX;
 }
 
-/* Waits for jobs, at most until there is something to purge or what is kept is due; NULL: that, or end. */
-static struct job *thread_wait(struct committer *self, uint64_t purge_at_ms, bool *stop)
+/* Waits for jobs, at most until there is something to purge, or to look at, or what found no room is due; NULL: that, or end. */
+static struct job *thread_wait(struct committer *self, uint64_t purge_at_ms, uint64_t *look_at_ms, bool *stop)
 {
     uint64_t due;
     pthread_mutex_lock(&self->mutex);
-    while ((due = thread_due(self, purge_at_ms)) > 0) {
+    while ((due = thread_due(self, purge_at_ms, *look_at_ms)) > 0) {
         if (due == UINT64_MAX) {
             pthread_cond_wait(&self->wake, &self->mutex);
             continue;
@@ -156,6 +161,9 @@ static struct job *thread_wait(struct committer *self, uint64_t purge_at_ms, boo
     self->hurried = self->hurried && self->waiting.first != NULL;
     *stop = !jobs && self->stopping;
     self->group.limits = self->limits;
+    self->group.keep = self->keep;
+    *look_at_ms = self->keep_changed ? 0 : *look_at_ms;
+    self->keep_changed = false;
     pthread_mutex_unlock(&self->mutex);
     return jobs;
 }
@@ -251,13 +259,17 @@ static struct job *thread_join(struct committer *self, struct job *jobs)
 static void *thread_run(void *arg)
 {
     struct committer *self = arg;
-    uint64_t purge_at = 0, restore_at = 0;
+    uint64_t purge_at = 0, restore_at = 0, look_at = 0;
     for (;;) {
         bool stop;
-        struct job *jobs = thread_wait(self, purge_at, &stop);
+        struct job *jobs = thread_wait(self, purge_at, &look_at, &stop);
         if (stop)
             return NULL;
         uint64_t started = clock_mono_us(), now = started / 1000;
+        if (now >= look_at) {
+            look_at = now + KEEP_EVERY_MS;
+            self->group.purging = self->group.purging || self->group.keep.ms > 0 || self->group.keep.runs > 0;
+        }
         bool purge = self->group.purging && now >= purge_at;
         struct err err = {0};
         jobs = thread_join(self, jobs);
@@ -416,6 +428,15 @@ void committer_limits(struct committer *committer, const struct store_limits *li
 {
     pthread_mutex_lock(&committer->mutex);
     committer->limits = *limits;
+    pthread_mutex_unlock(&committer->mutex);
+}
+
+void committer_keep(struct committer *committer, const struct keep_limits *keep)
+{
+    pthread_mutex_lock(&committer->mutex);
+    committer->keep = *keep;
+    committer->keep_changed = true;
+    pthread_cond_signal(&committer->wake);
     pthread_mutex_unlock(&committer->mutex);
 }
 

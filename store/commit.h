@@ -40,6 +40,8 @@ int committer_fd(const struct committer *committer); /* can be read when somethi
 struct job *committer_done(struct committer *committer);
 
 void committer_limits(struct committer *committer, const struct store_limits *limits);
+/* Which ended runs are kept; looked at right away, and every few seconds. */
+void committer_keep(struct committer *committer, const struct keep_limits *keep);
 
 struct commit_status {
     uint64_t epoch, applied;

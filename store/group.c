@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "proto/clock.h"
 #include "proto/log.h"
 #include "store/purge.h"
 
@@ -20,8 +21,7 @@ int group_init(struct group *group, struct kv *kv, const struct store_limits *li
     if (!txn)
         return -1;
     enum kv_result result = state_load(txn, &group->state);
-    uint64_t id;
-    group->purging = purge_next(txn, PURGE_TASK, 0, &id) || purge_next(txn, PURGE_LOG, 0, &id);
+    group->purging = purge_noted(txn);
     kv_end(txn);
     if (result == KV_OK)
         log_debug("GTY-STORE-STATE", "epoch=%lu applied=%lu found", (unsigned long)group->state.epoch,
@@ -113,6 +113,19 @@ static bool result_fatal(enum kv_result result)
     return result == KV_IO || result == KV_CORRUPT;
 }
 
+/* A chunk of what is noted, then of what is kept no longer. */
+static enum kv_result group_purge(struct group *group, bool *changed)
+{
+    struct writer *writer = &group->writer;
+    uint32_t budget = PURGE_CHUNK;
+    bool left = false;
+    enum kv_result result = purge_chunk(writer, &budget, changed);
+    if (result == KV_OK && !writer->purges)
+        result = retain_limits(writer, &group->keep, clock_wall_ms(), &budget, changed, &left);
+    writer->purges = writer->purges || left;
+    return result;
+}
+
 /* Fills one transaction and commits it. */
 static enum kv_result group_try(struct group *group, struct job *jobs, bool purge, struct err *err)
 {
@@ -135,7 +148,7 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
             return kv_end(txn), contradiction(job, err);
     }
     if (result == KV_OK && purge)
-        result = purge_chunk(writer, PURGE_CHUNK, &changed);
+        result = group_purge(group, &changed);
     if (result == KV_OK && changed)
         result = writer_finish(writer);
     if (result != KV_OK || !changed) {

@@ -14,6 +14,7 @@
 
 #include "proto/bus.h"
 #include "store/apply.h"
+#include "store/retain.h"
 
 enum job_kind { JOB_BATCH, JOB_CLAIM };
 enum job_outcome { JOB_ACK, JOB_RESUME, JOB_STALE, JOB_GRANT, JOB_REFUSED, JOB_ERROR };
@@ -45,7 +46,8 @@ struct group {
     struct writer writer;
     struct state state; /* as committed */
     struct store_limits limits;
-    bool purging; /* something may be left to purge */
+    struct keep_limits keep;
+    bool purging; /* something may be left to purge, or to be kept no longer */
 };
 
 int group_init(struct group *group, struct kv *kv, const struct store_limits *limits, struct err *err);

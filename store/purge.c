@@ -1,8 +1,10 @@
 #include "store/purge.h"
 
 #include "store/fires.h"
+#include "store/gone.h"
 #include "store/key.h"
 #include "store/logs.h"
+#include "store/retain.h"
 
 #define RUNS_BY_TASK 2 /* the index of runs by task_id in records.def */
 
@@ -62,7 +64,9 @@ static enum kv_result note(struct writer *writer, enum purge_kind kind, uint64_t
 enum kv_result purge_task(struct writer *writer, uint64_t task_id, uint32_t *budget)
 {
     bool more;
-    enum kv_result result = index_delete(writer, record_of(TYPE_TASK_STAT), task_id);
+    enum kv_result result = gone_forget(writer->txn, task_id);
+    if (result == KV_OK)
+        result = index_delete(writer, record_of(TYPE_TASK_STAT), task_id);
     if (result == KV_OK || result == KV_NONE)
         result = task_chunk(writer, task_id, budget, &more);
     return result == KV_OK && more ? note(writer, PURGE_TASK, task_id) : result;
@@ -77,19 +81,43 @@ enum kv_result purge_run(struct writer *writer, uint64_t run_id, uint32_t *budge
     return result == KV_OK && more ? note(writer, PURGE_LOG, run_id) : result;
 }
 
-enum kv_result purge_chunk(struct writer *writer, uint32_t budget, bool *changed)
+static bool purge_first(struct kv_txn *txn, enum purge_kind *kind, uint64_t *id)
+{
+    for (*kind = PURGE_TASK; *kind <= PURGE_KEEP; ++*kind)
+        if (purge_next(txn, *kind, 0, id))
+            return true;
+    return false;
+}
+
+static enum kv_result kind_chunk(struct writer *writer, enum purge_kind kind, uint64_t id, uint32_t *budget, bool *left)
+{
+    if (kind == PURGE_TASK)
+        return task_chunk(writer, id, budget, left);
+    if (kind == PURGE_LOG)
+        return logs_delete(writer, id, budget, left);
+    return retain_chunk(writer, kind, id, budget, left);
+}
+
+bool purge_noted(struct kv_txn *txn)
+{
+    enum purge_kind kind;
+    uint64_t id;
+    return purge_first(txn, &kind, &id);
+}
+
+enum kv_result purge_chunk(struct writer *writer, uint32_t *budget, bool *changed)
 {
     enum kv_result result = KV_OK;
-    while (result == KV_OK && budget > 0) {
+    while (result == KV_OK && *budget > 0) {
         uint64_t id;
         bool left;
-        enum purge_kind kind = purge_next(writer->txn, PURGE_TASK, 0, &id) ? PURGE_TASK : PURGE_LOG;
-        if (kind == PURGE_LOG && !purge_next(writer->txn, PURGE_LOG, 0, &id)) {
+        enum purge_kind kind;
+        if (!purge_first(writer->txn, &kind, &id)) {
             writer->purges = false;
             break;
         }
         *changed = true;
-        result = kind == PURGE_TASK ? task_chunk(writer, id, &budget, &left) : logs_delete(writer, id, &budget, &left);
+        result = kind_chunk(writer, kind, id, budget, &left);
         if (result == KV_OK && !left)
             result = purge_forget(writer->txn, kind, id);
     }

@@ -1,4 +1,5 @@
-/* Removing much in small steps: a deleted task's runs, logs and ledger, a deleted run's long log.
+/* Removing much in small steps: a deleted task's runs, logs and ledger, a deleted run's long log, runs that are kept no longer
+ * (retain.h).
  *
  * What is to go is noted in the transaction that deletes it, and hidden from readers from then on (state.h); the committer
  * removes it in chunks between batches, newest runs first. The note goes last, so a restart goes on where it ended.
@@ -12,7 +13,8 @@
 enum kv_result purge_task(struct writer *writer, uint64_t task_id, uint32_t *budget);
 enum kv_result purge_run(struct writer *writer, uint64_t run_id, uint32_t *budget); /* KV_NONE: there is no such run */
 
+bool purge_noted(struct kv_txn *txn); /* something is */
 /* Removes at most budget of what is noted; sets *changed when it removed something, and writer->purges to whether more is left. */
-enum kv_result purge_chunk(struct writer *writer, uint32_t budget, bool *changed);
+enum kv_result purge_chunk(struct writer *writer, uint32_t *budget, bool *changed);
 
 #endif

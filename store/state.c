@@ -42,8 +42,26 @@ static struct key purge_key(enum purge_kind kind, uint64_t id)
 
 enum kv_result purge_note(struct kv_txn *batch, enum purge_kind kind, uint64_t id)
 {
+    return purge_note_with(batch, kind, id, (struct str){"", 0});
+}
+
+enum kv_result purge_note_with(struct kv_txn *batch, enum purge_kind kind, uint64_t id, struct str value)
+{
     struct key key = purge_key(kind, id);
-    return kv_put(batch, TABLE_META, key_str(&key), (struct str){"", 0}, false);
+    return kv_put(batch, TABLE_META, key_str(&key), value, false);
+}
+
+enum kv_result purge_read(struct kv_txn *txn, enum purge_kind kind, uint64_t id, struct str *value)
+{
+    struct key key = purge_key(kind, id);
+    return kv_get(txn, TABLE_META, key_str(&key), value);
+}
+
+uint64_t purge_free_id(struct kv_txn *txn, enum purge_kind kind)
+{
+    uint64_t id = 0;
+    while (purge_next(txn, kind, id, &id)) {}
+    return id + 1;
 }
 
 enum kv_result purge_forget(struct kv_txn *batch, enum purge_kind kind, uint64_t id)

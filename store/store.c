@@ -374,6 +374,12 @@ static struct store_limits limits_of(const struct settings *settings)
                                  .fires_ms = (uint64_t)settings_count_of(settings, SET_CRON_FIRES_DAYS) * DAY_MS};
 }
 
+static struct keep_limits keep_of(const struct settings *settings)
+{
+    return (struct keep_limits){(uint64_t)settings_count_of(settings, SET_RUNS_KEEP_DAYS) * 86400000,
+                                (uint64_t)settings_count_of(settings, SET_RUNS_KEEP_MAX)};
+}
+
 /* What the log has and the database has not goes to the committer, ahead of everything. */
 static int redo_start(struct store *store, const char *folder, struct err *err)
 {
@@ -423,6 +429,8 @@ static int database_open(struct store *store, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (redo_start(store, folder, err) != 0)
         return -1;
+    struct keep_limits keep = keep_of(store->settings);
+    committer_keep(store->committer, &keep);
     return names_sync(store, folder, err);
 }
 
@@ -469,7 +477,9 @@ struct store *store_new(struct loop *loop, const struct settings *settings, stru
 void store_reload(struct store *store)
 {
     struct store_limits limits = limits_of(store->settings);
+    struct keep_limits keep = keep_of(store->settings);
     committer_limits(store->committer, &limits);
+    committer_keep(store->committer, &keep);
 }
 
 bool store_failed(const struct store *store)
