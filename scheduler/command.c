@@ -178,8 +178,7 @@ struct batch_item {
     struct str scope;
 };
 
-/* The run a known answer tells of; 0 when it tells of none. */
-static uint64_t answered_run(struct core *core, struct str answer)
+uint64_t command_answered(struct core *core, struct str answer)
 {
     struct msg msg;
     struct err err;
@@ -226,12 +225,11 @@ static int batch_item_key(struct core *core, const struct rec_trigger_list *item
                          "the key of item %u was used with another body", i);
     }
     if (verdict == KEY_KNOWN)
-        rows[i].known = answered_run(core, answer);
+        rows[i].known = command_answered(core, answer);
     return 0;
 }
 
-/* What the item's key answers from now on: the run alone. */
-static void batch_item_remember(struct core *core, const struct rec_trigger *item, const struct run *run)
+void command_remember(struct core *core, const struct rec_idem *idem, const struct run *run)
 {
     struct msg_run_answer answer = {.estimated_completion = estimate(core, run)};
     struct buf bytes = {0};
@@ -239,7 +237,7 @@ static void batch_item_remember(struct core *core, const struct rec_trigger *ite
     run_record(run, NULL, &answer.run);
     run_brief(&answer.run);
     if (msg_encode_run_answer(&bytes, &answer, 0, (struct str){0}, &err) == 0)
-        keys_store(core->keys, core->journal, &item->idem, buf_str(&bytes), core_steady(core));
+        keys_store(core->keys, core->journal, idem, buf_str(&bytes), core_steady(core));
     buf_free(&bytes);
 }
 
@@ -290,7 +288,7 @@ static void batch_commit(struct core *core, const struct core_call *call, const 
                 run_announce(core, rows[i].run, NULL);
             }
             if (HAS(&items->items[i], rec_trigger, idem))
-                batch_item_remember(core, &items->items[i], rows[i].run);
+                command_remember(core, &items->items[i].idem, rows[i].run);
             ids[i] = rows[i].run->node.id;
         } else {
             ids[i] = rows[i].known ? rows[i].known : ids[rows[i].twin];
@@ -372,7 +370,8 @@ static void submit_put(struct core *core, const struct task *task, const struct 
                               .created_at = task->created_at,
                               .updated_at = task->updated_at,
                               .oneshot = true,
-                              .dependency_ids = {task->rules.deps, task->rules.dep_count}};
+                              .dependency_ids = task_deps(&task->rules),
+                              .dependency_whens = task_whens(&task->rules)};
     journal_put(core->journal, TYPE_TASK, record.id, &record);
     struct rec_event event = {
         .type = STR_LIT("task.created"), .task_id = record.id, .task_name = spec->name, .status = STR_LIT("active")};
@@ -395,7 +394,7 @@ void command_on_submit(struct core *core, const struct core_call *call)
         goto error;
     }
     if (task_check(core, &spec, NULL, spec.has, &rules, &fault) ||
-        room_runs(core, 1, submit->trigger.parameters.len + rules.spec->str.len, &fault))
+        room_runs(core, 1, submit->trigger.parameters.len + task_rules_bytes(&rules), &fault))
         goto error;
     if (!(task = submit_task(core, &rules))) {
         fault_memory(&fault);
@@ -441,12 +440,38 @@ static void not_kept(const struct core *core, uint64_t id, struct fault *fault)
                   "run %s is not kept in memory: ask again with its record", text);
 }
 
+struct run *command_repeat(struct core *core, const struct rec_run *known, const struct rec_task *known_task,
+                           const struct rec_task_stat *known_stat, size_t extra, struct fault *fault)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)known->id);
+    if (HAS(known, rec_run, spec)) {
+        fault_set(fault, ERR_CONFLICT, "id", "farm", str_of(text), NULL, "run %s is repeated by its farm only", text);
+        return NULL;
+    }
+    struct task *task = task_get(core, known->task_id, known_task, known_stat, fault);
+    if (!task)
+        return NULL;
+    struct rec_trigger trigger = {.parameters = known->parameters, .priority = known->priority};
+    SET_HAS(&trigger, rec_trigger, priority);
+    if (known->timeout_seconds) {
+        trigger.timeout_seconds = known->timeout_seconds;
+        SET_HAS(&trigger, rec_trigger, timeout_seconds);
+    }
+    struct run_plan plan = plan_of(core, task, &trigger);
+    plan.retry_count = (uint8_t)known->retry_count;
+    plan.restart_of = known->id;
+    struct run *run = make(core, &plan, &trigger, extra, fault);
+    if (!run)
+        task_let_go(core, task);
+    return run;
+}
+
 void command_on_restart(struct core *core, const struct core_call *call)
 {
     const struct msg_run_restart *restart = &call->msg->u.run_restart;
     const struct rec_run *known = &restart->known;
     struct run *live = run_find(core, restart->id), *run = NULL;
-    struct task *task = NULL;
     struct fault fault;
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)restart->id);
@@ -459,30 +484,13 @@ void command_on_restart(struct core *core, const struct core_call *call)
         not_kept(core, restart->id, &fault);
         goto error;
     }
-    if (HAS(known, rec_run, spec)) {
-        fault_set(&fault, ERR_CONFLICT, "id", "farm", str_of(text), NULL, "run %s is repeated by its farm only", text);
-        goto error;
-    }
-    task = task_get(core, known->task_id, HAS(restart, msg_run_restart, known_task) ? &restart->known_task : NULL,
-                    HAS(restart, msg_run_restart, known_stat) ? &restart->known_stat : NULL, &fault);
-    if (!task)
-        goto error;
-    struct rec_trigger trigger = {.parameters = known->parameters, .priority = known->priority};
-    SET_HAS(&trigger, rec_trigger, priority);
-    if (known->timeout_seconds) {
-        trigger.timeout_seconds = known->timeout_seconds;
-        SET_HAS(&trigger, rec_trigger, timeout_seconds);
-    }
-    struct run_plan plan = plan_of(core, task, &trigger);
-    plan.retry_count = (uint8_t)known->retry_count;
-    plan.restart_of = known->id;
-    if (!(run = make(core, &plan, &trigger, 0, &fault)))
+    run = command_repeat(core, known, HAS(restart, msg_run_restart, known_task) ? &restart->known_task : NULL,
+                         HAS(restart, msg_run_restart, known_stat) ? &restart->known_stat : NULL, 0, &fault);
+    if (!run)
         goto error;
     answer_run(core, call, run);
     return;
 error:
-    if (task)
-        task_let_go(core, task);
     core_refuse(core, call, &fault);
 }
 

@@ -215,6 +215,8 @@ static int load_run(struct core *core, struct str value, struct err *err)
         return -1;
     core_saw(core, record.created_at);
     core_saw(core, record.started_at);
+    if (task_loaded(core)) /* where a run waits is a matter of how its task's dependencies stand */
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     return run_load(core, &record, err);
 }
 

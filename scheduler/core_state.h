@@ -60,6 +60,8 @@ struct core {
 
     struct index tasks, task_names;
     struct task *first_task, *last_task;
+    uint64_t visits;                     /* walks over tasks so far: see edge.h */
+    bool linked;                         /* while loading: task_loaded has been called */
     size_t standing;                     /* tasks that were not made for one run */
     size_t carried;                      /* bytes of parameters and specs, of runs and tasks */
     struct task *recheck, *last_recheck; /* whose dependencies changed, first come first: depend_work looks at them */

@@ -311,6 +311,11 @@ void journal_purge_task(struct journal *journal, uint64_t task_id)
     op_append(journal, OP_PURGE_TASK, TYPE_TASK, task_id, NULL, NULL);
 }
 
+void journal_purge_runs(struct journal *journal, const struct rec_run_purge *purge)
+{
+    op_append(journal, OP_PURGE_RUNS, TYPE_RUN, purge->task_id, &shape_rec_run_purge, purge);
+}
+
 void journal_note_run(struct journal *journal, uint64_t run_id)
 {
     struct batch *batch = batch_forming(journal);

@@ -52,7 +52,8 @@ void journal_put(struct journal *journal, enum record_type type, uint64_t id, co
 void journal_delete(struct journal *journal, enum record_type type, uint64_t id);
 void journal_log(struct journal *journal, const struct rec_log_chunk *chunk);
 void journal_purge_task(struct journal *journal, uint64_t task_id); /* its runs, logs and statistics go, in chunks */
-void journal_note_run(struct journal *journal, uint64_t run_id);    /* named in the doorbell of this batch */
+void journal_purge_runs(struct journal *journal, const struct rec_run_purge *purge); /* ended runs go, in chunks */
+void journal_note_run(struct journal *journal, uint64_t run_id);                     /* named in the doorbell of this batch */
 void journal_note_event(struct journal *journal, uint64_t event_id);
 
 /* What leaves when the forming batch is committed. A batch of messages without records is delivered once all earlier batches are

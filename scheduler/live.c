@@ -126,7 +126,7 @@ static void reason_say(struct core *core, const struct run *run, char *out, size
     *out = '\0';
     switch ((enum run_state)run->state) {
     case STATE_BLOCKED:
-        depend_state(core, run->task, &on);
+        depend_state(run->task, &on);
         if (on)
             snprintf(out, size, "waits for task %llu (%s)", (unsigned long long)task_id(on), on->rules.name->data);
         break;

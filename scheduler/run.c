@@ -85,7 +85,7 @@ static enum run_state run_wait_state(const struct core *core, const struct run *
     if (task && task->status == TASK_PAUSED)
         return STATE_HELD;
     bool tried = run->more && run->more->attempt_count > 0; /* its number of attempts may be ahead: `gantry restore` raises it */
-    if (task && !tried && task->rules.dep_count && depend_state(core, task, NULL) != DEPEND_MET)
+    if (task && !tried && task->rules.dep_count && depend_state(task, NULL) != DEPEND_MET)
         return STATE_BLOCKED;
     return run->due_at > core->wall_ms ? STATE_DELAYED : STATE_QUEUED;
 }

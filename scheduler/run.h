@@ -115,7 +115,7 @@ size_t run_bytes(const struct run *run); /* a bound on its record, encoded */
 void run_put(struct core *core, const struct rec_run *record);
 /* The bytes a change of this run may append (record, task, statistics, events). */
 size_t run_change_bytes(const struct run *run);
-#define RUN_CHANGE_OPS 24
+#define RUN_CHANGE_OPS 25
 #define RUN_EVENT_BYTES 1024 /* of an event about a run, without its detail */
 
 /* Room for one more attempt in its history; -1 when out of memory. */

@@ -93,7 +93,7 @@ size_t run_bytes(const struct run *run)
 
 size_t run_change_bytes(const struct run *run)
 {
-    return run_bytes(run) + 512 + (run->task ? task_bytes(run->task) + TASK_STAT_BYTES : 0) + (size_t)2 * RUN_EVENT_BYTES;
+    return run_bytes(run) + 576 + (run->task ? task_bytes(run->task) + TASK_STAT_BYTES : 0) + (size_t)2 * RUN_EVENT_BYTES;
 }
 
 void run_put(struct core *core, const struct rec_run *record)
@@ -127,7 +127,7 @@ void run_announce(struct core *core, struct run *run, const struct rec_task_spec
     task->stat.last_created_at = run->created_at;
     task->stat.begun_event = number;
     task_stat_put(core, task);
-    depend_changed(core, task);
+    depend_began(task);
 }
 
 struct run *run_create(struct core *core, const struct run_plan *plan)

@@ -27,9 +27,14 @@ void task_rules_clear(struct core *core, struct task_rules *rules)
     text_drop(rules->name);
     queue_class_drop(core, rules->class);
     cron_free(rules->cron);
-    free(rules->deps);
     free(rules->notify);
+    edge_clear(rules);
     *rules = (struct task_rules){0};
+}
+
+size_t task_rules_bytes(const struct task_rules *rules)
+{
+    return rules->spec->str.len + edge_bytes(rules);
 }
 
 struct task *task_new(struct core *core, struct task_rules *rules)
@@ -40,7 +45,7 @@ struct task *task_new(struct core *core, struct task_rules *rules)
     task->rules = *rules;
     task->key = rules->name->str;
     task->created_at = task->updated_at = core->wall_ms;
-    core->carried += rules->spec->str.len;
+    core->carried += task_rules_bytes(rules);
     *rules = (struct task_rules){0};
     return task;
 }
@@ -49,56 +54,19 @@ void task_free(struct core *core, struct task *task)
 {
     if (!task)
         return;
-    core->carried -= task->rules.spec->str.len;
+    core->carried -= task_rules_bytes(&task->rules);
     task_rules_clear(core, &task->rules);
     free(task->dependents);
     free(task->skipped);
     free(task);
 }
 
-static int dependents_reserve(struct core *core, const struct task_rules *rules)
-{
-    for (uint32_t i = 0; i < rules->dep_count; i++) {
-        struct task *on = task_find(core, rules->deps[i]);
-        if (!on || on->dependent_count + rules->dep_count <= on->dependent_size)
-            continue;
-        uint32_t size = (on->dependent_count + rules->dep_count) * 2;
-        struct task **dependents = realloc(on->dependents, size * sizeof(struct task *));
-        if (!dependents)
-            return -1;
-        on->dependents = dependents;
-        on->dependent_size = size;
-    }
-    return 0;
-}
-
 int task_join_reserve(struct core *core, const struct task_rules *rules)
 {
     return index_reserve(&core->tasks, 1) || index_reserve(&core->task_names, 1) ||
-                   heap_reserve(&core->schedules, core->tasks.count + 1) || dependents_reserve(core, rules)
+                   heap_reserve(&core->schedules, core->tasks.count + 1) || edge_reserve(core, rules)
                ? -1
                : 0;
-}
-
-static void dependents_add(struct core *core, struct task *task)
-{
-    for (uint32_t i = 0; i < task->rules.dep_count; i++) {
-        struct task *on = task_find(core, task->rules.deps[i]);
-        if (on && on->dependent_count < on->dependent_size)
-            on->dependents[on->dependent_count++] = task;
-    }
-}
-
-static void dependents_remove(struct core *core, struct task *task)
-{
-    for (uint32_t i = 0; i < task->rules.dep_count; i++) {
-        struct task *on = task_find(core, task->rules.deps[i]);
-        for (uint32_t k = 0; on && k < on->dependent_count; k++)
-            if (on->dependents[k] == task) {
-                on->dependents[k] = on->dependents[--on->dependent_count];
-                break;
-            }
-    }
 }
 
 /* The name of an ended one-shot task is free, so that one that comes back may find it taken: then it goes without. */
@@ -125,7 +93,7 @@ void task_join(struct core *core, struct task *task, uint64_t id)
     else
         core->first_task = task;
     core->last_task = task;
-    dependents_add(core, task);
+    edge_join(core, task);
     if (task->rules.dep_count)
         depend_recheck(core, task);
 }
@@ -134,9 +102,7 @@ void task_leave(struct core *core, struct task *task)
 {
     while (task->runs)
         run_leave(core, task->runs);
-    depend_changed(core, task);
     depend_forget(core, task);
-    dependents_remove(core, task);
     heap_remove(&core->schedules, &task->due);
     core->standing -= !task->oneshot;
     index_remove(&core->tasks, task);
@@ -167,7 +133,7 @@ void task_let_go(struct core *core, struct task *task)
 
 int task_replace_reserve(struct core *core, struct task *task, const struct task_rules *rules)
 {
-    if (dependents_reserve(core, rules))
+    if (edge_reserve(core, rules))
         return -1;
     return rules->class == task->rules.class ? 0 : queue_reserve(rules->class, task->live);
 }
@@ -175,15 +141,15 @@ int task_replace_reserve(struct core *core, struct task *task, const struct task
 void task_replace(struct core *core, struct task *task, struct task_rules *rules)
 {
     struct task_rules old = task->rules;
-    dependents_remove(core, task);
+    edge_leave(task);
     index_remove(&core->task_names, task);
-    core->carried += rules->spec->str.len;
-    core->carried -= old.spec->str.len;
+    core->carried += task_rules_bytes(rules);
+    core->carried -= task_rules_bytes(&old);
     task->rules = *rules;
     task->key = rules->name->str;
     *rules = old;
     name_take(core, task);
-    dependents_add(core, task);
+    edge_join(core, task);
     for (struct run *run = task->runs; run; run = run->next)
         if (run->class == old.class)
             run_rehome(core, run, task->rules.class);
@@ -195,7 +161,7 @@ void task_replace(struct core *core, struct task *task, struct task_rules *rules
 
 size_t task_bytes(const struct task *task)
 {
-    return task->rules.spec->str.len + (size_t)task->rules.dep_count * 9 + 96;
+    return task->rules.spec->str.len + (size_t)task->rules.dep_count * 10 + 96;
 }
 
 int task_record(struct core *core, const struct task *task, struct rec_task *record)
@@ -207,7 +173,8 @@ int task_record(struct core *core, const struct task *task, struct rec_task *rec
                                 .updated_at = task->updated_at,
                                 .oneshot = task->oneshot,
                                 .spread = task->rules.spread,
-                                .dependency_ids = {task->rules.deps, task->rules.dep_count}};
+                                .dependency_ids = task_deps(&task->rules),
+                                .dependency_whens = task_whens(&task->rules)};
     return rec_decode_task_spec(core->arena, task->rules.spec->str, &record->spec, &err);
 }
 
@@ -283,15 +250,18 @@ int task_load(struct core *core, const struct rec_task *record, struct err *err)
     return 0;
 }
 
-/* A dependency may have a higher id than who waits for it, so the other direction is made when all are loaded. */
+/* A dependency may have a higher id than who waits for it, so edges are made when all are loaded. */
 int task_loaded(struct core *core)
 {
+    if (core->linked)
+        return 0;
+    core->linked = true;
     for (struct task *task = core->first_task; task; task = task->next)
         task->dependent_count = 0;
     for (struct task *task = core->first_task; task; task = task->next) {
-        if (dependents_reserve(core, &task->rules))
+        if (edge_reserve(core, &task->rules))
             return -1;
-        dependents_add(core, task);
+        edge_join(core, task);
         task_arm(core, task);
     }
     return 0;
@@ -328,6 +298,7 @@ static struct task *task_back(struct core *core, const struct rec_task *known, c
                                      .updated_at = known->updated_at,
                                      .dependency_ids = known->dependency_ids,
                                      .spread = known->spread,
+                                     .dependency_whens = known->dependency_whens,
                                      .oneshot = true},
                   &err)) {
         fault_set(fault, err.code, NULL, NULL, (struct str){0}, NULL, "%.200s", err.text);

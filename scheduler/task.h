@@ -2,7 +2,7 @@
 #ifndef GANTRY_SCHEDULER_TASK_H
 #define GANTRY_SCHEDULER_TASK_H
 
-#include "scheduler/core_state.h"
+#include "scheduler/edge.h"
 
 struct cron;
 
@@ -17,12 +17,16 @@ struct task_rules {    /* what a spec comes to; made by task_check */
     struct text *name;
     struct queue_class *class;
     struct cron *cron;
-    uint64_t spread; /* of a schedule with ~; 0: it never had one */
-    uint64_t *deps;  /* ids of the tasks it waits for */
+    uint64_t spread;    /* of a schedule with ~; 0: it never had one */
+    uint64_t *deps;     /* ids of the tasks it waits for, each once */
+    uint64_t *whens;    /* enum edge_when of each, in the same block; NULL: all are as `when` */
+    struct edge *edges; /* of each */
     uint32_t dep_count;
     uint32_t timeout_seconds;
     uint8_t priority, retry_count, on_failure, catchup, overlap;
-    uint64_t *notify; /* webhooks that are told of its failed runs, then those of its completed ones; NULL: none */
+    uint64_t keep_runs; /* ended ones that are kept, by metadata.keep_runs; 0: all */
+    uint8_t when;       /* enum edge_when, not WHEN_DEFAULT */
+    uint64_t *notify;   /* webhooks that are told of its failed runs, then those of its completed ones; NULL: none */
     uint8_t notify_failed, notify_completed;
     const struct farm *farm;
 };
@@ -35,14 +39,19 @@ struct task {
     uint64_t created_at, updated_at;
     uint8_t status;
     bool oneshot;
-    struct task **dependents; /* tasks that wait for this one */
+    struct dependent *dependents; /* edges of the tasks that wait for this one */
     uint32_t dependent_count, dependent_size;
+    uint32_t edge_states[DEPEND_STATES]; /* its own edges, by enum depend_state */
+    uint32_t ended;                      /* that many of them have ended as they must since event number … */
+    uint64_t ended_since;
+    uint8_t phase; /* what its dependents' edges have been told of it; see edge.c */
+    struct visit visit;
     struct run *runs; /* not final ones, newest first */
     uint32_t live;    /* how many */
     uint32_t blocked, waiting;
     struct fire_skip *skipped; /* the newest of its ledger, while it can grow (fire.h); NULL: none, or not known */
     struct task *next, *prev;
-    struct task *next_recheck;
+    struct task *next_recheck, *prev_recheck;
     bool recheck;
 };
 
@@ -51,9 +60,21 @@ static inline uint64_t task_id(const struct task *task)
     return task->due.id;
 }
 
+static inline struct uint_list task_deps(const struct task_rules *rules)
+{
+    return (struct uint_list){rules->deps, rules->dep_count};
+}
+
+static inline struct uint_list task_whens(const struct task_rules *rules)
+{
+    return (struct uint_list){rules->whens, rules->whens ? rules->dep_count : 0};
+}
+
 struct task *task_find(const struct core *core, uint64_t id);
 struct task *task_find_name(const struct core *core, struct str name);
 
+/* What rules hold of memory, as core->carried counts it. */
+size_t task_rules_bytes(const struct task_rules *rules);
 /* Makes a task that is in no table; takes the rules (emptied) on success. NULL when out of memory. */
 struct task *task_new(struct core *core, struct task_rules *rules);
 /* Into every table. id 0: a new one. */
@@ -73,7 +94,8 @@ int task_replace_reserve(struct core *core, struct task *task, const struct task
 int task_record(struct core *core, const struct task *task, struct rec_task *record);
 size_t task_bytes(const struct task *task); /* a bound on its record, encoded */
 int task_load(struct core *core, const struct rec_task *record, struct err *err);
-int task_loaded(struct core *core); /* when tasks and statistics are loaded; -1 when out of memory */
+/* When tasks and statistics are loaded, and no run yet: how they wait for each other, and when they are due. -1 when out of memory. */
+int task_loaded(struct core *core);
 
 /* Statuses a final run leads to: what its task's status is then. */
 uint8_t task_status_after(const struct task *task, const struct run *run, uint64_t run_status);

@@ -16,6 +16,7 @@
 #define DEFAULT_RETRIES 3
 #define DEFAULT_TIMEOUT 3600
 #define ENV_NAME_MAX 255
+#define KEEP_RUNS_MAX 1000000
 #define STATUS_MAX 32 /* that a request may expect */
 #define NOTIFY_MAX 16 /* webhooks that one end is told to, whatever they want themselves */
 
@@ -172,6 +173,21 @@ static int check_word(struct str metadata, const char *key, const char *const *w
                      "%s must be one of: %s", field, expected);
 }
 
+static int check_keep_runs(struct str metadata, uint64_t *out, struct fault *fault)
+{
+    static const char expected[] = "a whole number from 1 to 1000000";
+    struct token token;
+    *out = 0;
+    if (!map_find(metadata, "keep_runs", &token) || token.kind == TOKEN_NIL)
+        return 0;
+    if (token.kind != TOKEN_UINT || token.u.natural < 1 || token.u.natural > KEEP_RUNS_MAX)
+        return fault_set(fault, ERR_INVALID, "metadata.keep_runs", token.kind == TOKEN_UINT ? "range" : "type",
+                         token.kind == TOKEN_STR ? token.u.text : (struct str){0}, expected, "metadata.keep_runs must be %s",
+                         expected);
+    *out = token.u.natural;
+    return 0;
+}
+
 /* The bytes of a key's value in a map that is valid; false if it is absent or nil. */
 static bool value_of(struct str map, const char *key, struct str *value)
 {
@@ -267,10 +283,14 @@ static int check_metadata(const struct rec_task_spec *spec, struct task_rules *r
     static const char *const failure[] = {"fail", "wait", "ignore", NULL};
     static const char *const catchup[] = {"one", "all", "none", NULL};
     static const char *const overlap[] = {"allow", "forbid", "replace", NULL};
+    uint8_t when;
     if (check_word(spec->metadata, "on_dependency_failure", failure, &rules->on_failure, fault) ||
         check_word(spec->metadata, "catchup", catchup, &rules->catchup, fault) ||
-        check_word(spec->metadata, "concurrency_policy", overlap, &rules->overlap, fault) || check_notify(spec, rules, fault))
+        check_word(spec->metadata, "concurrency_policy", overlap, &rules->overlap, fault) ||
+        check_word(spec->metadata, "dependency_condition", edge_when_words, &when, fault) ||
+        check_keep_runs(spec->metadata, &rules->keep_runs, fault) || check_notify(spec, rules, fault))
         return -1;
+    rules->when = (uint8_t)(WHEN_SUCCESS + when);
     return 0;
 }
 
@@ -424,18 +444,11 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
                   "there is a task named \"%.*s\" already", (int)spec->name.len, spec->name.ptr);
         goto error;
     }
-    if (!self || HAS(&given, rec_task_spec, dependencies)) {
-        if (depend_resolve(core, &spec->dependencies, self, spec->name, &rules->deps, &rules->dep_count, fault))
-            goto error;
-    } else if (self->rules.dep_count) {
-        rules->deps = malloc(self->rules.dep_count * sizeof *rules->deps);
-        if (!rules->deps) {
-            fault_memory(fault);
-            goto error;
-        }
-        rules->dep_count = self->rules.dep_count;
-        memcpy(rules->deps, self->rules.deps, rules->dep_count * sizeof *rules->deps);
-    }
+    bool depends_anew = HAS(&given, rec_task_spec, dependencies) || HAS(&given, rec_task_spec, dependency_conditions);
+    const struct uint_list ids = self ? task_deps(&self->rules) : (struct uint_list){0};
+    const struct uint_list whens = self ? task_whens(&self->rules) : (struct uint_list){0};
+    if (!self || depends_anew ? edge_resolve(core, spec, self, rules, fault) : edge_load(rules, &ids, &whens, fault))
+        goto error;
     if (rules_fill(core, spec, rules, fault))
         goto error;
     return 0;
@@ -458,22 +471,12 @@ static bool load_fails(const struct rec_task_spec *spec, const struct fault *fau
 int task_rules_of(struct core *core, const struct rec_task *record, struct task_rules *rules, struct fault *fault)
 {
     const struct rec_task_spec *spec = &record->spec;
-    const struct uint_list *deps = &record->dependency_ids;
-    *rules = (struct task_rules){.spread = record->spread};
+    *rules = (struct task_rules){.spread = record->spread, .when = WHEN_SUCCESS};
     if ((check_metadata(spec, rules, fault) && load_fails(spec, fault)) ||
-        (check_schedule(core, spec, false, rules, fault) && load_fails(spec, fault)) || rules_fill(core, spec, rules, fault))
-        goto error;
-    if (deps->count) {
-        rules->deps = malloc(deps->count * sizeof *rules->deps);
-        if (!rules->deps) {
-            fault_memory(fault);
-            goto error;
-        }
-        memcpy(rules->deps, deps->items, deps->count * sizeof *rules->deps);
-        rules->dep_count = deps->count;
+        (check_schedule(core, spec, false, rules, fault) && load_fails(spec, fault)) || rules_fill(core, spec, rules, fault) ||
+        edge_load(rules, &record->dependency_ids, &record->dependency_whens, fault)) {
+        task_rules_clear(core, rules);
+        return -1;
     }
     return 0;
-error:
-    task_rules_clear(core, rules);
-    return -1;
 }

@@ -31,7 +31,8 @@ static void task_put_answer(struct core *core, const struct core_call *call, con
                  .updated_at = task->updated_at,
                  .oneshot = task->oneshot,
                  .spread = task->rules.spread,
-                 .dependency_ids = {task->rules.deps, task->rules.dep_count}},
+                 .dependency_ids = task_deps(&task->rules),
+                 .dependency_whens = task_whens(&task->rules)},
         .stat = task->stat,
     };
     SET_HAS(&answer, msg_task_answer, stat);
@@ -42,7 +43,7 @@ static void task_put_answer(struct core *core, const struct core_call *call, con
 
 static int task_reserve(struct core *core, const struct task_rules *rules, struct fault *fault)
 {
-    size_t bytes = rules->spec->str.len + (size_t)rules->dep_count * 9 + 256;
+    size_t bytes = rules->spec->str.len + (size_t)rules->dep_count * 10 + 256;
     return core_reserve(core, bytes + TASK_STAT_BYTES + EVENT_BYTES + SCHEDULE_BYTES, bytes + TASK_STAT_BYTES,
                         EVENT_OPS + SCHEDULE_OPS + 4, fault);
 }
@@ -56,7 +57,7 @@ void task_on_create(struct core *core, const struct core_call *call)
     task_spec_defaults(&spec);
     if (task_check(core, &spec, NULL, given, &rules, &fault))
         goto error;
-    if (room_task(core, rules.spec->str.len, &fault) || task_reserve(core, &rules, &fault))
+    if (room_task(core, task_rules_bytes(&rules), &fault) || task_reserve(core, &rules, &fault))
         goto error_rules;
     struct task *task = task_join_reserve(core, &rules) ? NULL : task_new(core, &rules);
     if (!task) {
@@ -96,6 +97,8 @@ void task_on_update(struct core *core, const struct core_call *call)
         goto error;
     }
     task_spec_merge(&record.spec, &update->spec);
+    if (HAS(&update->spec, rec_task_spec, dependencies) && !HAS(&update->spec, rec_task_spec, dependency_conditions))
+        record.spec.dependency_conditions = (struct str){0}; /* they were those of the dependencies before */
     if (task->oneshot && record.spec.schedule.len) {
         fault_set(&fault, ERR_INVALID, "schedule", "schedule", record.spec.schedule, "none: it runs when it is triggered",
                   "a task made for one run has no schedule");
@@ -103,7 +106,7 @@ void task_on_update(struct core *core, const struct core_call *call)
     }
     if (task_check(core, &record.spec, task, update->spec.has, &rules, &fault))
         goto error;
-    size_t now = task->rules.spec->str.len, then = rules.spec->str.len;
+    size_t now = task_rules_bytes(&task->rules), then = task_rules_bytes(&rules);
     if ((then > now && room_bytes(core, then - now, &fault)) || task_reserve(core, &rules, &fault))
         goto error;
     if (task_replace_reserve(core, task, &rules)) {
@@ -191,9 +194,9 @@ static int delete_check(const struct task *task, bool force, struct fault *fault
         return fault_set(fault, ERR_CONFLICT, "id", "live_runs", str_of(value), "no pending or running run, or force",
                          "the task has %u runs that have not ended", task->live);
     if (task->dependent_count)
-        return fault_set(fault, ERR_CONFLICT, "id", "dependents", task->dependents[0]->rules.name->str,
+        return fault_set(fault, ERR_CONFLICT, "id", "dependents", task->dependents[0].task->rules.name->str,
                          "no task that waits for it, or force", "the task %s waits for it",
-                         task->dependents[0]->rules.name->data);
+                         task->dependents[0].task->rules.name->data);
     return 0;
 }
 

@@ -318,7 +318,7 @@ static void backoff_forgiven(struct rec_run *record)
 static bool should_run(const struct core *core, const struct task *task)
 {
     if (task->rules.cron || !task->rules.dep_count || task->waiting || task->oneshot || task->status == TASK_PAUSED ||
-        (task->rules.overlap == OVERLAP_FORBID && task->live) || depend_state(core, task, NULL) != DEPEND_MET)
+        (task->rules.overlap == OVERLAP_FORBID && task->live) || depend_state(task, NULL) != DEPEND_MET)
         return false;
     for (uint32_t i = 0; i < task->rules.dep_count; i++) {
         const struct task *on = task_find(core, task->rules.deps[i]);

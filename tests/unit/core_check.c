@@ -57,7 +57,7 @@ static void check_carried(const struct core *core)
 {
     size_t carried = 0, standing = 0;
     for (const struct task *task = core->first_task; task; task = task->next) {
-        carried += task->rules.spec->str.len;
+        carried += task_rules_bytes(&task->rules);
         standing += !task->oneshot;
     }
     for (size_t i = 0; i < core->runs.size; i++) {
@@ -91,6 +91,30 @@ static void check_tasks(const struct core *core)
         assert_int_equal(task->due.place != 0, task->stat.next_run_at != 0);
     }
     assert_int_equal(count, core->tasks.count);
+}
+
+/* Tasks know who waits for them, and how what they wait for stands. */
+static void check_edges(const struct core *core)
+{
+    size_t edges = 0, dependents = 0;
+    for (const struct task *task = core->first_task; task; task = task->next) {
+        uint32_t states[DEPEND_STATES] = {0};
+        dependents += task->dependent_count;
+        for (uint32_t i = 0; i < task->rules.dep_count; i++) {
+            const struct edge *edge = &task->rules.edges[i];
+            assert_ptr_equal(edge->on, task_find(core, task->rules.deps[i]));
+            assert_int_equal(edge->state, edge_judge(&task->rules, i));
+            states[edge->state]++;
+            if (!edge->on)
+                continue;
+            edges++;
+            assert_true(edge->place < edge->on->dependent_count);
+            assert_ptr_equal(edge->on->dependents[edge->place].task, task);
+            assert_int_equal(edge->on->dependents[edge->place].edge, i);
+        }
+        assert_memory_equal(states, task->edge_states, sizeof states);
+    }
+    assert_int_equal(edges, dependents);
 }
 
 static void check_workers(const struct core *core)
@@ -204,6 +228,7 @@ void core_check(const struct core *core)
 {
     check_runs(core);
     check_tasks(core);
+    check_edges(core);
     check_carried(core);
     check_workers(core);
     check_kinds(core);
