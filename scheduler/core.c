@@ -8,6 +8,7 @@
 #include "scheduler/dispatch.h"
 #include "scheduler/farms/farm_host.h"
 #include "scheduler/fire_times.h"
+#include "scheduler/graph.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/live.h"
@@ -19,6 +20,7 @@
 #include "scheduler/task.h"
 #include "scheduler/timer.h"
 #include "scheduler/webhook.h"
+#include "scheduler/why.h"
 #include "scheduler/worker.h"
 
 #define KEYS_EXPIRE_MS 100
@@ -45,6 +47,8 @@ const struct core_route core_routes[] = {
     {MSG_WORKER_BEAT, DOOR_COMMANDS, rest_on_beat, "a worker over REST lives, and holds these"},
     {MSG_WORKER_LEASE, DOOR_COMMANDS, poll_on_lease, "a worker over REST waits for runs"},
     {MSG_RUN_REPORT, DOOR_COMMANDS, rest_on_report, "what a worker over REST says of a run"},
+    {MSG_TASK_GRAPH, DOOR_COMMANDS, graph_on_ask, "who waits for whom, around a task"},
+    {MSG_RUN_WHY, DOOR_COMMANDS, why_on_ask, "why a run waits"},
     {MSG_HELLO, DOOR_WORKERS, worker_on_hello, "a worker's session begins"},
     {MSG_HEARTBEAT, DOOR_WORKERS, worker_on_heartbeat, "a worker lives, and holds these"},
     {MSG_ACCEPT, DOOR_WORKERS, lease_on_accept, "a worker takes what it was given"},

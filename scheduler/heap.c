@@ -86,3 +86,23 @@ void heap_remove(struct heap *heap, struct heap_node *node)
     heap_set(heap, at, last);
     heap_moved(heap, last);
 }
+
+/* Those before it are the top of the heap: only they, and what stands directly below them, are looked at. */
+uint32_t heap_count_before(const struct heap *heap, const struct heap_node *node, uint32_t most)
+{
+    uint32_t count = 0;
+    uint64_t at = 1; /* as places: the children of n are 2n and 2n + 1 */
+    while (count < most) {
+        if (at <= heap->count && heap_before(heap->nodes[at - 1], node)) {
+            count++;
+            at *= 2;
+            continue;
+        }
+        while (at % 2 && at > 1)
+            at /= 2;
+        if (at == 1)
+            break;
+        at++;
+    }
+    return count;
+}

@@ -25,6 +25,8 @@ int heap_reserve(struct heap *heap, size_t count);
 void heap_push(struct heap *heap, struct heap_node *node);
 void heap_remove(struct heap *heap, struct heap_node *node); /* one that is in no heap is left alone */
 void heap_moved(struct heap *heap, struct heap_node *node);  /* after its key changed */
+/* How many members stand before this node, which need not be one; at most `most` are counted. */
+uint32_t heap_count_before(const struct heap *heap, const struct heap_node *node, uint32_t most);
 
 /* The order of members. */
 static inline bool heap_before(const struct heap_node *a, const struct heap_node *b)

@@ -32,7 +32,7 @@ static int class_served(const struct core *core, const struct queue_class *class
     return most;
 }
 
-/* How the workers are that can take what the class holds, by enum kind_place. False: there are none. */
+/* How the workers are that can take what the class holds, by enum kind_place. False: there are none that take anything new. */
 static bool class_places(const struct queue_class *class, uint32_t places[PLACE_COUNT])
 {
     memset(places, 0, PLACE_COUNT * sizeof *places);
@@ -110,7 +110,9 @@ static void reason_queued(struct core *core, const struct run *run, char *out, s
         return;
     }
     int served = class_served(core, class);
-    if (served == 2) {
+    if (places[PLACE_NONE]) {
+        snprintf(out, size, "all workers of type %.*s that can take it are draining", len, type);
+    } else if (served == 2) {
         labels_say(class->labels, labels, sizeof labels);
         snprintf(out, size, "no worker of type %.*s has labels %s", len, type, labels);
     } else if (served == 1)

@@ -221,7 +221,7 @@ static void test_draining(void **unused)
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_drain, &drain);
     uint64_t next = fixture_trigger(fixture, task);
     assert_int_equal(held(fixture, 1), 1);
-    assert_string_equal(fixture_reason(fixture, next), "no worker serves type shell");
+    assert_string_equal(fixture_reason(fixture, next), "all workers of type shell that can take it are draining");
     fixture_result(fixture, 1, lease, OUTCOME_COMPLETED);
     assert_true(fixture_acked(fixture, 1, lease));
     assert_int_equal(held(fixture, 1), 0);
