@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "scheduler/bulk.h"
 #include "scheduler/command.h"
 #include "scheduler/core_state.h"
 #include "scheduler/depend.h"
@@ -47,6 +48,8 @@ const struct core_route core_routes[] = {
     {MSG_WORKER_BEAT, DOOR_COMMANDS, rest_on_beat, "a worker over REST lives, and holds these"},
     {MSG_WORKER_LEASE, DOOR_COMMANDS, poll_on_lease, "a worker over REST waits for runs"},
     {MSG_RUN_REPORT, DOOR_COMMANDS, rest_on_report, "what a worker over REST says of a run"},
+    {MSG_RUN_BULK, DOOR_COMMANDS, bulk_on_ask, "restarts or ends many runs"},
+    {MSG_RUN_PURGE, DOOR_COMMANDS, bulk_on_purge, "has ended runs removed"},
     {MSG_TASK_GRAPH, DOOR_COMMANDS, graph_on_ask, "who waits for whom, around a task"},
     {MSG_RUN_WHY, DOOR_COMMANDS, why_on_ask, "why a run waits"},
     {MSG_HELLO, DOOR_WORKERS, worker_on_hello, "a worker's session begins"},
