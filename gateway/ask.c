@@ -243,6 +243,10 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_webhook_ping, MSG_DELIVERY_ANSWER},
         {&shape_msg_event_read, MSG_EVENT_ROWS},
         {&shape_msg_delivery_again, MSG_DELIVERY_ANSWER},
+        {&shape_msg_run_bulk, MSG_RUN_BULK_ANSWER},
+        {&shape_msg_run_purge, MSG_DONE},
+        {&shape_msg_task_graph, MSG_TASK_GRAPH_ROWS},
+        {&shape_msg_run_why, MSG_RUN_WHY_ROWS},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

@@ -9,7 +9,13 @@ static const struct route routes[] = {
     {METHOD_POST, "/tasks", tasks_create, ROLE_USER,
      "Creates a task: 201. `name`, `task_type`, `executor` and `command` are required. Also taken: `env` (name to text), "
      "`cwd`, `run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file "
-     "published once)."},
+     "published once). `dependencies`: ids or names of tasks, or `{task, on}` with `on` one of `success`, `failure` (failed for "
+     "good, "
+     "or aborted), `any`; others are as `metadata.dependency_condition` says (`success`). A run waits until the newest run of "
+     "each has "
+     "ended as asked; one that ended otherwise fails it, unless `metadata.on_dependency_failure` is `wait` (for the next one) or "
+     "`ignore`. A task without a schedule runs by itself once all have ended as asked since its own newest run. Conditions of "
+     "single dependencies are answered, and taken too, as `dependency_conditions` (task to condition)."},
     {METHOD_GET, "/tasks", tasks_list, ROLE_READONLY,
      "Lists tasks. `page`, `size` (at most 1000), `name` (exactly this one: the task that holds it, or else those made for runs "
      "submitted under it), `status`, `task_type`, `priority`, `search`, `tags`, `sort` (`id`, `name`, "
@@ -20,6 +26,16 @@ static const struct route routes[] = {
      "Changes the fields that are given; null empties `description`, `schedule`, `cwd`, `run_as`, `output`, lists and objects."},
     {METHOD_DELETE, "/tasks/{id}", tasks_delete, ROLE_USER,
      "Deletes a task and its history. 409 while it has live runs, unless `force=true`, which aborts them first."},
+    {METHOD_GET, "/tasks/{id}/graph", tasks_graph, ROLE_READONLY,
+     "Who waits for whom around a task, as it is now: `nodes` (`id`, `name`, `status`, `last_run_status`, `distance`, "
+     "`waits_for`: ids "
+     "of dependencies in the graph that have not ended as they must), the nearest first, and `edges` (`from` is waited for by "
+     "`to`, "
+     "which asks that it ends `on` success, failure or any; `met`). `depth`: steps from the task (default: all), `direction`: "
+     "`up` "
+     "(what it waits for), `down` (what waits for it) or `both` (default). At most 10,000 nodes and 100,000 edges: `truncated` "
+     "says "
+     "that there are more."},
     {METHOD_POST, "/tasks/{id}/trigger", tasks_trigger, ROLE_USER,
      "Makes a run of a task: 201. Optional: `parameters`, `priority`, `timeout_seconds`, and `run_at` (a time) or "
      "`delay_seconds`. `estimated_completion` is the start plus the measured mean duration, or plus the timeout "
@@ -53,12 +69,26 @@ static const struct route routes[] = {
      "with its run."},
     {METHOD_GET, "/runs", runs_list, ROLE_READONLY,
      "Lists runs, those that have not ended with their `progress` and `reason` of this second, where there is one. `page`, "
-     "`size` (at most 1000), `task_id`, `status`, `worker_id` (as in `worker-001`), `start_date` and "
+     "`size` (at most 1000), `task_id`, `status`, `final` (`true`: those that have ended for good, so that "
+     "`status=failed&final=true` are "
+     "those that no retry follows; `false`: the others), `worker_id` (as in `worker-001`), `start_date` and "
      "`end_date` (inclusive, UTC; a date, or a time), `sort` (`id`, `created_at`, `started_at`, `completed_at`, `status`, "
      "`task_id`, `worker_id`), `order`."},
     {METHOD_GET, "/runs/{id}", runs_get, ROLE_READONLY,
      "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent, null "
      "while nobody has told one), `reason` (why it waits). `retry_count` is the number of retries used so far."},
+    {METHOD_GET, "/runs/{id}/why", runs_why, ROLE_READONLY,
+     "Why a run waits, this second: `waits`, `reason` (as in lists), `code` (`no_worker`, `busy`, `draining`, `resting`, "
+     "`starting`, "
+     "`dependency`, `delayed`, `backoff`, `paused`, `farm`, `store`; of others `assigned`, `running`, `publishing`, `final`), "
+     "`until` (a time), "
+     "`dependency` (the first that has not ended as it must: `task_id`, `task_name`, its open `run_id`, and how many there are "
+     "in "
+     "`open`), `queue` (`ahead`: runs before it among those that the same workers can take, counted up to 10,000), `workers` "
+     "(`serve_type`, "
+     "of these `serve_executor`, of these `can_take` by their labels, of these `with_room`, `busy`, `resting`, `draining`; "
+     "`missing_labels`: "
+     "required labels that some lack)."},
     {METHOD_GET, "/runs/{id}/logs", runs_logs, ROLE_READONLY,
      "The log of a run, oldest line first (`order=desc`: newest first): by `page` and `size` (default 100, at most 1000); behind "
      "a position by `after` and "
@@ -68,6 +98,23 @@ static const struct route routes[] = {
      "the answer is `text/event-stream`: an event `log` a line with its position as id (`after` or `Last-Event-ID` resume "
      "behind one), `cut` with `missing` where lines are no longer kept, `status` when status, attempt or progress change, and "
      "`end` once the run is final and its log has been sent."},
+    {METHOD_DELETE, "/runs", runs_purge, ROLE_USER,
+     "Removes runs that ended before `before` (required; a time), with their logs: all, or those of a `status` (`completed`, "
+     "`failed`, "
+     "`aborted`) or a `task_id`. It is noted, and carried out some at a time, those that ended first going first, also over a "
+     "restart: "
+     "`matched` says how many there were. Statistics of tasks stay. `runs.keep_days`, `runs.keep_max` and a task's "
+     "`metadata.keep_runs` (its newest so many ended runs) do so by themselves; unless set, runs are kept for ever."},
+    {METHOD_POST, "/runs/restart", runs_restart_many, ROLE_USER,
+     "Restarts many runs, at most 1,000 a call: `ids`, or a filter: `status` (`failed`, `completed`, `aborted`; required), "
+     "`task_id`, "
+     "`before` (a time: made before it), `after` (an id: above it), `limit`; the lowest ids first. Each is whole by itself: "
+     "`results` say "
+     "of each whether it is `done`, its `new_run_id` or its `error`. `more`: the filter finds further ones, behind `last_id`. "
+     "With an "
+     "`Idempotency-Key` a repeat restarts none twice, also when the first call broke off."},
+    {METHOD_POST, "/runs/abort", runs_abort_many, ROLE_USER,
+     "Ends many runs, as above; `status` is `pending` or `running`. Optional: `reason`."},
     {METHOD_POST, "/runs/{id}/restart", runs_restart, ROLE_USER, "Makes a new run like a final one: 201."},
     {METHOD_POST, "/runs/{id}/abort", runs_abort, ROLE_USER, "Ends a run that is not final; 409 if it is. Optional: `reason`."},
     {METHOD_POST, "/runs/{id}/report", runs_report, ROLE_WORKER,

@@ -71,10 +71,9 @@ void command_send(struct request *request, enum record_type type, uint64_t id, c
 
 /* ---- translations ---- */
 
-/* Reads a task's fields; create: name (if named), task_type, executor and command must be there. -1 with problem. */
+/* Reads a task's fields, and puts dependencies of object that have a condition with them into their plain form; create: name (if named), task_type, executor and command must be there. -1 with problem. */
 enum spec_use { SPEC_CREATE, SPEC_UPDATE, SPEC_SUBMIT };
-int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec,
-              struct problem *problem);
+int spec_read(struct request *request, json_t *object, enum spec_use use, struct rec_task_spec *spec, struct problem *problem);
 /* Reads parameters, priority, timeout_seconds, run_at, delay_seconds and (in a batch's item) idempotency_key. */
 int trigger_read(struct request *request, const json_t *object, const char *prefix, bool item, struct rec_trigger *trigger,
                  struct problem *problem);
@@ -130,7 +129,9 @@ void tasks_pause(struct request *request), tasks_resume(struct request *request)
 void tasks_trigger(struct request *request), tasks_trigger_batch(struct request *request);
 void tasks_fires(struct request *request), tasks_fire_times(struct request *request);
 void schedules_preview(struct request *request);
+void tasks_graph(struct request *request), runs_why(struct request *request);
 void runs_submit(struct request *request), runs_list(struct request *request), runs_get(struct request *request);
+void runs_restart_many(struct request *request), runs_abort_many(struct request *request), runs_purge(struct request *request);
 void runs_restart(struct request *request), runs_abort(struct request *request), runs_logs(struct request *request);
 void workers_list(struct request *request), workers_get(struct request *request);
 void workers_register(struct request *request), workers_update(struct request *request), workers_remove(struct request *request);

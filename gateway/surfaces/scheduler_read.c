@@ -9,8 +9,67 @@
 
 #define DELAY_MAX 315360000 /* seconds: ten years */
 
-int spec_read(struct request *request, const json_t *object, enum spec_use use, struct rec_task_spec *spec,
-              struct problem *problem)
+/* What stands in the list of dependencies for {task, on}: the task, as text; `on` goes into conditions. NULL with problem. */
+static json_t *dependency_plain(const json_t *item, const char *field, json_t *conditions, struct problem *problem)
+{
+    json_t *task = json_object_get(item, "task"), *on = json_object_get(item, "on"), *name = NULL;
+    char digits[24];
+    int64_t number;
+
+    if (json_integral(task, &number)) {
+        snprintf(digits, sizeof digits, "%lld", (long long)number);
+        name = json_string(digits);
+    } else if (json_is_string(task)) {
+        name = json_incref(task);
+    } else {
+        problem_json(problem, field, "type", task ? task : item, "string or integer");
+        return NULL;
+    }
+    const char *key = json_string_value(name);
+    size_t len = json_string_length(name);
+    const json_t *other = on && !json_is_null(on) ? json_object_getn(conditions, key, len) : NULL;
+    if (other && !json_equal(other, on)) {
+        problem_json(problem, field, "dependency_condition", on, "the same wherever the task is named");
+        json_decref(name);
+        return NULL;
+    }
+    if (!name || (on && !json_is_null(on) && !other && json_object_setn(conditions, key, len, on) != 0)) {
+        problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+        json_decref(name);
+        return NULL;
+    }
+    return name;
+}
+
+/* Dependencies that are objects, {task, on}, become their tasks, and dependency_conditions of these. */
+static int dependencies_plain(json_t *object, struct problem *problem)
+{
+    json_t *list = json_object_get(object, "dependencies"), *conditions = json_object_get(object, "dependency_conditions"), *item;
+    size_t index;
+    char field[48];
+
+    if (!json_is_array(list) || (conditions && !json_is_null(conditions) && !json_is_object(conditions)))
+        return 0; /* what is wrong with them is said where fields are read */
+    json_array_foreach(list, index, item)
+    {
+        if (!json_is_object(item))
+            continue;
+        if (!json_is_object(conditions)) {
+            conditions = json_object();
+            if (json_object_set_new(object, "dependency_conditions", conditions) != 0)
+                return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+        }
+        snprintf(field, sizeof field, "dependencies[%zu]", index);
+        json_t *name = dependency_plain(item, field, conditions, problem);
+        if (!name)
+            return -1;
+        if (json_array_set_new(list, index, name) != 0)
+            return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+    }
+    return 0;
+}
+
+int spec_read(struct request *request, json_t *object, enum spec_use use, struct rec_task_spec *spec, struct problem *problem)
 {
     static const char *const required[] = {"name", "task_type", "executor", "command"};
 
@@ -20,7 +79,8 @@ int spec_read(struct request *request, const json_t *object, enum spec_use use, 
         if (fields_require(object, required[i], "", problem) != 0)
             return -1;
     }
-    if (fields_read(request, object, &shape_rec_task_spec, NULL, "", use == SPEC_UPDATE, spec, problem) != 0)
+    if (dependencies_plain(object, problem) != 0 ||
+        fields_read(request, object, &shape_rec_task_spec, NULL, "", use == SPEC_UPDATE, spec, problem) != 0)
         return -1;
     if (fields_texts_only(object, "env", problem) != 0 || fields_texts_only(object, "labels", problem) != 0)
         return -1;

@@ -204,8 +204,15 @@ static int filters_read(struct request *request, struct rec_filter_list *filters
 
     if (page_number(request, "task_id", 1, &number, problem, &fault))
         filters->items[filters->count++] = page_filter("task_id", FILTER_EQ, number);
-    if (page_word(request, "status", run_status_parse, "pending|running|completed|failed|aborted", &number, problem, &fault))
+    bool final = false, by_status = page_word(request, "status", run_status_parse, "pending|running|completed|failed|aborted",
+                                              &number, problem, &fault);
+    bool by_final = page_bool(request, "final", &final, problem, &fault);
+    if (by_status)
         filters->items[filters->count++] = page_filter("status", FILTER_EQ, number);
+    else if (by_final)
+        filters->items[filters->count++] = page_filter("status", FILTER_IN, final ? RUN_STATUSES_FINAL : RUN_STATUSES_OPEN);
+    if (by_status && by_final && run_status_final(number) != final)
+        filters->items[filters->count++] = page_filter("id", FILTER_LT, 0); /* none is both */
     if (page_date(request, "start_date", false, &number, problem, &fault))
         filters->items[filters->count++] = page_filter("created_at", FILTER_GE, number);
     if (page_date(request, "end_date", true, &number, problem, &fault))
@@ -217,7 +224,7 @@ static int filters_read(struct request *request, struct rec_filter_list *filters
 
 void runs_list(struct request *request)
 {
-    struct rec_filter filters[5];
+    struct rec_filter filters[6];
     struct msg_query query = {.type = TYPE_RUN, .filters = {filters, 0}};
     struct problem problem;
 

@@ -52,6 +52,8 @@ static void extensions_write(struct writer *w, const struct rec_task_spec *spec)
         writer_map(w, "labels", spec->labels);
     if (spec->output.len)
         writer_text(w, "output", spec->output);
+    if (spec->dependency_conditions.len > 1)
+        writer_map(w, "dependency_conditions", spec->dependency_conditions);
 }
 
 static void statistics_write(struct writer *w, const struct rec_task_stat *stat)

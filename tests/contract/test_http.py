@@ -66,7 +66,7 @@ class Requests(GatewayAlone):
     def test_wrong_methods(self):
         for method, path, allow in [("PATCH", "/api/tasks", "GET, HEAD, POST, OPTIONS"), ("POST", "/api/tasks/1", "GET, HEAD, PUT, DELETE, OPTIONS"),
                                     ("GET", "/api/tasks/1/trigger", "POST, OPTIONS"), ("DELETE", "/api/system/health", "GET, HEAD, OPTIONS"),
-                                    ("TRACE", "/api/runs", "GET, HEAD, POST, OPTIONS"), ("BREW", "/", "GET, HEAD, OPTIONS")]:
+                                    ("TRACE", "/api/runs", "GET, HEAD, POST, DELETE, OPTIONS"), ("BREW", "/", "GET, HEAD, OPTIONS")]:
             with self.subTest(method=method):
                 answer = self.farm.request(method, path)
                 self.error(answer, 405, "VALIDATION_ERROR", "method", "method", method)

@@ -41,6 +41,9 @@ const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
                                          MSG_WEBHOOK_WORK,
                                          MSG_WEBHOOK_REPORTED,
                                          MSG_EVENT_ROWS,
+                                         MSG_TASK_GRAPH_ROWS,
+                                         MSG_RUN_WHY_ROWS,
+                                         MSG_RUN_BULK_ANSWER,
                                          0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 

@@ -19,7 +19,7 @@ static const char body[] =
     "{\"name\":\"a name\",\"task_type\":\"shell\",\"executor\":\"shell\",\"command\":\"echo "
     "\\u00e9\",\"arguments\":[\"a\",\"b\"],"
     "\"env\":{\"A\":\"1\"},\"tags\":[\"t\"],\"priority\":\"high\",\"parameters\":{\"p\":[1,2.5,null]},\"reason\":\"because\","
-    "\"items\":[{\"parameters\":{\"n\":1}},{\"priority\":\"low\"}],\"metadata\":{\"k\":{\"deep\":true}},"
+    "\"ids\":[1],\"items\":[{\"parameters\":{\"n\":1}},{\"priority\":\"low\"}],\"metadata\":{\"k\":{\"deep\":true}},"
     "\"url\":\"http://example.com/hook\",\"events\":[\"task.*\"],"
     "\"hostname\":\"h\",\"ip_address\":\"::1\",\"port\":1,\"task_types\":[\"shell\"],\"labels\":{\"l\":\"v\"},\"load_average\":0."
     "5,"
@@ -57,6 +57,8 @@ static void request_add(const struct surface *surface, const struct route *route
     }
     if (strcmp(route->path, "/schedules/preview") == 0)
         buf_text(&text, "?schedule=@daily");
+    if (route->method == METHOD_DELETE)
+        buf_text(&text, "?before=2024-01-01");
     buf_text(&text, "\nHost: localhost\nContent-Type: application/json\nIdempotency-Key: a key\nAccept-Language: en\n\n");
     if (route->method != METHOD_GET)
         buf_text(&text, strcmp(route->path, "/runs/{id}/report") == 0 ? report : body);
@@ -116,6 +118,9 @@ static unsigned replies_make(struct replies *out)
     struct msg_fire_times_rows times = {.times = {&time, 1}};
     struct rec_log_line line = {.seq = 1, .at = 1, .text = STR_LIT("a line")};
     struct msg_log_rows lines = {.lines = {&line, 1}, .end = true};
+    struct rec_bulk_result result = {.id = 1, .code = ERR_CONFLICT, .rule = STR_LIT("final")};
+    struct msg_run_bulk_answer bulk = {.results = {&result, 1}, .end = true};
+    struct msg_done done = {.id = 1};
     struct msg_pong pong = {.service = STR_LIT("store"), .pid = 1, .ready = true};
     struct rec_webhook webhook = {.id = 1, .spec.url = STR_LIT("http://example.com/"), .ident = STR_LIT("x")};
     struct rec_delivery delivery = {.id = 1, .webhook_id = 1, .event = {.id = 1, .type = STR_LIT("task.created")}};
@@ -145,6 +150,12 @@ static unsigned replies_make(struct replies *out)
     reply_add(&out[count++].second, &shape_msg_delivery_answer, &begun);
     reply_add(&out[count].first, &shape_msg_pong, &pong);
     reply_add(&out[count++].second, &shape_msg_pong, &pong);
+    reply_row(&out[count].first, &shape_rec_run, &run);
+    reply_add(&out[count++].second, &shape_msg_run_bulk_answer, &bulk);
+    reply_add(&out[count].first, &shape_msg_run_bulk_answer, &bulk);
+    reply_add(&out[count++].second, &shape_msg_run_bulk_answer, &bulk);
+    reply_row(&out[count].first, &shape_rec_run, &run);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
     return count;
 }
 
