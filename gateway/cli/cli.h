@@ -65,6 +65,7 @@ cli_handler key_worker;
 cli_handler key_process;
 cli_handler backup_command, restore_command, fsck_command;
 cli_handler fires_command, preview_command;
+cli_handler graph_command, why_command, prune_command;
 cli_handler workers_command, status_command, config_command, version_command, help_command, man_command, complete_command;
 
 #endif

@@ -87,6 +87,8 @@ static const struct option task_trigger_options[] = {
 };
 
 static const struct option runs_options[] = {
+    {"failed", 0, NULL, NULL, "only runs that failed for good"},
+    {"final", 0, "BOOL", "true|false", "only runs that have ended for good, or only the others"},
     {"status", 's', "STATUS", "pending|running|completed|failed|aborted", "only runs in this state"},
     {"task", 0, "ID", NULL, "only runs of this task"},
     {"worker", 0, "ID", NULL, "only runs on this worker"},
@@ -112,6 +114,39 @@ static const struct option preview_options[] = {
     {"name", 0, "NAME", NULL, "name of the task it is for, which decides where ~ lies"},
     {"count", 'n', "N", NULL, "so many times (default 10, at most 1000)"},
     {"after", 0, "TIME", NULL, "times behind this one (now)"},
+    {0},
+};
+
+static const struct option abort_options[] = {
+    {"pending", 0, NULL, NULL, "instead of IDs: all runs that wait"},
+    {"status", 's', "STATUS", "pending|running", "instead of IDs: all runs in this state"},
+    {"task", 0, "TASK", NULL, "with --pending or --status: only runs of this task, by id or name"},
+    {"before", 0, "TIME", NULL, "with them: only runs made before this time (ISO 8601; default: now)"},
+    {"limit", 0, "N", NULL, "with them: at most so many, the oldest first"},
+    {"reason", 0, "WORDS", NULL, "with them: words for the runs' error"},
+    {0},
+};
+
+static const struct option restart_options[] = {
+    {"failed", 0, NULL, NULL, "instead of an ID: all runs that failed for good"},
+    {"status", 's', "STATUS", "failed|completed|aborted", "instead of an ID: all runs that ended so"},
+    {"task", 0, "TASK", NULL, "with --failed or --status: only runs of this task, by id or name"},
+    {"before", 0, "TIME", NULL, "with them: only runs made before this time (ISO 8601; default: now)"},
+    {"limit", 0, "N", NULL, "with them: at most so many, the oldest first"},
+    {0},
+};
+
+static const struct option prune_options[] = {
+    {"before", 0, "TIME", NULL, "runs that ended before this time (ISO 8601); required"},
+    {"status", 's', "STATUS", "completed|failed|aborted", "only runs that ended so"},
+    {"task", 0, "TASK", NULL, "only runs of this task, by id or name"},
+    {0},
+};
+
+static const struct option graph_options[] = {
+    {"direction", 'd', "WAY", "up|down|both", "what the task waits for, what waits for it, or both (default)"},
+    {"depth", 0, "N", NULL, "so many steps from the task (default: all)"},
+    {"dot", 0, NULL, NULL, "print it for Graphviz: gantry graph TASK --dot | dot -Tsvg"},
     {0},
 };
 
@@ -231,8 +266,17 @@ const struct command commands[] = {
      "Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, store.log_kb), and 16 KiB of a line; a line on stderr "
      "says how "
      "many are no longer kept. With --json each line is one JSON object on a line of its own."},
-    {"abort", "ID…", no_options, run_abort, true, false, 1, -1, "end runs that wait or run", NULL},
-    {"restart", "ID", no_options, run_restart, true, false, 1, 1, "run an ended run once more", NULL},
+    {"abort", "[ID…]", abort_options, run_abort, true, false, 0, -1, "end runs that wait or run", NULL},
+    {"restart", "[ID]", restart_options, run_restart, true, false, 0, 1, "run an ended run once more, or many",
+     "Prints the numbers of the new runs."},
+    {"why", "ID", no_options, why_command, true, false, 1, 1, "say why a run waits, and how the workers are that could take it",
+     NULL},
+    {"prune", "", prune_options, prune_command, true, false, 0, 0, "remove runs that have ended, with their logs",
+     "It is noted, and carried out some at a time, also over a restart. Statistics of tasks stay. runs.keep_days and "
+     "runs.keep_max do so "
+     "by themselves."},
+    {"graph", "TASK", graph_options, graph_command, true, false, 1, 1, "show who waits for whom around a task, as a tree",
+     "A task stands below each that it waits for (with --direction up: that waits for it); where it comes again it is marked."},
     {"task list", "", task_list_options, task_list, true, false, 0, 0, "list tasks", NULL},
     {"task show", "TASK", no_options, task_show, true, false, 1, 1, "show a task, by id or name", NULL},
     {"task create", "[NAME [-- PROGRAM ARG…]]", task_options, task_create, true, false, 0, -1, "make a task",

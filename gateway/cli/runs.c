@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "gateway/cli/args.h"
+#include "gateway/cli/bulk.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/page.h"
 #include "gateway/cli/show.h"
@@ -114,8 +115,9 @@ static int run_show(struct cli *cli)
 int run_list(struct cli *cli)
 {
     static const char *const headings[] = {">ID", "TASK", "STATUS", "WORKER", "STARTED", ">TOOK", "RESULT"};
-    static const struct page_filter filters[] = {{"status", "status"},    {"task", "task_id"},   {"worker", "worker_id"},
-                                                 {"since", "start_date"}, {"until", "end_date"}, {NULL, NULL}};
+    static const struct page_filter filters[] = {
+        {"status", "status"}, {"task", "task_id"}, {"worker", "worker_id"}, {"since", "start_date"}, {"until", "end_date"},
+        {"final", "final"},   {NULL, NULL}};
     const json_t *run;
     size_t index;
     int code;
@@ -123,7 +125,7 @@ int run_list(struct cli *cli)
     if (args_count(cli->args) == 1) {
         return run_show(cli);
     }
-    json_t *data = page_get(cli, "/runs", filters, &code);
+    json_t *data = page_get(cli, args_has(cli->args, "failed") ? "/runs?status=failed&final=true" : "/runs", filters, &code);
     if (data == NULL || cli->json) {
         return page_end(data, code);
     }
@@ -170,10 +172,24 @@ static int run_verb(struct cli *cli, int index, const char *verb, json_t **data)
     return cli->json ? show_json(*data) : EXIT_FINE;
 }
 
+static int runs_missing(const char *words)
+{
+    struct err err = {0};
+
+    err_set(&err, ERR_BAD_REQUEST, "%s", words);
+    return show_usage(&err);
+}
+
 int run_abort(struct cli *cli)
 {
     int code = EXIT_FINE;
 
+    if (bulk_wanted(cli)) {
+        return bulk_runs(cli, "abort");
+    }
+    if (args_count(cli->args) == 0) {
+        return runs_missing("which runs? name their ids, or --pending or --status");
+    }
     for (int i = 0; i < args_count(cli->args); i++) {
         json_t *data;
         int one = run_verb(cli, i, "abort", &data);
@@ -191,6 +207,13 @@ int run_abort(struct cli *cli)
 int run_restart(struct cli *cli)
 {
     json_t *data;
+
+    if (bulk_wanted(cli)) {
+        return bulk_runs(cli, "restart");
+    }
+    if (args_count(cli->args) == 0) {
+        return runs_missing("which run? name its id, or --failed or --status");
+    }
     int code = run_verb(cli, 0, "restart", &data);
 
     if (data != NULL && !cli->json) {

@@ -185,7 +185,7 @@ static void on_checks(bool begins)
 
 static void test_every_route(void **state)
 {
-    static struct replies replies[32];
+    static struct replies replies[64];
     unsigned routes = 0, count = replies_make(replies);
     (void)state;
     fuzz_request_checks = on_checks;
