@@ -33,7 +33,7 @@ CREDIT = {"slots": 4, "credit": 16}  # of workers with short runs, beside those 
 CONNECTIONS = (4, 64, 256)
 QUIET = 1.0  # the load average of a machine whose figures count
 PAGES = {"newest": "/api/runs?page=1&size=20", "failed": "/api/runs?page=1&size=20&status=failed",
-         "by end": "/api/runs?page=1&size=20&status=completed&sort=completed_at&order=desc"}
+         "final": "/api/runs?page=1&size=20&final=true", "by end": "/api/runs?page=1&size=20&status=completed&sort=completed_at&order=desc"}
 
 
 class Bench:

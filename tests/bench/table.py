@@ -147,7 +147,7 @@ def add_state(rows, bench):
                 return []
             return [(f"× that of {sizes[0]:,}", over(bench.get(f"{base}.{figure}"), bench.get(f"{first}.{figure}")), 1.3, False)]
 
-        for page in ("newest", "failed", "by end", "last"):
+        for page in ("newest", "failed", "final", "by end", "last"):
             rows.add("much of it", f"{size:,} final runs: page, {page}", f"{base}.{page}", "/s", targets=unchanged(f"{page}.p50_us"))
         rows.add("much of it", f"{size:,} final runs: lives, 60+16", f"{base}.lives", "lives/s", ".life_",
                  targets=[(f"× that of {sizes[0]:,}", over(bench.get(f"{base}.lives.rate"), bench.get(f"{first}.lives.rate")), 0.8, True),
