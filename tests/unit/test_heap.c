@@ -45,8 +45,29 @@ static void test_order(void **unused)
     heap_free(&heap);
 }
 
+/* How many stand before a node, against counting them all. */
+static void test_count_before(void **unused)
+{
+    (void)unused;
+    static struct heap_node nodes[COUNT];
+    struct heap heap = {0};
+    assert_int_equal(heap_reserve(&heap, COUNT), 0);
+    for (uint32_t size = 0; size < COUNT; size++) {
+        struct heap_node stranger = {.key = (int64_t)(next() % 50), .id = COUNT};
+        const struct heap_node *of = size % 3 && size ? &nodes[next() % size] : &stranger;
+        uint32_t before = 0;
+        for (uint32_t i = 0; i < size; i++)
+            before += heap_before(&nodes[i], of);
+        assert_int_equal(heap_count_before(&heap, of, COUNT), before);
+        assert_int_equal(heap_count_before(&heap, of, 7), before < 7 ? before : 7);
+        nodes[size] = (struct heap_node){.key = (int64_t)(next() % 50), .id = size};
+        heap_push(&heap, &nodes[size]);
+    }
+    heap_free(&heap);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order), cmocka_unit_test(test_count_before)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
