@@ -140,6 +140,7 @@ static void task_print(const json_t *task)
     show_member("Retries:", task, "retry_count");
     show_member("Timeout, s:", task, "timeout_seconds");
     show_member("Depends on:", task, "dependencies");
+    show_member("Conditions:", task, "dependency_conditions");
     show_member("Tags:", task, "tags");
     show_member("Environment:", task, "env");
     show_member("Labels:", task, "labels");
