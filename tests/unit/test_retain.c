@@ -243,7 +243,7 @@ static void test_committer(void **unused)
 {
     (void)unused;
     struct fixture *fx = fixture_new();
-    struct log_limits limits = fx->limits;
+    struct store_limits limits = fx->limits;
     struct keep_limits keep = {.runs = 10};
     struct err err = {0};
     fill(fx, 3000);
