@@ -23,6 +23,12 @@ struct bus_curve {
  * freed. */
 void bus_finish(void);
 
+struct bus_traffic { /* messages of all servers and clients of this process, since its start */
+    uint64_t received, sent;
+    uint64_t refused; /* could not be handed over: their senders were told */
+};
+const struct bus_traffic *bus_traffic(void);
+
 /* ---- server ---- */
 
 struct bus_server;

@@ -97,6 +97,7 @@ static int request_send(struct bus_client *client, struct request *request)
     if (zmq_send(client->line.socket, request->frame, request->len, ZMQ_DONTWAIT) < 0) {
         return -1;
     }
+    bus_counted.sent++;
     request->sent = true;
     request->ever_sent = true;
     if (trace_on()) {
@@ -166,6 +167,7 @@ static void client_message(struct bus_client *client, struct str frame)
 {
     struct err err = {0};
 
+    bus_counted.received++;
     if (trace_on()) {
         trace_frame('<', client->line.label, (struct str){0}, frame);
     }
@@ -350,8 +352,10 @@ int bus_tell_bytes(struct bus_client *client, struct str bytes, struct err *err)
         return err_set(err, ERR_UNAVAILABLE, "%s is not there", client->line.label);
     }
     if (zmq_send(client->line.socket, bytes.ptr, bytes.len, ZMQ_DONTWAIT) < 0) {
+        bus_counted.refused++;
         return err_set(err, ERR_LIMIT, "%s: not sent: %s", client->line.label, zmq_strerror(errno));
     }
+    bus_counted.sent++;
     if (trace_on()) {
         trace_frame('>', client->line.label, (struct str){0}, bytes);
     }

@@ -225,6 +225,7 @@ static int server_receive(struct bus_server *server)
     if (socket_receive(server->socket, &id, &more) != 0) {
         return -1;
     }
+    bus_counted.received++;
     bool known = zmq_msg_size(&id) <= sizeof peer.id;
     if (known) {
         peer.len = (uint8_t)zmq_msg_size(&id);
@@ -272,6 +273,7 @@ int bus_server_drain(struct bus_server *server)
 int bus_send_bytes(struct bus_server *server, const struct bus_peer *peer, struct str bytes, struct err *err)
 {
     if (socket_send_pair(server->socket, (struct str){(const char *)peer->id, peer->len}, bytes) != 0) {
+        bus_counted.refused++;
         switch (errno) {
         case EHOSTUNREACH:
             return err_set(err, ERR_NOT_FOUND, "the peer is gone");
@@ -281,6 +283,7 @@ int bus_send_bytes(struct bus_server *server, const struct bus_peer *peer, struc
             return err_set(err, ERR_LIMIT, "the peer's queue is full");
         }
     }
+    bus_counted.sent++;
     if (trace_on()) {
         trace_frame('>', server->label, (struct str){(const char *)peer->id, peer->len}, bytes);
     }

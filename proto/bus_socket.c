@@ -9,6 +9,12 @@
 #include "proto/curve_gate.h"
 
 static void *context; /* of every socket of this process */
+struct bus_traffic bus_counted;
+
+const struct bus_traffic *bus_traffic(void)
+{
+    return &bus_counted;
+}
 
 void *socket_context(void)
 {

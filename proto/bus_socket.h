@@ -15,6 +15,8 @@
 #define BUS_SMALL ((size_t)4096)
 #define BUS_ARENA_LIMIT ((size_t)64 << 20)
 
+extern struct bus_traffic bus_counted; /* what bus_traffic tells */
+
 /* Accepting goes on at the limit on descriptors (bus_accept.c). Both may be called again. */
 void bus_accept_begin(void);
 void bus_accept_end(void);

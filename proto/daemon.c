@@ -62,6 +62,10 @@ int daemon_open(struct daemon *daemon, const char *service, const char *words, i
     daemon->loop = loop_new();
     if (!daemon->loop)
         return err_set(err, ERR_NO_MEMORY, "no memory or descriptors for the loop");
+    daemon->ship = ship_new(daemon->loop);
+    if (!daemon->ship)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the log");
+    log_on_line(ship_keep, daemon->ship);
     if (ident_runtime_dir(settings_text(daemon->settings, SET_DATA), daemon->runtime, sizeof(daemon->runtime), err) < 0 ||
         trace_init(daemon->loop, daemon->runtime, service, err) < 0)
         return -1;
@@ -95,6 +99,8 @@ int daemon_fail(const struct daemon *daemon, const struct err *err)
 void daemon_close(struct daemon *daemon)
 {
     trace_close();
+    log_on_line(NULL, NULL);
+    ship_free(daemon->ship);
     loop_free(daemon->loop);
     settings_free(daemon->settings);
     bus_finish();

@@ -4,11 +4,13 @@
 
 #include "proto/loop.h"
 #include "proto/settings.h"
+#include "proto/ship.h"
 
 struct daemon {          /* zeroed before daemon_open */
     const char *service; /* "store": gantry-store */
     struct settings *settings;
     struct loop *loop;
+    struct ship *ship; /* what it has logged; whoever has a way to the store attaches it */
     char runtime[128]; /* folder of the farm's sockets */
     loop_fn *reloaded; /* see daemon_on_reload */
     void *self;

@@ -21,7 +21,10 @@
 
 static const char *log_service = "gantry";
 static atomic_int log_lowest = LOG_INFO;
-static atomic_ulong log_dropped;       /* lines, since the last that was written */
+static atomic_ulong log_dropped;                       /* lines, since the last that was written */
+static atomic_ulong log_lines, log_unread, log_unsent; /* since the start */
+static void (*log_keep)(void *self, const struct log_said *said);
+static void *log_keeper;
 static _Thread_local char log_rid[65]; /* a helper thread serves no request */
 
 static const char *const level_words[] = {"debug", "info", "warn", "error"};
@@ -49,6 +52,22 @@ int log_level_parse(struct str word)
 const char *log_level_name(unsigned level)
 {
     return level <= LOG_ERROR ? level_words[level] : "?";
+}
+
+void log_on_line(void (*keep)(void *self, const struct log_said *said), void *self)
+{
+    log_keep = keep;
+    log_keeper = self;
+}
+
+struct log_counts log_counts(void)
+{
+    return (struct log_counts){atomic_load(&log_lines), atomic_load(&log_unread), atomic_load(&log_unsent)};
+}
+
+void log_count_unsent(uint64_t lines)
+{
+    atomic_fetch_add(&log_unsent, lines);
 }
 
 void log_request(struct str rid)
@@ -113,6 +132,7 @@ static void line_write(const char *line, size_t len)
 
     if (!line_fits()) {
         atomic_fetch_add(&log_dropped, 1);
+        atomic_fetch_add(&log_unread, 1);
         return;
     }
     unsigned long dropped = atomic_exchange(&log_dropped, 0);
@@ -122,6 +142,7 @@ static void line_write(const char *line, size_t len)
         bool told = write(STDERR_FILENO, lost, (size_t)lost_len) > 0;
         if (!told || !line_fits()) {
             atomic_fetch_add(&log_dropped, told ? 1 : dropped + 1);
+            atomic_fetch_add(&log_unread, 1);
             return;
         }
     }
@@ -145,13 +166,24 @@ void log_line(enum log_level level, const char *id, const char *format, ...)
     cut = wanted >= (int)sizeof(text);
 
     size_t room = sizeof(line) - sizeof(CUT) - 1; /* the mark and the newline always fit */
-    int head = snprintf(line, room, "%s %s %s %s%s%s ", clock_iso(clock_wall_ms(), 1, iso), level_marks[level], log_service, id,
+    uint64_t now = clock_wall_ms();
+    int head = snprintf(line, room, "%s %s %s %s%s%s ", clock_iso(now, 1, iso), level_marks[level], log_service, id,
                         log_rid[0] ? " req=" : "", log_rid);
-    size_t at = head < 0 ? 0 : (size_t)head < room ? (size_t)head : room - 1;
+    size_t at = head < 0 ? 0 : (size_t)head < room ? (size_t)head : room - 1, begin = at;
     at += escape(line + at, room - at, text, &cut);
     if (cut) {
         memcpy(line + at, CUT, sizeof(CUT) - 1);
         at += sizeof(CUT) - 1;
+    }
+    atomic_fetch_add(&log_lines, 1);
+    if (log_keep) {
+        struct log_said said = {.at = now,
+                                .level = level,
+                                .service = log_service,
+                                .code = id,
+                                .rid = log_rid,
+                                .text = {line + begin, (uint32_t)(at - begin)}};
+        log_keep(log_keeper, &said);
     }
     line[at++] = '\n';
     line_write(line, at);

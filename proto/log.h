@@ -21,6 +21,26 @@ void log_request(struct str rid);
 /* id: "GTY-LEASE-LOST" without it being formatted; format: "run=%lu attempt=%u lease expired". */
 void log_line(enum log_level level, const char *id, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* A line as it was written, for whoever keeps them. Texts live during the call; escaped, well-formed UTF-8. */
+struct log_said {
+    uint64_t at; /* wall, ms */
+    enum log_level level;
+    const char *service, *code, *rid;
+    struct str text; /* what stands behind the code */
+};
+
+/* Calls keep for every line, from whatever thread writes it; NULL: nobody. keep must neither wait nor write a line. Set while one
+ * thread runs. */
+void log_on_line(void (*keep)(void *self, const struct log_said *said), void *self);
+
+struct log_counts { /* since the start */
+    uint64_t lines;
+    uint64_t unread; /* lost, as nobody read what they were written to */
+    uint64_t unsent; /* lost on their way to the store; see ship.h */
+};
+struct log_counts log_counts(void);
+void log_count_unsent(uint64_t lines);
+
 #define log_debug(id, ...) log_line(LOG_DEBUG, id, __VA_ARGS__)
 #define log_info(id, ...) log_line(LOG_INFO, id, __VA_ARGS__)
 #define log_warn(id, ...) log_line(LOG_WARN, id, __VA_ARGS__)

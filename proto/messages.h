@@ -79,6 +79,7 @@ enum record_type {
     TYPE_KEY = 5,
     TYPE_EVENT = 6,
     TYPE_FIRE = 7,
+    TYPE_LOG_ENTRY = 8,
     TYPE_WEBHOOK = 9,
     TYPE_DELIVERY = 10,
     TYPE_MAX

@@ -279,6 +279,7 @@ int core_load(struct core *core, enum record_type type, struct str value, struct
     case TYPE_DELIVERY:
         return webhook_load_delivery(core, value, err);
     case TYPE_FIRE:
+    case TYPE_LOG_ENTRY: /* the store's own */
     case TYPE_MAX:
         break;
     }

@@ -8,6 +8,7 @@
 #include "proto/endpoint.h"
 #include "proto/loop.h"
 #include "proto/settings.h"
+#include "proto/ship.h"
 
 /* ---- codec: every message and record of the table ---- */
 
@@ -370,13 +371,34 @@ static void test_bus(void **state)
     unit_remove(folder);
 }
 
+/* Lines need memory only once, when the buffer is made. */
+static void step_ship(void)
+{
+    const struct rec_log_entry entry = {.service = STR_LIT("store"), .text = STR_LIT("line")};
+    loop = loop_new();
+    struct ship *ship = loop ? ship_new(loop) : NULL;
+
+    assert_true(ship != NULL || memory_short());
+    for (int i = 0; ship && i < 5000; i++)
+        ship_put(ship, &entry);
+    ship_free(ship);
+    loop_free(loop);
+}
+
+static void test_ship(void **state)
+{
+    (void)state;
+    memory_hard(step_ship);
+}
+
 int main(void)
 {
     unit_forget_environment();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codec), cmocka_unit_test(test_map_of_many_keys),
         cmocka_unit_test(test_buf),   cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_loop),  cmocka_unit_test(test_bus),
+        cmocka_unit_test(test_ship),  cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_bus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
