@@ -49,11 +49,11 @@ static void check_meta(struct check *check)
     for (; result == KV_OK; result = kv_next(cursor, &pair)) {
         bool purge = pair.key.len == 14 && memcmp(pair.key.ptr, "purge", 5) == 0;
         bool gone = gone_is_key(pair.key) && pair.value.len == 24;
+        bool number = pair.value.len == 8 && (str_is(pair.key, "schema") || str_is(pair.key, "log_bytes"));
         if (str_is(pair.key, "reindex")) {
             finding(check->findings, "meta: indexes were being made anew and are not whole");
             found_derived(check);
-        } else if (str_is(pair.key, "state") ? pair.value.len < 16 || pair.value.len % 8 != 0
-                                             : !purge && !gone && !(str_is(pair.key, "schema") && pair.value.len == 8)) {
+        } else if (str_is(pair.key, "state") ? pair.value.len < 16 || pair.value.len % 8 != 0 : !purge && !gone && !number) {
             finding(check->findings, "meta: %.*s (%u bytes) is nothing that belongs there", (int)str_cut(pair.key, 40).len,
                     pair.key.ptr, pair.value.len);
         }
@@ -149,8 +149,9 @@ static void check_table(struct check *check, const struct record *record)
     struct kv_pair pair;
     struct key total;
     uint64_t count = 0;
-    if (!cursor) { /* a version that knew no such records may have written this */
-        if (check->state.next[record->type] > 1)
+    if (!cursor) { /* nothing is missing where an older version has written and knew no such records */
+        key_begin(&total, record->type, 0);
+        if (check->state.next[record->type] > 1 || count_get(check->txn, key_str(&total)) > 0)
             finding(check->findings, "%s: its table is not there", record->name);
         return;
     }

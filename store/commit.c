@@ -18,11 +18,20 @@
 #define PURGE_EVERY_MS 250             /* how often a chunk is purged while there is no pause */
 #define RETRY_MS 1000                  /* between attempts to purge, to apply what is kept, to take the reserve again */
 #define KEEP_EVERY_MS 5000             /* how often it is looked whether something is kept no longer */
-#define MAP_ROOM ((uint64_t)32 << 20)  /* of the map; with less left the redo log takes nothing */
+#define LINES_WAIT_MS 1000             /* until lines get a transaction of their own */
+#define LINES_EVERY_MS 100             /* between two chunks of them */
+#define LINES_AT_ONCE ((size_t)128 << 10)
+#define MAP_ROOM ((uint64_t)32 << 20) /* of the map; with less left the redo log takes nothing */
 
 struct queue {
     struct job *first, **last;
     size_t jobs, bytes;
+};
+
+struct lines {
+    struct syslog_lines *first, **last;
+    size_t bytes;
+    uint64_t due_ms;
 };
 
 struct committer {
@@ -36,7 +45,10 @@ struct committer {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;
     struct queue waiting, done;
+    struct lines lines;
+    struct histogram times;
     struct store_limits limits;
+    struct syslog_limits syslog_limits;
     struct keep_limits keep;
     bool keep_changed;
     struct commit_status status;
@@ -122,23 +134,80 @@ static void queue_free(struct queue *queue)
     *queue = (struct queue){.last = &queue->first};
 }
 
+/* ---- lines ---- */
+
+static void lines_free(struct syslog_lines *lines)
+{
+    for (struct syslog_lines *next; lines; lines = next) {
+        next = lines->next;
+        free(lines);
+    }
+}
+
+static uint64_t lines_count(const struct syslog_lines *lines)
+{
+    uint64_t count = 0;
+    for (; lines; lines = lines->next)
+        count += lines->count;
+    return count;
+}
+
+/* The oldest, about so many bytes of them. */
+static struct syslog_lines *lines_take(struct lines *lines, size_t bytes)
+{
+    struct syslog_lines *first = lines->first, **end = &lines->first;
+    size_t taken = 0;
+    while (*end && taken < bytes) {
+        taken += (*end)->len;
+        end = &(*end)->next;
+    }
+    lines->first = *end;
+    *end = NULL;
+    if (!lines->first)
+        lines->last = &lines->first;
+    lines->bytes -= taken;
+    return first;
+}
+
+/* With little room on disk none are written. */
+static bool lines_may(const struct committer *self)
+{
+    return !self->status.refusing && !self->status.tight;
+}
+
+/* What goes along with the transaction that begins now: nothing, as long as it may still share a later one. */
+static struct syslog_lines *thread_lines(struct committer *self)
+{
+    uint64_t now = clock_mono_ms();
+    if (!self->lines.first || self->kept || !lines_may(self) || (now < self->lines.due_ms && !self->stopping))
+        return NULL;
+    self->lines.due_ms = now + LINES_EVERY_MS;
+    return lines_take(&self->lines, LINES_AT_ONCE);
+}
+
 /* ---- the thread ---- */
 
 /* When there is something to do, in microseconds; 0: now, UINT64_MAX: not before somebody says so. */
 static uint64_t thread_due(const struct committer *self, uint64_t purge_at_ms, uint64_t look_at_ms)
 {
-    bool keeps = self->keep.ms > 0 || self->keep.runs > 0, purges = self->group.purging || self->kept;
+    uint64_t due_ms = UINT64_MAX;
     if (self->stopping || self->keep_changed || (self->waiting.first && (self->hurried || self->waiting.bytes >= LINGER_BYTES)))
         return 0;
     if (self->waiting.first)
         return self->linger_until_us;
-    if (purges && (!keeps || purge_at_ms < look_at_ms))
-        return purge_at_ms * 1000;
-    return keeps ? look_at_ms * 1000 : UINT64_MAX;
+    if (self->group.purging || self->kept)
+        due_ms = purge_at_ms;
+    if ((self->keep.ms > 0 || self->keep.runs > 0) && look_at_ms < due_ms)
+        due_ms = look_at_ms;
+    if (self->lines.first && !self->kept && lines_may(self) && self->lines.due_ms < due_ms)
+        due_ms = self->lines.due_ms;
+    return due_ms == UINT64_MAX ? UINT64_MAX : due_ms * 1000;
 }
 
-/* Waits for jobs, at most until there is something to purge, or to look at, or what found no room is due; NULL: that, or end. */
-static struct job *thread_wait(struct committer *self, uint64_t purge_at_ms, uint64_t *look_at_ms, bool *stop)
+/* Waits for jobs, at most until there is something to purge, or to look at, or what found no room is due, or lines are; NULL: that,
+ * or end. */
+static struct job *thread_wait(struct committer *self, uint64_t purge_at_ms, uint64_t *look_at_ms, struct syslog_lines **lines,
+                               bool *stop)
 {
     uint64_t due;
     pthread_mutex_lock(&self->mutex);
@@ -159,8 +228,10 @@ static struct job *thread_wait(struct committer *self, uint64_t purge_at_ms, uin
     }
     struct job *jobs = queue_take(&self->waiting, GROUP_BYTES, GROUP_OPS);
     self->hurried = self->hurried && self->waiting.first != NULL;
-    *stop = !jobs && self->stopping;
+    *lines = thread_lines(self);
+    *stop = !jobs && !*lines && self->stopping;
     self->group.limits = self->limits;
+    self->group.syslog_limits = self->syslog_limits;
     self->group.keep = self->keep;
     *look_at_ms = self->keep_changed ? 0 : *look_at_ms;
     self->keep_changed = false;
@@ -207,6 +278,7 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
     if (result == KV_OK) {
         status->commits++;
         status->last_us = us;
+        histogram_add(&self->times, us);
         status->epoch = self->group.state.epoch;
         status->applied = self->group.state.applied;
     }
@@ -256,13 +328,26 @@ static struct job *thread_join(struct committer *self, struct job *jobs)
     return first;
 }
 
+/* The transaction is over, with or without these lines. */
+static void thread_written(struct committer *self, struct syslog_lines *lines)
+{
+    if (lines && !self->group.lines) {
+        pthread_mutex_lock(&self->mutex);
+        self->status.lines_dropped += lines_count(lines);
+        pthread_mutex_unlock(&self->mutex);
+    }
+    self->group.lines = NULL;
+    lines_free(lines);
+}
+
 static void *thread_run(void *arg)
 {
     struct committer *self = arg;
     uint64_t purge_at = 0, restore_at = 0, look_at = 0;
     for (;;) {
         bool stop;
-        struct job *jobs = thread_wait(self, purge_at, &look_at, &stop);
+        struct syslog_lines *lines;
+        struct job *jobs = thread_wait(self, purge_at, &look_at, &lines, &stop);
         if (stop)
             return NULL;
         uint64_t started = clock_mono_us(), now = started / 1000;
@@ -273,6 +358,7 @@ static void *thread_run(void *arg)
         bool purge = self->group.purging && now >= purge_at;
         struct err err = {0};
         jobs = thread_join(self, jobs);
+        self->group.lines = lines;
         enum kv_result result = group_commit(&self->group, jobs, purge, &err);
         if (result != KV_OK && result != KV_IO && result != KV_CORRUPT)
             jobs = thread_keep(self, jobs);
@@ -286,6 +372,7 @@ static void *thread_run(void *arg)
             restore_at = now + RETRY_MS;
         }
         thread_finish(self, jobs, result, &err, clock_mono_us() - started);
+        thread_written(self, lines);
         if (result == KV_IO || result == KV_CORRUPT)
             return NULL;
     }
@@ -317,6 +404,8 @@ struct committer *committer_new(struct kv *kv, const struct store_limits *limits
     self->limits = *limits;
     self->waiting.last = &self->waiting.first;
     self->done.last = &self->done.first;
+    self->lines.last = &self->lines.first;
+    self->times = HISTOGRAM(histogram_latency);
     pthread_mutex_init(&self->mutex, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -361,6 +450,7 @@ void committer_free(struct committer *committer)
     committer_stop(committer);
     queue_free(&committer->waiting);
     queue_free(&committer->done);
+    lines_free(committer->lines.first);
     queue_free(&(struct queue){.first = committer->kept});
     group_free(&committer->group);
     pthread_mutex_destroy(&committer->mutex);
@@ -408,6 +498,27 @@ void committer_hurry(struct committer *committer)
     pthread_mutex_unlock(&committer->mutex);
 }
 
+int committer_lines(struct committer *committer, struct str frame, uint32_t count)
+{
+    struct syslog_lines *lines = syslog_lines_new(frame, count);
+    pthread_mutex_lock(&committer->mutex);
+    bool room = lines && lines_may(committer) && committer->lines.bytes + frame.len <= COMMIT_LINES_BYTES;
+    if (room) {
+        if (!committer->lines.first)
+            committer->lines.due_ms = clock_mono_ms() + LINES_WAIT_MS;
+        *committer->lines.last = lines;
+        committer->lines.last = &lines->next;
+        committer->lines.bytes += frame.len;
+        pthread_cond_signal(&committer->wake); /* it sleeps until they are due */
+    } else {
+        committer->status.lines_dropped += count;
+    }
+    pthread_mutex_unlock(&committer->mutex);
+    if (!room)
+        free(lines);
+    return room ? 0 : -1;
+}
+
 int committer_fd(const struct committer *committer)
 {
     return committer->fd;
@@ -424,10 +535,18 @@ struct job *committer_done(struct committer *committer)
     return jobs;
 }
 
-void committer_limits(struct committer *committer, const struct store_limits *limits)
+void committer_times(struct committer *committer, struct histogram *times)
+{
+    pthread_mutex_lock(&committer->mutex);
+    *times = committer->times;
+    pthread_mutex_unlock(&committer->mutex);
+}
+
+void committer_limits(struct committer *committer, const struct store_limits *limits, const struct syslog_limits *syslog)
 {
     pthread_mutex_lock(&committer->mutex);
     committer->limits = *limits;
+    committer->syslog_limits = *syslog;
     pthread_mutex_unlock(&committer->mutex);
 }
 

@@ -15,7 +15,8 @@ int group_init(struct group *group, struct kv *kv, const struct store_limits *li
     group->kv = kv;
     group->limits = *limits;
     group->apply = apply_new();
-    if (!group->apply || writer_init(&group->writer) != 0)
+    group->syslog = syslog_new();
+    if (!group->apply || !group->syslog || writer_init(&group->writer) != 0)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     struct kv_txn *txn = kv_snapshot(kv, err);
     if (!txn)
@@ -32,6 +33,7 @@ int group_init(struct group *group, struct kv *kv, const struct store_limits *li
 void group_free(struct group *group)
 {
     apply_free(group->apply);
+    syslog_free(group->syslog);
     writer_free(&group->writer);
     memset(group, 0, sizeof *group);
 }
@@ -149,6 +151,10 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
     }
     if (result == KV_OK && purge)
         result = group_purge(group, &changed);
+    if (result == KV_OK && group->lines) {
+        result = syslog_write(group->syslog, writer, &group->syslog_limits, group->lines, clock_wall_ms());
+        changed = true;
+    }
     if (result == KV_OK && changed)
         result = writer_finish(writer);
     if (result != KV_OK || !changed) {
@@ -182,6 +188,10 @@ static enum kv_result group_reclaim(struct group *group, struct err *err)
 enum kv_result group_commit(struct group *group, struct job *jobs, bool purge, struct err *err)
 {
     enum kv_result result = group_try(group, jobs, purge, err);
+    if (group->lines && result != KV_OK && !result_fatal(result)) { /* no batch is refused for their sake */
+        group->lines = NULL;
+        result = group_try(group, jobs, purge, err);
+    }
     if (result == KV_FULL) {
         result = group_reclaim(group, err);
         if (result == KV_OK)

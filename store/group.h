@@ -15,6 +15,7 @@
 #include "proto/bus.h"
 #include "store/apply.h"
 #include "store/retain.h"
+#include "store/syslog.h"
 
 enum job_kind { JOB_BATCH, JOB_CLAIM };
 enum job_outcome { JOB_ACK, JOB_RESUME, JOB_STALE, JOB_GRANT, JOB_REFUSED, JOB_ERROR };
@@ -48,6 +49,9 @@ struct group {
     struct store_limits limits;
     struct keep_limits keep;
     bool purging; /* something may be left to purge, or to be kept no longer */
+    struct syslog *syslog;
+    struct syslog_limits syslog_limits;
+    const struct syslog_lines *lines; /* go along with the next transaction, and are forgotten when they cannot */
 };
 
 int group_init(struct group *group, struct kv *kv, const struct store_limits *limits, struct err *err);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "proto/clock.h"
+
 #define LOG_BYTES ((size_t)128 << 10) /* of one write to the log; where there is more, a commit of the database is as good */
 #define LOG_FRAMES 1024u
 
@@ -17,6 +19,7 @@ struct intake {
     uint64_t epoch, due;      /* the sequence behind the last durable one */
     uint64_t logged, applied; /* sequences of this epoch: the last in the log, the last in the database */
     uint64_t blocks;
+    struct histogram times;
     uint32_t claims; /* under way: until they are granted, no epoch is sure */
     bool refusing, tight;
 };
@@ -35,6 +38,7 @@ struct intake *intake_new(struct committer *committer, struct redo *redo)
                               .applied = status.applied,
                               .tight = status.tight};
     intake->last = &intake->first;
+    intake->times = HISTOGRAM(histogram_latency);
     intake->apply = apply_new();
     if (!intake->apply) {
         intake_free(intake);
@@ -152,8 +156,9 @@ static void jobs_acked(struct intake *intake, void (*acked)(void *self, const st
 static int jobs_log(struct intake *intake, void (*acked)(void *self, const struct job *job), void *self, struct err *err)
 {
     struct err why = {0};
-    uint64_t first = intake->due - intake->log_count;
+    uint64_t first = intake->due - intake->log_count, began_us = clock_mono_us();
     if (redo_write(intake->redo, intake->epoch, first, intake->frames, intake->log_count, intake->applied, &why) == 0) {
+        histogram_add(&intake->times, clock_mono_us() - began_us);
         jobs_acked(intake, acked, self);
         return 0;
     }
@@ -217,4 +222,9 @@ bool intake_shows(const struct intake *intake, struct intake_mark mark)
 uint64_t intake_logged(const struct intake *intake)
 {
     return intake->blocks;
+}
+
+const struct histogram *intake_times(const struct intake *intake)
+{
+    return &intake->times;
 }

@@ -41,5 +41,7 @@ struct intake_mark intake_mark(const struct intake *intake);
 /* Whether the database shows what was acknowledged at a mark, or will not soon. */
 bool intake_shows(const struct intake *intake, struct intake_mark mark);
 uint64_t intake_logged(const struct intake *intake); /* blocks written to the log since the start */
+/* How long each of them took. */
+const struct histogram *intake_times(const struct intake *intake);
 
 #endif

@@ -29,10 +29,14 @@ int main(int argc, char **argv)
     if (!store)
         goto error;
     daemon_on_reload(&daemon, on_reload, store);
+    const struct ship_port ship = store_ship(store);
+    ship_attach(daemon.ship, &ship);
     log_info("GTY-STORE-READY", "version=%s", GANTRY_VERSION);
     loop_run(daemon.loop);
     code = store_failed(store) ? 1 : 0;
     log_info("GTY-STOP", "code=%d", code);
+    ship_flush(daemon.ship);
+    ship_attach(daemon.ship, NULL);
 error:
     if (err.code)
         daemon_fail(&daemon, &err);

@@ -193,6 +193,11 @@ void redo_free(struct redo *redo)
     free(redo);
 }
 
+uint64_t redo_bytes(const struct redo *redo)
+{
+    return ALIGN + 2 * redo->half_bytes;
+}
+
 /* ---- reading ---- */
 
 struct block {

@@ -27,7 +27,8 @@ struct redo;
 /* Opens the file, or makes it with its full size on disk; its name in the folder is the caller's to sync. NULL with err:
  * ERR_UNAVAILABLE, the disk has no room for it and the store does without; ERR_INVALID, it is damaged; ERR_IO, ERR_NO_MEMORY. */
 struct redo *redo_open(const char *path, uint64_t bytes, struct err *err);
-void redo_free(struct redo *redo); /* takes NULL */
+void redo_free(struct redo *redo);            /* takes NULL */
+uint64_t redo_bytes(const struct redo *redo); /* of the file */
 
 /* Calls each with the frames of the epoch whose sequences are above `applied`, in order; each answers 0 or stops it. -1 with err: what
  * each said, ERR_IO, or ERR_INVALID: the database is older than what this log continues, or the log is damaged. */

@@ -13,6 +13,7 @@
 #include "store/intake.h"
 #include "store/key.h"
 #include "store/kv_file.h"
+#include "store/measure.h"
 #include "store/query.h"
 #include "store/schema.h"
 
@@ -41,6 +42,8 @@ struct store {
     } late;
 
     struct rec_count counts[32]; /* of a PONG */
+    struct stats stats;
+    struct buf lines; /* of our own log, as a message */
     char trouble[300];
 };
 
@@ -350,6 +353,56 @@ static void handle_ping(void *self, const struct bus_call *call)
     bus_answer(call, &shape_msg_pong, &pong);
 }
 
+static void handle_stats(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    struct kv_txn *snapshot = read_begin(store, call);
+    if (!snapshot)
+        return;
+    struct measured measured = {.kv = store->kv,
+                                .snapshot = snapshot,
+                                .committer = store->committer,
+                                .intake = store->intake,
+                                .redo = store->redo,
+                                .folder = settings_text(store->settings, SET_DATA),
+                                .queries = store->queries};
+    store->stats = (struct stats){0};
+    measure_fill(&measured, &store->stats);
+    struct msg_stats_answer answer = stats_answer(&store->stats);
+    bus_answer(call, &shape_msg_stats_answer, &answer);
+    kv_end(snapshot);
+}
+
+/* ---- processes' logs ---- */
+
+static void handle_lines(void *self, const struct bus_call *call)
+{
+    struct store *store = self;
+    uint32_t count = call->msg->u.log_lines.entries.count;
+    struct msg_log_taken taken = {0};
+    if (committer_lines(store->committer, call->frame, count) != 0)
+        taken.dropped = count;
+    bus_answer(call, &shape_msg_log_taken, &taken);
+}
+
+/* Our own. */
+static bool lines_keep(void *self, const struct msg_log_lines *lines, bus_reply *reply, void *arg)
+{
+    struct store *store = self;
+    struct msg taken = {.shape = &shape_msg_log_taken};
+    buf_reset(&store->lines);
+    bool made = msg_encode_log_lines(&store->lines, lines, 0, (struct str){0}, NULL) == 0;
+    if (made)
+        committer_lines(store->committer, buf_str(&store->lines), lines->entries.count);
+    reply(arg, made ? &taken : NULL, NULL);
+    return true;
+}
+
+struct ship_port store_ship(struct store *store)
+{
+    return (struct ship_port){.self = store, .ask = lines_keep};
+}
+
 const struct bus_route store_routes[] = {
     {MSG_EPOCH_CLAIM, handle_write, "grants epochs, behind every earlier batch"},
     {MSG_BATCH_APPLY, handle_write, "applies batches, each once and in order"},
@@ -359,6 +412,8 @@ const struct bus_route store_routes[] = {
     {MSG_LOG_READ, handle_log_read, "a run's log"},
     {MSG_EVENT_READ, handle_event_read, "events in the order of their ids"},
     {MSG_PING, handle_ping, "what it counts"},
+    {MSG_STATS, handle_stats, "all it counts, and how long things take"},
+    {MSG_LOG_LINES, handle_lines, "lines of processes' logs"},
     {0, NULL, ""},
 };
 
@@ -378,6 +433,12 @@ static struct keep_limits keep_of(const struct settings *settings)
 {
     return (struct keep_limits){(uint64_t)settings_count_of(settings, SET_RUNS_KEEP_DAYS) * 86400000,
                                 (uint64_t)settings_count_of(settings, SET_RUNS_KEEP_MAX)};
+}
+
+static struct syslog_limits syslog_limits_of(const struct settings *settings)
+{
+    return (struct syslog_limits){(uint64_t)settings_count_of(settings, SET_STORE_SYSLOG_MB) << 20,
+                                  (uint64_t)settings_count_of(settings, SET_STORE_SYSLOG_DAYS) * 86400000};
 }
 
 /* What the log has and the database has not goes to the committer, ahead of everything. */
@@ -425,6 +486,7 @@ static int database_open(struct store *store, struct err *err)
     store->committer = committer_new(store->kv, &limits, err);
     if (!store->committer)
         return -1;
+    store_reload(store);
     if (loop_add_fd(store->loop, committer_fd(store->committer), false, on_done, store) != 0)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (redo_start(store, folder, err) != 0)
@@ -477,8 +539,9 @@ struct store *store_new(struct loop *loop, const struct settings *settings, stru
 void store_reload(struct store *store)
 {
     struct store_limits limits = limits_of(store->settings);
+    struct syslog_limits syslog = syslog_limits_of(store->settings);
     struct keep_limits keep = keep_of(store->settings);
-    committer_limits(store->committer, &limits);
+    committer_limits(store->committer, &limits, &syslog);
     committer_keep(store->committer, &keep);
 }
 
@@ -510,5 +573,6 @@ void store_free(struct store *store)
     redo_free(store->redo);
     kv_close(store->kv);
     arena_free(store->arena);
+    buf_free(&store->lines);
     free(store);
 }

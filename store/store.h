@@ -7,6 +7,7 @@
 
 #include "proto/bus.h"
 #include "proto/settings.h"
+#include "proto/ship.h"
 
 struct store;
 
@@ -14,6 +15,9 @@ struct store;
 struct store *store_new(struct loop *loop, const struct settings *settings, struct err *err);
 /* Commits what has arrived, answers it, and closes. Takes NULL. */
 void store_free(struct store *store);
+
+/* Where the store's own lines go: into itself. Good for the store's life. */
+struct ship_port store_ship(struct store *store);
 
 void store_reload(struct store *store);       /* the settings have changed */
 bool store_failed(const struct store *store); /* the disk failed; the loop was stopped and the process must exit with an error */

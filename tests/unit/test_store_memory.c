@@ -4,6 +4,7 @@
 
 #include "memory_fault.h"
 
+#include "proto/log.h"
 #include "store/key.h"
 
 static struct fixture *fx;
@@ -221,6 +222,47 @@ static void test_logs(void **state)
     memory_hard(step_logs);
 }
 
+/* ---- lines of processes' logs ---- */
+
+static struct str lines_frame;
+
+/* A claim goes along: it is granted, or refused for its own want of memory, and never for theirs. */
+static void step_lines(void)
+{
+    struct syslog_lines *lines = syslog_lines_new(lines_frame, 3);
+    struct job job = {.kind = JOB_CLAIM};
+    bool before = memory_short();
+
+    fx->group.syslog_limits = (struct syslog_limits){1 << 20, UINT64_C(86400000)};
+    fx->group.lines = lines;
+    enum kv_result result = fixture_job(fx, &job);
+    assert_true(lines || before);
+    assert_true(result == KV_OK || (result == KV_MEMORY && memory_short()));
+    assert_int_equal(job.outcome, result == KV_OK ? JOB_GRANT : JOB_ERROR);
+    assert_true(fx->group.lines == lines || memory_short()); /* they went along, or were forgotten */
+    fx->group.lines = NULL;
+    free(lines);
+}
+
+static void test_lines(void **state)
+{
+    struct rec_log_entry entries[3];
+    const struct msg_log_lines message = {.entries = {entries, 3}};
+    struct buf frame = {0};
+    (void)state;
+
+    for (int i = 0; i < 3; i++)
+        entries[i] = (struct rec_log_entry){.at = 1700000000000,
+                                            .level = LOG_ERROR,
+                                            .service = STR_LIT("store"),
+                                            .code = STR_LIT("GTY-A"),
+                                            .text = STR_LIT("a=1")};
+    assert_int_equal(msg_encode_log_lines(&frame, &message, 0, (struct str){0}, NULL), 0);
+    lines_frame = buf_str(&frame);
+    memory_hard(step_lines);
+    buf_free(&frame);
+}
+
 /* ---- opening ---- */
 
 static void step_open(void)
@@ -270,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_queries, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_logs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
