@@ -60,6 +60,7 @@ const struct core_route core_routes[] = {
     {MSG_LOG, DOOR_WORKERS, report_on_log, "lines of a run"},
     {MSG_PUBLISH, DOOR_WORKERS, report_on_publish, "may an output be given its name"},
     {MSG_RESULT, DOOR_WORKERS, report_on_result, "attempts have ended"},
+    {MSG_LOG_LINES, DOOR_WORKERS, report_on_lines, "lines of a worker's own log"},
     {MSG_DRAIN, DOOR_WORKERS, worker_on_drain, "a worker takes nothing new"},
     {MSG_BYE, DOOR_WORKERS, worker_on_bye, "a worker leaves"},
     {MSG_WEBHOOK_CREATE, DOOR_COMMANDS, webhook_on_create, "makes a webhook"},
@@ -114,6 +115,7 @@ struct core *core_new(const struct core_config *config, const struct core_clock 
     core->clock = *clock;
     core->journal = journal;
     core->farms = farms;
+    measure_init(&core->measure);
     core_indexes(core);
     core->keys = keys_new(config->keys_max, config->keys_ms);
     core->events = events_new(config->events_max);
@@ -252,6 +254,8 @@ static int load_event(struct core *core, struct str value, struct err *err)
         core->oldest_event = record.id;
     if (!str_is(record.type, "task.completed") && !str_is(record.type, "task.failed") && !str_is(record.type, "run.aborted"))
         return 0;
+    if (record.at + MEASURE_SECONDS * 1000 > core->wall_ms)
+        measure_end(&core->measure, RUN_COMPLETED, record.at, false);
     for (uint64_t outcome = OUTCOME_COMPLETED; outcome <= OUTCOME_RETURNED; outcome++)
         if (str_is(record.status, outcome_name(outcome)) && !run_find(core, record.run_id))
             recent_add(core, record.run_id, record.attempt, outcome);
@@ -452,6 +456,12 @@ void core_renew_leases(struct core *core)
     lease_renew_all(core);
     for (struct worker *worker = core->quiet; worker; worker = worker->more_lively)
         worker->heard = core->mono_ms;
+}
+
+void core_on_lines(struct core *core, core_lines *lines, void *self)
+{
+    core->lines = lines;
+    core->lines_self = self;
 }
 
 static void count_add(struct rec_count *counts, uint32_t max, uint32_t *at, const char *name, uint64_t value)

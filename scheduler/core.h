@@ -6,6 +6,7 @@
 #ifndef GANTRY_SCHEDULER_CORE_H
 #define GANTRY_SCHEDULER_CORE_H
 
+#include "proto/stats.h"
 #include "scheduler/journal.h"
 
 struct farm;
@@ -59,6 +60,13 @@ void core_renew_leases(struct core *core);
 void core_check_keys(struct core *core, bool (*lets_in)(void *self, struct str key), void *self);
 
 void core_status(const struct core *core, struct msg_pong *pong, struct rec_count *counts, uint32_t max);
+
+/* What the core has counted and measured since it was made (measure.h). */
+void core_stats(const struct core *core, struct stats *stats);
+
+/* Where lines of workers' own logs go, with the worker's name. NULL: nowhere. */
+typedef void core_lines(void *self, struct str worker, const struct msg_log_lines *lines);
+void core_on_lines(struct core *core, core_lines *lines, void *self);
 
 /* One row a message the core handles: {id, handler, doc}; ends in id 0. */
 typedef void core_handler(struct core *core, const struct core_call *call);

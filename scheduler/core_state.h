@@ -11,6 +11,7 @@
 #include "scheduler/heap.h"
 #include "scheduler/index.h"
 #include "scheduler/key.h"
+#include "scheduler/measure.h"
 #include "scheduler/text.h"
 
 struct task;
@@ -101,6 +102,9 @@ struct core {
     uint64_t rest_until;    /* when the next resting worker may be used again (mono); 0: none rests */
     struct index executors; /* of struct text: what some worker has announced */
     bool away;              /* the journal could not write at the last tick */
+    struct measure measure;
+    core_lines *lines; /* NULL: lines of workers' logs go nowhere */
+    void *lines_self;
 
     struct run **farm_runs;                 /* gathered by farm_add_run while a farm's row is called */
     const struct rec_trigger *farm_trigger; /* that they are made for; NULL: none */

@@ -216,11 +216,21 @@ static int gift_prepare(struct core *core, const struct worker *worker, struct r
     return 0;
 }
 
+/* How long it could have started and had no worker. Not known of one that waited for other tasks, or whose last attempt was lost. */
+static void gift_measure(struct core *core, const struct run *run)
+{
+    uint64_t ready = run->due_at > run->created_at ? run->due_at : run->created_at;
+    bool chained = run->task && run->task->rules.dep_count > 0;
+    if (!chained && ready >= run->more->started_at)
+        measure_dispatch(&core->measure, core->wall_ms > ready ? core->wall_ms - ready : 0);
+}
+
 static void gift_give(struct core *core, struct worker *worker, struct gift *gift, struct rec_assignment *row)
 {
     struct run *run = gift->run;
     struct rec_run record;
     run->attempt++;
+    gift_measure(core, run);
     run_move(core, run, CHANGE_ASSIGN);
     struct rec_attempt *attempt = run_attempt_add(run);
     attempt->number = run->attempt;

@@ -18,6 +18,7 @@ struct doors {
     struct bus_route *routes[DOORS];
     struct bus_bell *bell;
     uint64_t lost;
+    struct stats stats; /* being answered */
 };
 
 static void on_call(void *self, const struct bus_call *call)
@@ -40,6 +41,19 @@ static void on_ping(void *self, struct msg_pong *pong)
     doors->port.fill_pong(doors->port.self, pong);
 }
 
+static void on_stats(void *self, const struct bus_call *call)
+{
+    struct doors *doors = self;
+
+    doors->stats = (struct stats){0};
+    doors->port.fill_stats(doors->port.self, &doors->stats);
+    stats_count(&doors->stats, "messages_lost", doors->lost);
+    struct msg_stats_answer answer = stats_answer(&doors->stats);
+    bus_answer(call, &shape_msg_stats_answer, &answer);
+}
+
+static const struct bus_route stats_route = {MSG_STATS, on_stats, "all it counts, and how long things take"};
+
 /* The workers' door takes commands too (0x01xx): clients that need one hop less. */
 static bool route_fits(const struct core_route *route, enum door door)
 {
@@ -53,7 +67,7 @@ static int routes_make(struct doors *doors, enum door door)
     while (core_routes[count].id != 0) {
         count++;
     }
-    struct bus_route *routes = calloc(count + 1, sizeof *routes);
+    struct bus_route *routes = calloc(count + 2, sizeof *routes);
     if (routes == NULL) {
         return -1;
     }
@@ -62,6 +76,9 @@ static int routes_make(struct doors *doors, enum door door)
         if (route_fits(&core_routes[i], door)) {
             *routes++ = (struct bus_route){core_routes[i].id, on_call, core_routes[i].doc};
         }
+    }
+    if (door == DOOR_COMMANDS) {
+        *routes = stats_route;
     }
     return 0;
 }

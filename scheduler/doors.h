@@ -12,6 +12,7 @@ struct doors_port {
     void *self;
     void (*call)(void *self, const struct core_call *call); /* a message the core has a row for */
     void (*fill_pong)(void *self, struct msg_pong *pong);   /* may come at any time */
+    void (*fill_stats)(void *self, struct stats *stats);    /* likewise */
 };
 
 /* What can be known before they are opened: that their endpoints may be listened on, with certificates made where they need some. A store

@@ -46,6 +46,8 @@ struct host {
     uint64_t timer_due_ms; /* 0: not set */
     struct rec_count counts[COUNTS];
     char trouble[128]; /* of a PONG */
+    core_lines *lines; /* see host_on_lines */
+    void *lines_self;
 };
 
 static const struct farm *const farms[] = {NULL}; /* one line a farm */
@@ -187,6 +189,30 @@ static void on_ping(void *self, struct msg_pong *pong)
     count_add(host, pong, "messages_lost", host->doors != NULL ? doors_lost(host->doors) : 0);
 }
 
+static void on_stats(void *self, struct stats *stats)
+{
+    struct host *host = self;
+
+    core_stats(host->core, stats);
+    stats_count(stats, "batches", journal_batches(host->journal));
+    stats_count(stats, "batch_waits_ms", journal_waits_ms(host->journal, clock_mono_ms()));
+    stats_process(stats);
+}
+
+void host_on_lines(struct host *host, core_lines *lines, void *self)
+{
+    host->lines = lines;
+    host->lines_self = self;
+    if (host->core != NULL) {
+        core_on_lines(host->core, lines, self);
+    }
+}
+
+bool host_ask_lines(struct host *host, const struct msg_log_lines *lines, bus_reply *reply, void *arg)
+{
+    return link_ask_lines(host->link, lines, reply, arg);
+}
+
 /* ---- turns ---- */
 
 /* Handles what lies in the sockets, then gives every lease a fresh term (rule 7). */
@@ -284,6 +310,9 @@ static int recover_begin(void *self, struct err *err)
     if (host->journal != NULL) {
         host->core = core_new(&config, &clock, host->journal, farms);
     }
+    if (host->core != NULL) {
+        core_on_lines(host->core, host->lines, host->lines_self);
+    }
     return host->core != NULL ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
@@ -296,7 +325,7 @@ static int recover_load(void *self, enum record_type type, struct str value, str
 static int recover_finish(void *self, uint64_t epoch, const uint64_t *next_ids, uint32_t count, struct err *err)
 {
     struct host *host = self;
-    const struct doors_port port = {.self = host, .call = on_call, .fill_pong = on_ping};
+    const struct doors_port port = {.self = host, .call = on_call, .fill_pong = on_ping, .fill_stats = on_stats};
 
     host->epoch = epoch;
     journal_begin(host->journal, epoch);

@@ -7,6 +7,7 @@
 
 #include "proto/loop.h"
 #include "proto/settings.h"
+#include "scheduler/core.h"
 
 struct host;
 
@@ -15,6 +16,10 @@ struct host;
 /* Begins to rebuild. loop and settings are borrowed. NULL with err. */
 struct host *host_new(struct loop *loop, const struct settings *settings, struct err *err);
 void host_free(struct host *host); /* takes NULL */
+
+/* Where lines of workers' logs go from now on (core.h), and the way of lines to the store (a ship_port's ask). */
+void host_on_lines(struct host *host, core_lines *lines, void *self);
+bool host_ask_lines(struct host *host, const struct msg_log_lines *lines, bus_reply *reply, void *arg);
 
 /* Settings that can be reloaded have changed. */
 void host_reload(struct host *host);

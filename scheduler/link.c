@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "proto/ship.h"
 
 #define CLAIM_DEADLINE_MS 10000
 #define CLAIM_PAUSE_MS 200
@@ -218,6 +219,15 @@ void link_attach(struct link *link, struct journal *journal, uint64_t epoch)
 {
     link->journal = journal;
     link->epoch = epoch;
+}
+
+bool link_ask_lines(struct link *link, const struct msg_log_lines *lines, bus_reply *reply, void *arg)
+{
+    if (!bus_client_is_up(link->client)) {
+        return false;
+    }
+    bus_ask(link->client, &shape_msg_log_lines, lines, (struct str){0}, SHIP_DEADLINE_MS, reply, arg);
+    return true;
 }
 
 int link_send(struct link *link, struct str frame)

@@ -25,5 +25,7 @@ int link_recover(struct link *link, const struct recover_port *port, struct err 
 void link_attach(struct link *link, struct journal *journal, uint64_t epoch);
 /* A journal_port's send_batch. */
 int link_send(struct link *link, struct str frame);
+/* Lines of logs for the store (a ship_port's ask): false while it is not there. */
+bool link_ask_lines(struct link *link, const struct msg_log_lines *lines, bus_reply *reply, void *arg);
 
 #endif

@@ -252,6 +252,18 @@ static bool log_may_follow(const struct core *core, const struct worker *worker,
     return outcome != OUTCOME_OPEN && outcome <= OUTCOME_ABORTED;
 }
 
+/* Its own log. Soft: there is no more to say than that it came. */
+void report_on_lines(struct core *core, const struct core_call *call)
+{
+    const struct worker *worker = worker_of_call(core, call);
+    struct msg_log_taken taken = {0};
+    if (!worker)
+        return;
+    if (core->lines)
+        core->lines(core->lines_self, worker->name->str, &call->msg->u.log_lines);
+    journal_send_now(core->journal, &call->from, &shape_msg_log_taken, &taken);
+}
+
 static void log_refuse(struct core *core, const struct core_call *call)
 {
     struct fault fault;

@@ -4,6 +4,6 @@
 
 #include "scheduler/core_state.h"
 
-core_handler report_on_result, report_on_publish, report_on_progress, report_on_log;
+core_handler report_on_result, report_on_publish, report_on_progress, report_on_log, report_on_lines;
 
 #endif

@@ -148,6 +148,7 @@ static void count_worker(struct core *core, struct worker *worker, const struct 
     else
         worker->failed++;
     sum_add(&worker->duration_ms, ending->duration_ms);
+    measure_attempt(&core->measure, ending->duration_ms);
     worker_put(core, worker);
 }
 
@@ -273,6 +274,7 @@ static void finish(struct core *core, struct run *run, const struct decision *de
         SET_HAS(&record, rec_run, result);
     }
     run_put(core, &record);
+    measure_end(&core->measure, (enum run_status)decision->status, core->wall_ms, true);
     uint64_t event = announce_end(core, task, &record, ending, had_attempt);
     if (task)
         put_statistics(core, run, decision, event);
