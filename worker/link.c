@@ -40,7 +40,13 @@ struct link {
     uint32_t told_credit;
     uint64_t heartbeat_ms; /* as the farm said last */
     struct load load;
-    struct owed owed; /* space for messages */
+    struct owed owed;  /* space for messages */
+    struct ship *ship; /* NULL: its log stays here */
+    struct {           /* LOG_LINES under way; corr 0: none */
+        uint64_t corr;
+        bus_reply *reply;
+        void *arg;
+    } lines;
 };
 
 static void on_kill(void *arg);
@@ -141,12 +147,66 @@ static void drop(struct link *link, const struct rec_lease_list *leases)
     }
 }
 
+/* ---- its own log ---- */
+
+static void lines_over(struct link *link, const struct msg *msg, const struct err *err)
+{
+    link->lines.corr = 0;
+    link->lines.reply(link->lines.arg, msg, err);
+}
+
+static void on_lines_reply(void *arg, const struct msg *msg, const struct err *err)
+{
+    lines_over(arg, msg, err);
+}
+
+static bool say_lines(void *self, const struct msg_log_lines *lines, bus_reply *reply, void *arg)
+{
+    struct link *link = self;
+    if (!link->welcomed)
+        return false;
+    link->lines.reply = reply;
+    link->lines.arg = arg;
+    link->lines.corr =
+        bus_ask(link->client, &shape_msg_log_lines, lines, (struct str){0}, SHIP_DEADLINE_MS, on_lines_reply, link);
+    return true;
+}
+
+/* In another session they are not asked for again: nothing but HELLO is sent before WELCOME. */
+static void lines_forget(struct link *link)
+{
+    struct err err = {0};
+    if (link->lines.corr == 0)
+        return;
+    bus_forget(link->client, link->lines.corr);
+    err_set(&err, ERR_UNKNOWN_OUTCOME, "the session is over");
+    lines_over(link, NULL, &err);
+}
+
+/* A farm that does not know LOG_LINES says so once; the next session may be with another one. */
+static void lines_begin(struct link *link)
+{
+    const struct ship_port port = {.self = link, .ask = say_lines};
+    if (link->ship)
+        ship_attach(link->ship, &port);
+}
+
+void link_ship(struct link *link, struct ship *ship)
+{
+    link->ship = ship;
+    if (link->welcomed)
+        lines_begin(link);
+}
+
+/* ---- what the farm says of runs ---- */
+
 static void on_welcome(struct link *link, const struct msg *msg)
 {
     const struct msg_welcome *welcome = &msg->u.welcome;
     log_info("GTY-WORKER-WELCOME", "worker=%.*s id=%" PRIu64 " holding=%u", (int)welcome->name.len, welcome->name.ptr,
              welcome->worker_id, link->roster->count);
     link->welcomed = true;
+    lines_begin(link);
     loop_unset(link->loop, link->hello);
     link->heartbeat_ms = welcome->heartbeat_ms;
     loop_set(link->loop, link->heartbeat, link->heartbeat_ms, link->heartbeat_ms);
@@ -301,6 +361,7 @@ static void on_down(void *self)
 {
     struct link *link = self;
     log_warn("GTY-WORKER-DOWN", "endpoint=%s connection lost; runs go on", link->config->endpoint);
+    lines_forget(link);
     link->welcomed = false;
     loop_unset(link->loop, link->heartbeat);
     loop_unset(link->loop, link->hello);
@@ -329,6 +390,8 @@ static void say_bye(struct link *link)
     if (link->said_bye)
         return;
     link->said_bye = true;
+    if (link->ship)
+        ship_flush(link->ship); /* behind BYE there is no session */
     if (!bus_client_is_up(link->client) || bus_tell(link->client, &shape_msg_bye, &bye, &err) < 0)
         link_over(link, &err);
     else
@@ -428,6 +491,8 @@ void link_free(struct link *link)
 {
     if (!link)
         return;
+    if (link->ship)
+        ship_attach(link->ship, NULL);
     loop_on_settle(link->loop, NULL, NULL);
     bus_client_free(link->client);
     loop_cancel(link->loop, link->heartbeat);

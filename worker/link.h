@@ -3,6 +3,7 @@
 #define GANTRY_WORKER_LINK_H
 
 #include "proto/bus.h"
+#include "proto/ship.h"
 #include "worker/roster.h"
 
 struct link;
@@ -27,6 +28,9 @@ void link_drain(struct link *link);
 /* Stops everything; what runs goes back to the queue. Processes get TERM, and KILL kill_ms later (which a repeat can bring forward).
  * over is called when no process is left and the farm knows, also of what had ended by itself; it waits for that only some seconds. */
 void link_leave(struct link *link, uint64_t kill_ms);
+
+/* The worker's own log lines leave in its sessions from now on. Borrowed. */
+void link_ship(struct link *link, struct ship *ship);
 
 /* One row a message that comes to a worker; ends in id 0. */
 struct worker_route {

@@ -88,7 +88,10 @@ static int open_link(struct worker *worker, struct err *err)
         .labels = buf_str(&setup->labels),
     };
     worker->link = link_new(worker->daemon.loop, &worker->config, &worker->roster, on_over, worker, err);
-    return worker->link ? 0 : -1;
+    if (!worker->link)
+        return -1;
+    link_ship(worker->link, worker->daemon.ship);
+    return 0;
 }
 
 static int open_all(struct worker *worker, struct err *err)
@@ -139,6 +142,7 @@ int main(int argc, char **argv)
                  worker.endpoint.text);
         loop_run(worker.daemon.loop);
         log_info("GTY-WORKER-STOP", "runs=%u", worker.roster.count);
+        ship_flush(worker.daemon.ship);
     } else if (opened != 1) {
         worker.exit_code = daemon_fail(&worker.daemon, &err);
     }

@@ -119,6 +119,27 @@ static void test_hello_again(void **state)
     wait_marked(mark, 0);
 }
 
+/* An older farm: what it answers is no reason to begin anew, and lines are not sent to it again in this session. */
+static void test_a_farm_without_log_lines(void **state)
+{
+    (void)state;
+    const struct rec_log_entry entry = {.service = STR_LIT("worker"), .text = STR_LIT("line")};
+    struct ship *ship = ship_new(loop);
+    assert_non_null(ship);
+    link_ship(session, ship);
+    ship_put(ship, &entry);
+    uint64_t unsent = log_counts().unsent;
+    UNTIL((ship_flush(ship), log_counts().unsent > unsent)); /* the answer has come */
+    heard.words[0] = '\0';
+    assign(assignment(5, 1, "echo line"));
+    UNTIL(has("RESULT:5/1"));
+    assert_false(has("HELLO"));
+    ship_put(ship, &entry); /* counted, not sent */
+    assert_int_equal(log_counts().unsent, unsent + 2);
+    link_ship(session, NULL);
+    ship_free(ship);
+}
+
 static void test_superseded(void **state)
 {
     (void)state;
@@ -384,7 +405,7 @@ int main(void)
         TEST(test_log_in_order),       TEST(test_hello_again),     TEST(test_superseded),    TEST(test_refused),
         TEST(test_newer_attempt),      TEST(test_repeated_assign), TEST(test_failures),      TEST(test_publish),
         TEST(test_publish_failures),   TEST(test_publish_refused), TEST(test_publish_found), TEST(test_dropped_between_processes),
-        TEST(test_heartbeat_changes),  TEST(test_grace_changes),   TEST(test_credit),
+        TEST(test_heartbeat_changes),  TEST(test_grace_changes),   TEST(test_credit),        TEST(test_a_farm_without_log_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
