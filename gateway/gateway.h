@@ -7,6 +7,7 @@
 #include "gateway/limit.h"
 #include "gateway/meter.h"
 #include "gateway/rate.h"
+#include "gateway/resources.h"
 #include "gateway/tls.h"
 #include "proto/loop.h"
 #include "proto/settings.h"
@@ -22,10 +23,13 @@ struct gateway {
     struct hooks *hooks;
     struct pulse *pulse;
     struct health *health;
+    struct stats_asker *stats;
+    struct traffic *traffic;
     struct auth *auth; /* NULL: everybody is let in */
     struct rate *rate;
     struct tls tls;
     struct meter meter;
+    struct resources resources;
     struct budget budget;
     unsigned polls, polls_max; /* requests that wait for runs */
     bool stopping;

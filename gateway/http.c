@@ -25,6 +25,7 @@
 #include "gateway/gateway.h"
 #include "gateway/headers.h"
 #include "gateway/pool.h"
+#include "gateway/traffic.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 
@@ -281,8 +282,11 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     if (!request)
         return;
     uint64_t took_us = clock_mono_us() - request->started_us;
-    if (request->state == REQUEST_SENDING && !request->stream.read && !request->polling) /* whoever waits is not served slowly */
+    if (request->state == REQUEST_SENDING && !request->stream.read &&
+        !request->polling) { /* whoever waits is not served slowly */
         meter_add(&http->gateway->meter, clock_mono_ms(), took_us);
+        traffic_add(http->gateway->traffic, request->match.surface, request->match.route, request->status, took_us);
+    }
     log_request(str_of(request->rid));
     log_debug("GTY-HTTP-DONE", "method=%s path=%.*s status=%u us=%llu end=%d from=%s role=%s who=%s",
               method_name(request->method), (int)request->uri.path.len, request->uri.path.ptr, request->status,

@@ -14,7 +14,9 @@
 #include "gateway/http.h"
 #include "gateway/listen.h"
 #include "gateway/pulse.h"
+#include "gateway/stats.h"
 #include "gateway/surfaces/surface.h"
+#include "gateway/traffic.h"
 #include "proto/clock.h"
 #include "proto/daemon.h"
 #include "proto/log.h"
@@ -67,6 +69,23 @@ static void on_settle(void *arg)
 {
     struct gateway *gateway = arg;
     http_settle(gateway->http);
+}
+
+static void on_sample(void *arg)
+{
+    struct gateway *gateway = arg;
+    resources_sample(&gateway->resources);
+}
+
+/* Our log lines on their way to the store. */
+static bool ask_lines(void *self, const struct msg_log_lines *lines, bus_reply *reply, void *arg)
+{
+    struct gateway *gateway = self;
+    struct bus_client *store = ask_client(gateway->ask, ASK_STORE);
+    if (!bus_client_is_up(store))
+        return false;
+    bus_ask(store, &shape_msg_log_lines, lines, (struct str){NULL, 0}, SHIP_DEADLINE_MS, reply, arg);
+    return true;
 }
 
 static void on_drain(void *arg)
@@ -145,6 +164,15 @@ static int open_auth(struct gateway *gateway, struct err *err)
     return 0;
 }
 
+static int open_measures(struct gateway *gateway, struct err *err)
+{
+    gateway->traffic = traffic_new();
+    resources_sample(&gateway->resources);
+    if (!gateway->traffic || loop_every(gateway->loop, RESOURCES_EVERY_MS, on_sample, gateway) < 0)
+        return err_set(err, ERR_NO_MEMORY, "no memory for what is measured");
+    return 0;
+}
+
 static int open_all(struct gateway *gateway, const char *runtime, struct err *err)
 {
     if (open_routes(gateway, err) != 0 || open_auth(gateway, err) != 0)
@@ -155,7 +183,8 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     gateway->feed = gateway->health ? feed_new(gateway, err) : NULL;
     gateway->hooks = gateway->feed ? hooks_new(gateway, err) : NULL;
     gateway->pulse = gateway->hooks ? pulse_new(gateway, err) : NULL;
-    return gateway->pulse ? open_http(gateway, runtime, err) : -1;
+    gateway->stats = gateway->pulse ? stats_asker_new(gateway, err) : NULL;
+    return gateway->stats && open_measures(gateway, err) == 0 ? open_http(gateway, runtime, err) : -1;
 }
 
 static void close_all(struct gateway *gateway)
@@ -164,6 +193,8 @@ static void close_all(struct gateway *gateway)
     pulse_free(gateway->pulse);
     hooks_free(gateway->hooks);
     feed_free(gateway->feed);
+    traffic_free(gateway->traffic);
+    stats_asker_free(gateway->stats);
     health_free(gateway->health);
     events_free(gateway->events);
     ask_free(gateway->ask);
@@ -193,10 +224,13 @@ int main(int argc, char **argv)
     configure(&gateway);
     if (open_all(&gateway, daemon.runtime, &err) != 0)
         goto error;
+    const struct ship_port ship = {.self = &gateway, .ask = ask_lines};
+    ship_attach(daemon.ship, &ship);
     loop_on_settle(daemon.loop, on_settle, &gateway);
     daemon_on_reload(&daemon, configure, &gateway);
     loop_on_terminate(daemon.loop, on_terminate, &stopping);
     code = loop_run(daemon.loop) == 0 ? 0 : 1;
+    ship_flush(daemon.ship);
 error:
     if (err.code)
         daemon_fail(&daemon, &err);

@@ -19,13 +19,18 @@ static bool fits(struct request *request)
     return !request->out.failed && budget_hold(&request->gateway->budget, &request->held, request->out.size);
 }
 
-void reply_done(struct request *request, unsigned status)
+void reply_written(struct request *request, unsigned status, const char *content_type)
 {
     if (!fits(request)) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
     }
-    finish(request, status, "application/json; charset=utf-8");
+    finish(request, status, content_type);
+}
+
+void reply_done(struct request *request, unsigned status)
+{
+    reply_written(request, status, "application/json; charset=utf-8");
 }
 
 void reply_html(struct request *request, unsigned status)

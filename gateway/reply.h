@@ -7,8 +7,9 @@
 
 #include "gateway/request.h"
 
-void reply_done(struct request *request, unsigned status); /* request->out is JSON */
-void reply_html(struct request *request, unsigned status); /* request->out is a page */
+void reply_done(struct request *request, unsigned status);                              /* request->out is JSON */
+void reply_written(struct request *request, unsigned status, const char *content_type); /* request->out is that; a literal */
+void reply_html(struct request *request, unsigned status);                              /* request->out is a page */
 void reply_text(struct request *request, unsigned status, const char *text);
 void reply_empty(struct request *request, unsigned status);
 /* Streams with this content type until stream->read says -1; copied. */

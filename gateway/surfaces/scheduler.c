@@ -195,6 +195,27 @@ static const struct route routes[] = {
     {METHOD_GET, "/system/health", system_health, ROLE_KNOWN,
      "Health, measured for this answer (kept for one second): a component that does not answer within a second is "
      "`unhealthy`. 503 with the same body when writes cannot work."},
+    {METHOD_GET, "/system/stats", system_stats, ROLE_READONLY,
+     "Counts of tasks and runs kept, of workers as they are this second, and what they do. `average_execution_time`: seconds, "
+     "over all attempts "
+     "that the workers remembered have ended, null before the first; `tasks_per_minute`: runs that ended in the last minute; "
+     "`success_rate`: percent of the runs kept that have ended; `system_uptime`: the longest that scheduler, store or gateway "
+     "has been there. "
+     "`resource_usage` is of the gateway's machine: percent of all processors over the last seconds, memory in MB, bytes of all "
+     "network "
+     "interfaces but loopback since its start; and percent used of the file system with the store's data folder."},
+    {METHOD_GET, "/system/metrics", system_metrics, ROLE_READONLY,
+     "The same and more for Prometheus, as `text/plain`. Counters and histograms begin anew with the process that keeps them; "
+     "one that does "
+     "not answer is missing, and `gantry_up` says so."},
+    {METHOD_GET, "/system/logs", system_logs, ROLE_READONLY,
+     "Lines of the farm's own processes, newest first. `level` (that one and worse), `service` (`store`, `scheduler`, `gateway`, "
+     "`worker`), "
+     "`start_time` and `end_time` (inclusive), `worker_id` (as in `worker-001`), `request_id`, `page`, `size` (default 50), "
+     "`order`. A line's "
+     "`key=value` pairs are in `metadata`, with its `code`. Lines arrive about a second after they were written; the newest are "
+     "kept "
+     "(`store.syslog_mb`, `store.syslog_days`), and those that had to be dropped on the way are told as `GTY-LOG-DROPPED`."},
     {0},
 };
 

@@ -102,6 +102,7 @@ int rest_whose(struct request *request, struct str *whose, struct problem *probl
 int rest_id(struct request *request, struct str *id, struct problem *problem);
 /* Runs its caller is to stop. */
 void rest_write_cancel(struct writer *w, const struct uint_list *cancel);
+void uptime_write(struct writer *w, const char *key, uint64_t ms); /* "7d 12h 30m" */
 
 /* ---- rows ---- */
 
@@ -113,6 +114,7 @@ bool row_task(struct request *request, const struct rec_row *row, struct rec_tas
               bool *has_stat);
 bool row_fire(struct request *request, const struct rec_row *row, struct rec_fire *fire);
 bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run);
+bool row_log_entry(struct request *request, const struct rec_row *row, struct rec_log_entry *entry);
 /* Answers that a row could not be read: out of memory, or damaged. */
 void row_refuse(struct request *request);
 
@@ -136,10 +138,11 @@ void runs_restart(struct request *request), runs_abort(struct request *request),
 void workers_list(struct request *request), workers_get(struct request *request);
 void workers_register(struct request *request), workers_update(struct request *request), workers_remove(struct request *request);
 void workers_beat(struct request *request), workers_lease(struct request *request), runs_report(struct request *request);
-void system_health(struct request *request);
 void events_get(struct request *request);
 void webhooks_create(struct request *request), webhooks_list(struct request *request), webhooks_get(struct request *request);
 void webhooks_update(struct request *request), webhooks_delete(struct request *request), webhooks_ping(struct request *request);
 void deliveries_list(struct request *request), deliveries_again(struct request *request);
+void system_health(struct request *request), system_stats(struct request *request);
+void system_metrics(struct request *request), system_logs(struct request *request);
 
 #endif

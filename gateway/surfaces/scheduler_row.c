@@ -63,3 +63,13 @@ bool row_run(struct request *request, const struct rec_row *row, struct rec_run 
         return row_unread(request, row, &err);
     return true;
 }
+
+bool row_log_entry(struct request *request, const struct rec_row *row, struct rec_log_entry *entry)
+{
+    struct arena *arena = request_arena(request);
+    struct err err = {.code = ERR_NO_MEMORY, .text = "out of memory"};
+
+    if (!arena || rec_decode_log_entry(arena, row->value, entry, &err) != 0)
+        return row_unread(request, row, &err);
+    return true;
+}

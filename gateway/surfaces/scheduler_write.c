@@ -301,15 +301,21 @@ void log_write(struct writer *w, const struct rec_log_line *line, uint64_t missi
     writer_close(w, '}');
 }
 
-static void uptime_write(struct writer *w, const struct rec_worker *worker, uint64_t now_ms)
+void uptime_write(struct writer *w, const char *key, uint64_t ms)
 {
+    uint64_t minutes = ms / 60000;
     char text[48];
-    uint64_t since = worker->connected_at ? worker->connected_at : worker->registered_at;
-    uint64_t minutes = worker->status != WORKER_OFFLINE && now_ms > since ? (now_ms - since) / 60000 : 0;
 
     snprintf(text, sizeof text, "%llud %lluh %llum", (unsigned long long)(minutes / 1440),
              (unsigned long long)(minutes / 60 % 24), (unsigned long long)(minutes % 60));
-    writer_text(w, "uptime", str_of(text));
+    writer_text(w, key, str_of(text));
+}
+
+static uint64_t worker_uptime(const struct rec_worker *worker, uint64_t now_ms)
+{
+    uint64_t since = worker->connected_at ? worker->connected_at : worker->registered_at;
+
+    return worker->status != WORKER_OFFLINE && now_ms > since ? now_ms - since : 0;
 }
 
 /* What a worker over REST names no executors of, it serves as its types. */
@@ -341,7 +347,7 @@ static void worker_write_detail(struct writer *w, const struct rec_worker *worke
     writer_uint(w, "successful_tasks", worker->completed);
     writer_uint(w, "failed_tasks", worker->failed);
     mean_write(w, "average_execution_time", worker->duration_ms, worker->total);
-    uptime_write(w, worker, clock_wall_ms());
+    uptime_write(w, "uptime", worker_uptime(worker, clock_wall_ms()));
     writer_close(w, '}');
     writer_map(w, "metadata", worker->metadata);
     extras_write(w, worker);

@@ -87,3 +87,14 @@ HEALTH = {
         "message_queue": {"status": "healthy", "response_time": 0.002, "queue_size": 0},
         "scheduler": {"status": "healthy", "active_workers": 5, "pending_tasks": 0},
         "api": {"status": "healthy", "request_rate": 10.5, "response_time": 0.001}}}
+
+STATS = {
+    "tasks": {"total": 100, "active": 80, "paused": 10, "completed": 10, "failed": 0},
+    "task_runs": {"total": 1000, "pending": 5, "running": 10, "completed": 980, "failed": 5, "aborted": 0},
+    "workers": {"total": 10, "active": 8, "offline": 1, "draining": 1, "average_load": 0.3},
+    "performance": {"average_execution_time": 30.5, "tasks_per_minute": 50.2, "success_rate": 98.0, "system_uptime": "7d 12h 30m"},
+    "resource_usage": {"cpu_usage": 25.5, "memory_usage": 1024, "disk_usage": 85.5,
+                       "network_io": {"bytes_in": 1024000, "bytes_out": 2048000}}}
+
+# Beside what the API's example shows, a line has an id; its metadata are what it says.
+SYSTEM_LOGS = page({"timestamp": "2024-01-01T00:00:00Z", "level": "info", "service": "scheduler", "message": "任务调度完成", "metadata": {}}, 50)

@@ -13,7 +13,9 @@
 #include "gateway/health.h"
 #include "gateway/hooks.h"
 #include "gateway/http.h"
+#include "gateway/stats.h"
 #include "gateway/surfaces/surface.h"
+#include "gateway/traffic.h"
 #include "proto/log.h"
 #include "tests/fuzz/farside.h"
 
@@ -65,6 +67,9 @@ static void open_all(void)
     gateway.health = gateway.events ? health_new(&gateway, &err) : NULL;
     gateway.feed = gateway.health ? feed_new(&gateway, &err) : NULL;
     gateway.hooks = gateway.feed ? hooks_new(&gateway, &err) : NULL;
+    gateway.stats = stats_asker_new(&gateway, &err);
+    gateway.traffic = traffic_new();
+    farside_check(gateway.stats && gateway.traffic);
     gateway.http = gateway.health ? http_new(&gateway, listener_open(), 10, &err) : NULL;
     farside_check(gateway.http != NULL);
     loop_on_settle(gateway.loop, on_settle, NULL);

@@ -13,7 +13,9 @@
 #include "gateway/hooks.h"
 #include "gateway/json.h"
 #include "gateway/pool.h"
+#include "gateway/stats.h"
 #include "gateway/surfaces/surface.h"
+#include "gateway/traffic.h"
 #include "proto/log.h"
 #include "proto/settings.h"
 #include "tests/fuzz/farside.h"
@@ -44,6 +46,7 @@ const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
                                          MSG_TASK_GRAPH_ROWS,
                                          MSG_RUN_WHY_ROWS,
                                          MSG_RUN_BULK_ANSWER,
+                                         MSG_STATS_ANSWER,
                                          0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 
@@ -290,7 +293,9 @@ static void open_all(void)
     gateway.health = gateway.events ? health_new(&gateway, &err) : NULL;
     gateway.feed = gateway.health ? feed_new(&gateway, &err) : NULL;
     gateway.hooks = gateway.feed ? hooks_new(&gateway, &err) : NULL;
-    farside_check(gateway.health != NULL);
+    gateway.stats = gateway.health ? stats_asker_new(&gateway, &err) : NULL;
+    gateway.traffic = gateway.stats ? traffic_new() : NULL;
+    farside_check(gateway.traffic != NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -116,6 +116,7 @@ static unsigned replies_make(struct replies *out)
     struct rec_fire fire = {.id = 1, .task_id = 1, .due_at = 1, .last_due_at = 1, .count = 1, .outcome = FIRE_RAN, .run_id = 1};
     struct rec_fire_time time = {.at = 1000, .offset = -3600};
     struct msg_fire_times_rows times = {.times = {&time, 1}};
+    struct rec_log_entry entry = {.id = 1, .service = STR_LIT("store"), .code = STR_LIT("GTY-A"), .text = STR_LIT("run=1 words")};
     struct rec_log_line line = {.seq = 1, .at = 1, .text = STR_LIT("a line")};
     struct msg_log_rows lines = {.lines = {&line, 1}, .end = true};
     struct rec_bulk_result result = {.id = 1, .code = ERR_CONFLICT, .rule = STR_LIT("final")};
@@ -148,6 +149,8 @@ static unsigned replies_make(struct replies *out)
     reply_row(&out[count++].second, &shape_rec_delivery, &delivery);
     reply_row(&out[count].first, &shape_rec_delivery, &delivery);
     reply_add(&out[count++].second, &shape_msg_delivery_answer, &begun);
+    reply_row(&out[count].first, &shape_rec_log_entry, &entry);
+    reply_row(&out[count++].second, &shape_rec_log_entry, &entry);
     reply_add(&out[count].first, &shape_msg_pong, &pong);
     reply_add(&out[count++].second, &shape_msg_pong, &pong);
     reply_row(&out[count].first, &shape_rec_run, &run);
