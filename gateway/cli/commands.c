@@ -151,8 +151,11 @@ static const struct option graph_options[] = {
 };
 
 static const struct option logs_options[] = {
-    {"follow", 'f', NULL, NULL, "go on until the run ends"},
-    {"tail", 'n', "N", NULL, "begin with the newest N lines (at most 1000)"},
+    {"system", 0, NULL, NULL, "the log of the farm's own processes instead of a run's"},
+    {"service", 's', "NAME", "store|scheduler|gateway|worker", "with --system: only lines of this process"},
+    {"level", 0, "LEVEL", "debug|info|warn|error", "with --system: only lines of this level and of worse ones"},
+    {"follow", 'f', NULL, NULL, "go on until the run ends; with --system until it is stopped"},
+    {"tail", 'n', "N", NULL, "begin with the newest N lines (at most 1000; with --system 100 if not given)"},
     {"times", 'T', NULL, NULL, "put time, level and stream before each line"},
     {0},
 };
@@ -262,10 +265,13 @@ const struct command commands[] = {
      "longer kept. There is no further attempt after a failed one unless --retries says "
      "so."},
     {"runs", "[ID]", runs_options, run_list, true, false, 0, 1, "list runs, newest first, or show one", NULL},
-    {"logs", "ID", logs_options, logs_command, true, false, 1, 1, "print a run's log: its stdout to stdout, its stderr to stderr",
+    {"logs", "[ID]", logs_options, logs_command, true, false, 0, 1,
+     "print a run's log: its stdout to stdout, its stderr to stderr",
      "Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, store.log_kb), and 16 KiB of a line; a line on stderr "
      "says how "
-     "many are no longer kept. With --json each line is one JSON object on a line of its own."},
+     "many are no longer kept. With --json each line is one JSON object on a line of its own. With --system, and no ID, the "
+     "lines of "
+     "store, scheduler, gateway and workers: time, level, process, the line's code, its text."},
     {"abort", "[ID…]", abort_options, run_abort, true, false, 0, -1, "end runs that wait or run", NULL},
     {"restart", "[ID]", restart_options, run_restart, true, false, 0, 1, "run an ended run once more, or many",
      "Prints the numbers of the new runs."},

@@ -5,6 +5,7 @@
 #include "gateway/cli/client.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/stop.h"
+#include "gateway/cli/syslog.h"
 #include "gateway/cli/watch.h"
 #include "proto/messages.h"
 
@@ -33,12 +34,38 @@ static int logs_print(struct cli *cli, long long run_id, long long tail, struct 
     return EXIT_FINE;
 }
 
+static int system_print(struct cli *cli)
+{
+    struct err err = {0};
+
+    if (args_count(cli->args) > 0) {
+        err_set(&err, ERR_BAD_REQUEST, "--system is the log of no run: %s is too much", args_at(cli->args, 0));
+        return show_usage(&err);
+    }
+    if (args_has(cli->args, "follow")) {
+        stop_catch();
+        client_set_interrupt(cli->client, &stop_signal);
+    }
+    return syslog_print(cli);
+}
+
 int logs_command(struct cli *cli)
 {
     struct err err = {0};
     struct watch_how how = {.times = args_has(cli->args, "times"), .json = cli->json};
     long long tail, run_id;
 
+    if (args_has(cli->args, "system")) {
+        return system_print(cli);
+    }
+    if (args_has(cli->args, "service") || args_has(cli->args, "level")) {
+        err_set(&err, ERR_BAD_REQUEST, "--service and --level go with --system");
+        return show_usage(&err);
+    }
+    if (args_count(cli->args) == 0) {
+        err_set(&err, ERR_BAD_REQUEST, "which log: the id of a run, or --system");
+        return show_usage(&err);
+    }
     if (args_run(cli->args, 0, &run_id, &err) != 0 || args_number(cli->args, "tail", 1, 1000, 0, &tail, &err) != 0) {
         return show_usage(&err);
     }
