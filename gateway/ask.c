@@ -247,6 +247,9 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_run_purge, MSG_DONE},
         {&shape_msg_task_graph, MSG_TASK_GRAPH_ROWS},
         {&shape_msg_run_why, MSG_RUN_WHY_ROWS},
+        {&shape_msg_pool_put, MSG_POOL_ANSWER},
+        {&shape_msg_pool_delete, MSG_DONE},
+        {&shape_msg_pool_list, MSG_POOL_ROWS},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

@@ -82,6 +82,7 @@ enum record_type {
     TYPE_LOG_ENTRY = 8,
     TYPE_WEBHOOK = 9,
     TYPE_DELIVERY = 10,
+    TYPE_POOL = 11,
     TYPE_MAX
 };
 

@@ -9,11 +9,13 @@
 #include "scheduler/dispatch.h"
 #include "scheduler/farms/farm_host.h"
 #include "scheduler/fire_times.h"
+#include "scheduler/gate.h"
 #include "scheduler/graph.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/live.h"
 #include "scheduler/poll.h"
+#include "scheduler/pool.h"
 #include "scheduler/queue.h"
 #include "scheduler/report.h"
 #include "scheduler/rest.h"
@@ -39,6 +41,9 @@ const struct core_route core_routes[] = {
     {MSG_RUN_SUBMIT, DOOR_COMMANDS, command_on_submit, "makes a task and its one run"},
     {MSG_RUN_RESTART, DOOR_COMMANDS, command_on_restart, "makes a run like one that has ended"},
     {MSG_RUN_ABORT, DOOR_COMMANDS, command_on_abort, "ends a run"},
+    {MSG_POOL_PUT, DOOR_COMMANDS, pool_on_put, "makes or changes a pool"},
+    {MSG_POOL_DELETE, DOOR_COMMANDS, pool_on_delete, "deletes a pool that nothing names"},
+    {MSG_POOL_LIST, DOOR_COMMANDS, pool_on_list, "pools as they are now"},
     {MSG_WORKER_LIST, DOOR_COMMANDS, worker_on_list, "workers as they are now"},
     {MSG_RUN_LIVE, DOOR_COMMANDS, live_on_runs, "runs as they are now"},
     {MSG_FIRE_TIMES, DOOR_COMMANDS, fire_times_on_ask, "when a schedule is due next"},
@@ -94,6 +99,7 @@ static void core_indexes(struct core *core)
     index_init(&core->tasks, offsetof(struct task, due) + node_id, false, seed);
     index_init(&core->task_names, offsetof(struct task, key), true, seed);
     index_init(&core->runs, offsetof(struct run, node) + node_id, false, seed);
+    index_init(&core->pools, offsetof(struct pool, key), true, seed);
     index_init(&core->classes, offsetof(struct queue_class, key), true, seed);
     index_init(&core->kinds, offsetof(struct kind, key), true, seed);
     index_init(&core->leases, offsetof(struct lease, key), false, seed);
@@ -158,18 +164,21 @@ void core_free(struct core *core)
         core->first_worker = worker->next;
         worker_free(worker);
     }
+    pools_free(core);
     for (size_t i = 0; i < core->kinds.size; i++)
         kind_free(core->kinds.slots[i]);
     for (size_t i = 0; i < core->executors.size; i++)
         text_drop(core->executors.slots[i]);
     struct index *indexes[] = {&core->tasks,        &core->task_names,   &core->runs,      &core->classes,
                                &core->leases,       &core->recent_index, &core->workers,   &core->worker_idents,
-                               &core->worker_names, &core->worker_peers, &core->executors, &core->kinds};
+                               &core->worker_names, &core->worker_peers, &core->executors, &core->kinds,
+                               &core->pools};
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
         index_free(indexes[i]);
     heap_free(&core->delays);
     heap_free(&core->schedules);
     heap_free(&core->ready);
+    heap_free(&core->gates);
     heap_free(&core->backstops);
     heap_free(&core->offline);
     heap_free(&core->polls);
@@ -212,9 +221,18 @@ static int load_stat(struct core *core, struct str value, struct err *err)
     if (rec_decode_task_stat(core->arena, value, &record, err))
         return -1;
     struct task *task = task_find(core, record.id);
-    if (task)
-        task->stat = record;
+    if (!task)
+        return 0;
+    task->stat = record;
+    if (task->gate)
+        gate_set(core, task->gate, task->rules.rate, record.last_run_at);
     return 0;
+}
+
+static int load_pool(struct core *core, struct str value, struct err *err)
+{
+    struct rec_pool record;
+    return rec_decode_pool(core->arena, value, &record, err) ? -1 : pool_load(core, &record, err);
 }
 
 static int load_run(struct core *core, struct str value, struct err *err)
@@ -282,6 +300,8 @@ int core_load(struct core *core, enum record_type type, struct str value, struct
         return webhook_load(core, value, err);
     case TYPE_DELIVERY:
         return webhook_load_delivery(core, value, err);
+    case TYPE_POOL:
+        return load_pool(core, value, err);
     case TYPE_FIRE:
     case TYPE_LOG_ENTRY: /* the store's own */
     case TYPE_MAX:

@@ -39,7 +39,7 @@ struct core *core_new(const struct core_config *config, const struct core_clock 
 void core_free(struct core *core); /* takes NULL */
 void core_configure(struct core *core, const struct core_config *config);
 
-/* Rebuilding, before anything else: records as stored, each type in the order of its ids, tasks before statistics before runs
+/* Rebuilding, before anything else: records as stored, each type in the order of its ids, pools before tasks before statistics before runs
  * (only those not final) before workers before keys before events (the oldest,
  * and the newest 65536: they tell which results were accepted lately) before webhooks before deliveries. -1 with err when a record makes no sense or memory is short.
  * next_ids: by enum record_type, from EPOCH_GRANT. core_loaded makes the leases fresh and the queue ready. */

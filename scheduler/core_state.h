@@ -21,6 +21,8 @@ struct worker;
 struct queue_class;
 struct kind;
 struct webhooks;
+struct pool;
+struct gate;
 
 struct lease_list { /* by time of renewal: the first is the oldest */
     struct lease *first, *last;
@@ -76,6 +78,11 @@ struct core {
     struct heap delays;     /* of runs, by wall time */
     struct heap schedules;  /* of tasks, by wall time */
     uint8_t hindered;       /* enum fire_reason: what keeps due times waiting; 0: nothing */
+
+    struct index pools; /* by name */
+    size_t pool_count;  /* with a record */
+    struct heap gates;  /* that runs wait in, by monotonic time */
+    size_t gate_total;
 
     struct index classes;
     struct heap ready; /* classes with queued runs that may find a worker; the others with such are set aside */

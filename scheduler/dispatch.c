@@ -14,6 +14,7 @@
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/poll.h"
+#include "scheduler/pool.h"
 #include "scheduler/queue.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
@@ -98,6 +99,10 @@ static struct heap_node *pick_next(const struct queue_class *class, struct run *
 static struct worker *pick(struct core *core, struct queue_class *class, struct look *look, struct run **chosen)
 {
     bool chooses = queue_chooses(class);
+    if (class->pool && pool_full(class->pool)) {
+        queue_block(core, class);
+        return NULL;
+    }
     if (chooses && look->offers >= OFFERS_MAX) {
         heap_remove(&core->ready, &class->node);
         class->next_tired = look->tired;
@@ -132,7 +137,7 @@ static int plan_add(struct core *core, struct worker *worker, struct run *run, s
     worker->plan[worker->plan_count++] = run;
     worker->turn = ++core->turns;
     kind_refresh(core, worker);
-    queue_remove(core, run);
+    queue_plan(core, run);
     return 0;
 }
 
@@ -231,6 +236,7 @@ static void gift_give(struct core *core, struct worker *worker, struct gift *gif
     struct rec_run record;
     run->attempt++;
     gift_measure(core, run);
+    queue_given(core, run);
     run_move(core, run, CHANGE_ASSIGN);
     struct rec_attempt *attempt = run_attempt_add(run);
     attempt->number = run->attempt;
@@ -308,7 +314,7 @@ static void plan_carry_out(struct core *core, struct worker *worker)
     }
     worker->plan_count = 0;
     for (uint32_t i = done; i < total; i++)
-        queue_add(core, worker->plan[i]);
+        queue_unplan(core, worker->plan[i]);
     kind_refresh(core, worker);
 }
 

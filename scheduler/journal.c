@@ -75,7 +75,7 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_RUN] = &shape_rec_run,           [TYPE_WORKER] = &shape_rec_worker,
     [TYPE_KEY] = &shape_rec_key,           [TYPE_EVENT] = &shape_rec_event,
     [TYPE_FIRE] = &shape_rec_fire,         [TYPE_WEBHOOK] = &shape_rec_webhook,
-    [TYPE_DELIVERY] = &shape_rec_delivery,
+    [TYPE_DELIVERY] = &shape_rec_delivery, [TYPE_POOL] = &shape_rec_pool,
 };
 
 static void journal_fail(struct journal *journal, const char *why)

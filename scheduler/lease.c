@@ -11,6 +11,8 @@
 
 #include "proto/log.h"
 #include "scheduler/kind.h"
+#include "scheduler/pool.h"
+#include "scheduler/queue.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
@@ -35,6 +37,7 @@ void lease_free(struct core *core, struct lease *lease)
     if (!lease)
         return;
     core->lease_total--;
+    pool_drop(core, lease->pool);
     free(lease->note);
     free(lease);
 }
@@ -86,6 +89,8 @@ void lease_begin(struct core *core, struct lease *lease, struct run *run, struct
     lease->batch = journal_forming(core->journal);
     lease->beat = worker->beats;
     run->lease = lease;
+    lease->pool = run->class->pool;
+    pool_take(lease->pool);
     index_add(&core->leases, lease);
     lease->next = worker->leases;
     if (worker->leases)
@@ -111,8 +116,17 @@ void lease_end(struct core *core, struct lease *lease)
     worker->held--;
     if (lease->run)
         lease->run->lease = NULL;
+    lease_repool(core, lease, NULL);
     lease_free(core, lease);
     kind_refresh(core, worker);
+}
+
+void lease_repool(struct core *core, struct lease *lease, struct pool *pool)
+{
+    struct pool *before = lease->pool;
+    lease->pool = pool;
+    pool_take(pool);
+    pool_give(core, before);
 }
 
 void lease_cancel(struct core *core, struct lease *lease)

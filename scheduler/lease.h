@@ -23,6 +23,7 @@ struct lease {
     uint64_t key;    /* run << 20 | attempt */
     struct run *run; /* NULL: cancelled */
     struct worker *worker;
+    struct pool *pool;                   /* whose place it takes; NULL: none */
     struct lease *next, *prev;           /* of the same worker */
     struct lease *list_next, *list_prev; /* by renewal */
     uint64_t batch;                      /* that its ASSIGN leaves with */
@@ -50,6 +51,8 @@ void lease_free(struct core *core, struct lease *lease); /* one that is in no ta
 void lease_begin(struct core *core, struct lease *lease, struct run *run, struct worker *worker, enum lease_state state);
 /* Out of the tables and freed; its run (if any) has none then. */
 void lease_end(struct core *core, struct lease *lease);
+/* Its run's task has moved to another pool (NULL: none): so does what it takes. Nothing is stopped when that is too much there. */
+void lease_repool(struct core *core, struct lease *lease, struct pool *pool);
 /* Its process has started (as far as one can know): the backstop's time begins. */
 void lease_started(struct core *core, struct lease *lease);
 /* No longer its run's, but still held by its worker until confirmed. */

@@ -6,8 +6,10 @@
 #include "proto/clock.h"
 #include "scheduler/depend.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/gate.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
+#include "scheduler/pool.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
@@ -94,6 +96,37 @@ static void labels_say(struct str labels, char *out, size_t size)
     }
 }
 
+/* Its task has started as often as it may for now; the run itself may have others before it. */
+static bool reason_rate(const struct core *core, const struct run *run, char *out, size_t size)
+{
+    const struct gate *gate = run->task ? run->task->gate : NULL;
+    char iso[CLOCK_ISO_SIZE];
+    if (!gate || !gate_holds(gate, run))
+        return false;
+    uint64_t at = (uint64_t)gate->node.key;
+    uint64_t left = gate->node.place && at > core->mono_ms ? at - core->mono_ms : 0;
+    if (left)
+        snprintf(out, size, "its task may start %u times a minute, next at %s", gate->rate,
+                 clock_iso(core->wall_ms + left, 1, iso));
+    else
+        snprintf(out, size, "its task may start %u times a minute, and others of its runs come first", gate->rate);
+    return true;
+}
+
+static bool reason_pool(const struct run *run, char *out, size_t size)
+{
+    const struct pool *pool = run->class->pool;
+    if (!pool || !pool_full(pool))
+        return false;
+    int len = (int)pool->key.len;
+    if (!pool->id)
+        snprintf(out, size, "there is no pool %.*s", len, pool->key.ptr);
+    else
+        snprintf(out, size, "pool %.*s is full: %llu of %llu run", len, pool->key.ptr, (unsigned long long)pool->running,
+                 (unsigned long long)pool->limit);
+    return true;
+}
+
 static void reason_queued(struct core *core, const struct run *run, char *out, size_t size)
 {
     const struct queue_class *class = run->class;
@@ -105,6 +138,8 @@ static void reason_queued(struct core *core, const struct run *run, char *out, s
         snprintf(out, size, "%.300s", journal_trouble(core->journal));
         return;
     }
+    if (reason_rate(core, run, out, size) || reason_pool(run, out, size))
+        return;
     if (class_places(class, places)) {
         reason_served(run, places, out, size);
         return;

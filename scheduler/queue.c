@@ -5,8 +5,11 @@
 
 #include "proto/buf.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/gate.h"
 #include "scheduler/kind.h"
+#include "scheduler/pool.h"
 #include "scheduler/run.h"
+#include "scheduler/task.h"
 
 /* An empty map in any spelling is no labels. */
 static struct str labels_plain(struct str labels)
@@ -18,20 +21,24 @@ static struct str labels_plain(struct str labels)
     return labels;
 }
 
+#define CLASS_PARTS 4 /* of its key, beside the labels */
+
 /* Lengths first, as a name may hold any byte. */
 static int class_key(struct buf *key, const struct rec_task_spec *spec, struct str labels, const struct farm *farm)
 {
     struct str name = str_of(farm ? farm->name : "");
-    uint32_t lengths[3] = {spec->task_type.len, spec->executor.len, name.len};
+    uint32_t lengths[CLASS_PARTS] = {spec->task_type.len, spec->executor.len, name.len, spec->pool.len};
     return buf_add(key, lengths, sizeof lengths) || buf_add(key, spec->task_type.ptr, spec->task_type.len) ||
                    buf_add(key, spec->executor.ptr, spec->executor.len) || buf_add(key, name.ptr, name.len) ||
-                   buf_add(key, labels.ptr, labels.len)
+                   buf_add(key, spec->pool.ptr, spec->pool.len) || buf_add(key, labels.ptr, labels.len)
                ? -1
                : 0;
 }
 
-static void class_free(struct queue_class *class)
+static void class_free(struct core *core, struct queue_class *class)
 {
+    if (class->pool)
+        pool_leave(core, class->pool);
     heap_free(&class->queue);
     heap_free(&class->passed);
     text_drop(class->text);
@@ -51,12 +58,14 @@ static struct queue_class *class_new(struct core *core, struct str key, const st
         return NULL;
     }
     class->key = class->text->str;
-    class->type = (struct str){class->key.ptr + 3 * sizeof(uint32_t), spec->task_type.len};
+    class->type = (struct str){class->key.ptr + CLASS_PARTS * sizeof(uint32_t), spec->task_type.len};
     class->executor = (struct str){class->type.ptr + class->type.len, spec->executor.len};
     class->labels = (struct str){class->key.ptr + class->key.len - labels.len, labels.len};
     class->farm = farm;
-    if (kind_match_class(core, class)) {
-        class_free(class);
+    if (spec->pool.len)
+        class->pool = pool_join(core, spec->pool);
+    if ((spec->pool.len && !class->pool) || kind_match_class(core, class)) {
+        class_free(core, class);
         return NULL;
     }
     index_add(&core->classes, class);
@@ -84,14 +93,23 @@ void queue_class_keep(struct queue_class *class)
         class->refs++;
 }
 
+/* Out of the heap it stands in. */
+static void class_unplace(struct core *core, struct queue_class *class)
+{
+    if (class->place == CLASS_BLOCKED)
+        heap_remove(&class->pool->blocked, &class->node);
+    else
+        heap_remove(&core->ready, &class->node);
+}
+
 void queue_class_drop(struct core *core, struct queue_class *class)
 {
     if (!class || --class->refs > 0)
         return;
     kind_forget_class(class);
-    heap_remove(&core->ready, &class->node);
+    class_unplace(core, class);
     index_remove(&core->classes, class);
-    class_free(class);
+    class_free(core, class);
 }
 
 static int64_t queue_rank(const struct core *core, const struct run *run)
@@ -121,7 +139,36 @@ static void class_count_aside(struct queue_class *class)
     class->aside = aside;
 }
 
-/* The class stands in core->ready as its best run does. */
+/* Into the heap for this place, which its head's rank orders. */
+static void class_place_in(struct core *core, struct queue_class *class, enum class_place place)
+{
+    const struct heap_node *head = heap_top(&class->queue);
+    struct heap *heap = place == CLASS_BLOCKED ? &class->pool->blocked : &core->ready;
+    bool moves = class->place != place;
+    if (moves)
+        class_unplace(core, class);
+    class->node.key = head->key;
+    class->node.id = head->id;
+    class->place = place;
+    if (moves)
+        heap_push(heap, &class->node);
+    else
+        heap_moved(heap, &class->node);
+}
+
+void queue_admit(struct core *core, struct pool *pool)
+{
+    struct heap_node *top = pool_full(pool) ? NULL : heap_top(&pool->blocked);
+    if (top)
+        class_place_in(core, heap_of(top, struct queue_class, node), CLASS_READY);
+}
+
+void queue_block(struct core *core, struct queue_class *class)
+{
+    class_place_in(core, class, CLASS_BLOCKED);
+}
+
+/* The class stands in core->ready, or among those that its pool blocks, as its best run does. */
 static void class_refresh(struct core *core, struct queue_class *class)
 {
     if (class->again && !class->queue.count) {
@@ -134,24 +181,19 @@ static void class_refresh(struct core *core, struct queue_class *class)
     if (class->place == CLASS_ASIDE) {
         /* until it is woken */
     } else if (!head) {
-        heap_remove(&core->ready, &class->node);
+        class_unplace(core, class);
         class->place = class->passed.count ? CLASS_ASIDE : CLASS_EMPTY;
     } else {
-        class->node.key = head->key;
-        class->node.id = head->id;
-        if (class->place == CLASS_READY)
-            heap_moved(&core->ready, &class->node);
-        else
-            heap_push(&core->ready, &class->node);
-        class->place = CLASS_READY;
+        class_place_in(core, class, class->pool && pool_full(class->pool) ? CLASS_BLOCKED : CLASS_READY);
     }
     class_count_aside(class);
+    if (class->pool && class->place != CLASS_BLOCKED)
+        queue_admit(core, class->pool);
 }
 
-void queue_add(struct core *core, struct run *run)
+void queue_enter(struct core *core, struct run *run)
 {
     struct queue_class *class = run->class;
-    run->node.key = queue_rank(core, run);
     if (class->place == CLASS_ASIDE && !class->queue.count)
         class->place = CLASS_EMPTY; /* what is aside was passed over: this one may be wanted */
     heap_push(&class->queue, &run->node);
@@ -165,10 +207,66 @@ static struct heap *heap_with(struct queue_class *class, const struct heap_node 
     return queued ? &class->queue : &class->passed;
 }
 
-void queue_remove(struct core *core, struct run *run)
+void queue_leave(struct core *core, struct run *run)
 {
     heap_remove(heap_with(run->class, &run->node), &run->node);
     class_refresh(core, run->class);
+}
+
+/* The gate that the run has to pass; NULL: none. */
+static struct gate *gate_of(const struct run *run)
+{
+    return run->task && run->task->gate && run->task->gate->rate ? run->task->gate : NULL;
+}
+
+void queue_add(struct core *core, struct run *run)
+{
+    struct gate *gate = gate_of(run);
+    run->node.key = queue_rank(core, run);
+    if (run->class->pool)
+        run->class->pool->waiting++;
+    if (gate)
+        gate_add(core, gate, run);
+    else
+        queue_enter(core, run);
+}
+
+void queue_remove(struct core *core, struct run *run)
+{
+    struct gate *gate = gate_of(run);
+    if (!run->node.place)
+        return; /* it is being given to a worker */
+    if (run->class->pool)
+        run->class->pool->waiting--;
+    if (gate)
+        gate_remove(core, gate, run);
+    else
+        queue_leave(core, run);
+}
+
+void queue_plan(struct core *core, struct run *run)
+{
+    if (run->class->pool)
+        run->class->pool->planned++;
+    queue_leave(core, run);
+}
+
+void queue_unplan(struct core *core, struct run *run)
+{
+    if (run->class->pool)
+        run->class->pool->planned--;
+    queue_enter(core, run);
+}
+
+void queue_given(struct core *core, struct run *run)
+{
+    struct gate *gate = gate_of(run);
+    if (run->class->pool) {
+        run->class->pool->planned--; /* its lease takes the place */
+        run->class->pool->waiting--;
+    }
+    if (gate)
+        gate_start(core, gate, run);
 }
 
 void queue_set_aside(struct core *core, struct queue_class *class)
@@ -176,6 +274,8 @@ void queue_set_aside(struct core *core, struct queue_class *class)
     heap_remove(&core->ready, &class->node);
     class->place = CLASS_ASIDE;
     class_count_aside(class);
+    if (class->pool)
+        queue_admit(core, class->pool);
 }
 
 void queue_pass(struct core *core, struct queue_class *class, uint32_t count)
@@ -228,4 +328,7 @@ void queue_rerank(struct core *core)
         heap_rerank(core, &class->passed);
         class_refresh(core, class);
     }
+    for (const struct task *task = core->first_task; task; task = task->next)
+        if (task->gate)
+            heap_rerank(core, &task->gate->waiting);
 }

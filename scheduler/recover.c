@@ -18,8 +18,8 @@
 
 enum from { FROM_START, FROM_RECENT }; /* where a scan begins */
 
-/* Tasks before their statistics before runs before workers; of the events the oldest (where deleting goes on) and the newest;
- * webhooks before their deliveries. */
+/* Pools before tasks before their statistics before runs before workers; of the events the oldest (where deleting goes on) and the
+ * newest; webhooks before their deliveries. */
 static const struct scan {
     enum record_type type;
     const char *field;
@@ -28,6 +28,7 @@ static const struct scan {
     bool once; /* one page is enough */
     enum from from;
 } scans[] = {
+    {TYPE_POOL, "", 0, PAGE, false, FROM_START},
     {TYPE_TASK, "", 0, PAGE, false, FROM_START},
     {TYPE_TASK_STAT, "", 0, PAGE, false, FROM_START},
     {TYPE_RUN, "status", RUN_PENDING, PAGE, false, FROM_START},

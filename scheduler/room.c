@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-static int room_none(struct fault *fault, const char *field, uint64_t limit, const char *what)
+int room_none(struct fault *fault, const char *field, uint64_t limit, const char *what)
 {
     char text[32];
     snprintf(text, sizeof text, "%llu", (unsigned long long)limit);

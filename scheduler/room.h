@@ -7,6 +7,9 @@
 
 #define ROOM_RULE "limit" /* of the faults: it may be over later */
 
+/* The fault of a limit that is reached; answers -1. what: the things there are so many of. */
+int room_none(struct fault *fault, const char *field, uint64_t limit, const char *what);
+
 /* bytes: of parameters and specs. -1 with fault. */
 int room_bytes(const struct core *core, size_t bytes, struct fault *fault);
 int room_runs(const struct core *core, size_t runs, size_t bytes, struct fault *fault);

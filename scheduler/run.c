@@ -16,6 +16,8 @@
 
 #include "proto/log.h"
 #include "scheduler/depend.h"
+#include "scheduler/gate.h"
+#include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/task.h"
 #include "scheduler/timer.h"
@@ -180,6 +182,18 @@ static int run_plan_more(struct run *run, const struct run_plan *plan)
     return 0;
 }
 
+/* Room in every table for one more. */
+static int run_reserve(struct core *core, const struct run_plan *plan)
+{
+    struct gate *gate = plan->task ? plan->task->gate : NULL;
+    if (gate && heap_reserve(&gate->waiting, (size_t)gate->runs + 1))
+        return -1;
+    return queue_reserve(plan->class, 1) || heap_reserve(&core->delays, core->run_total + 1) ||
+                   index_reserve(&core->runs, core->run_total + 1 - core->runs.count)
+               ? -1
+               : 0;
+}
+
 /* What it carries; stays as it is while it lives. */
 static size_t run_carries(const struct run *run)
 {
@@ -192,8 +206,7 @@ struct run *run_new(struct core *core, const struct run_plan *plan)
     struct run *run = calloc(1, sizeof *run);
     if (!run)
         return NULL;
-    if (queue_reserve(plan->class, 1) || heap_reserve(&core->delays, core->run_total + 1) ||
-        index_reserve(&core->runs, core->run_total + 1 - core->runs.count)) {
+    if (run_reserve(core, plan)) {
         free(run);
         return NULL;
     }
@@ -202,6 +215,8 @@ struct run *run_new(struct core *core, const struct run_plan *plan)
     queue_class_keep(run->class);
     run->class->runs++;
     run->task = plan->task;
+    if (run->task && run->task->gate)
+        run->task->gate->runs++;
     run->name = text_keep(plan->name);
     run->created_at = core->wall_ms;
     run->due_at = plan->due_at;
@@ -247,6 +262,8 @@ void run_free(struct core *core, struct run *run)
     core->run_total--;
     core->carried -= run_carries(run);
     run->class->runs--;
+    if (run->task && run->task->gate)
+        run->task->gate->runs--;
     queue_class_drop(core, run->class);
     text_drop(run->name);
     text_drop(run->parameters);
@@ -302,6 +319,8 @@ void run_rehome(struct core *core, struct run *run, struct queue_class *class)
     queue_class_keep(class);
     class->runs++;
     run->class->runs--;
+    if (run->lease)
+        lease_repool(core, run->lease, class->pool);
     queue_class_drop(core, run->class);
     run->class = class;
     if (waits)

@@ -8,6 +8,7 @@
 #include "scheduler/cron.h"
 #include "scheduler/depend.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/gate.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
 
@@ -42,6 +43,13 @@ struct task *task_new(struct core *core, struct task_rules *rules)
     struct task *task = calloc(1, sizeof *task);
     if (!task)
         return NULL;
+    if (rules->rate && gate_reserve(core, &task->gate, rules->rate, 0)) {
+        gate_free(core, task->gate);
+        free(task);
+        return NULL;
+    }
+    if (task->gate)
+        gate_set(core, task->gate, rules->rate, 0);
     task->rules = *rules;
     task->key = rules->name->str;
     task->created_at = task->updated_at = core->wall_ms;
@@ -56,6 +64,7 @@ void task_free(struct core *core, struct task *task)
         return;
     core->carried -= task_rules_bytes(&task->rules);
     task_rules_clear(core, &task->rules);
+    gate_free(core, task->gate);
     free(task->dependents);
     free(task->skipped);
     free(task);
@@ -84,6 +93,8 @@ void task_join(struct core *core, struct task *task, uint64_t id)
 {
     task->due.id = id ? id : core_new_id(core, TYPE_TASK);
     task->stat.id = task->due.id;
+    if (task->gate)
+        task->gate->node.id = task->due.id;
     index_add(&core->tasks, task);
     core->standing += !task->oneshot;
     name_take(core, task);
@@ -135,7 +146,25 @@ int task_replace_reserve(struct core *core, struct task *task, const struct task
 {
     if (edge_reserve(core, rules))
         return -1;
+    if (rules->rate && gate_reserve(core, &task->gate, rules->rate, task->live))
+        return -1;
     return rules->class == task->rules.class ? 0 : queue_reserve(rules->class, task->live);
+}
+
+/* Its waiting runs pass the gate anew. */
+static void rate_follow(struct core *core, struct task *task, uint32_t before)
+{
+    if (task->rules.rate == before)
+        return;
+    task->gate->runs = task->live;
+    task->gate->node.id = task_id(task);
+    for (struct run *run = task->runs; run; run = run->next)
+        if (run->state == STATE_QUEUED)
+            queue_remove(core, run);
+    gate_set(core, task->gate, task->rules.rate, task->stat.last_run_at);
+    for (struct run *run = task->runs; run; run = run->next)
+        if (run->state == STATE_QUEUED)
+            queue_add(core, run);
 }
 
 void task_replace(struct core *core, struct task *task, struct task_rules *rules)
@@ -153,6 +182,7 @@ void task_replace(struct core *core, struct task *task, struct task_rules *rules
     for (struct run *run = task->runs; run; run = run->next)
         if (run->class == old.class)
             run_rehome(core, run, task->rules.class);
+    rate_follow(core, task, old.rate);
     depend_recheck(core, task);
     task_rules_clear(core, rules);
 }
@@ -310,6 +340,8 @@ static struct task *task_back(struct core *core, const struct rec_task *known, c
         task->stat = *stat;
         task->stat.id = known->id;
     }
+    if (stat && task->gate)
+        gate_set(core, task->gate, task->rules.rate, stat->last_run_at);
     return task;
 }
 

@@ -23,6 +23,7 @@ struct task_rules {    /* what a spec comes to; made by task_check */
     struct edge *edges; /* of each */
     uint32_t dep_count;
     uint32_t timeout_seconds;
+    uint32_t rate; /* starts a minute; 0: any number */
     uint8_t priority, retry_count, on_failure, catchup, overlap;
     uint64_t keep_runs; /* ended ones that are kept, by metadata.keep_runs; 0: all */
     uint8_t when;       /* enum edge_when, not WHEN_DEFAULT */
@@ -35,6 +36,7 @@ struct task {
     struct heap_node due; /* id; in core->schedules by stat.next_run_at */
     struct str key;       /* its name, for the index */
     struct task_rules rules;
+    struct gate *gate; /* NULL: it never had a rate */
     struct rec_task_stat stat;
     uint64_t created_at, updated_at;
     uint8_t status;

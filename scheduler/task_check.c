@@ -7,6 +7,7 @@
 #include "scheduler/cron.h"
 #include "scheduler/depend.h"
 #include "scheduler/farms/farm_host.h"
+#include "scheduler/pool.h"
 #include "scheduler/queue.h"
 #include "scheduler/rest.h"
 #include "scheduler/schedule.h"
@@ -151,6 +152,16 @@ static int check_path(struct str path, const char *field, struct fault *fault)
     if (path.len && path.ptr[0] != '/')
         return fault_set(fault, ERR_INVALID, field, "absolute", path, "a path that begins with /", "%s must be absolute", field);
     return 0;
+}
+
+/* Not asked of a task that keeps the pool it has. */
+static int check_pool(const struct core *core, struct str name, struct fault *fault)
+{
+    const struct pool *pool = name.len ? pool_find(core, name) : NULL;
+    if (!name.len || (pool && pool->id))
+        return 0;
+    return fault_set(fault, ERR_INVALID, "pool", "unknown_pool", name, "the name of a pool", "there is no pool \"%.*s\"",
+                     (int)name.len, name.ptr);
 }
 
 /* One of the words in metadata, as its place in the list; the first when it is absent. */
@@ -418,6 +429,7 @@ static int rules_fill(struct core *core, const struct rec_task_spec *spec, struc
     rules->name = text_new(spec->name);
     rules->class = queue_class_get(core, spec, NULL);
     rules->timeout_seconds = (uint32_t)spec->timeout_seconds;
+    rules->rate = (uint32_t)spec->rate;
     rules->priority = (uint8_t)spec->priority;
     rules->retry_count = (uint8_t)spec->retry_count;
     buf_free(&bytes);
@@ -430,10 +442,11 @@ int task_check(struct core *core, const struct rec_task_spec *spec, const struct
                struct task_rules *rules, struct fault *fault)
 {
     struct rec_task_spec given = {.has = changed};
-    bool new_schedule = !self || HAS(&given, rec_task_spec, schedule);
+    bool new_schedule = !self || HAS(&given, rec_task_spec, schedule), new_pool = !self || HAS(&given, rec_task_spec, pool);
     *rules = (struct task_rules){.spread = self ? self->rules.spread : 0};
     if (check_required(spec, fault) || check_executor(core, spec, fault) || check_env(spec->env, fault) ||
-        check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) || check_metadata(spec, rules, fault) ||
+        check_texts(spec->labels, "labels", fault) || check_path(spec->cwd, "cwd", fault) ||
+        (new_pool && check_pool(core, spec->pool, fault)) || check_metadata(spec, rules, fault) ||
         check_timezone(spec->metadata, fault) || check_http(spec, fault) ||
         (HAS(&given, rec_task_spec, metadata) && check_notified(core, rules, fault)) ||
         check_schedule(core, spec, new_schedule, rules, fault))

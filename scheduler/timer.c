@@ -11,6 +11,9 @@
 #include "scheduler/timer.h"
 
 #include "proto/log.h"
+#include "scheduler/command.h"
+#include "scheduler/cron.h"
+#include "scheduler/gate.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
@@ -77,12 +80,15 @@ uint64_t timer_tick(struct core *core)
     core->away = !writable;
     clock_follow(core);
     delays_end(core);
+    gates_open(core);
     bool fired = schedules_fire(core);
     if (writable)
         lease_expire(core);
     worker_silence(core);
     worker_rested(core);
     worker_prune(core);
+    if (heap_top(&core->gates))
+        least(&wait, (uint64_t)heap_top(&core->gates)->key, core->mono_ms);
     if (heap_top(&core->delays))
         least(&wait, (uint64_t)heap_top(&core->delays)->key, core->wall_ms);
     if (!fired)

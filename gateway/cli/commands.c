@@ -26,6 +26,8 @@ static const struct option no_options[] = {{0}};
          "file that is to appear once, when complete: {{output}} in the arguments and "                                          \
          "GANTRY_OUTPUT name where to write it"},                                                                                \
         {"cwd", 'C', "DIR", NULL, "folder it runs in"},                                                                          \
+        {"pool", 0, "NAME", NULL, "pool whose limit of runs at once it shares (gantry pool)"},                                   \
+        {"rate", 0, "N", NULL, "attempts that may start a minute; 0 for any number"},                                            \
     {                                                                                                                            \
         "run-as", 0, "USER", NULL, "user the process becomes, where the worker allows it"                                        \
     }
@@ -240,7 +242,15 @@ static const struct option fsck_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", "webhook", "key", NULL};
+static const struct option pool_list_options[] = {PAGE_OPTIONS, {0}};
+
+static const struct option pool_set_options[] = {
+    {"limit", 'n', "N", NULL, "runs at once, over all tasks that name it; 0 for none"},
+    {"description", 'd', "TEXT", NULL, "words for people"},
+    {0},
+};
+
+const char *const commands_groups[] = {"task", "pool", "webhook", "key", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -301,6 +311,11 @@ const struct command commands[] = {
      "A due time ran, ran late (over ten seconds), or was skipped for a reason. Those that were skipped one after the other for "
      "one reason are one line."},
     {"preview", "CRON", preview_options, preview_command, true, false, 1, 1, "print when a schedule would be due", NULL},
+    {"pool list", "", pool_list_options, pool_list, true, false, 0, 0, "list pools: limits, and what runs and waits in them",
+     NULL},
+    {"pool set", "NAME", pool_set_options, pool_set, true, false, 1, 1, "make a pool, or change it",
+     "A new limit holds at once; what runs already is not stopped. Tasks name a pool with --pool."},
+    {"pool delete", "NAME…", no_options, pool_delete, true, false, 1, -1, "delete pools that no task names", NULL},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
     {"events", "", events_options, events_command, true, false, 0, 0,
      "print what happened: tasks, runs, workers, the farm's health",

@@ -142,6 +142,8 @@ static void task_print(const json_t *task)
     show_member("Depends on:", task, "dependencies");
     show_member("Conditions:", task, "dependency_conditions");
     show_member("Tags:", task, "tags");
+    show_member("Pool:", task, "pool");
+    show_member("Rate, /min:", task, "rate");
     show_member("Environment:", task, "env");
     show_member("Labels:", task, "labels");
     show_member("Metadata:", task, "metadata");

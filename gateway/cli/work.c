@@ -148,16 +148,18 @@ int work_add(const struct cli *cli, int first, bool here, json_t *task, struct e
     const char *priority = args_text(cli->args, "priority");
     const char *user = args_text(cli->args, "run-as");
     const char *output = args_text(cli->args, "output");
+    const char *pool = args_text(cli->args, "pool");
 
     cwd = cwd == NULL && here ? "." : cwd;
     if (program_add(cli, first, task, err) != 0 || (cwd != NULL && path_add(cwd, "cwd", task, err) != 0) ||
         (output != NULL && path_add(output, "output", task, err) != 0) ||
         (priority != NULL && text_add(task, "priority", priority, err) != 0) ||
-        (user != NULL && text_add(task, "run_as", user, err) != 0)) {
+        (user != NULL && text_add(task, "run_as", user, err) != 0) || (pool != NULL && text_add(task, "pool", pool, err) != 0)) {
         return -1;
     }
     if (pairs_add(cli, "env", "env", task, err) != 0 || pairs_add(cli, "label", "labels", task, err) != 0 ||
-        number_add(cli, "timeout", 1, 31536000, "timeout_seconds", task, err) != 0) {
+        number_add(cli, "timeout", 1, 31536000, "timeout_seconds", task, err) != 0 ||
+        number_add(cli, "rate", 0, 60000, "rate", task, err) != 0) {
         return -1;
     }
     return number_add(cli, "retries", 0, 100, "retry_count", task, err);

@@ -9,7 +9,10 @@ static const struct route routes[] = {
     {METHOD_POST, "/tasks", tasks_create, ROLE_USER,
      "Creates a task: 201. `name`, `task_type`, `executor` and `command` are required. Also taken: `env` (name to text), "
      "`cwd`, `run_as`, `limits {cpu_seconds, memory_mb, files}`, `labels` (worker labels required), `output` (a file "
-     "published once). `dependencies`: ids or names of tasks, or `{task, on}` with `on` one of `success`, `failure` (failed for "
+     "published once), `pool` (whose limit of runs at once it shares: see `/pools`), `rate` (attempts that may start a minute, "
+     "up to "
+     "60000; those of one second may start together). `dependencies`: ids or names of tasks, or `{task, on}` with `on` one of "
+     "`success`, `failure` (failed for "
      "good, "
      "or aborted), `any`; others are as `metadata.dependency_condition` says (`success`). A run waits until the newest run of "
      "each has "
@@ -23,7 +26,9 @@ static const struct route routes[] = {
     {METHOD_GET, "/tasks/{id}", tasks_get, ROLE_READONLY,
      "A task with its `statistics`; averages are null before the first run."},
     {METHOD_PUT, "/tasks/{id}", tasks_update, ROLE_USER,
-     "Changes the fields that are given; null empties `description`, `schedule`, `cwd`, `run_as`, `output`, lists and objects."},
+     "Changes the fields that are given; null empties `description`, `schedule`, `cwd`, `run_as`, `output`, `pool`, lists and "
+     "objects; a "
+     "`rate` of 0 lifts it."},
     {METHOD_DELETE, "/tasks/{id}", tasks_delete, ROLE_USER,
      "Deletes a task and its history. 409 while it has live runs, unless `force=true`, which aborts them first."},
     {METHOD_GET, "/tasks/{id}/graph", tasks_graph, ROLE_READONLY,
@@ -192,6 +197,17 @@ static const struct route routes[] = {
      "`status`, `order`."},
     {METHOD_POST, "/webhooks/{id}/deliveries/{delivery}/redeliver", deliveries_again, ROLE_USER,
      "Begins a delivery anew, under its old `webhook-id`: 201."},
+    {METHOD_GET, "/pools", pools_list, ROLE_READONLY,
+     "Lists pools with how many of their runs are `running` and `waiting` this second. `page`, `size`, `sort` (`name`, `limit`, "
+     "`running`, `waiting`, `created_at`, `updated_at`), `order`."},
+    {METHOD_GET, "/pools/{name}", pools_get, ROLE_READONLY, "A pool as it is this second."},
+    {METHOD_PUT, "/pools/{name}", pools_put, ROLE_ADMIN,
+     "Makes a pool (201) or changes what is given of it (200): `limit` (how many runs of all tasks that name it may run at once; "
+     "0: "
+     "none), `description`. A new limit holds at once; what runs already is not stopped. A name is 1 to 64 of letters, digits "
+     "and "
+     "`. _ : -`."},
+    {METHOD_DELETE, "/pools/{name}", pools_delete, ROLE_ADMIN, "Deletes a pool. 409 while tasks or runs name it."},
     {METHOD_GET, "/system/health", system_health, ROLE_KNOWN,
      "Health, measured for this answer (kept for one second): a component that does not answer within a second is "
      "`unhealthy`. 503 with the same body when writes cannot work."},

@@ -102,7 +102,8 @@ int rest_whose(struct request *request, struct str *whose, struct problem *probl
 int rest_id(struct request *request, struct str *id, struct problem *problem);
 /* Runs its caller is to stop. */
 void rest_write_cancel(struct writer *w, const struct uint_list *cancel);
-void uptime_write(struct writer *w, const char *key, uint64_t ms); /* "7d 12h 30m" */
+void uptime_write(struct writer *w, const char *key, uint64_t ms);               /* "7d 12h 30m" */
+void pool_write(struct writer *w, const char *key, const struct rec_pool *pool); /* key: NULL in a list */
 
 /* ---- rows ---- */
 
@@ -144,5 +145,7 @@ void webhooks_update(struct request *request), webhooks_delete(struct request *r
 void deliveries_list(struct request *request), deliveries_again(struct request *request);
 void system_health(struct request *request), system_stats(struct request *request);
 void system_metrics(struct request *request), system_logs(struct request *request);
+void pools_list(struct request *request), pools_get(struct request *request);
+void pools_put(struct request *request), pools_delete(struct request *request);
 
 #endif

@@ -54,6 +54,10 @@ static void extensions_write(struct writer *w, const struct rec_task_spec *spec)
         writer_text(w, "output", spec->output);
     if (spec->dependency_conditions.len > 1)
         writer_map(w, "dependency_conditions", spec->dependency_conditions);
+    if (spec->pool.len)
+        writer_text(w, "pool", spec->pool);
+    if (spec->rate)
+        writer_uint(w, "rate", spec->rate);
 }
 
 static void statistics_write(struct writer *w, const struct rec_task_stat *stat)
@@ -298,6 +302,19 @@ void log_write(struct writer *w, const struct rec_log_line *line, uint64_t missi
     writer_text(w, "level", str_of(log_level_name((unsigned)line->level)));
     writer_text(w, "stream", str_of(streams[line->stream <= STREAM_STDERR ? line->stream : STREAM_SYSTEM]));
     writer_text(w, "message", line->text);
+    writer_close(w, '}');
+}
+
+void pool_write(struct writer *w, const char *key, const struct rec_pool *pool)
+{
+    writer_open(w, key, '{');
+    writer_text(w, "name", pool->name);
+    writer_text_or_null(w, "description", pool->description);
+    writer_uint(w, "limit", pool->limit);
+    writer_uint(w, "running", pool->running);
+    writer_uint(w, "waiting", pool->waiting);
+    writer_time(w, "created_at", pool->created_at);
+    writer_time(w, "updated_at", pool->updated_at);
     writer_close(w, '}');
 }
 

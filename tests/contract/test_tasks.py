@@ -187,6 +187,28 @@ class Tasks(Contract):
         self.error(self.farm.post(path, {"items": [{}, {"priority": "x"}]}), 422, "VALIDATION_ERROR", "items[1].priority", "enum")
         self.assertEqual(self.data(self.farm.get(f"/api/runs?task_id={task}"))["total"], before)  # all or nothing
 
+    def test_trigger_batch_is_checked(self):
+        task = self.create("batch checked")["id"]
+        path = f"/api/tasks/{task}/trigger-batch"
+        for item, field, rule in [
+            ({"delay_seconds": -1}, "delay_seconds", "range"), ({"delay_seconds": []}, "delay_seconds", "type"),
+            ({"run_at": "soon"}, "run_at", "format"), ({"run_at": "2099-01-01T00:00:00Z", "delay_seconds": 1}, "run_at", "exclusive"),
+            ({"parameters": 1}, "parameters", "type"), ({"timeout_seconds": 0}, "timeout_seconds", "range"),
+            ({"idempotency_key": 7}, "idempotency_key", "type"), ({"idempotency_key": ""}, "idempotency_key", "length"),
+            ({"idempotency_key": "k" * 256}, "idempotency_key", "length"),
+        ]:
+            with self.subTest(item=item):
+                self.error(self.farm.post(path, {"items": [{}, item]}), 422, "VALIDATION_ERROR", f"items[1].{field}", rule)
+        self.error(self.farm.post("/api/tasks/999999/trigger-batch", {"items": [{}]}), 404, "RESOURCE_NOT_FOUND", "id", "not_found")
+        made = self.data(self.farm.post(path, {"items": [{"idempotency_key": "one", "delay_seconds": 3600}]}), 201)["run_ids"]
+        again = self.data(self.farm.post(path, {"items": [{}, {"idempotency_key": "one", "delay_seconds": 3600}]}), 201)["run_ids"]
+        self.assertEqual(again[1:], made)
+        self.error(self.farm.post(path, {"items": [{}, {"idempotency_key": "one"}]}), 422, "VALIDATION_ERROR", "items[1].idempotency_key",
+                   "key_reused")
+        whole = self.data(self.farm.post(path, {"items": [{"delay_seconds": 3600}] * 1000}), 201)["run_ids"]
+        self.assertEqual(len(set(whole)), 1000)
+        self.data(self.farm.delete(f"/api/tasks/{task}?force=true"))
+
     def test_what_was_given_is_shown_whoever_refuses_it(self):
         for field, value, rule, expected in (("timezone", 5, "type", "时区名称"), ("timezone", ["UTC"], "type", "时区名称"),
                                              ("catchup", 2.5, "enum", "one, all, none"), ("concurrency_policy", "never", "enum", "allow, forbid, replace")):

@@ -386,7 +386,7 @@ static void no_bell(void *self, uint64_t event, const uint64_t *runs, uint32_t c
 
 static void load_all(struct core *core)
 {
-    static const enum record_type order[] = {TYPE_TASK, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT};
+    static const enum record_type order[] = {TYPE_POOL, TYPE_TASK, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT};
     struct err err = {0};
     uint64_t next[TYPE_MAX] = {0};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {

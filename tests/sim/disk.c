@@ -102,8 +102,11 @@ uint64_t disk_live_first(void)
 void *disk_read(enum record_type type, uint64_t id, void *out)
 {
     static const struct shape *const shapes[TYPE_MAX] = {
-        NULL,           &shape_rec_task,  &shape_rec_task_stat, &shape_rec_run, &shape_rec_worker,
-        &shape_rec_key, &shape_rec_event, &shape_rec_fire};
+        [TYPE_TASK] = &shape_rec_task, [TYPE_TASK_STAT] = &shape_rec_task_stat,
+        [TYPE_RUN] = &shape_rec_run,   [TYPE_WORKER] = &shape_rec_worker,
+        [TYPE_KEY] = &shape_rec_key,   [TYPE_EVENT] = &shape_rec_event,
+        [TYPE_FIRE] = &shape_rec_fire, [TYPE_POOL] = &shape_rec_pool,
+    };
     const struct kept *record = disk_get(type, id);
     struct err err = {0};
     if (!record)

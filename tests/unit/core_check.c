@@ -4,9 +4,11 @@
 #include "tests/unit/unit.h"
 
 #include "scheduler/farms/farm.h"
+#include "scheduler/gate.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/poll.h"
+#include "scheduler/pool.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
@@ -23,6 +25,8 @@ static void check_run(const struct core *core, const struct run *run)
         uint32_t at = run->node.place - 1;
         if (run->state == STATE_QUEUED && at < passed->count && passed->nodes[at] == &run->node)
             heap = passed;
+        if (run->state == STATE_QUEUED && run->task && run->task->gate && gate_holds(run->task->gate, run))
+            heap = &run->task->gate->waiting;
         assert_in_range(at, 0, heap->count - 1);
         assert_ptr_equal(heap->nodes[at], &run->node);
     }
@@ -218,10 +222,82 @@ static void check_classes(const struct core *core)
         assert_true(class->queue.count + class->passed.count <= class->runs);
         assert_int_equal(class->aside, class->place == CLASS_ASIDE || class->passed.count > 0);
         assert_true(class->passed.count == 0 || queue_chooses(class));
-        assert_int_equal(class->place == CLASS_READY, class->node.place != 0);
+        assert_int_equal(class->place == CLASS_READY || class->place == CLASS_BLOCKED, class->node.place != 0);
         if (class->place == CLASS_EMPTY)
             assert_int_equal(class->queue.count + class->passed.count, 0);
     }
+}
+
+/* Places are those of the leases; while there is one, no class waits for it that is better than all that may be given out. */
+static void check_pool(const struct core *core, const struct pool *pool)
+{
+    uint64_t running = 0, waiting = 0;
+    uint32_t classes = 0, blocked = 0;
+    const struct heap_node *best = NULL;
+    for (size_t i = 0; i < core->leases.size; i++) {
+        const struct lease *lease = core->leases.slots[i];
+        running += lease && lease->pool == pool;
+    }
+    for (size_t i = 0; i < core->runs.size; i++) {
+        const struct run *run = core->runs.slots[i];
+        waiting += run && run->class->pool == pool && run->state == STATE_QUEUED;
+        if (run && run->lease && run->class->pool == pool)
+            assert_ptr_equal(run->lease->pool, pool);
+    }
+    for (size_t i = 0; i < core->classes.size; i++) {
+        const struct queue_class *class = core->classes.slots[i];
+        if (!class || class->pool != pool)
+            continue;
+        classes++;
+        blocked += class->place == CLASS_BLOCKED;
+        if (class->place == CLASS_READY && (!best || heap_before(&class->node, best)))
+            best = &class->node;
+    }
+    assert_int_equal(running, pool->running);
+    assert_int_equal(waiting, pool->waiting);
+    assert_int_equal(pool->planned, 0);
+    assert_int_equal(classes, pool->classes);
+    assert_int_equal(classes + running, pool->refs);
+    assert_int_equal(blocked, pool->blocked.count);
+    if (!pool_full(pool) && blocked)
+        assert_true(best && heap_before(best, heap_top(&pool->blocked)));
+}
+
+static void check_pools(const struct core *core)
+{
+    size_t records = 0;
+    for (size_t i = 0; i < core->pools.size; i++) {
+        const struct pool *pool = core->pools.slots[i];
+        if (!pool)
+            continue;
+        check_pool(core, pool);
+        records += pool->id != 0;
+    }
+    assert_int_equal(records, core->pool_count);
+}
+
+/* What was let through stands in the queue, and nobody waits for a token that is there. */
+static void check_gates(const struct core *core)
+{
+    size_t gates = 0;
+    for (const struct task *task = core->first_task; task; task = task->next) {
+        const struct gate *gate = task->gate;
+        assert_true(gate || !task->rules.rate);
+        if (!gate)
+            continue;
+        gates++;
+        assert_int_equal(gate->rate, task->rules.rate);
+        assert_int_equal(gate->runs, task->live);
+        assert_true(gate->let_count <= gate->burst);
+        for (uint32_t i = 0; i < gate->let_count; i++) {
+            assert_int_equal(gate->let[i]->state, STATE_QUEUED);
+            assert_false(gate_holds(gate, gate->let[i]));
+        }
+        if (!gate->rate)
+            assert_int_equal(gate->waiting.count + gate->let_count, 0);
+        assert_int_equal(gate->node.place != 0, gate->waiting.count && gate->let_count < gate->burst);
+    }
+    assert_int_equal(gates, core->gate_total);
 }
 
 void core_check(const struct core *core)
@@ -234,4 +310,6 @@ void core_check(const struct core *core)
     check_kinds(core);
     check_lists(core);
     check_classes(core);
+    check_pools(core);
+    check_gates(core);
 }

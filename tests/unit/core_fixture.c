@@ -241,8 +241,7 @@ void fixture_start(struct fixture *fixture)
 {
     const struct journal_port port = {fixture, port_batch, port_deliver, port_committed};
     const struct core_clock clock = {fixture, clock_wall, clock_mono, clock_random};
-    const enum record_type order[] = {TYPE_TASK, TYPE_TASK_STAT, TYPE_RUN,     TYPE_WORKER,
-                                      TYPE_KEY,  TYPE_EVENT,     TYPE_WEBHOOK, TYPE_DELIVERY};
+    enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT = 2, TYPE_RUN = 3, TYPE_WORKER = 4, TYPE_KEY = 5, TYPE_EVENT = 6, TYPE_MAX };
     struct err err = {0};
     fixture->journal = journal_new(&port);
     fixture->core = core_new(&fixture->config, &clock, fixture->journal, fixture->farms);
@@ -442,12 +441,17 @@ struct rec_idem fixture_key(struct fixture *fixture)
 bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id, void *out)
 {
     static const struct shape *const shapes[TYPE_MAX] = {
-        [TYPE_TASK] = &shape_rec_task,        [TYPE_TASK_STAT] = &shape_rec_task_stat,
-        [TYPE_RUN] = &shape_rec_run,          [TYPE_WORKER] = &shape_rec_worker,
-        [TYPE_KEY] = &shape_rec_key,          [TYPE_EVENT] = &shape_rec_event,
-        [TYPE_FIRE] = &shape_rec_fire,        [TYPE_WEBHOOK] = &shape_rec_webhook,
-        [TYPE_DELIVERY] = &shape_rec_delivery};
-    const struct stored *stored = disk_find(fixture, type, id);
+        [TYPE_TASK] = &shape_rec_task,
+        [TYPE_TASK_STAT] = &shape_rec_task_stat,
+        [TYPE_RUN] = &shape_rec_run,
+        [TYPE_WORKER] = &shape_rec_worker,
+        [TYPE_KEY] = &shape_rec_key,
+        [TYPE_EVENT] = &shape_rec_event,
+        [TYPE_FIRE] = &shape_rec_fire,
+        [TYPE_WEBHOOK] = &shape_rec_webhook,
+        [TYPE_DELIVERY] = &shape_rec_delivery,
+        [TYPE_POOL] = &shape_rec_pool,
+        const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)
         return false;

@@ -200,6 +200,62 @@ static void step_delete(void)
     expect(ask(&shape_msg_task_delete, &delete), MSG_DONE);
 }
 
+static void step_pool(void)
+{
+    struct msg_pool_put put = {.idem = fixture_key_of(30, 1), .name = STR_LIT("db"), .limit = 3, .description = STR_LIT("words")};
+    SET_HAS(&put, msg_pool_put, limit);
+    SET_HAS(&put, msg_pool_put, description);
+    expect(ask(&shape_msg_pool_put, &put), MSG_POOL_ANSWER);
+}
+
+static void step_pooled(void)
+{
+    struct msg_task_create create = {.idem = fixture_key_of(31, 1), .spec = fixture_spec("pooled", "shell")};
+    create.spec.pool = STR_LIT("db");
+    create.spec.rate = 600;
+    SET_HAS(&create.spec, rec_task_spec, pool);
+    SET_HAS(&create.spec, rec_task_spec, rate);
+    expect(ask(&shape_msg_task_create, &create), MSG_TASK_ANSWER);
+}
+
+static void step_pooled_batch(void)
+{
+    struct rec_trigger items[20] = {0};
+    struct msg_run_trigger_batch batch = {.idem = fixture_key_of(32, 1), .task_id = 1, .items = {items, 20}};
+    expect(ask(&shape_msg_run_trigger_batch, &batch), MSG_RUN_BATCH_ANSWER);
+}
+
+/* From no rate to one, and to one with more tokens. */
+static void step_rates(void)
+{
+    static const uint64_t rates[] = {0, 6, 6000};
+    for (unsigned i = 0; i < 3; i++) {
+        struct msg_task_update update = {.idem = fixture_key_of(33 + i, 1), .id = 1, .spec = {.rate = rates[i]}};
+        SET_HAS(&update.spec, rec_task_spec, rate);
+        expect(ask(&shape_msg_task_update, &update), MSG_TASK_ANSWER);
+    }
+}
+
+static void step_pool_list(void)
+{
+    struct msg_pool_list list = {.page = 1, .size = 10};
+    expect(ask(&shape_msg_pool_list, &list), MSG_POOL_ROWS);
+}
+
+static void test_pools_and_rates(void **unused)
+{
+    (void)unused;
+    fixture = fixture_ready();
+    fixture->around = around;
+    hard(step_pool);
+    hard(step_pooled);
+    hard(step_pooled_batch);
+    hard(step_hello);
+    hard(step_rates);
+    hard(step_pool_list);
+    fixture_free(fixture);
+}
+
 static void test_everything(void **unused)
 {
     (void)unused;
@@ -362,6 +418,7 @@ static void test_rest(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything), cmocka_unit_test(test_rest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything), cmocka_unit_test(test_rest),
+                                       cmocka_unit_test(test_pools_and_rates)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ static const char body[] =
     "{\"name\":\"a name\",\"task_type\":\"shell\",\"executor\":\"shell\",\"command\":\"echo "
     "\\u00e9\",\"arguments\":[\"a\",\"b\"],"
     "\"env\":{\"A\":\"1\"},\"tags\":[\"t\"],\"priority\":\"high\",\"parameters\":{\"p\":[1,2.5,null]},\"reason\":\"because\","
+    "\"limit\":3,"
     "\"ids\":[1],\"items\":[{\"parameters\":{\"n\":1}},{\"priority\":\"low\"}],\"metadata\":{\"k\":{\"deep\":true}},"
     "\"url\":\"http://example.com/hook\",\"events\":[\"task.*\"],"
     "\"hostname\":\"h\",\"ip_address\":\"::1\",\"port\":1,\"task_types\":[\"shell\"],\"labels\":{\"l\":\"v\"},\"load_average\":0."
