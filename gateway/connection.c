@@ -26,6 +26,7 @@ struct connection *connection_new(struct connections *all, struct MHD_Connection
     connection->mhd = mhd;
     connection->fd = info ? info->connect_fd : -1;
     connection->peer = peer_of_socket(connection->fd);
+    peer_text(&connection->peer, connection->address);
     connection->refused = all->open >= all->max;
     connection->next = all->first;
     if (all->first)

@@ -19,7 +19,8 @@ struct connection {
     struct request *request; /* the one under way */
     uint64_t since_ms;       /* of the phase */
     enum limit_phase phase;
-    struct peer peer; /* the client's address */
+    struct peer peer;        /* the client's address */
+    char address[PEER_TEXT]; /* the same as text */
     int fd;
     bool suspended;
     bool refused; /* over the limit: its requests hear so */

@@ -2,6 +2,7 @@
 #ifndef GANTRY_GATEWAY_GATEWAY_H
 #define GANTRY_GATEWAY_GATEWAY_H
 
+#include "gateway/audit.h"
 #include "gateway/budget.h"
 #include "gateway/guard.h"
 #include "gateway/limit.h"
@@ -27,6 +28,7 @@ struct gateway {
     struct traffic *traffic;
     struct auth *auth; /* NULL: everybody is let in */
     struct rate *rate;
+    struct audit audit;
     struct tls tls;
     struct meter meter;
     struct resources resources;

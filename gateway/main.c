@@ -52,6 +52,7 @@ static void configure(void *self)
         .per_minute = (uint32_t)settings_count_of(settings, SET_HTTP_RATE),
         .burst = (uint32_t)settings_count_of(settings, SET_HTTP_BURST),
     };
+    gateway->audit.enabled = settings_bool(settings, SET_AUDIT_ENABLED);
     if (gateway->auth)
         auth_reload(gateway->auth);
     gateway->deadline_ms = (uint64_t)settings_count_of(settings, SET_BUS_DEADLINE_MS);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "gateway/audit.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
 #include "proto/ident.h"
@@ -156,5 +157,6 @@ int request_idem(struct request *request, struct rec_idem *idem, struct problem 
     request->keyed = true;
     idem->scope = (struct str){(const char *)request->key_scope, sizeof request->key_scope};
     idem->body = (struct str){(const char *)request->key_body, sizeof request->key_body};
+    audit_sign(request, idem);
     return 0;
 }

@@ -33,6 +33,7 @@ enum worker_status { WORKER_ACTIVE, WORKER_DRAINING, WORKER_OFFLINE };
 enum delivery_status { DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_FAILED };
 enum log_stream { STREAM_SYSTEM, STREAM_STDOUT, STREAM_STDERR };
 enum store_op { OP_PUT = 1, OP_DELETE, OP_LOG, OP_PURGE_TASK, OP_PURGE_RUNS };
+enum audit_kind { AUDIT_NOBODY, AUDIT_LOCAL, AUDIT_NETWORK, AUDIT_KEY, AUDIT_TOKEN }; /* how one asks: see gateway/actor.h */
 /* FILTER_IN: the number's bits are the numbers, from 0 to 7, that will do. */
 enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT, FILTER_IN };
 
@@ -83,6 +84,7 @@ enum record_type {
     TYPE_WEBHOOK = 9,
     TYPE_DELIVERY = 10,
     TYPE_POOL = 11,
+    TYPE_AUDIT = 12,
     TYPE_MAX
 };
 

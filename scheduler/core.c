@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/bulk.h"
 #include "scheduler/command.h"
 #include "scheduler/core_state.h"
@@ -44,6 +45,7 @@ const struct core_route core_routes[] = {
     {MSG_POOL_PUT, DOOR_COMMANDS, pool_on_put, "makes or changes a pool"},
     {MSG_POOL_DELETE, DOOR_COMMANDS, pool_on_delete, "deletes a pool that nothing names"},
     {MSG_POOL_LIST, DOOR_COMMANDS, pool_on_list, "pools as they are now"},
+    {MSG_AUDIT_NOTE, DOOR_COMMANDS, audit_on_note, "writes that the gateway refused"},
     {MSG_WORKER_LIST, DOOR_COMMANDS, worker_on_list, "workers as they are now"},
     {MSG_RUN_LIVE, DOOR_COMMANDS, live_on_runs, "runs as they are now"},
     {MSG_FIRE_TIMES, DOOR_COMMANDS, fire_times_on_ask, "when a schedule is due next"},
@@ -303,6 +305,7 @@ int core_load(struct core *core, enum record_type type, struct str value, struct
     case TYPE_POOL:
         return load_pool(core, value, err);
     case TYPE_FIRE:
+    case TYPE_AUDIT:
     case TYPE_LOG_ENTRY: /* the store's own */
     case TYPE_MAX:
         break;
@@ -441,8 +444,10 @@ void core_handle(struct core *core, const struct core_call *call)
     if (idem && !key_admits(core, call, idem))
         return;
     core->idem = idem;
+    core->by = audit_asker(call, idem);
     route->handle(core, call);
     core->idem = NULL;
+    core->by = NULL;
 }
 
 uint64_t core_tick(struct core *core)

@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "scheduler/core_state.h"
+#include "scheduler/audit.h"
 
 #define REFUSAL_BYTES 4096 /* of an ERROR with everything in it, encoded */
 #define KEY_BYTES 128      /* of a key's record, without the answer */
@@ -31,10 +31,10 @@ int fault_memory(struct fault *fault)
 int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, struct fault *fault)
 {
     struct err err = {0};
-    size_t total = bytes + answer + 64;
+    size_t total = bytes + answer + audit_bytes(core) + 64;
     if (core->idem) {
         total += answer + KEY_BYTES;
-        ops += 2;
+        ops += 2 + AUDIT_OPS;
         if (keys_reserve(core->keys))
             return fault_memory(fault);
     }
@@ -51,6 +51,7 @@ void core_answer(struct core *core, const struct core_call *call, const struct s
     struct str body = journal_send(core->journal, &call->from, shape, value);
     if (core->idem && body.len)
         keys_store(core->keys, core->journal, core->idem, body, core_steady(core));
+    audit_answer(core, call, shape, value);
 }
 
 /* Refusals that say "come back" are not remembered: the same key is to be tried again. */

@@ -58,8 +58,9 @@ struct core {
     uint64_t wall_high;        /* the latest wall time seen, or stored: the clock was set back when it is behind that */
     int64_t steady_ms;         /* from mono_ms to a wall clock that nobody sets: the age of keys */
     uint64_t next_id[TYPE_MAX];
-    uint64_t oldest_event;       /* while loading */
-    const struct rec_idem *idem; /* of the command being handled */
+    uint64_t oldest_event;         /* while loading */
+    const struct rec_idem *idem;   /* of the command being handled */
+    const struct rec_audit_by *by; /* who asks for it, for the audit log; NULL: it has no line there */
 
     struct index tasks, task_names;
     struct task *first_task, *last_task;

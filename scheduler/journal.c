@@ -76,6 +76,7 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_KEY] = &shape_rec_key,           [TYPE_EVENT] = &shape_rec_event,
     [TYPE_FIRE] = &shape_rec_fire,         [TYPE_WEBHOOK] = &shape_rec_webhook,
     [TYPE_DELIVERY] = &shape_rec_delivery, [TYPE_POOL] = &shape_rec_pool,
+    [TYPE_AUDIT] = &shape_rec_audit,
 };
 
 static void journal_fail(struct journal *journal, const char *why)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/audit.h"
 #include "store/fires.h"
 #include "store/purge.h"
 #include "store/retain.h"
@@ -96,7 +97,11 @@ static enum kv_result op_apply(struct apply *apply, struct writer *writer, const
     switch (op->op) {
     case OP_PUT:
         result = index_put(writer, record_of(op->type), op->id, op->value);
-        return result == KV_OK && op->type == TYPE_FIRE ? fires_trim(writer, limits, op->value) : result;
+        if (result == KV_OK && op->type == TYPE_FIRE)
+            result = fires_trim(writer, limits, op->value);
+        if (result == KV_OK && op->type == TYPE_AUDIT)
+            result = audit_trim(writer, limits, op->id, op->value);
+        return result;
     case OP_DELETE:
         if (op->type == TYPE_RUN)
             result = purge_run(writer, op->id, removals);

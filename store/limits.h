@@ -7,6 +7,7 @@
 struct store_limits {
     uint64_t log_lines, log_bytes; /* of a run */
     uint64_t fires, fires_ms;      /* of a task's ledger: how many, and how old; 0: any */
+    uint64_t audits, audits_ms;    /* lines of the audit log, likewise */
 };
 
 #endif

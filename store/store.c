@@ -426,7 +426,9 @@ static struct store_limits limits_of(const struct settings *settings)
     return (struct store_limits){.log_lines = (uint64_t)settings_count_of(settings, SET_STORE_LOG_LINES),
                                  .log_bytes = (uint64_t)settings_count_of(settings, SET_STORE_LOG_KB) * 1024,
                                  .fires = (uint64_t)settings_count_of(settings, SET_CRON_FIRES_MAX),
-                                 .fires_ms = (uint64_t)settings_count_of(settings, SET_CRON_FIRES_DAYS) * DAY_MS};
+                                 .fires_ms = (uint64_t)settings_count_of(settings, SET_CRON_FIRES_DAYS) * DAY_MS,
+                                 .audits = (uint64_t)settings_count_of(settings, SET_AUDIT_MAX),
+                                 .audits_ms = (uint64_t)settings_count_of(settings, SET_AUDIT_DAYS) * DAY_MS};
 }
 
 static struct keep_limits keep_of(const struct settings *settings)

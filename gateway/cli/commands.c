@@ -242,6 +242,18 @@ static const struct option fsck_options[] = {
     {0},
 };
 
+static const struct option audit_options[] = {
+    {"who", 'w', "NAME", NULL, "only what this key or subject wrote; local: where nobody is asked who they are"},
+    {"method", 'm', "METHOD", "POST|PUT|DELETE|PATCH", "only requests with this method"},
+    {"path", 0, "PATH", NULL, "only paths that begin with this, as in /api/tasks/7"},
+    {"since", 0, "TIME", NULL, "only from this time on (2024-01-01T00:00:00Z)"},
+    {"until", 0, "TIME", NULL, "only before this time"},
+    {"order", 0, "WAY", "asc|desc", "desc: newest first, as without it"},
+    {"page", 0, "N", NULL, "page, from 1"},
+    {"size", 0, "N", NULL, "rows a page (default 20, at most 1000)"},
+    {0},
+};
+
 static const struct option pool_list_options[] = {PAGE_OPTIONS, {0}};
 
 static const struct option pool_set_options[] = {
@@ -333,6 +345,12 @@ const struct command commands[] = {
      "list what was sent to a webhook, newest first", NULL},
     {"status", "", no_options, status_command, true, false, 0, 0, "say how the farm is: health, workers, queue, newest runs",
      "Exits with 0 when the farm is healthy, else with 1."},
+    {"audit", "", audit_options, audit_command, true, false, 0, 0,
+     "list who wrote what over HTTP, newest first; takes the role admin",
+     "A line for each write that was done, or refused for good. Those refused for want of a key or a role have a line now and "
+     "then, "
+     "with the number of the others (MORE). What is kept: audit.max, audit.days. API keys are made and revoked on the gateway's "
+     "machine and not over HTTP: `gantry key list` shows them."},
     {"trace", "", trace_options, trace_command, false, false, 0, 0, "watch the messages between the farm's processes, live",
      "For each message: time, process, direction (< received, > sent), link, the peer on a shared socket, and its fields. "
      "Secrets are not shown. "

@@ -232,6 +232,14 @@ static const struct route routes[] = {
      "`key=value` pairs are in `metadata`, with its `code`. Lines arrive about a second after they were written; the newest are "
      "kept "
      "(`store.syslog_mb`, `store.syslog_days`), and those that had to be dropped on the way are told as `GTY-LOG-DROPPED`."},
+    {METHOD_GET, "/system/audit", system_audit, ROLE_ADMIN,
+     "Who wrote what, newest first: a line for each write over HTTP that was done, or refused for good. `who` is a key's name, a "
+     "token's subject, `network` (a trusted one), `local` (nobody is asked who they are), or null; `kind` says which; `outcome` "
+     "is "
+     "`done` or why not; `target_id` is what was made or changed. Writes refused for want of a credential (`unauthenticated`) or "
+     "a role "
+     "(`forbidden`) have a line now and then, with the number of the others in `more`. Filters: `who`, `method`, `path` (what "
+     "it begins with), `start_time`, `end_time` (before it). `page`, `size`, `order`. What is kept: `audit.max`, `audit.days`."},
     {0},
 };
 

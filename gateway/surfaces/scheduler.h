@@ -116,6 +116,7 @@ bool row_task(struct request *request, const struct rec_row *row, struct rec_tas
 bool row_fire(struct request *request, const struct rec_row *row, struct rec_fire *fire);
 bool row_run(struct request *request, const struct rec_row *row, struct rec_run *run);
 bool row_log_entry(struct request *request, const struct rec_row *row, struct rec_log_entry *entry);
+bool row_audit(struct request *request, const struct rec_row *row, struct rec_audit *line);
 /* Answers that a row could not be read: out of memory, or damaged. */
 void row_refuse(struct request *request);
 
@@ -147,5 +148,6 @@ void system_health(struct request *request), system_stats(struct request *reques
 void system_metrics(struct request *request), system_logs(struct request *request);
 void pools_list(struct request *request), pools_get(struct request *request);
 void pools_put(struct request *request), pools_delete(struct request *request);
+void system_audit(struct request *request);
 
 #endif

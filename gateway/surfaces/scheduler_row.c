@@ -73,3 +73,13 @@ bool row_log_entry(struct request *request, const struct rec_row *row, struct re
         return row_unread(request, row, &err);
     return true;
 }
+
+bool row_audit(struct request *request, const struct rec_row *row, struct rec_audit *line)
+{
+    struct arena *arena = request_arena(request);
+    struct err err = {.code = ERR_NO_MEMORY, .text = "out of memory"};
+
+    if (!arena || rec_decode_audit(arena, row->value, line, &err) != 0)
+        return row_unread(request, row, &err);
+    return true;
+}

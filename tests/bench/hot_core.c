@@ -109,6 +109,12 @@ static struct msg_run_trigger trigger_of(unsigned number)
     payload_map(parameters, number);
     memcpy(scope, &number, sizeof number);
     SET_HAS(&trigger.trigger, rec_trigger, parameters);
+    trigger.idem.by = (struct rec_audit_by){.kind = AUDIT_LOCAL,
+                                            .who = STR_LIT("local"),
+                                            .address = STR_LIT("127.0.0.1"),
+                                            .method = STR_LIT("POST"),
+                                            .path = STR_LIT("/api/tasks/1/trigger")};
+    SET_HAS(&trigger.idem, rec_idem, by);
     return trigger;
 }
 

@@ -75,6 +75,7 @@ static void prepare(void)
     gateway.guard = (struct guard){.bound = "127.0.0.1", .names = "", .origins = ""};
     gateway.limits = (struct limits){.idle_ms = 75000, .request_ms = 30000, .body = 1 << 20};
     gateway.deadline_ms = 10000;
+    gateway.audit.enabled = true;
     gateway.ask = ask_new(&gateway, &err);
     hot_check(gateway.ask != NULL, err.text);
     farside_up(true);

@@ -13,7 +13,7 @@
 
 #define ROWS 5000
 #define LIVES 10 /* of a batch */
-#define OPS_A_LIFE 5
+#define OPS_A_LIFE 6
 
 static char folder[64];
 static struct kv *kv;
@@ -58,7 +58,7 @@ static void put(unsigned at, enum record_type type, uint64_t id, const struct sh
     ops[at] = (struct rec_op){.op = OP_PUT, .type = type, .id = id, .value = buf_str(&values[at])};
 }
 
-/* What a run of an idle farm leaves in one batch and the next: the run, its key, events, its task's statistics. */
+/* What a run of an idle farm leaves in one batch and the next: the run, its key, events, its task's statistics, a line of the audit log. */
 static void life(unsigned at)
 {
     static char parameters[PAYLOAD_BYTES];
@@ -88,6 +88,14 @@ static void life(unsigned at)
     struct rec_event event = {.type = STR_LIT("run.completed"), .at = UINT64_C(1700000000000), .run_id = id};
     struct rec_task_stat stat = {.id = 1 + id % 10, .total = id, .completed = id, .last_run_id = id};
 
+    struct rec_audit line = {.id = id,
+                             .at = UINT64_C(1700000000000),
+                             .who = STR_LIT("local"),
+                             .address = STR_LIT("127.0.0.1"),
+                             .method = STR_LIT("POST"),
+                             .path = STR_LIT("/api/tasks/1/trigger"),
+                             .target = id};
+
     payload_map(parameters, id);
     put(at, TYPE_RUN, id, &shape_rec_run, &run);
     put(at + 1, TYPE_KEY, id, &shape_rec_key, &key);
@@ -96,6 +104,7 @@ static void life(unsigned at)
         put(at + i, TYPE_EVENT, event.id, &shape_rec_event, &event);
     }
     put(at + 4, TYPE_TASK_STAT, stat.id, &shape_rec_task_stat, &stat);
+    put(at + 5, TYPE_AUDIT, id, &shape_rec_audit, &line);
 }
 
 static void step_apply(unsigned number)

@@ -1,0 +1,115 @@
+"""/api/system/audit and `gantry audit`: who wrote what."""
+
+import json
+
+from tests.contract.base import TIME
+from tests.contract.test_auth import SPEC, Asked, bearer, gantry
+from tests.contract.base import Contract
+from tests.farm import wait_for
+
+LINE = {"id": 1, "timestamp": "2024-01-01T00:00:00Z", "who": "admin-key", "kind": "key", "address": "127.0.0.1", "method": "POST",
+        "path": "/api/tasks", "outcome": "done", "target_id": 1, "request_id": "r"}
+
+
+class Audit(Asked):
+    def lines(self, query="", status=200):
+        return self.data(self.farm.get("/api/system/audit" + query), status)
+
+    def test_a_line_for_each_write(self):
+        task = self.data(self.farm.post("/api/tasks", dict(SPEC, name="audited", command="echo secret-word")), 201)["id"]
+        answer = self.farm.post(f"/api/tasks/{task}/trigger?verbose=1", {}, headers={"X-Request-Id": "my-request"})
+        run = self.data(answer, 201)["run_id"]
+        page = self.lines("?size=2")
+        self.check_shape(page["items"], [LINE])
+        trigger, create = page["items"]
+        self.assertEqual((trigger["path"], trigger["target_id"], trigger["request_id"]),
+                         (f"/api/tasks/{task}/trigger", run, "my-request"))
+        self.assertEqual((create["who"], create["kind"], create["method"], create["path"], create["outcome"], create["target_id"]),
+                         ("admin-key", "key", "POST", "/api/tasks", "done", task))
+        self.assertEqual(create["address"], "127.0.0.1")
+        self.assertRegex(create["timestamp"], TIME)
+        self.assertNotIn("secret-word", json.dumps(page))
+        self.farm.wait_run(run)
+
+    def test_refusals(self):
+        self.error(self.farm.post("/api/tasks/999999/pause"), 404, "RESOURCE_NOT_FOUND")
+        newest = self.lines("?size=1")["items"][0]
+        self.assertEqual((newest["path"], newest["outcome"], newest["target_id"]), ("/api/tasks/999999/pause", "not_found", None))
+
+    def test_a_repeat_has_no_line_of_its_own(self):
+        for _ in range(2):
+            self.data(self.farm.post("/api/tasks", dict(SPEC, name="repeated"), headers={"Idempotency-Key": "audit-1"}), 201)
+        total = self.lines("?path=/api/tasks")["total"]
+        self.data(self.farm.post("/api/tasks", dict(SPEC, name="repeated"), headers={"Idempotency-Key": "audit-1"}), 201)
+        self.assertEqual(self.lines("?path=/api/tasks")["total"], total)
+
+    def test_filters(self):
+        user = bearer(self.keys["user"])
+        made = self.farm.post("/api/tasks", dict(SPEC, name="by a user"), headers=user)
+        task = self.data(made, 201)["id"]
+        self.data(self.farm.put(f"/api/tasks/{task}", {"description": "d"}, headers=user))
+        self.data(self.farm.delete(f"/api/tasks/{task}"))
+        mine = self.lines(f"?path=/api/tasks/{task}")["items"]
+        self.assertEqual([(line["method"], line["who"]) for line in mine], [("DELETE", "admin-key"), ("PUT", "user-key")])
+        self.assertEqual([line["method"] for line in self.lines(f"?path=/api/tasks/{task}&who=user-key")["items"]], ["PUT"])
+        self.assertEqual([line["who"] for line in self.lines(f"?path=/api/tasks/{task}&method=DELETE")["items"]], ["admin-key"])
+        self.assertEqual(self.lines("?who=nobody-at-all")["total"], 0)
+        at = mine[1]["timestamp"]
+        self.assertEqual(self.lines(f"?path=/api/tasks/{task}&end_time=2020-01-01T00:00:00Z")["total"], 0)
+        self.assertEqual(self.lines(f"?path=/api/tasks/{task}&start_time={at}")["total"], 2)
+        oldest = self.lines("?order=asc&size=1")["items"][0]
+        self.assertLessEqual(oldest["id"], mine[1]["id"])
+        self.assertEqual(self.lines(f"?path=/api/tasks/{task}&page=2&size=1")["items"], mine[1:])
+
+    def test_bad_queries(self):
+        for query, field in (("?start_time=yesterday", "start_time"), ("?end_time=1", "end_time"), ("?page=0", "page"), ("?sort=who", "sort"),
+                             ("?who=" + "x" * 300, "who"), ("?path=" + "x" * 600, "path"), ("?who=a&who=b", "who")):
+            self.error(self.farm.get("/api/system/audit" + query), 400, "VALIDATION_ERROR", field)
+
+    def test_admins_only(self):
+        for role in ("user", "worker", "readonly"):
+            self.error(self.get("/api/system/audit", bearer(self.keys[role])), 403, "AUTHORIZATION_ERROR", "role", "role")
+
+    def test_refused_for_want_of_rights(self):
+        def noted(outcome):
+            return [line for line in self.lines("?size=1000")["items"] if line["outcome"] == outcome]
+
+        for _ in range(20):
+            self.error(self.farm.post("/api/tasks", dict(SPEC, name="no"), headers=bearer(self.keys["readonly"])), 403, "AUTHORIZATION_ERROR")
+        wait_for(lambda: noted("forbidden"), what="a line of it")
+        self.assertLess(len(noted("forbidden")), 20)
+        self.assertEqual((noted("forbidden")[0]["who"], noted("forbidden")[0]["kind"]), ("readonly-key", "key"))
+        for _ in range(20):
+            answer = self.farm.post("/api/tasks", dict(SPEC, name="no"), headers=bearer("gk_nobody"))
+            self.assertEqual(answer.status, 401)
+        wait_for(lambda: noted("unauthenticated"), what="a line of it")
+        self.assertLess(len(noted("unauthenticated")), 5)
+        line = noted("unauthenticated")[0]
+        self.assertEqual((line["who"], line["kind"], line["method"], line["path"]), (None, "nobody", "POST", "/api/tasks"))
+        self.assertNotIn("gk_nobody", json.dumps(line))
+
+    def test_the_command(self):
+        self.data(self.farm.post("/api/tasks", dict(SPEC, name="seen by the command")), 201)
+        text = gantry(self.farm, "audit", "--size", "5", "--path", "/api/tasks", key=self.keys["admin"])
+        self.assertIn("admin-key", text)
+        self.assertIn("/api/tasks", text)
+        data = json.loads(gantry(self.farm, "audit", "--json", "--method", "POST", "--who", "admin-key", key=self.keys["admin"]))
+        self.check_shape(data["items"], [LINE])
+        self.assertIn("role", gantry(self.farm, "audit", key=self.keys["readonly"], code=1))
+
+
+class Open(Contract):
+    """Nobody is asked who they are."""
+
+    def test_who_is_local(self):
+        self.data(self.farm.post("/api/tasks", dict(SPEC, name="open")), 201)
+        line = self.data(self.farm.get("/api/system/audit"))["items"][0]
+        self.assertEqual((line["who"], line["kind"], line["path"]), ("local", "open", "/api/tasks"))
+
+
+class Off(Contract):
+    options = {"audit_enabled": "false"}
+
+    def test_no_lines(self):
+        self.data(self.farm.post("/api/tasks", dict(SPEC, name="unseen")), 201)
+        self.assertEqual(self.data(self.farm.get("/api/system/audit"))["total"], 0)
