@@ -4,6 +4,8 @@
 
 #include "scheduler/depend.h"
 #include "scheduler/lease.h"
+#include "scheduler/pool.h"
+#include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
 #include "scheduler/worker.h"
@@ -328,6 +330,22 @@ static bool should_run(const struct core *core, const struct task *task)
     return true;
 }
 
+/* A pool and its record; each run that runs takes a place. */
+static void same_pool(const struct core *core, const struct pool *pool, const char *whose)
+{
+    struct rec_pool record;
+    uint64_t running = 0;
+    pool_record(pool, &record);
+    same(TYPE_POOL, pool->id, &shape_rec_pool, &record, whose);
+    for (size_t i = 0; i < core->runs.size; i++) {
+        const struct run *run = core->runs.slots[i];
+        running += run && run->class->pool == pool && run->lease;
+    }
+    if (pool->running < running || pool->planned)
+        broken(0, "%s counts %lu places taken of %.*s, and %lu of its runs run", whose, (unsigned long)pool->running,
+               (int)pool->key.len, pool->key.ptr, (unsigned long)running);
+}
+
 /* Everything that is on disk and not final is in memory, and the same. */
 static void check_memory(struct core *core, const char *whose)
 {
@@ -364,6 +382,9 @@ static void check_memory(struct core *core, const char *whose)
     }
     for (struct worker *worker = core->first_worker; worker; worker = worker->next)
         same_worker(worker, whose);
+    for (size_t i = 0; i < core->pools.size; i++)
+        if (core->pools.slots[i])
+            same_pool(core, core->pools.slots[i], whose);
     arena_reset(core->arena);
     arena_reset(sim.arena);
 }

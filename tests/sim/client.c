@@ -11,6 +11,7 @@
 
 enum wish {
     WISH_NONE,
+    WISH_POOL,
     WISH_CREATE,
     WISH_TRIGGER,
     WISH_BATCH,
@@ -41,7 +42,7 @@ struct client_sim {
 static struct client_sim *clients;
 static uint64_t *tasks; /* ids of the standing ones; 0: not yet made */
 static uint64_t temps[TEMPS], ring[RING];
-static uint32_t task_count, temp_count, temp_names, ring_at, keys, next_task, next_loose, next_resume;
+static uint32_t task_count, temp_count, temp_names, ring_at, keys, next_pool, next_task, next_loose, next_resume;
 static uint64_t ticket, made, asked, idem, burst_until;
 static struct buf body;
 
@@ -60,7 +61,7 @@ void clients_reset(void)
 {
     clients = calloc(sim.world->clients, sizeof *clients);
     tasks = calloc(sim.world->tasks, sizeof *tasks);
-    task_count = temp_count = temp_names = ring_at = keys = next_task = next_loose = next_resume = 0;
+    task_count = temp_count = temp_names = ring_at = keys = next_pool = next_task = next_loose = next_resume = 0;
     made = asked = idem = burst_until = 0;
     memset(ring, 0, sizeof ring);
     ticket = 10000;
@@ -80,7 +81,7 @@ bool clients_done(void)
     for (uint32_t i = 0; i < sim.world->clients; i++)
         if (clients[i].wish != WISH_NONE)
             return false;
-    return sim.calm && next_loose >= sim.world->tasks && next_resume >= sim.world->tasks;
+    return sim.calm && next_pool >= 2 * POOLS && next_loose >= sim.world->tasks && next_resume >= sim.world->tasks;
 }
 
 void clients_check(void)
@@ -181,6 +182,29 @@ static struct str words(const char *const *pairs)
     return (struct str){bytes, (uint32_t)len};
 }
 
+static struct str pool_name(uint32_t place)
+{
+    static const char *const names[POOLS] = {"pool-0", "pool-1", "pool-2"};
+    return str_of(names[place]);
+}
+
+/* A limit that is reached now and then; none to speak of when everything is to come to its end. */
+static void wish_pool(uint32_t who, uint32_t place)
+{
+    uint64_t slots = (uint64_t)sim.world->workers * sim.world->slots_max / 2;
+    struct msg_pool_put put = {
+        .idem = idem_of(++idem), .name = pool_name(place), .limit = sim.calm ? 1000000 : 1 + slots / 12 + below(slots / 4 + 1)};
+    SET_HAS(&put, msg_pool_put, limit);
+    ask(who, WISH_POOL, &shape_msg_pool_put, &put);
+}
+
+/* So many starts a minute that it is seldom too few for long. */
+static uint64_t some_rate(void)
+{
+    uint64_t mean = sim.world->runs * 60000 / sim.world->length_ms / sim.world->tasks + 1;
+    return 2 * mean + below(6 * mean);
+}
+
 /* Some publish an output, some wait for others, some have a schedule. */
 static void wish_create(uint32_t who, uint32_t place)
 {
@@ -207,6 +231,10 @@ static void wish_create(uint32_t who, uint32_t place)
         on[0] = str_of(number);
         GIVE(&create.spec, dependencies, ((struct str_list){on, 1}));
     }
+    if (place % 10 == 1 || place % 10 == 3 || place % 10 == 9)
+        GIVE(&create.spec, pool, pool_name((uint32_t)below(POOLS)));
+    if (place % 10 == 2 || place % 10 == 9)
+        GIVE(&create.spec, rate, some_rate());
     clients[who].task = place;
     ask(who, WISH_CREATE, &shape_msg_task_create, &create);
 }
@@ -264,6 +292,10 @@ static void wish_runs(uint32_t who, enum wish wish)
             .idem = idem_of(++idem), .spec = spec_of(NULL, any_type()), .trigger = trigger_of(client->key)};
         if (one_in(3))
             GIVE(&submit.spec, output, STR_LIT("/out/{{k}}"));
+        if (one_in(4))
+            GIVE(&submit.spec, pool, pool_name((uint32_t)below(POOLS)));
+        if (one_in(4))
+            GIVE(&submit.spec, rate, some_rate());
         ask(who, wish, &shape_msg_run_submit, &submit);
     }
 }
@@ -333,6 +365,10 @@ static bool pausing(void)
 /* The first client makes the standing tasks, and at the end frees what waits. */
 static bool wish_first(uint32_t who)
 {
+    if (next_pool < (sim.calm ? 2 * POOLS : POOLS)) {
+        wish_pool(who, next_pool++ % POOLS);
+        return true;
+    }
     if (!sim.calm && next_task < sim.world->tasks) {
         wish_create(who, next_task++);
         return true;
@@ -343,6 +379,7 @@ static bool wish_first(uint32_t who)
         struct msg_task_update update = {.idem = idem_of(++idem), .id = tasks[next_loose++]};
         SET_HAS(&update.spec, rec_task_spec, schedule);
         SET_HAS(&update.spec, rec_task_spec, dependencies);
+        SET_HAS(&update.spec, rec_task_spec, rate);
         ask(who, WISH_LOOSEN, &shape_msg_task_update, &update);
         return true;
     }
@@ -379,7 +416,9 @@ static void wish_make(uint32_t who)
         return;
     if (sim.calm || task_count < sim.world->tasks)
         return;
-    if (who == 0) /* frees what others have paused: they would fill the queue */
+    if (who == 0 && one_in(10))
+        wish_pool(who, (uint32_t)below(POOLS));
+    else if (who == 0) /* frees what others have paused: they would fill the queue */
         wish_other(who, WISH_PAUSE);
     else if (what < 550)
         wish_runs(who, WISH_TRIGGER);
@@ -488,8 +527,9 @@ static void on_refusal(uint32_t who, const struct msg_error *error)
     } else if (client->checks) {
         broken(client->first_run, "the same key was answered with this run, and then refused: %.*s", (int)error->text.len,
                error->text.ptr);
-    } else if (client->wish == WISH_CREATE || client->wish == WISH_LOOSEN || client->wish == WISH_RESUME ||
-               error->code == ERR_KEY_REUSED || error->code == ERR_INTERNAL || error->code == ERR_PROTOCOL) {
+    } else if (client->wish == WISH_POOL || client->wish == WISH_CREATE || client->wish == WISH_LOOSEN ||
+               client->wish == WISH_RESUME || error->code == ERR_KEY_REUSED || error->code == ERR_INTERNAL ||
+               error->code == ERR_PROTOCOL) {
         broken(0, "a client is refused: %.*s", (int)error->text.len, error->text.ptr);
     } else {
         settle(who);
@@ -518,6 +558,7 @@ void client_message(uint32_t who, struct packet *packet, uint32_t connection)
     case MSG_TASK_ANSWER:
         on_task(who, msg.u.task_answer.task.id);
         break;
+    case MSG_POOL_ANSWER:
     case MSG_DONE:
         settle(who);
         break;

@@ -101,12 +101,11 @@ uint64_t disk_live_first(void)
 
 void *disk_read(enum record_type type, uint64_t id, void *out)
 {
-    static const struct shape *const shapes[TYPE_MAX] = {
-        [TYPE_TASK] = &shape_rec_task, [TYPE_TASK_STAT] = &shape_rec_task_stat,
-        [TYPE_RUN] = &shape_rec_run,   [TYPE_WORKER] = &shape_rec_worker,
-        [TYPE_KEY] = &shape_rec_key,   [TYPE_EVENT] = &shape_rec_event,
-        [TYPE_FIRE] = &shape_rec_fire, [TYPE_POOL] = &shape_rec_pool,
-    };
+    static const struct shape *const shapes[TYPE_MAX] = {[TYPE_TASK] = &shape_rec_task,  [TYPE_TASK_STAT] = &shape_rec_task_stat,
+                                                         [TYPE_RUN] = &shape_rec_run,    [TYPE_WORKER] = &shape_rec_worker,
+                                                         [TYPE_KEY] = &shape_rec_key,    [TYPE_EVENT] = &shape_rec_event,
+                                                         [TYPE_FIRE] = &shape_rec_fire,  [TYPE_POOL] = &shape_rec_pool,
+                                                         [TYPE_AUDIT] = &shape_rec_audit};
     const struct kept *record = disk_get(type, id);
     struct err err = {0};
     if (!record)
@@ -325,6 +324,7 @@ static void apply_run(uint64_t id, struct str value)
         broken(id, "it was %s and is written again", run_status_name(run->status));
     check_attempts(run, &now);
     check_path(run, &now);
+    limits_run(run, &now);
     if (now.status == RUN_COMPLETED && now.attempt < 64 && !(run->ended >> now.attempt & 1) && !run->renamed)
         broken(id, "attempt %lu is completed and no worker ended it", (unsigned long)now.attempt);
     disk_put(TYPE_RUN, id, value);
@@ -371,6 +371,7 @@ static void apply_purge(uint64_t task)
     for (uint64_t id = 1; id < run_top; id++)
         if (runs[id].there && runs[id].task == task) {
             live -= !run_status_final(runs[id].status);
+            limits_gone(&runs[id]);
             runs[id].there = false;
             runs[id].gone = true;
             disk_remove(TYPE_RUN, id);
@@ -408,6 +409,10 @@ void disk_apply(const struct rec_op *op)
             apply_fire(op->id, op->value);
         else
             disk_put(op->type, op->id, op->value);
+        if (op->type == TYPE_TASK)
+            limits_task(op->id, op->value);
+        if (op->type == TYPE_POOL)
+            limits_pool(op->value);
         break;
     case OP_DELETE:
         if (op->type == TYPE_EVENT && op->id == top[TYPE_EVENT]) {

@@ -74,6 +74,7 @@ static void wall_fault(void)
 {
     sim.wall += (int64_t)below(7200000) - 3600000;
     sim.wall_high = sim.wall > sim.wall_high ? sim.wall : sim.wall_high;
+    limits_clock_set();
     sim.jumps++;
 }
 
@@ -204,6 +205,7 @@ void faults_end(void)
 {
     sim.calm = true;
     sim.wall = sim.wall_high + 120000; /* what somebody delayed is due soon, however the clock went */
+    limits_clock_set();
     sim.weather = (struct weather){0};
     sim.disk_full = false;
     sim.step = sim.worker_step = STEP_NONE;

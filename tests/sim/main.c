@@ -313,15 +313,17 @@ static void report(double took)
 {
     printf("seed %lu %s: %u workers, %lu runs, %lu requests, %lu batches, %.1fM events; %lu scheduler and %lu store ends, %lu of "
            "workers, %lu superseded, %lu breaks, %lu freezes, %lu gaps, %lu clock jumps, %lu lost and %lu doubled messages, %lu "
-           "resumes, %lu refused; %lu executed, %lu of them again, %lu leases lost, %lu keys repeated, %lu rebuilds, %lu records "
+           "resumes, %lu refused; %lu executed, %lu of them again, %lu leases lost, %lu starts with a rate, %lu times a "
+           "pool was full, %lu keys repeated, %lu rebuilds, %lu records "
            "compared; history %016lx; %.1f s\n",
            (unsigned long)sim.seed, sim.world->name, sim.world->workers, (unsigned long)(runs_top() ? runs_top() - 1 : 0),
            (unsigned long)clients_asked(), (unsigned long)sim.batches, (double)sim.events / 1e6, (unsigned long)sim.kills,
            (unsigned long)sim.store_kills, (unsigned long)sim.worker_kills, (unsigned long)sim.zombies, (unsigned long)sim.breaks,
            (unsigned long)sim.freezes, (unsigned long)sim.gaps, (unsigned long)sim.jumps, (unsigned long)sim.lost,
            (unsigned long)sim.doubled, (unsigned long)sim.resumes, (unsigned long)sim.refused, (unsigned long)sim.executed,
-           (unsigned long)sim.twice, (unsigned long)sim.losses, (unsigned long)sim.keys_repeated, (unsigned long)sim.rebuilds,
-           (unsigned long)sim.compared, (unsigned long)sim.history, took);
+           (unsigned long)sim.twice, (unsigned long)sim.losses, (unsigned long)sim.rated, (unsigned long)sim.pool_full,
+           (unsigned long)sim.keys_repeated, (unsigned long)sim.rebuilds, (unsigned long)sim.compared, (unsigned long)sim.history,
+           took);
     report_steps();
     fflush(stdout);
 }
@@ -338,6 +340,8 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     store_reset();
     sched_reset();
     check_reset();
+    limits_reset();
+    limits_clock_set();
     config_draw();
     sched_start(0);
     workers_reset();
@@ -352,6 +356,7 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     workers_free();
     clients_free();
     disk_reset();
+    limits_reset();
     net_reset();
     wheel_reset();
     arena_free(sim.arena);

@@ -14,6 +14,7 @@
 
 #define NEVER UINT64_MAX
 #define TYPES 24 /* task types; a worker serves one or two */
+#define POOLS 3
 #define WALL_START UINT64_C(1790000000000)
 
 /* ---- events (wheel.c) ---- */
@@ -116,6 +117,7 @@ struct sim {
     /* counted */
     uint64_t kills, store_kills, worker_kills, breaks, freezes, jumps, zombies, lost, doubled, resumes, refused;
     uint64_t steps[STEP_COUNT], events_unseen; /* unseen: written and deleted in one batch */
+    uint64_t rated, pool_full;                 /* starts of tasks with a rate; times a pool became full */
     uint64_t executed, twice, losses, batches, frames, rebuilds, compared, keys_repeated, gaps;
 };
 extern struct sim sim;
@@ -272,6 +274,16 @@ uint64_t disk_top(enum record_type type);
 bool disk_run_is(uint64_t id, uint64_t status);
 uint64_t disk_live_first(void);
 void *disk_read(enum record_type type, uint64_t id, void *out); /* decoded into sim.arena; NULL: not there */
+
+/* ---- pools and rates (limits.c) ---- */
+
+void limits_reset(void);
+void limits_clock_set(void); /* from now on, the wall clock is off by what sim.wall says */
+void limits_pool(struct str value);
+void limits_task(uint64_t id, struct str value);
+void limits_run(const struct srun *before, const struct rec_run *now);
+void limits_gone(const struct srun *run); /* with its task */
+void limits_batch(void);                  /* a batch has been applied */
 
 /* ---- workers and clients ---- */
 
