@@ -189,16 +189,48 @@ static bool field_meets(const struct column *column, const struct value *value, 
     }
 }
 
-static bool word_meets(struct match *match, uint64_t id, const struct condition *condition)
+/* By a cursor that stays: ids are asked for in their order mostly, and the next one is near. */
+static bool word_meets(struct match *match, uint64_t id, struct condition *condition)
 {
     struct key key = condition->group;
-    struct str nothing;
+    struct kv_pair pair;
     key_id(&key, id);
-    return kv_get(match->txn, TABLE_INDEX, key_str(&key), &nothing) == KV_OK;
+    if (!condition->cursor)
+        condition->cursor = kv_cursor_new(match->txn, TABLE_INDEX);
+    if (!condition->cursor) {
+        struct str nothing;
+        return kv_get(match->txn, TABLE_INDEX, key_str(&key), &nothing) == KV_OK;
+    }
+    return kv_seek(condition->cursor, key_str(&key), &pair) == KV_OK && str_eq(pair.key, key_str(&key));
+}
+
+void match_end(struct match *match)
+{
+    for (unsigned i = 0; i < match->count; i++)
+        kv_cursor_free(match->conditions[i].cursor);
+}
+
+/* Words are looked for in the index alone, so before the record is; *found: that it has one says that it is there. */
+static bool words_meet(struct match *match, uint64_t id, int except, bool *found)
+{
+    *found = false;
+    for (unsigned i = 0; i < match->count; i++) {
+        if ((int)i == except || match->conditions[i].kind != CONDITION_WORD)
+            continue;
+        *found = word_meets(match, id, &match->conditions[i]);
+        if (!*found)
+            return false;
+    }
+    return true;
 }
 
 bool match_record(struct match *match, uint64_t id, struct str value, int except)
 {
+    bool found;
+    if (!words_meet(match, id, except, &found))
+        return false;
+    if (found && match->column_count == 0)
+        return true;
     if (!value.ptr) {
         struct key key = key_of_id(id);
         if (kv_get(match->txn, TABLE_RECORDS + match->record->type, key_str(&key), &value) != KV_OK)
@@ -210,12 +242,10 @@ bool match_record(struct match *match, uint64_t id, struct str value, int except
     for (unsigned i = 0; i < match->count; i++) {
         const struct condition *condition = &match->conditions[i];
         bool meets = true;
-        if ((int)i == except)
+        if ((int)i == except || condition->kind == CONDITION_WORD)
             continue;
         if (condition->kind == CONDITION_FIELD)
             meets = field_meets(&match->columns[condition->column], &values[condition->column], condition);
-        else if (condition->kind == CONDITION_WORD)
-            meets = word_meets(match, id, condition);
         else
             meets = !purge_under_way(match->txn, PURGE_TASK, values[condition->column].number);
         if (!meets)

@@ -23,8 +23,9 @@ struct condition {
     bool grouped; /* an index has all records that meet it as one group */
     bool counted; /* and their number is kept: it is `count` */
     uint64_t count;
-    struct key group; /* without the id; with FILTER_IN there are some: see match_group */
-    uint8_t index;    /* of those */
+    struct key group;         /* without the id; with FILTER_IN there are some: see match_group */
+    uint8_t index;            /* of those */
+    struct kv_cursor *cursor; /* of a word: where the last id was looked for; NULL before */
 };
 
 struct match {
@@ -46,5 +47,6 @@ void match_visible(struct match *match);
 
 /* Whether a record meets every condition but `except` (-1: none). value: its bytes, or ptr NULL to have them fetched. */
 bool match_record(struct match *match, uint64_t id, struct str value, int except);
+void match_end(struct match *match); /* frees what it holds of the snapshot */
 
 #endif

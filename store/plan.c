@@ -8,6 +8,7 @@
 
 #define COST_ROW 10 /* looking at a record, against a step from one index entry to the next */
 #define COST_STEP 1
+#define COST_WORDS 2        /* looking in the index for words alone */
 #define TRY_SHARE 4         /* of what may be read is tried on a page that should be near */
 #define COLLECT_ALWAYS 2000 /* a group this small is collected without further thought */
 #define COLLECT_MOST 1000000
@@ -163,7 +164,8 @@ static void plan_restart(struct plan *plan)
 static void plan_stream(struct plan *plan, struct walk *walk, enum check check, int except)
 {
     struct query *query = plan->query;
-    uint64_t cost = check == CHECK_NOTHING ? COST_STEP : COST_ROW;
+    bool words = check == CHECK_RECORD && query->match.column_count == 0 && query->match.count > (except < 0 ? 0U : 1U);
+    uint64_t cost = check == CHECK_NOTHING ? COST_STEP : words ? COST_WORDS : COST_ROW;
     walk->down = query->down;
     walk->low = query->low;
     walk->high = query->high;

@@ -220,7 +220,9 @@ int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, 
         return -1;
     struct page page = {.ids = arena_alloc(arena, msg->size * sizeof *page.ids)};
     out->rows.items = arena_alloc(arena, msg->size * sizeof *out->rows.items);
-    if (!page.ids || !out->rows.items || plan_page(&query, &page) != 0)
+    int rc = page.ids && out->rows.items ? plan_page(&query, &page) : -1;
+    match_end(&query.match);
+    if (rc != 0)
         return error_fill(error, ERR_NO_MEMORY, "out of memory");
     if (page.missed)
         return page_refuse(error, msg);
@@ -239,7 +241,7 @@ int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, 
 bool query_run_visible(struct kv_txn *snapshot, uint64_t run_id)
 {
     struct match match = {.txn = snapshot, .record = record_of(TYPE_RUN)};
-    match_visible(&match);
+    match_visible(&match); /* asks for no word: there is no cursor to be freed */
     return match_record(&match, run_id, (struct str){NULL, 0}, -1);
 }
 
