@@ -52,7 +52,8 @@ static int usage(const char *text)
     fprintf(stderr,
             "gantry-bench: %s\nusage: gantry-bench MEASURE [--seconds N] [--clients N] [--workers N] [--batch N] [--slots N] "
             "[--credit N]\n"
-            "    [--rows N] [--keys N] [--pending] [--at HOST:PORT] [--path PATH] [--body JSON] [--status N] [--watch NAME=PID]… "
+            "    [--rows N] [--keys N] [--tasks N] [--pending] [--at HOST:PORT] [--path PATH] [--body JSON] [--status N] "
+            "[--watch NAME=PID]… "
             "[settings of the farm]\n",
             text);
     for (size_t i = 0; i < MEASURES; i++)
@@ -99,6 +100,8 @@ static int option_take(struct bench *bench, const char *name, const char *value)
         bench->rows = strtoull(value, NULL, 10);
     else if (strcmp(name, "--keys") == 0)
         bench->keys = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--tasks") == 0)
+        bench->tasks = strtoull(value, NULL, 10);
     else if (strcmp(name, "--at") == 0)
         bench->at = value;
     else if (strcmp(name, "--path") == 0)

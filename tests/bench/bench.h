@@ -35,6 +35,7 @@ struct bench {
     uint64_t credit;  /* runs that it holds at most; 0: as its slots */
     uint64_t rows;    /* of what is filled in */
     uint64_t keys;    /* and idempotency keys beside them */
+    uint64_t tasks;   /* ended ones with words to be found by */
     bool pending;     /* they wait */
     const char *at;   /* HOST:PORT of what is not a farm */
     const char *path; /* of a request */

@@ -36,6 +36,11 @@ PAGES = {"newest": "/api/runs?page=1&size=20", "failed": "/api/runs?page=1&size=
          "final": "/api/runs?page=1&size=20&final=true", "by end": "/api/runs?page=1&size=20&status=completed&sort=completed_at&order=desc"}
 
 
+SEARCHES = {"20 of 1,000 hits": "search=group7&size=20", "all of 1,000 hits": "search=group7&size=1000",
+            "with a word that all have": "search=nightly+group7&size=1000", "two words of half of them, 500 hits": "search=odd+even&size=1000",
+            "by name": "search=group7&sort=name&size=20"}
+
+
 class Bench:
     def __init__(self, options, folder):
         from tests.bench import farms
@@ -187,6 +192,15 @@ class Bench:
                 self.put(f"rows.{rows}.lives", self.generate("lives", farm, farm.data, clients=clients, workers=workers, batch=batch))
             shutil.rmtree(folder)
 
+    def search(self):
+        """Searches over many tasks."""
+        tasks = 100000 if self.options.quick else 1000000
+        with self.farms.BenchFarm(self.copied(self.database(tasks, "words", tasks=tasks))) as farm:
+            self.put("search.tasks", tasks)
+            for name, query in SEARCHES.items():
+                self.put(f"search.{name}", self.generate("requests", farm, at=farm.at(), path=f"/api/tasks?{query}", clients=1))
+        shutil.rmtree(self.folder / f"words-{tasks}-copy")
+
     # -- databases --
 
     def copied(self, kept):
@@ -202,7 +216,7 @@ class Bench:
         if folder not in self.kept:
             folder.mkdir()
             print(f"filling in {rows} runs ({kind})", file=sys.stderr)
-            self.kept[folder] = self.generate("fill", data=folder, rows=rows, **options)
+            self.kept[folder] = self.generate("fill", data=folder, **({} if "tasks" in options else {"rows": rows}), **options)
             self.put(f"fill.{kind}.{rows}", self.kept[folder])
         return folder
 
@@ -240,7 +254,7 @@ class Bench:
                     shutil.rmtree(self.folder / "bench.db", ignore_errors=True)
 
 
-GROUPS = ["limits", "lifecycles", "dispatch", "reports", "events", "rest", "idle", "cron", "pending", "rows"]
+GROUPS = ["limits", "lifecycles", "dispatch", "reports", "events", "rest", "idle", "cron", "pending", "rows", "search"]
 
 
 def refusal(options, load):

@@ -86,6 +86,32 @@ static int tasks_put(struct fill *fill)
     return fill_commit(fill, JOB_BATCH);
 }
 
+/* "odd" and "even" share every 2000th; a group has a thousand; all are nightly. */
+static int words_put(struct fill *fill, uint64_t number)
+{
+    char name[32], text[128];
+    uint64_t id = TASKS + number;
+
+    snprintf(name, sizeof name, "searched-%llu", (unsigned long long)number);
+    snprintf(text, sizeof text, "nightly group%llu %s%s", (unsigned long long)(number / 1000), number % 2 ? "odd" : "even",
+             number % 2000 == 0 ? " odd" : "");
+    struct rec_task task = {.id = id,
+                            .spec = {.name = str_of(name),
+                                     .description = str_of(text),
+                                     .task_type = STR_LIT("bench"),
+                                     .executor = STR_LIT("shell"),
+                                     .command = STR_LIT("true"),
+                                     .priority = PRIORITY_NORMAL,
+                                     .timeout_seconds = 3600},
+                            .status = TASK_COMPLETED,
+                            .oneshot = true,
+                            .created_at = fill->now_ms,
+                            .updated_at = fill->now_ms};
+    for (size_t i = 0; i < shape_rec_task_spec.count; i++)
+        task.spec.has |= UINT64_C(1) << shape_rec_task_spec.fields[i].key;
+    return fill_put(fill, TYPE_TASK, id, &shape_rec_task, &task);
+}
+
 /* Nine of ten completed, the others failed. */
 static int run_put(struct fill *fill, uint64_t id)
 {
@@ -150,6 +176,9 @@ static int fill_run(struct fill *fill)
         return -1;
     for (uint64_t id = 1; id <= fill->bench->rows; id++)
         if (run_put(fill, id) != 0)
+            return -1;
+    for (uint64_t number = 1; number <= fill->bench->tasks; number++)
+        if (words_put(fill, number) != 0)
             return -1;
     for (uint64_t id = 1; id <= fill->bench->keys; id++)
         if (key_put(fill, id) != 0)

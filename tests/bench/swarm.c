@@ -12,7 +12,7 @@
 
 #include "proto/clock.h"
 
-#define IN_SIZE (64u << 10)
+#define IN_SIZE (1u << 20)
 #define SILENCE_MS 20000
 
 int swarm_open(struct swarm *swarm, struct bench *bench, const char *at, int count)

@@ -154,6 +154,10 @@ def add_state(rows, bench):
                           (f"× CPU of {sizes[0]:,}", over(farm_cpu(bench, f"{base}.lives"), farm_cpu(bench, f"{first}.lives")), 1.3, False)]
                  if size != sizes[0] else [])
         rows.add("much of it", f"{size:,} final runs: start of store and scheduler", f"{base}.start_ms", "ms", targets=unchanged("start_ms"))
+    for search in ("20 of 1,000 hits", "all of 1,000 hits", "with a word that all have", "two words of half of them, 500 hits", "by name"):
+        figure = bench.get(f"search.{search}.p50_us")
+        rows.add("much of it", f"{bench.get('search.tasks') or 1000000:,.0f} tasks: search, {search}", f"search.{search}", "/s",
+                 targets=[("ms", times(figure, 0.001), 100, False)])
     rows.add("idle", "store, scheduler, gateway, worker, gantry up", "idle.cpu_percent", "% of a core",
              targets=[("%", bench.get("idle.cpu_percent"), 1, False)])
     rows.add("idle", "their anonymous memory", "idle.memory_mb", "MB", targets=[("MB", bench.get("idle.memory_mb"), 40, False)])
