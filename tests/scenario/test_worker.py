@@ -1,5 +1,6 @@
 """gantry-worker with a whole farm around it: what each executor does, that nothing of a run outlives it, how a worker leaves."""
 
+import getpass
 import http.server
 import os
 import pathlib
@@ -141,6 +142,17 @@ class Executors(unittest.TestCase):
         run = self.run_task(command="true", run_as="daemon")
         self.assertIn("worker.run_as", run["error_message"])
 
+    def test_the_fields_of_a_task_reach_its_run(self):
+        user = "nobody" if os.geteuid() == 0 else getpass.getuser()
+        self.farm.data_of(self.farm.put("/api/pools/fields", {"limit": 1}))
+        fields = {"env": {"A": "b c"}, "cwd": "/", "limits": {"files": 64}, "pool": "fields", "rate": 60, "labels": {},
+                  **({"run_as": "nobody"} if user == "nobody" else {})}
+        run = self.run_task(command='echo "$A|$(pwd)|$(ulimit -n)|$(id -un)"', **fields)
+        self.assertEqual((run["status"], run["result"]), ("completed", f"b c|/|64|{user}"), run)
+        task = self.farm.data_of(self.farm.get(f"/api/tasks/{run['task_id']}"))
+        for name in set(fields) - {"labels"}:
+            self.assertEqual(task[name], fields[name], name)
+
     def test_limits(self):
         run = self.run_task(kind="python", command="-c", arguments=["x = 'x' * (512 << 20)"], limits={"memory_mb": 128})
         self.assertEqual(run["status"], "failed")
@@ -167,6 +179,18 @@ class Executors(unittest.TestCase):
         run = self.run_task(command="setsid sh -c 'sleep 600 & sleep 600' & (setsid sleep 600 &) ; echo done", env=dict([mark.split("=")]))
         self.assertEqual(run["result"], "done")
         self.assertEqual(marked(mark), [])
+
+
+class Labels(unittest.TestCase):
+    def test_labels_choose_the_worker(self):
+        with Farm(worker_labels="gpu=a,site=north") as farm:
+            fits = farm.trigger(farm.task("fits", "echo here", labels={"gpu": "a"}))
+            self.assertEqual(farm.wait_run(fits)["result"], "here")
+            waits = farm.trigger(farm.task("waits", "true", labels={"gpu": "b"}))
+            reason = wait_for(lambda: farm.run(waits)["reason"], what="a reason")
+            self.assertEqual(reason, "no worker of type shell has labels gpu=b")
+            farm.data_of(farm.put(f"/api/tasks/{farm.run(waits)['task_id']}", {"labels": None}))
+            self.assertEqual(farm.wait_run(waits)["status"], "completed")
 
 
 class Life(unittest.TestCase):
