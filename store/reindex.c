@@ -257,7 +257,9 @@ static int finish(struct rebuild *rebuild, struct err *err)
 int reindex(struct kv *kv, unsigned type, unsigned number, struct err *err)
 {
     struct rebuild rebuild = {.kv = kv, .type = type, .number = number};
-    int rc = clear(&rebuild, err);
+    int rc = kv_prepare(kv, err); /* of an earlier version it lacks tables */
+    if (rc == 0)
+        rc = clear(&rebuild, err);
     for (unsigned at = 0; rc == 0 && at < TYPE_MAX; at++) {
         const struct record *record = record_of(at);
         if (record && (number == 0 || at == type))

@@ -14,8 +14,8 @@ KEYS = datetime.timedelta(days=365)  # keys are remembered as long as that at mo
 COMMITS = sorted(path.name[:-len(".mdb.xz")] for path in OLD.glob("*.mdb.xz"))
 
 
-def fsck(farm):
-    done = subprocess.run([str(BUILD / "gantry"), "fsck", "--data", str(farm.data)], capture_output=True, text=True,
+def fsck(farm, *more):
+    done = subprocess.run([str(BUILD / "gantry"), "fsck", "--data", str(farm.data), *more], capture_output=True, text=True,
                           env=clean_environment(), timeout=120 * SLOW)
     return done.returncode, done.stdout + done.stderr
 
@@ -38,6 +38,13 @@ class Upgrade(unittest.TestCase):
         database = change(lzma.decompress((OLD / f"{commit}.mdb.xz").read_bytes()))
         (store / "data.mdb").write_bytes(database)
         return store / "data.mdb", database
+
+    def test_it_can_be_repaired_as_it_is(self):
+        for commit in COMMITS:
+            with self.subTest(commit), Farm(start=False) as farm:
+                self.place(farm, commit)
+                for more in (("--repair",), ()):
+                    self.assertEqual(fsck(farm, *more)[0], 0, fsck(farm, *more)[1])
 
     def test_everything_is_found_and_goes_on(self):
         self.assertTrue(COMMITS)
