@@ -241,7 +241,8 @@ void fixture_start(struct fixture *fixture)
 {
     const struct journal_port port = {fixture, port_batch, port_deliver, port_committed};
     const struct core_clock clock = {fixture, clock_wall, clock_mono, clock_random};
-    enum record_type { TYPE_TASK = 1, TYPE_TASK_STAT = 2, TYPE_RUN = 3, TYPE_WORKER = 4, TYPE_KEY = 5, TYPE_EVENT = 6, TYPE_MAX };
+    const enum record_type order[] = {TYPE_POOL, TYPE_TASK,  TYPE_TASK_STAT, TYPE_RUN,     TYPE_WORKER,
+                                      TYPE_KEY,  TYPE_EVENT, TYPE_WEBHOOK,   TYPE_DELIVERY};
     struct err err = {0};
     fixture->journal = journal_new(&port);
     fixture->core = core_new(&fixture->config, &clock, fixture->journal, fixture->farms);
@@ -447,6 +448,7 @@ bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id,
         [TYPE_FIRE] = &shape_rec_fire,         [TYPE_WEBHOOK] = &shape_rec_webhook,
         [TYPE_DELIVERY] = &shape_rec_delivery, [TYPE_POOL] = &shape_rec_pool,
         [TYPE_AUDIT] = &shape_rec_audit};
+    const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)
         return false;
