@@ -4,6 +4,7 @@
 #include "gateway/gateway.h"
 #include "gateway/health.h"
 #include "gateway/surfaces/surface.h"
+#include "gateway/web/docs.h"
 #include "gateway/web/healthz.h"
 #include "gateway/web/html.h"
 #include "proto/clock.h"
@@ -255,6 +256,10 @@ static const struct route routes[] = {
     {METHOD_GET, "/healthz", healthz, ROLE_ANYONE,
      "For load balancers, without a credential: 200 and `ok`, or 503 and `unavailable` while writes cannot work. Plain text, and "
      "nothing else of what `/api/system/health` says."},
+    {METHOD_GET, "/docs", docs_page, ROLE_KNOWN,
+     "What the API is, as a page for people: every operation with its parameters, bodies, answers and a curl line. HTML without "
+     "scripts, whole in one file: it needs no network. A browser that has no other way says who it is with `/docs?api_key=KEY`."},
+    {METHOD_GET, "/docs/scheduler.yaml", docs_document, ROLE_KNOWN, "The same for programs: an OpenAPI 3.1 document."},
     {0},
 };
 
