@@ -128,6 +128,8 @@ def alive(pid):
 
 
 class Farm:
+    observe = None  # called with (method, path, answer) of every request, once it is answered
+
     def __init__(self, workers=1, start=True, types=None, **settings):
         """settings: further settings for every process, as names with _ for . (lease_seconds=3)."""
         self.data = pathlib.Path(tempfile.mkdtemp(prefix="gantry-test-"))
@@ -318,9 +320,11 @@ class Farm:
         finally:
             connection.close()
         received = {k.lower(): v for k, v in response.getheaders()}
-        if raw and received.get("content-type", "").startswith("application/json"):
-            return Answer(response.status, received, json.loads(raw))
-        return Answer(response.status, received, raw.decode(errors="replace"))
+        is_json = raw and received.get("content-type", "").startswith("application/json")
+        answer = Answer(response.status, received, json.loads(raw) if is_json else raw.decode(errors="replace"))
+        if self.observe:
+            self.observe(method, path, answer)
+        return answer
 
     def get(self, path, **more):
         return self.request("GET", path, **more)

@@ -3,7 +3,10 @@
 import re
 import unittest
 
+from tests.contract.documented import Documented
 from tests.farm import Farm
+
+Farm.observe = staticmethod(Documented().check)
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 MISSING = object()
