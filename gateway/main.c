@@ -20,6 +20,7 @@
 #include "proto/clock.h"
 #include "proto/daemon.h"
 #include "proto/log.h"
+#include "proto/notify.h"
 
 #define DRAIN_MS 3000 /* time open requests get at SIGTERM */
 #define DRAIN_STEP_MS 20
@@ -230,6 +231,7 @@ int main(int argc, char **argv)
     loop_on_settle(daemon.loop, on_settle, &gateway);
     daemon_on_reload(&daemon, configure, &gateway);
     loop_on_terminate(daemon.loop, on_terminate, &stopping);
+    notify_ready("answering");
     code = loop_run(daemon.loop) == 0 ? 0 : 1;
     ship_flush(daemon.ship);
 error:

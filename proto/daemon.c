@@ -8,6 +8,7 @@
 #include "proto/bus.h"
 #include "proto/ident.h"
 #include "proto/log.h"
+#include "proto/notify.h"
 #include "proto/trace.h"
 
 static void level_set(const struct settings *settings)
@@ -16,9 +17,8 @@ static void level_set(const struct settings *settings)
     log_set_level(level < 0 ? LOG_INFO : (enum log_level)level);
 }
 
-static void on_reload(void *arg)
+static void reload(struct daemon *daemon)
 {
-    struct daemon *daemon = arg;
     struct err err = {0};
     int changed = 0;
     if (settings_reload(daemon->settings, &changed, &err) < 0) {
@@ -30,6 +30,25 @@ static void on_reload(void *arg)
         daemon->reloaded(daemon->self);
     log_info("GTY-SETTINGS-RELOAD", "changed=%d", changed);
     log_debug("GTY-SETTINGS-RELOAD", "log.level=debug");
+}
+
+static void on_reload(void *arg)
+{
+    notify_reloading();
+    reload(arg);
+    notify_reloaded();
+}
+
+static void on_signal(void *arg)
+{
+    (void)arg;
+    notify_stopping();
+}
+
+static void on_alive(void *arg)
+{
+    (void)arg;
+    notify_alive();
 }
 
 static bool answered(const struct daemon *daemon, const char *words, int argc, char **argv)
@@ -53,6 +72,7 @@ int daemon_open(struct daemon *daemon, const char *service, const char *words, i
     log_init(service, LOG_INFO);
     if (answered(daemon, words, argc, argv))
         return 1;
+    notify_open();
     if (sodium_init() < 0)
         return err_set(err, ERR_INTERNAL, "libsodium does not start");
     daemon->settings = settings_load(argc, argv, NULL, err);
@@ -60,7 +80,7 @@ int daemon_open(struct daemon *daemon, const char *service, const char *words, i
         return -1;
     level_set(daemon->settings);
     daemon->loop = loop_new();
-    if (!daemon->loop)
+    if (!daemon->loop || (notify_alive_ms() > 0 && loop_every(daemon->loop, notify_alive_ms(), on_alive, daemon) < 0))
         return err_set(err, ERR_NO_MEMORY, "no memory or descriptors for the loop");
     daemon->ship = ship_new(daemon->loop);
     if (!daemon->ship)
@@ -70,6 +90,7 @@ int daemon_open(struct daemon *daemon, const char *service, const char *words, i
         trace_init(daemon->loop, daemon->runtime, service, err) < 0)
         return -1;
     loop_on_reload(daemon->loop, on_reload, daemon);
+    loop_on_signal(daemon->loop, on_signal, daemon);
     return 0;
 }
 
@@ -92,7 +113,7 @@ void daemon_descriptors(uint64_t wanted)
 
 int daemon_fail(const struct daemon *daemon, const struct err *err)
 {
-    fprintf(stderr, "gantry-%s: %s\n", daemon->service, err->text);
+    fprintf(stderr, "%sgantry-%s: %s\n", log_mark(LOG_ERROR), daemon->service, err->text);
     return 1;
 }
 
@@ -104,5 +125,6 @@ void daemon_close(struct daemon *daemon)
     loop_free(daemon->loop);
     settings_free(daemon->settings);
     bus_finish();
+    notify_close();
     *daemon = (struct daemon){0};
 }

@@ -1,4 +1,5 @@
-/* What every daemon does alike: settings, log, loop and trace at its start, settings again at SIGHUP, and its end. */
+/* What every daemon does alike: settings, log, loop and trace at its start, settings again at SIGHUP, and its end; and a service manager is
+ * told of it (notify.h), but for READY, which each says when it can do its work. */
 #ifndef GANTRY_PROTO_DAEMON_H
 #define GANTRY_PROTO_DAEMON_H
 

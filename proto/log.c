@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/clock.h"
@@ -29,10 +31,24 @@ static _Thread_local char log_rid[65]; /* a helper thread serves no request */
 
 static const char *const level_words[] = {"debug", "info", "warn", "error"};
 static const char *const level_marks[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+static const char *const journal_marks[] = {"<7>", "<6>", "<4>", "<3>"};
+static bool to_journal;
+
+/* JOURNAL_STREAM names the device and inode of the stream that the journal gave; stderr may have become another one since. */
+static bool is_journal(void)
+{
+    const char *given = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat out;
+
+    return given && sscanf(given, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &out) == 0 &&
+           out.st_dev == (dev_t)device && out.st_ino == (ino_t)inode;
+}
 
 void log_init(const char *service, enum log_level level)
 {
     log_service = service;
+    to_journal = is_journal();
     log_set_level(level);
 }
 
@@ -68,6 +84,11 @@ struct log_counts log_counts(void)
 void log_count_unsent(uint64_t lines)
 {
     atomic_fetch_add(&log_unsent, lines);
+}
+
+const char *log_mark(enum log_level level)
+{
+    return to_journal ? journal_marks[level] : "";
 }
 
 void log_request(struct str rid)
@@ -137,8 +158,8 @@ static void line_write(const char *line, size_t len)
     }
     unsigned long dropped = atomic_exchange(&log_dropped, 0);
     if (dropped > 0) {
-        int lost_len = snprintf(lost, sizeof(lost), "%s WARN %s GTY-LOG-DROPPED lines=%lu nobody has read them\n",
-                                clock_iso(clock_wall_ms(), 1, iso), log_service, dropped);
+        int lost_len = snprintf(lost, sizeof(lost), "%s%s WARN %s GTY-LOG-DROPPED lines=%lu nobody has read them\n",
+                                log_mark(LOG_WARN), clock_iso(clock_wall_ms(), 1, iso), log_service, dropped);
         bool told = write(STDERR_FILENO, lost, (size_t)lost_len) > 0;
         if (!told || !line_fits()) {
             atomic_fetch_add(&log_dropped, told ? 1 : dropped + 1);
@@ -167,8 +188,8 @@ void log_line(enum log_level level, const char *id, const char *format, ...)
 
     size_t room = sizeof(line) - sizeof(CUT) - 1; /* the mark and the newline always fit */
     uint64_t now = clock_wall_ms();
-    int head = snprintf(line, room, "%s %s %s %s%s%s ", clock_iso(now, 1, iso), level_marks[level], log_service, id,
-                        log_rid[0] ? " req=" : "", log_rid);
+    int head = snprintf(line, room, "%s%s %s %s %s%s%s ", log_mark(level), clock_iso(now, 1, iso), level_marks[level],
+                        log_service, id, log_rid[0] ? " req=" : "", log_rid);
     size_t at = head < 0 ? 0 : (size_t)head < room ? (size_t)head : room - 1, begin = at;
     at += escape(line + at, room - at, text, &cut);
     if (cut) {

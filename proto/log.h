@@ -15,6 +15,9 @@ void log_set_level(enum log_level level);
 int log_level_parse(struct str word); /* -1 for an unknown word */
 const char *log_level_name(unsigned level);
 
+/* "<6>", as the journal reads it, when stderr is the journal's (JOURNAL_STREAM); else "". */
+const char *log_mark(enum log_level level);
+
 /* The request id put on every line until it is changed; empty for none. Copied. */
 void log_request(struct str rid);
 

@@ -41,7 +41,7 @@ struct loop {
     size_t timer_count, timer_size;
     int next_timer;
 
-    struct hook settle, reload, terminate;
+    struct hook settle, reload, signal, terminate;
     int signals;
     sigset_t before; /* the mask as it was */
     bool stop;
@@ -62,7 +62,10 @@ static void loop_signal(void *arg)
     while (read(loop->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP) {
             hook_call(&loop->reload);
-        } else if (loop->terminate.fn != NULL) {
+            continue;
+        }
+        hook_call(&loop->signal);
+        if (loop->terminate.fn != NULL) {
             hook_call(&loop->terminate);
         } else {
             loop->stop = true;
@@ -238,6 +241,11 @@ void loop_on_settle(struct loop *loop, loop_fn *fn, void *arg)
 void loop_on_reload(struct loop *loop, loop_fn *fn, void *arg)
 {
     loop->reload = (struct hook){fn, arg};
+}
+
+void loop_on_signal(struct loop *loop, loop_fn *fn, void *arg)
+{
+    loop->signal = (struct hook){fn, arg};
 }
 
 void loop_on_terminate(struct loop *loop, loop_fn *fn, void *arg)

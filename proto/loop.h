@@ -41,6 +41,8 @@ void loop_unset(struct loop *loop, int timer); /* takes -1 */
 /* fn runs once before the loop sleeps again, behind the callbacks of this wake-up: to send what they gathered. One a loop. */
 void loop_on_settle(struct loop *loop, loop_fn *fn, void *arg);
 void loop_on_reload(struct loop *loop, loop_fn *fn, void *arg);
+/* Called at each SIGTERM or SIGINT before anything else is done about it. */
+void loop_on_signal(struct loop *loop, loop_fn *fn, void *arg);
 /* Called at the first SIGTERM or SIGINT instead of stopping the loop; who sets it calls loop_stop. */
 void loop_on_terminate(struct loop *loop, loop_fn *fn, void *arg);
 

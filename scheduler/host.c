@@ -48,6 +48,8 @@ struct host {
     char trouble[128]; /* of a PONG */
     core_lines *lines; /* see host_on_lines */
     void *lines_self;
+    loop_fn *opened; /* see host_on_open */
+    void *opened_arg;
 };
 
 static const struct farm *const farms[] = {NULL}; /* one line a farm */
@@ -340,6 +342,9 @@ static int recover_finish(void *self, uint64_t epoch, const uint64_t *next_ids, 
     host->open = true;
     host->turned_ms = clock_mono_ms();
     host_catch_up(host);
+    if (host->opened != NULL) {
+        host->opened(host->opened_arg);
+    }
     log_info("GTY-SCHEDULER-READY", "epoch=%lu version=%s", (unsigned long)epoch, GANTRY_VERSION);
     return 0;
 }
@@ -415,6 +420,12 @@ void host_free(struct host *host)
     core_free(host->core);
     journal_free(host->journal);
     free(host);
+}
+
+void host_on_open(struct host *host, loop_fn *fn, void *arg)
+{
+    host->opened = fn;
+    host->opened_arg = arg;
 }
 
 int host_code(const struct host *host, struct err *err)

@@ -21,6 +21,8 @@ void host_free(struct host *host); /* takes NULL */
 void host_on_lines(struct host *host, core_lines *lines, void *self);
 bool host_ask_lines(struct host *host, const struct msg_log_lines *lines, bus_reply *reply, void *arg);
 
+/* fn is called once all is rebuilt and the doors are open. */
+void host_on_open(struct host *host, loop_fn *fn, void *arg);
 /* Settings that can be reloaded have changed. */
 void host_reload(struct host *host);
 /* Writes what is decided and stops the loop when it is on disk, or after two seconds. */

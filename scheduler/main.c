@@ -1,6 +1,7 @@
 /* gantry-scheduler: decides what runs where, and when. */
 #include "proto/daemon.h"
 #include "proto/log.h"
+#include "proto/notify.h"
 #include "scheduler/host.h"
 
 static void on_reload(void *arg)
@@ -24,6 +25,12 @@ static void on_lines(void *self, struct str worker, const struct msg_log_lines *
     }
     if (lines->dropped > 0)
         ship_missed(self, lines->dropped);
+}
+
+static void on_open(void *arg)
+{
+    (void)arg;
+    notify_ready("deciding");
 }
 
 static void on_terminate(void *arg)
@@ -59,6 +66,8 @@ int main(int argc, char **argv)
     host_on_lines(host, on_lines, relay);
     daemon_on_reload(&daemon, on_reload, host);
     loop_on_terminate(daemon.loop, on_terminate, host);
+    host_on_open(host, on_open, NULL);
+    notify_status("waiting for the store");
     log_info("GTY-SCHEDULER-START", "version=%s waiting for the store", GANTRY_VERSION);
     loop_run(daemon.loop);
     code = host_code(host, &err);

@@ -3,6 +3,7 @@
 
 #include "proto/daemon.h"
 #include "proto/log.h"
+#include "proto/notify.h"
 #include "store/store.h"
 #include "store/tool.h"
 
@@ -32,6 +33,7 @@ int main(int argc, char **argv)
     const struct ship_port ship = store_ship(store);
     ship_attach(daemon.ship, &ship);
     log_info("GTY-STORE-READY", "version=%s", GANTRY_VERSION);
+    notify_ready("remembering");
     loop_run(daemon.loop);
     code = store_failed(store) ? 1 : 0;
     log_info("GTY-STOP", "code=%d", code);

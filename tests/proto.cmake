@@ -27,3 +27,4 @@ add_test(NAME unit.table COMMAND ${CMAKE_SOURCE_DIR}/tests/unit/test_table.py ${
 gantry_fuzz(codec LINKS proto)
 gantry_fuzz(map LINKS proto)
 gantry_test(daemon LINKS proto)
+gantry_test(notify LINKS proto)

@@ -207,6 +207,8 @@ static void on_welcome(struct link *link, const struct msg *msg)
              welcome->worker_id, link->roster->count);
     link->welcomed = true;
     lines_begin(link);
+    if (link->config->welcomed)
+        link->config->welcomed(link->self, welcome->name);
     loop_unset(link->loop, link->hello);
     link->heartbeat_ms = welcome->heartbeat_ms;
     loop_set(link->loop, link->heartbeat, link->heartbeat_ms, link->heartbeat_ms);

@@ -14,7 +14,8 @@ struct link_config { /* all borrowed */
     const char *ident, *hostname, *ip_address;
     struct str_list task_types;
     struct str_list executors;
-    struct str labels; /* a packed map */
+    struct str labels;                             /* a packed map */
+    void (*welcomed)(void *self, struct str name); /* the farm has taken this worker in; at each session. May be NULL */
 };
 
 /* over: called once when the session has come to its end: the farm has heard all (ERR 0), or wants no such worker (err says why).

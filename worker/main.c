@@ -6,6 +6,7 @@
 #include "proto/daemon.h"
 #include "proto/endpoint.h"
 #include "proto/log.h"
+#include "proto/notify.h"
 #include "worker/executors/executor.h"
 #include "worker/link.h"
 #include "worker/setup.h"
@@ -72,6 +73,14 @@ static void on_over(void *self, const struct err *err)
     loop_stop(worker->daemon.loop);
 }
 
+static void on_welcomed(void *self, struct str name)
+{
+    char status[128];
+    (void)self;
+    snprintf(status, sizeof(status), "working as %.*s", (int)(name.len < 80 ? name.len : 80), name.ptr);
+    notify_ready(status);
+}
+
 static int open_link(struct worker *worker, struct err *err)
 {
     const struct setup *setup = &worker->setup;
@@ -86,6 +95,7 @@ static int open_link(struct worker *worker, struct err *err)
         .task_types = {(struct str *)setup->types, setup->type_count},
         .executors = {(struct str *)setup->executors, setup->executor_count},
         .labels = buf_str(&setup->labels),
+        .welcomed = on_welcomed,
     };
     worker->link = link_new(worker->daemon.loop, &worker->config, &worker->roster, on_over, worker, err);
     if (!worker->link)
@@ -140,6 +150,7 @@ int main(int argc, char **argv)
         loop_on_terminate(worker.daemon.loop, on_terminate, &worker);
         log_info("GTY-WORKER-START", "ident=%s slots=%u endpoint=%s", worker.home.ident, worker.setup.slots,
                  worker.endpoint.text);
+        notify_status("waiting for the scheduler");
         loop_run(worker.daemon.loop);
         log_info("GTY-WORKER-STOP", "runs=%u", worker.roster.count);
         ship_flush(worker.daemon.ship);

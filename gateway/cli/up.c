@@ -31,6 +31,7 @@
 #include "proto/endpoint.h"
 #include "proto/ident.h"
 #include "proto/messages.h"
+#include "proto/notify.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
@@ -367,6 +368,7 @@ static void crew_answer(void *arg, const struct msg *msg, const struct err *err)
     }
     printf("ready %s\n", url);
     fflush(stdout);
+    notify_ready(url);
 }
 
 /* The gateway writes its port down once it listens, and knows the way to the scheduler by then. */
@@ -514,18 +516,44 @@ static void up_close(struct up *up)
     lock_free(up->lock);
 }
 
+/* ---- what a service manager hears ---- */
+
+static void on_signal(void *arg)
+{
+    (void)arg;
+    notify_stopping();
+}
+
+static void on_alive(void *arg)
+{
+    (void)arg;
+    notify_alive();
+}
+
+static void on_reload(void *arg)
+{
+    notify_reloading();
+    up_reload(arg);
+    notify_reloaded();
+}
+
 int up_command(struct cli *cli)
 {
     struct up up = {0};
     struct err err = {0};
 
+    notify_open(); /* before there are children, who are not to speak for it */
     if (up_init(&up, cli, &err) != 0) {
         fprintf(stderr, "gantry up: %s\n", err.text);
         up_close(&up);
         return EXIT_TROUBLE;
     }
     loop_on_terminate(up.loop, up_terminate, &up);
-    loop_on_reload(up.loop, up_reload, &up);
+    loop_on_reload(up.loop, on_reload, &up);
+    loop_on_signal(up.loop, on_signal, &up);
+    if (notify_alive_ms() > 0) {
+        loop_every(up.loop, notify_alive_ms(), on_alive, &up);
+    }
     for (size_t i = up.count; i > 0; i--) {
         member_start(&up.members[i - 1]);
     }
@@ -535,6 +563,7 @@ int up_command(struct cli *cli)
         up.exit_code = EXIT_TROUBLE;
     }
     up_close(&up);
+    notify_close();
     if (up.cause[0] != '\0') {
         fprintf(stderr, "gantry up: %s\n", up.cause);
     }

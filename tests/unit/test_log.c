@@ -1,6 +1,8 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #include "proto/log.h"
 
@@ -146,6 +148,38 @@ static void test_unread(void **state)
     assert_non_null(strstr(told, "GTY-AGAIN read"));
 }
 
+/* Priorities are for the journal alone: JOURNAL_STREAM may be left over from a stderr that was another. */
+static void test_priorities(void **state)
+{
+    struct stat info;
+    char stream[64];
+    (void)state;
+
+    capture_begin();
+    assert_int_equal(fstat(STDERR_FILENO, &info), 0);
+    snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_init("store", LOG_DEBUG);
+    log_debug("GTY-A", "a");
+    log_info("GTY-B", "b");
+    log_warn("GTY-C", "c");
+    log_error("GTY-D", "d");
+    assert_string_equal(log_mark(LOG_ERROR), "<3>");
+    setenv("JOURNAL_STREAM", "1:1", 1);
+    log_init("store", LOG_INFO);
+    assert_string_equal(log_mark(LOG_ERROR), "");
+    log_info("GTY-E", "e");
+    unsetenv("JOURNAL_STREAM");
+    log_init("store", LOG_INFO);
+    log_info("GTY-F", "f");
+    const char *line = capture_end();
+    static const char *const begins[] = {"<7>2", "<6>2", "<4>2", "<3>2", "2", "2"};
+    for (size_t i = 0; i < sizeof(begins) / sizeof(*begins); i++) {
+        assert_memory_equal(line, begins[i], strlen(begins[i]));
+        line = strchr(line, '\n') + 1;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_long_text_is_cut),
         cmocka_unit_test(test_level_words),
         cmocka_unit_test(test_unread),
+        cmocka_unit_test(test_priorities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
