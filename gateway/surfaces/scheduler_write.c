@@ -103,6 +103,8 @@ void task_write(struct writer *w, const struct rec_task *task, const struct rec_
     writer_texts(w, "tags", &spec->tags);
     writer_map(w, "metadata", spec->metadata);
     extensions_write(w, spec);
+    if (task->oneshot)
+        writer_bool(w, "oneshot", true);
     if (statistics)
         statistics_write(w, stat);
     writer_close(w, '}');

@@ -37,7 +37,7 @@ class Runs(Contract):
         run = self.farm.wait_run(made["run_id"])
         self.assertEqual((run["status"], run["task_name"], run["priority"], run["parameters"]), ("completed", "named", "high", {"a": 1}))
         task = self.data(self.farm.get(f"/api/tasks/{made['task_id']}"))
-        self.assertEqual((task["status"], task["executor"], task["name"]), ("completed", "shell", "named"))
+        self.assertEqual((task["status"], task["executor"], task["name"], task["oneshot"]), ("completed", "shell", "named", True))
         unnamed = self.submit("exit 3")
         failed = self.farm.wait_run(unnamed["run_id"])
         self.assertEqual((failed["status"], failed["attempts"][0]["exit_code"]), ("failed", 3))
