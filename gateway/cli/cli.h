@@ -60,6 +60,7 @@ cli_handler up_command, run_command, run_list, run_abort, run_restart, logs_comm
 cli_handler task_list, task_show, task_create, task_update, task_delete, task_trigger, task_pause, task_resume;
 cli_handler pool_list, pool_set, pool_delete;
 cli_handler audit_command;
+cli_handler task_list, task_show, task_create, task_update, task_apply, task_delete, task_trigger, task_pause, task_resume;
 cli_handler apikey_create, apikey_list, apikey_revoke;
 cli_handler webhook_create, webhook_list, webhook_show, webhook_delete, webhook_ping, webhook_deliveries;
 cli_handler events_command;

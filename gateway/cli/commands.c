@@ -49,7 +49,7 @@ static const struct option run_options[] = {
 };
 
 static const struct option task_options[] = {
-    {"file", 'f', "FILE", NULL, "read the task as JSON from a file, - for stdin; other options override it"},
+    {"file", 'f', "FILE", NULL, "read the task from a file of YAML or JSON, - for stdin; other options override it"},
     WORK_OPTIONS,
     {"executor", 0, "NAME", "shell|exec|python|http", "what runs it on the worker, with --command"},
     {"command", 0, "TEXT", NULL, "what the executor is to run; arguments behind -- are its arguments"},
@@ -59,6 +59,11 @@ static const struct option task_options[] = {
     {"tag", 0, "TAG", NULL, "tag; may be repeated"},
     {"metadata", 0, "JSON", NULL, "further data as a JSON object"},
     {"rename", 0, "NAME", NULL, "give it another name (update)"},
+    {0},
+};
+
+static const struct option task_apply_options[] = {
+    {"file", 'f', "FILE", NULL, "file of tasks in YAML or JSON, - for stdin; may be repeated"},
     {0},
 };
 
@@ -309,10 +314,19 @@ const struct command commands[] = {
     {"task show", "TASK", no_options, task_show, true, false, 1, 1, "show a task, by id or name", NULL},
     {"task create", "[NAME [-- PROGRAM ARG…]]", task_options, task_create, true, false, 0, -1, "make a task",
      "What it runs is PROGRAM with its arguments (executor exec), a --shell command, or an --executor with its --command; or all "
-     "of it comes "
-     "from a file (-f) with the fields of POST /api/tasks."},
+     "of it comes from a file (-f) with the fields of POST /api/tasks. A file may hold several tasks, as a list or as YAML "
+     "documents; "
+     "they are made in its order, up to the first that is refused. In YAML, words are text where the API takes text "
+     "(`arguments: [8080, no]`); in `metadata` they are null, true, false, a number as JSON writes it, or else text. Fields that "
+     "a "
+     "task does not have are errors."},
     {"task update", "TASK [-- PROGRAM ARG…]", task_options, task_update, true, false, 1, -1,
-     "change what the options name, and nothing else", NULL},
+     "change what the file or the options name, and nothing else", NULL},
+    {"task apply", "", task_apply_options, task_apply, true, false, 0, 0, "make the farm's tasks what files say",
+     "Each task of the files, as for `gantry task create -f`, is made, or, where there is one of its name, becomes as the file "
+     "says: "
+     "what the file leaves out is as in a new task. Doing it again changes nothing. A line a task says what was done: created, "
+     "updated or unchanged. Tasks that the files do not name stay as they are."},
     {"task delete", "TASK…", task_delete_options, task_delete, true, false, 1, -1, "delete tasks with their history", NULL},
     {"task trigger", "TASK", task_trigger_options, task_trigger, true, false, 1, 1, "run a task now",
      "Prints the number of the run; --wait as in `gantry run`."},

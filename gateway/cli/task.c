@@ -8,13 +8,13 @@
 #include "gateway/cli/page.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/task.h"
+#include "gateway/cli/tasks_file.h"
 #include "gateway/cli/term.h"
 #include "gateway/cli/watch.h"
 #include "gateway/cli/work.h"
 #include "proto/messages.h"
 
-/* The task that a word names: *id is 0 when there is none. -1 with err, also when there are several. */
-static int task_named(const struct cli *cli, const char *word, long long *id, struct err *err)
+int task_named(const struct cli *cli, const char *word, long long *id, struct err *err)
 {
     char path[1024] = "/tasks?size=1";
     const struct field *name = shape_field(&shape_rec_task_spec, STR_LIT("name"));
@@ -180,44 +180,6 @@ int task_show(struct cli *cli)
     return task_answer(cli, task);
 }
 
-/* The task's fields from -f FILE, or an empty object; NULL with err. */
-static json_t *task_file(const struct cli *cli, struct err *err)
-{
-    const char *path = args_text(cli->args, "file");
-    json_error_t where;
-    json_t *task;
-
-    if (path == NULL) {
-        return json_object();
-    }
-    bool input = strcmp(path, "-") == 0;
-    FILE *file = input ? stdin : fopen(path, "re");
-    if (file == NULL) {
-        err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-        return NULL;
-    }
-    task = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
-    bool unread = ferror(file) != 0; /* a folder */
-    if (!input) {
-        fclose(file);
-    }
-    if (unread) {
-        json_decref(task);
-        err_set(err, ERR_IO, "%s cannot be read", input ? "stdin" : path);
-        return NULL;
-    }
-    if (task == NULL) {
-        err_set(err, ERR_BAD_REQUEST, "%s: line %d: %s", input ? "stdin" : path, where.line, where.text);
-        return NULL;
-    }
-    if (!json_is_object(task)) {
-        err_set(err, ERR_BAD_REQUEST, "%s: a task is a JSON object", input ? "stdin" : path);
-        json_decref(task);
-        return NULL;
-    }
-    return task;
-}
-
 static int list_add(const struct cli *cli, const char *option, const char *name, json_t *task, struct err *err)
 {
     json_t *list = NULL;
@@ -268,44 +230,90 @@ static int metadata_add(const struct cli *cli, json_t *task, struct err *err)
     return json_object_set_new(task, "metadata", value) == 0 ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
-/* The body of a create or an update: the file, and over it the options; NULL with err. */
+/* What the options say of a task, over what it says already. */
+static int options_add(const struct cli *cli, json_t *task, struct err *err)
+{
+    if (texts_add(cli, task, err) != 0 || work_add(cli, 1, false, task, err) != 0 ||
+        list_add(cli, "depends", "dependencies", task, err) != 0 || list_add(cli, "tag", "tags", task, err) != 0) {
+        return -1;
+    }
+    return metadata_add(cli, task, err);
+}
+
+/* What the file holds, or a task of which nothing is said yet; NULL with err. */
+static json_t *tasks_given(const struct cli *cli, struct err *err)
+{
+    const char *path = args_text(cli->args, "file");
+    json_t *tasks = path != NULL ? tasks_file(path, err) : json_array();
+
+    if (path == NULL && json_array_append_new(tasks, json_object()) != 0) {
+        json_decref(tasks);
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    return tasks;
+}
+
+/* The body of an update: the task of the file, and over it the options; NULL with err. */
 static json_t *task_body(const struct cli *cli, struct err *err)
 {
-    json_t *task = task_file(cli, err);
+    json_t *tasks = tasks_given(cli, err);
+    json_t *task = NULL;
 
-    if (task == NULL) {
-        return NULL;
+    if (json_array_size(tasks) > 1) {
+        err_set(err, ERR_BAD_REQUEST, "%s holds %zu tasks, expected one", args_text(cli->args, "file"), json_array_size(tasks));
+    } else if (tasks != NULL && options_add(cli, json_array_get(tasks, 0), err) == 0) {
+        task = json_incref(json_array_get(tasks, 0));
     }
-    if (texts_add(cli, task, err) != 0 || work_add(cli, 1, false, task, err) != 0 ||
-        list_add(cli, "depends", "dependencies", task, err) != 0 || list_add(cli, "tag", "tags", task, err) != 0 ||
-        metadata_add(cli, task, err) != 0) {
-        json_decref(task);
-        return NULL;
-    }
+    json_decref(tasks);
     return task;
 }
 
-int task_create(struct cli *cli)
+/* NAME and the options are for one task; each has to have a name in the end. */
+static int tasks_complete(const struct cli *cli, json_t *tasks, struct err *err)
 {
-    struct err err = {0};
-    json_t *data = NULL;
-    json_t *body = task_body(cli, &err);
     const char *name = args_at(cli->args, 0);
+    json_t *first = json_array_get(tasks, 0), *task;
+    size_t index;
 
-    if (body != NULL && name != NULL && json_object_set_new(body, "name", json_string(name)) != 0) {
-        err_set(&err, ERR_BAD_REQUEST, "the name is not UTF-8");
-    } else if (body != NULL && json_object_get(body, "name") == NULL) {
-        err_set(&err, ERR_BAD_REQUEST, "gantry task create needs a NAME");
+    if (json_array_size(tasks) > 1) {
+        json_t *options = json_object();
+        bool wrong = options_add(cli, options, err) != 0;
+        bool given = name != NULL || json_object_size(options) > 0;
+        json_decref(options);
+        if (wrong || given) {
+            return wrong ? -1
+                         : err_set(err, ERR_BAD_REQUEST, "NAME and options are for one task, and %s holds %zu",
+                                   args_text(cli->args, "file"), json_array_size(tasks));
+        }
+    } else if (options_add(cli, first, err) != 0) {
+        return -1;
+    } else if (name != NULL && json_object_set_new(first, "name", json_string(name)) != 0) {
+        return err_set(err, ERR_BAD_REQUEST, "the name is not UTF-8");
     }
-    if (err.text[0] != '\0') {
-        json_decref(body);
-        show_error(&err);
-        return EXIT_USAGE;
+    json_array_foreach(tasks, index, task)
+    {
+        if (json_object_get(task, "name") == NULL) {
+            return json_array_size(tasks) > 1 ? err_set(err, ERR_BAD_REQUEST, "task %zu has no name", index + 1)
+                                              : err_set(err, ERR_BAD_REQUEST, "gantry task create needs a NAME");
+        }
     }
-    client_set_patience(cli->client, 0, 10000);
-    int rc = client_post(cli->client, body, &data, &err, "/tasks");
-    json_decref(body);
-    if (rc != 0) {
+    return 0;
+}
+
+/* Makes the index-th of them. */
+static int task_make(const struct cli *cli, const json_t *tasks, size_t index)
+{
+    struct err err = {0}, why = {0};
+    json_t *data = NULL;
+    const json_t *task = json_array_get(tasks, index);
+
+    if (client_post(cli->client, task, &data, &why, "/tasks") != 0) {
+        if (json_array_size(tasks) == 1) {
+            return show_error(&why);
+        }
+        err_set(&err, why.code, "task \"%s\" (%zu of %zu): %s", show_text(task, "name"), index + 1, json_array_size(tasks),
+                why.text);
         return show_error(&err);
     }
     if (cli->json) {
@@ -314,6 +322,25 @@ int task_create(struct cli *cli)
     printf("%lld\n", show_number(data, "id"));
     json_decref(data);
     return EXIT_FINE;
+}
+
+int task_create(struct cli *cli)
+{
+    struct err err = {0};
+    json_t *tasks = tasks_given(cli, &err);
+    int code = EXIT_FINE;
+
+    if (tasks == NULL || tasks_complete(cli, tasks, &err) != 0) {
+        json_decref(tasks);
+        return show_usage(&err);
+    }
+    client_set_patience(cli->client, 0, 10000);
+    for (size_t i = 0; code == EXIT_FINE && i < json_array_size(tasks);
+         i++) { /* what comes later may depend on what comes before */
+        code = task_make(cli, tasks, i);
+    }
+    json_decref(tasks);
+    return code;
 }
 
 int task_update(struct cli *cli)

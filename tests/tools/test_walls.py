@@ -15,6 +15,7 @@ OWNED_HEADERS = {
     "microhttpd.h": ["gateway/"],
     "jwt.h": ["gateway/auth_jwt.c"],
     "gnutls/gnutls.h": ["gateway/tls.c"],
+    "yaml.h": ["gateway/cli/yaml.c"],
     "jansson.h": ["gateway/", "worker/"],
     "curl/curl.h": ["worker/", "gateway/"],
     "czmq.h": ["proto/"],
