@@ -21,8 +21,9 @@ struct client {
     char *bearer; /* whole header, or NULL */
     struct buf answer;
     uint64_t unreachable_ms, unavailable_ms;
-    bool unreachable; /* the last try did not even connect */
-    bool reached;     /* some try of this call sent its request */
+    char trouble[CURL_ERROR_SIZE]; /* of the last try */
+    bool unreachable;              /* the last try did not even connect */
+    bool reached;                  /* some try of this call sent its request */
     void (*tell)(void *arg, const struct err *why);
     void *tell_arg;
     const volatile sig_atomic_t *interrupt;
@@ -83,6 +84,7 @@ struct client *client_new(const char *url, const char *key, struct err *err)
         client->url[len - 1] = '\0';
     }
     curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(client->curl, CURLOPT_ERRORBUFFER, client->trouble);
     if (curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
         curl_easy_setopt(client->curl, CURLOPT_USERAGENT, "gantry/" GANTRY_VERSION) != CURLE_OK) {
         goto memory;
@@ -201,7 +203,7 @@ static int err_of_answer(const struct client *client, long status, const json_t 
     const json_t *details = json_object_get(error, "details");
     const char *message = json_string_value(json_object_get(error, "message"));
     const char *field = json_string_value(json_object_get(details, "field"));
-    const char *hint = status == 401 ? " (GANTRY_KEY holds the key to use)" : "";
+    const char *hint = status == 401 ? " (GANTRY_KEY or --key-file says which key to use)" : "";
 
     if (message == NULL) {
         return err_set(err, code_of_status(status), "%s answered %ld", client->url, status);
@@ -212,15 +214,63 @@ static int err_of_answer(const struct client *client, long status, const json_t 
     return err_set(err, code_of_status(status), "%s%s", message, hint);
 }
 
+/* Whether TLS is spoken where plain HTTP was not understood. Nothing is sent but what begins it. */
+static bool speaks_tls(const struct client *client)
+{
+    CURL *curl = curl_easy_init();
+    char *url = NULL;
+    bool speaks = false;
+
+    if (curl != NULL && asprintf(&url, "https://%s", client->url + strlen("http://")) >= 0) {
+        curl_easy_setopt(curl, CURLOPT_URL, url);
+        curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 2000L);
+        if (url_is_local(client->url)) {
+            curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+        }
+        speaks = curl_easy_perform(curl) == CURLE_OK;
+        free(url);
+    }
+    curl_easy_cleanup(curl);
+    return speaks;
+}
+
+/* What TLS and plain HTTP make of each other; no patience changes it. 0: it is something else. */
+static int err_of_mismatch(const struct client *client, CURLcode rc, struct err *err)
+{
+    bool tls = strncmp(client->url, "https://", 8) == 0;
+    bool garbled = rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_WEIRD_SERVER_REPLY || rc == CURLE_RECV_ERROR;
+
+    if (tls && rc == CURLE_SSL_CONNECT_ERROR && strstr(client->trouble, "wrong version number") != NULL) {
+        return err_set(err, ERR_BAD_REQUEST, "%s: what answers there speaks no TLS: is it http://?", client->url);
+    }
+    if (!tls && garbled && client->reached && speaks_tls(client)) {
+        return err_set(err, ERR_BAD_REQUEST, "%s: what answers there speaks no plain HTTP: is it https://?", client->url);
+    }
+    return 0;
+}
+
 static int err_of_curl(const struct client *client, CURLcode rc, bool write, struct err *err)
 {
+    if (err_of_mismatch(client, rc, err) != 0) {
+        return -1;
+    }
+    if (rc == CURLE_COULDNT_RESOLVE_HOST) {
+        return err_set(err, ERR_UNAVAILABLE, "%s: there is no machine of that name", client->url);
+    }
     if (client->unreachable) {
         return err_set(err, ERR_UNAVAILABLE, "no farm answers at %s: `gantry up` starts one, --url names another", client->url);
     }
     if (rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL) { /* no patience makes it another */
         return err_set(err, ERR_BAD_REQUEST, "%s is no address of a farm", client->url);
     }
-    if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE) {
+    if (rc == CURLE_SSL_CACERT_BADFILE) {
+        return err_set(err, ERR_BAD_REQUEST, "%s: what --ca names: %s", client->url, client->trouble);
+    }
+    if (rc == CURLE_PEER_FAILED_VERIFICATION) {
         return err_set(err, ERR_BAD_REQUEST, "%s: %s (--ca names the certificates it is known by)", client->url,
                        curl_easy_strerror(rc));
     }

@@ -128,7 +128,7 @@ int complete_command(struct cli *cli)
         } else if (command->run == help_command) {
             names_print(NULL);
         } else {
-            fputs("--url --data", stdout);
+            fputs("--url --key-file --ca --data", stdout);
         }
         fputs("' ;;\n", stdout);
     }

@@ -45,7 +45,10 @@ void help_for(const struct command *command, FILE *out)
         fputs("\nSettings:\n", out);
         settings_usage("", out);
     } else if (command->farm) {
-        fputs("      --url URL              the farm's address (or GANTRY_URL); GANTRY_KEY holds the key, if it asks for one\n",
+        fputs("      --url URL              the farm's address (or GANTRY_URL)\n"
+              "      --key-file FILE        file of the key that it asks for (or GANTRY_KEY_FILE; GANTRY_KEY holds the key "
+              "itself)\n"
+              "      --ca FILE              certificates that it is known by behind https:// (or GANTRY_CA)\n",
               out);
     } else {
         fputs("\nEvery setting is a flag too: `gantry config --explain` lists them.\n", out);

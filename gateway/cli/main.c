@@ -9,6 +9,7 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/help.h"
+#include "gateway/cli/secret.h"
 #include "gateway/cli/show.h"
 #include "proto/log.h"
 #include "proto/messages.h"
@@ -77,7 +78,7 @@ static int trust(struct client *client, const struct settings *settings)
 static int command_run(const struct command *command, struct cli *cli)
 {
     struct err err = {0};
-    char url[1200];
+    char url[1200], key[SECRET_SIZE] = "";
     int code = EXIT_USAGE;
 
     cli->settings = settings_of(cli->args, cli->program, &err);
@@ -86,7 +87,8 @@ static int command_run(const struct command *command, struct cli *cli)
     }
     if (command->farm) {
         address_of_farm(cli->settings, url, sizeof url);
-        cli->client = client_new(url, getenv("GANTRY_KEY"), &err);
+        cli->client = secret_find(cli->settings, key, &err) == 0 ? client_new(url, key, &err) : NULL;
+        sodium_memzero(key, sizeof key);
         if (cli->client != NULL && trust(cli->client, cli->settings) != 0) {
             err_set(&err, ERR_NO_MEMORY, "out of memory");
             client_free(cli->client);

@@ -115,6 +115,10 @@ int man_command(struct cli *cli)
         ".SH ENVIRONMENT\n"
         ".TP\n\\fBGANTRY_URL\\fR\nThe farm's address, as \\-\\-url.\n"
         ".TP\n\\fBGANTRY_KEY\\fR\nThe key sent with each request, for a farm that asks for one.\n"
+        ".TP\n\\fBGANTRY_KEY_FILE\\fR\nA file whose first line is that key, as \\-\\-key\\-file. Not everybody may be able to "
+        "read it.\n"
+        ".TP\n\\fBGANTRY_CA\\fR\nA file of the certificates that a farm behind https:// is known by, as \\-\\-ca; those of the "
+        "system if not given.\n"
         ".TP\n\\fBNO_COLOR\\fR\nWhen set, nothing is coloured.\n"
         ".SH EXIT STATUS\n"
         "0 when all went well, 1 when the farm or the work had trouble, 2 when the command line is wrong, and of a command that "
@@ -125,7 +129,23 @@ int man_command(struct cli *cli)
         ".nf\ngantry up \\-\\-data ~/farm\n"
         "gantry run \\-\\-wait \\-\\- ffmpeg \\-y \\-i in.mp4 \\-c:v libx264 out.mp4\n"
         "gantry task create nightly \\-\\-schedule '0 2 * * *' \\-\\-shell './backup.sh'\n"
-        "gantry logs \\-f 12\n.fi\n",
+        "gantry logs \\-f 12\n"
+        "gantry task apply \\-f tasks.yaml\n"
+        "gantry status \\-\\-url https://farm.example:8080 \\-\\-ca ca.pem \\-\\-key\\-file ~/.config/gantry.key\n.fi\n"
+        ".PP\nA tasks.yaml:\n.PP\n.nf\n"
+        "name: nightly\n"
+        "task_type: shell\n"
+        "executor: shell\n"
+        "command: ./backup.sh $1\n"
+        "arguments: [8080]        # text, as the API takes text here\n"
+        "schedule: 0 2 * * *\n"
+        "metadata: {timezone: Europe/Berlin}\n"
+        "\\-\\-\\-\n"
+        "name: report\n"
+        "task_type: python\n"
+        "executor: python\n"
+        "command: report.py\n"
+        "dependencies: [nightly]  # runs whenever nightly has\n.fi\n",
         stdout);
     return EXIT_FINE;
 }
