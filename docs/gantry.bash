@@ -3,12 +3,19 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart task fires preview workers events webhook status trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart why prune graph task fires preview pool workers events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'list show create update delete trigger pause resume' -- "$word"))
+            COMPREPLY=($(compgen -W 'list show create update apply delete trigger pause resume' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [ "$command" = pool ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'list set delete' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -45,9 +52,12 @@ _gantry() {
         'run:--label' | 'run:-l') return ;;
         'run:--output' | 'run:-o') files=1 ;;
         'run:--cwd' | 'run:-C') files=1 ;;
+        'run:--pool') return ;;
+        'run:--rate') return ;;
         'run:--run-as') return ;;
         'run:--param' | 'run:-P') return ;;
         'run:--key') return ;;
+        'runs:--final') words='true false' ;;
         'runs:--status' | 'runs:-s') words='pending running completed failed aborted' ;;
         'runs:--task') return ;;
         'runs:--worker') return ;;
@@ -57,7 +67,23 @@ _gantry() {
         'runs:--order') words='asc desc' ;;
         'runs:--page') return ;;
         'runs:--size') return ;;
+        'logs:--service' | 'logs:-s') words='store scheduler gateway worker' ;;
+        'logs:--level') words='debug info warn error' ;;
         'logs:--tail' | 'logs:-n') return ;;
+        'abort:--status' | 'abort:-s') words='pending running' ;;
+        'abort:--task') return ;;
+        'abort:--before') return ;;
+        'abort:--limit') return ;;
+        'abort:--reason') return ;;
+        'restart:--status' | 'restart:-s') words='failed completed aborted' ;;
+        'restart:--task') return ;;
+        'restart:--before') return ;;
+        'restart:--limit') return ;;
+        'prune:--before') return ;;
+        'prune:--status' | 'prune:-s') words='completed failed aborted' ;;
+        'prune:--task') return ;;
+        'graph:--direction' | 'graph:-d') words='up down both' ;;
+        'graph:--depth') return ;;
         'task list:--status' | 'task list:-s') words='active paused completed failed' ;;
         'task list:--type' | 'task list:-t') return ;;
         'task list:--priority' | 'task list:-p') words='low normal high critical' ;;
@@ -77,6 +103,8 @@ _gantry() {
         'task create:--label' | 'task create:-l') return ;;
         'task create:--output' | 'task create:-o') files=1 ;;
         'task create:--cwd' | 'task create:-C') files=1 ;;
+        'task create:--pool') return ;;
+        'task create:--rate') return ;;
         'task create:--run-as') return ;;
         'task create:--executor') words='shell exec python http' ;;
         'task create:--command') return ;;
@@ -96,6 +124,8 @@ _gantry() {
         'task update:--label' | 'task update:-l') return ;;
         'task update:--output' | 'task update:-o') files=1 ;;
         'task update:--cwd' | 'task update:-C') files=1 ;;
+        'task update:--pool') return ;;
+        'task update:--rate') return ;;
         'task update:--run-as') return ;;
         'task update:--executor') words='shell exec python http' ;;
         'task update:--command') return ;;
@@ -105,6 +135,7 @@ _gantry() {
         'task update:--tag') return ;;
         'task update:--metadata') return ;;
         'task update:--rename') return ;;
+        'task apply:--file' | 'task apply:-f') files=1 ;;
         'task trigger:--param' | 'task trigger:-P') return ;;
         'task trigger:--priority' | 'task trigger:-p') words='low normal high critical' ;;
         'task trigger:--timeout') return ;;
@@ -124,6 +155,12 @@ _gantry() {
         'preview:--name') return ;;
         'preview:--count' | 'preview:-n') return ;;
         'preview:--after') return ;;
+        'pool list:--sort') return ;;
+        'pool list:--order') words='asc desc' ;;
+        'pool list:--page') return ;;
+        'pool list:--size') return ;;
+        'pool set:--limit' | 'pool set:-n') return ;;
+        'pool set:--description' | 'pool set:-d') return ;;
         'workers:--status' | 'workers:-s') words='active draining offline' ;;
         'workers:--type' | 'workers:-t') return ;;
         'workers:--hostname') return ;;
@@ -148,6 +185,14 @@ _gantry() {
         'webhook deliveries:--order') words='asc desc' ;;
         'webhook deliveries:--page') return ;;
         'webhook deliveries:--size') return ;;
+        'audit:--who' | 'audit:-w') return ;;
+        'audit:--method' | 'audit:-m') words='POST PUT DELETE PATCH' ;;
+        'audit:--path') return ;;
+        'audit:--since') return ;;
+        'audit:--until') return ;;
+        'audit:--order') words='asc desc' ;;
+        'audit:--page') return ;;
+        'audit:--size') return ;;
         'trace:--type' | 'trace:-t') return ;;
         'trace:--run' | 'trace:-r') return ;;
         'trace:--service' | 'trace:-s') words='store scheduler gateway worker' ;;
@@ -169,45 +214,53 @@ _gantry() {
     fi
     if [ -z "$words" ]; then
         case "$command" in
-        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --store-log-kb --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --webhooks-max --webhooks-retry-ms --webhooks-keep --webhooks-keep-days --webhooks-pending --webhooks-timeout-seconds --webhooks-deny-networks --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url --ca ' ;;
-        'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --param --key --json --help --url --data' ;;
-        'runs') words='--status --task --worker --since --until --sort --order --page --size --json --help --url --data' ;;
-        'logs') words='--follow --tail --times --json --help --url --data' ;;
-        'abort') words='--json --help --url --data' ;;
-        'restart') words='--json --help --url --data' ;;
-        'task list') words='--status --type --priority --search --tag --sort --order --page --size --json --help --url --data' ;;
-        'task show') words='--json --help --url --data' ;;
-        'task create') words='--file --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --executor --command --description --schedule --depends --tag --metadata --rename --json --help --url --data' ;;
-        'task update') words='--file --type --shell --priority --timeout --retries --env --label --output --cwd --run-as --executor --command --description --schedule --depends --tag --metadata --rename --json --help --url --data' ;;
-        'task delete') words='--force --json --help --url --data' ;;
-        'task trigger') words='--wait --param --priority --timeout --at --delay --key --json --help --url --data' ;;
-        'task pause') words='--json --help --url --data' ;;
-        'task resume') words='--json --help --url --data' ;;
-        'fires') words='--next --count --after --outcome --since --until --sort --order --page --size --json --help --url --data' ;;
-        'preview') words='--timezone --name --count --after --json --help --url --data' ;;
-        'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --data' ;;
-        'events') words='--type --task --run --follow --tail --json --help --url --data' ;;
-        'webhook create') words='--event --secret --description --task --json --help --url --data' ;;
-        'webhook list') words='--sort --order --page --size --json --help --url --data' ;;
-        'webhook show') words='--json --help --url --data' ;;
-        'webhook delete') words='--json --help --url --data' ;;
-        'webhook ping') words='--json --help --url --data' ;;
-        'webhook deliveries') words='--status --sort --order --page --size --json --help --url --data' ;;
-        'status') words='--json --help --url --data' ;;
-        'trace') words='--type --run --service --count --json --help --url --data' ;;
-        'backup') words='--keep --grow-mb --json --help --url --data' ;;
-        'restore') words='--repair --json --help --url --data' ;;
-        'fsck') words='--repair --json --help --url --data' ;;
-        'key create') words='--role --name --expires --rate --json --help --url --data' ;;
-        'key list') words='--json --help --url --data' ;;
-        'key revoke') words='--json --help --url --data' ;;
-        'key worker') words='--public-key --out --json --help --url --data' ;;
-        'key process') words='--public-key --out --json --help --url --data' ;;
-        'config') words='--explain --markdown --json --help --url --data' ;;
-        'version') words='--json --help --url --data' ;;
-        'help') words='--json --help up run runs logs abort restart task fires preview workers events webhook status trace backup restore fsck key config version help man completion' ;;
-        'man') words='--json --help --url --data' ;;
-        'completion') words='--json --help --url --data' ;;
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --scene-root --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --runs-keep-days --runs-keep-max --store-log-kb --store-syslog-mb --store-syslog-days --audit-enabled --audit-max --audit-days --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --webhooks-max --webhooks-retry-ms --webhooks-keep --webhooks-keep-days --webhooks-pending --webhooks-timeout-seconds --webhooks-deny-networks --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-run-as --workers --url --key-file --ca ' ;;
+        'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --pool --rate --run-as --param --key --json --help --url --key-file --ca --data' ;;
+        'runs') words='--failed --final --status --task --worker --since --until --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'logs') words='--system --service --level --follow --tail --times --json --help --url --key-file --ca --data' ;;
+        'abort') words='--pending --status --task --before --limit --reason --json --help --url --key-file --ca --data' ;;
+        'restart') words='--failed --status --task --before --limit --json --help --url --key-file --ca --data' ;;
+        'why') words='--json --help --url --key-file --ca --data' ;;
+        'prune') words='--before --status --task --json --help --url --key-file --ca --data' ;;
+        'graph') words='--direction --depth --dot --json --help --url --key-file --ca --data' ;;
+        'task list') words='--status --type --priority --search --tag --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'task show') words='--json --help --url --key-file --ca --data' ;;
+        'task create') words='--file --type --shell --priority --timeout --retries --env --label --output --cwd --pool --rate --run-as --executor --command --description --schedule --depends --tag --metadata --rename --json --help --url --key-file --ca --data' ;;
+        'task update') words='--file --type --shell --priority --timeout --retries --env --label --output --cwd --pool --rate --run-as --executor --command --description --schedule --depends --tag --metadata --rename --json --help --url --key-file --ca --data' ;;
+        'task apply') words='--file --json --help --url --key-file --ca --data' ;;
+        'task delete') words='--force --json --help --url --key-file --ca --data' ;;
+        'task trigger') words='--wait --param --priority --timeout --at --delay --key --json --help --url --key-file --ca --data' ;;
+        'task pause') words='--json --help --url --key-file --ca --data' ;;
+        'task resume') words='--json --help --url --key-file --ca --data' ;;
+        'fires') words='--next --count --after --outcome --since --until --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'preview') words='--timezone --name --count --after --json --help --url --key-file --ca --data' ;;
+        'pool list') words='--sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'pool set') words='--limit --description --json --help --url --key-file --ca --data' ;;
+        'pool delete') words='--json --help --url --key-file --ca --data' ;;
+        'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'events') words='--type --task --run --follow --tail --json --help --url --key-file --ca --data' ;;
+        'webhook create') words='--event --secret --description --task --json --help --url --key-file --ca --data' ;;
+        'webhook list') words='--sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'webhook show') words='--json --help --url --key-file --ca --data' ;;
+        'webhook delete') words='--json --help --url --key-file --ca --data' ;;
+        'webhook ping') words='--json --help --url --key-file --ca --data' ;;
+        'webhook deliveries') words='--status --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'status') words='--json --help --url --key-file --ca --data' ;;
+        'audit') words='--who --method --path --since --until --order --page --size --json --help --url --key-file --ca --data' ;;
+        'trace') words='--type --run --service --count --json --help --url --key-file --ca --data' ;;
+        'backup') words='--keep --grow-mb --json --help --url --key-file --ca --data' ;;
+        'restore') words='--repair --json --help --url --key-file --ca --data' ;;
+        'fsck') words='--repair --json --help --url --key-file --ca --data' ;;
+        'key create') words='--role --name --expires --rate --json --help --url --key-file --ca --data' ;;
+        'key list') words='--json --help --url --key-file --ca --data' ;;
+        'key revoke') words='--json --help --url --key-file --ca --data' ;;
+        'key worker') words='--public-key --out --json --help --url --key-file --ca --data' ;;
+        'key process') words='--public-key --out --json --help --url --key-file --ca --data' ;;
+        'config') words='--explain --markdown --json --help --url --key-file --ca --data' ;;
+        'version') words='--json --help --url --key-file --ca --data' ;;
+        'help') words='--json --help up run runs logs abort restart why prune graph task fires preview pool workers events webhook status audit trace backup restore fsck key config version help man completion' ;;
+        'man') words='--json --help --url --key-file --ca --data' ;;
+        'completion') words='--json --help --url --key-file --ca --data' ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))
