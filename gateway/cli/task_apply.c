@@ -63,6 +63,8 @@ static json_t *unnamed(const struct field *field)
         return json_string("normal");
     if (strcmp(field->name, "retry_count") == 0)
         return json_integer(RETRIES);
+    if (strcmp(field->name, "rate") == 0)
+        return json_integer(0); /* none */
     return strcmp(field->name, "timeout_seconds") == 0 ? json_integer(TIMEOUT_SECONDS) : NULL;
 }
 
@@ -87,7 +89,8 @@ static json_t *whole_task(json_t *task, struct err *err)
 static bool is_empty(const json_t *value)
 {
     return !value || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0) ||
-           (json_is_array(value) && json_array_size(value) == 0) || (json_is_object(value) && json_object_size(value) == 0);
+           (json_is_array(value) && json_array_size(value) == 0) || (json_is_object(value) && json_object_size(value) == 0) ||
+           (json_is_integer(value) && json_integer_value(value) == 0); /* a rate: what is not answered */
 }
 
 /* Whether what the farm has is what is wanted already; a spelling that it changed only costs an update. */

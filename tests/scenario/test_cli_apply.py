@@ -80,6 +80,23 @@ class Apply(WithFarm):
         self.assertNotIn("env", changed)
         self.assertRegex(self.good("task", "apply", "-f", shorter), "unchanged")
 
+    def test_limits_and_conditions(self):
+        self.good("pool", "set", "disks", "--limit", "2")
+        task = "task_type: shell\nexecutor: shell\ncommand: 'true'\n"
+        text = f"name: first\n{task}---\nname: second\n{task}pool: disks\nrate: 30\ndependencies: [{{task: first, on: any}}]\n"
+        self.assertIn("second created", self.good("task", "apply", "-f", "-", text=text))
+        second = self.shown("second")
+        self.assertEqual((second["pool"], second["rate"]), ("disks", 30))
+        self.assertEqual(second["dependencies"], ["first"])
+        self.assertEqual(second["dependency_conditions"], {"first": "any"})
+        self.good("task", "apply", "-f", "-", text=text)
+        self.assertEqual(dict(self.shown("second"), updated_at=None), dict(second, updated_at=None))
+        self.assertIn("second updated", self.good("task", "apply", "-f", "-", text=f"name: second\n{task}"))
+        second = self.shown("second")
+        self.assertEqual(second["dependencies"], [])
+        self.assertEqual({"pool", "rate", "dependency_conditions"} & set(second), set())
+        self.assertIn("second unchanged", self.good("task", "apply", "-f", "-", text=f"name: second\n{task}"))
+
     def test_several_files_and_stdin(self):
         one = self.file("one.json", json.dumps([{"name": "j1", "task_type": "shell", "executor": "shell", "command": "true"}]))
         text = "- {name: s1, task_type: shell, executor: shell, command: a}\n- {name: s2, task_type: shell, executor: shell, command: b}\n"
