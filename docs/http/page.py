@@ -11,6 +11,7 @@ import pathlib
 import re
 import shlex
 import sys
+import urllib.parse
 
 import jinja2
 import markupsafe
@@ -97,10 +98,12 @@ def content(document, holder, answered):
 
 
 def curl(method, path, operation, parameters, body):
-    """A line that can be tried; no credential where none is asked for."""
+    """A line that can be tried, with what the address needs; no credential where none is asked for."""
     for parameter in parameters:
         if parameter["in"] == "path":
             path = path.replace("{" + parameter["name"] + "}", str(parameter.get("example", 1)))
+    needed = [(p["name"], p["example"]) for p in parameters if p["in"] == "query" and p.get("required")]
+    path += "?" + urllib.parse.urlencode(needed) if needed else ""
     words = ["curl"] + (["-X", method] if method != "GET" and not (method == "POST" and body) else [])
     words.append(f"http://localhost:8080{path}")
     if operation["x-role"] != "none needed":
