@@ -16,6 +16,30 @@ def draft(schema):
     return fastjsonschema.compile(dict(schema, **{"$schema": "http://json-schema.org/draft-07/schema#"}), use_default=False)
 
 
+def number(words):
+    """A bound of proto/messages.def; None where it is none."""
+    if match := re.fullmatch(r"KIB\((\d+)\)", words):
+        return int(match.group(1)) << 10
+    if match := re.fullmatch(r"1 << (\d+)", words):
+        return 1 << int(match.group(1))
+    return None if words == "U64" else int(words)
+
+
+# Records that bodies are read into: their schema, fields that come from elsewhere, and members that are read by hand.
+READ = {
+    "rec_task_spec": ("TaskFields", (), ()),
+    "rec_trigger": ("TriggerItem", ("delay_ms", "idem"), ("delay_seconds", "idempotency_key")),
+    "rec_webhook_spec": ("WebhookFields", (), ()),
+    "msg_run_abort": ("Abort", ("idem", "id", "known"), ()),
+    "msg_run_report": ("RunReport", ("idem", "run_id", "whose", "known"), ()),
+    "msg_worker_register": ("WorkerRegister", ("idem", "whose"), ()),
+    "msg_worker_update": ("WorkerUpdate", ("idem", "id", "whose"), ()),
+    "msg_worker_beat": ("Heartbeat", ("id", "runs", "attempts", "whose"), ("current_tasks",)),
+    "msg_pool_put": ("PoolFields", ("idem", "name"), ()),
+}
+BY_HAND = ("priority", "status", "run_at")  # words and times, whose bounds are not those of the record
+
+
 class OpenAPI(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -121,17 +145,42 @@ class OpenAPI(unittest.TestCase):
         self.assertGreater(found, 30)
 
     def test_what_is_read_is_said(self):
-        """Every field of a task and of a trigger that the gateway reads, with its bounds, is in the document."""
-        text = (spec.FOLDER.parents[1] / "proto" / "messages.def").read_text().replace("KIB(32)", "32768")
-        fields = spec.resolved(self.document, self.document["components"]["schemas"]["TaskFields"])["properties"]
-        read = re.findall(r"^(?:FIELD|NEST)\(rec_task_spec, \d+, \w+, (\w+), (\w+)(?:, ([^,]+), ([^,]+))?, \"", text, re.M)
-        self.assertEqual({row[1] for row in read}, set(fields))
-        for kind, name, low, high in read:
-            limits = {"STR": ("minLength", "maxLength"), "STRS": ("minItems", "maxItems"), "UINT": ("minimum", "maximum")}.get(kind)
-            if limits and name != "priority":
-                with self.subTest(name):
-                    self.assertEqual(fields[name].get(limits[0], 0), int(low))
-                    self.assertEqual(fields[name][limits[1]], int(high))
+        """Every field that the gateway reads, with its bounds, is in the document; and it says of no others."""
+        text = (spec.FOLDER.parents[1] / "proto" / "messages.def").read_text()
+        for record, (schema, elsewhere, beside) in READ.items():
+            fields = spec.resolved(self.document, self.document["components"]["schemas"][schema])["properties"]
+            rows = re.findall(rf"^(?:FIELD|NEST|LIST)\({record}, \d+, \w+, (\w+), (\w+)(?:, ([^,]+), ([^,]+))?, \"", text, re.M)
+            read = [row for row in rows if row[1] not in elsewhere]
+            self.assertEqual(len(rows) - len(read), len(elsewhere), record)
+            self.assertEqual({row[1] for row in read} | set(beside), set(fields), schema)
+            for kind, name, low, high in read:
+                limits = {"STR": ("minLength", "maxLength"), "STRS": ("minItems", "maxItems"), "log_line": ("minItems", "maxItems"),
+                          "UINT": ("minimum", "maximum"), "INT": ("minimum", "maximum")}.get(kind)
+                if limits and name not in BY_HAND:
+                    with self.subTest(f"{schema} {name}"):
+                        self.assertEqual(fields[name].get(limits[0], 0), number(low))
+                        self.assertEqual(fields[name].get(limits[1]), number(high))
+
+    def test_what_an_address_may_say_is_said(self):
+        """Query parameters, the words they take, and what lists are sorted by."""
+        text = "".join(path.read_text() for path in sorted((spec.FOLDER.parents[1] / "gateway" / "surfaces").glob("scheduler*.c")))
+        known = {}
+        for _, _, _, parameters in self.operations:
+            for one in (one for one in parameters if one["in"] == "query"):
+                known.setdefault(one["name"], []).append(frozenset(spec.resolved(self.document, one["schema"]).get("enum", [])))
+        read = re.findall(r'\b(?:page_(?:number|bool|text|date)|request_param|time_read)\(request, "(\w+)"', text)
+        self.assertEqual(set(read) - set(known), set())
+        words = re.findall(r'\bpage_word\(request, "(\w+)", \w+,\s*"([a-z|]+)"', text)
+        sorts = [("sort", "|".join(re.findall(r'\{"(\w+)", "', list))) for list in re.findall(r"page_sort sorts\[\] = \{(.*?)\{NULL", text, re.S)]
+        self.assertGreater(min(len(set(read)), len(words), len(sorts)), 9)
+        for name, given in words + sorts:
+            with self.subTest(name, words=given):
+                self.assertIn(frozenset(given.split("|")), known[name])
+
+    def test_a_line_to_try_has_what_the_address_needs(self):
+        operation = self.document["paths"]["/api/schedules/preview"]["get"]
+        line = page.curl("GET", "/api/schedules/preview", operation, operation["parameters"], None)
+        self.assertIn("/api/schedules/preview?schedule=%40daily", line)
 
     def test_every_part_is_used(self):
         named = set(re.findall(r"#/components/(\w+)/(\w+)", spec.SOURCE.read_text()))
