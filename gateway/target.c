@@ -10,16 +10,19 @@
 static bool link_local(const struct peer *peer)
 {
     static const struct peer v4 = {32, {169, 254}}, v6 = {128, {0xfe, 0x80}}, this_v4 = {32, {0}}, none_v6 = {128, {0}};
+    static const struct peer metadata_v6 = {128,
+                                            {0xfd, 0, 0x0e, 0xc2, [14] = 0x02, 0x54}}; /* as good as link-local at one cloud */
 
-    return peer_within(peer, &v4, 16) || peer_within(peer, &v6, 10) || peer_within(peer, &this_v4, 8) ||
-           peer_within(peer, &none_v6, 128);
+    return peer_within(peer, &v4, 16) || peer_within(peer, &metadata_v6, 128) || peer_within(peer, &v6, 10) ||
+           peer_within(peer, &this_v4, 8) || peer_within(peer, &none_v6, 128);
 }
 
-/* The IPv4 address that an IPv6 one leads to: ::a.b.c.d, NAT64 (64:ff9b::/96), 6to4 (2002::/16). False if it does not. */
+/* The IPv4 address that an IPv6 one leads to: ::a.b.c.d, NAT64 (64:ff9b::/96, and 64:ff9b:1::/48 of RFC 8215 with a /96 below), 6to4 (2002::/16). False if it does not. */
 static bool inner_of(const struct peer *peer, struct peer *out)
 {
-    static const struct peer compatible = {128, {0}}, nat64 = {128, {0, 0x64, 0xff, 0x9b}}, six_to_four = {128, {0x20, 0x02}};
-    bool last = peer_within(peer, &compatible, 96) || peer_within(peer, &nat64, 96);
+    static const struct peer compatible = {128, {0}}, nat64 = {128, {0, 0x64, 0xff, 0x9b}},
+                             local_nat64 = {128, {0, 0x64, 0xff, 0x9b, 0, 1}}, six_to_four = {128, {0x20, 0x02}};
+    bool last = peer_within(peer, &compatible, 96) || peer_within(peer, &nat64, 96) || peer_within(peer, &local_nat64, 48);
 
     if (!last && !peer_within(peer, &six_to_four, 16))
         return false;
@@ -95,8 +98,8 @@ enum target_fault target_check(const struct targets *targets, struct str url)
     enum target_fault fault = TARGET_MALFORMED;
     CURLU *parts = curl_url();
 
-    if (!parts || memchr(url.ptr, '\0', url.len) || !str_copy(text, sizeof text, url) ||
-        curl_url_set(parts, CURLUPART_URL, text, 0))
+    if (!parts || memchr(url.ptr, '\0', url.len) || !str_copy(text, sizeof text, url) || strstr(text, ":///") ||
+        curl_url_set(parts, CURLUPART_URL, text, 0)) /* which reads http:///x as http://x */
         goto error;
     for (uint32_t i = 0; i < url.len; i++) {
         if ((unsigned char)url.ptr[i] <= ' ' || (unsigned char)url.ptr[i] >= 0x7f)

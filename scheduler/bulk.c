@@ -6,6 +6,7 @@
  */
 #include "scheduler/bulk.h"
 
+#include "scheduler/audit.h"
 #include "scheduler/command.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
@@ -157,8 +158,10 @@ void bulk_on_ask(struct core *core, const struct core_call *call)
         core_refuse(core, call, &fault); /* what was done stays done, by its keys: asked again, it is told */
     else if (bulk->last && !passes)
         core_answer(core, call, &shape_msg_run_bulk_answer, &answer);
-    else
+    else {
         journal_send(core->journal, &call->from, &shape_msg_run_bulk_answer, &answer);
+        audit_answer(core, call, &shape_msg_run_bulk_answer, &answer); /* the key remembers nothing, but something was done */
+    }
 }
 
 void bulk_on_purge(struct core *core, const struct core_call *call)

@@ -134,6 +134,7 @@ void lease_cancel(struct core *core, struct lease *lease)
     list_remove(core, lease);
     heap_remove(&core->backstops, &lease->backstop);
     lease->state = LEASE_CANCELLED;
+    lease->renewed = core->mono_ms;
     lease->misses = 0;
     lease->run->lease = NULL;
     lease->run = NULL;
@@ -153,8 +154,10 @@ static void lease_renew(struct core *core, struct lease *lease)
 {
     lease->misses = 0;
     lease->beat = lease->worker->beats;
-    if (lease->state == LEASE_CANCELLED)
+    if (lease->state == LEASE_CANCELLED) {
+        lease->renewed = core->mono_ms;
         return;
+    }
     list_remove(core, lease);
     if (lease->state != LEASE_ACCEPTED) {
         lease->state = LEASE_ACCEPTED;

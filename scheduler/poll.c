@@ -84,6 +84,7 @@ void poll_on_lease(struct core *core, const struct core_call *call)
     struct worker *worker = rest_worker(core, lease->id, lease->whose, &fault);
     if (!worker || rest_attend(core, worker, &fault))
         goto error;
+    rest_forget(core, worker);
     struct poll *poll = poll_place(core, worker);
     if (!poll) {
         fault_memory(&fault);

@@ -46,6 +46,15 @@ struct worker *rest_worker(struct core *core, struct str id, struct str whose, s
     return NULL;
 }
 
+void rest_forget(struct core *core, struct worker *worker)
+{
+    for (struct lease *lease = worker->leases, *next; lease; lease = next) {
+        next = lease->next;
+        if (lease->state == LEASE_CANCELLED && core->mono_ms >= lease->renewed + lease_term(core))
+            lease_end(core, lease);
+    }
+}
+
 int rest_attend(struct core *core, struct worker *worker, struct fault *fault)
 {
     struct rec_worker record;

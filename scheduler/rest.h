@@ -22,6 +22,8 @@ int rest_attend(struct core *core, struct worker *worker, struct fault *fault);
 /* Somebody serves this type, and whoever does works over REST. */
 bool rest_only(const struct core *core, struct str type);
 
+/* What it was told to stop and has not named for a whole term is over: it never had it, or does not say that it stopped. */
+void rest_forget(struct core *core, struct worker *worker);
 /* What it holds and is to stop, in the core's arena; -1 when out of memory. */
 int rest_cancels(struct core *core, const struct worker *worker, struct uint_list *cancel);
 #define REST_CANCEL_BYTES(count) ((count)*9 + 128)

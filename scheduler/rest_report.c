@@ -140,6 +140,7 @@ void rest_on_beat(struct core *core, const struct core_call *call)
     worker->load_average = beat->load_average;
     worker->memory_mb = beat->memory_usage;
     worker->cpu_percent = beat->cpu_usage;
+    rest_forget(core, worker);
     if (beat_cancels(core, worker, beat, &answer.cancel)) {
         fault_memory(&fault);
         goto error;

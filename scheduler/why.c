@@ -3,9 +3,11 @@
 
 #include "scheduler/depend.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/gate.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/live.h"
+#include "scheduler/pool.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
@@ -89,6 +91,10 @@ static const char *queued_code(const struct core *core, const struct run *run, c
 {
     if (!journal_writable(core->journal))
         return "store";
+    if (run->task && run->task->gate && gate_holds(run->task->gate, run))
+        return "rate";
+    if (run->class->pool && pool_full(run->class->pool))
+        return "pool";
     if (workers->with_room)
         return queue_chooses(run->class) ? "farm" : "starting";
     if (workers->resting)
@@ -96,6 +102,13 @@ static const char *queued_code(const struct core *core, const struct run *run, c
     if (workers->busy)
         return "busy";
     return workers->draining ? "draining" : "no_worker";
+}
+
+/* When the next run of a task with a rate may start; 0: it is not known, or now. */
+static uint64_t gate_opens(const struct core *core, const struct gate *gate)
+{
+    uint64_t at = gate->node.place ? (uint64_t)gate->node.key : 0;
+    return at > core->mono_ms ? core->wall_ms + (at - core->mono_ms) : 0;
 }
 
 /* The run that is waited for is its task's newest; 0 when that has ended, and another must come. */
@@ -119,6 +132,15 @@ static void held_fill(struct msg_run_why_rows *rows, const struct run *run)
     rows->since = run->more ? run->more->started_at : 0;
 }
 
+/* Those of its task that a rate holds back are not in the queue yet; those that it let through come first. */
+static uint32_t ahead_of(const struct run *run)
+{
+    const struct gate *gate = run->task ? run->task->gate : NULL;
+    if (!gate || !gate_holds(gate, run))
+        return heap_count_before(&run->class->queue, &run->node, AHEAD_MOST);
+    return gate->let_count + heap_count_before(&gate->waiting, &run->node, AHEAD_MOST);
+}
+
 static int waits_fill(struct core *core, const struct run *run, struct msg_run_why_rows *rows)
 {
     rows->waits = true;
@@ -140,7 +162,9 @@ static int waits_fill(struct core *core, const struct run *run, struct msg_run_w
         break;
     default:
         rows->code = str_of(queued_code(core, run, &rows->workers));
-        rows->ahead = heap_count_before(&run->class->queue, &run->node, AHEAD_MOST);
+        if (str_is(rows->code, "rate"))
+            rows->until = gate_opens(core, run->task->gate);
+        rows->ahead = ahead_of(run);
         rows->ahead_is_lower_bound = rows->ahead >= AHEAD_MOST;
         SET_HAS(rows, msg_run_why_rows, ahead);
         break;

@@ -1,6 +1,7 @@
 #include "store/gone.h"
 
 #include "store/key.h"
+#include "store/state.h"
 
 int gone_read(struct str value, struct gone_run *run)
 {
@@ -44,7 +45,7 @@ enum kv_result gone_add(struct kv_txn *batch, const struct gone_run *run)
     struct gone gone = gone_get(batch, run->task_id);
     struct key key = gone_key(run->task_id);
     unsigned char bytes[24];
-    if (!run->task_id)
+    if (!run->task_id || purge_under_way(batch, PURGE_TASK, run->task_id)) /* whose statistics are gone already */
         return KV_OK;
     gone.completed += run->status == RUN_COMPLETED;
     gone.failed += run->status == RUN_FAILED;

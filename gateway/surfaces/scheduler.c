@@ -83,7 +83,8 @@ static const struct route routes[] = {
      "A run with its newest 100 log lines, its `attempts`, and what is true of it this second: `progress` (percent, null "
      "while nobody has told one), `reason` (why it waits). `retry_count` is the number of retries used so far."},
     {METHOD_GET, "/runs/{id}/why", runs_why, ROLE_READONLY,
-     "Why a run waits, this second: `waits`, `reason` (as in lists), `code` (`no_worker`, `busy`, `draining`, `resting`, "
+     "Why a run waits, this second: `waits`, `reason` (as in lists), `code` (`no_worker`, `busy`, `draining`, `resting`, `pool`, "
+     "`rate`, "
      "`starting`, "
      "`dependency`, `delayed`, `backoff`, `paused`, `farm`, `store`; of others `assigned`, `running`, `publishing`, `final`), "
      "`until` (a time), "
@@ -233,7 +234,9 @@ static const struct route routes[] = {
      "kept "
      "(`store.syslog_mb`, `store.syslog_days`), and those that had to be dropped on the way are told as `GTY-LOG-DROPPED`."},
     {METHOD_GET, "/system/audit", system_audit, ROLE_ADMIN,
-     "Who wrote what, newest first: a line for each write over HTTP that was done, or refused for good. `who` is a key's name, a "
+     "Who wrote what, newest first: a line for each write over HTTP that the scheduler has done, or refused for good; questions "
+     "of workers "
+     "for runs, their heartbeats and progress have none. `who` is a key's name, a "
      "token's subject, `network` (a trusted one), `local` (nobody is asked who they are), or null; `kind` says which; `outcome` "
      "is "
      "`done` or why not; `target_id` is what was made or changed. Writes refused for want of a credential (`unauthenticated`) or "

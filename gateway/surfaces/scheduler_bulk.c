@@ -172,7 +172,8 @@ static void on_part(struct request *request, const struct msg *msg)
     const struct msg_run_bulk_answer *answer = &msg->u.run_bulk_answer;
     struct bulk *bulk = request->own;
 
-    if (answer->end) { /* also when this call's key has been answered before */
+    request->retry_until_ms = 0; /* the next part has time of its own */
+    if (answer->end) {           /* also when this call's key has been answered before */
         bulk_write(request, answer->results.items, answer->results.count, answer->more);
         return;
     }

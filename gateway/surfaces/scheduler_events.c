@@ -112,8 +112,10 @@ static void list(struct request *request)
 static void on_head(struct request *request, const struct msg *msg)
 {
     const struct wish *wish = request->own;
+    uint64_t newest = msg->u.event_rows.newest;
+    bool known = wish->resumes && wish->after < newest; /* an id that is not there yet is of another database */
 
-    stream_start(request, &wish->filter, msg->u.event_rows.newest);
+    stream_start(request, &wish->filter, known ? wish->after : newest);
 }
 
 static void stream(struct request *request)
@@ -126,8 +128,6 @@ static void stream(struct request *request)
         reply_problem_kind(request, PROBLEM_OVERLOADED);
     else if (wish_read(request, wish, &problem) != 0)
         reply_problem(request, &problem);
-    else if (wish->resumes)
-        stream_start(request, &wish->filter, wish->after);
     else
         ask_send(request, ASK_STORE, &shape_msg_event_read, &head, on_head);
 }

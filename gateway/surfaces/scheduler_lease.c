@@ -70,10 +70,12 @@ static void on_leased(struct request *request, const struct msg *msg)
     const struct msg_worker_leased *leased = &msg->u.worker_leased;
 
     if (leased->runs.count == 0 && !leased->over && clock_mono_ms() < waiting->until_ms && !request->gateway->stopping &&
-        !connection_gone(request->connection))
+        !connection_gone(request->connection)) {
+        request->retry_until_ms = 0; /* that one was answered: this is another, with time of its own */
         slice_ask(request);
-    else
+    } else {
         answer(request, leased);
+    }
 }
 
 static void slice_ask(struct request *request)
@@ -140,6 +142,7 @@ static int lease_read(struct request *request, struct waiting *waiting, struct p
         wait_read(request->json, &wait_ms, problem) != 0 || rest_id(request, &lease->id, problem) != 0 ||
         rest_whose(request, &lease->whose, problem) != 0 || request_idem(request, &lease->idem, problem) != 0)
         return -1;
+    CLEAR_HAS(&lease->idem, rec_idem, by); /* a question is nobody's act */
     if (wait_ms > 0 && wait_begin(request, problem) != 0)
         return -1;
     waiting->until_ms = clock_mono_ms() + wait_ms;

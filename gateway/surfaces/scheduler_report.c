@@ -150,6 +150,8 @@ void runs_report(struct request *request)
         status_read(request->json, &report.status, &problem) != 0 || logs_read(request, &report.logs, &problem) != 0 ||
         rest_whose(request, &report.whose, &problem) != 0 || request_idem(request, &report.idem, &problem) != 0)
         goto error;
+    if (report.status == RUN_RUNNING) /* a sign of life, and nobody's act: it would drive those out of the audit log */
+        CLEAR_HAS(&report.idem, rec_idem, by);
     command_send(request, TYPE_RUN, report.run_id, &shape_msg_run_report, &report, on_reported);
     return;
 error:

@@ -75,6 +75,16 @@ static void on_removed(struct request *request, const struct msg *msg)
     envelope_close(request, &w, 200);
 }
 
+/* A type is what a task names: none names an empty one. */
+static int types_check(const struct str_list *types, struct problem *problem)
+{
+    for (uint32_t i = 0; i < types->count; i++) {
+        if (types->items[i].len == 0)
+            return problem_value(problem, PROBLEM_INVALID, "task_types", "length", types->items[i], "1..64");
+    }
+    return 0;
+}
+
 void workers_register(struct request *request)
 {
     static const char *const skips[] = {"idem", "whose", NULL};
@@ -89,8 +99,8 @@ void workers_register(struct request *request)
             goto error;
     }
     if (fields_read(request, request->json, &shape_msg_worker_register, skips, "", false, &asked, &problem) != 0 ||
-        fields_texts_only(request->json, "labels", &problem) != 0 || rest_whose(request, &asked.whose, &problem) != 0 ||
-        request_idem(request, &asked.idem, &problem) != 0)
+        types_check(&asked.task_types, &problem) != 0 || fields_texts_only(request->json, "labels", &problem) != 0 ||
+        rest_whose(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_worker_register, &asked, on_registered);
     return;
@@ -122,9 +132,9 @@ void workers_update(struct request *request)
 
     if (request_read_json(request, &problem) != 0 ||
         fields_read(request, request->json, &shape_msg_worker_update, skips, "", true, &asked, &problem) != 0 ||
-        fields_texts_only(request->json, "labels", &problem) != 0 || status_read(request->json, &asked, &problem) != 0 ||
-        rest_id(request, &asked.id, &problem) != 0 || rest_whose(request, &asked.whose, &problem) != 0 ||
-        request_idem(request, &asked.idem, &problem) != 0)
+        types_check(&asked.task_types, &problem) != 0 || fields_texts_only(request->json, "labels", &problem) != 0 ||
+        status_read(request->json, &asked, &problem) != 0 || rest_id(request, &asked.id, &problem) != 0 ||
+        rest_whose(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_worker_update, &asked, on_updated);
     return;

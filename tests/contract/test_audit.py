@@ -107,6 +107,41 @@ class Open(Contract):
         self.assertEqual((line["who"], line["kind"], line["path"]), ("local", "open", "/api/tasks"))
 
 
+class Machines(Contract):
+    """What workers say all the time would drive out what people do."""
+
+    def paths(self):
+        return [line["path"] for line in self.data(self.farm.get("/api/system/audit"))["items"]]
+
+    def test_workers_at_work(self):
+        worker = {"hostname": "h", "ip_address": "127.0.0.1", "port": 1, "task_types": ["rest-only"]}
+        name = self.data(self.farm.post("/api/workers", worker), 201)["id"]
+        run = self.farm.trigger(self.farm.task("work", task_type="rest-only", executor="rest-only"))
+        before = self.paths()
+        self.assertEqual(self.data(self.farm.post(f"/api/workers/{name}/lease", {}))["runs"][0]["run_id"], run)
+        for percent in (10, 20):
+            self.data(self.farm.post(f"/api/runs/{run}/report", {"attempt": 1, "status": "running", "progress": percent}))
+        self.data(self.farm.post(f"/api/workers/{name}/heartbeat", {}))
+        self.assertEqual(self.paths(), before)
+        self.data(self.farm.post(f"/api/runs/{run}/report", {"attempt": 1, "status": "completed"}))
+        self.assertEqual(self.paths(), [f"/api/runs/{run}/report"] + before)
+
+
+class Full(Contract):
+    options = {"queue_max": 5, "workers": 0}
+
+    def test_a_call_that_found_no_room_for_all(self):
+        task = self.farm.task("many", retry_count=0)
+        runs = []
+        for _ in range(2):
+            batch = self.data(self.farm.post(f"/api/tasks/{task}/trigger-batch", {"items": [{}] * 4}), 201)["run_ids"]
+            self.data(self.farm.post("/api/runs/abort", {"ids": batch}))
+            runs += batch
+        answer = self.data(self.farm.post("/api/runs/restart", {"ids": runs}))
+        self.assertEqual([item["done"] for item in answer["results"]], [True] * 5 + [False] * 3)
+        self.assertEqual(self.data(self.farm.get("/api/system/audit"))["items"][0]["path"], "/api/runs/restart")
+
+
 class Off(Contract):
     options = {"audit_enabled": "false"}
 

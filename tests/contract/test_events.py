@@ -61,6 +61,13 @@ class Events(Contract):
             wait_for(lambda: len(stream.events) >= 2, 20, "the rest")
             self.assertEqual([data["data"]["task_name"] for _, _, data in stream.events], ["resume-3", "resume-4"])
 
+    def test_resuming_behind_what_is_there(self):
+        """An id of a database that is no more (another farm, a restored backup): what happens from now on follows."""
+        for stream in (self.stream("?after=999999999&type=task.created"), self.stream("?type=task.created", Last_Event_ID="999999999")):
+            name = f"behind-{id(stream)}"
+            self.farm.task(name)
+            wait_for(lambda: name in [data["data"]["task_name"] for _, _, data in stream.events], 20, "what happened since")
+
     def test_heartbeats_only_by_name(self):
         named, unnamed = self.stream("?type=worker.heartbeat"), self.stream()
         wait_for(lambda: named.events, 30, "a heartbeat")

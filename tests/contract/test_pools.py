@@ -106,6 +106,8 @@ class Pools(Contract):
         wait_for(lambda: self.statuses(runs).count("running") == 2, what="two that run")
         waiting = [run for run in runs if self.farm.run(run)["status"] == "pending"]
         self.assertEqual(self.farm.run(waiting[0])["reason"], "pool shared is full: 2 of 2 run")
+        why = self.data(self.farm.get(f"/api/runs/{waiting[-1]}/why"))
+        self.assertEqual((why["code"], why["queue"]["ahead"]), ("pool", 2))
         self.assertEqual((self.pool("shared")["running"], self.pool("shared")["waiting"]), (2, 3))
         self.put("shared", 200, limit=4)
         wait_for(lambda: self.statuses(runs).count("running") == 4, what="four that run")
@@ -142,5 +144,8 @@ class Pools(Contract):
         first, second = self.farm.trigger(task), self.farm.trigger(task)
         self.assertEqual(self.farm.wait_run(first)["status"], "completed")
         self.assertRegex(self.farm.run(second)["reason"], r"^its task may start 1 times a minute, next at 20")
+        why = self.data(self.farm.get(f"/api/runs/{second}/why"))
+        self.assertEqual((why["code"], why["queue"]["ahead"]), ("rate", 0))
+        self.assertIn(why["until"][:16], why["reason"])
         self.assertEqual(self.data(self.farm.put(f"/api/tasks/{task}", {"rate": 0}))["id"], task)
         self.assertEqual(self.farm.wait_run(second)["status"], "completed")

@@ -421,6 +421,25 @@ static void test_heartbeat(void **unused)
     fixture_free(fixture);
 }
 
+/* What an aborted run's worker never speaks of, as the answer with its lease was lost, keeps no slot for longer than a term. */
+static void test_cancelled_and_never_named(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = with_runs(3);
+    struct rec_lease first = given(polled(fixture, "worker-001", 1), 0), second = given(polled(fixture, "worker-001", 1), 0);
+    const uint64_t held[] = {second.run_id};
+    assert_int_equal(fixture_abort(fixture, first.run_id), 0);
+    assert_int_equal(fixture_abort(fixture, second.run_id), 0);
+    for (int seconds = 0; seconds < 60; seconds += 5) {
+        fixture_wait(fixture, 5000);
+        beat_as(fixture, "worker-001", held, 1); /* it is still stopping the second */
+    }
+    struct rec_lease third = given(polled(fixture, "worker-001", 2), 0);
+    assert_int_not_equal(third.run_id, 0);
+    core_check(fixture->core);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_removed),
         cmocka_unit_test(test_executors),
         cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_cancelled_and_never_named),
         cmocka_unit_test(test_heartbeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,9 +12,20 @@ static bool allowed(const struct targets *targets, const char *address)
 
 static void link_local_is_refused(void **state)
 {
-    static const char *const refused[] = {
-        "169.254.169.254", "169.254.0.1",        "::ffff:169.254.1.1", "fe80::1",       "febf::1", "0.0.0.0", "0.1.2.3", "::",
-        "::169.254.1.1",   "64:ff9b::a9fe:a9fe", "2002:a9fe:1::1",     "::ffff:0.0.0.0"};
+    static const char *const refused[] = {"169.254.169.254",
+                                          "169.254.0.1",
+                                          "::ffff:169.254.1.1",
+                                          "fe80::1",
+                                          "febf::1",
+                                          "0.0.0.0",
+                                          "0.1.2.3",
+                                          "::",
+                                          "::169.254.1.1",
+                                          "64:ff9b::a9fe:a9fe",
+                                          "2002:a9fe:1::1",
+                                          "::ffff:0.0.0.0",
+                                          "64:ff9b:1::a9fe:a9fe",
+                                          "fd00:ec2::254"};
     static const char *const fine[] = {"127.0.0.1",   "::1",     "10.0.0.1",         "192.0.2.1",
                                        "2001:db8::1", "fec0::1", "64:ff9b::102:304", "::ffff:127.0.0.1"};
     const struct targets none = {0};
@@ -66,6 +77,7 @@ static void addresses_are_looked_at(void **state)
         {"example.com/hook", TARGET_MALFORMED},
         {"", TARGET_MALFORMED},
         {"http://", TARGET_MALFORMED},
+        {"http:///x", TARGET_MALFORMED},
         {"http://a b/", TARGET_MALFORMED},
         {"http://a/\r\nX: y", TARGET_MALFORMED},
         {"http://user:pass@example.com/", TARGET_USER},
