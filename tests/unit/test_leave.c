@@ -18,6 +18,25 @@ static void test_drain(void **state)
     assert_string_equal(heard.result, "done");
 }
 
+static bool noticed;
+
+static void on_line(void *self, const struct log_said *said)
+{
+    (void)self;
+    noticed = noticed || strcmp(said->code, "GTY-WORKER-DOWN") == 0;
+}
+
+/* The farm is gone, and the worker knows. */
+static void farm_closes(void)
+{
+    noticed = false;
+    log_on_line(on_line, NULL);
+    bus_server_free(farm);
+    farm = NULL;
+    UNTIL(noticed);
+    log_on_line(NULL, NULL);
+}
+
 /* What goes back while there is no session is held until the farm has its REJECT: it costs the run nothing then. */
 static void test_reject_unconnected(void **state)
 {
@@ -25,8 +44,7 @@ static void test_reject_unconnected(void **state)
     assign(assignment(5, 1, "echo up; sleep 600; true"));
     assign(assignment(6, 1, "echo never"));
     UNTIL(has("ACCEPT:6/1") && has("LOG:5/1"));
-    bus_server_free(farm);
-    farm = NULL;
+    farm_closes();
     heard.words[0] = '\0';
     link_drain(session);
     farm_opens();
@@ -49,8 +67,7 @@ static void test_drain_unconnected(void **state)
     assign(assignment(5, 1, "echo up; sleep 600; true"));
     assign(assignment(6, 1, "echo never"));
     UNTIL(has("ACCEPT:6/1") && has("LOG:5/1"));
-    bus_server_free(farm);
-    farm = NULL;
+    farm_closes();
     link_drain(session);
     run_event(roster.first, SLOT_EV_DROP);
     uint64_t before = clock_mono_ms();
