@@ -2,7 +2,8 @@
 
 import unittest
 
-from tests.farm import Farm, free_port, wait_for
+from tests.farm import BUILD, Farm, free_port, wait_for
+from tests.faults import have_shim
 from tests.receiver import Receiver, Stream, signed
 
 
@@ -12,6 +13,23 @@ def make(farm, url, **fields):
 
 def deliveries(farm, webhook, query="?size=1000"):
     return farm.data_of(farm.get(f"/api/webhooks/{webhook}/deliveries{query}"))["items"]
+
+
+@unittest.skipUnless(have_shim(), "nothing can be preloaded beside a sanitizer")
+class Names(unittest.TestCase):
+    def test_a_name_that_is_looked_up_for_long(self):
+        """A try ends at its time limit, and the gateway goes on, though the lookup does not: its thread is left behind."""
+        with Farm(start=False, webhooks_timeout_seconds=1) as farm:
+            gate = farm.data / "answers"
+            farm.environments["gateway"] = {"LD_PRELOAD": str(BUILD / "tests" / "names.so"), "SLOW_NAMES": str(gate)}
+            farm.start_all()
+            webhook = make(farm, "http://hook.slow.invalid/")
+            farm.data_of(farm.post(f"/api/webhooks/{webhook['id']}/ping", {}))
+            wait_for(lambda: [d for d in deliveries(farm, webhook["id"]) if d["attempts"] > 0], 20, "the end of the first try")
+            self.assertFalse(gate.exists())
+            farm.data_of(farm.delete(f"/api/webhooks/{webhook['id']}"))
+            self.assertEqual(farm.get("/healthz").status, 200)
+            gate.touch()
 
 
 class Kills(unittest.TestCase):
