@@ -21,7 +21,11 @@ static void address(struct str text)
         return;
     check(text.len > 7 && text.len <= 2048);
     check(strncasecmp(text.ptr, "http:", 5) == 0 || strncasecmp(text.ptr, "https:", 6) == 0);
-    check(!memmem(text.ptr, text.len, "//169.254.", 10) && !memmem(text.ptr, text.len, "\n", 1));
+    const char *host = memmem(text.ptr, text.len, "//", 2); /* what follows in a path is nobody's address */
+    static const char link_local[] = "//169.254.";
+    size_t len = sizeof link_local - 1;
+    check(host && !((size_t)(text.ptr + text.len - host) >= len && memcmp(host, link_local, len) == 0));
+    check(!memmem(text.ptr, text.len, "\n", 1));
 }
 
 static void networks(struct str text)
