@@ -372,9 +372,8 @@ static void worker_write_detail(struct writer *w, const struct rec_worker *worke
     extras_write(w, worker);
 }
 
-void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail)
+static void worker_write_common(struct writer *w, const struct rec_worker *worker, uint64_t current)
 {
-    writer_open(w, detail ? "data" : NULL, '{');
     writer_text(w, "id", worker->name);
     writer_text(w, "hostname", worker->hostname);
     writer_text_or_null(w, "ip_address", worker->ip_address);
@@ -385,6 +384,12 @@ void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t cu
     writer_text(w, "status", str_of(worker_status_name(worker->status)));
     writer_time(w, "last_heartbeat", worker->last_heartbeat);
     writer_time(w, "registered_at", worker->registered_at);
+}
+
+void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t current, bool detail)
+{
+    writer_open(w, detail ? "data" : NULL, '{');
+    worker_write_common(w, worker, current);
     writer_real(w, "load_average", worker->load_average);
     writer_uint(w, "memory_usage", worker->memory_mb);
     writer_real(w, "cpu_usage", worker->cpu_percent);
@@ -396,16 +401,7 @@ void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t cu
 void worker_write_changed(struct writer *w, const struct rec_worker *worker, uint64_t current)
 {
     writer_open(w, "data", '{');
-    writer_text(w, "id", worker->name);
-    writer_text(w, "hostname", worker->hostname);
-    writer_text_or_null(w, "ip_address", worker->ip_address);
-    writer_uint(w, "port", worker->port);
-    writer_texts(w, "task_types", &worker->task_types);
-    writer_uint(w, "max_concurrent_tasks", worker->slots);
-    writer_uint(w, "current_task_count", current);
-    writer_text(w, "status", str_of(worker_status_name(worker->status)));
-    writer_time(w, "last_heartbeat", worker->last_heartbeat);
-    writer_time(w, "registered_at", worker->registered_at);
+    worker_write_common(w, worker, current);
     writer_map(w, "metadata", worker->metadata);
     extras_write(w, worker);
     writer_close(w, '}');
