@@ -433,14 +433,14 @@ static struct store_limits limits_of(const struct settings *settings)
 
 static struct keep_limits keep_of(const struct settings *settings)
 {
-    return (struct keep_limits){(uint64_t)settings_count_of(settings, SET_RUNS_KEEP_DAYS) * 86400000,
+    return (struct keep_limits){(uint64_t)settings_count_of(settings, SET_RUNS_KEEP_DAYS) * DAY_MS,
                                 (uint64_t)settings_count_of(settings, SET_RUNS_KEEP_MAX)};
 }
 
 static struct syslog_limits syslog_limits_of(const struct settings *settings)
 {
     return (struct syslog_limits){(uint64_t)settings_count_of(settings, SET_STORE_SYSLOG_MB) << 20,
-                                  (uint64_t)settings_count_of(settings, SET_STORE_SYSLOG_DAYS) * 86400000};
+                                  (uint64_t)settings_count_of(settings, SET_STORE_SYSLOG_DAYS) * DAY_MS};
 }
 
 /* What the log has and the database has not goes to the committer, ahead of everything. */
