@@ -11,8 +11,6 @@
 #include "scheduler/timer.h"
 
 #include "proto/log.h"
-#include "scheduler/command.h"
-#include "scheduler/cron.h"
 #include "scheduler/gate.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
