@@ -305,8 +305,8 @@ void bus_answer(const struct bus_call *call, const struct shape *shape, const vo
     struct err err = {0};
 
     if (bus_send(call->server, &call->peer, shape, value, call->msg->corr, call->msg->rid, &err) != 0) {
-        log_line(err.code == ERR_NOT_FOUND ? LOG_DEBUG : LOG_WARN, "GTY-BUS-ANSWER", "link=%s message=%s %s", call->server->label,
-                 shape->name, err.text);                              /* who is gone waits for nothing */
+        enum log_level level = err.code == ERR_NOT_FOUND ? LOG_DEBUG : LOG_WARN; /* who is gone waits for nothing */
+        log_line(level, "GTY-BUS-ANSWER", "link=%s message=%s %s", call->server->label, shape->name, err.text);
         if (err.code == ERR_NO_MEMORY && shape != &shape_msg_error) { /* its asker need not wait for its deadline */
             bus_answer_error(call, ERR_NO_MEMORY, "", "memory", err.text);
         }
