@@ -276,9 +276,11 @@ static void thread_finish(struct committer *self, struct job *jobs, enum kv_resu
     status->refusing = result != KV_OK;
     status->tight = stat_tight(&stat);
     if (result == KV_OK) {
-        status->commits++;
-        status->last_us = us;
-        histogram_add(&self->times, us);
+        if (self->group.committed) { /* a look that found nothing to remove is none */
+            status->commits++;
+            status->last_us = us;
+            histogram_add(&self->times, us);
+        }
         status->epoch = self->group.state.epoch;
         status->applied = self->group.state.applied;
     }
@@ -359,6 +361,7 @@ static void *thread_run(void *arg)
         struct err err = {0};
         jobs = thread_join(self, jobs);
         self->group.lines = lines;
+        self->group.committed = false;
         enum kv_result result = group_commit(&self->group, jobs, purge, &err);
         if (result != KV_OK && result != KV_IO && result != KV_CORRUPT)
             jobs = thread_keep(self, jobs);

@@ -168,6 +168,7 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
     if (result == KV_OK) {
         group->state = writer->state;
         group->purging = writer->purges;
+        group->committed = true;
     }
     return result;
 }

@@ -48,7 +48,8 @@ struct group {
     struct state state; /* as committed */
     struct store_limits limits;
     struct keep_limits keep;
-    bool purging; /* something may be left to purge, or to be kept no longer */
+    bool purging;   /* something may be left to purge, or to be kept no longer */
+    bool committed; /* group_commit sets it when it wrote something; the caller clears it */
     struct syslog *syslog;
     struct syslog_limits syslog_limits;
     const struct syslog_lines *lines; /* go along with the next transaction, and are forgotten when they cannot */

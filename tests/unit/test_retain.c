@@ -238,6 +238,25 @@ static void test_limits(void **unused)
     fixture_free(fx);
 }
 
+/* A look that finds nothing to remove is no commit, and is not counted as one. */
+static void test_a_look_is_no_commit(void **unused)
+{
+    (void)unused;
+    struct fixture *fx = fixture_new();
+    struct err err = {0};
+    fill(fx, 10);
+    fx->group.keep.runs = ended(fx);
+    for (int i = 0; i < 2; i++) {
+        fx->group.committed = false;
+        assert_int_equal(group_commit(&fx->group, NULL, true, &err), KV_OK);
+    }
+    assert_false(fx->group.committed);
+    fx->group.keep.runs--;
+    assert_int_equal(group_commit(&fx->group, NULL, true, &err), KV_OK);
+    assert_true(fx->group.committed);
+    fixture_free(fx);
+}
+
 /* The committer looks by itself, and at once when the limits change; writes go on meanwhile. */
 static void test_committer(void **unused)
 {
@@ -269,7 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_asked),  cmocka_unit_test(test_chunks),    cmocka_unit_test(test_keep_of_a_task),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_committer),
+        cmocka_unit_test(test_limits), cmocka_unit_test(test_committer), cmocka_unit_test(test_a_look_is_no_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
