@@ -149,7 +149,8 @@ class ShortChaos(unittest.TestCase):
         self.sees("twice")
 
     def test_an_attempt_that_ran_twice(self):
-        self.forged.lines.append(next(line for line in self.forged.lines if line.word == "end"))
+        run = self.a_run(kind="noop")
+        self.forged.lines.append(next(line for line in self.forged.lines if line.word == "end" and line.run == run.id))
         self.sees("twice")
 
     def test_an_effect_of_nobody(self):
@@ -207,12 +208,17 @@ class ShortChaos(unittest.TestCase):
 
     # -- logs --
 
+    def accepted_lines(self, kind=None, least=1):
+        """The lines of a run with one attempt: those of an attempt that lost its lease may be missing."""
+        logs = self.books.logs
+        return logs[self.a_run(lambda run: run.id in self.forged.kinds and len(run.attempts) == 1 and len(logs[run.id]) >= least, kind).id]
+
     def test_a_log_without_its_end(self):
-        self.books.logs[self.a_run(kind="noop").id].pop()
+        self.accepted_lines(kind="noop").pop()
         self.sees("log")
 
     def test_a_log_with_a_hole(self):
-        del self.books.logs[self.a_run(kind="chatty").id][10]
+        del self.accepted_lines(least=3)[1]
         self.sees("log")
 
     # -- histories --
