@@ -273,32 +273,25 @@ const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
      "start a farm: store, scheduler, gateway and workers, and look after them",
      "All data is in one folder (--data). When the farm answers, one line `ready http://HOST:PORT` is printed on stdout; "
-     "everything else, each "
-     "process's lines with its name before them, goes to stderr. A process that dies is started again. SIGTERM or Ctrl-C ends "
-     "all in order "
-     "within 10 seconds: runs get 5 seconds to finish, then go back to the queue. A second Ctrl-C ends them at once. SIGHUP "
-     "makes all read "
-     "their settings again. Each setting can be given as a flag; `gantry config --explain` lists them."},
+     "everything else, each process's lines with its name before them, goes to stderr. A process that dies is started again. "
+     "SIGTERM or Ctrl-C ends all in order within 10 seconds: runs get 5 seconds to finish, then go back to the queue. A "
+     "second Ctrl-C ends them at once. SIGHUP makes all read their settings again. Each setting can be given as a flag; "
+     "`gantry config --explain` lists them."},
     {"run", "PROGRAM [ARG…]", run_options, run_command, true, true, 0, -1, "run a program on the farm, in the current folder",
-     "Prints the number of the run; with --wait follows it instead: its stdout and stderr come out here as they are, a progress "
-     "bar stands "
-     "on a terminal, and gantry exits with the program's code (128 + signal if one killed it, 1 if it failed otherwise). Waiting "
-     "goes on through "
-     "restarts of any process of the farm. Ctrl-C while waiting aborts the run and exits with 130, SIGTERM (as of timeout(1)) "
-     "does so with 143, and "
-     "a reader of stdout that leaves (as head(1) does) with 141; a second signal leaves without waiting for that. "
-     "When the terminal goes away instead, the run goes on. Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, "
-     "store.log_kb), and 16 KiB of a line: where more came between two looks at the log, a line on stderr says how many are no "
-     "longer kept. There is no further attempt after a failed one unless --retries says "
-     "so."},
+     "Prints the number of the run; with --wait follows it instead: its stdout and stderr come out here as they are, a "
+     "progress bar stands on a terminal, and gantry exits with the program's code (128 + signal if one killed it, 1 if it "
+     "failed otherwise). Waiting goes on through restarts of any process of the farm. Ctrl-C while waiting aborts the run "
+     "and exits with 130, SIGTERM (as of timeout(1)) does so with 143, and a reader of stdout that leaves (as head(1) does) "
+     "with 141; a second signal leaves without waiting for that. When the terminal goes away instead, the run goes on. Of a "
+     "run the newest 10,000 lines or 4 MiB are kept (store.log_lines, store.log_kb), and 16 KiB of a line: where more came "
+     "between two looks at the log, a line on stderr says how many are no longer kept. There is no further attempt after a "
+     "failed one unless --retries says so."},
     {"runs", "[ID]", runs_options, run_list, true, false, 0, 1, "list runs, newest first, or show one", NULL},
     {"logs", "[ID]", logs_options, logs_command, true, false, 0, 1,
      "print a run's log: its stdout to stdout, its stderr to stderr",
-     "Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, store.log_kb), and 16 KiB of a line; a line on stderr "
-     "says how "
-     "many are no longer kept. With --json each line is one JSON object on a line of its own. With --system, and no ID, the "
-     "lines of "
-     "store, scheduler, gateway and workers: time, level, process, the line's code, its text."},
+     "Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, store.log_kb), and 16 KiB of a line; a line on "
+     "stderr says how many are no longer kept. With --json each line is one JSON object on a line of its own. With --system, "
+     "and no ID, the lines of store, scheduler, gateway and workers: time, level, process, the line's code, its text."},
     {"abort", "[ID…]", abort_options, run_abort, true, false, 0, -1, "end runs that wait or run", NULL},
     {"restart", "[ID]", restart_options, run_restart, true, false, 0, 1, "run an ended run once more, or many",
      "Prints the numbers of the new runs."},
@@ -306,27 +299,23 @@ const struct command commands[] = {
      NULL},
     {"prune", "", prune_options, prune_command, true, false, 0, 0, "remove runs that have ended, with their logs",
      "It is noted, and carried out some at a time, also over a restart. Statistics of tasks stay. runs.keep_days and "
-     "runs.keep_max do so "
-     "by themselves."},
+     "runs.keep_max do so by themselves."},
     {"graph", "TASK", graph_options, graph_command, true, false, 1, 1, "show who waits for whom around a task, as a tree",
      "A task stands below each that it waits for (with --direction up: that waits for it); where it comes again it is marked."},
     {"task list", "", task_list_options, task_list, true, false, 0, 0, "list tasks", NULL},
     {"task show", "TASK", no_options, task_show, true, false, 1, 1, "show a task, by id or name", NULL},
     {"task create", "[NAME [-- PROGRAM ARG…]]", task_options, task_create, true, false, 0, -1, "make a task",
-     "What it runs is PROGRAM with its arguments (executor exec), a --shell command, or an --executor with its --command; or all "
-     "of it comes from a file (-f) with the fields of POST /api/tasks. A file may hold several tasks, as a list or as YAML "
-     "documents; "
-     "they are made in its order, up to the first that is refused. In YAML, words are text where the API takes text "
-     "(`arguments: [8080, no]`); in `metadata` they are null, true, false, a number as JSON writes it, or else text. Fields that "
-     "a "
-     "task does not have are errors."},
+     "What it runs is PROGRAM with its arguments (executor exec), a --shell command, or an --executor with its --command; or "
+     "all of it comes from a file (-f) with the fields of POST /api/tasks. A file may hold several tasks, as a list or as "
+     "YAML documents; they are made in its order, up to the first that is refused. In YAML, words are text where the API "
+     "takes text (`arguments: [8080, no]`); in `metadata` they are null, true, false, a number as JSON writes it, or else "
+     "text. Fields that a task does not have are errors."},
     {"task update", "TASK [-- PROGRAM ARG…]", task_options, task_update, true, false, 1, -1,
      "change what the file or the options name, and nothing else", NULL},
     {"task apply", "", task_apply_options, task_apply, true, false, 0, 0, "make the farm's tasks what files say",
-     "Each task of the files, as for `gantry task create -f`, is made, or, where there is one of its name, becomes as the file "
-     "says: "
-     "what the file leaves out is as in a new task. Doing it again changes nothing. A line a task says what was done: created, "
-     "updated or unchanged. Tasks that the files do not name stay as they are."},
+     "Each task of the files, as for `gantry task create -f`, is made, or, where there is one of its name, becomes as the "
+     "file says: what the file leaves out is as in a new task. Doing it again changes nothing. A line a task says what was "
+     "done: created, updated or unchanged. Tasks that the files do not name stay as they are."},
     {"task delete", "TASK…", task_delete_options, task_delete, true, false, 1, -1, "delete tasks with their history", NULL},
     {"task trigger", "TASK", task_trigger_options, task_trigger, true, false, 1, 1, "run a task now",
      "Prints the number of the run; --wait as in `gantry run`."},
@@ -334,8 +323,8 @@ const struct command commands[] = {
     {"task resume", "TASK…", no_options, task_resume, true, false, 1, -1, "let a paused task go on", NULL},
     {"fires", "TASK", fires_options, fires_command, true, false, 1, 1,
      "tell what came of each due time of a task's schedule, newest first, or when it is due next",
-     "A due time ran, ran late (over ten seconds), or was skipped for a reason. Those that were skipped one after the other for "
-     "one reason are one line."},
+     "A due time ran, ran late (over ten seconds), or was skipped for a reason. Those that were skipped one after the other "
+     "for one reason are one line."},
     {"preview", "CRON", preview_options, preview_command, true, false, 1, 1, "print when a schedule would be due", NULL},
     {"pool list", "", pool_list_options, pool_list, true, false, 0, 0, "list pools: limits, and what runs and waits in them",
      NULL},
@@ -346,8 +335,7 @@ const struct command commands[] = {
     {"events", "", events_options, events_command, true, false, 0, 0,
      "print what happened: tasks, runs, workers, the farm's health",
      "One event a line, oldest first; with --json each is one JSON object on a line of its own. Following goes on through "
-     "restarts of "
-     "any process of the farm."},
+     "restarts of any process of the farm."},
     {"webhook create", "URL", webhook_options, webhook_create, true, false, 1, 1, "have events sent to an address",
      "Prints the webhook with its secret, which is not shown again. Without --event it is told of all but workers' heartbeats."},
     {"webhook list", "", webhook_list_options, webhook_list, true, false, 0, 0, "list webhooks", NULL},
@@ -361,52 +349,48 @@ const struct command commands[] = {
      "Exits with 0 when the farm is healthy, else with 1."},
     {"audit", "", audit_options, audit_command, true, false, 0, 0,
      "list who wrote what over HTTP, newest first; takes the role admin",
-     "A line for each write that was done, or refused for good. Those refused for want of a key or a role have a line now and "
-     "then, "
-     "with the number of the others (MORE). What is kept: audit.max, audit.days. API keys are made and revoked on the gateway's "
-     "machine and not over HTTP: `gantry key list` shows them."},
+     "A line for each write that was done, or refused for good. Those refused for want of a key or a role have a line now "
+     "and then, with the number of the others (MORE). What is kept: audit.max, audit.days. API keys are made and revoked on "
+     "the gateway's machine and not over HTTP: `gantry key list` shows them."},
     {"trace", "", trace_options, trace_command, false, false, 0, 0, "watch the messages between the farm's processes, live",
      "For each message: time, process, direction (< received, > sent), link, the peer on a shared socket, and its fields. "
-     "Secrets are not shown. "
-     "It must run on the farm's machine, as its user, with the same --data. Processes that start later are picked up. Messages "
-     "may be left out when "
-     "they come faster than they can be shown; the farm is never slowed down."},
+     "Secrets are not shown. It must run on the farm's machine, as its user, with the same --data. Processes that start "
+     "later are picked up. Messages may be left out when they come faster than they can be shown; the farm is never slowed "
+     "down."},
     {"backup", "DIR|FILE", backup_options, backup_command, false, false, 1, 1,
      "copy the database while the farm works: into a folder, under a name that tells the time, or to a file that is not there "
      "yet",
-     "The copy is of one moment, whole or not there at all, and checked page by page before it gets its name. It must run on the "
-     "store's machine, as its user, with the same --data; the store need not run. Nothing waits for it; but the database can use "
-     "nothing anew that is freed meanwhile and grows by it, at most by --grow-mb."},
+     "The copy is of one moment, whole or not there at all, and checked page by page before it gets its name. It must run on "
+     "the store's machine, as its user, with the same --data; the store need not run. Nothing waits for it; but the database "
+     "can use nothing anew that is freed meanwhile and grows by it, at most by --grow-mb."},
     {"restore", "FILE", restore_options, restore_command, false, false, 1, 1,
      "put a backup in the place of the database, with the farm stopped",
-     "What happened after the backup is forgotten. Runs that were under way then wait and begin again; ids and epochs go on far "
-     "above all that was given since, so that nothing old is mistaken for new. What was there is kept beside the database under "
-     "another name. A backup that is damaged, unsound or of a newer version is refused, and nothing has changed then."},
+     "What happened after the backup is forgotten. Runs that were under way then wait and begin again; ids and epochs go on "
+     "far above all that was given since, so that nothing old is mistaken for new. What was there is kept beside the "
+     "database under another name. A backup that is damaged, unsound or of a newer version is refused, and nothing has "
+     "changed then."},
     {"fsck", "[FILE]", fsck_options, fsck_command, false, false, 0, 1,
      "look at every page, record, index entry and count of the database, with the store stopped, or of a backup",
      "Each finding is a line. Exits with 0 when there is none, else with 1."},
     {"key create", "", apikey_options, apikey_create, false, false, 0, 0,
      "make an API key for who calls over HTTP, and print it once",
-     "Roles: `readonly` reads, `user` also gives work, `worker` is for workers over REST, `admin` may do all. It works on the "
-     "keys file (auth.keys_file) on the gateway's machine, before the farm's first start too; a gateway that runs notices by "
-     "itself. Only a hash of the key is kept. Clients send it as `Authorization: Bearer KEY`; this command takes it from "
-     "GANTRY_KEY. A gateway asks for keys once it listens beyond loopback, or when auth.required is always."},
+     "Roles: `readonly` reads, `user` also gives work, `worker` is for workers over REST, `admin` may do all. It works on "
+     "the keys file (auth.keys_file) on the gateway's machine, before the farm's first start too; a gateway that runs "
+     "notices by itself. Only a hash of the key is kept. Clients send it as `Authorization: Bearer KEY`; this command takes "
+     "it from GANTRY_KEY. A gateway asks for keys once it listens beyond loopback, or when auth.required is always."},
     {"key list", "", no_options, apikey_list, false, false, 0, 0, "list API keys, and when each was used last", NULL},
     {"key revoke", "NAME", no_options, apikey_revoke, false, false, 1, 1, "take an API key away, at once", NULL},
     {"key worker", "add|list|revoke [NAME]", key_options, key_worker, false, false, 1, 2,
      "say which keys workers on other machines may come in by",
      "Over tcp a worker shows a certificate; only those that are listed are let in. `add` lists one: the worker's own public "
-     "key, or "
-     "one of a pair that is made for it, whose folder becomes the worker's curve/. `revoke` takes one away, also from a worker "
-     "that "
-     "is connected: it is not listened to any more, and its runs go elsewhere at once. It must run on the scheduler's machine, "
-     "with "
-     "the same --data; the scheduler notices by itself. Such a key opens the workers' door and nothing else."},
+     "key, or one of a pair that is made for it, whose folder becomes the worker's curve/. `revoke` takes one away, also "
+     "from a worker that is connected: it is not listened to any more, and its runs go elsewhere at once. It must run on the "
+     "scheduler's machine, with the same --data; the scheduler notices by itself. Such a key opens the workers' door and "
+     "nothing else."},
     {"key process", "add|list|revoke [NAME]", key_options, key_process, false, false, 1, 2,
      "say which keys the farm's own processes on other machines may come in by",
-     "As `gantry key worker`, for a gateway or scheduler that reaches `bus.store`, `bus.scheduler` or `bus.doorbell` over tcp. "
-     "Such a key "
-     "opens the database: whoever holds it can read and change everything."},
+     "As `gantry key worker`, for a gateway or scheduler that reaches `bus.store`, `bus.scheduler` or `bus.doorbell` over "
+     "tcp. Such a key opens the database: whoever holds it can read and change everything."},
     {"config", "", config_options, config_command, false, false, 0, 0, "print the settings that differ from their defaults",
      NULL},
     {"version", "", no_options, version_command, false, false, 0, 0, "print the version", NULL},

@@ -251,8 +251,7 @@ static void write_problem(struct request *request, const struct problem *problem
 static const struct route routes[] = {
     {METHOD_GET, "/", status_page, ROLE_READONLY,
      "The status page: health, workers, waiting runs by priority, newest runs. HTML for people, without scripts; refreshes "
-     "itself every five "
-     "seconds."},
+     "itself every five seconds."},
     {METHOD_GET, "/healthz", healthz, ROLE_ANYONE,
      "For load balancers, without a credential: 200 and `ok`, or 503 and `unavailable` while writes cannot work. Plain text, and "
      "nothing else of what `/api/system/health` says."},
