@@ -1,6 +1,5 @@
 #include "gateway/admit.h"
 
-#include "gateway/audit.h"
 #include "gateway/auth.h"
 #include "gateway/connection.h"
 #include "gateway/gateway.h"
@@ -43,7 +42,6 @@ static int refuse_unknown(struct request *request, enum auth_fault fault, struct
         return problem_set(problem, PROBLEM_OVERLOADED, NULL, "memory");
     if (fault != AUTH_MISSING)
         tell_refused(request, fault);
-    audit_refused(request, true);
     request->challenge = fault == AUTH_MISSING ? CHALLENGE : CHALLENGE_AGAIN;
     return problem_set(problem, PROBLEM_UNAUTHENTICATED, "Authorization", rules[fault]);
 }
@@ -118,7 +116,6 @@ int admit_request(struct request *request, struct problem *problem)
         return refuse_unknown(request, fault, problem);
     if (!route || role_may(request->actor.role, route->role))
         return 0;
-    audit_refused(request, false);
     return problem_value(problem, PROBLEM_FORBIDDEN, "role", "role", str_of(role_name(request->actor.role)), "%s",
                          role_name(route->role));
 }

@@ -96,6 +96,7 @@ void auth_reload(struct auth *auth)
 
 void auth_flush(struct auth *auth)
 {
+    auth_list_look(auth->list);
     auth_list_flush(auth->list);
 }
 

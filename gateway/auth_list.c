@@ -6,6 +6,8 @@
 #include "proto/log.h"
 #include "proto/messages.h"
 
+#define TOLD_MOST 20 /* keys that came or went, a time */
+
 struct auth_list {
     struct auth_paths paths;
     struct auth_watch watch;
@@ -45,6 +47,25 @@ void auth_list_free(struct auth_list *list)
     free(list);
 }
 
+/* Who may come in now, and who not any more: as far as TOLD_MOST lines go. */
+static void tell_changes(const struct auth_keys *had, const struct auth_keys *have)
+{
+    unsigned told = 0;
+
+    for (size_t i = 0; i < had->count && told < TOLD_MOST; i++) {
+        const struct auth_key *key = &had->rows[i];
+        if (!auth_keys_of_id(have, str_of(key->id)) && ++told)
+            log_info("GTY-AUTH-KEY-GONE", "id=%s name=%s role=%s", key->id, key->name, role_name(key->role));
+    }
+    for (size_t i = 0; i < have->count && told < TOLD_MOST; i++) {
+        const struct auth_key *key = &have->rows[i];
+        if (!auth_keys_of_id(had, str_of(key->id)) && ++told)
+            log_info("GTY-AUTH-KEY-NEW", "id=%s name=%s role=%s", key->id, key->name, role_name(key->role));
+    }
+    if (told > 0)
+        log_info("GTY-AUTH-KEYS", "keys=%zu the list has changed", have->count);
+}
+
 static void list_follow(struct auth_list *list)
 {
     struct auth_keys fresh = {0};
@@ -64,10 +85,14 @@ static void list_follow(struct auth_list *list)
         const struct auth_key *had = auth_keys_of_id(&list->keys, str_of(fresh.rows[i].id));
         fresh.rows[i].used_ms = had ? had->used_ms : 0;
     }
-    if (fresh.count != list->keys.count)
-        log_info("GTY-AUTH-KEYS", "keys=%zu the list has changed", fresh.count);
+    tell_changes(&list->keys, &fresh);
     auth_keys_free(&list->keys);
     list->keys = fresh;
+}
+
+void auth_list_look(struct auth_list *list)
+{
+    list_follow(list);
 }
 
 struct auth_key *auth_list_match(struct auth_list *list, struct str text)

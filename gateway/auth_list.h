@@ -19,6 +19,8 @@ bool auth_list_holds(struct auth_list *list, const char *id);
 void auth_list_used(struct auth_list *list, struct auth_key *key);
 unsigned auth_list_count(const struct auth_list *list);
 
+/* Looks at the file, also while nobody asks. */
+void auth_list_look(struct auth_list *list);
 /* Writes when keys were used, if there is news. */
 void auth_list_flush(struct auth_list *list);
 

@@ -180,6 +180,8 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     if (open_routes(gateway, err) != 0 || open_auth(gateway, err) != 0)
         return -1;
     gateway->ask = ask_new(gateway, err);
+    if (gateway->ask && audit_open(gateway, err) != 0)
+        return -1;
     gateway->events = gateway->ask ? events_new(gateway, err) : NULL;
     gateway->health = gateway->events ? health_new(gateway, err) : NULL;
     gateway->feed = gateway->health ? feed_new(gateway, err) : NULL;
@@ -199,6 +201,7 @@ static void close_all(struct gateway *gateway)
     stats_asker_free(gateway->stats);
     health_free(gateway->health);
     events_free(gateway->events);
+    audit_close(gateway);
     ask_free(gateway->ask);
     router_free(gateway->router);
     auth_free(gateway->auth);

@@ -1,5 +1,6 @@
 #include "gateway/reply.h"
 
+#include "gateway/audit.h"
 #include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/surfaces/surface.h"
@@ -74,6 +75,7 @@ void reply_problem(struct request *request, const struct problem *problem)
 
     if (status >= 500)
         log_warn("GTY-HTTP-PROBLEM", "status=%u path=%.*s", status, (int)request->uri.path.len, request->uri.path.ptr);
+    audit_refused(request, problem->kind);
     if (request->out.size > BUDGET_SMALL) /* what was meant to be the answer */
         buf_free(&request->out);
     buf_reset(&request->out);
@@ -153,6 +155,8 @@ void reply_error(struct request *request, const struct msg_error *error, enum as
     };
 
     given_find(request, &problem);
+    if (whom == ASK_SCHEDULER)
+        audit_told(request, error->code);
     if (problem.kind == PROBLEM_INTERNAL)
         log_error("GTY-HTTP-INTERNAL", "code=%s from=%s text=%.*s", error_code_name(error->code),
                   whom == ASK_STORE ? "store" : "scheduler", (int)error->text.len, error->text.ptr);

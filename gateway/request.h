@@ -98,7 +98,8 @@ struct request {
     unsigned subject_type; /* what a command is about: an enum record_type … */
     uint64_t subject;      /* … and its id */
     uint8_t key_scope[16], key_body[16];
-    bool keyed; /* key_scope is made: a command that is asked again keeps it */
+    bool keyed;    /* key_scope is made: a command that is asked again keeps it */
+    bool has_line; /* in the audit log, should it be refused now, or needs none */
 
     /* http.c's */
     struct arena *arena; /* use request_arena */

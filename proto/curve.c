@@ -141,29 +141,53 @@ static int certs_await(const char *dir, enum curve_side side, struct curve_paths
     return rc;
 }
 
+static bool curve_wanted(const struct settings *settings, const char *endpoint)
+{
+    bool always = strcmp(settings_text(settings, SET_BUS_CURVE), "always") == 0;
+
+    return strncmp(endpoint, "tcp://", 6) == 0 && (always || !curve_endpoint_local(endpoint));
+}
+
+/* The folder of certificates. */
+static int curve_folder(const struct settings *settings, char out[CURVE_PATH], struct err *err)
+{
+    const char *set = settings_text(settings, SET_BUS_CURVE_DIR);
+
+    return set[0] != '\0' ? path_put(out, err, "%s", set) : path_put(out, err, "%s/curve", settings_text(settings, SET_DATA));
+}
+
+bool curve_ready(const struct settings *settings, const char *endpoint)
+{
+    static const char *const files[] = {"server.key", "client.key", "client.key_secret"};
+    char dir[CURVE_PATH], path[CURVE_PATH];
+
+    if (!curve_wanted(settings, endpoint) || strcmp(settings_text(settings, SET_BUS_CURVE), "never") == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (curve_folder(settings, dir, NULL) != 0 || path_put(path, NULL, "%s/%s", dir, files[i]) != 0 ||
+            access(path, F_OK) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int curve_prepare(const struct settings *settings, const char *endpoint, enum curve_side side, struct curve_paths *paths,
                   struct bus_curve *curve, struct err *err)
 {
-    const char *mode = settings_text(settings, SET_BUS_CURVE);
-    const char *dir = settings_text(settings, SET_BUS_CURVE_DIR);
-    char in_data[CURVE_PATH];
-    bool local = curve_endpoint_local(endpoint), listens = side != CURVE_CONNECTS;
+    bool listens = side != CURVE_CONNECTS;
+    char dir[CURVE_PATH];
 
     *curve = (struct bus_curve){0};
-    if (strncmp(endpoint, "tcp://", 6) != 0 || (local && strcmp(mode, "always") != 0)) {
+    if (!curve_wanted(settings, endpoint)) {
         return 0;
     }
-    if (strcmp(mode, "never") == 0) {
+    if (strcmp(settings_text(settings, SET_BUS_CURVE), "never") == 0) {
         return listens ? err_set(err, ERR_INVALID, "%s: listening beyond loopback needs CURVE, and bus.curve is never", endpoint)
                        : 0;
     }
-    if (dir[0] == '\0') {
-        if (path_put(in_data, err, "%s/curve", settings_text(settings, SET_DATA)) != 0) {
-            return -1;
-        }
-        dir = in_data;
-    }
-    if (certs_await(dir, side, paths, err) != 0) {
+    if (curve_folder(settings, dir, err) != 0 || certs_await(dir, side, paths, err) != 0) {
         return -1;
     }
     curve->own = paths->own;

@@ -26,6 +26,9 @@ enum curve_side { CURVE_CONNECTS, CURVE_LISTENS_TO_WORKERS, CURVE_LISTENS_TO_PRO
 int curve_prepare(const struct settings *settings, const char *endpoint, enum curve_side side, struct curve_paths *paths,
                   struct bus_curve *curve, struct err *err);
 
+/* Whether a connecting side would find all it needs there already: then curve_prepare makes nothing, and waits for nobody. */
+bool curve_ready(const struct settings *settings, const char *endpoint);
+
 /* Puts the certificates on a socket before it binds or connects (for bus_socket.c). */
 int curve_apply_server(void *zmq_socket, const struct bus_curve *curve, struct err *err);
 int curve_apply_client(void *zmq_socket, const struct bus_curve *curve, struct err *err);

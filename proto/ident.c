@@ -48,15 +48,11 @@ bool ident_valid(struct str text)
     return true;
 }
 
-/* Who may enter the runtime folder may speak to the farm, so a folder that somebody else put there is refused. The name
- * comes from the data folder alone, never from the environment: processes of one farm must meet however they were started. */
-int ident_runtime_dir(const char *data_dir, char *out, size_t size, struct err *err)
+/* The name comes from the data folder alone, never from the environment: processes of one farm must meet however they were started. */
+int ident_runtime_path(const char *data_dir, char *out, size_t size, struct err *err)
 {
     char real[PATH_MAX], hex[17];
     unsigned char hash[IDENT_HASH];
-    struct stat info;
-    if (ident_make_dirs(data_dir, IDENT_DATA_MODE, err) < 0)
-        return -1;
     if (!realpath(data_dir, real))
         return err_set(err, ERR_IO, "cannot resolve the data folder %s: %s", data_dir, strerror(errno));
     crypto_generichash(hash, sizeof(hash), (const unsigned char *)real, strlen(real), NULL, 0);
@@ -64,6 +60,15 @@ int ident_runtime_dir(const char *data_dir, char *out, size_t size, struct err *
     int len = snprintf(out, size, "/tmp/gantry-%s", hex);
     if (len < 0 || (size_t)len >= size)
         return err_set(err, ERR_LIMIT, "no room for the name of the runtime folder");
+    return 0;
+}
+
+/* Who may enter the runtime folder may speak to the farm, so a folder that somebody else put there is refused. */
+int ident_runtime_dir(const char *data_dir, char *out, size_t size, struct err *err)
+{
+    struct stat info;
+    if (ident_make_dirs(data_dir, IDENT_DATA_MODE, err) < 0 || ident_runtime_path(data_dir, out, size, err) < 0)
+        return -1;
     if (mkdir(out, 0700) < 0 && errno != EEXIST)
         return err_set(err, ERR_IO, "cannot make the runtime folder %s: %s", out, strerror(errno));
     if (lstat(out, &info) < 0)

@@ -20,6 +20,9 @@ bool ident_valid(struct str text);
  * socket's name), 0700, made if missing. -1 with err when it cannot be or belongs to somebody else. */
 int ident_runtime_dir(const char *data_dir, char *out, size_t size, struct err *err);
 
+/* The same name, when the data folder is there, and nothing is made or looked at. -1 with err. */
+int ident_runtime_path(const char *data_dir, char *out, size_t size, struct err *err);
+
 /* Mode of a data folder. Other users see nothing in it, but one that a run becomes (worker.run_as) passes through it to the run's own
  * folder; what else is in it has a mode of its own. */
 #define IDENT_DATA_MODE 0711

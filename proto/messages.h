@@ -33,7 +33,16 @@ enum worker_status { WORKER_ACTIVE, WORKER_DRAINING, WORKER_OFFLINE };
 enum delivery_status { DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_FAILED };
 enum log_stream { STREAM_SYSTEM, STREAM_STDOUT, STREAM_STDERR };
 enum store_op { OP_PUT = 1, OP_DELETE, OP_LOG, OP_PURGE_TASK, OP_PURGE_RUNS };
-enum audit_kind { AUDIT_NOBODY, AUDIT_LOCAL, AUDIT_NETWORK, AUDIT_KEY, AUDIT_TOKEN }; /* how one asks: see gateway/actor.h */
+/* How one asks: see gateway/actor.h. On disk. */
+enum audit_kind {
+    AUDIT_NOBODY = 0,
+    AUDIT_LOCAL = 1,
+    AUDIT_NETWORK = 2,
+    AUDIT_KEY = 3,
+    AUDIT_TOKEN = 4,
+    AUDIT_UNKNOWN = 5, /* refused before it was settled who asks */
+    AUDIT_COMMAND = 6, /* not over HTTP: the gantry command, on the farm's own files */
+};
 /* FILTER_IN: the number's bits are the numbers, from 0 to 7, that will do. */
 enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT, FILTER_IN };
 

@@ -62,9 +62,19 @@ void audit_answer(struct core *core, const struct core_call *call, const struct 
 void audit_on_note(struct core *core, const struct core_call *call)
 {
     const struct msg_audit_note *note = &call->msg->u.audit_note;
-    struct rec_audit line = {.code = ERR_FORBIDDEN, .request_id = note->request_id, .more = note->more};
+    struct rec_audit line = {
+        .code = HAS(note, msg_audit_note, code) ? note->code : ERR_FORBIDDEN, .request_id = note->request_id, .more = note->more};
+    struct msg_done done = {0};
     struct fault fault;
-    /* A note is soft: what finds no room is not worth a second try. */
-    if (call->from.door == DOOR_COMMANDS && core_reserve(core, line_bytes(&note->by), 0, AUDIT_OPS, &fault) == 0)
-        line_put(core, &note->by, &line);
+    bool asked = call->from.corr != 0;
+    if (call->from.door != DOOR_COMMANDS)
+        return;
+    if (core_reserve(core, line_bytes(&note->by), 0, AUDIT_OPS, &fault)) {
+        if (asked) /* else it is soft: what finds no room is not worth a second try */
+            core_refuse(core, call, &fault);
+        return;
+    }
+    line_put(core, &note->by, &line);
+    if (asked)
+        core_answer(core, call, &shape_msg_done, &done);
 }

@@ -2,8 +2,9 @@
  *
  * A command says who asks (rec_idem.by), which the gateway fills in and nobody else may. Refusals that are remembered with the command's
  * key have a line too; "come back later" has none, as nothing has changed and the same key will be tried again; and a repeat that is
- * answered with its first answer did nothing. What the gateway refuses by itself, for want of a credential or a role, it notes a few
- * times a minute at most (AUDIT_NOTE), so that strangers do not fill the disk. Bodies and secrets are never in a line.
+ * answered with its first answer did nothing. What the gateway refuses by itself, and what was to come back later, it notes a few
+ * times a minute at most (AUDIT_NOTE, gateway/audit.h), so that strangers do not fill the disk; and the gantry command notes what it does to
+ * the farm's files. Bodies and secrets are never in a line.
  *
  * The store keeps the newest lines (store/audit.h); here is only the next id.
  */

@@ -1,11 +1,12 @@
 /* `gantry key create`, `key list` and `key revoke`: the API keys of who calls over HTTP. They work on the keys file, which a gateway notices
- * by itself, and need no farm. */
+ * by itself, and need no farm; one that runs has a line of what they did in its audit log (deed.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/auth_file.h"
 #include "gateway/cli/args.h"
+#include "gateway/cli/deed.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/term.h"
 #include "proto/clock.h"
@@ -114,10 +115,14 @@ int apikey_create(struct cli *cli)
         json_t *all = key_json(&key, text);
         show_json(all);
         json_decref(all);
+    } else {
+        printf("%s\n", text);
+    }
+    fflush(stdout); /* the key, before anything that may take a moment */
+    deed_tell(cli, "gantry key create --role %s --name %s (id %s)", role_name(key.role), key.name, key.id);
+    if (cli->json) {
         return EXIT_FINE;
     }
-    printf("%s\n", text);
-    fflush(stdout);
     fprintf(stderr, "this key of the role %s is shown now and never again: keep it, for example in GANTRY_KEY\n",
             role_name(key.role));
     return EXIT_FINE;
@@ -195,5 +200,6 @@ int apikey_revoke(struct cli *cli)
     if (auth_paths_of(cli->settings, &paths, &err) != 0 || auth_file_change(cli->settings, &paths, revoke, name, &err) != 0) {
         return show_error(&err);
     }
+    deed_tell(cli, "gantry key revoke %s", name);
     return EXIT_FINE;
 }

@@ -349,9 +349,9 @@ const struct command commands[] = {
      "Exits with 0 when the farm is healthy, else with 1."},
     {"audit", "", audit_options, audit_command, true, false, 0, 0,
      "list who wrote what over HTTP, newest first; takes the role admin",
-     "A line for each write that was done, or refused for good. Those refused for want of a key or a role have a line now "
-     "and then, with the number of the others (MORE). What is kept: audit.max, audit.days. API keys are made and revoked on "
-     "the gateway's machine and not over HTTP: `gantry key list` shows them."},
+     "A line for each write that was done, or refused for good. Those that the farm's gateway refused by itself have a line "
+     "now and then, with the number of the others (MORE). What `gantry key` does to the farm's files has one, too, when a "
+     "scheduler runs on that machine. What is kept: audit.max, audit.days."},
     {"trace", "", trace_options, trace_command, false, false, 0, 0, "watch the messages between the farm's processes, live",
      "For each message: time, process, direction (< received, > sent), link, the peer on a shared socket, and its fields. "
      "Secrets are not shown. It must run on the farm's machine, as its user, with the same --data. Processes that start "

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/cli/args.h"
+#include "gateway/cli/deed.h"
 #include "gateway/cli/show.h"
 #include "proto/curve_keys.h"
 
@@ -51,7 +52,7 @@ static bool server_copy(const char *from, const char *folder)
     return whole;
 }
 
-static int add(struct cli *cli, const struct folders *folders, const char *name)
+static int add(struct cli *cli, const struct folders *folders, const char *list_name, const char *name)
 {
     const char *given = args_text(cli->args, "public-key");
     const char *out = args_text(cli->args, "out");
@@ -70,6 +71,8 @@ static int add(struct cli *cli, const struct folders *folders, const char *name)
         return fail(err.text);
     }
     printf("%s %s\n", name, key);
+    fflush(stdout);
+    deed_tell(cli, "gantry key %s add %s (%s)", list_name, name, key);
     if (given == NULL) {
         bool knows = server_copy(folders->server, out != NULL ? out : name);
         fprintf(stderr, "its certificates are in %s: they are its owner's curve/ folder%s\n", out != NULL ? out : name,
@@ -100,14 +103,15 @@ static int list(const struct cli *cli, const struct folders *folders)
     return code;
 }
 
-static int key_command(struct cli *cli, const char *list_name)
+/* list_name: as the command has it; folder: as curve.h does. */
+static int key_command(struct cli *cli, const char *list_name, const char *folder)
 {
     const char *action = args_at(cli->args, 0);
     const char *name = args_count(cli->args) > 1 ? args_at(cli->args, 1) : NULL;
     struct folders folders;
     struct err err = {0};
 
-    if (folders_of(cli->settings, list_name, &folders) != 0) {
+    if (folders_of(cli->settings, folder, &folders) != 0) {
         return fail("the path of the folder is too long");
     }
     if (strcmp(action, "list") == 0 && name == NULL) {
@@ -122,17 +126,21 @@ static int key_command(struct cli *cli, const char *list_name)
         return fail("a key's name has 1 to 64 characters out of A-Z a-z 0-9 . _ -");
     }
     if (adds) {
-        return add(cli, &folders, name);
+        return add(cli, &folders, list_name, name);
     }
-    return curve_keys_remove(folders.list, name, &err) == 0 ? EXIT_FINE : fail(err.text);
+    if (curve_keys_remove(folders.list, name, &err) != 0) {
+        return fail(err.text);
+    }
+    deed_tell(cli, "gantry key %s revoke %s", list_name, name);
+    return EXIT_FINE;
 }
 
 int key_worker(struct cli *cli)
 {
-    return key_command(cli, "allowed");
+    return key_command(cli, "worker", "allowed");
 }
 
 int key_process(struct cli *cli)
 {
-    return key_command(cli, "trusted");
+    return key_command(cli, "process", "trusted");
 }

@@ -198,10 +198,12 @@ static const struct route routes[] = {
      "Who wrote what, newest first: a line for each write over HTTP that the scheduler has done, or refused for good; "
      "questions of workers for runs, their heartbeats and progress have none. `who` is a key's name, a token's subject, "
      "`network` (a trusted one), `local` (nobody is asked who they are), or null; `kind` says which; `outcome` is `done` or "
-     "why not; `target_id` is what was made or changed. Writes refused for want of a credential (`unauthenticated`) or a "
-     "role (`forbidden`) have a line now and then, with the number of the others in `more`. Filters: `who`, `method`, `path` "
-     "(what it begins with), `start_time`, `end_time` (before it). `page`, `size`, `order`. What is kept: `audit.max`, "
-     "`audit.days`."},
+     "why not; `target_id` is what was made or changed. Writes that do not reach the scheduler, for want of a credential "
+     "(`unauthenticated`) or a role (`forbidden`), as there are too many (`limit`), or as they make no sense, have a line "
+     "for the first of its kind and one now and then while they go on, with the number of the others in `more`; `kind` is "
+     "`unknown` where it was not settled who asks. What `gantry key` did to the farm's files has `kind` `command`, the user "
+     "as `who`, and the command as `path`. Filters: `who`, `method`, `path` (what it begins with), `start_time`, `end_time` "
+     "(before it). `page`, `size`, `order`. What is kept: `audit.max`, `audit.days`."},
     {0},
 };
 

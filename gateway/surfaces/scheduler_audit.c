@@ -8,11 +8,9 @@ static const struct page_sort sorts[] = {{"created_at", ""}, {"timestamp", ""}, 
 
 static const char *kind_name(uint64_t kind)
 {
-    static const char *const names[] = {[AUDIT_NOBODY] = "nobody",
-                                        [AUDIT_LOCAL] = "open",
-                                        [AUDIT_NETWORK] = "network",
-                                        [AUDIT_KEY] = "key",
-                                        [AUDIT_TOKEN] = "token"};
+    static const char *const names[] = {
+        [AUDIT_NOBODY] = "nobody", [AUDIT_LOCAL] = "open",      [AUDIT_NETWORK] = "network", [AUDIT_KEY] = "key",
+        [AUDIT_TOKEN] = "token",   [AUDIT_UNKNOWN] = "unknown", [AUDIT_COMMAND] = "command"};
 
     return kind < sizeof names / sizeof *names ? names[kind] : "?";
 }

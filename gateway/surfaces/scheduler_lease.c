@@ -3,6 +3,7 @@
  * The scheduler is asked for a short while at a time, so that nobody is given runs long after he has left (libmicrohttpd does not see that of
  * a connection that waits), a scheduler that was restarted meanwhile waits no longer than is left, and a gateway that stops need not wait.
  */
+#include "gateway/audit.h"
 #include "gateway/connection.h"
 #include "gateway/fields.h"
 #include "gateway/gateway.h"
@@ -142,7 +143,7 @@ static int lease_read(struct request *request, struct waiting *waiting, struct p
         wait_read(request->json, &wait_ms, problem) != 0 || rest_id(request, &lease->id, problem) != 0 ||
         rest_whose(request, &lease->whose, problem) != 0 || request_idem(request, &lease->idem, problem) != 0)
         return -1;
-    CLEAR_HAS(&lease->idem, rec_idem, by); /* a question is nobody's act */
+    audit_unsign(request, &lease->idem); /* a question is nobody's act */
     if (wait_ms > 0 && wait_begin(request, problem) != 0)
         return -1;
     waiting->until_ms = clock_mono_ms() + wait_ms;

@@ -1,4 +1,5 @@
 /* POST /api/runs/{id}/report: what a worker over REST says of a run it holds. */
+#include "gateway/audit.h"
 #include "gateway/fields.h"
 #include "gateway/json.h"
 #include "gateway/surfaces/scheduler.h"
@@ -151,7 +152,7 @@ void runs_report(struct request *request)
         rest_whose(request, &report.whose, &problem) != 0 || request_idem(request, &report.idem, &problem) != 0)
         goto error;
     if (report.status == RUN_RUNNING) /* a sign of life, and nobody's act: it would drive those out of the audit log */
-        CLEAR_HAS(&report.idem, rec_idem, by);
+        audit_unsign(request, &report.idem);
     command_send(request, TYPE_RUN, report.run_id, &shape_msg_run_report, &report, on_reported);
     return;
 error:

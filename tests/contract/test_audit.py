@@ -1,11 +1,15 @@
 """/api/system/audit and `gantry audit`: who wrote what."""
 
+import getpass
 import json
+import re
+import subprocess
+import tempfile
 
 from tests.contract.base import TIME
-from tests.contract.test_auth import SPEC, Asked, bearer, gantry
+from tests.contract.test_auth import SPEC, Asked, bearer, gantry, make_key
 from tests.contract.base import Contract
-from tests.farm import wait_for
+from tests.farm import BUILD, SLOW, clean_environment, wait_for
 
 LINE = {"id": 1, "timestamp": "2024-01-01T00:00:00Z", "who": "admin-key", "kind": "key", "address": "127.0.0.1", "method": "POST",
         "path": "/api/tasks", "outcome": "done", "target_id": 1, "request_id": "r"}
@@ -88,6 +92,97 @@ class Audit(Asked):
         self.assertEqual((line["who"], line["kind"], line["method"], line["path"]), (None, "nobody", "POST", "/api/tasks"))
         self.assertNotIn("gk_nobody", json.dumps(line))
 
+    def known_key(self, name, role, *more):
+        """A new one, once the gateway has seen it."""
+        key = make_key(self.farm, name, role, *more)
+        wait_for(lambda: self.get("/api/tasks?size=1", bearer(key)).status == 200, what="the key being known")
+        return key
+
+    def refused_of(self, name):
+        return [line for line in self.lines(f"?who={name}&size=1000")["items"] if line["outcome"] != "done"]
+
+    def test_refused_by_the_gateway_itself(self):
+        """Each kind of refusal that never comes to the scheduler."""
+        mine = bearer(self.known_key("clumsy", "user"))
+        task = self.data(self.farm.post("/api/tasks", dict(SPEC, name="clumsy one"), headers=dict(mine, **{"Idempotency-Key": "clumsy"})), 201)
+        answers = [
+            (422, "invalid", self.farm.post("/api/tasks", {"name": ""}, headers=mine)),
+            (400, "bad_request", self.farm.put(f"/api/tasks/{task['id']}", b"{", headers=mine)),
+            (404, "not_found", self.farm.delete("/api/nothing", headers=mine)),
+            (422, "key_reused", self.farm.post("/api/tasks", dict(SPEC, name="another"), headers=dict(mine, **{"Idempotency-Key": "clumsy"}))),
+        ]
+        for status, outcome, answer in answers:
+            self.assertEqual(answer.status, status, answer)
+            found = wait_for(lambda wanted=outcome: [line for line in self.refused_of("clumsy") if line["outcome"] == wanted], what=outcome)
+            self.check_shape(found, [dict(LINE, target_id=None)], more=("more",))
+            self.assertEqual(found[0]["request_id"], answer.headers["x-request-id"])
+        self.assertEqual(self.get("/api/nothing", mine).status, 404)  # no write
+        self.assertEqual(len([line for line in self.refused_of("clumsy") if line["method"] == "GET"]), 0)
+
+    def test_refused_before_anybody_was_asked(self):
+        answer = self.farm.post("/api/tasks", dict(SPEC, name="foreign"), headers={"Origin": "https://evil.example"})
+        self.assertEqual(answer.status, 403)
+        found = wait_for(lambda: [line for line in self.lines("?size=1000")["items"] if line["kind"] == "unknown"], what="a line of it")
+        self.assertEqual((found[0]["who"], found[0]["outcome"], found[0]["path"]), (None, "forbidden", "/api/tasks"))
+
+    def test_each_who_is_refused_has_a_line(self):
+        """Nobody hides behind somebody else's flood."""
+        loud, quiet = (self.known_key(name, "readonly") for name in ("loud", "quiet"))
+        for _ in range(30):
+            self.assertEqual(self.farm.post("/api/tasks", SPEC, headers=bearer(loud)).status, 403)
+        self.assertEqual(self.farm.post("/api/tasks", SPEC, headers=bearer(quiet)).status, 403)
+        wait_for(lambda: self.refused_of("quiet"), what="a line of the quiet one")
+
+    def test_nothing_is_refused_uncounted(self):
+        mine = bearer(self.known_key("many", "user"))
+        for _ in range(50):
+            self.assertEqual(self.farm.post("/api/tasks", {"name": ""}, headers=mine).status, 422)
+        wait_for(lambda: sum(1 + line.get("more", 0) for line in self.refused_of("many")) == 50, what="all being counted")
+        self.assertLess(len(self.refused_of("many")), 25)
+
+    def test_refused_as_there_are_too_many(self):
+        mine = bearer(self.known_key("hasty", "user", "--rate", "1"))  # that was the one
+        self.assertEqual(self.farm.post("/api/tasks", dict(SPEC, name="hasty"), headers=mine).status, 429)
+        found = wait_for(lambda: self.refused_of("hasty"), what="a line of it")
+        self.assertEqual((found[0]["outcome"], found[0]["kind"]), ("limit", "key"))
+
+    def told(self, code, name):
+        """The gateway says so in its log, once it looks."""
+        wait_for(lambda: self.get("/api/tasks?size=1", bearer(self.keys["user"])) and re.search(rf"{code} .*name={name} ", self.farm.log("gateway")),
+                 what=f"{code} of {name}")
+
+    def deeds(self):
+        return [line for line in self.lines("?method=CLI&size=1000")["items"]]
+
+    def test_what_the_command_does_to_keys(self):
+        make_key(self.farm, "deeds", "user")
+        self.told("GTY-AUTH-KEY-NEW", "deeds")
+        gantry(self.farm, "key", "revoke", "deeds")
+        self.told("GTY-AUTH-KEY-GONE", "deeds")
+        with tempfile.TemporaryDirectory() as folder:
+            gantry(self.farm, "key", "worker", "add", "machine", "--out", folder + "/curve")
+        gantry(self.farm, "key", "worker", "revoke", "machine")
+        lines = self.deeds()[:4]
+        self.check_shape(lines, [dict(LINE, address=None, target_id=None)])
+        self.assertEqual([line["path"].split(" (")[0] for line in reversed(lines)],
+                         ["gantry key create --role user --name deeds", "gantry key revoke deeds", "gantry key worker add machine",
+                          "gantry key worker revoke machine"])
+        for line in lines:
+            self.assertEqual((line["kind"], line["who"], line["outcome"]), ("command", getpass.getuser(), "done"))
+        before = len(self.deeds())
+        gantry(self.farm, "key", "revoke", "deeds", code=1)  # nothing was done
+        self.assertEqual(len(self.deeds()), before)
+
+    def test_what_the_command_does_where_no_farm_runs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([str(BUILD / "gantry"), "key", "create", "--role", "user", "--name", "early", "--data", folder + "/data"],
+                                  capture_output=True, text=True, env=clean_environment(), timeout=60 * SLOW, check=False)
+            self.assertEqual(done.returncode, 0, done)
+            self.assertRegex(done.stdout, r"^gantry_[0-9a-f_]+\n$")
+            self.assertIn("GTY-AUDIT-UNTOLD", done.stderr)
+            self.assertIn("--name early", done.stderr)
+            self.assertNotIn(done.stdout.strip(), done.stderr)
+
     def test_the_command(self):
         self.data(self.farm.post("/api/tasks", dict(SPEC, name="seen by the command")), 201)
         text = gantry(self.farm, "audit", "--size", "5", "--path", "/api/tasks", key=self.keys["admin"])
@@ -140,6 +235,15 @@ class Full(Contract):
         answer = self.data(self.farm.post("/api/runs/restart", {"ids": runs}))
         self.assertEqual([item["done"] for item in answer["results"]], [True] * 5 + [False] * 3)
         self.assertEqual(self.data(self.farm.get("/api/system/audit"))["items"][0]["path"], "/api/runs/restart")
+
+
+    def test_one_that_found_no_room_at_all(self):
+        task = self.farm.task("full", retry_count=0)
+        statuses = [self.farm.post(f"/api/tasks/{task}/trigger", {}).status for _ in range(6)]
+        self.assertEqual(statuses[-1], 429)
+        line = wait_for(lambda: [line for line in self.data(self.farm.get("/api/system/audit"))["items"] if line["outcome"] == "limit"],
+                        what="a line of it")[0]
+        self.assertEqual((line["path"], line["kind"]), (f"/api/tasks/{task}/trigger", "open"))
 
 
 class Off(Contract):

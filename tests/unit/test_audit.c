@@ -125,11 +125,19 @@ static void test_note(void **unused)
     assert_int_equal(noted.code, ERR_FORBIDDEN);
     assert_int_equal(noted.more, 41);
     assert_true(str_is(noted.request_id, "r1"));
+    note.code = 0; /* the gantry command has done something, and waits until that is on disk */
+    SET_HAS(&note, msg_audit_note, code);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_audit_note, &note)->shape->id, MSG_DONE);
+    assert_int_equal(line(fixture, 2).code, 0);
+    note.code = ERR_INVALID;
+    fixture_send(fixture, DOOR_COMMANDS, 0, 0, &shape_msg_audit_note, &note);
+    fixture_settle(fixture);
+    assert_int_equal(line(fixture, 3).code, ERR_INVALID);
     fixture_store_away(fixture, true); /* soft: it is lost, and nothing else */
     fixture_send(fixture, DOOR_COMMANDS, 0, 0, &shape_msg_audit_note, &note);
     fixture_settle(fixture);
     fixture_store_away(fixture, false);
-    assert_int_equal(lines(fixture), 1);
+    assert_int_equal(lines(fixture), 3);
     core_check(fixture->core);
     fixture_free(fixture);
 }
