@@ -151,3 +151,17 @@ bool str_append(char *out, size_t size, const char *separator, const char *text)
     memcpy(out + len + gap, text, more + 1);
     return true;
 }
+
+bool str_item(struct str *list, struct str *item)
+{
+    while (list->len > 0) {
+        const char *comma = memchr(list->ptr, ',', list->len);
+        struct str part = {list->ptr, comma ? (uint32_t)(comma - list->ptr) : list->len};
+        uint32_t taken = part.len + (comma ? 1 : 0);
+        *list = (struct str){list->ptr + taken, list->len - taken};
+        *item = str_trim(part, " \t");
+        if (item->len > 0)
+            return true;
+    }
+    return false;
+}

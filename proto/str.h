@@ -63,4 +63,8 @@ struct str str_trim(struct str text, const char *blanks);
  * nothing was appended. */
 bool str_append(char *out, size_t size, const char *separator, const char *text);
 
+/* Takes the next item off a list of items with commas between them, without the blanks around it; empty ones are passed over. False: there
+ * is none any more. */
+bool str_item(struct str *list, struct str *item);
+
 #endif

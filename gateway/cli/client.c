@@ -14,6 +14,7 @@
 
 #define ANSWER_MAX ((size_t)64 << 20)
 #define PATH_MAX_BYTES 4096
+#define STREAM_SILENT_S 60L
 
 struct client {
     CURL *curl;
@@ -28,6 +29,7 @@ struct client {
     void *tell_arg;
     const volatile sig_atomic_t *interrupt;
     const char *key;
+    long timeout_ms;
 };
 
 static size_t answer_take(char *data, size_t size, size_t count, void *arg)
@@ -147,6 +149,7 @@ bool client_reached(const struct client *client)
 
 void client_set_timeout(struct client *client, long timeout_ms)
 {
+    client->timeout_ms = timeout_ms;
     curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
 }
 
@@ -280,24 +283,14 @@ static int err_of_curl(const struct client *client, CURLcode rc, bool write, str
     return err_set(err, write ? ERR_UNKNOWN_OUTCOME : ERR_UNAVAILABLE, "%s: %s", client->url, curl_easy_strerror(rc));
 }
 
-/* One try. */
-static int call_once(struct client *client, const char *method, const char *body, json_t **data, struct err *err)
+/* What has been answered, as JSON. */
+static int answer_read(const struct client *client, long status, json_t **data, struct err *err)
 {
     json_error_t where;
-    json_t *root;
-    long status = 0, sent = 0;
     int rc = 0;
+    json_t *root =
+        json_loadb(client->answer.data != NULL ? client->answer.data : "", client->answer.len, JSON_REJECT_DUPLICATES, &where);
 
-    buf_reset(&client->answer);
-    CURLcode code = curl_easy_perform(client->curl);
-    client->unreachable = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
-    curl_easy_getinfo(client->curl, CURLINFO_REQUEST_SIZE, &sent);
-    client->reached = client->reached || sent > 0;
-    if (code != CURLE_OK) {
-        return err_of_curl(client, code, strcmp(method, "GET") != 0 && body != NULL, err);
-    }
-    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
-    root = json_loadb(client->answer.data != NULL ? client->answer.data : "", client->answer.len, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL) {
         return err_set(err, code_of_status(status), "%s answered %ld with what is no JSON: is that a Gantry farm?", client->url,
                        status);
@@ -310,6 +303,23 @@ static int call_once(struct client *client, const char *method, const char *body
     }
     json_decref(root);
     return rc;
+}
+
+/* One try. */
+static int call_once(struct client *client, const char *method, const char *body, json_t **data, struct err *err)
+{
+    long status = 0, sent = 0;
+
+    buf_reset(&client->answer);
+    CURLcode code = curl_easy_perform(client->curl);
+    client->unreachable = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+    curl_easy_getinfo(client->curl, CURLINFO_REQUEST_SIZE, &sent);
+    client->reached = client->reached || sent > 0;
+    if (code != CURLE_OK) {
+        return err_of_curl(client, code, strcmp(method, "GET") != 0 && body != NULL, err);
+    }
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+    return answer_read(client, status, data, err);
 }
 
 void client_pause(uint64_t ms)
@@ -427,6 +437,88 @@ done:
     curl_slist_free_all(headers);
     free(whole);
     free(text);
+    return rc;
+}
+
+/* ---- streams ---- */
+
+struct flow {
+    struct client *client;
+    int (*take)(void *arg, const char *bytes, size_t len);
+    void *arg;
+    bool flows; /* it was the answer that was asked for */
+};
+
+static size_t flow_take(char *data, size_t size, size_t count, void *arg)
+{
+    struct flow *flow = arg;
+    long status = 0;
+
+    curl_easy_getinfo(flow->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        return answer_take(data, size, count, &flow->client->answer);
+    }
+    flow->flows = true;
+    return flow->take(flow->arg, data, size * count) == 0 ? size * count : 0;
+}
+
+static int flow_run(struct flow *flow, struct err *err)
+{
+    struct client *client = flow->client;
+    CURL *curl = client->curl;
+    long status = 0, sent = 0;
+
+    buf_reset(&client->answer);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 0L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L); /* a farm that is there says so every 15 seconds */
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STREAM_SILENT_S);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, flow_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, flow);
+    CURLcode code = curl_easy_perform(curl);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &client->answer);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 0L);
+    client_set_timeout(client, client->timeout_ms);
+    client->unreachable = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+    curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &sent);
+    client->reached = sent > 0;
+    if (flow->flows || interrupted(client)) {
+        return 0;
+    }
+    if (code != CURLE_OK) {
+        return err_of_curl(client, code, false, err);
+    }
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    return status == 200 ? 0 : answer_read(client, status, NULL, err);
+}
+
+int client_stream(struct client *client, const char *path, const char *last_id,
+                  int (*take)(void *arg, const char *bytes, size_t len), void *arg, struct err *err)
+{
+    struct flow flow = {.client = client, .take = take, .arg = arg};
+    bool failed = false;
+    char *whole = NULL;
+    char line[128];
+    int rc = -1;
+    struct curl_slist *headers = headers_make(client, false, &failed);
+
+    snprintf(line, sizeof line, "Last-Event-ID: %s", last_id);
+    struct curl_slist *longer = failed || last_id[0] == '\0' ? headers : curl_slist_append(headers, line);
+    if (failed || longer == NULL || asprintf(&whole, "%s/api%s", client->url, path) < 0) {
+        whole = NULL;
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto done;
+    }
+    headers = longer;
+    if (request_set(client, "GET", whole, headers, NULL) != 0) {
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto done;
+    }
+    rc = flow_run(&flow, err);
+done:
+    curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+    free(whole);
     return rc;
 }
 

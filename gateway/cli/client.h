@@ -45,6 +45,12 @@ int client_get(struct client *client, json_t **data, struct err *err, const char
 int client_post(struct client *client, const json_t *body, json_t **data, struct err *err, const char *path, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* GETs an endless answer (server-sent events) below /api, from behind last_id ("": its beginning), and calls take with what arrives, until
+ * take answers other than 0, the request is interrupted, or the connection ends, by whatever: 0. -1 with err when there was no answer, or
+ * another one, as client_call; nothing is tried again. */
+int client_stream(struct client *client, const char *path, const char *last_id,
+                  int (*take)(void *arg, const char *bytes, size_t len), void *arg, struct err *err);
+
 /* GETs a path that is not below /api and whose answer is no JSON, without the key: 0 when the answer is a 200. */
 int client_probe(struct client *client, const char *path);
 

@@ -195,7 +195,7 @@ static const struct option deliveries_options[] = {
 };
 
 static const struct option events_options[] = {
-    {"type", 't', "TYPE", NULL, "only events of this type (task.failed)"},
+    {"type", 't', "TYPE", NULL, "only events of this type (task.failed), or of all that begin so (task.)"},
     {"task", 0, "ID", NULL, "only events of this task"},
     {"run", 'r', "ID", NULL, "only events of this run"},
     {"follow", 'f', NULL, NULL, "go on with what happens, until Ctrl-C"},
@@ -334,8 +334,9 @@ const struct command commands[] = {
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
     {"events", "", events_options, events_command, true, false, 0, 0,
      "print what happened: tasks, runs, workers, the farm's health",
-     "One event a line, oldest first; with --json each is one JSON object on a line of its own. Following goes on through "
-     "restarts of any process of the farm."},
+     "One event a line, oldest first; with --json each is one JSON object on a line of its own. Following is the farm's live "
+     "stream: when it breaks off, as at a restart of any process of the farm, it is taken up again behind the last event; "
+     "those that are not kept any more by then are counted on stderr."},
     {"webhook create", "URL", webhook_options, webhook_create, true, false, 1, 1, "have events sent to an address",
      "Prints the webhook with its secret, which is not shown again. Without --event it is told of all but workers' heartbeats."},
     {"webhook list", "", webhook_list_options, webhook_list, true, false, 0, 0, "list webhooks", NULL},

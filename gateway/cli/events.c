@@ -1,15 +1,17 @@
 /* `gantry events` */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/show.h"
+#include "gateway/cli/sse.h"
 #include "gateway/cli/stop.h"
 #include "gateway/cli/term.h"
 #include "proto/messages.h"
 
-#define PAUSE_MS 500 /* between looks for new ones */
-#define PAGE 200
+#define WAIT_LEAST_MS 100 /* before the farm is asked again, once the stream has ended */
+#define WAIT_MOST_MS 2000
 
 /* Control characters are kept from the terminal. */
 static void print_text(const char *text, const char *before)
@@ -47,13 +49,37 @@ static void event_print(const struct cli *cli, const json_t *event)
     putchar('\n');
 }
 
+/* "task." is short for the farm's "task.*". -1 when it does not fit. */
+static int types_write(const char *words, char *out, size_t size)
+{
+    size_t len = 0;
+
+    for (const char *at = words; *at != '\0'; at++) {
+        bool prefix = *at == '.' && (at[1] == '\0' || at[1] == ',');
+        if (len + 3 > size) {
+            return -1;
+        }
+        out[len++] = *at;
+        if (prefix) {
+            out[len++] = '*';
+        }
+    }
+    out[len] = '\0';
+    return 0;
+}
+
 /* Adds what is asked for to a path; -1 with err. */
 static int filters_add(const struct cli *cli, char *path, size_t size, struct err *err)
 {
     static const char *const names[][2] = {{"type", "type"}, {"task", "task_id"}, {"run", "run_id"}};
+    const char *words = args_text(cli->args, "type");
+    char types[1024];
 
+    if (words != NULL && types_write(words, types, sizeof types) != 0) {
+        return err_set(err, ERR_BAD_REQUEST, "--type is too long");
+    }
     for (size_t i = 0; i < 3; i++) {
-        const char *value = args_text(cli->args, names[i][0]);
+        const char *value = i == 0 && words != NULL ? types : args_text(cli->args, names[i][0]);
         if (value != NULL && client_query_add(path, size, names[i][1], value) != 0) {
             return err_set(err, ERR_BAD_REQUEST, "--%s is too long", names[i][0]);
         }
@@ -66,7 +92,21 @@ static int trouble(const struct err *err)
     return err->code == ERR_BAD_REQUEST ? show_usage(err) : show_error(err); /* what options name is the farm's to judge */
 }
 
-/* The newest ones, oldest first; *after becomes the newest's id. */
+/* The newest of all: what comes behind it is followed, whatever of it is asked for. */
+static int head_find(struct cli *cli, uint64_t *head)
+{
+    struct err err = {0};
+    json_t *data;
+
+    if (client_call(cli->client, "GET", "/events?follow=false&order=desc&size=1", NULL, &data, &err) != 0) {
+        return trouble(&err);
+    }
+    *head = (uint64_t)show_number(json_array_get(json_object_get(data, "items"), 0), "id");
+    json_decref(data);
+    return EXIT_FINE;
+}
+
+/* The newest ones that are asked for, oldest first; *after becomes the newest's id, if that is newer. */
 static int newest_print(struct cli *cli, long long count, uint64_t *after)
 {
     char path[2048];
@@ -81,38 +121,114 @@ static int newest_print(struct cli *cli, long long count, uint64_t *after)
     for (size_t i = json_array_size(items); i > 0; i--) {
         event_print(cli, json_array_get(items, i - 1));
     }
-    *after = (uint64_t)show_number(json_array_get(items, 0), "id");
+    uint64_t newest = (uint64_t)show_number(json_array_get(items, 0), "id");
+    *after = newest > *after ? newest : *after;
     json_decref(data);
     return EXIT_FINE;
 }
 
-/* Those that come; answers the exit code that it was stopped with. */
+/* ---- those that come ---- */
+
+struct following {
+    struct cli *cli;
+    struct sse sse;
+    char last[24]; /* id of the newest that was shown, or passed over */
+    bool told;     /* that the farm is away */
+    bool flowed;   /* something came over this connection */
+    bool failed;   /* what came is no stream of events */
+};
+
+static void gap_print(const json_t *data)
+{
+    long long missing = show_number(data, "missing");
+
+    fflush(stdout); /* on a terminal it stands where they would */
+    fprintf(stderr, "gantry: %lld event%s no longer kept\n", missing, missing == 1 ? " is" : "s are");
+}
+
+static void on_event(void *arg, const struct sse_event *event)
+{
+    struct following *following = arg;
+    json_t *data = json_loadb(event->data.ptr, event->data.len, JSON_REJECT_DUPLICATES, NULL);
+    bool whole = json_is_object(data);
+
+    if (event->id.len > 0 && event->id.len < sizeof following->last) {
+        str_copy(following->last, sizeof following->last, event->id);
+    }
+    if (whole && str_is(event->type, "cut")) {
+        gap_print(data);
+    } else if (whole) {
+        json_t *shown = json_object();
+        if (event->id.len > 0) { /* first, as in a list */
+            json_object_set_new(shown, "id", json_integer(strtoll(following->last, NULL, 10)));
+        }
+        json_object_update(shown, data);
+        event_print(following->cli, shown);
+        json_decref(shown);
+    }
+    json_decref(data);
+}
+
+static int on_bytes(void *arg, const char *bytes, size_t len)
+{
+    struct following *following = arg;
+
+    if (following->told) {
+        fprintf(stderr, "gantry: the farm answers again\n");
+    }
+    following->told = false;
+    following->flowed = true;
+    following->failed = sse_take(&following->sse, bytes, len) != 0;
+    if (fflush(stdout) != 0) {
+        stop_unread();
+    }
+    return following->failed || stop_signal != 0 ? -1 : 0;
+}
+
+/* One connection. True: another may be tried; else *code is what the command ends with. */
+static bool follow_once(struct following *following, const char *path, int *code)
+{
+    struct err err = {0};
+
+    sse_begin(&following->sse);
+    following->flowed = false;
+    int rc = client_stream(following->cli->client, path, following->last, on_bytes, following, &err);
+    if (stop_signal != 0) {
+        *code = stop_code();
+        return false;
+    }
+    if (following->failed) {
+        err_set(&err, ERR_LIMIT, "what the farm sends is no stream of events");
+    } else if (rc == 0 || err.code == ERR_UNAVAILABLE || err.code == ERR_UNKNOWN_OUTCOME) {
+        if (rc != 0 && !following->told) {
+            fprintf(stderr, "gantry: waiting for the farm to answer again (%s)\n", err.text);
+            following->told = true;
+        }
+        return true;
+    }
+    *code = trouble(&err);
+    return false;
+}
+
+/* The stream of the farm, resumed behind the last event whenever it ends; answers the exit code that it was stopped with. */
 static int follow(struct cli *cli, uint64_t after)
 {
-    while (stop_signal == 0) {
-        char path[2048];
-        struct err err = {0};
-        json_t *data;
-        snprintf(path, sizeof path, "/events?follow=false&order=asc&size=%d&after=%llu", PAGE, (unsigned long long)after);
-        if (filters_add(cli, path, sizeof path, &err) != 0 || client_call(cli->client, "GET", path, NULL, &data, &err) != 0) {
-            return stop_signal != 0 ? stop_code() : trouble(&err);
-        }
-        const json_t *items = json_object_get(data, "items");
-        size_t count = json_array_size(items);
-        for (size_t i = 0; i < count; i++) {
-            event_print(cli, json_array_get(items, i));
-        }
-        if (count > 0) {
-            after = (uint64_t)show_number(json_array_get(items, count - 1), "id");
-        }
-        json_decref(data);
-        if (fflush(stdout) != 0) {
-            stop_unread();
-        } else if (count < PAGE) {
-            client_pause(PAUSE_MS);
-        }
+    struct following following = {.cli = cli, .sse = {.fn = on_event, .arg = &following}};
+    uint64_t wait = WAIT_LEAST_MS;
+    char path[2048] = "/events";
+    struct err err = {0};
+    int code;
+
+    if (filters_add(cli, path, sizeof path, &err) != 0) {
+        return trouble(&err);
     }
-    return stop_code();
+    snprintf(following.last, sizeof following.last, "%llu", (unsigned long long)after);
+    while (follow_once(&following, path, &code)) {
+        wait = following.flowed ? WAIT_LEAST_MS : wait * 2 < WAIT_MOST_MS ? wait * 2 : WAIT_MOST_MS;
+        client_pause(wait);
+    }
+    sse_free(&following.sse);
+    return code;
 }
 
 int events_command(struct cli *cli)
@@ -130,11 +246,11 @@ int events_command(struct cli *cli)
         stop_catch();
         client_set_interrupt(cli->client, &stop_signal);
     }
-    int code = newest_print(cli, count, &after);
+    int code = follows ? head_find(cli, &after) : EXIT_FINE;
+    code = code == EXIT_FINE ? newest_print(cli, count, &after) : code;
     if (!follows || code != EXIT_FINE) {
         return stop_signal != 0 ? stop_code() : code;
     }
-    client_set_patience(cli->client, CLIENT_FOR_EVER, CLIENT_FOR_EVER);
     fflush(stdout);
     return follow(cli, after);
 }

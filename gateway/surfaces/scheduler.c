@@ -140,7 +140,7 @@ static const struct route routes[] = {
      "`worker.heartbeat`, which is sent when asked for by name, without an id), `task_id`, `run_id`; `after` or "
      "`Last-Event-ID` resume behind an id, and an event `cut` says how many in between are `missing` where they are no "
      "longer kept (`events.max`). A client that is slow, or one of very many, gets them later. With `follow=false` a page of "
-     "those that are kept: `page`, `size`, `type` (one), `task_id`, `run_id`, `after`, `order`."},
+     "those that are kept: `page`, `size`, `type` (one, or `task.*`), `task_id`, `run_id`, `after`, `order`."},
     {METHOD_POST, "/webhooks", webhooks_create, ROLE_USER,
      "Makes a webhook: 201, with its `secret`, which is shown this once. `url` (http or https; nothing is sent to link-local "
      "addresses and `webhooks.deny_networks`) is required. Optional: `events` (types, or `task.*`; by default all but "

@@ -11,17 +11,13 @@ static int types_read(const struct request *request, uint64_t *types, struct pro
     bool any = false;
 
     for (uint32_t i = 0; i < request->uri.param_count; i++) {
-        struct str words = request->uri.params[i].value;
+        struct str words = request->uri.params[i].value, word;
         if (!str_is(request->uri.params[i].name, "type"))
             continue;
-        while (words.len > 0) {
-            const char *comma = memchr(words.ptr, ',', words.len);
-            struct str word = {words.ptr, comma ? (uint32_t)(comma - words.ptr) : words.len};
-            uint32_t taken = word.len + (comma ? 1 : 0);
-            words = (struct str){words.ptr + taken, words.len - taken};
-            if (word.len > 0 && !event_types_add(types, word))
+        while (str_item(&words, &word)) {
+            if (!event_types_add(types, word))
                 return problem_value(problem, PROBLEM_BAD_REQUEST, "type", "enum", word, "%s", event_types_known());
-            any |= word.len > 0;
+            any = true;
         }
     }
     if (!any)
@@ -81,21 +77,40 @@ static void on_listed(struct request *request, const struct msg *msg)
     page_close(request, &w, rows->total, rows->total_is_lower_bound);
 }
 
+/* One type, or all that begin alike (task.*). */
+static int type_filter(struct request *request, struct str type, struct rec_filter_list *filters, struct problem *problem)
+{
+    bool several = type.ptr[type.len - 1] == '*';
+    uint64_t known = 0;
+
+    if (type.len == 1 || !event_types_add(&known, type))
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "type", "enum", type, "%s", event_types_known());
+    if (!several) {
+        filters->items[filters->count++] = page_filter_text("type", FILTER_EQ, type);
+        return 0;
+    }
+    type.len--;
+    char *behind = request_alloc(request, type.len);
+    if (!behind)
+        return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+    memcpy(behind, type.ptr, type.len);
+    behind[type.len - 1]++; /* from "task." on, up to "task/" */
+    filters->items[filters->count++] = page_filter_text("type", FILTER_GE, type);
+    filters->items[filters->count++] = page_filter_text("type", FILTER_LT, (struct str){behind, type.len});
+    return 0;
+}
+
 static void list(struct request *request)
 {
-    struct rec_filter filters[4];
+    struct rec_filter filters[5];
     struct msg_query query = {.type = TYPE_EVENT, .filters = {filters, 0}};
     struct problem problem;
     struct str type;
     uint64_t number = 0;
     int fault = page_new(request, sorts, &problem) ? 0 : -1;
 
-    if (page_text(request, "type", &shape_rec_event, "type", &type, &problem, &fault)) {
-        uint64_t known = 0;
-        if (type.ptr[type.len - 1] == '*' || !event_types_add(&known, type)) /* an index of one type at a time would serve it */
-            fault = problem_value(&problem, PROBLEM_BAD_REQUEST, "type", "enum", type, "%s", event_types_known());
-        filters[query.filters.count++] = page_filter_text("type", FILTER_EQ, type);
-    }
+    if (page_text(request, "type", &shape_rec_event, "type", &type, &problem, &fault))
+        fault = type_filter(request, type, &query.filters, &problem);
     if (page_number(request, "task_id", 1, &number, &problem, &fault))
         filters[query.filters.count++] = page_filter("task_id", FILTER_EQ, number);
     if (page_number(request, "run_id", 1, &number, &problem, &fault))

@@ -85,9 +85,20 @@ class Events(Contract):
         self.assertEqual([item["id"] for item in behind], [number])
         self.assertTrue(self.data(self.farm.get("/api/events?follow=false&type=worker.registered"))["items"])
 
+    def test_a_page_of_what_begins_alike(self):
+        run = self.farm.trigger(self.farm.task("alike"))
+        self.farm.wait_run(run, "completed")
+        page = self.data(self.farm.get("/api/events?follow=false&type=task.*&size=1000"))
+        self.assertEqual({item["event"].split(".")[0] for item in page["items"]}, {"task"})
+        self.assertLessEqual({"task.created", "task.triggered", "task.completed"}, {item["event"] for item in page["items"]})
+        every = self.data(self.farm.get("/api/events?follow=false&size=1000"))["items"]
+        self.assertEqual(page["total"], len([item for item in every if item["event"].startswith("task.")]))
+        self.assertEqual(self.data(self.farm.get(f"/api/events?follow=false&type=run.*&run_id={run}"))["total"], 1)
+
     def test_refusals(self):
         for query, field in [("type=task.exploded", "type"), ("type=*x", "type"), ("task_id=0", "task_id"), ("run_id=x", "run_id"), ("after=-1", "after"),
-                             ("follow=maybe", "follow"), ("follow=false&page=0", "page"), ("follow=false&type=task.*", "type"),
+                             ("follow=maybe", "follow"), ("follow=false&page=0", "page"), ("follow=false&type=tusk.*", "type"),
+                             ("follow=false&type=*", "type"), ("follow=false&type=task.failed,task.created", "type"),
                              ("follow=false&sort=colour", "sort")]:
             with self.subTest(query=query):
                 self.error(self.farm.get("/api/events?" + query), 400, "VALIDATION_ERROR", field)

@@ -376,6 +376,10 @@ class Webhooks(WithFarm):
         one = json.loads(self.good("events", "-n", "1", "--type", "task.created", "--json"))
         self.assertEqual(set(one), {"id", "event", "timestamp", "data"})
         self.assertEqual(self.gantry("events", "--type", "task.exploded").returncode, 2)
+        self.assertEqual(self.gantry("events", "--type", "tusk.").returncode, 2)
+        kinds = {json.loads(line)["event"] for line in self.good("events", "-n", "1000", "--type", "task.", "--json").splitlines()}
+        self.assertIn("task.created", kinds)
+        self.assertEqual({kind.split(".")[0] for kind in kinds}, {"task"})
         following = subprocess.Popen([GANTRY, "events", "-f", "--type", "task.created", "--url", self.up.url, "--json"], stdout=subprocess.PIPE, text=True,
                                      env=environment())
         try:
