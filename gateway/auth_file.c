@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -34,6 +35,28 @@ int auth_file_read(const char *path, struct buf *out, struct err *err)
         return err_set(err, out->starved ? ERR_NO_MEMORY : ERR_LIMIT, "%s: %s", path,
                        out->starved ? "no memory to read it" : "larger than 1 MiB");
     return 0;
+}
+
+bool auth_file_exposed(const char *path, char *out, size_t size)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0 || (info.st_mode & (S_IRGRP | S_IROTH)) == 0)
+        return false;
+    snprintf(out, size, "%s holds a secret, and %s may read it (mode %04o): chmod 600 lets only its owner", path,
+             info.st_mode & S_IROTH ? "everybody on this machine" : "its group", info.st_mode & 07777);
+    return true;
+}
+
+bool auth_file_tokens_exposed(const char *path, char *out, size_t size)
+{
+    struct buf text = {0};
+    bool secret = auth_file_read(path, &text, NULL) == 0 && text.len > 0 && memmem(text.data, text.len, "\"oct\"", 5) != NULL;
+
+    if (text.len > 0)
+        sodium_memzero(text.data, text.len);
+    buf_free(&text);
+    return secret && auth_file_exposed(path, out, size);
 }
 
 static bool write_all(int fd, struct str text)

@@ -14,6 +14,11 @@
 /* Appends the file to out. 1: there is none. -1 with err. */
 int auth_file_read(const char *path, struct buf *out, struct err *err);
 
+/* Whether others than its owner may read the file; out: that in words, with its mode and what to do. One that is not there is not. */
+bool auth_file_exposed(const char *path, char *out, size_t size);
+/* The same of a file of keys for tokens: only of one that holds a secret, for public keys may be read by anybody. */
+bool auth_file_tokens_exposed(const char *path, char *out, size_t size);
+
 /* Puts text in the place of the file, whole or not at all, for its owner alone; durable: also after a power cut. -1 with err. */
 int auth_file_replace(const char *path, struct str text, bool durable, struct err *err);
 

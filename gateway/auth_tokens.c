@@ -52,6 +52,7 @@ static int keys_load(struct tokens *tokens, struct err *err)
 struct tokens *tokens_new(const char *path, const char *audience, struct err *err)
 {
     struct tokens *tokens = calloc(1, sizeof *tokens);
+    char why[PATH_MAX + 128];
 
     if (!tokens) {
         err_set(err, ERR_NO_MEMORY, "no memory for the keys of tokens");
@@ -65,6 +66,8 @@ struct tokens *tokens_new(const char *path, const char *audience, struct err *er
         tokens_free(tokens);
         return NULL;
     }
+    if (auth_file_tokens_exposed(tokens->path, why, sizeof why))
+        log_warn("GTY-KEY-EXPOSED", "auth.jwt_keys: %s", why);
     return tokens;
 }
 

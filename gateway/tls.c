@@ -1,10 +1,16 @@
 #include "gateway/tls.h"
 
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 #include <sodium.h>
+#include <time.h>
 
 #include "gateway/auth_file.h"
+#include "proto/clock.h"
+#include "proto/log.h"
 #include "proto/messages.h"
+
+#define SOON_S (14 * 86400) /* a certificate that ends in less is told of */
 
 static int file_take(const char *setting, const char *path, struct buf *out, struct err *err)
 {
@@ -36,9 +42,34 @@ static int pair_check(const struct tls *tls, const char *path, struct err *err)
     return err_set(err, ERR_INVALID, "http.tls_cert (%.100s) and http.tls_key cannot be used: %s", path, gnutls_strerror(code));
 }
 
+/* Clients will refuse one that is out of its time, and most of them without saying so clearly. */
+static void tell_times(const struct buf *pem, const char *path)
+{
+    gnutls_datum_t text = {(unsigned char *)pem->data, (unsigned)pem->len - 1};
+    gnutls_x509_crt_t cert = NULL;
+    char at[CLOCK_ISO_SIZE];
+    time_t now = time(NULL);
+
+    if (gnutls_x509_crt_init(&cert) != GNUTLS_E_SUCCESS)
+        return;
+    if (gnutls_x509_crt_import(cert, &text, GNUTLS_X509_FMT_PEM) == GNUTLS_E_SUCCESS) { /* the first: the server's own */
+        time_t from = gnutls_x509_crt_get_activation_time(cert), until = gnutls_x509_crt_get_expiration_time(cert);
+        if (until < now)
+            log_warn("GTY-TLS-EXPIRED", "http.tls_cert: %s ended at %s: clients refuse it", path,
+                     clock_iso((uint64_t)until * 1000, 0, at));
+        else if (until - now < SOON_S)
+            log_warn("GTY-TLS-ENDS", "http.tls_cert: %s ends at %s", path, clock_iso((uint64_t)until * 1000, 0, at));
+        if (from > now)
+            log_warn("GTY-TLS-EARLY", "http.tls_cert: %s begins at %s: clients refuse it until then", path,
+                     clock_iso((uint64_t)from * 1000, 0, at));
+    }
+    gnutls_x509_crt_deinit(cert);
+}
+
 int tls_open(const struct settings *settings, struct tls *tls, struct err *err)
 {
     const char *cert = settings_text(settings, SET_HTTP_TLS_CERT), *key = settings_text(settings, SET_HTTP_TLS_KEY);
+    char why[PATH_MAX + 128];
 
     if (!cert[0] && !key[0])
         return 0;
@@ -46,8 +77,12 @@ int tls_open(const struct settings *settings, struct tls *tls, struct err *err)
         return err_set(err, ERR_INVALID, "http.tls_cert and http.tls_key belong together: %s is empty",
                        cert[0] ? "http.tls_key" : "http.tls_cert");
     if (file_take("http.tls_cert", cert, &tls->cert, err) == 0 && file_take("http.tls_key", key, &tls->key, err) == 0 &&
-        pair_check(tls, cert, err) == 0)
+        pair_check(tls, cert, err) == 0) {
+        tell_times(&tls->cert, cert);
+        if (auth_file_exposed(key, why, sizeof why))
+            log_warn("GTY-KEY-EXPOSED", "http.tls_key: %s", why);
         return 0;
+    }
     tls_close(tls);
     return -1;
 }

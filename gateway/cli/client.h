@@ -18,6 +18,8 @@ void client_free(struct client *client); /* takes NULL */
 int client_trust(struct client *client, const char *file);
 /* The same for the farm of this machine, known by its own certificate (file) under whatever name it has. "": nothing changes. */
 int client_trust_own(struct client *client, const char *file);
+/* No certificate is looked at: for a question without a key to a farm that this process has started. */
+void client_trust_any(struct client *client);
 const char *client_url(const struct client *client);
 /* Whether any try of the last call sent something to a farm: otherwise nothing has happened. */
 bool client_reached(const struct client *client);

@@ -1,6 +1,7 @@
 /* `gantry config`, `gantry version` */
 #include <stdio.h>
 
+#include "gateway/auth_file.h"
 #include "gateway/cli/args.h"
 #include "gateway/cli/show.h"
 #include "proto/settings_table.h"
@@ -23,12 +24,27 @@ static int config_json(const struct settings *settings)
     return code;
 }
 
+/* Files of secrets that the settings name, and that others may read: once, whatever is asked for. */
+static void tell_exposed(const struct settings *settings)
+{
+    const char *key = settings_text(settings, SET_HTTP_TLS_KEY), *tokens = settings_text(settings, SET_AUTH_JWT_KEYS);
+    char why[PATH_MAX + 128];
+
+    if (key[0] != '\0' && auth_file_exposed(key, why, sizeof why)) {
+        fprintf(stderr, "gantry: warning: http.tls_key: %s\n", why);
+    }
+    if (tokens[0] != '\0' && auth_file_tokens_exposed(tokens, why, sizeof why)) {
+        fprintf(stderr, "gantry: warning: auth.jwt_keys: %s\n", why);
+    }
+}
+
 int config_command(struct cli *cli)
 {
     if (args_has(cli->args, "markdown")) {
         settings_markdown(stdout);
         return EXIT_FINE;
     }
+    tell_exposed(cli->settings);
     if (cli->json) {
         return config_json(cli->settings);
     }

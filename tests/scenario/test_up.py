@@ -10,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from tests.farm import SLOW, alive, wait_for
+from tests.farm import SLOW, alive, runtime_dir, wait_for
 from tests.up import GANTRY, Up, environment, gantry
 
 
@@ -61,6 +61,41 @@ class Life(unittest.TestCase):
                             "/CN=farm.example", "-keyout", str(key), "-out", str(cert)], capture_output=True, check=True)
             up.start("--http-tls-cert", str(cert), "--http-tls-key", str(key))
             self.assertEqual(up.wait_ready(), f"https://localhost:{up.port}")
+
+    def test_it_is_ready_behind_a_certificate_that_has_ended(self):
+        with Up(start=False) as up:
+            cert, key, request = up.folder / "cert.pem", up.folder / "key.pem", up.folder / "request.pem"
+            for command in (["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost", "-keyout",
+                             str(key), "-out", str(request)],
+                            ["x509", "-req", "-in", str(request), "-signkey", str(key), "-days", "-1", "-out", str(cert)]):
+                subprocess.run(["openssl", *command], capture_output=True, check=True)
+            up.start("--http-tls-cert", str(cert), "--http-tls-key", str(key))
+            self.assertEqual(up.wait_ready(), f"https://localhost:{up.port}")
+            self.assertRegex(up.err(), r"GTY-TLS-EXPIRED http\.tls_cert: \S+cert\.pem ended at \d{4}-")
+            self.assertNotIn("GTY-KEY-EXPOSED", up.err())
+
+    def test_keys_that_others_may_read_are_told_of_once(self):
+        with Up(start=False) as up:
+            cert, key, tokens = up.folder / "cert.pem", up.folder / "key.pem", up.folder / "jwks.json"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "40", "-subj",
+                            "/CN=localhost", "-keyout", str(key), "-out", str(cert)], capture_output=True, check=True)
+            tokens.write_text('{"keys": [{"kty": "oct", "k": "%s"}]}' % ("A" * 43))
+            key.chmod(0o640)
+            tokens.chmod(0o604)
+            flags = ["--http-tls-cert", str(cert), "--http-tls-key", str(key), "--auth-jwt-keys", str(tokens)]
+            up.start(*flags)
+            up.wait_ready()
+            told = [line for line in up.err().splitlines() if "GTY-KEY-EXPOSED" in line]
+            self.assertEqual(len(told), 2, up.err())
+            self.assertIn("its group may read it (mode 0640)", next(line for line in told if "http.tls_key" in line))
+            self.assertIn("everybody on this machine may read it (mode 0604)", next(line for line in told if "auth.jwt_keys" in line))
+            self.assertNotIn("GTY-TLS-E", up.err())
+            for form in ([], ["--explain"], ["--json"]):
+                shown = gantry("config", *form, *flags)
+                self.assertEqual((shown.returncode, len(shown.stderr.splitlines())), (0, 2), shown)
+            key.chmod(0o600)
+            tokens.write_text(tokens.read_text().replace("oct", "not"))  # nothing of ours: no secret
+            self.assertEqual(gantry("config", *flags).stderr, "")
 
     def test_sigterm_ends_all_in_time_while_a_run_goes_on(self):
         with Up("--workers", "1") as up:
@@ -167,6 +202,55 @@ class Restarts(unittest.TestCase):
             self.assertEqual(len(up.children()), 4)
 
 
+class Early(unittest.TestCase):
+    """Asked to end while they still read their settings, which hang: a pipe that nobody writes to."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="gantry-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.addCleanup(shutil.rmtree, runtime_dir(self.folder), True)
+        self.settings = os.path.join(self.folder, "settings")
+        os.mkfifo(self.settings)
+
+    def opened(self):
+        """The pipe, once somebody waits for it to be written to."""
+        try:
+            return os.open(self.settings, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+
+    def ends(self, *command):
+        process = subprocess.Popen([*command, "--data", self.folder, "--config", self.settings], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True)
+        try:
+            pipe = wait_for(self.opened, 30, "the process to read its settings")
+            process.send_signal(signal.SIGTERM)
+            os.close(pipe)
+            while process.poll() is None:  # its children read them, too
+                pipe = self.opened()
+                if pipe is not None:
+                    os.close(pipe)
+                try:
+                    process.wait(0.05)
+                except subprocess.TimeoutExpired:
+                    pass
+            return process.returncode, process.stderr.read()
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+
+    def test_each_daemon(self):
+        for name in ("store", "scheduler", "gateway", "worker"):
+            with self.subTest(name):
+                code, err = self.ends(str(pathlib.Path(GANTRY).parent / f"gantry-{name}"))
+                self.assertEqual(code, 0, err)
+
+    def test_up(self):
+        code, err = self.ends(GANTRY, "up", "--port", "0")
+        self.assertEqual(code, 0, err)
+
+
 class CannotStart(unittest.TestCase):
     def refused(self, up, *words):
         """Exits with 1 and says why in its last line; nothing is left running."""
@@ -218,6 +302,12 @@ class CannotStart(unittest.TestCase):
             store.terminate()
             store.wait(10 * SLOW)
             shutil.rmtree(folder)
+
+    def test_settings_that_cannot_be_read(self):
+        with Up(start=False) as up:
+            (up.data / "gantry.conf").mkdir()  # not even by root
+            up.start()
+            self.refused(up, "gantry.conf", "cannot read")
 
     def test_a_setting_that_cannot_be(self):
         done = subprocess.run([GANTRY, "up", "--port", "99999"], env=environment(), capture_output=True, text=True)
