@@ -217,6 +217,7 @@ int main(int argc, char **argv)
     struct err err = {0};
     int code = 1;
 
+    loop_hold_signals();
     signal(SIGPIPE, SIG_IGN);
     int opened = daemon_open(&daemon, "gateway", "speaks HTTP for a farm", argc, argv, &err);
     if (opened == 1)

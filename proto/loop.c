@@ -73,6 +73,22 @@ static void loop_signal(void *arg)
     }
 }
 
+static void signals_taken(sigset_t *mask)
+{
+    sigemptyset(mask);
+    sigaddset(mask, SIGTERM);
+    sigaddset(mask, SIGINT);
+    sigaddset(mask, SIGHUP);
+}
+
+void loop_hold_signals(void)
+{
+    sigset_t mask;
+
+    signals_taken(&mask);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
 struct loop *loop_new(void)
 {
     struct loop *loop = calloc(1, sizeof *loop);
@@ -81,10 +97,7 @@ struct loop *loop_new(void)
     if (loop == NULL) {
         return NULL;
     }
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGTERM);
-    sigaddset(&mask, SIGINT);
-    sigaddset(&mask, SIGHUP);
+    signals_taken(&mask);
     sigprocmask(SIG_BLOCK, &mask, &loop->before);
     signal(SIGPIPE, SIG_IGN);
     loop->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);

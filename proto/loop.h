@@ -14,6 +14,10 @@
 struct loop;
 typedef void loop_fn(void *arg);
 
+/* The first thing in main of a process that will have a loop: SIGTERM, SIGINT and SIGHUP wait for it, so that whoever asks such a process to
+ * end while it starts has it end in order. */
+void loop_hold_signals(void);
+
 /* Blocks SIGTERM, SIGINT and SIGHUP and takes them over: the first two stop the loop, the third calls on_reload.
  * NULL when memory or descriptors are short. */
 struct loop *loop_new(void);

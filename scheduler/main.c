@@ -46,6 +46,7 @@ int main(int argc, char **argv)
     struct ship *relay = NULL;
     struct err err = {0};
     int code = 1;
+    loop_hold_signals();
     int opened = daemon_open(&daemon, "scheduler", "decides what runs where in a farm, and when", argc, argv, &err);
     if (opened == 1)
         code = 0;

@@ -21,6 +21,7 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a full disk, not an end */
     if (tool_asked(argc, argv))
         return tool_main(argc, argv);
+    loop_hold_signals();
     int opened = daemon_open(&daemon, "store", "remembers tasks, runs and logs of a farm", argc, argv, &err);
     if (opened == 1)
         code = 0;

@@ -142,6 +142,7 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "--publish") == 0)
         return publish_main(argc - 2, argv + 2);
 
+    loop_hold_signals();
     struct worker worker = {0};
     struct err err = {0};
     int opened = daemon_open(&worker.daemon, "worker", "works on runs of a farm", argc, argv, &err);

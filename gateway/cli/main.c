@@ -12,6 +12,7 @@
 #include "gateway/cli/secret.h"
 #include "gateway/cli/show.h"
 #include "proto/log.h"
+#include "proto/loop.h"
 #include "proto/messages.h"
 
 static int usage(const char *text)
@@ -53,7 +54,7 @@ static struct settings *settings_of(const struct args *args, const char *program
     char **argv = calloc((size_t)count + 2, sizeof *argv);
 
     if (argv == NULL) {
-        err_set(err, 0, "out of memory");
+        err_set(err, ERR_NO_MEMORY, "out of memory");
         return NULL;
     }
     argv[0] = (char *)(uintptr_t)program;
@@ -75,6 +76,16 @@ static int trust(struct client *client, const struct settings *settings)
                                                            : 0;
 }
 
+/* Settings that are wrong are wrong use; that they cannot be read is trouble. */
+static int no_settings(const struct command *command, const struct err *err)
+{
+    if (err->code != ERR_IO && err->code != ERR_NO_MEMORY) {
+        return usage(err->text);
+    }
+    fprintf(stderr, "gantry %s: %s\n", command->name, err->text);
+    return EXIT_TROUBLE;
+}
+
 static int command_run(const struct command *command, struct cli *cli)
 {
     struct err err = {0};
@@ -83,7 +94,7 @@ static int command_run(const struct command *command, struct cli *cli)
 
     cli->settings = settings_of(cli->args, cli->program, &err);
     if (cli->settings == NULL) {
-        return usage(err.text);
+        return no_settings(command, &err);
     }
     if (command->farm) {
         address_of_farm(cli->settings, url, sizeof url);
@@ -111,12 +122,15 @@ int main(int argc, char **argv)
     int used = 0;
     int code = EXIT_FINE;
 
+    const struct command *command = command_find(argc - 1, argv + 1, &used);
+    if (command != NULL && command->run == up_command) {
+        loop_hold_signals();
+    }
     setlocale(LC_ALL, "");
     if (MB_CUR_MAX == 1) {
         setlocale(LC_CTYPE, "C.UTF-8");
     }
     setlocale(LC_NUMERIC, "C");
-    const struct command *command = command_find(argc - 1, argv + 1, &used);
     if (command == NULL) {
         return show_end(unknown_command(argc - 1, argv + 1));
     }
