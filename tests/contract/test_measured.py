@@ -1,6 +1,7 @@
 """/api/system/stats, metrics and logs: every value against what was done."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import urllib.request
 from tests.bus import Peer
 from tests.contract import examples
 from tests.contract.base import Contract
-from tests.farm import wait_for
+from tests.farm import ROOT, wait_for
 
 SAMPLE = re.compile(r'^([a-z_]+)(?:\{(.*)\})? (\S+)$')
 
@@ -174,9 +175,10 @@ class Metrics(Measured):
     def test_promtool_finds_nothing(self):
         answer = self.farm.get("/api/system/metrics")
         self.assertEqual(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
-        if not shutil.which("promtool"):
-            self.fail("promtool is not there: ./dev deps test installs it (package prometheus)")
-        checked = subprocess.run(["promtool", "check", "metrics"], input=answer.body, capture_output=True, text=True, timeout=60)
+        promtool = shutil.which("promtool") or str(ROOT / "build" / "tools" / "promtool")
+        if not os.path.exists(promtool):
+            self.fail("promtool is not there: ./dev deps test unpacks it (package prometheus)")
+        checked = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, text=True, timeout=60)
         said = sorted(line for line in (checked.stdout + checked.stderr).splitlines() if line)
         # The two names are the API's own.
         self.assertEqual([re.match(r"(\w+) .*_total", line)[1] if re.match(r"(\w+) .*_total", line) else line for line in said],

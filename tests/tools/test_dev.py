@@ -19,6 +19,7 @@ class Dev(unittest.TestCase):
         self.addCleanup(self.folder.cleanup)
         self.bin = pathlib.Path(self.folder.name)
         self.bin.chmod(0o755)
+        self.stand_in("promtool", "")
         for name in ("bash", "dirname", "nproc", "env", "sed"):
             (self.bin / name).symlink_to(next(p for p in (f"/usr/bin/{name}", f"/bin/{name}") if os.path.exists(p)))
 
@@ -64,6 +65,29 @@ class Dev(unittest.TestCase):
         self.assertNotIn("libcmocka-dev", self.dev("deps").stdout)
         self.stand_in("apt-get", "exit 100\n")
         self.assertEqual(self.dev("deps").returncode, 1)
+
+    def test_promtool_comes_without_its_service(self):
+        """The package that has it starts a server where it is installed."""
+        (self.bin / "promtool").unlink()
+        for name in ("mktemp", "mkdir", "tar", "chmod", "mv", "rm", "cat"):
+            (self.bin / name).symlink_to(next(p for p in (f"/usr/bin/{name}", f"/bin/{name}") if os.path.exists(p)))
+        inside = self.bin / "package" / "usr" / "bin"
+        inside.mkdir(parents=True)
+        (inside / "promtool").write_text("#!/bin/bash\necho checked\n")
+        self.stand_in("dpkg-query", "for p in \"${@:4}\"; do echo \"ii  $p:amd64\"; done\n")
+        self.stand_in("dpkg-deb", f"tar -C {self.bin}/package -c ./usr/bin/promtool\n")
+        # what apt knows is too old at first
+        self.stand_in("apt-get", f"echo \"apt-get $*\"\ncase $1 in\nupdate) echo >{self.bin}/updated ;;\n"
+                                 f"download) [[ -f {self.bin}/updated ]] && echo >prometheus_1_amd64.deb ;;\nesac\n")
+        self.stand_in("sudo", "\"$@\"\n")
+        done = self.dev("deps", "test")
+        self.assertEqual(done.returncode, 0, done)
+        said = [line for line in done.stdout.splitlines() if line.startswith("apt-get")]
+        self.assertEqual(said, ["apt-get download -q prometheus", "apt-get update -q", "apt-get download -q prometheus"])
+        made = subprocess.run([self.bin / "build" / "tools" / "promtool"], capture_output=True, text=True, check=True)
+        self.assertEqual(made.stdout, "checked\n")
+        self.assertEqual(self.dev("deps", "test").stdout, "")
+        self.assertNotIn("prometheus", read("dev").split("test_packages=(")[1].split(")")[0])
 
     def test_deps_does_nothing_when_all_is_there(self):
         self.stand_in("dpkg-query", "for p in \"${@:4}\"; do echo \"ii  $p:amd64\"; done\n")
