@@ -2,22 +2,15 @@
  *
  * A ring holds the newest events, read from the store while somebody is interested: by the doorbell when the farm is quiet, so that an
  * event is there at once, and every so many milliseconds while they keep coming, so that neither bells nor reads cost more the more
- * happens. Nothing is read while nobody at the head can take more. Whoever is at the head takes events out of the ring; whoever is further behind asks the store for himself, and a few of
- * those are served at a time.
+ * happens. Nothing is read while nobody at the head can take more. Whoever is at the head takes events out of the ring (feed_ring.h); whoever
+ * is further behind asks the store for himself, and a few of those are served at a time (feed_back.h). Heartbeats are in neither
+ * (feed_beat.h).
  */
 #ifndef GANTRY_GATEWAY_FEED_H
 #define GANTRY_GATEWAY_FEED_H
 
+#include "gateway/feed_ring.h"
 #include "gateway/gateway.h"
-#include "proto/messages.h"
-
-struct feed_event { /* in the ring, or while a reader is told of it */
-    uint64_t id, task_id, run_id;
-    uint64_t type;           /* its bit; see event_type.h */
-    struct rec_event record; /* what it borrows is behind it */
-    char *json;              /* what event_write makes of it; use feed_json */
-    uint32_t json_len;
-};
 
 struct feed_reader {   /* owned by who reads */
     uint64_t position; /* he has had all up to this one, or had no use for them */
@@ -45,7 +38,6 @@ void feed_free(struct feed *feed); /* takes NULL */
 void feed_add(struct feed *feed, struct feed_reader *reader);
 void feed_remove(struct feed *feed, struct feed_reader *reader);
 
-enum feed_next { FEED_EVENT, FEED_END, FEED_BEHIND };
 /* The event behind the position. FEED_BEHIND: the ring does not have it: ask with feed_read. */
 enum feed_next feed_next(const struct feed *feed, uint64_t position, struct feed_event **event);
 /* Asks the store; events is called, later. Nothing while that is under way. */
@@ -54,12 +46,5 @@ void feed_read(struct feed *feed, struct feed_reader *reader);
 /* Bytes that may still go out to streams in this pass; takes them. False: the reader goes on in the next pass, which begins with whoever was
  * the first to hear so. */
 bool feed_spend(struct feed *feed, struct feed_reader *reader, size_t bytes);
-
-/* An event of one's own, with copies of what the record borrows; NULL when out of memory. */
-struct feed_event *feed_event_new(const struct rec_event *record);
-void feed_event_free(struct feed_event *event); /* takes NULL */
-
-/* The event as JSON, made once; empty when memory is short. */
-struct str feed_json(struct feed_event *event);
 
 #endif
