@@ -8,46 +8,44 @@
 #include "gateway/cli/task.h"
 #include "proto/messages.h"
 
-/* Due times that are one entry: from when to when, and how many. */
-static void due_cells(struct table *table, const json_t *fire)
+/* An entry may be several due times: up to when, and how many. */
+static bool several(const json_t *fire)
 {
-    bool more = json_is_true(json_object_get(fire, "count_is_lower_bound"));
-    long long count = show_number(fire, "count");
+    return show_number(fire, "count") > 1 || json_is_true(json_object_get(fire, "count_is_lower_bound"));
+}
 
-    show_cell_time(table, fire, "due_at");
-    if (count > 1 || more) {
+static void to_cell(struct table *table, const json_t *fire)
+{
+    if (several(fire)) {
         show_cell_time(table, fire, "last_due_at");
     } else {
         table_add(table, NULL);
     }
-    table_addf(table, "%s%lld", more ? ">= " : "", count);
+}
+
+static void count_cell(struct table *table, const json_t *fire)
+{
+    table_addf(table, "%s%lld", json_is_true(json_object_get(fire, "count_is_lower_bound")) ? ">= " : "",
+               show_number(fire, "count"));
 }
 
 static int fires_print(struct cli *cli, const char *path)
 {
-    static const char *const headings[] = {">ID", "DUE", "TO", ">COUNT", "OUTCOME", "REASON", ">RUN", "DETAIL"};
     static const struct page_filter filters[] = {
         {"outcome", "outcome"}, {"since", "start_date"}, {"until", "end_date"}, {NULL, NULL}};
-    const json_t *fire;
-    size_t index;
-    int code;
-    json_t *data = page_get(cli, path, filters, &code);
+    static const struct page_column columns[] = {
+        {">ID", .member = "id"},
+        {"DUE", .member = "due_at", .time = true},
+        {"TO", .cell = to_cell},
+        {">COUNT", .cell = count_cell},
+        {"OUTCOME", .member = "outcome"},
+        {"REASON", .member = "reason"},
+        {">RUN", .member = "run_id"},
+        {"DETAIL", .member = "detail"},
+        {NULL},
+    };
 
-    if (data == NULL || cli->json) {
-        return page_end(data, code);
-    }
-    struct table *table = table_new(headings, 8);
-    json_array_foreach(json_object_get(data, "items"), index, fire)
-    {
-        show_cell(table, fire, "id");
-        due_cells(table, fire);
-        show_cell(table, fire, "outcome");
-        show_cell(table, fire, "reason");
-        show_cell(table, fire, "run_id");
-        show_cell(table, fire, "detail");
-    }
-    code = show_table(table, data);
-    return page_end(data, code);
+    return page_print(cli, path, filters, columns);
 }
 
 static int times_print(struct cli *cli, const char *path)

@@ -1,6 +1,7 @@
 #include "gateway/cli/page.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
@@ -34,6 +35,58 @@ json_t *page_get(const struct cli *cli, const char *path, const struct page_filt
     }
     *code = cli->json ? show_json(data) : EXIT_FINE;
     return data;
+}
+
+static void row_add(struct table *table, const json_t *row, const struct page_column *column)
+{
+    const char *name = column->member;
+    const char *dot = name != NULL ? strchr(name, '.') : NULL;
+
+    if (column->cell != NULL) {
+        column->cell(table, row);
+        return;
+    }
+    if (dot != NULL) {
+        row = json_object_getn(row, name, (size_t)(dot - name));
+        name = dot + 1;
+    }
+    if (column->time) {
+        show_cell_time(table, row, name);
+    } else {
+        show_cell(table, row, name);
+    }
+}
+
+static struct table *columns_table(const struct page_column *columns)
+{
+    const char *headings[TABLE_COLUMNS];
+    size_t count = 0;
+
+    while (count < TABLE_COLUMNS && columns[count].heading != NULL) {
+        headings[count] = columns[count].heading;
+        count++;
+    }
+    return table_new(headings, count);
+}
+
+int page_print(const struct cli *cli, const char *path, const struct page_filter *filters, const struct page_column *columns)
+{
+    const json_t *row;
+    size_t index;
+    int code;
+    json_t *data = page_get(cli, path, filters, &code);
+
+    if (data == NULL || cli->json) {
+        return page_end(data, code);
+    }
+    struct table *table = columns_table(columns);
+    json_array_foreach(json_object_get(data, "items"), index, row)
+    {
+        for (const struct page_column *column = columns; table != NULL && column->heading != NULL; column++) {
+            row_add(table, row, column);
+        }
+    }
+    return page_end(data, show_table(table, data));
 }
 
 int page_end(json_t *data, int code)

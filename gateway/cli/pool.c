@@ -21,27 +21,17 @@ static int pool_path(const char *name, char *out, size_t size, struct err *err)
 
 int pool_list(struct cli *cli)
 {
-    static const char *const headings[] = {"NAME", ">LIMIT", ">RUNNING", ">WAITING", "DESCRIPTION"};
     static const struct page_filter filters[] = {{NULL, NULL}};
-    const json_t *pool;
-    size_t index;
-    int code;
-    json_t *data = page_get(cli, "/pools", filters, &code);
+    static const struct page_column columns[] = {
+        {"NAME", .member = "name"},
+        {">LIMIT", .member = "limit"},
+        {">RUNNING", .member = "running"},
+        {">WAITING", .member = "waiting"},
+        {"DESCRIPTION", .member = "description"},
+        {NULL},
+    };
 
-    if (data == NULL || cli->json) {
-        return page_end(data, code);
-    }
-    struct table *table = table_new(headings, 5);
-    json_array_foreach(json_object_get(data, "items"), index, pool)
-    {
-        show_cell(table, pool, "name");
-        show_cell(table, pool, "limit");
-        show_cell(table, pool, "running");
-        show_cell(table, pool, "waiting");
-        show_cell(table, pool, "description");
-    }
-    code = show_table(table, data);
-    return page_end(data, code);
+    return page_print(cli, "/pools", filters, columns);
 }
 
 /* The body of a change; NULL with err. */

@@ -112,47 +112,54 @@ static int run_show(struct cli *cli)
     return EXIT_FINE;
 }
 
+static void status_cell(struct table *table, const json_t *run)
+{
+    const json_t *percent = json_object_get(run, "progress");
+    const char *status = show_text(run, "status");
+
+    if (strcmp(status, "running") == 0 && json_is_number(percent)) {
+        table_addf(table, "running %.0f%%", json_number_value(percent));
+    } else {
+        table_add(table, status);
+    }
+}
+
+static void took_cell(struct table *table, const json_t *run)
+{
+    char text[32];
+
+    table_add(table, took_words(run, text, sizeof text));
+}
+
+/* What came of it, or why not yet. */
+static void result_cell(struct table *table, const json_t *run)
+{
+    const char *error = json_string_value(json_object_get(run, "error_message"));
+    bool failed = error != NULL && error[0] != '\0', waits = json_is_string(json_object_get(run, "reason"));
+
+    show_cell(table, run, failed ? "error_message" : waits ? "reason" : "result");
+}
+
 int run_list(struct cli *cli)
 {
-    static const char *const headings[] = {">ID", "TASK", "STATUS", "WORKER", "STARTED", ">TOOK", "RESULT"};
     static const struct page_filter filters[] = {
         {"status", "status"}, {"task", "task_id"}, {"worker", "worker_id"}, {"since", "start_date"}, {"until", "end_date"},
         {"final", "final"},   {NULL, NULL}};
-    const json_t *run;
-    size_t index;
-    int code;
+    static const struct page_column columns[] = {
+        {">ID", .member = "id"},
+        {"TASK", .member = "task_name"},
+        {"STATUS", .cell = status_cell},
+        {"WORKER", .member = "worker_id"},
+        {"STARTED", .member = "started_at", .time = true},
+        {">TOOK", .cell = took_cell},
+        {"RESULT", .cell = result_cell},
+        {NULL},
+    };
 
     if (args_count(cli->args) == 1) {
         return run_show(cli);
     }
-    json_t *data = page_get(cli, args_has(cli->args, "failed") ? "/runs?status=failed&final=true" : "/runs", filters, &code);
-    if (data == NULL || cli->json) {
-        return page_end(data, code);
-    }
-    struct table *table = table_new(headings, 7);
-    json_array_foreach(json_object_get(data, "items"), index, run)
-    {
-        const json_t *percent = json_object_get(run, "progress");
-        const char *status = show_text(run, "status");
-        const char *error = json_string_value(json_object_get(run, "error_message"));
-        char text[32];
-        show_cell(table, run, "id");
-        show_cell(table, run, "task_name");
-        if (strcmp(status, "running") == 0 && json_is_number(percent)) {
-            table_addf(table, "running %.0f%%", json_number_value(percent));
-        } else {
-            table_add(table, status);
-        }
-        show_cell(table, run, "worker_id");
-        show_cell_time(table, run, "started_at");
-        table_add(table, took_words(run, text, sizeof text));
-        show_cell(table, run,
-                  error != NULL && error[0] != '\0'                ? "error_message"
-                  : json_is_string(json_object_get(run, "reason")) ? "reason"
-                                                                   : "result");
-    }
-    code = show_table(table, data);
-    return page_end(data, code);
+    return page_print(cli, args_has(cli->args, "failed") ? "/runs?status=failed&final=true" : "/runs", filters, columns);
 }
 
 /* POST /runs/ID/verb for an argument. Answers the exit code; *data is the answer, owned by the caller, or NULL with the error printed. */

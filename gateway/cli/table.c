@@ -7,13 +7,12 @@
 
 #include "gateway/cli/term.h"
 
-#define COLUMNS_MAX 16
 #define GAP 2
 #define LEAST 8 /* columns that a cut cell keeps */
 
 struct table {
     size_t count; /* columns */
-    bool right[COLUMNS_MAX];
+    bool right[TABLE_COLUMNS];
     char **cells; /* the headings first */
     size_t len, size;
     bool failed;
@@ -23,7 +22,7 @@ struct table *table_new(const char *const *headings, size_t count)
 {
     struct table *table = calloc(1, sizeof *table);
 
-    if (table == NULL || count == 0 || count > COLUMNS_MAX) {
+    if (table == NULL || count == 0 || count > TABLE_COLUMNS) {
         free(table);
         return NULL;
     }
@@ -104,7 +103,7 @@ static void widths_find(const struct table *table, int columns, int *widths)
 
 int table_print(const struct table *table, int columns, FILE *out)
 {
-    int widths[COLUMNS_MAX];
+    int widths[TABLE_COLUMNS];
 
     if (table->failed) {
         return -1;

@@ -7,6 +7,8 @@
 
 struct table;
 
+#define TABLE_COLUMNS 16 /* at most */
+
 /* headings: one a column, copied; one that begins with '>' is for numbers, set to the right. NULL when out of memory. */
 struct table *table_new(const char *const *headings, size_t count);
 void table_free(struct table *table); /* takes NULL */

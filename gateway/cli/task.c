@@ -79,30 +79,20 @@ long long task_find(const struct cli *cli, const char *word, struct err *err)
 
 int task_list(struct cli *cli)
 {
-    static const char *const headings[] = {">ID", "NAME", "TYPE", "STATUS", "PRIORITY", "NEXT RUN", "DESCRIPTION"};
     static const struct page_filter filters[] = {{"status", "status"}, {"type", "task_type"}, {"priority", "priority"},
                                                  {"search", "search"}, {"tag", "tags"},       {NULL, NULL}};
-    const json_t *task;
-    size_t index;
-    int code;
-    json_t *data = page_get(cli, "/tasks", filters, &code);
+    static const struct page_column columns[] = {
+        {">ID", .member = "id"},
+        {"NAME", .member = "name"},
+        {"TYPE", .member = "task_type"},
+        {"STATUS", .member = "status"},
+        {"PRIORITY", .member = "priority"},
+        {"NEXT RUN", .member = "next_run_at", .time = true},
+        {"DESCRIPTION", .member = "description"},
+        {NULL},
+    };
 
-    if (data == NULL || cli->json) {
-        return page_end(data, code);
-    }
-    struct table *table = table_new(headings, 7);
-    json_array_foreach(json_object_get(data, "items"), index, task)
-    {
-        show_cell(table, task, "id");
-        show_cell(table, task, "name");
-        show_cell(table, task, "task_type");
-        show_cell(table, task, "status");
-        show_cell(table, task, "priority");
-        show_cell_time(table, task, "next_run_at");
-        show_cell(table, task, "description");
-    }
-    code = show_table(table, data);
-    return page_end(data, code);
+    return page_print(cli, "/tasks", filters, columns);
 }
 
 static void command_show(const json_t *task)

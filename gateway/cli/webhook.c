@@ -76,32 +76,26 @@ int webhook_create(struct cli *cli)
     return rc == 0 ? webhook_print(cli, data) : show_error(&err);
 }
 
+static void active_cell(struct table *table, const json_t *webhook)
+{
+    table_add(table, json_is_true(json_object_get(webhook, "active")) ? "yes" : "no");
+}
+
 int webhook_list(struct cli *cli)
 {
-    static const char *const headings[] = {">ID", "URL", "ACTIVE", ">ARRIVED", ">PENDING", ">GIVEN UP", "DESCRIPTION"};
     static const struct page_filter filters[] = {{NULL, NULL}};
-    const json_t *webhook;
-    size_t index;
-    int code;
-    json_t *data = page_get(cli, "/webhooks", filters, &code);
+    static const struct page_column columns[] = {
+        {">ID", .member = "id"},
+        {"URL", .member = "url"},
+        {"ACTIVE", .cell = active_cell},
+        {">ARRIVED", .member = "statistics.delivered"},
+        {">PENDING", .member = "statistics.pending"},
+        {">GIVEN UP", .member = "statistics.failed"},
+        {"DESCRIPTION", .member = "description"},
+        {NULL},
+    };
 
-    if (data == NULL || cli->json) {
-        return page_end(data, code);
-    }
-    struct table *table = table_new(headings, 7);
-    json_array_foreach(json_object_get(data, "items"), index, webhook)
-    {
-        const json_t *counts = json_object_get(webhook, "statistics");
-        show_cell(table, webhook, "id");
-        show_cell(table, webhook, "url");
-        table_add(table, json_is_true(json_object_get(webhook, "active")) ? "yes" : "no");
-        show_cell(table, counts, "delivered");
-        show_cell(table, counts, "pending");
-        show_cell(table, counts, "failed");
-        show_cell(table, webhook, "description");
-    }
-    code = show_table(table, data);
-    return page_end(data, code);
+    return page_print(cli, "/webhooks", filters, columns);
 }
 
 /* The webhook's id among the arguments; -1 with the error printed and the exit code. */
@@ -180,35 +174,26 @@ int webhook_ping(struct cli *cli)
 
 int webhook_deliveries(struct cli *cli)
 {
-    static const char *const headings[] = {">ID", "EVENT", "STATUS", ">TRIES", ">HTTP", ">MS", "NEXT TRY", "CREATED", "ERROR"};
     static const struct page_filter filters[] = {{"status", "status"}, {NULL, NULL}};
-    const json_t *delivery;
-    char path[64];
-    size_t index;
+    static const struct page_column columns[] = {
+        {">ID", .member = "id"},
+        {"EVENT", .member = "event"},
+        {"STATUS", .member = "status"},
+        {">TRIES", .member = "attempts"},
+        {">HTTP", .member = "status_code"},
+        {">MS", .member = "duration_ms"},
+        {"NEXT TRY", .member = "next_at", .time = true},
+        {"CREATED", .member = "created_at", .time = true},
+        {"ERROR", .member = "error"},
+        {NULL},
+    };
     int code = EXIT_TROUBLE;
+    char path[64];
     long long id = id_of(cli, 0, &code);
 
     if (id < 0) {
         return code;
     }
     snprintf(path, sizeof path, "/webhooks/%lld/deliveries", id);
-    json_t *data = page_get(cli, path, filters, &code);
-    if (data == NULL || cli->json) {
-        return page_end(data, code);
-    }
-    struct table *table = table_new(headings, 9);
-    json_array_foreach(json_object_get(data, "items"), index, delivery)
-    {
-        show_cell(table, delivery, "id");
-        show_cell(table, delivery, "event");
-        show_cell(table, delivery, "status");
-        show_cell(table, delivery, "attempts");
-        show_cell(table, delivery, "status_code");
-        show_cell(table, delivery, "duration_ms");
-        show_cell_time(table, delivery, "next_at");
-        show_cell_time(table, delivery, "created_at");
-        show_cell(table, delivery, "error");
-    }
-    code = show_table(table, data);
-    return page_end(data, code);
+    return page_print(cli, path, filters, columns);
 }

@@ -94,35 +94,21 @@ static int worker_show(struct cli *cli, const char *id)
 
 int workers_command(struct cli *cli)
 {
-    static const char *const headings[] = {"ID",    "STATUS", "HOST", ">SLOTS",        ">BUSY",
-                                           ">LOAD", ">CPU %", ">MB",  "LAST HEARD OF", "TYPES"};
     static const struct page_filter filters[] = {
         {"status", "status"}, {"type", "task_type"}, {"hostname", "hostname"}, {NULL, NULL}};
-    const json_t *worker;
-    size_t index;
-    int code;
+    static const struct page_column columns[] = {
+        {"ID", .member = "id"},
+        {"STATUS", .member = "status"},
+        {"HOST", .member = "hostname"},
+        {">SLOTS", .member = "max_concurrent_tasks"},
+        {">BUSY", .member = "current_task_count"},
+        {">LOAD", .member = "load_average"},
+        {">CPU %", .member = "cpu_usage"},
+        {">MB", .member = "memory_usage"},
+        {"LAST HEARD OF", .member = "last_heartbeat", .time = true},
+        {"TYPES", .cell = types_cell},
+        {NULL},
+    };
 
-    if (args_count(cli->args) == 1) {
-        return worker_show(cli, args_at(cli->args, 0));
-    }
-    json_t *data = page_get(cli, "/workers", filters, &code);
-    if (data == NULL || cli->json) {
-        return page_end(data, code);
-    }
-    struct table *table = table_new(headings, 10);
-    json_array_foreach(json_object_get(data, "items"), index, worker)
-    {
-        show_cell(table, worker, "id");
-        show_cell(table, worker, "status");
-        show_cell(table, worker, "hostname");
-        show_cell(table, worker, "max_concurrent_tasks");
-        show_cell(table, worker, "current_task_count");
-        show_cell(table, worker, "load_average");
-        show_cell(table, worker, "cpu_usage");
-        show_cell(table, worker, "memory_usage");
-        show_cell_time(table, worker, "last_heartbeat");
-        types_cell(table, worker);
-    }
-    code = show_table(table, data);
-    return page_end(data, code);
+    return args_count(cli->args) == 1 ? worker_show(cli, args_at(cli->args, 0)) : page_print(cli, "/workers", filters, columns);
 }
