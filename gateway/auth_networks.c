@@ -92,15 +92,9 @@ int networks_parse(struct str text, struct networks *out, struct err *err)
 {
     struct networks fresh = {0};
     struct network row;
+    struct str part;
 
-    while (text.len > 0) {
-        const char *comma = memchr(text.ptr, ',', text.len);
-        struct str part = {text.ptr, comma ? (uint32_t)(comma - text.ptr) : text.len};
-        uint32_t taken = part.len + (comma ? 1 : 0);
-        text = (struct str){text.ptr + taken, text.len - taken};
-        part = str_trim(part, BLANKS);
-        if (part.len == 0)
-            continue;
+    while (str_item(&text, &part)) {
         if (row_parse(part, &row, err) != 0)
             return -1;
         for (unsigned i = 0; i < fresh.count; i++) {

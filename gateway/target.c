@@ -5,8 +5,6 @@
 #include "gateway/auth_networks.h"
 #include "proto/messages.h"
 
-#define BLANKS " \t"
-
 static bool link_local(const struct peer *peer)
 {
     static const struct peer v4 = {32, {169, 254}}, v6 = {128, {0xfe, 0x80}}, this_v4 = {32, {0}}, none_v6 = {128, {0}};
@@ -56,15 +54,9 @@ int targets_parse(struct str text, struct targets *out, struct err *err)
 {
     struct targets fresh = {0};
     struct network row;
+    struct str part;
 
-    while (text.len > 0) {
-        const char *comma = memchr(text.ptr, ',', text.len);
-        struct str part = {text.ptr, comma ? (uint32_t)(comma - text.ptr) : text.len};
-        uint32_t taken = part.len + (comma ? 1 : 0);
-        text = (struct str){text.ptr + taken, text.len - taken};
-        part = str_trim(part, BLANKS);
-        if (part.len == 0)
-            continue;
+    while (str_item(&text, &part)) {
         if (!network_parse(part, &row))
             return err_set(err, ERR_INVALID, "\"%.*s\" does not name a network, as 10.0.0.0/8 or fd00::/8", (int)part.len,
                            part.ptr);
