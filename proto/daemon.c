@@ -17,8 +17,9 @@ static void level_set(const struct settings *settings)
     log_set_level(level < 0 ? LOG_INFO : (enum log_level)level);
 }
 
-static void reload(struct daemon *daemon)
+static void on_reload(void *arg)
 {
+    struct daemon *daemon = arg;
     struct err err = {0};
     int changed = 0;
     if (settings_reload(daemon->settings, &changed, &err) < 0) {
@@ -30,25 +31,6 @@ static void reload(struct daemon *daemon)
         daemon->reloaded(daemon->self);
     log_info("GTY-SETTINGS-RELOAD", "changed=%d", changed);
     log_debug("GTY-SETTINGS-RELOAD", "log.level=debug");
-}
-
-static void on_reload(void *arg)
-{
-    notify_reloading();
-    reload(arg);
-    notify_reloaded();
-}
-
-static void on_signal(void *arg)
-{
-    (void)arg;
-    notify_stopping();
-}
-
-static void on_alive(void *arg)
-{
-    (void)arg;
-    notify_alive();
 }
 
 static bool answered(const struct daemon *daemon, const char *words, int argc, char **argv)
@@ -80,7 +62,7 @@ int daemon_open(struct daemon *daemon, const char *service, const char *words, i
         return -1;
     level_set(daemon->settings);
     daemon->loop = loop_new();
-    if (!daemon->loop || (notify_alive_ms() > 0 && loop_every(daemon->loop, notify_alive_ms(), on_alive, daemon) < 0))
+    if (!daemon->loop || notify_from_loop(daemon->loop, on_reload, daemon) < 0)
         return err_set(err, ERR_NO_MEMORY, "no memory or descriptors for the loop");
     daemon->ship = ship_new(daemon->loop);
     if (!daemon->ship)
@@ -89,8 +71,6 @@ int daemon_open(struct daemon *daemon, const char *service, const char *words, i
     if (ident_runtime_dir(settings_text(daemon->settings, SET_DATA), daemon->runtime, sizeof(daemon->runtime), err) < 0 ||
         trace_init(daemon->loop, daemon->runtime, service, err) < 0)
         return -1;
-    loop_on_reload(daemon->loop, on_reload, daemon);
-    loop_on_signal(daemon->loop, on_signal, daemon);
     return 0;
 }
 

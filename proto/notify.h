@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "proto/loop.h"
+
 /* Reads NOTIFY_SOCKET and WATCHDOG_USEC and takes them out of the environment: what runs below this process is none of the manager's. */
 void notify_open(void);
 void notify_close(void);
@@ -20,5 +22,9 @@ void notify_reloading(void); /* from here to notify_reloaded it reads its settin
 void notify_reloaded(void);
 void notify_stopping(void); /* it is on its way to its end */
 void notify_alive(void);    /* its loop goes round */
+
+/* Tells of all that a loop does: that it goes round, that a signal ends it, and that SIGHUP has the settings read again, which reload does.
+ * One loop a process. -1: no memory. */
+int notify_from_loop(struct loop *loop, loop_fn *reload, void *arg);
 
 #endif

@@ -450,7 +450,7 @@ static int up_init(struct up *up, const struct cli *cli, struct err *err)
     unlink(up->port_file); /* of an earlier life */
     up->loop = loop_new();
     up->members = calloc((size_t)up->workers + 3, sizeof *up->members);
-    if (up->loop == NULL || up->members == NULL) {
+    if (up->loop == NULL || up->members == NULL || notify_from_loop(up->loop, up_reload, up) != 0) {
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
     up->count = (size_t)up->workers + 3;
@@ -518,27 +518,6 @@ static void up_close(struct up *up)
     lock_free(up->lock);
 }
 
-/* ---- what a service manager hears ---- */
-
-static void on_signal(void *arg)
-{
-    (void)arg;
-    notify_stopping();
-}
-
-static void on_alive(void *arg)
-{
-    (void)arg;
-    notify_alive();
-}
-
-static void on_reload(void *arg)
-{
-    notify_reloading();
-    up_reload(arg);
-    notify_reloaded();
-}
-
 int up_command(struct cli *cli)
 {
     struct up up = {0};
@@ -551,11 +530,6 @@ int up_command(struct cli *cli)
         return EXIT_TROUBLE;
     }
     loop_on_terminate(up.loop, up_terminate, &up);
-    loop_on_reload(up.loop, on_reload, &up);
-    loop_on_signal(up.loop, on_signal, &up);
-    if (notify_alive_ms() > 0) {
-        loop_every(up.loop, notify_alive_ms(), on_alive, &up);
-    }
     for (size_t i = up.count; i > 0; i--) {
         member_start(&up.members[i - 1]);
     }
