@@ -47,6 +47,12 @@ def bounds(schema):
     return ""
 
 
+def default(schema):
+    """As it stands in a query, or in a body."""
+    value = schema.get("default")
+    return f"default {value if isinstance(value, str) else json.dumps(value)}" if "default" in schema else ""
+
+
 def kind(schema):
     """What a value is, in words."""
     if "enum" in schema:
@@ -74,8 +80,7 @@ def tree(schema, answered):
     for name, one in schema.get("properties", {}).items():
         inner = one.get("items", one) if "properties" not in one else one
         more = [bounds(one)] if bounds(one) else []
-        if "default" in one:
-            more.append(f"default {json.dumps(one['default'])}")
+        more += filter(None, [default(one)])
         required = name in schema.get("required", [])
         mark = ("" if required else "may be absent") if answered else ("required" if required else "")
         rows.append({"name": name, "kind": kind(one), "more": ", ".join(more), "mark": mark, "words": prose(one.get("description", "")),
@@ -131,7 +136,7 @@ def entry(document, method, path, operation, parameters):
     example = next((one.get("example") for one in (body or {}).get("content", {}).values()), None)
     own, shared = answers(document, operation)
     rows = [{"name": p["name"], "where": p["in"], "kind": kind(spec.resolved(document, p["schema"])),
-             "more": ", ".join(filter(None, [bounds(p["schema"]), f"default {p['schema']['default']}" if "default" in p["schema"] else ""])),
+             "more": ", ".join(filter(None, [bounds(p["schema"]), default(p["schema"])])),
              "words": prose(p.get("description", "")), "required": p.get("required", False)} for p in parameters]
     return {"id": operation["operationId"], "tag": operation["tags"][0], "method": method, "path": path, "role": operation["x-role"],
             "summary": operation["summary"], "words": prose(operation["description"]), "parameters": rows,

@@ -193,6 +193,9 @@ class OpenAPI(unittest.TestCase):
     def test_the_page_is_current(self):
         self.assertEqual(page.PAGE.read_text(), page.render(self.document), "docs/http/page.py writes it anew")
 
+    def test_the_page_speaks_json(self):
+        self.assertEqual(re.findall(r"default (?:True|False|None|&#34;)[^<]*", page.PAGE.read_text()), [])
+
     def test_the_page_needs_nothing_and_escapes_everything(self):
         text = page.PAGE.read_text()
         self.assertNotRegex(text, r"<(script|link|img|iframe|object|embed|form|base)\b")
