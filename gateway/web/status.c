@@ -63,7 +63,9 @@ static void page_begin(const struct request *request, struct buf *out)
         "td.failed,td.offline{color:#b3261e}td.completed,td.active{color:#2a7d3f}td.running{color:#1a56b0}"
         "small{color:#777}"
         "@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,small{color:#999}"
-        "th,td{border-color:#333}}";
+        "th,td{border-color:#333}td.failed,td.offline{color:#ff8a80}td.completed,td.active{color:#6fcf87}td.running{color:#"
+        "7fb0ff}}"
+        "@media(max-width:50em){table{display:block;overflow-x:auto}}";
 
     buf_printf(out,
                "<!DOCTYPE html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\">",
