@@ -1,44 +1,16 @@
-/* Small files that say who is let in: read whole, replaced whole, and followed while they change. */
+/* The file of API keys, and whether files of secrets are kept as such. */
 #ifndef GANTRY_GATEWAY_AUTH_FILE_H
 #define GANTRY_GATEWAY_AUTH_FILE_H
 
 #include <limits.h>
-#include <sys/types.h>
-#include <time.h>
 
 #include "gateway/auth_keys.h"
 #include "proto/settings.h"
-
-#define AUTH_FILE_MAX ((size_t)1 << 20)
-
-/* Appends the file to out. 1: there is none. -1 with err. */
-int auth_file_read(const char *path, struct buf *out, struct err *err);
 
 /* Whether others than its owner may read the file; out: that in words, with its mode and what to do. One that is not there is not. */
 bool auth_file_exposed(const char *path, char *out, size_t size);
 /* The same of a file of keys for tokens: only of one that holds a secret, for public keys may be read by anybody. */
 bool auth_file_tokens_exposed(const char *path, char *out, size_t size);
-
-/* Puts text in the place of the file, whole or not at all, for its owner alone; durable: also after a power cut. -1 with err. */
-int auth_file_replace(const char *path, struct str text, bool durable, struct err *err);
-
-/* A file that may change. Zeroed but for its path. */
-struct auth_watch {
-    const char *path; /* borrowed */
-    struct timespec changed;
-    ino_t inode;
-    off_t size;
-    bool known, settled;
-    uint64_t looked_ms;
-};
-
-/* True when the file may be another one than at the last time this answered true, or than never; asks at most every AUTH_WATCH_MS.
- * The caller reads it then: one that changes once more within the same tick of the file system's clock is told again. */
-bool auth_watch_changed(struct auth_watch *watch, uint64_t mono_ms);
-void auth_watch_again(struct auth_watch *watch); /* what it told of could not be read: tell of it again */
-#define AUTH_WATCH_MS 100
-
-/* ---- the keys file ---- */
 
 struct auth_paths {
     char keys[PATH_MAX];

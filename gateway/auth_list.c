@@ -3,14 +3,16 @@
 #include <stdlib.h>
 
 #include "proto/clock.h"
+#include "proto/file.h"
 #include "proto/log.h"
 #include "proto/messages.h"
+#include "proto/watch.h"
 
 #define TOLD_MOST 20 /* keys that came or went, a time */
 
 struct auth_list {
     struct auth_paths paths;
-    struct auth_watch watch;
+    struct watch watch;
     struct auth_keys keys;
     bool news;   /* somebody used one since the last flush */
     bool failed; /* the last flush did: told once */
@@ -28,7 +30,7 @@ struct auth_list *auth_list_new(const struct settings *settings, struct err *err
     if (auth_paths_of(settings, &list->paths, err) != 0)
         goto error;
     list->watch.path = list->paths.keys;
-    auth_watch_changed(&list->watch, clock_mono_ms());
+    watch_changed(&list->watch, clock_mono_ms());
     if (auth_file_keys(&list->paths, &list->keys, err) != 0)
         goto error;
     auth_file_used(&list->paths, &list->keys);
@@ -71,13 +73,13 @@ static void list_follow(struct auth_list *list)
     struct auth_keys fresh = {0};
     struct err err = {0};
 
-    if (!auth_watch_changed(&list->watch, clock_mono_ms()))
+    if (!watch_changed(&list->watch, clock_mono_ms()))
         return;
     if (auth_file_keys(&list->paths, &fresh, &err) != 0) {
         if (!list->stale)
             log_error("GTY-AUTH-KEYS", "%s; the keys that were read before stay", err.text);
         list->stale = true;
-        auth_watch_again(&list->watch);
+        watch_again(&list->watch);
         return;
     }
     list->stale = false;
@@ -128,7 +130,7 @@ void auth_list_flush(struct auth_list *list)
     if (!list->news)
         return;
     auth_file_used(&list->paths, &list->keys); /* another gateway may write there too */
-    if (auth_used_write(&list->keys, &text) != 0 || auth_file_replace(list->paths.used, buf_str(&text), false, &err) != 0) {
+    if (auth_used_write(&list->keys, &text) != 0 || file_replace(list->paths.used, buf_str(&text), false, &err) != 0) {
         if (!list->failed)
             log_warn("GTY-AUTH-USED", "%s: when keys were used last is not written down", err.text);
         list->failed = true;

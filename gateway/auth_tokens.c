@@ -4,9 +4,11 @@
 
 #include "gateway/auth_file.h"
 #include "proto/clock.h"
+#include "proto/file.h"
 #include "proto/ident.h"
 #include "proto/log.h"
 #include "proto/messages.h"
+#include "proto/watch.h"
 
 #define PLACES 256
 
@@ -19,7 +21,7 @@ struct place { /* of a verified token; one digest has one place, and whoever com
 struct tokens {
     char path[PATH_MAX];
     char audience[256];
-    struct auth_watch watch;
+    struct watch watch;
     struct jwt_keys keys;
     struct place places[PLACES];
     uint8_t content[IDENT_HASH]; /* of the file */
@@ -32,7 +34,7 @@ static int keys_load(struct tokens *tokens, struct err *err)
     struct buf text = {0};
     struct err why = {0};
     uint8_t content[IDENT_HASH];
-    int rc = auth_file_read(tokens->path, &text, err);
+    int rc = file_read(tokens->path, &text, err);
 
     if (rc > 0)
         rc = err_set(err, ERR_NOT_FOUND, "%s: is not there (auth.jwt_keys)", tokens->path);
@@ -61,7 +63,7 @@ struct tokens *tokens_new(const char *path, const char *audience, struct err *er
     str_copy(tokens->path, sizeof tokens->path, str_of(path));
     str_copy(tokens->audience, sizeof tokens->audience, str_of(audience));
     tokens->watch.path = tokens->path;
-    auth_watch_changed(&tokens->watch, clock_mono_ms());
+    watch_changed(&tokens->watch, clock_mono_ms());
     if (keys_load(tokens, err) != 0) {
         tokens_free(tokens);
         return NULL;
@@ -83,11 +85,11 @@ static void keys_follow(struct tokens *tokens)
 {
     struct err err = {0};
 
-    if (!auth_watch_changed(&tokens->watch, clock_mono_ms()))
+    if (!watch_changed(&tokens->watch, clock_mono_ms()))
         return;
     bool stale = keys_load(tokens, &err) != 0;
     if (stale)
-        auth_watch_again(&tokens->watch);
+        watch_again(&tokens->watch);
     if (stale && !tokens->stale)
         log_error("GTY-AUTH-TOKENS", "%s; the keys that were read before stay", err.text);
     tokens->stale = stale;

@@ -7,6 +7,7 @@
 
 #include "gateway/auth_file.h"
 #include "proto/clock.h"
+#include "proto/file.h"
 #include "proto/log.h"
 #include "proto/messages.h"
 
@@ -14,7 +15,7 @@
 
 static int file_take(const char *setting, const char *path, struct buf *out, struct err *err)
 {
-    int rc = auth_file_read(path, out, err);
+    int rc = file_read(path, out, err);
 
     if (rc > 0)
         return err_set(err, ERR_NOT_FOUND, "%s: %s is not there", setting, path);

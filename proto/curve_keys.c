@@ -3,16 +3,14 @@
 #include <czmq.h>
 #include <dirent.h>
 #include <limits.h>
-#include <sys/stat.h>
 
 #include "proto/clock.h"
+#include "proto/file.h"
 #include "proto/ident.h"
 #include "proto/messages.h"
+#include "proto/watch.h"
 
 #define SUFFIX ".key"
-#define SETTLED_NS 1000000000 /* a change is seen for certain when the newest time is older than this */
-#define FILES_MS 500          /* between looks at the files of a folder that seems unchanged, */
-#define FILES_EACH_US 250     /* and longer for each of them: looking takes time */
 
 struct listed {
     char name[NAME_MAX + 1];
@@ -25,19 +23,10 @@ struct listing {
     bool failed; /* no memory for all of them */
 };
 
-/* When the folder and its files were changed last, and which they are: two that are alike are the same list. It is the time that nobody
- * sets (ctime): a certificate may be copied with an old or future one, and be made readable only later. */
-struct state {
-    struct timespec newest;
-    uint64_t files; /* hash of names, inodes, sizes and times */
-};
-
 struct curve_keys {
     char folder[PATH_MAX];
     struct listing listing;
-    struct state state; /* when it was read */
-    bool settled;       /* no change of that moment can have been missed */
-    uint64_t looked_ms, files_ms;
+    struct watch watch;
 };
 
 bool curve_key_valid(const char *key)
@@ -66,8 +55,7 @@ static bool cert_key(const char *path, char key[CURVE_KEY + 1])
 
 static int is_key(const struct dirent *entry)
 {
-    size_t len = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && len > sizeof SUFFIX - 1 && strcmp(entry->d_name + len - (sizeof SUFFIX - 1), SUFFIX) == 0;
+    return watch_counts(entry->d_name, SUFFIX);
 }
 
 static bool path_of(char out[PATH_MAX], const char *folder, const char *file, const char *suffix)
@@ -104,6 +92,9 @@ struct curve_keys *curve_keys_new(const char *folder)
     if (keys != NULL && !str_copy(keys->folder, sizeof keys->folder, str_of(folder))) {
         free(keys);
         return NULL;
+    }
+    if (keys != NULL) {
+        keys->watch = (struct watch){.path = keys->folder, .suffix = SUFFIX};
     }
     return keys;
 }
@@ -179,92 +170,24 @@ static bool list_read(struct curve_keys *keys)
     return true;
 }
 
-static bool time_after(struct timespec left, struct timespec right)
+/* What could not be read is looked at again. */
+static bool list_follow(struct curve_keys *keys, bool changed)
 {
-    return left.tv_sec != right.tv_sec ? left.tv_sec > right.tv_sec : left.tv_nsec > right.tv_nsec;
-}
-
-/* FNV-1a. */
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3;
+    if (changed && !list_read(keys)) {
+        watch_again(&keys->watch);
+        return false;
     }
-    return hash;
-}
-
-/* Files are looked at too: one whose content is written anew leaves the folder's time as it was. */
-static void state_read(const char *folder, struct state *state)
-{
-    struct stat info;
-    struct dirent *entry;
-    DIR *files = opendir(folder);
-
-    *state = (struct state){.files = 0xcbf29ce484222325};
-    if (files == NULL) {
-        return;
-    }
-    if (fstat(dirfd(files), &info) == 0) {
-        state->newest = info.st_ctim;
-    }
-    uint64_t sum = 0; /* of each by itself, for the order is the file system's */
-    while ((entry = readdir(files)) != NULL) {
-        if (!is_key(entry) || fstatat(dirfd(files), entry->d_name, &info, 0) != 0) {
-            continue;
-        }
-        uint64_t hash = hash_bytes(state->files, entry->d_name, strlen(entry->d_name));
-        hash = hash_bytes(hash, &info.st_ino, sizeof info.st_ino);
-        hash = hash_bytes(hash, &info.st_size, sizeof info.st_size);
-        sum += hash_bytes(hash, &info.st_ctim, sizeof info.st_ctim);
-        state->newest = time_after(info.st_ctim, state->newest) ? info.st_ctim : state->newest;
-    }
-    state->files += sum;
-    closedir(files);
+    return changed;
 }
 
 bool curve_keys_refresh(struct curve_keys *keys, uint64_t mono_ms)
 {
-    if (keys->looked_ms != 0 && mono_ms - keys->looked_ms < CURVE_KEYS_MS) {
-        return false;
-    }
-    keys->looked_ms = mono_ms;
-    return curve_keys_look(keys);
-}
-
-/* Whether the folder may have changed. Its own time tells of files that came or went; the files are looked at now and then. */
-static bool changed(struct curve_keys *keys, struct state *now)
-{
-    struct stat info = {0};
-    uint64_t mono_ms = clock_mono_ms();
-
-    (void)stat(keys->folder, &info);
-    bool same_folder = !time_after(info.st_ctim, keys->state.newest);
-    if (keys->settled && same_folder && mono_ms - keys->files_ms < FILES_MS + keys->listing.count * FILES_EACH_US / 1000) {
-        return false;
-    }
-    keys->files_ms = mono_ms;
-    state_read(keys->folder, now);
-    return !keys->settled || now->files != keys->state.files || time_after(now->newest, keys->state.newest) ||
-           time_after(keys->state.newest, now->newest);
+    return list_follow(keys, watch_changed(&keys->watch, mono_ms));
 }
 
 bool curve_keys_look(struct curve_keys *keys)
 {
-    struct timespec now;
-    struct state state;
-
-    if (!changed(keys, &state)) {
-        return false;
-    }
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age = (int64_t)(now.tv_sec - state.newest.tv_sec) * 1000000000 + (now.tv_nsec - state.newest.tv_nsec);
-    if (!list_read(keys)) {
-        keys->settled = false;
-        return false;
-    }
-    keys->state = state;
-    keys->settled = age > SETTLED_NS;
-    return true;
+    return list_follow(keys, watch_look(&keys->watch, clock_mono_ms()));
 }
 
 bool curve_keys_has(const struct curve_keys *keys, struct str key)
@@ -291,13 +214,14 @@ int curve_keys_put(const char *folder, const char *name, const char *key, struct
     if (access(path, F_OK) == 0 && cert_key(path, had) && strcmp(had, key) == 0) {
         return 0;
     }
-    if (ident_make_dirs(folder, 0700, err) != 0) {
+    if (file_folder(folder, err) != 0) {
         return -1;
     }
     zcert_t *cert = zmq_z85_decode(public, key) != NULL ? zcert_new_from(public, none) : NULL;
     int rc = cert != NULL ? zcert_save_public(cert, fresh) : -1;
     zcert_destroy(&cert);
-    return rc == 0 && rename(fresh, path) == 0 ? 0 : err_set(err, ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    return rc == 0 ? file_place(fresh, path, true, err)
+                   : err_set(err, ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
 }
 
 int curve_keys_add(const char *folder, const char *name, const char *key, struct err *err)

@@ -17,10 +17,9 @@ struct curve_keys;
 /* folder is copied, and need not be there. NULL when out of memory. */
 struct curve_keys *curve_keys_new(const char *folder);
 void curve_keys_free(struct curve_keys *keys); /* takes NULL */
-/* Reads the folder when it has changed. True: the list was read again. The second looks at most every CURVE_KEYS_MS. */
+/* Reads the folder when it has changed. True: the list was read again. The second looks at most every WATCH_MS. */
 bool curve_keys_look(struct curve_keys *keys);
 bool curve_keys_refresh(struct curve_keys *keys, uint64_t mono_ms);
-#define CURVE_KEYS_MS 100
 bool curve_keys_has(const struct curve_keys *keys, struct str key);
 
 /* ---- for commands ---- */

@@ -282,6 +282,16 @@ class Command(Asked):
             self.assertEqual({(path.name, path.stat().st_uid) for path in (folder, *folder.iterdir())},
                              {("auth", 65534), ("keys", 65534), ("keys.lock", 65534)})
 
+    def test_the_farms_certificates_stay_its_users(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to be somebody else")
+        with Farm(start=False) as farm, tempfile.TemporaryDirectory() as folder:
+            os.chown(farm.data, 65534, 65534)
+            gantry(farm, "key", "worker", "add", "machine", "--out", folder + "/curve")
+            made = [farm.data / "curve", farm.data / "curve" / "allowed", farm.data / "curve" / "allowed" / "machine.key"]
+            self.assertEqual([path.stat().st_uid for path in made], [65534] * 3)
+            self.assertEqual([path.name for path in made[1].iterdir()], ["machine.key"])
+
     def test_last_use_is_written_down(self):
         key = make_key(self.farm, "seen", "readonly")
         before = {row["name"]: row for row in json.loads(gantry(self.farm, "key", "list", "--json"))}

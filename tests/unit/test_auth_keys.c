@@ -8,7 +8,9 @@
 
 #include "gateway/auth_file.h"
 #include "proto/clock.h"
+#include "proto/file.h"
 #include "proto/messages.h"
+#include "proto/watch.h"
 
 static struct auth_key key_of(const char *name, char text[AUTH_KEY_TEXT + 1])
 {
@@ -261,7 +263,7 @@ static void test_a_damaged_file_is_not_written_over(void **state)
     assert_int_equal(keys.count, 1);
     assert_int_equal(auth_file_change(ground->settings, &ground->paths, add, "ops", &err), -1);
     struct buf text = {0};
-    assert_int_equal(auth_file_read(ground->paths.keys, &text, &err), 0);
+    assert_int_equal(file_read(ground->paths.keys, &text, &err), 0);
     assert_true(str_is(buf_str(&text), HEAD "half a li"));
     buf_free(&text);
     auth_keys_free(&keys);
@@ -300,24 +302,24 @@ static void test_two_writers_lose_nothing(void **state)
 static void test_changes_are_seen(void **state)
 {
     struct ground *ground = *state;
-    struct auth_watch watch = {.path = ground->paths.keys};
+    struct watch watch = {.path = ground->paths.keys};
     struct err err = {0};
     struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
     uint64_t now_ms = 1000;
 
-    assert_true(auth_watch_changed(&watch, now_ms)); /* never looked at before */
-    assert_false(auth_watch_changed(&watch, now_ms += AUTH_WATCH_MS));
+    assert_true(watch_changed(&watch, now_ms)); /* never looked at before */
+    assert_false(watch_changed(&watch, now_ms += WATCH_MS));
     assert_int_equal(auth_file_change(ground->settings, &ground->paths, add, "ci", &err), 0);
-    assert_false(auth_watch_changed(&watch, now_ms + AUTH_WATCH_MS - 1)); /* not asked yet */
-    assert_true(auth_watch_changed(&watch, now_ms += AUTH_WATCH_MS));
+    assert_false(watch_changed(&watch, now_ms + WATCH_MS - 1)); /* not asked yet */
+    assert_true(watch_changed(&watch, now_ms += WATCH_MS));
     /* So new that its time might not tell of one more change. */
-    assert_true(auth_watch_changed(&watch, now_ms += AUTH_WATCH_MS));
+    assert_true(watch_changed(&watch, now_ms += WATCH_MS));
     /* Set back in time, as by a copy that keeps it: a change as any other. */
     assert_int_equal(utimensat(AT_FDCWD, ground->paths.keys, old, 0), 0);
-    assert_true(auth_watch_changed(&watch, now_ms += AUTH_WATCH_MS));
+    assert_true(watch_changed(&watch, now_ms += WATCH_MS));
     assert_int_equal(unlink(ground->paths.keys), 0);
-    assert_true(auth_watch_changed(&watch, now_ms += AUTH_WATCH_MS));
-    assert_false(auth_watch_changed(&watch, now_ms += AUTH_WATCH_MS));
+    assert_true(watch_changed(&watch, now_ms += WATCH_MS));
+    assert_false(watch_changed(&watch, now_ms += WATCH_MS));
 }
 
 static void test_roles(void **state)
