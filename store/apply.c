@@ -4,6 +4,7 @@
 
 #include "store/audit.h"
 #include "store/fires.h"
+#include "store/oneshot.h"
 #include "store/purge.h"
 #include "store/retain.h"
 
@@ -101,6 +102,7 @@ static enum kv_result op_apply(struct apply *apply, struct writer *writer, const
             result = fires_trim(writer, limits, op->value);
         if (result == KV_OK && op->type == TYPE_AUDIT)
             result = audit_trim(writer, limits, op->id, op->value);
+        writer->oneshots = writer->oneshots || (writer->again && op->type == TYPE_TASK_STAT);
         return result;
     case OP_DELETE:
         if (op->type == TYPE_RUN)
@@ -122,11 +124,28 @@ static enum kv_result op_apply(struct apply *apply, struct writer *writer, const
     }
 }
 
+/* With all of the batch in place: tasks of one run whose statistics came back, and those that have ended and have no run. */
+static enum kv_result oneshots_apply(struct writer *writer, const struct rec_op *ops, uint32_t count, uint32_t *removals)
+{
+    enum kv_result result = KV_OK;
+    bool went;
+    for (uint32_t i = 0; result == KV_OK && i < count; i++) {
+        if (ops[i].op == OP_PUT && ops[i].type == TYPE_TASK_STAT)
+            result = oneshot_back(writer, ops[i].id);
+    }
+    for (uint32_t i = 0; result == KV_OK && i < count; i++) {
+        if (ops[i].op == OP_PUT && ops[i].type == TYPE_TASK)
+            result = oneshot_run_gone(writer, ops[i].id, removals, &went);
+    }
+    writer->oneshots = false;
+    return result;
+}
+
 enum kv_result apply_ops(struct apply *apply, struct writer *writer, const struct store_limits *limits, const struct rec_op *ops,
                          uint32_t count, uint32_t *removals)
 {
     enum kv_result result = KV_OK;
     for (uint32_t i = 0; result == KV_OK && i < count; i++)
         result = op_apply(apply, writer, limits, &ops[i], removals);
-    return result;
+    return result == KV_OK && writer->oneshots ? oneshots_apply(writer, ops, count, removals) : result;
 }

@@ -15,7 +15,7 @@
 #define GROUP_BYTES ((size_t)16 << 20) /* of one transaction; what is beyond waits for the next */
 #define GROUP_OPS 50000
 #define LINGER_BYTES ((size_t)1 << 20) /* this much has gathered enough */
-#define PURGE_EVERY_MS 250             /* how often a chunk is purged while there is no pause */
+#define PURGE_EVERY_MS 250             /* how often a chunk is purged while there is no pause, or of what has time */
 #define RETRY_MS 1000                  /* between attempts to purge, to apply what is kept, to take the reserve again */
 #define KEEP_EVERY_MS 5000             /* how often it is looked whether something is kept no longer */
 #define LINES_WAIT_MS 1000             /* until lines get a transaction of their own */
@@ -368,7 +368,7 @@ static void *thread_run(void *arg)
         if (self->kept)
             purge_at = now + RETRY_MS;
         else if (purge)
-            purge_at = result != KV_OK ? now + RETRY_MS : jobs ? now + PURGE_EVERY_MS : 0;
+            purge_at = result != KV_OK ? now + RETRY_MS : jobs || self->group.sweeping ? now + PURGE_EVERY_MS : 0;
         if (result == KV_OK && now >= restore_at) {
             kv_ballast_restore(self->kv);
             kv_reap(self->kv); /* else a backup that was killed would keep pages from being used again */

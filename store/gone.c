@@ -40,20 +40,30 @@ struct gone gone_get(struct kv_txn *txn, uint64_t task_id)
     return (struct gone){key_read_u64(value.ptr), key_read_u64(value.ptr + 8), key_read_u64(value.ptr + 16)};
 }
 
+void gone_count(struct gone *gone, uint64_t status)
+{
+    gone->completed += status == RUN_COMPLETED;
+    gone->failed += status == RUN_FAILED;
+    gone->aborted += status == RUN_ABORTED;
+}
+
+enum kv_result gone_set(struct kv_txn *batch, uint64_t task_id, const struct gone *gone)
+{
+    struct key key = gone_key(task_id);
+    unsigned char bytes[24];
+    key_write_u64(bytes, gone->completed);
+    key_write_u64(bytes + 8, gone->failed);
+    key_write_u64(bytes + 16, gone->aborted);
+    return kv_put(batch, TABLE_META, key_str(&key), (struct str){(char *)bytes, sizeof bytes}, false);
+}
+
 enum kv_result gone_add(struct kv_txn *batch, const struct gone_run *run)
 {
-    struct gone gone = gone_get(batch, run->task_id);
-    struct key key = gone_key(run->task_id);
-    unsigned char bytes[24];
     if (!run->task_id || purge_under_way(batch, PURGE_TASK, run->task_id)) /* whose statistics are gone already */
         return KV_OK;
-    gone.completed += run->status == RUN_COMPLETED;
-    gone.failed += run->status == RUN_FAILED;
-    gone.aborted += run->status == RUN_ABORTED;
-    key_write_u64(bytes, gone.completed);
-    key_write_u64(bytes + 8, gone.failed);
-    key_write_u64(bytes + 16, gone.aborted);
-    return kv_put(batch, TABLE_META, key_str(&key), (struct str){(char *)bytes, sizeof bytes}, false);
+    struct gone gone = gone_get(batch, run->task_id);
+    gone_count(&gone, run->status);
+    return gone_set(batch, run->task_id, &gone);
 }
 
 enum kv_result gone_forget(struct kv_txn *batch, uint64_t task_id)

@@ -22,7 +22,7 @@ int group_init(struct group *group, struct kv *kv, const struct store_limits *li
     if (!txn)
         return -1;
     enum kv_result result = state_load(txn, &group->state);
-    group->purging = purge_noted(txn);
+    group->purging = true; /* what is noted, and the sweep */
     kv_end(txn);
     if (result == KV_OK)
         log_debug("GTY-STORE-STATE", "epoch=%lu applied=%lu found", (unsigned long)group->state.epoch,
@@ -115,15 +115,22 @@ static bool result_fatal(enum kv_result result)
     return result == KV_IO || result == KV_CORRUPT;
 }
 
-/* A chunk of what is noted, then of what is kept no longer. */
-static enum kv_result group_purge(struct group *group, bool *changed)
+/* A chunk of what is noted, then of what is kept no longer, then of what was left behind. */
+static enum kv_result group_purge(struct group *group, struct oneshot_sweep *sweep, bool *changed)
 {
     struct writer *writer = &group->writer;
     uint32_t budget = PURGE_CHUNK;
     bool left = false;
+    group->sweeping = false;
     enum kv_result result = purge_chunk(writer, &budget, changed);
     if (result == KV_OK && !writer->purges)
         result = retain_limits(writer, &group->keep, clock_wall_ms(), &budget, changed, &left);
+    if (result == KV_OK && !writer->purges && !left && !sweep->over) {
+        uint32_t before = budget;
+        result = oneshot_sweep(writer, sweep, &budget);
+        *changed = *changed || budget != before;
+        group->sweeping = left = !sweep->over;
+    }
     writer->purges = writer->purges || left;
     return result;
 }
@@ -137,6 +144,7 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
     struct writer *writer = &group->writer;
     writer_begin(writer, txn, &group->state, group->purging);
     uint32_t removals = REMOVALS_AT_ONCE;
+    struct oneshot_sweep sweep = group->sweep;
     bool changed = false;
     enum kv_result result = KV_OK;
     for (struct job *job = jobs; result == KV_OK && job; job = job->next) {
@@ -150,7 +158,7 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
             return kv_end(txn), contradiction(job, err);
     }
     if (result == KV_OK && purge)
-        result = group_purge(group, &changed);
+        result = group_purge(group, &sweep, &changed);
     if (result == KV_OK && group->lines) {
         result = syslog_write(group->syslog, writer, &group->syslog_limits, group->lines, clock_wall_ms());
         changed = true;
@@ -162,12 +170,14 @@ static enum kv_result group_try(struct group *group, struct job *jobs, bool purg
         if (result != KV_OK)
             return err_set(err, ERR_IO, "%s", result == KV_FULL ? kv_trouble(group->kv) : kv_result_text(result)), result;
         group->purging = writer->purges;
+        group->sweep = sweep;
         return KV_OK;
     }
     result = kv_commit(txn, err);
     if (result == KV_OK) {
         group->state = writer->state;
         group->purging = writer->purges;
+        group->sweep = sweep;
         group->committed = true;
     }
     return result;

@@ -14,6 +14,7 @@
 
 #include "proto/bus.h"
 #include "store/apply.h"
+#include "store/oneshot.h"
 #include "store/retain.h"
 #include "store/syslog.h"
 
@@ -48,7 +49,9 @@ struct group {
     struct state state; /* as committed */
     struct store_limits limits;
     struct keep_limits keep;
-    bool purging;   /* something may be left to purge, or to be kept no longer */
+    bool purging; /* something may be left to purge, or to be kept no longer */
+    struct oneshot_sweep sweep;
+    bool sweeping;  /* nothing is left but the sweep, which has time */
     bool committed; /* group_commit sets it when it wrote something; the caller clears it */
     struct syslog *syslog;
     struct syslog_limits syslog_limits;

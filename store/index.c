@@ -30,6 +30,7 @@ void writer_begin(struct writer *writer, struct kv_txn *txn, const struct state 
 {
     writer->txn = txn;
     writer->purges = purges;
+    writer->oneshots = false;
     writer->state = *state;
     counts_clear(writer->counts);
 }
@@ -246,6 +247,7 @@ enum kv_result index_put(struct writer *writer, const struct record *record, uin
     struct str old;
     enum kv_result result = fresh ? KV_NONE : kv_get(writer->txn, table, key_str(&key), &old);
     bool known = result == KV_OK;
+    writer->again = !fresh && !known;
     writer->before.count = 0;
     if (known)
         result = entries_of(record, id, old, &writer->before);

@@ -38,6 +38,8 @@ struct writer {
     struct counts *counts;
     struct entries before, after; /* scratch */
     bool purges;                  /* something is noted to be purged (store/purge.c) */
+    bool again;                   /* the record that was put last was there before, and deleted since */
+    bool oneshots;                /* tasks of this batch are to be looked at when it is whole (store/oneshot.h) */
 };
 
 int writer_init(struct writer *writer); /* -1 when out of memory */

@@ -98,13 +98,6 @@ static enum kv_result kind_chunk(struct writer *writer, enum purge_kind kind, ui
     return retain_chunk(writer, kind, id, budget, left);
 }
 
-bool purge_noted(struct kv_txn *txn)
-{
-    enum purge_kind kind;
-    uint64_t id;
-    return purge_first(txn, &kind, &id);
-}
-
 enum kv_result purge_chunk(struct writer *writer, uint32_t *budget, bool *changed)
 {
     enum kv_result result = KV_OK;

@@ -13,7 +13,6 @@
 enum kv_result purge_task(struct writer *writer, uint64_t task_id, uint32_t *budget);
 enum kv_result purge_run(struct writer *writer, uint64_t run_id, uint32_t *budget); /* KV_NONE: there is no such run */
 
-bool purge_noted(struct kv_txn *txn); /* something is */
 /* Removes at most budget of what is noted; sets *changed when it removed something, and writer->purges to whether more is left. */
 enum kv_result purge_chunk(struct writer *writer, uint32_t *budget, bool *changed);
 

@@ -2,6 +2,7 @@
 
 #include "store/gone.h"
 #include "store/key.h"
+#include "store/oneshot.h"
 #include "store/purge.h"
 
 /* Indexes of runs in records.def. */
@@ -50,9 +51,14 @@ static enum kv_result run_next(struct writer *writer, const struct rec_run_purge
 
 static enum kv_result run_remove(struct writer *writer, uint64_t id, const struct gone_run *run, uint32_t *budget)
 {
+    bool went = false;
     --*budget;
     enum kv_result result = purge_run(writer, id, budget);
-    return result == KV_OK ? gone_add(writer->txn, run) : result == KV_NONE ? KV_CORRUPT : result;
+    if (result == KV_OK)
+        result = oneshot_run_gone(writer, run->task_id, budget, &went);
+    if (result == KV_OK && !went)
+        return gone_add(writer->txn, run);
+    return result == KV_NONE ? KV_CORRUPT : result;
 }
 
 /* Removes what fits, from where it had come to; purge then says how far that was. */

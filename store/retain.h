@@ -2,7 +2,8 @@
  *
  * What is asked for (OP_PURGE_RUNS) is noted in the transaction that asks for it and removed in chunks between batches, as purge.h says;
  * the note remembers how far it has come. What settings say is looked at now and then. Statistics of tasks stay: how many runs of a task
- * were removed is kept beside them, so that the two can still be held against each other (gone.h).
+ * were removed is kept beside them, so that the two can still be held against each other (gone.h). A task that was made for one run goes
+ * with the last of its runs, in the same transaction (oneshot.h).
  */
 #ifndef GANTRY_STORE_RETAIN_H
 #define GANTRY_STORE_RETAIN_H

@@ -152,6 +152,23 @@ class ManyRuns(Contract):
                                    (f"before={self.later()}&task_id=0", "task_id", "range")):
             self.error(self.farm.delete(f"/api/runs?{query}"), 400, "VALIDATION_ERROR", field, rule)
 
+    def test_tasks_of_one_run_go_with_it(self):
+        body = {"task_type": "shell", "executor": "shell", "command": "true", "tags": ["goes"]}
+        made = [self.data(self.farm.post("/api/runs", body), 201) for _ in range(3)]
+        open_one = self.data(self.farm.post("/api/runs", dict(body, task_type="nobody")), 201)
+        for run in made:
+            self.farm.wait_run(run["run_id"])
+        again = self.data(self.farm.post(f"/api/runs/{made[0]['run_id']}/restart"), 201)["new_run_id"]
+        self.farm.wait_run(again)
+        self.data(self.farm.delete(f"/api/runs?before={self.later()}&task_id={made[1]['task_id']}"))
+        wait_for(lambda: self.farm.get(f"/api/tasks/{made[1]['task_id']}").status == 404, what="the task goes with its run")
+        self.assertEqual(self.farm.get(f"/api/tasks/{made[0]['task_id']}").status, 200)
+        self.data(self.farm.delete(f"/api/runs?before={self.later()}"))
+        wait_for(lambda: self.data(self.farm.get("/api/tasks?tags=goes"))["total"] == 1, what="the tasks go with their runs")
+        self.error(self.farm.post(f"/api/tasks/{made[0]['task_id']}/trigger"), 404, "RESOURCE_NOT_FOUND")
+        self.error(self.farm.post(f"/api/runs/{again}/restart"), 404, "RESOURCE_NOT_FOUND")
+        self.assertEqual(self.data(self.farm.get(f"/api/tasks/{open_one['task_id']}"))["status"], "active")
+
     def test_a_task_that_keeps_few(self):
         task = self.task("keeps few", metadata={"keep_runs": 2})
         runs = [self.farm.trigger(task) for _ in range(5)]

@@ -80,6 +80,44 @@ class Removal(unittest.TestCase):
             farm.terminate("store")
             fsck(farm)
 
+    def test_tasks_of_one_run_go_too(self):
+        """Submitted, run again and removed while the store and the scheduler are killed: none is left behind, and the database is sound."""
+        body = {"task_type": "nobody", "executor": "shell", "command": "true", "tags": ["once"]}
+
+        def answered(method, path, sent=None, **more):
+            answer = getattr(self.farm, method)(path, *([] if sent is None else [sent]), timeout=60, **more)
+            return answer if answer.status != 503 else None
+
+        with Farm(workers=0) as self.farm:
+            farm = self.farm
+            for turn, name in enumerate(("store", "scheduler", "store")):
+                runs = [farm.data_of(farm.post("/api/runs", body))["run_id"] for _ in range(200)]
+                farm.data_of(farm.post("/api/runs/abort", {"ids": runs}, timeout=60))
+                stop = threading.Event()
+
+                def again():  # restarts meet runs and tasks that go at this moment
+                    for run in runs:
+                        if stop.is_set():
+                            return
+                        wait_for(lambda: answered("post", f"/api/runs/{run}/restart", {}), 60, "an answer to a restart")
+
+                restarts = threading.Thread(target=again)
+                restarts.start()
+                farm.data_of(wait_for(lambda: answered("delete", f"/api/runs?before={LATER}"), 60, "an answer to the removal"))
+                farm.restart(name)
+                stop.set()
+                restarts.join(120 * SLOW)
+                farm.wait_ready()
+                left = farm.data_of(wait_for(lambda: answered("get", "/api/runs?status=pending&size=1000"), 60, "what runs again"))["items"]
+                if left:
+                    farm.data_of(farm.post("/api/runs/abort", {"ids": [run["id"] for run in left]}, timeout=60))
+                farm.data_of(farm.delete(f"/api/runs?before={LATER}", timeout=60))
+                wait_for(lambda: total(farm) == 0, 60, "no run that is left")
+                wait_for(lambda: farm.data_of(farm.get("/api/tasks?tags=once"))["total"] == 0, 60, "no task that is left")
+            farm.terminate("scheduler")
+            farm.terminate("store")
+            fsck(farm)
+
 
 class Bulk(unittest.TestCase):
     def test_a_restart_that_breaks_off(self):

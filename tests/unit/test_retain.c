@@ -284,11 +284,232 @@ static void test_committer(void **unused)
     fixture_free(fx);
 }
 
+/* ---- tasks that were made for one run ---- */
+
+static void oneshot_task(struct fixture *fx, uint64_t id, uint64_t status)
+{
+    struct rec_task task = {.id = id, .status = status, .created_at = id, .updated_at = id, .oneshot = true};
+    task.spec.name = task.spec.task_type = task.spec.executor = task.spec.command = STR_LIT("once");
+    SET_HAS(&task.spec, rec_task_spec, name);
+    SET_HAS(&task.spec, rec_task_spec, task_type);
+    SET_HAS(&task.spec, rec_task_spec, executor);
+    SET_HAS(&task.spec, rec_task_spec, command);
+    fixture_task(fx, &task);
+}
+
+static void oneshot_run(struct fixture *fx, uint64_t id, uint64_t task_id, uint64_t status)
+{
+    struct rec_run run = {.id = id, .task_id = task_id, .task_name = STR_LIT("once"), .status = status, .created_at = id};
+    if (run_status_final(status))
+        run.completed_at = 1000 * id;
+    fixture_run(fx, &run);
+}
+
+static void oneshot_stat(struct fixture *fx, uint64_t id, uint64_t total, uint64_t failed, uint64_t aborted)
+{
+    struct rec_task_stat stat = {.id = id, .total = total, .failed = failed, .aborted = aborted};
+    fixture_op(fx, OP_PUT, TYPE_TASK_STAT, id, &shape_rec_task_stat, &stat);
+}
+
+/* Tasks 1..count with run n of task n; the tasks, in turn: completed, paused (its run has ended), active (it has not), failed. */
+static void fill_oneshots(struct fixture *fx, uint64_t count)
+{
+    static const uint64_t statuses[] = {TASK_FAILED, TASK_COMPLETED, TASK_PAUSED, TASK_ACTIVE};
+    for (uint64_t id = 1; id <= count; id++) {
+        bool open = statuses[id % 4] == TASK_ACTIVE, failed = statuses[id % 4] == TASK_FAILED;
+        oneshot_run(fx, id, id, open ? RUN_PENDING : failed ? RUN_FAILED : RUN_ABORTED);
+        sound_log(fx, id);
+        oneshot_task(fx, id, statuses[id % 4]);
+        oneshot_stat(fx, id, 1, failed, !open && !failed);
+        if (fx->op_count > FIXTURE_OPS - 10)
+            fixture_commit(fx);
+    }
+    fixture_commit(fx);
+}
+
+/* What is kept beside the records: nothing of tasks that are not there. */
+static uint64_t gone_count_all(struct fixture *fx)
+{
+    struct kv_txn *txn = kv_snapshot(fx->kv, NULL);
+    struct kv_cursor *cursor = kv_cursor_new(txn, TABLE_META);
+    struct kv_pair pair;
+    uint64_t count = 0;
+    for (enum kv_result result = kv_first(cursor, &pair); result == KV_OK; result = kv_next(cursor, &pair))
+        count += gone_is_key(pair.key);
+    kv_cursor_free(cursor);
+    kv_end(txn);
+    return count;
+}
+
+static void expect_oneshots(struct fixture *fx, uint64_t tasks, uint64_t runs, uint64_t gone)
+{
+    expect_sound(fx);
+    assert_int_equal(fixture_total(fx, TYPE_TASK, NULL, 0, ""), tasks);
+    assert_int_equal(fixture_total(fx, TYPE_TASK_STAT, NULL, 0, ""), tasks);
+    assert_int_equal(fixture_total(fx, TYPE_RUN, NULL, 0, ""), runs);
+    assert_int_equal(gone_count_all(fx), gone);
+}
+
+/* With the last run the task goes, in the same transaction, whatever removes it; one that has not ended stays. */
+static void test_oneshots(void **unused)
+{
+    (void)unused;
+    struct rec_run_purge all = {.before = UINT64_C(1) << 60}, keep = {.task_id = 1};
+    for (int way = 0; way < 4; way++) {
+        struct fixture *fx = fixture_new();
+        fill_oneshots(fx, 400);
+        expect_oneshots(fx, 400, 400, 0);
+        if (way == 0) {
+            ask(fx, &all);
+        } else if (way == 1) {
+            fx->group.keep.ms = 1;
+            look(fx);
+        } else if (way == 2) {
+            fx->group.keep.runs = 1; /* the one that ended last: of task 400 */
+            look(fx);
+        } else {
+            SET_HAS(&keep, rec_run_purge, keep);
+            for (keep.task_id = 1; keep.task_id <= 400; keep.task_id++)
+                ask(fx, &keep);
+            fixture_purge(fx);
+        }
+        expect_oneshots(fx, way == 2 ? 201 : 200, way == 2 ? 101 : 100, 100);
+        fixture_free(fx);
+    }
+}
+
+/* In chunks, restarts between: no chunk leaves a task without its run. */
+static void test_oneshots_in_chunks(void **unused)
+{
+    (void)unused;
+    struct fixture *fx = fixture_new();
+    struct rec_run_purge all = {.before = UINT64_C(1) << 60};
+    struct err err = {0};
+    fill_oneshots(fx, 8000);
+    ask(fx, &all);
+    for (unsigned chunks = 0; fx->group.purging; chunks++) {
+        assert_int_equal(group_commit(&fx->group, NULL, true, &err), KV_OK);
+        uint64_t ended_tasks =
+            fixture_total(fx, TYPE_TASK, "status", TASK_COMPLETED, "") + fixture_total(fx, TYPE_TASK, "status", TASK_FAILED, "");
+        uint64_t held = fixture_total(fx, TYPE_TASK, "status", TASK_PAUSED, "") - gone_count_all(fx);
+        assert_int_equal(ended(fx), ended_tasks + held);
+        if (chunks % 3 == 0 && fx->group.purging)
+            fixture_restart(fx);
+    }
+    expect_oneshots(fx, 4000, 2000, 2000);
+    fixture_free(fx);
+}
+
+/* One that ran again stays until the run that is left goes, too. */
+static void test_oneshot_ran_again(void **unused)
+{
+    (void)unused;
+    struct fixture *fx = fixture_new();
+    struct rec_run_purge first = {.before = 2000}, all = {.before = UINT64_C(1) << 60};
+    oneshot_task(fx, 1, TASK_FAILED);
+    oneshot_run(fx, 1, 1, RUN_ABORTED);
+    oneshot_run(fx, 2, 1, RUN_FAILED);
+    oneshot_stat(fx, 1, 2, 1, 1);
+    fixture_commit(fx);
+    ask(fx, &first);
+    expect_oneshots(fx, 1, 1, 1);
+    ask(fx, &all);
+    expect_oneshots(fx, 0, 0, 0);
+    fixture_free(fx);
+}
+
+/* It was run again, or changed, while it went: what the command says of it comes after. */
+static void test_oneshot_comes_back(void **unused)
+{
+    (void)unused;
+    struct fixture *fx = fixture_new();
+    struct rec_run_purge all = {.before = UINT64_C(1) << 60};
+    fill_oneshots(fx, 8);
+    ask(fx, &all);
+    expect_oneshots(fx, 4, 2, 2);
+    oneshot_run(fx, 9, 4, RUN_PENDING); /* a restart of run 4, in the order of the scheduler's records */
+    oneshot_stat(fx, 4, 2, 1, 0);
+    oneshot_task(fx, 4, TASK_ACTIVE);
+    fixture_commit(fx);
+    expect_oneshots(fx, 5, 3, 3);
+    oneshot_stat(fx, 1, 1, 0, 1); /* another description of task 1, which has no run */
+    oneshot_task(fx, 1, TASK_COMPLETED);
+    fixture_commit(fx);
+    expect_oneshots(fx, 5, 3, 3);
+    oneshot_run(fx, 9, 4, RUN_FAILED);
+    oneshot_stat(fx, 4, 2, 2, 0);
+    oneshot_task(fx, 4, TASK_FAILED);
+    fixture_commit(fx);
+    ask(fx, &all);
+    expect_oneshots(fx, 4, 2, 2);
+    fixture_free(fx);
+}
+
+/* A run whose end and whose removal are of one batch. */
+static void test_oneshot_ends_and_goes(void **unused)
+{
+    (void)unused;
+    struct fixture *fx = fixture_new();
+    struct rec_run_purge all = {.before = UINT64_C(1) << 60};
+    oneshot_task(fx, 1, TASK_ACTIVE);
+    oneshot_run(fx, 1, 1, RUN_PENDING);
+    oneshot_stat(fx, 1, 1, 0, 0);
+    fixture_commit(fx);
+    oneshot_run(fx, 1, 1, RUN_FAILED);
+    fixture_op(fx, OP_PURGE_RUNS, TYPE_RUN, 0, &shape_rec_run_purge, &all);
+    oneshot_stat(fx, 1, 1, 1, 0);
+    oneshot_task(fx, 1, TASK_FAILED);
+    fixture_commit(fx);
+    expect_oneshots(fx, 0, 0, 0);
+    fixture_free(fx);
+}
+
+/* What an earlier version left behind is found, a bounded number at a look, once at each start. */
+static void test_oneshots_left_behind(void **unused)
+{
+    (void)unused;
+    struct fixture *fx = fixture_new();
+    struct err err = {0};
+    fill_oneshots(fx, 6000);
+    fixture_purge(fx);
+    assert_true(fx->group.sweep.over);
+    for (uint64_t id = 1; id <= 6000; id++) {
+        if (id % 8 > 3) /* their runs went, as that was done before */
+            fixture_delete(fx, TYPE_RUN, id);
+        if (fx->op_count > FIXTURE_OPS - 10)
+            fixture_commit(fx);
+    }
+    fixture_commit(fx);
+    oneshot_task(fx, 6001, TASK_COMPLETED); /* of which nothing says that it ever ran */
+    fixture_commit(fx);
+    assert_int_equal(fixture_total(fx, TYPE_TASK, NULL, 0, ""), 6001);
+    fixture_restart(fx);
+    for (uint64_t before = 6001, after; fx->group.purging; before = after) {
+        assert_int_equal(group_commit(&fx->group, NULL, true, &err), KV_OK);
+        after = fixture_total(fx, TYPE_TASK, NULL, 0, "");
+        assert_true(before - after <= ONESHOT_LOOKS);
+    }
+    assert_true(fx->group.sweep.over);
+    assert_int_equal(fixture_total(fx, TYPE_TASK, NULL, 0, ""), 6001 - 1500); /* completed and failed ones among them */
+    assert_int_equal(fixture_total(fx, TYPE_TASK_STAT, NULL, 0, ""), 6000 - 1500);
+    fixture_free(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_asked),  cmocka_unit_test(test_chunks),    cmocka_unit_test(test_keep_of_a_task),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_committer), cmocka_unit_test(test_a_look_is_no_commit),
+        cmocka_unit_test(test_asked),
+        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_keep_of_a_task),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_committer),
+        cmocka_unit_test(test_a_look_is_no_commit),
+        cmocka_unit_test(test_oneshots),
+        cmocka_unit_test(test_oneshots_in_chunks),
+        cmocka_unit_test(test_oneshot_ran_again),
+        cmocka_unit_test(test_oneshot_comes_back),
+        cmocka_unit_test(test_oneshot_ends_and_goes),
+        cmocka_unit_test(test_oneshots_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
