@@ -5,8 +5,6 @@
 
 #include "scheduler/task.h"
 
-const char *const edge_when_words[] = {"success", "failure", "any", NULL};
-
 #define CYCLE_NAME 40 /* bytes of a name in the path of a cycle */
 #define CYCLE_ENDS 3  /* names at either end of a long one */
 
@@ -196,46 +194,57 @@ int edge_load(struct task_rules *rules, const struct uint_list *ids, const struc
     return 0;
 }
 
-static uint64_t text_number(struct str text)
-{
-    uint64_t number = 0;
-    if (!text.len || text.len > 18)
-        return 0;
-    for (uint32_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return 0;
-        number = number * 10 + (uint64_t)(text.ptr[i] - '0');
-    }
-    return number;
-}
-
 static struct task *edge_find(const struct core *core, struct str text)
 {
-    uint64_t id = text_number(text);
+    uint64_t id = depends_number(text);
     struct task *task = id ? task_find(core, id) : NULL;
     if (!task)
         task = task_find_name(core, text);
     return task && !task->oneshot ? task : NULL; /* ended one-shot tasks are not kept, so nothing can wait for them */
 }
 
+/* A task that was deleted and that self waits for by its id; 0: it is none. */
+static uint64_t edge_dead(const struct core *core, const struct task *self, struct str text)
+{
+    uint64_t id = depends_number(text);
+    for (uint32_t i = 0; id && self && i < self->rules.dep_count; i++)
+        if (self->rules.deps[i] == id && !task_find(core, id))
+            return id;
+    return 0;
+}
+
+/* The place in rules of one that resolve_names has found; -1: it is none of them. */
+static int64_t edge_place(const struct core *core, const struct task_rules *rules, struct str text)
+{
+    uint64_t id = depends_number(text);
+    for (uint32_t i = 0; id && i < rules->dep_count; i++)
+        if (rules->deps[i] == id && !rules->edges[i].on)
+            return i;
+    const struct task *task = edge_find(core, text);
+    return task && task->visit.number == core->visits ? (int64_t)task->visit.place : -1;
+}
+
 /* Each task that is named, once, in the order they are named in; marked with its place. */
-static int resolve_names(struct core *core, const struct str_list *names, struct str self_name, struct task_rules *rules,
+static int resolve_names(struct core *core, const struct rec_task_spec *spec, const struct task *self, struct task_rules *rules,
                          struct fault *fault)
 {
     uint64_t walk = ++core->visits;
-    for (uint32_t i = 0; i < names->count; i++) {
-        struct str name = names->items[i], shown = str_cut(name, 60);
-        struct task *task = edge_find(core, name);
-        if (!task && str_eq(name, self_name))
+    for (uint32_t i = 0; i < spec->dependencies.count; i++) {
+        struct str name = spec->dependencies.items[i], shown = str_cut(name, 60);
+        uint64_t id = edge_dead(core, self, name);
+        struct task *task = id ? NULL : edge_find(core, name);
+        id = task ? task_id(task) : id;
+        if (!id && str_eq(name, spec->name))
             return fault_set(fault, ERR_INVALID, "dependencies", "cycle", name, "no circle of tasks that wait for each other",
                              "the task waits for itself: %.*s -> %.*s", (int)shown.len, shown.ptr, (int)shown.len, shown.ptr);
-        if (!task)
+        if (!id)
             return fault_set(fault, ERR_INVALID, "dependencies", "unknown_dependency", name, "ids or names of tasks that exist",
                              "there is no task \"%.*s\" to wait for", (int)name.len, name.ptr);
-        if (task->visit.number == walk)
+        if (task ? task->visit.number == walk : edge_place(core, rules, name) >= 0)
             continue;
-        task->visit = (struct visit){.number = walk, .place = rules->dep_count};
-        rules->deps[rules->dep_count] = task_id(task);
+        if (task)
+            task->visit = (struct visit){.number = walk, .place = rules->dep_count};
+        rules->deps[rules->dep_count] = id;
         rules->edges[rules->dep_count++].on = task;
     }
     return 0;
@@ -261,14 +270,14 @@ static int resolve_conditions(struct core *core, struct str map, struct task_rul
         if (reader_next(&reader, &name) || reader_next(&reader, &token) || name.kind != TOKEN_STR)
             return 0; /* cannot be: it has been read before */
         struct str word = token.kind == TOKEN_STR ? token.u.text : (struct str){0};
-        while (when < WHEN_COUNT && !str_is(word, edge_when_words[when - WHEN_SUCCESS]))
+        while (when < WHEN_COUNT && !str_is(word, depends_words[when - WHEN_SUCCESS]))
             when++;
         if (when == WHEN_COUNT)
             return condition_refuse("enum", name.u.text, word, "success, failure or any", fault);
-        const struct task *task = edge_find(core, name.u.text);
-        if (!task || task->visit.number != core->visits)
+        int64_t place = edge_place(core, rules, name.u.text);
+        if (place < 0)
             return condition_refuse("dependency_condition", name.u.text, name.u.text, "of one of the dependencies", fault);
-        uint64_t *own = &rules->whens[task->visit.place];
+        uint64_t *own = &rules->whens[place];
         if (*own && *own != when)
             return condition_refuse("dependency_condition", name.u.text, name.u.text, "the same wherever the task is named",
                                     fault);
@@ -330,6 +339,8 @@ static int cycle_check(struct core *core, const struct task *self, const struct 
     uint64_t walk = ++core->visits;
     for (uint32_t i = 0; i < rules->dep_count; i++) {
         struct task *on = rules->edges[i].on;
+        if (!on)
+            continue;
         on->visit = (struct visit){.number = walk};
         *last = on;
         last = &on->visit.next;
@@ -357,10 +368,28 @@ int edge_resolve(struct core *core, const struct rec_task_spec *spec, const stru
         return 0;
     if (edge_room(rules, spec->dependencies.count + 1, own, fault))
         return -1;
-    if (resolve_names(core, &spec->dependencies, spec->name, rules, fault) ||
-        resolve_conditions(core, spec->dependency_conditions, rules, fault) || (self && cycle_check(core, self, rules, fault))) {
+    if (resolve_names(core, spec, self, rules, fault) || resolve_conditions(core, spec->dependency_conditions, rules, fault) ||
+        (self && cycle_check(core, self, rules, fault))) {
         edge_clear(rules);
         return -1;
     }
     return 0;
+}
+
+/* ---- as they are shown ---- */
+
+static bool name_of(void *self, uint64_t id, struct str *name)
+{
+    const struct task *task = task_find(self, id);
+    if (task)
+        *name = task->rules.name->str;
+    return task != NULL;
+}
+
+int edge_show(struct core *core, const struct task_rules *rules, struct rec_task_spec *spec)
+{
+    const struct uint_list ids = task_deps(rules), whens = task_whens(rules);
+    const struct depends_names names = {name_of, core};
+    bool changed;
+    return depends_show(core->arena, spec, &ids, &whens, &names, &changed);
 }

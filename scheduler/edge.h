@@ -7,13 +7,14 @@
 #ifndef GANTRY_SCHEDULER_EDGE_H
 #define GANTRY_SCHEDULER_EDGE_H
 
+#include "proto/depends.h"
 #include "scheduler/core_state.h"
 
 struct task_rules;
 
 #define EDGES_MAX 1000 /* of one task: rec_task_spec.dependencies */
 
-enum edge_when {               /* how the run of a dependency must end. Numbers are on disk */
+enum edge_when {               /* how the run of a dependency must end: depends_words from 1 on. Numbers are on disk */
                  WHEN_DEFAULT, /* as metadata.dependency_condition says */
                  WHEN_SUCCESS,
                  WHEN_FAILURE, /* without success: it has failed for good, or was aborted */
@@ -40,15 +41,14 @@ struct visit {       /* of a task in the newest walk that came by */
     uint32_t place;
 };
 
-/* The words of dependency_conditions, by enum edge_when from WHEN_SUCCESS on. */
-extern const char *const edge_when_words[];
-
 /* ---- rules ---- */
 
-/* Finds what a spec waits for: each task once, with its condition. -1 with fault: unknown, a wrong condition, or a cycle, named by
- * its path. rules->when and ->on_failure are set already. */
+/* Finds what a spec waits for: each task once, with its condition. One that was deleted may stay, by its id. -1 with fault: unknown, a
+ * wrong condition, or a cycle, named by its path. rules->when and ->on_failure are set already. */
 int edge_resolve(struct core *core, const struct rec_task_spec *spec, const struct task *self, struct task_rules *rules,
                  struct fault *fault);
+/* In a spec as it is stored, the names of now (proto/depends.h). -1 when out of memory. */
+int edge_show(struct core *core, const struct task_rules *rules, struct rec_task_spec *spec);
 /* As stored. */
 int edge_load(struct task_rules *rules, const struct uint_list *ids, const struct uint_list *whens, struct fault *fault);
 void edge_clear(struct task_rules *rules);

@@ -298,7 +298,7 @@ static int check_metadata(const struct rec_task_spec *spec, struct task_rules *r
     if (check_word(spec->metadata, "on_dependency_failure", failure, &rules->on_failure, fault) ||
         check_word(spec->metadata, "catchup", catchup, &rules->catchup, fault) ||
         check_word(spec->metadata, "concurrency_policy", overlap, &rules->overlap, fault) ||
-        check_word(spec->metadata, "dependency_condition", edge_when_words, &when, fault) ||
+        check_word(spec->metadata, "dependency_condition", depends_words, &when, fault) ||
         check_keep_runs(spec->metadata, &rules->keep_runs, fault) || check_notify(spec, rules, fault))
         return -1;
     rules->when = (uint8_t)(WHEN_SUCCESS + when);

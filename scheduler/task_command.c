@@ -92,7 +92,7 @@ void task_on_update(struct core *core, const struct core_call *call)
         task_get(core, update->id, known, HAS(update, msg_task_update, known_stat) ? &update->known_stat : NULL, &fault);
     if (!task)
         goto error;
-    if (task_record(core, task, &record)) {
+    if (task_record(core, task, &record) || edge_show(core, &task->rules, &record.spec)) {
         fault_memory(&fault);
         goto error;
     }

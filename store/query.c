@@ -2,6 +2,7 @@
 
 #include "store/count.h"
 #include "store/plan.h"
+#include "store/shown.h"
 #include "store/walk.h"
 
 static int error_fill(struct msg_error *error, int code, const char *text)
@@ -171,9 +172,9 @@ static int query_parse(struct query *query, struct arena *arena, const struct ms
 
 /* ---- rows ---- */
 
-/* Adds the record with this id, and the one that comes along; nothing when it is not there. */
-static int row_add(struct kv_txn *txn, unsigned type, unsigned also, uint64_t id, struct rec_row_list *rows, size_t *bytes,
-                   struct msg_error *error)
+/* Adds the record with this id, as it is shown where there is an arena, and the one that comes along; nothing when it is not there. */
+static int row_add(struct kv_txn *txn, struct arena *arena, unsigned type, unsigned also, uint64_t id, struct rec_row_list *rows,
+                   size_t *bytes, struct msg_error *error)
 {
     struct rec_row *row = &rows->items[rows->count];
     struct key key = key_of_id(id);
@@ -181,13 +182,15 @@ static int row_add(struct kv_txn *txn, unsigned type, unsigned also, uint64_t id
     enum kv_result result = kv_get(txn, TABLE_RECORDS + type, key_str(&key), &row->value);
     if (result == KV_NONE)
         return 0;
+    if (result == KV_OK && arena && type == TYPE_TASK)
+        result = shown_task(txn, arena, &row->value);
     if (result == KV_OK && also) {
         result = kv_get(txn, TABLE_RECORDS + also, key_str(&key), &row->also);
         if (result == KV_NONE)
             result = KV_OK;
     }
     if (result != KV_OK)
-        return error_fill(error, ERR_IO, kv_result_text(result));
+        return error_fill(error, result == KV_MEMORY ? ERR_NO_MEMORY : ERR_IO, kv_result_text(result));
     *bytes += row->value.len + row->also.len + 32;
     if (*bytes > QUERY_BYTES)
         return error_fill(error, ERR_LIMIT, "the records of this page are too large for one answer: ask for fewer");
@@ -230,7 +233,7 @@ int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, 
     for (uint32_t i = 0; i < page.count; i++) {
         if (msg->ids_only)
             out->rows.items[out->rows.count++] = (struct rec_row){.id = page.ids[i]};
-        else if (row_add(snapshot, (unsigned)msg->type, (unsigned)msg->also, page.ids[i], &out->rows, &bytes, error) != 0)
+        else if (row_add(snapshot, NULL, (unsigned)msg->type, (unsigned)msg->also, page.ids[i], &out->rows, &bytes, error) != 0)
             return -1;
     }
     out->total = page.total;
@@ -260,7 +263,7 @@ int query_get(struct kv_txn *snapshot, struct arena *arena, const struct msg_get
         uint64_t id = get->ids.items[i];
         if (hiding && !query_run_visible(snapshot, id))
             continue;
-        if (row_add(snapshot, (unsigned)get->type, (unsigned)get->also, id, &out->rows, &bytes, error) != 0)
+        if (row_add(snapshot, arena, (unsigned)get->type, (unsigned)get->also, id, &out->rows, &bytes, error) != 0)
             return -1;
     }
     out->total = out->rows.count;
@@ -303,7 +306,7 @@ int query_scan(struct kv_txn *snapshot, struct arena *arena, const struct msg_sc
     enum kv_result result = rc == 0 ? walk_first(&walk) : KV_OK;
     while (rc == 0 && result == KV_OK && out->rows.count < scan->limit && bytes < SCAN_BYTES) {
         if (!hiding || query_run_visible(snapshot, walk.id))
-            rc = row_add(snapshot, (unsigned)scan->type, 0, walk.id, &out->rows, &bytes, error);
+            rc = row_add(snapshot, NULL, (unsigned)scan->type, 0, walk.id, &out->rows, &bytes, error);
         result = walk_next(&walk);
     }
     out->end = result == KV_NONE;

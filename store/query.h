@@ -16,6 +16,7 @@
 /* max_rows: records it may look at (setting store.query_rows). */
 int query_page(struct kv_txn *snapshot, struct arena *arena, uint64_t max_rows, const struct msg_query *msg,
                struct msg_query_rows *out, struct msg_error *error);
+/* Tasks as they are shown (store/shown.h); in pages, of which nobody shows what a task waits for, as they are stored. */
 int query_get(struct kv_txn *snapshot, struct arena *arena, const struct msg_get *get, struct msg_query_rows *out,
               struct msg_error *error);
 int query_scan(struct kv_txn *snapshot, struct arena *arena, const struct msg_scan *scan, struct msg_scan_rows *out,

@@ -49,6 +49,40 @@ class Graphs(Contract):
             if policy == "fail":
                 self.assertIn("whose failure it waits for, has completed", ended["error_message"])
 
+    def test_renamed(self):
+        def got(task):
+            answer = self.data(self.farm.get(f"/api/tasks/{task}"))
+            return answer["dependencies"], answer.get("dependency_conditions")
+
+        def waits_for(task):
+            graph = self.data(self.farm.get(f"/api/tasks/{task}/graph?direction=up&depth=1"))
+            return sorted((edge["from"], edge["on"]) for edge in graph["edges"])
+
+        first, second = self.create("n first")["id"], self.create("n second")["id"]
+        waits = self.create("n waits", dependencies=["n first", {"task": second, "on": "failure"}, "n second"])["id"]
+        edges = [(first, "success"), (second, "failure")]
+        self.data(self.farm.put(f"/api/tasks/{first}", {"name": "n new first"}))
+        self.data(self.farm.put(f"/api/tasks/{second}", {"name": "n new second"}))
+        stranger = self.create("n first")["id"]  # the old name is another's now
+        self.assertEqual(got(waits), (["n new first", str(second)], {str(second): "failure"}))
+        whole = self.data(self.farm.get(f"/api/tasks/{waits}"))
+        put = self.data(self.farm.put(f"/api/tasks/{waits}", whole))
+        self.assertEqual((put["dependencies"], put["dependency_conditions"]), got(waits))
+        self.assertEqual(waits_for(waits), edges)
+        self.data(self.farm.put(f"/api/tasks/{waits}", {"description": "as before"}))
+        self.assertEqual((got(waits)[0], waits_for(waits)), (["n new first", str(second)], edges))
+        # A name that reads as an id, and a task that is gone, are shown by their id.
+        self.data(self.farm.put(f"/api/tasks/{first}", {"name": str(stranger)}))
+        self.assertEqual(got(waits)[0], [str(first), str(second)])
+        shown = {"dependencies": got(waits)[0], "dependency_conditions": got(waits)[1]}
+        self.data(self.farm.put(f"/api/tasks/{waits}", shown))
+        self.assertEqual(waits_for(waits), edges)
+        self.data(self.farm.delete(f"/api/tasks/{second}?force=true"))
+        self.assertEqual(got(waits), ([str(first), str(second)], {str(second): "failure"}))
+        self.data(self.farm.put(f"/api/tasks/{waits}", shown))
+        self.assertEqual((got(waits), waits_for(waits)), (([str(first), str(second)], {str(second): "failure"}), edges[:1]))
+        self.error(self.farm.put(f"/api/tasks/{stranger}", {"dependencies": [second]}), 422, "VALIDATION_ERROR", "dependencies", "unknown_dependency")
+
     def test_refused(self):
         self.create("r a")
         self.create("r b", dependencies=["r a"])

@@ -184,6 +184,67 @@ static void test_own_conditions(void **unused)
     fixture_free(fixture);
 }
 
+static const struct msg *depend_on(struct fixture *fixture, uint64_t id, const char *on, struct str own)
+{
+    struct str name = str_of(on);
+    struct msg_task_update update = {.idem = fixture_key(fixture), .id = id, .spec = {.dependencies = {&name, 1}}};
+    SET_HAS(&update.spec, rec_task_spec, dependencies);
+    if (own.len) {
+        update.spec.dependency_conditions = own;
+        SET_HAS(&update.spec, rec_task_spec, dependency_conditions);
+    }
+    return fixture_ask(fixture, &shape_msg_task_update, &update);
+}
+
+static void expect_on(const struct msg *answer, uint64_t on, const char *shown, uint64_t when)
+{
+    assert_int_equal(answer->shape->id, MSG_TASK_ANSWER);
+    const struct rec_task *task = &answer->u.task_answer.task;
+    assert_int_equal(task->dependency_ids.count, 1);
+    assert_int_equal(task->dependency_ids.items[0], on);
+    assert_true(str_is(task->spec.dependencies.items[0], shown));
+    assert_int_equal(task->dependency_whens.count, when ? 1 : 0);
+    if (when)
+        assert_int_equal(task->dependency_whens.items[0], when);
+}
+
+/* Who waits for a task does so by its id: under another name, while another task has the old one, and when it is gone. */
+static void test_renamed(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm();
+    const struct str on = STR_LIT("a");
+    uint64_t a = plain(fixture, "a", NULL), b = made(fixture, "b", &on, 1, (struct str){0}, (struct str){0});
+    struct msg_task_update update = {.idem = fixture_key(fixture), .id = a, .spec = {.name = STR_LIT("new a")}};
+    SET_HAS(&update.spec, rec_task_spec, name);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_task_update, &update)->shape->id, MSG_TASK_ANSWER);
+    uint64_t other = plain(fixture, "a", NULL);
+    update = (struct msg_task_update){.idem = fixture_key(fixture), .id = b, .spec = {.description = STR_LIT("waits")}};
+    SET_HAS(&update.spec, rec_task_spec, description);
+    expect_on(fixture_ask(fixture, &shape_msg_task_update, &update), a, "new a", 0);
+    expect_on(depend_on(fixture, b, "new a", (struct str){0}), a, "new a", 0);
+    /* A condition alone names it as it is called now. */
+    update = (struct msg_task_update){.idem = fixture_key(fixture), .id = b};
+    update.spec.dependency_conditions = fixture_map((const char *[]){"new a", "failure", NULL});
+    SET_HAS(&update.spec, rec_task_spec, dependency_conditions);
+    expect_on(fixture_ask(fixture, &shape_msg_task_update, &update), a, "new a", WHEN_FAILURE);
+    again(fixture);
+    /* Deleted, it stays by its id where it was, whatever another task is called, and is no task for anybody else. */
+    struct msg_task_delete delete = {.idem = fixture_key(fixture), .id = a, .force = true};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_task_delete, &delete)->shape->id, MSG_DONE);
+    plain(fixture, "1", NULL);
+    expect_on(depend_on(fixture, b, "1", fixture_map((const char *[]){"1", "any", NULL})), a, "1", WHEN_ANY);
+    core_check(fixture->core);
+    again(fixture);
+    expect_on(depend_on(fixture, b, "1", (struct str){0}), a, "1", 0);
+    expect_on(depend_on(fixture, other, "1", (struct str){0}), 4, "1", 0); /* the one of that name */
+    assert_int_equal(depend_on(fixture, other, "99", (struct str){0})->shape->id, MSG_ERROR);
+    expect_on(depend_on(fixture, b, "a", (struct str){0}), other, "a", 0);
+    expect_on(depend_on(fixture, b, "1", (struct str){0}), 4, "1", 0);
+    core_check(fixture->core);
+    fixture_free(fixture);
+}
+
 static void test_refused_conditions(void **unused)
 {
     (void)unused;
@@ -377,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_abort_is_failure),
         cmocka_unit_test(test_own_conditions),
+        cmocka_unit_test(test_renamed),
         cmocka_unit_test(test_refused_conditions),
         cmocka_unit_test(test_handler_of_failures),
         cmocka_unit_test(test_chain),

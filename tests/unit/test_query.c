@@ -680,6 +680,64 @@ static void test_get(void **state)
     fixture_free(fx);
 }
 
+static void expect_shown(struct fixture *fx, struct str value, const char *const *texts)
+{
+    struct rec_task task;
+    assert_int_equal(rec_decode_task(fx->arena, value, &task, NULL), 0);
+    for (uint32_t i = 0; i < task.spec.dependencies.count; i++)
+        assert_true(texts[i] && str_is(task.spec.dependencies.items[i], texts[i]));
+    assert_null(texts[task.spec.dependencies.count]);
+}
+
+static void named_task(struct fixture *fx, uint64_t id, const char *name)
+{
+    struct rec_task task = {.id = id, .created_at = id, .updated_at = id};
+    task.spec.name = str_of(name);
+    SET_HAS(&task.spec, rec_task_spec, name);
+    fixture_task(fx, &task);
+}
+
+/* What a task waits for is shown by the names of now; in a page, and to a scheduler that reads everything, it is as it is stored. */
+static void test_shown(void **state)
+{
+    (void)state;
+    struct fixture *fx = fixture_new();
+    struct str typed[] = {STR_LIT("one"), STR_LIT("2"), STR_LIT("three")};
+    uint64_t ids[] = {1, 2, 3}, nine = 9;
+    struct rec_task task = {.id = 9, .created_at = 9, .updated_at = 9, .dependency_ids = {ids, 3}};
+    struct msg_get get = {.type = TYPE_TASK, .ids = {&nine, 1}};
+    struct msg_query query = {.type = TYPE_TASK, .page = 1, .size = 10, .descending = true};
+    struct msg_scan scan = {.type = TYPE_TASK, .after = 8, .limit = 10};
+    struct msg_query_rows rows;
+    struct msg_scan_rows scanned;
+    struct msg_error error = {0};
+    task.spec.dependencies = (struct str_list){typed, 3};
+    SET_HAS(&task.spec, rec_task_spec, dependencies);
+    named_task(fx, 1, "one");
+    named_task(fx, 2, "two");
+    named_task(fx, 3, "three");
+    fixture_task(fx, &task);
+    fixture_commit(fx);
+    struct kv_txn *before = kv_snapshot(fx->kv, NULL);
+    named_task(fx, 1, "uno");
+    named_task(fx, 4, "one");
+    fixture_delete(fx, TYPE_TASK, 3);
+    fixture_commit(fx);
+    struct kv_txn *after = kv_snapshot(fx->kv, NULL);
+    assert_int_equal(query_get(before, fx->arena, &get, &rows, &error), 0);
+    expect_shown(fx, rows.rows.items[0].value, (const char *const[]){"one", "2", "three", NULL});
+    assert_int_equal(query_get(after, fx->arena, &get, &rows, &error), 0);
+    expect_shown(fx, rows.rows.items[0].value, (const char *const[]){"uno", "2", "3", NULL});
+    assert_int_equal(query_page(after, fx->arena, 1000, &query, &rows, &error), 0);
+    assert_int_equal(rows.rows.items[0].id, 9);
+    expect_shown(fx, rows.rows.items[0].value, (const char *const[]){"one", "2", "three", NULL});
+    assert_int_equal(query_scan(after, fx->arena, &scan, &scanned, &error), 0);
+    expect_shown(fx, scanned.rows.items[0].value, (const char *const[]){"one", "2", "three", NULL});
+    kv_end(before);
+    kv_end(after);
+    fixture_free(fx);
+}
+
 static void test_scan(void **state)
 {
     (void)state;
@@ -721,6 +779,7 @@ int main(void)
         cmocka_unit_test(test_page_far_behind_the_end),
         cmocka_unit_test(test_first_page_is_cheap),
         cmocka_unit_test(test_get),
+        cmocka_unit_test(test_shown),
         cmocka_unit_test(test_scan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

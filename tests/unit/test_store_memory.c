@@ -108,6 +108,24 @@ static void fill_puts(void)
     fixture_op(fx, OP_PUT, TYPE_EVENT, event.id, &shape_rec_event, &event);
 }
 
+/* A task of one run and its run, which go together; then its restart, which was under way. */
+static void put_oneshot(void)
+{
+    struct rec_task task = {.id = ++next_id, .status = TASK_FAILED, .created_at = 5, .oneshot = true};
+    struct rec_run run = {.id = ++next_id, .task_id = task.id, .status = RUN_FAILED, .created_at = 5, .completed_at = 6};
+    struct rec_task_stat stat = {.id = task.id, .total = 1, .failed = 1};
+    struct rec_run_purge purge = {.before = 7, .task_id = task.id};
+    for (int i = 0; i < 2; i++) {
+        fixture_run(fx, &run);
+        fixture_op(fx, OP_PUT, TYPE_TASK_STAT, stat.id, &shape_rec_task_stat, &stat);
+        fixture_task(fx, &task);
+        fixture_op(fx, OP_PURGE_RUNS, TYPE_RUN, 0, &shape_rec_run_purge, &purge);
+        task.status = TASK_ACTIVE;
+        run = (struct rec_run){.id = ++next_id, .task_id = task.id, .created_at = 5};
+        stat.total++;
+    }
+}
+
 /* Updates with longer texts, deletes, and the purge of a task with runs and logs. */
 static void fill_changes(void)
 {
@@ -120,6 +138,7 @@ static void fill_changes(void)
     fixture_op(fx, OP_PURGE_TASK, TYPE_TASK, last_task, NULL, NULL);
     last_task = put_task();
     last_run = put_run(last_task);
+    put_oneshot();
 }
 
 static void test_batches(void **state)
@@ -194,6 +213,44 @@ static void test_queries(void **state)
     fixture_commit(fx);
     query = (struct msg_query){.type = TYPE_TASK, .search = STR_LIT("rarely found"), .page = 1, .size = 10};
     memory_hard(step_query);
+}
+
+static uint64_t waits;
+
+/* A task that waits for others, as it is shown. */
+static void step_get(void)
+{
+    struct msg_get get = {.type = TYPE_TASK, .ids = {&waits, 1}};
+    struct msg_query_rows rows = {0};
+    struct msg_error error = {0};
+    struct rec_task task;
+    struct arena *arena = arena_new((size_t)64 << 20);
+    struct kv_txn *txn = arena ? kv_snapshot(fx->kv, NULL) : NULL;
+    if (txn && query_get(txn, arena, &get, &rows, &error) != 0) {
+        assert_true(memory_short());
+        assert_int_equal(error.code, ERR_NO_MEMORY);
+    } else if (txn && rec_decode_task(arena, rows.rows.items[0].value, &task, NULL) == 0) {
+        assert_int_equal(task.spec.dependencies.count, 2);
+        assert_true(str_is(task.spec.dependencies.items[0], "name of many words"));
+        assert_true(map_valid(task.spec.dependency_conditions));
+    }
+    assert_true(txn || memory_short());
+    kv_end(txn);
+    arena_free(arena);
+}
+
+static void test_shown(void **state)
+{
+    (void)state;
+    uint64_t ids[] = {put_task(), next_id + 1000}, whens[] = {0, 2};
+    struct str typed[] = {STR_LIT("before"), STR_LIT("gone")};
+    struct rec_task task = {.id = ++next_id, .created_at = 5, .dependency_ids = {ids, 2}, .dependency_whens = {whens, 2}};
+    task.spec.dependencies = (struct str_list){typed, 2};
+    SET_HAS(&task.spec, rec_task_spec, dependencies);
+    fixture_task(fx, &task);
+    fixture_commit(fx);
+    waits = task.id;
+    memory_hard(step_get);
 }
 
 static void step_logs(void)
@@ -311,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_queries, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_logs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open, set_up, tear_down),
