@@ -249,16 +249,6 @@ static uint64_t announce_end(struct core *core, const struct task *task, const s
     return core_event(core, &event);
 }
 
-/* One more has ended: of the task's others the oldest may go. */
-static void purge_older(struct core *core, const struct task *task)
-{
-    struct rec_run_purge purge = {.task_id = task_id(task), .keep = task->rules.keep_runs, .live = task->live};
-    if (!purge.keep)
-        return;
-    SET_HAS(&purge, rec_run_purge, keep);
-    journal_purge_runs(core->journal, &purge);
-}
-
 /* The run is final: everything that follows from it, then it leaves memory. */
 static void finish(struct core *core, struct run *run, const struct decision *decision, bool had_attempt, double progress)
 {
@@ -293,7 +283,7 @@ static void finish(struct core *core, struct run *run, const struct decision *de
              run_status_name(record.status));
     run_leave(core, run);
     if (task) {
-        purge_older(core, task);
+        task_keep_runs(core, task); /* one more has ended */
         depend_ended(core, task);
         if (task->rules.dep_count)
             depend_recheck(core, task); /* this run may have kept the next one from being made */

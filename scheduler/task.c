@@ -213,6 +213,15 @@ void task_stat_put(struct core *core, const struct task *task)
     journal_put(core->journal, TYPE_TASK_STAT, task_id(task), &task->stat);
 }
 
+void task_keep_runs(struct core *core, const struct task *task)
+{
+    struct rec_run_purge purge = {.task_id = task_id(task), .keep = task->rules.keep_runs, .live = task->live};
+    if (!purge.keep)
+        return;
+    SET_HAS(&purge, rec_run_purge, keep);
+    journal_purge_runs(core->journal, &purge);
+}
+
 void task_arm(struct core *core, struct task *task)
 {
     heap_remove(&core->schedules, &task->due);

@@ -104,6 +104,9 @@ uint8_t task_status_after(const struct task *task, const struct run *run, uint64
 /* What a paused task is once it may go on; with its schedule's next due time in stat. */
 uint8_t task_status_resumed(const struct task *task);
 void task_stat_put(struct core *core, const struct task *task);
+/* Of its ended runs the oldest go, beyond the number that it keeps. */
+void task_keep_runs(struct core *core, const struct task *task);
+#define TASK_KEEP_BYTES 64
 #define TASK_STAT_BYTES 256
 /* Sets when its schedule is due next, in statistics and timers. */
 void task_arm(struct core *core, struct task *task);

@@ -44,8 +44,8 @@ static void task_put_answer(struct core *core, const struct core_call *call, con
 static int task_reserve(struct core *core, const struct task_rules *rules, struct fault *fault)
 {
     size_t bytes = rules->spec->str.len + (size_t)rules->dep_count * 10 + 256;
-    return core_reserve(core, bytes + TASK_STAT_BYTES + EVENT_BYTES + SCHEDULE_BYTES, bytes + TASK_STAT_BYTES,
-                        EVENT_OPS + SCHEDULE_OPS + 4, fault);
+    return core_reserve(core, bytes + TASK_STAT_BYTES + EVENT_BYTES + SCHEDULE_BYTES + TASK_KEEP_BYTES, bytes + TASK_STAT_BYTES,
+                        EVENT_OPS + SCHEDULE_OPS + 5, fault);
 }
 
 void task_on_create(struct core *core, const struct core_call *call)
@@ -114,6 +114,7 @@ void task_on_update(struct core *core, const struct core_call *call)
         goto error;
     }
     struct text *before = text_keep(task->rules.spec); /* what the merged spec borrows from */
+    bool keeps_fewer = rules.keep_runs && (!task->rules.keep_runs || rules.keep_runs < task->rules.keep_runs);
     if (schedule_touched(&update->spec))
         schedule_end(core, task);
     task_replace(core, task, &rules);
@@ -126,6 +127,8 @@ void task_on_update(struct core *core, const struct core_call *call)
     task_arm(core, task);
     task_put_answer(core, call, task, &record.spec);
     task_event(core, task, "task.updated");
+    if (keeps_fewer)
+        task_keep_runs(core, task);
     text_drop(before);
     task_let_go(core, task);
     return;

@@ -175,6 +175,14 @@ class ManyRuns(Contract):
         wait_for(lambda: self.data(self.farm.get(f"/api/tasks/{task}"))["statistics"]["failed_runs"] == 5, what="the end of all")
         kept = wait_for(lambda: (lambda it: it[0] if it[1] == 2 else None)(self.listed(f"task_id={task}")), what="two that are left")
         self.assertLessEqual(set(kept), set(runs))
+        # Fewer from now on: that counts at once, not at the next end.
+        more = self.task("keeps fewer")
+        runs = self.failed(more, 4)
+        self.data(self.farm.put(f"/api/tasks/{more}", {"metadata": {"keep_runs": 3}}))
+        wait_for(lambda: self.listed(f"task_id={more}")[1] == 3, what="three that are left")
+        self.data(self.farm.put(f"/api/tasks/{more}", {"metadata": {"keep_runs": 1}}))
+        left = wait_for(lambda: (lambda it: it[0] if it[1] == 1 else None)(self.listed(f"task_id={more}")), what="one that is left")
+        self.assertLessEqual(set(left), set(runs))
         body = {"name": "keeps none", "task_type": "shell", "executor": "shell", "command": "true"}
         self.error(self.farm.post("/api/tasks", dict(body, metadata={"keep_runs": 0})), 422, "VALIDATION_ERROR", "metadata.keep_runs", "range")
         self.error(self.farm.post("/api/tasks", dict(body, metadata={"keep_runs": "2"})), 422, "VALIDATION_ERROR", "metadata.keep_runs", "type")

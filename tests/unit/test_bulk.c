@@ -213,7 +213,7 @@ static void on_apply(void *self, const struct rec_op *op)
     assert_int_equal(rec_decode_run_purge(NULL, op->value, &last_purge, NULL), 0);
 }
 
-/* What is to be removed goes to the store, and a task that keeps few says so at each end. */
+/* What is to be removed goes to the store, and a task that keeps few says so at each end, and at once when it comes to keep fewer. */
 static void test_purges(void **unused)
 {
     (void)unused;
@@ -236,12 +236,25 @@ static void test_purges(void **unused)
     struct msg_task_update update = {.idem = fixture_key(fixture), .id = 1, .spec = {.metadata = {map, sizeof map - 1}}};
     SET_HAS(&update.spec, rec_task_spec, metadata);
     assert_int_equal(fixture_ask(fixture, &shape_msg_task_update, &update)->shape->id, MSG_TASK_ANSWER);
+    assert_int_equal(purges, 2);
+    assert_int_equal(last_purge.keep, 3);
     fixture_trigger(fixture, 1);
     fixture_trigger(fixture, 1);
     fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_COMPLETED);
-    assert_int_equal(purges, 2);
+    assert_int_equal(purges, 3);
     assert_int_equal(last_purge.task_id, 1);
     assert_int_equal(last_purge.keep, 3);
+    assert_int_equal(last_purge.live, 1);
+    static const char fewer[] = "\x81\xa9keep_runs\x02", more[] = "\x81\xa9keep_runs\x09", any[] = "\x80";
+    static const struct str lower[] = {{fewer, sizeof fewer - 1}, {more, sizeof more - 1}, {any, 1}, {more, sizeof more - 1}};
+    static const int after[] = {4, 4, 4, 5};
+    for (size_t i = 0; i < sizeof after / sizeof *after; i++) {
+        update.idem = fixture_key(fixture);
+        update.spec.metadata = lower[i];
+        assert_int_equal(fixture_ask(fixture, &shape_msg_task_update, &update)->shape->id, MSG_TASK_ANSWER);
+        assert_int_equal(purges, after[i]);
+    }
+    assert_int_equal(last_purge.keep, 9);
     assert_int_equal(last_purge.live, 1);
     static const char wrong[] = "\x81\xa9keep_runs\x00";
     update.idem = fixture_key(fixture);
