@@ -397,9 +397,15 @@ static int check_records(const struct msg *msg, enum door door, struct fault *fa
     return 0;
 }
 
-/* Whether the command is to be handled. If not it has been answered: with its first answer again, which leaves behind the commit
- * of its effect as the journal keeps order, or with a refusal. */
-static bool key_admits(struct core *core, const struct core_call *call, const struct rec_idem *idem)
+void core_key_reused(struct core *core, const struct core_call *call)
+{
+    struct fault fault;
+    fault_set(&fault, ERR_KEY_REUSED, "Idempotency-Key", "key_reused", (struct str){0}, "the same body with the same key",
+              "the idempotency key was used with another body");
+    core_refuse(core, call, &fault);
+}
+
+bool core_key_admits(struct core *core, const struct core_call *call, const struct rec_idem *idem)
 {
     struct str answer;
     struct fault fault;
@@ -415,9 +421,7 @@ static bool key_admits(struct core *core, const struct core_call *call, const st
             journal_send_bytes(core->journal, &call->from, answer);
         return false;
     }
-    fault_set(&fault, ERR_KEY_REUSED, "Idempotency-Key", "key_reused", (struct str){0}, "the same body with the same key",
-              "the idempotency key was used with another body");
-    core_refuse(core, call, &fault);
+    core_key_reused(core, call);
     return false;
 }
 
@@ -441,7 +445,7 @@ void core_handle(struct core *core, const struct core_call *call)
         core_refuse(core, call, &fault);
         return;
     }
-    if (idem && !key_admits(core, call, idem))
+    if (idem && !core_key_admits(core, call, idem))
         return;
     core->idem = idem;
     core->by = audit_asker(call, idem);

@@ -156,6 +156,10 @@ int core_reserve(struct core *core, size_t bytes, size_t answer, uint32_t ops, s
 void core_answer(struct core *core, const struct core_call *call, const struct shape *shape, const void *value);
 /* Answers with the fault; kept with the key unless it says "come back". Reserves for itself. */
 void core_refuse(struct core *core, const struct core_call *call, const struct fault *fault);
+/* Whether a command with this key is to be handled; core->idem is not set yet. If not it has been answered: with its first answer again,
+ * which leaves behind the commit of its effect as the journal keeps order, or with a refusal. */
+bool core_key_admits(struct core *core, const struct core_call *call, const struct rec_idem *idem);
+void core_key_reused(struct core *core, const struct core_call *call); /* refuses it: its key is that of another */
 /* Appends an event that happened now, and answers its id, which only grows. Room has been reserved. */
 uint64_t core_event(struct core *core, struct rec_event *event);
 

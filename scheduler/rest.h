@@ -12,13 +12,19 @@
 #include "scheduler/worker.h"
 
 core_handler rest_on_register, rest_on_update, rest_on_remove; /* rest.c */
-core_handler rest_on_beat, rest_on_report;                     /* rest_report.c */
+core_handler rest_on_beat;                                     /* rest_beat.c */
+core_handler rest_on_report;                                   /* rest_report.c */
 
 /* The one of this name, which works over REST and is the caller's. NULL with fault. */
 struct worker *rest_worker(struct core *core, struct str id, struct str whose, struct fault *fault);
 bool rest_owns(const struct worker *worker, struct str whose);
 /* It says something: heard now, and back if it had fallen silent, unless it is to be offline. -1 with fault. */
 int rest_attend(struct core *core, struct worker *worker, struct fault *fault);
+/* As lease_claim. It begins when it is heard of first; one from before this scheduler's start, as far as is known, when it was given. */
+void rest_claim(struct core *core, struct lease *lease);
+/* The lease is one of a worker over REST, which is the caller's, and worker_id's where it is given. -1 with fault. */
+int rest_check_lease(const struct lease *lease, struct str worker_id, struct str whose, struct fault *fault);
+int rest_refuse_stale(uint64_t run_id, uint64_t attempt, struct fault *fault); /* answers -1 */
 /* Somebody serves this type, and whoever does works over REST. */
 bool rest_only(const struct core *core, struct str type);
 

@@ -1,11 +1,10 @@
-/* What workers over REST say of what they hold: heartbeats, and reports of runs.
+/* What workers over REST report of runs.
  *
  * A report names (run, attempt). What is not the lease of a worker over REST is refused and changes nothing; only the repeat of a report that
  * ended the attempt is confirmed again (rule 5). All that a report says is on disk before its answer leaves, progress and log lines too;
  * so the attempt's record has its progress, and how many lines were taken, by which the next are numbered.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "scheduler/draft.h"
 #include "scheduler/lease.h"
@@ -13,8 +12,7 @@
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
 
-/* As lease_claim. It begins when it is heard of first; one from before this scheduler's start, as far as is known, when it was given. */
-static void claim(struct core *core, struct lease *lease)
+void rest_claim(struct core *core, struct lease *lease)
 {
     const struct rec_attempt *attempt = lease->run ? run_attempt(lease->run, lease->run->attempt) : NULL;
     bool rebuilt = lease->state == LEASE_REBUILT;
@@ -23,152 +21,30 @@ static void claim(struct core *core, struct lease *lease)
         lease->started_at = rebuilt && attempt ? attempt->assigned_at : core->wall_ms;
 }
 
-/* ---- POST /workers/{id}/heartbeat ---- */
-
-struct named { /* a run that a heartbeat names */
-    uint64_t run, attempt;
-    bool held;
-};
-
-static int named_order(const void *left, const void *right)
-{
-    const struct named *a = left, *b = right;
-    return (a->run > b->run) - (a->run < b->run);
-}
-
-static struct named *named_runs(struct core *core, const struct msg_worker_beat *beat)
-{
-    struct named *rows = arena_alloc(core->arena, beat->runs.count * sizeof *rows + 1);
-    if (!rows)
-        return NULL;
-    for (uint32_t i = 0; i < beat->runs.count; i++)
-        rows[i] = (struct named){.run = beat->runs.items[i], .attempt = i < beat->attempts.count ? beat->attempts.items[i] : 0};
-    qsort(rows, beat->runs.count, sizeof *rows, named_order);
-    return rows;
-}
-
-/* Whether the row means this lease. */
-static bool named_is(const struct core *core, const struct named *row, const struct lease *lease)
-{
-    if (row->attempt)
-        return row->attempt == (lease->key & (RUN_ATTEMPTS_MAX - 1));
-    if (lease->run)
-        return true;
-    const struct run *run =
-        run_find(core, row->run); /* an earlier attempt of a run that it was given anew is not what it means */
-    return !run || !run->lease || run->lease->worker != lease->worker;
-}
-
-/* The first row of a run, among rows in order; NULL if it is not named. */
-static struct named *named_first(struct named *rows, uint32_t count, uint64_t run)
-{
-    struct named wanted = {.run = run}, *row = bsearch(&wanted, rows, count, sizeof *rows, named_order);
-    while (row && row > rows && row[-1].run == run)
-        row--;
-    return row;
-}
-
-/* Renews what it names and holds. What it holds no more by its own word, and was to stop, is over; what it names and does not hold, or is
- * to stop, goes to cancel. */
-static void beat_leases(struct core *core, struct worker *worker, struct named *rows, uint32_t count, struct uint_list *cancel)
-{
-    for (struct lease *lease = worker->leases, *next; lease; lease = next) {
-        bool stops = lease->state == LEASE_CANCELLED, named = false;
-        uint64_t run = lease->key >> 20;
-        next = lease->next;
-        for (struct named *row = named_first(rows, count, run); row && row < rows + count && row->run == run; row++)
-            if (named_is(core, row, lease)) {
-                named = true;
-                row->held = !stops;
-            }
-        if (named)
-            claim(core, lease);
-        else if (stops)
-            lease_end(core, lease);
-    }
-    for (uint32_t i = 0; i < count; i++)
-        if (!rows[i].held && (cancel->count == 0 || cancel->items[cancel->count - 1] != rows[i].run))
-            cancel->items[cancel->count++] = rows[i].run;
-}
-
-static int beat_cancels(struct core *core, struct worker *worker, const struct msg_worker_beat *beat, struct uint_list *cancel)
-{
-    if (!HAS(beat, msg_worker_beat, runs))
-        return rest_cancels(core, worker, cancel);
-    struct named *rows = named_runs(core, beat);
-    cancel->items = arena_alloc(core->arena, beat->runs.count * sizeof *cancel->items + 1);
-    if (!rows || !cancel->items)
-        return -1;
-    beat_leases(core, worker, rows, beat->runs.count, cancel);
-    return 0;
-}
-
-/* Its metadata, which is kept when it has changed. -1 with fault. */
-static int beat_metadata(struct core *core, struct worker *worker, const struct msg_worker_beat *beat, struct fault *fault)
-{
-    if (!HAS(beat, msg_worker_beat, metadata) || str_eq(beat->metadata, text_str(worker->metadata)))
-        return 0;
-    struct text *metadata = text_new(beat->metadata);
-    if (!metadata)
-        return fault_memory(fault);
-    if (core_reserve(core, worker_bytes(worker) + beat->metadata.len, 0, 1, fault)) {
-        text_drop(metadata);
-        return -1;
-    }
-    text_drop(worker->metadata);
-    worker->metadata = metadata;
-    worker_put(core, worker);
-    return 0;
-}
-
-static bool beat_writes(const struct worker *worker, const struct msg_worker_beat *beat)
-{
-    return !worker->present || (HAS(beat, msg_worker_beat, metadata) && !str_eq(beat->metadata, text_str(worker->metadata)));
-}
-
-void rest_on_beat(struct core *core, const struct core_call *call)
-{
-    const struct msg_worker_beat *beat = &call->msg->u.worker_beat;
-    struct msg_worker_beat_answer answer = {0};
-    struct fault fault;
-    struct worker *worker = rest_worker(core, beat->id, beat->whose, &fault);
-    if (!worker)
-        goto error;
-    bool writes = beat_writes(worker, beat);
-    if (rest_attend(core, worker, &fault) || beat_metadata(core, worker, beat, &fault))
-        goto error;
-    worker->load_average = beat->load_average;
-    worker->memory_mb = beat->memory_usage;
-    worker->cpu_percent = beat->cpu_usage;
-    rest_forget(core, worker);
-    if (beat_cancels(core, worker, beat, &answer.cancel)) {
-        fault_memory(&fault);
-        goto error;
-    }
-    answer.id = worker->name->str;
-    answer.status = worker->status;
-    answer.last_heartbeat = worker->last_heartbeat;
-    answer.heartbeat_ms = core->config.heartbeat_ms;
-    if (!writes && !answer.cancel.count) { /* true this second only */
-        journal_send_now(core->journal, &call->from, &shape_msg_worker_beat_answer, &answer);
-        return;
-    }
-    if (core_reserve(core, REST_CANCEL_BYTES((size_t)answer.cancel.count) + 128, 0, 1, &fault))
-        goto error;
-    journal_send(core->journal, &call->from, &shape_msg_worker_beat_answer, &answer);
-    return;
-error:
-    core_refuse(core, call, &fault);
-}
-
 /* ---- POST /runs/{id}/report ---- */
+
+int rest_refuse_stale(uint64_t run_id, uint64_t attempt, struct fault *fault)
+{
+    char value[24];
+    snprintf(value, sizeof value, "%llu", (unsigned long long)attempt);
+    return fault_set(fault, ERR_CONFLICT, "attempt", "stale", str_of(value), NULL,
+                     "attempt %s of run %llu is over, or not this worker's: stop it", value, (unsigned long long)run_id);
+}
+
+int rest_check_lease(const struct lease *lease, struct str worker_id, struct str whose, struct fault *fault)
+{
+    const struct worker *worker = lease->worker;
+    if (!worker->asks || (worker_id.len && !str_eq(worker_id, worker->name->str)))
+        return rest_refuse_stale(lease->key >> 20, lease->key & (RUN_ATTEMPTS_MAX - 1), fault);
+    if (!rest_owns(worker, whose))
+        return fault_set(fault, ERR_FORBIDDEN, "id", "owner", worker->name->str, NULL,
+                         "worker %s was registered by somebody else", worker->name->data);
+    return 0;
+}
 
 static int refuse_stale(const struct msg_run_report *report, struct fault *fault)
 {
-    char value[24];
-    snprintf(value, sizeof value, "%llu", (unsigned long long)report->attempt);
-    return fault_set(fault, ERR_CONFLICT, "attempt", "stale", str_of(value), NULL,
-                     "attempt %s of run %llu is over, or not this worker's: stop it", value, (unsigned long long)report->run_id);
+    return rest_refuse_stale(report->run_id, report->attempt, fault);
 }
 
 /* A worker may give a run up by itself: then it goes back. */
@@ -262,7 +138,7 @@ static int report_running(struct core *core, const struct msg_run_report *report
     size_t answer = REST_CANCEL_BYTES((size_t)lease->worker->held);
     if (core_reserve(core, run_bytes(run) + lines_bytes(report) + 128, answer, 6, fault))
         return -1;
-    claim(core, lease);
+    rest_claim(core, lease);
     if (told)
         lease->progress = attempt->progress = report->progress;
     if (report_lines(report, attempt->lines, core->wall_ms, &chunk)) {
@@ -294,7 +170,7 @@ static int report_ended(struct core *core, const struct msg_run_report *report, 
     char room[64];
     const struct rec_attempt *attempt = run_attempt(lease->run, lease->run->attempt);
     uint64_t lines = attempt->lines;
-    claim(core, lease);
+    rest_claim(core, lease);
     struct ending ending = {
         .outcome = report->status == RUN_COMPLETED ? OUTCOME_COMPLETED
                    : report->status == RUN_FAILED  ? OUTCOME_FAILED
@@ -327,7 +203,7 @@ static int report_cancelled(struct core *core, const struct msg_run_report *repo
     if (core_reserve(core, 64, REST_CANCEL_BYTES((size_t)lease->worker->held), 3, fault))
         return -1;
     if (report->status == RUN_RUNNING) {
-        claim(core, lease);
+        rest_claim(core, lease);
         return 0;
     }
     lease_end(core, lease);
@@ -345,14 +221,7 @@ static int report_check(const struct core_call *call, const struct lease *lease,
     }
     if (HAS(report, msg_run_report, progress) && !(report->progress >= 0 && report->progress <= 100))
         return fault_set(fault, ERR_INVALID, "progress", "range", (struct str){0}, "0..100", "progress is 0 to 100");
-    if (!lease)
-        return 0;
-    if (!lease->worker->asks || (report->worker_id.len && !str_eq(report->worker_id, lease->worker->name->str)))
-        return refuse_stale(report, fault);
-    if (!rest_owns(lease->worker, report->whose))
-        return fault_set(fault, ERR_FORBIDDEN, "id", "owner", lease->worker->name->str, NULL,
-                         "worker %s was registered by somebody else", lease->worker->name->data);
-    return 0;
+    return lease ? rest_check_lease(lease, report->worker_id, report->whose, fault) : 0;
 }
 
 static void answer_report(struct core *core, const struct core_call *call, const struct worker *worker, uint64_t status)

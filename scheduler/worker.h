@@ -7,6 +7,14 @@
 #define WORKER_ASKS_GRACE_MS 10000 /* of one that works over REST: what it takes to end a run that is over its time */
 #define WORKER_BOOTS 4             /* replaced boots remembered: they are not let in again */
 
+#define WORKER_BEATS 4 /* heartbeats with a key remembered, of one that works over REST: see rest_beat.c */
+
+struct worker_beat { /* a heartbeat with a key, and what it was answered */
+    unsigned char scope[16], body[16];
+    uint64_t at, heartbeat_ms; /* at 0: none */
+    uint8_t status;
+};
+
 struct worker {
     uint64_t id;
     struct str ident, name_key; /* keys of the indexes: of the texts below */
@@ -27,8 +35,10 @@ struct worker {
     bool drains;   /* it said itself that it takes nothing new */
     uint8_t order; /* enum worker_status that somebody wants it to be in; ACTIVE: none */
     uint8_t owner_len;
-    uint8_t owner[16];   /* stands for the credential that registered it */
-    struct poll *poll;   /* it waits for runs */
+    uint8_t owner[16]; /* stands for the credential that registered it */
+    struct poll *poll; /* it waits for runs */
+    struct worker_beat said[WORKER_BEATS];
+    uint32_t said_at;
     bool listed;         /* among those whose silence is watched */
     struct str peer_key; /* of peer, for the index */
     char key[41];        /* CURVE: the public key of its session; "" is plain */

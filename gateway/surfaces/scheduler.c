@@ -123,7 +123,9 @@ static const struct route routes[] = {
     {METHOD_POST, "/workers/{id}/heartbeat", workers_beat, ROLE_WORKER,
      "A worker over REST lives. `current_tasks` (run ids, or `{run_id, attempt}`) keeps its leases; `load_average`, "
      "`memory_usage`, `cpu_usage` and `metadata` are shown. Answers in `cancel` the runs it is to stop, and in "
-     "`heartbeat_seconds` how often it is to come."},
+     "`heartbeat_seconds` how often it is to come. An `Idempotency-Key` is remembered for as long as what the heartbeat says: of "
+     "a "
+     "worker's newest four, and not over a restart of the scheduler, unless something was written."},
     {METHOD_POST, "/workers/{id}/lease", workers_lease, ROLE_WORKER,
      "Gives a worker over REST up to `max` runs (1 if not given, and never more than it has room for), waiting up to "
      "`wait_seconds` (at most 60) for there to be one. What is neither reported nor named in a heartbeat within 10 s "

@@ -220,16 +220,28 @@ static int tasks_read(struct request *request, struct msg_worker_beat *beat, str
     return 0;
 }
 
+/* No heartbeat is worth a key of ours: asked again, it says what is true then. */
+static int beat_key(struct request *request, struct msg_worker_beat *beat, struct problem *problem)
+{
+    if (request->headers.idempotency_key.len == 0)
+        return 0;
+    if (request_idem(request, &beat->idem, problem) != 0)
+        return -1;
+    CLEAR_HAS(&beat->idem, rec_idem, by); /* a sign of life, and nobody's act */
+    SET_HAS(beat, msg_worker_beat, idem);
+    return 0;
+}
+
 void workers_beat(struct request *request)
 {
-    static const char *const skips[] = {"id", "runs", "attempts", "whose", NULL};
+    static const char *const skips[] = {"id", "runs", "attempts", "whose", "idem", NULL};
     struct msg_worker_beat beat = {0};
     struct problem problem;
 
     if (request_read_json(request, &problem) != 0 ||
         fields_read(request, request->json, &shape_msg_worker_beat, skips, "", false, &beat, &problem) != 0 ||
         tasks_read(request, &beat, &problem) != 0 || rest_id(request, &beat.id, &problem) != 0 ||
-        rest_whose(request, &beat.whose, &problem) != 0)
+        rest_whose(request, &beat.whose, &problem) != 0 || beat_key(request, &beat, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_worker_beat, &beat, on_beat);
     return;

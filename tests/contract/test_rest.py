@@ -329,6 +329,41 @@ class Work(RestContract):
             with self.subTest(field=field, rule=rule):
                 self.error(self.farm.post(f"/api/workers/{worker}/heartbeat", fields), 422, "VALIDATION_ERROR", field, rule)
 
+    def test_the_key_of_a_heartbeat(self):
+        worker, _ = self.worker()
+        path = f"/api/workers/{worker}/heartbeat"
+
+        def beat(key, load, metadata=None, status=200):
+            body = dict({"load_average": load, "current_tasks": []}, **({"metadata": metadata} if metadata else {}))
+            answer = self.farm.post(path, body, headers={"Idempotency-Key": key})
+            return self.data(answer) if status == 200 else answer
+
+        def seen():
+            got = self.data(self.farm.get(f"/api/workers/{worker}"))
+            return got["load_average"], got["metadata"]
+
+        first = beat("beat-1", 1.0)
+        wait_for(lambda: self.beat(worker)["last_heartbeat"] != first["last_heartbeat"], what="the next second")
+        beat("beat-2", 2.0)
+        self.assertEqual(beat("beat-1", 1.0), first)
+        self.assertEqual(seen(), (2.0, {}))
+        self.error(beat("beat-1", 3.0, status=422), 422, "VALIDATION_ERROR", "Idempotency-Key", "key_reused")
+        self.assertEqual(seen()[0], 2.0)
+        # What was written is remembered as any write, over a restart of the scheduler; what was not is forgotten together with its key.
+        written = beat("beat-3", 3.0, {"n": 3})
+        beat("beat-4", 4.0, {"n": 4})
+        unknown = self.farm.post("/api/workers/worker-999/heartbeat", {}, headers={"Idempotency-Key": "beat-5"})
+        self.error(unknown, 404, "RESOURCE_NOT_FOUND", "id")
+        self.farm.restart("scheduler")
+        wait_for(lambda: self.farm.post(path, {}).status == 200, what="the scheduler being back")
+        self.assertEqual(beat("beat-3", 3.0, {"n": 3}), written)
+        self.assertEqual(seen(), (0, {"n": 4}))
+        self.error(beat("beat-3", 5.0, status=422), 422, "VALIDATION_ERROR", "Idempotency-Key", "key_reused")
+        again = beat("beat-1", 1.0)
+        self.assertNotEqual(again["last_heartbeat"], first["last_heartbeat"])
+        self.assertEqual((again["worker_id"], seen()), (worker, (1.0, {"n": 4})))
+        self.error(self.farm.post(path, {}, headers={"Idempotency-Key": "x" * 256}), 400, "VALIDATION_ERROR", "Idempotency-Key")
+
     def test_executors_that_only_they_know(self):
         body = {"task_type": "nobodys", "executor": "unheard-of", "command": "x"}
         self.error(self.farm.post("/api/runs", body), 422, "VALIDATION_ERROR", "executor", "unknown_executor")

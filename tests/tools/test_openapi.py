@@ -34,7 +34,7 @@ READ = {
     "msg_run_report": ("RunReport", ("idem", "run_id", "whose", "known"), ()),
     "msg_worker_register": ("WorkerRegister", ("idem", "whose"), ()),
     "msg_worker_update": ("WorkerUpdate", ("idem", "id", "whose"), ()),
-    "msg_worker_beat": ("Heartbeat", ("id", "runs", "attempts", "whose"), ("current_tasks",)),
+    "msg_worker_beat": ("Heartbeat", ("id", "runs", "attempts", "whose", "idem"), ("current_tasks",)),
     "msg_pool_put": ("PoolFields", ("idem", "name"), ()),
 }
 BY_HAND = ("priority", "status", "run_at")  # words and times, whose bounds are not those of the record

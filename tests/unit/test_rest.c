@@ -1,6 +1,8 @@
 /* Workers over REST: registered, silent, started anew, changed, removed; what they serve. */
 #include "tests/unit/rest_unit.h"
 
+#include "scheduler/worker.h"
+
 /* ---- registered ---- */
 
 static void test_registered(void **unused)
@@ -421,6 +423,88 @@ static void test_heartbeat(void **unused)
     fixture_free(fixture);
 }
 
+static const struct msg *keyed_beat(struct fixture *fixture, unsigned key, unsigned body, double load, struct str metadata)
+{
+    struct msg_worker_beat beat = {
+        .idem = fixture_key_of(key, body), .id = STR_LIT("worker-001"), .load_average = load, .metadata = metadata};
+    SET_HAS(&beat, msg_worker_beat, idem);
+    if (metadata.len)
+        SET_HAS(&beat, msg_worker_beat, metadata);
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_worker_beat, &beat);
+    core_check(fixture->core);
+    return answer;
+}
+
+static double load_shown(struct fixture *fixture)
+{
+    struct msg_worker_list list = {.page = 1, .size = 1};
+    return fixture_ask(fixture, &shape_msg_worker_list, &list)->u.worker_rows.workers.items[0].load_average;
+}
+
+/* The key of a heartbeat is remembered where what it says is: in memory, or on disk. */
+static void test_heartbeat_key(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = with_runs(1);
+    const struct str none = {0}, zone = fixture_map((const char *[]){"zone", "b", NULL});
+    uint64_t batches = fixture->applied, at = fixture->wall;
+    keyed_beat(fixture, 1, 1, 1.0, none);
+    fixture_wait(fixture, 3000);
+    keyed_beat(fixture, 2, 1, 2.0, none);
+    const struct msg *answer = keyed_beat(fixture, 1, 1, 1.0, none);
+    assert_int_equal(answer->u.worker_beat_answer.last_heartbeat, at);
+    assert_true(load_shown(fixture) == 2.0); /* nothing was said anew */
+    expect_error(keyed_beat(fixture, 1, 2, 3.0, none), ERR_KEY_REUSED, "key_reused");
+    assert_int_equal(fixture->applied, batches);
+    assert_int_equal(fixture->disk_count[TYPE_KEY], 3); /* of the registration, the task and the run */
+    for (unsigned key = 3; key < 3 + WORKER_BEATS; key++)
+        keyed_beat(fixture, key, 1, key, none);
+    keyed_beat(fixture, 1, 2, 9.0, none); /* over: so many newer ones are remembered */
+    assert_true(load_shown(fixture) == 9.0);
+    /* What is written has its key written. */
+    keyed_beat(fixture, 20, 1, 1.0, zone);
+    size_t keys = fixture->disk_count[TYPE_KEY];
+    at = fixture->wall;
+    fixture_wait(fixture, 1000);
+    keyed_beat(fixture, 21, 1, 2.0, fixture_map((const char *[]){"zone", "c", NULL}));
+    assert_int_equal(fixture->disk_count[TYPE_KEY], keys + 1);
+    fixture_rebuild(fixture);
+    assert_int_equal(keyed_beat(fixture, 20, 1, 1.0, zone)->u.worker_beat_answer.last_heartbeat, at);
+    assert_true(load_shown(fixture) == 0.0);
+    struct rec_worker worker;
+    assert_true(fixture_stored(fixture, TYPE_WORKER, 1, &worker));
+    struct str word;
+    assert_true(map_text(worker.metadata, STR_LIT("zone"), &word) && str_is(word, "c"));
+    expect_error(keyed_beat(fixture, 20, 2, 1.0, zone), ERR_KEY_REUSED, "key_reused");
+    fixture_free(fixture);
+}
+
+/* A run that it is told to stop, and a refusal, are told again under the same key. */
+static void test_heartbeat_key_of_what_is_told(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = with_runs(1);
+    struct rec_lease lease = given(polled(fixture, "worker-001", 1), 0);
+    struct msg_worker_beat beat = {.idem = fixture_key_of(1, 1), .id = STR_LIT("worker-001"), .runs = {&lease.run_id, 1}};
+    SET_HAS(&beat, msg_worker_beat, idem);
+    SET_HAS(&beat, msg_worker_beat, runs);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_worker_beat, &beat)->u.worker_beat_answer.cancel.count, 0);
+    assert_int_equal(fixture_abort(fixture, lease.run_id), 0);
+    beat.idem = fixture_key_of(2, 1);
+    for (int i = 0; i < 2; i++) {
+        const struct msg *answer = fixture_ask(fixture, &shape_msg_worker_beat, &beat);
+        assert_int_equal(answer->u.worker_beat_answer.cancel.count, 1);
+        assert_int_equal(answer->u.worker_beat_answer.cancel.items[0], lease.run_id);
+        fixture_rebuild(fixture);
+    }
+    beat.idem = fixture_key_of(3, 1);
+    beat.id = STR_LIT("worker-002");
+    expect_error(fixture_ask(fixture, &shape_msg_worker_beat, &beat), ERR_NOT_FOUND, "not_found");
+    assert_int_equal(register_as(fixture, "two", "b1")->shape->id, MSG_WORKER_ANSWER);
+    expect_error(fixture_ask(fixture, &shape_msg_worker_beat, &beat), ERR_NOT_FOUND, "not_found");
+    fixture_free(fixture);
+}
+
 /* What an aborted run's worker never speaks of, as the answer with its lease was lost, keeps no slot for longer than a term. */
 static void test_cancelled_and_never_named(void **unused)
 {
@@ -446,6 +530,8 @@ int main(void)
         cmocka_unit_test(test_two_links),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_heartbeat_key),
+        cmocka_unit_test(test_heartbeat_key_of_what_is_told),
         cmocka_unit_test(test_silent),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_started_anew),
