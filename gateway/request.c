@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "gateway/audit.h"
+#include "gateway/connection.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
 #include "proto/ident.h"
@@ -137,6 +138,24 @@ struct str request_whose(const struct request *request)
     return (struct str){(const char *)request->actor.scope, request->actor.scoped ? IDENT_HASH : 0};
 }
 
+/* Who has no credential is told from others of his network by his address. A machine may call itself by either of its own. */
+static struct str caller_address(const struct request *request)
+{
+    static const struct peer self4 = {.bits = 32, .bytes = {127, 0, 0, 1}}, self6 = {.bits = 128, .bytes = {[15] = 1}};
+    const struct peer *peer = request->connection ? &request->connection->peer : &self4;
+    bool apart = !request->actor.scoped && !peer_within(peer, &self4, 32) && !peer_within(peer, &self6, 128);
+
+    return (struct str){(const char *)peer->bytes, apart ? peer->bits / 8 : 0};
+}
+
+void request_scope(const struct request *request, const char *what, struct str key, uint8_t *out)
+{
+    struct str address = caller_address(request);
+    const struct str scope[] = {request_whose(request), str_of(what), request->uri.path, key, address};
+
+    ident_hash(out, scope, address.len > 0 ? 5 : 4);
+}
+
 int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem)
 {
     struct str key = request->headers.idempotency_key;
@@ -147,8 +166,7 @@ int request_idem(struct request *request, struct rec_idem *idem, struct problem 
     if (request->keyed) {
         ; /* the same command, asked again */
     } else if (key.len > 0) {
-        const struct str scope[] = {request_whose(request), str_of(method_name(request->method)), request->uri.path, key};
-        ident_hash(request->key_scope, scope, 4);
+        request_scope(request, method_name(request->method), key, request->key_scope);
     } else {
         key_mint(request->key_scope);
     }

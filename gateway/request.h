@@ -133,8 +133,11 @@ int request_id(const struct request *request, unsigned index, uint64_t *out, str
 /* The one value of a query parameter: false if it is absent or empty; -1 in *fault with problem if it was given twice. */
 bool request_param(const struct request *request, const char *name, struct str *value, struct problem *problem, int *fault);
 
-/* Whose a key is, as a part of its scope: two callers may choose the same one. Empty where no credential is asked for. */
+/* Stands for the caller's credential. Empty where he has none: in a network that is trusted, or where none is asked for. */
 struct str request_whose(const struct request *request);
+/* The scope of a key that the client has chosen (rule 4), for `what`: two callers may choose the same one. Callers without a credential
+ * are told apart by their addresses, 127.0.0.1 and ::1 being one. out: IDENT_HASH bytes. */
+void request_scope(const struct request *request, const char *what, struct str key, uint8_t *out);
 /* The key of this write: the client's Idempotency-Key or a new one. -1 with problem when the client's is malformed.
  * idem borrows from the request. */
 int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem);

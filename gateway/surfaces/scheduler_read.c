@@ -151,10 +151,8 @@ static int item_key_read(struct request *request, const json_t *object, const ch
         buf_free(&body);
         return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
     }
-    const struct str scope[] = {
-        request_whose(request), STR_LIT("item"), request->uri.path, {json_string_value(key), (uint32_t)json_string_length(key)}};
     const struct str bytes = buf_str(&body);
-    ident_hash(hashes, scope, 4);
+    request_scope(request, "item", (struct str){json_string_value(key), (uint32_t)json_string_length(key)}, hashes);
     ident_hash(hashes + IDENT_HASH, &bytes, 1);
     buf_free(&body);
     trigger->idem.scope = (struct str){(const char *)hashes, IDENT_HASH};

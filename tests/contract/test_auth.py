@@ -464,6 +464,42 @@ class Networks(Asked):
         wait_for(lambda: self.get("/api/tasks").status == 200, what="the old list being back")
 
 
+class NetworkKeys(Asked):
+    """Who has no credential is told apart by his address."""
+
+    @classmethod
+    def prepare(cls):
+        (cls.farm.data / "gantry.conf").write_text("auth.trusted_networks = 127.0.0.0/8=user\n")
+
+    def make(self, source, key, path="/api/tasks", body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=30 * SLOW, source_address=(source, 0))
+        sent = dict({"Content-Type": "application/json"}, **({"Idempotency-Key": key} if key else {}), **(headers or {}))
+        try:
+            connection.request("POST", path, json.dumps(body or SPEC).encode(), sent)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def test_a_key_of_two_neighbours(self):
+        body = dict(SPEC, name="of an address")
+        status, made = self.make("127.0.0.2", "same", body=body)
+        self.assertEqual(status, 201)
+        self.assertEqual(self.make("127.0.0.2", "same", body=body)[1]["data"], made["data"])
+        status, other = self.make("127.0.0.3", "same", body=body)  # not the answer of the first: its name is taken
+        self.assertEqual((status, other["error"]["code"]), (409, "RESOURCE_CONFLICT"))
+        self.assertEqual(self.make("127.0.0.3", "same", body=dict(SPEC, name="of another"))[0], 422)
+        # So it is with the keys of a batch's items.
+        task, items = made["data"]["id"], {"items": [{"idempotency_key": "item"}]}
+        runs = [self.make(source, None, f"/api/tasks/{task}/trigger-batch", items)[1]["data"]["run_ids"][0]
+                for source in ("127.0.0.2", "127.0.0.2", "127.0.0.3")]
+        self.assertEqual((runs[0] == runs[1], runs[1] == runs[2]), (True, False))
+        # With a credential the address says nothing.
+        body, key = dict(SPEC, name="of a key"), {"Authorization": "Bearer " + self.keys["user"]}
+        ids = {self.make(source, "same", body=body, headers=key)[1]["data"]["id"] for source in ("127.0.0.2", "127.0.0.3", "127.0.0.1")}
+        self.assertEqual(len(ids), 1)
+
+
 class Limits(Asked):
     options = {"auth_required": "always", "http_rate_per_minute": 600, "http_rate_burst": 4}
 
