@@ -15,7 +15,9 @@ static const struct route routes[] = {
      "`metadata.dependency_condition` says (`success`). A run waits until the newest run of each has ended as asked; one "
      "that ended otherwise fails it, unless `metadata.on_dependency_failure` is `wait` (for the next one) or `ignore`. A "
      "task without a schedule runs by itself once all have ended as asked since its own newest run. Conditions of single "
-     "dependencies are answered, and taken too, as `dependency_conditions` (task to condition)."},
+     "dependencies are answered, and taken too, as `dependency_conditions` (task to condition). Dependencies are answered by "
+     "the names that tasks have now; by id where they were given so, where a name reads as an id, and once the task is "
+     "deleted."},
     {METHOD_GET, "/tasks", tasks_list, ROLE_READONLY,
      "Lists tasks. `page`, `size` (at most 1000), `name` (exactly this one: the task that holds it, or else those made for "
      "runs submitted under it), `status`, `task_type`, `priority`, `search`, `tags`, `sort` (`id`, `name`, `status`, "
@@ -89,9 +91,9 @@ static const struct route routes[] = {
     {METHOD_DELETE, "/runs", runs_purge, ROLE_USER,
      "Removes runs that ended before `before` (required; a time), with their logs: all, or those of a `status` (`completed`, "
      "`failed`, `aborted`) or a `task_id`. It is noted, and carried out some at a time, those that ended first going first, "
-     "also over a restart: `matched` says how many there were. Statistics of tasks stay. `runs.keep_days`, `runs.keep_max` "
-     "and a task's `metadata.keep_runs` (its newest so many ended runs) do so by themselves; unless set, runs are kept for "
-     "ever."},
+     "also over a restart: `matched` says how many there were. Statistics of tasks stay; a task that was made for one run "
+     "goes with its last one. `runs.keep_days`, `runs.keep_max` and a task's `metadata.keep_runs` (its newest so many ended "
+     "runs) do so by themselves; unless set, runs are kept for ever."},
     {METHOD_POST, "/runs/restart", runs_restart_many, ROLE_USER,
      "Restarts many runs, at most 1,000 a call: `ids`, or a filter: `status` (`failed`, `completed`, `aborted`; required), "
      "`task_id`, `before` (a time: made before it), `after` (an id: above it), `limit`; the lowest ids first. Each is whole "
@@ -123,9 +125,8 @@ static const struct route routes[] = {
     {METHOD_POST, "/workers/{id}/heartbeat", workers_beat, ROLE_WORKER,
      "A worker over REST lives. `current_tasks` (run ids, or `{run_id, attempt}`) keeps its leases; `load_average`, "
      "`memory_usage`, `cpu_usage` and `metadata` are shown. Answers in `cancel` the runs it is to stop, and in "
-     "`heartbeat_seconds` how often it is to come. An `Idempotency-Key` is remembered for as long as what the heartbeat says: of "
-     "a "
-     "worker's newest four, and not over a restart of the scheduler, unless something was written."},
+     "`heartbeat_seconds` how often it is to come. An `Idempotency-Key` is remembered for as long as what the heartbeat "
+     "says: of a worker's newest four, and not over a restart of the scheduler, unless something was written."},
     {METHOD_POST, "/workers/{id}/lease", workers_lease, ROLE_WORKER,
      "Gives a worker over REST up to `max` runs (1 if not given, and never more than it has room for), waiting up to "
      "`wait_seconds` (at most 60) for there to be one. What is neither reported nor named in a heartbeat within 10 s "
@@ -158,7 +159,8 @@ static const struct route routes[] = {
      "A webhook with its `statistics`: `delivered`, `failed` (given up), `pending` (to be tried again), `missed` (events "
      "that were dropped by `events.max` before it could be told)."},
     {METHOD_PUT, "/webhooks/{id}", webhooks_update, ROLE_USER,
-     "Changes the fields that are given. While `active` is false nothing is sent, and what happens meanwhile is not sent later."},
+     "Changes the fields that are given. While `active` is false nothing is sent, and what happens meanwhile is not sent "
+     "later."},
     {METHOD_DELETE, "/webhooks/{id}", webhooks_delete, ROLE_USER, "Deletes a webhook with its deliveries."},
     {METHOD_POST, "/webhooks/{id}/ping", webhooks_ping, ROLE_USER,
      "Sends an event `webhook.ping` to it alone: 201, with the delivery."},
@@ -214,9 +216,7 @@ const struct surface surface_scheduler = {
     .prefix = "/api",
     .routes = routes,
     .write_problem = envelope_problem,
-    .doc = "The task scheduler. Answers are `{success, data, metadata}`, errors `{success, error {code, message, details}, "
-           "metadata}`. Every POST takes an `Idempotency-Key`: the same key, path and body answer the first answer again for "
-           "24 hours.",
+    .doc = "The task scheduler. Answers are `{success, data, metadata}`, errors `{success, error {code, message, details}, metadata}`. Every POST takes an `Idempotency-Key`: the same key, path and body answer the first answer again for 24 hours.",
 };
 
 /* ---- envelope ---- */
