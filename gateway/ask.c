@@ -237,6 +237,7 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_worker_beat, MSG_WORKER_BEAT_ANSWER},
         {&shape_msg_worker_lease, MSG_WORKER_LEASED},
         {&shape_msg_run_report, MSG_RUN_REPORTED},
+        {&shape_msg_run_publish, MSG_RUN_PUBLISHED},
         {&shape_msg_webhook_create, MSG_WEBHOOK_ANSWER},
         {&shape_msg_webhook_update, MSG_WEBHOOK_ANSWER},
         {&shape_msg_webhook_delete, MSG_DONE},

@@ -55,6 +55,7 @@ const struct core_route core_routes[] = {
     {MSG_WORKER_BEAT, DOOR_COMMANDS, rest_on_beat, "a worker over REST lives, and holds these"},
     {MSG_WORKER_LEASE, DOOR_COMMANDS, poll_on_lease, "a worker over REST waits for runs"},
     {MSG_RUN_REPORT, DOOR_COMMANDS, rest_on_report, "what a worker over REST says of a run"},
+    {MSG_RUN_PUBLISH, DOOR_COMMANDS, rest_on_publish, "may an output of a worker over REST be given its name"},
     {MSG_RUN_BULK, DOOR_COMMANDS, bulk_on_ask, "restarts or ends many runs"},
     {MSG_RUN_PURGE, DOOR_COMMANDS, bulk_on_purge, "has ended runs removed"},
     {MSG_TASK_GRAPH, DOOR_COMMANDS, graph_on_ask, "who waits for whom, around a task"},

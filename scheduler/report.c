@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "scheduler/draft.h"
-#include "scheduler/lease.h"
+#include "scheduler/publish.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
@@ -111,50 +111,12 @@ void report_on_result(struct core *core, const struct core_call *call)
     send_rows(core, call, &shape_msg_refused, &refusals);
 }
 
-static bool same_output(const struct rec_published *a, const struct rec_published *b)
-{
-    return str_eq(a->path, b->path) && str_eq(a->temporary, b->temporary) && a->size == b->size && str_eq(a->hash, b->hash);
-}
-
-/* How long the folder of an absolute name of a file is, with its last slash; 0: it is none. */
-static uint32_t folder_len(struct str path)
-{
-    uint32_t at = path.len;
-    while (at && path.ptr[at - 1] != '/')
-        at--;
-    struct str base = {path.ptr + at, path.len - at};
-    bool file = base.len && !str_is(base, ".") && !str_is(base, "..") && !memchr(path.ptr, '\0', path.len);
-    return at && path.ptr[0] == '/' && file ? at : 0;
-}
-
-/* The final name itself is not compared with the spec's: it depends on parameters, which the worker fills in. NULL: well. */
-static const char *output_fault(const struct rec_published *output)
-{
-    uint32_t folder = folder_len(output->path);
-    bool well = folder && folder == folder_len(output->temporary) &&
-                memcmp(output->path.ptr, output->temporary.ptr, folder) == 0 && !str_eq(output->path, output->temporary);
-    return well ? NULL : LEASE_WHY_OUTPUT_NAMES;
-}
-
-/* Whether the run has an output, by its assignment; where that is forgotten, by an earlier grant or its spec as it is now. -1 when out
- * of memory. */
-static int output_expected(struct core *core, const struct lease *lease, const struct rec_task_spec *own)
-{
-    const struct run *run = lease->run;
-    struct rec_task_spec spec;
-    struct err err;
-    if (lease->output || (run->more && run->more->published.attempt) || (own && own->output.len))
-        return 1;
-    if (own || !run->task)
-        return 0;
-    return rec_decode_task_spec(core->arena, run->task->rules.spec->str, &spec, &err) ? -1 : spec.output.len > 0;
-}
-
 void report_on_publish(struct core *core, const struct core_call *call)
 {
     const struct msg_publish *publish = &call->msg->u.publish;
     const struct rec_published *output = &publish->output;
     struct worker *worker = worker_of_call(core, call);
+    struct fault fault;
     if (!worker)
         return;
     struct lease *lease = lease_claim(core, worker, publish->run_id, output->attempt);
@@ -162,34 +124,13 @@ void report_on_publish(struct core *core, const struct core_call *call)
         refuse_one(core, call, publish->run_id, output->attempt, LEASE_WHY_STALE);
         return;
     }
-    struct run *run = lease->run;
-    struct msg_publish_grant grant = {.run_id = publish->run_id, .attempt = output->attempt};
-    struct rec_task_spec *spec;
-    struct fault fault;
     lease_started(core, lease);
-    bool granted = run->state == STATE_PUBLISHING;
-    if (granted && !same_output(output, &run->more->published)) { /* one grant an attempt: its output may have its name already */
-        refuse_one(core, call, publish->run_id, output->attempt, LEASE_WHY_STALE);
-        return;
-    }
-    size_t bytes = run_bytes(run) + output->path.len + output->temporary.len + 256;
-    if (run_own_spec(core, run, &spec))
-        return; /* it asks again */
-    int expected = granted ? 1 : output_expected(core, lease, spec);
-    const char *why = expected ? output_fault(output) : LEASE_WHY_NO_OUTPUT;
-    if (!granted && expected >= 0 && why) {
-        refuse_one(core, call, publish->run_id, output->attempt, why);
-        return;
-    }
-    if (expected < 0 || core_reserve(core, bytes, 0, 6, &fault) || (!granted && run_publish_set(run, output)))
-        return; /* it asks again */
-    if (!granted) {
-        struct rec_run record;
-        run_move(core, run, CHANGE_GRANT);
-        run_record(run, spec, &record);
-        run_put(core, &record);
-    }
-    journal_send(core->journal, &call->from, &shape_msg_publish_grant, &grant);
+    struct msg_publish_grant grant = {.run_id = publish->run_id, .attempt = output->attempt};
+    if (publish_grant(core, lease, output, 0, &fault) == 0)
+        journal_send(core->journal, &call->from, &shape_msg_publish_grant, &grant);
+    else if (publish_refuses(&fault))
+        refuse_one(core, call, publish->run_id, output->attempt, fault.text);
+    /* else it asks again */
 }
 
 void report_on_progress(struct core *core, const struct core_call *call)

@@ -14,6 +14,7 @@
 core_handler rest_on_register, rest_on_update, rest_on_remove; /* rest.c */
 core_handler rest_on_beat;                                     /* rest_beat.c */
 core_handler rest_on_report;                                   /* rest_report.c */
+core_handler rest_on_publish;                                  /* rest_publish.c */
 
 /* The one of this name, which works over REST and is the caller's. NULL with fault. */
 struct worker *rest_worker(struct core *core, struct str id, struct str whose, struct fault *fault);

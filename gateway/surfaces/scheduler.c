@@ -110,6 +110,13 @@ static const struct route routes[] = {
      "and `failed` (with `result`, `error_message`, `exit_code`) end the attempt; `aborted` says that it was stopped, as "
      "asked, or gives it back. The repeat of the report that ended it is confirmed again, any other about an attempt that is "
      "over is a 409. Answers the run's `status`, and in `cancel` the runs its worker is to stop."},
+    {METHOD_POST, "/runs/{id}/publish", runs_publish, ROLE_WORKER,
+     "A worker over REST asks to give the output of a run it holds its name: `attempt`, `path` and `temporary` (absolute "
+     "names of two files in one folder), `size` in bytes and `xxh3_128` of what was written are required, `worker_id` is "
+     "held against the lease where it is given. The answer says that the grant is on disk: nobody else will be granted one "
+     "while this attempt lasts, so the worker renames `temporary` to `path`, which must not be there, and reports the run "
+     "`completed`. Asked again for the same output it is granted again; another one is a 409, as is an attempt that is over: "
+     "the worker renames nothing then. A run that is granted can no longer be aborted."},
     {METHOD_POST, "/workers", workers_register, ROLE_WORKER,
      "Registers a worker that works over REST: 201. `hostname`, `ip_address`, `port` and `task_types` are required, "
      "`max_concurrent_tasks` is 5 if not given. Also taken: `metadata`, `labels`, `executors` (its task types, and names "

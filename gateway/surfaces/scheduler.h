@@ -93,6 +93,8 @@ void worker_write(struct writer *w, const struct rec_worker *worker, uint64_t cu
 /* What an API's answer to a registration or a change shows of a worker. */
 void worker_write_changed(struct writer *w, const struct rec_worker *worker, uint64_t current);
 void limits_write(struct writer *w, const struct rec_limits *limits);
+/* The members of what an attempt was granted, for its worker. */
+void grant_write(struct writer *w, const struct rec_published *published);
 
 /* ---- workers over REST ---- */
 
@@ -140,6 +142,7 @@ void runs_restart(struct request *request), runs_abort(struct request *request),
 void workers_list(struct request *request), workers_get(struct request *request);
 void workers_register(struct request *request), workers_update(struct request *request), workers_remove(struct request *request);
 void workers_beat(struct request *request), workers_lease(struct request *request), runs_report(struct request *request);
+void runs_publish(struct request *request);
 void events_get(struct request *request);
 void webhooks_create(struct request *request), webhooks_list(struct request *request), webhooks_get(struct request *request);
 void webhooks_update(struct request *request), webhooks_delete(struct request *request), webhooks_ping(struct request *request);

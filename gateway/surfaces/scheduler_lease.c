@@ -42,6 +42,13 @@ static void run_write(struct writer *w, const struct rec_assignment *run)
     writer_text_or_null(w, "run_as", spec->run_as);
     limits_write(w, &spec->limits);
     writer_text_or_null(w, "output", spec->output);
+    if (HAS(run, rec_assignment, published)) {
+        writer_open(w, "published", '{');
+        grant_write(w, &run->published);
+        writer_close(w, '}');
+    } else {
+        writer_null(w, "published");
+    }
     writer_map(w, "metadata", spec->metadata);
     writer_close(w, '}');
 }

@@ -218,18 +218,31 @@ static void attempt_write(struct writer *w, const struct rec_attempt *attempt)
     writer_close(w, '}');
 }
 
-static void published_write(struct writer *w, const struct rec_published *published)
+static void content_write(struct writer *w, const struct rec_published *published)
 {
     char hex[65];
     uint32_t len = published->hash.len > 32 ? 32 : published->hash.len;
 
     for (uint32_t i = 0; i < len; i++)
         snprintf(hex + (size_t)2 * i, 3, "%02x", (unsigned char)published->hash.ptr[i]);
-    writer_open(w, "output", '{');
-    writer_text(w, "path", published->path);
     writer_uint(w, "size", published->size);
     writer_text(w, "xxh3_128", (struct str){hex, 2 * len});
+}
+
+static void published_write(struct writer *w, const struct rec_published *published)
+{
+    writer_open(w, "output", '{');
+    writer_text(w, "path", published->path);
+    content_write(w, published);
     writer_close(w, '}');
+}
+
+void grant_write(struct writer *w, const struct rec_published *published)
+{
+    writer_uint(w, "attempt", published->attempt);
+    writer_text(w, "path", published->path);
+    writer_text(w, "temporary", published->temporary);
+    content_write(w, published);
 }
 
 static void live_write(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)

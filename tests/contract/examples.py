@@ -76,7 +76,7 @@ HEARTBEAT_MORE = ("cancel", "heartbeat_seconds")
 LEASED = {
     "run_id": 123, "attempt": 1, "task_id": 1, "task_name": "data_processing", "task_type": "python", "executor": "python",
     "command": "process_data.py", "arguments": ["--input"], "parameters": {"input": "data.csv"}, "timeout_seconds": 3600, "env": {"A": "b"},
-    "cwd": None, "run_as": None, "limits": {}, "output": None, "metadata": {}}
+    "cwd": None, "run_as": None, "limits": {}, "output": None, "published": None, "metadata": {}}
 
 REPORTED = {"run_id": 123, "attempt": 1, "status": "completed", "cancel": []}
 

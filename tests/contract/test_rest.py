@@ -200,6 +200,45 @@ class Work(RestContract):
         statistics = self.data(self.farm.get(f"/api/workers/{worker}"))["statistics"]
         self.assertEqual((statistics["total_tasks_executed"], statistics["successful_tasks"]), (1, 1))
 
+    def publish(self, run, **fields):
+        body = {"attempt": run["attempt"], "path": "/out/film.mp4", "temporary": f"/out/.gantry-{run['run_id']}-1.film.mp4", "size": 5,
+                "xxh3_128": "99aa06d3014798d86001c324468D497F"}
+        return self.farm.post(f"/api/runs/{run['run_id']}/publish", dict(body, **fields))
+
+    def test_an_output(self):
+        worker, kind = self.worker(max_concurrent_tasks=3)
+        made = self.submit(kind, output="/out/film.mp4", retry_count=3)
+        run = self.lease(worker)["runs"][0]
+        self.assertEqual((run["output"], run["published"]), ("/out/film.mp4", None))
+        grant = {"attempt": 1, "path": "/out/film.mp4", "temporary": f"/out/.gantry-{made}-1.film.mp4", "size": 5,
+                 "xxh3_128": "99aa06d3014798d86001c324468d497f"}
+        for fields, field, rule in [({"temporary": "/other/film.mp4"}, "temporary", "output_names"), ({"temporary": "out"}, "temporary", "output_names"),
+                                    ({"path": ""}, "path", "required"), ({"path": 1}, "path", "type"), ({"size": -1}, "size", "range"),
+                                    ({"size": None}, "size", "required"), ({"attempt": 0}, "attempt", "range"), ({"temporary": None}, "temporary", "required"),
+                                    ({"xxh3_128": None}, "xxh3_128", "required"), ({"xxh3_128": "99aa"}, "xxh3_128", "format"),
+                                    ({"xxh3_128": 5}, "xxh3_128", "type"), ({"xxh3_128": "g" * 32}, "xxh3_128", "format"),
+                                    ({"worker_id": 5}, "worker_id", "type"), ({"path": "/" * 5000}, "path", "length")]:
+            with self.subTest(field=field, rule=rule):
+                self.error(self.publish(run, **fields), 422, "VALIDATION_ERROR", field, rule)
+        self.error(self.publish(run, worker_id="worker-999"), 409, "RESOURCE_CONFLICT", "attempt", "stale")
+        self.error(self.publish(dict(run, attempt=2)), 409, "RESOURCE_CONFLICT", "attempt", "stale")
+        self.error(self.publish({"run_id": 99999999, "attempt": 1}), 404, "RESOURCE_NOT_FOUND", "id", "not_found")
+        self.assertEqual(self.data(self.publish(run, worker_id=worker)), dict(grant, run_id=made))
+        self.assertEqual(self.data(self.publish(run)), dict(grant, run_id=made))
+        self.error(self.publish(run, size=6), 409, "RESOURCE_CONFLICT", "path", "granted")
+        self.error(self.farm.post(f"/api/runs/{made}/abort"), 409, "RESOURCE_CONFLICT", "id", "publishing")
+        # Given up, it is another attempt's to look at.
+        self.data(self.report(run, "aborted"))
+        again = self.lease(worker, wait_seconds=20)["runs"][0]
+        self.assertEqual((again["run_id"], again["attempt"], again["published"]), (made, 2, grant))
+        self.error(self.publish(run), 409, "RESOURCE_CONFLICT", "attempt", "stale")
+        self.assertEqual(self.data(self.publish(again))["attempt"], 2)
+        self.data(self.report(again, "completed"))
+        self.assertEqual(self.farm.run(made)["output"], {"path": "/out/film.mp4", "size": 5, "xxh3_128": grant["xxh3_128"]})
+        self.error(self.publish(again), 409, "RESOURCE_CONFLICT", "attempt", "stale")
+        self.submit(kind)
+        self.error(self.publish(self.lease(worker)["runs"][0]), 422, "VALIDATION_ERROR", "path", "no_output")
+
     def test_a_failure_is_tried_again(self):
         worker, kind = self.worker()
         made = self.submit(kind, retry_count=1)

@@ -49,6 +49,7 @@ const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
                                          MSG_STATS_ANSWER,
                                          MSG_POOL_ANSWER,
                                          MSG_POOL_ROWS,
+                                         MSG_RUN_PUBLISHED,
                                          0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 

@@ -1,11 +1,13 @@
 """Workers over REST with a whole farm around them: the one of docs/worker-protocol.md at work while processes die, and the protocol's edges."""
 
+import hashlib
 import http.client
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 from tests.farm import ROOT, SLOW, Farm, clean_environment, wait_for
@@ -101,6 +103,111 @@ class AtWork(unittest.TestCase):
                 late = farm.post(f"/api/runs/{run}/report", {"attempt": 1, "status": "completed", "result": "wrong"})
                 self.assertEqual(late.status, 409)
                 self.assertEqual(farm.data_of(farm.get("/api/workers/worker-001"))["status"], "offline")
+
+
+class Outputs(unittest.TestCase):
+    """An output of a worker over REST has its name once, whoever dies between the grant and the name."""
+
+    def begin(self, **settings):
+        self.farm = Farm(workers=0, **settings).__enter__()
+        self.addCleanup(self.farm.__exit__, None, None, None)
+        self.folder = self.farm.data / "out"
+        self.folder.mkdir()
+        task = {"name": "film", "task_type": "film", "executor": "film", "command": "-", "output": str(self.folder / "film.mp4"), "retry_count": 0}
+        self.worker = self.register("first")
+        self.task = self.farm.data_of(self.farm.post("/api/tasks", task))["id"]
+        self.run_id = self.farm.trigger(self.task)
+
+    def register(self, name):
+        body = {"hostname": "h", "ip_address": "127.0.0.1", "port": 0, "task_types": ["film"], "name": name, "boot": "b"}
+        return self.farm.data_of(self.farm.post("/api/workers", body))["id"]
+
+    def ask(self, path, body, key=None):
+        """As a worker asks: until there is an answer, with one key."""
+        headers = {"Idempotency-Key": key or hashlib.md5(f"{path} {body}".encode()).hexdigest()}
+
+        def once():
+            try:
+                answer = self.farm.post(path, body, headers=headers)
+            except (OSError, http.client.HTTPException):
+                return None
+            return None if answer.status == 503 else answer
+
+        return wait_for(once, 60, f"an answer to {path}")
+
+    def lease(self, worker):
+        leased = self.farm.data_of(self.farm.post(f"/api/workers/{worker}/lease", {"wait_seconds": 30}))["runs"]
+        self.assertEqual([run["run_id"] for run in leased], [self.run_id])
+        return leased[0]
+
+    def written(self, run, text):
+        temporary = self.folder / f".gantry-{self.run_id}-{run['attempt']}.film.mp4"
+        temporary.write_text(text)
+        return {"attempt": run["attempt"], "path": run["output"], "temporary": str(temporary), "size": len(text),
+                "xxh3_128": hashlib.md5(text.encode()).hexdigest()}  # as long: the farm keeps it, and looks at no file
+
+    def end(self, run, grant, worker):
+        os.rename(grant["temporary"], grant["path"])
+        done = self.ask(f"/api/runs/{self.run_id}/report", {"attempt": run["attempt"], "status": "completed"})
+        self.assertEqual(done.status, 200, done)
+        got = self.farm.run(self.run_id)
+        self.assertEqual((got["status"], got["worker_id"], got["output"]["xxh3_128"]), ("completed", worker, grant["xxh3_128"]))
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["film.mp4"])
+
+    def beat(self, worker, run=None):
+        tasks = [{"run_id": run["run_id"], "attempt": run["attempt"]}] if run else []
+        return self.ask(f"/api/workers/{worker}/heartbeat", {"current_tasks": tasks}, key=f"beat {time.monotonic()}")
+
+    def test_the_farm_dies_between_grant_and_name(self):
+        self.begin()
+        run = self.lease(self.worker)
+        path, grant = f"/api/runs/{self.run_id}/publish", self.written(run, "a film")
+        self.assertEqual(self.ask(path, grant).status, 200)
+        for name in ("scheduler", "store", "gateway"):
+            self.farm.kill(name)
+        for name in ("store", "scheduler", "gateway"):
+            self.farm.start(name)
+        again = self.ask(path, grant)  # as if the answer had been lost
+        self.assertEqual((again.status, again.body["data"]["attempt"]), (200, 1))
+        self.assertEqual(self.ask(path, grant, key="another").status, 200)
+        self.assertEqual(self.ask(path, dict(grant, size=1), key="other output").status, 409)
+        self.assertEqual(self.beat(self.worker, run).body["data"]["cancel"], [])
+        self.end(run, grant, self.worker)
+
+    def test_the_scheduler_dies_with_the_question(self):
+        self.begin()
+        run = self.lease(self.worker)
+        path, grant = f"/api/runs/{self.run_id}/publish", self.written(run, "a film")
+        self.farm.stop("scheduler")  # the question reaches a scheduler that never answers it
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(self.ask(path, grant)))
+        asking.start()
+        self.farm.kill("scheduler")
+        self.farm.start("scheduler")
+        asking.join(120 * SLOW)
+        self.assertEqual([answer.status for answer in answers], [200])
+        self.end(run, grant, self.worker)
+
+    def test_the_worker_dies_between_grant_and_name(self):
+        self.begin(lease_seconds="2", lease_heartbeat_ms="300")
+        run = self.lease(self.worker)
+        path, grant = f"/api/runs/{self.run_id}/publish", self.written(run, "a film")
+        self.assertEqual(self.ask(path, grant).status, 200)
+        self.farm.restart("scheduler")
+        second = self.register("second")
+
+        def next_attempt():
+            self.beat(second)
+            leased = self.farm.data_of(self.farm.post(f"/api/workers/{second}/lease", {"wait_seconds": 1}))["runs"]
+            return leased[0] if leased else None
+
+        again = wait_for(next_attempt, 60, "the second attempt")
+        self.assertEqual((again["attempt"], again["published"]), (2, grant))
+        late = self.ask(path, grant, key="late")
+        self.assertEqual((late.status, late.body["error"]["code"]), (409, "RESOURCE_CONFLICT"))
+        taken = dict(grant, attempt=2)  # what the first left is complete: it is taken over as it is
+        self.assertEqual(self.ask(path, taken).status, 200)
+        self.end(again, taken, second)
 
 
 class LongPolls(unittest.TestCase):

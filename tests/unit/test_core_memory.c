@@ -337,6 +337,8 @@ static void step_beat(void)
     snprintf(value, sizeof value, "%llu", (unsigned long long)fixture->corr); /* anew each time */
     struct msg_worker_beat beat = {
         .id = STR_LIT("worker-001"), .runs = {(uint64_t *)(uintptr_t)runs, 2}, .metadata = many_names("now", value)};
+    beat.idem = fixture_key_of(100 + (unsigned)fixture->corr, 1);
+    SET_HAS(&beat, msg_worker_beat, idem);
     SET_HAS(&beat, msg_worker_beat, runs);
     SET_HAS(&beat, msg_worker_beat, metadata);
     expect(ask(&shape_msg_worker_beat, &beat), MSG_WORKER_BEAT_ANSWER);
@@ -359,6 +361,17 @@ static void report(unsigned key, uint64_t status)
 static void step_going_on(void)
 {
     report(33, RUN_RUNNING);
+}
+
+static void step_publish(void)
+{
+    struct msg_run_publish asked = {.idem = fixture_key_of(38, 1),
+                                    .run_id = lease.run_id,
+                                    .output = {.attempt = lease.attempt,
+                                               .path = STR_LIT("/out/o"),
+                                               .temporary = STR_LIT("/out/t"),
+                                               .hash = STR_LIT("0123456789abcdef")}};
+    expect(ask(&shape_msg_run_publish, &asked), MSG_RUN_PUBLISHED);
 }
 
 static void step_failed(void)
@@ -397,7 +410,11 @@ static void test_rest(void **unused)
     struct rec_run run;
     lease = (struct rec_lease){0};
     fixture = fixture_ready();
-    fixture_trigger(fixture, fixture_task(fixture, "t", "shell"));
+    struct msg_task_create create = {.idem = fixture_key(fixture), .spec = fixture_spec("t", "shell")};
+    create.spec.output = STR_LIT("/out/o");
+    SET_HAS(&create.spec, rec_task_spec, output);
+    fixture_ask(fixture, &shape_msg_task_create, &create);
+    fixture_trigger(fixture, 1);
     fixture_trigger(fixture, 1);
     fixture->around = around;
     hard(step_register);
@@ -405,6 +422,7 @@ static void test_rest(void **unused)
     assert_int_not_equal(lease.run_id, 0);
     hard(step_beat);
     hard(step_going_on);
+    hard(step_publish);
     hard(step_failed);
     assert_true(fixture_run(fixture, lease.run_id, &run));
     assert_int_equal(run.retries, 1);

@@ -30,6 +30,9 @@ static const char report[] =
     "{\"attempt\":1,\"status\":\"running\",\"progress\":5,\"result\":\"r\",\"logs\":[\"a\\nb\",{\"message\":\"m\","
     "\"level\":\"warn\",\"stream\":\"stderr\",\"timestamp\":\"2024-01-01T00:00:00Z\"}]}";
 
+static const char publish[] = "{\"attempt\":1,\"path\":\"/o/film\",\"temporary\":\"/o/.film\",\"size\":5,"
+                              "\"xxh3_128\":\"99aa06d3014798d86001c324468d497f\",\"worker_id\":\"worker-001\"}";
+
 static struct buf input;
 static unsigned expected; /* the status without a fault, and how long the answer is */
 static size_t expected_bytes;
@@ -40,6 +43,13 @@ static void step_add(unsigned op, struct str bytes)
     const unsigned char head[4] = {(unsigned char)op, 1, (unsigned char)bytes.len, (unsigned char)(bytes.len >> 8)};
     assert_int_equal(buf_add(&input, head, sizeof head), 0);
     assert_int_equal(buf_add(&input, bytes.ptr, bytes.len), 0);
+}
+
+static const char *body_of(const struct route *route)
+{
+    if (strcmp(route->path, "/runs/{id}/report") == 0)
+        return report;
+    return strcmp(route->path, "/runs/{id}/publish") == 0 ? publish : body;
 }
 
 /* The route's path with ids at its {…}, and what a list takes as its query. */
@@ -62,7 +72,7 @@ static void request_add(const struct surface *surface, const struct route *route
         buf_text(&text, "?before=2024-01-01");
     buf_text(&text, "\nHost: localhost\nContent-Type: application/json\nIdempotency-Key: a key\nAccept-Language: en\n\n");
     if (route->method != METHOD_GET)
-        buf_text(&text, strcmp(route->path, "/runs/{id}/report") == 0 ? report : body);
+        buf_text(&text, body_of(route));
     step_add(STEP_REQUEST, buf_str(&text));
     buf_free(&text);
 }
