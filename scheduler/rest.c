@@ -128,9 +128,7 @@ static int register_check(const struct core *core, const struct msg_worker_regis
     if (worker && worker->present && !rest_owns(worker, asked->whose))
         return fault_set(fault, ERR_FORBIDDEN, "name", "owner", asked->name, NULL, "worker %s was registered by somebody else",
                          worker->name->data);
-    if (!worker && core->workers.count >= core->config.workers_max && !worker_oldest(core))
-        return fault_set(fault, ERR_LIMIT, "name", "limit", asked->name, NULL, "there are too many workers");
-    return 0;
+    return worker ? 0 : worker_check_room(core, "name", asked->name, fault);
 }
 
 /* What a former start of it held is lost; what it may not even have heard of goes back. -1: no room now. */
@@ -163,24 +161,14 @@ static struct rec_worker register_record(const struct msg_worker_register *asked
 }
 
 /* A worker of this record, which nobody knows yet; its ident is made up when it brings none. NULL when out of memory. */
-static struct worker *register_new(struct core *core, struct rec_worker *record)
+static struct worker *register_new(struct core *core, struct rec_worker record)
 {
-    char name[32], ident[40] = "";
-    record->id = core->next_id[TYPE_WORKER];
-    snprintf(name, sizeof name, "worker-%03llu", (unsigned long long)record->id);
-    record->name = str_of(name);
-    while (!record->ident.len || (*ident && index_text(&core->worker_idents, record->ident))) {
+    char ident[40] = "";
+    while (!record.ident.len || (*ident && index_text(&core->worker_idents, record.ident))) {
         snprintf(ident, sizeof ident, "rest-%016llx", (unsigned long long)core->clock.random(core->clock.self));
-        record->ident = str_of(ident);
+        record.ident = str_of(ident);
     }
-    struct worker *worker = worker_make(core, record);
-    if (!worker)
-        return NULL;
-    core_new_id(core, TYPE_WORKER);
-    worker->registered_at = core->wall_ms;
-    worker->status = WORKER_OFFLINE;
-    worker_join(core, worker);
-    return worker;
+    return worker_enrol(core, &record);
 }
 
 /* The same for one that is known. -1 when out of memory, nothing changed. */
@@ -214,7 +202,7 @@ static void answer_worker(struct core *core, const struct core_call *call, const
 void rest_on_register(struct core *core, const struct core_call *call)
 {
     const struct msg_worker_register *asked = &call->msg->u.worker_register;
-    struct worker *worker = asked->name.len ? index_text(&core->worker_idents, asked->name) : NULL, *oldest = NULL;
+    struct worker *worker = asked->name.len ? index_text(&core->worker_idents, asked->name) : NULL;
     struct rec_worker record = register_record(asked);
     struct kind *kind = NULL;
     struct fault fault;
@@ -234,12 +222,8 @@ void rest_on_register(struct core *core, const struct core_call *call)
     if (worker) {
         if (register_again(core, worker, &record))
             goto error;
-    } else {
-        oldest = core->workers.count >= core->config.workers_max ? worker_oldest(core) : NULL;
-        if (!(worker = register_new(core, &record)))
-            goto error;
-        if (oldest)
-            worker_forget(core, oldest);
+    } else if (!(worker = register_new(core, record))) {
+        goto error;
     }
     worker->credit = worker->slots;
     worker->grace_ms = WORKER_ASKS_GRACE_MS;

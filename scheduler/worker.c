@@ -184,6 +184,33 @@ void worker_forget(struct core *core, struct worker *worker)
     worker_free(worker);
 }
 
+int worker_check_room(const struct core *core, const char *field, struct str ident, struct fault *fault)
+{
+    if (core->workers.count < core->config.workers_max || worker_oldest(core))
+        return 0;
+    return fault_set(fault, ERR_LIMIT, field, "limit", ident, NULL, "there are too many workers");
+}
+
+struct worker *worker_enrol(struct core *core, const struct rec_worker *record)
+{
+    char name[32];
+    struct worker *oldest = core->workers.count >= core->config.workers_max ? worker_oldest(core) : NULL;
+    struct rec_worker named = *record;
+    named.id = core->next_id[TYPE_WORKER];
+    snprintf(name, sizeof name, "worker-%03llu", (unsigned long long)named.id);
+    named.name = str_of(name);
+    struct worker *worker = worker_make(core, &named);
+    if (!worker)
+        return NULL;
+    core_new_id(core, TYPE_WORKER);
+    worker->registered_at = core->wall_ms;
+    worker->status = WORKER_OFFLINE;
+    worker_join(core, worker);
+    if (oldest)
+        worker_forget(core, oldest);
+    return worker;
+}
+
 void worker_prune(struct core *core)
 {
     struct worker *worker;

@@ -72,6 +72,11 @@ int worker_load(struct core *core, const struct rec_worker *record, struct err *
 /* Makes one that is in no table (with room for it in them); NULL when out of memory. worker_join puts it there. */
 struct worker *worker_make(struct core *core, const struct rec_worker *record);
 void worker_join(struct core *core, struct worker *worker);
+/* Whether there is room for one more, or one that is away and is forgotten for it. field, ident: who asks. -1 with fault. */
+int worker_check_room(const struct core *core, const char *field, struct str ident, struct fault *fault);
+/* A worker of this record, which nobody knows yet: it gets an id and a name, and joins, offline. Where there is no room the one that has been
+ * away for longest is forgotten: room for that (WORKER_FORGET_BYTES) has been reserved. NULL when out of memory, nothing changed. */
+struct worker *worker_enrol(struct core *core, const struct rec_worker *record);
 /* What a HELLO says of it anew; -1 when out of memory, nothing changed. */
 int worker_describe(struct core *core, struct worker *worker, const struct rec_worker *record);
 void worker_record(const struct worker *worker, struct rec_worker *record); /* borrows from the worker */

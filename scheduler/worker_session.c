@@ -5,8 +5,6 @@
  * is not its lease is named in `drop`, except a result that was accepted already: that one it sends again and it is acknowledged
  * again.
  */
-#include <stdio.h>
-
 #include "proto/ident.h"
 #include "proto/log.h"
 #include "scheduler/kind.h"
@@ -65,8 +63,8 @@ static int hello_check(struct core *core, const struct core_call *call, const st
     if (before && before != worker) /* a connection a worker: else one peer could make as many as it has messages */
         return fault_set(fault, ERR_CONFLICT, "ident", "session", hello->ident, NULL,
                          "this connection is another worker's session");
-    if (!worker && core->workers.count >= core->config.workers_max && !worker_oldest(core))
-        return fault_set(fault, ERR_LIMIT, "ident", "limit", hello->ident, NULL, "there are too many workers");
+    if (!worker && worker_check_room(core, "ident", hello->ident, fault))
+        return -1;
     if (worker && worker->bound && worker->key[0] && !str_is(call->key, worker->key))
         return fault_set(fault, ERR_FORBIDDEN, "ident", "key", hello->ident, NULL,
                          "a worker of this ident is here, with another key");
@@ -87,23 +85,6 @@ static struct rec_worker hello_record(const struct msg_hello *hello)
                                .labels = hello->labels,
                                .protocol = PROTOCOL_VERSION,
                                .boot = hello->boot};
-}
-
-static struct worker *hello_new(struct core *core, const struct msg_hello *hello)
-{
-    char name[32];
-    struct rec_worker record = hello_record(hello);
-    record.id = core->next_id[TYPE_WORKER];
-    snprintf(name, sizeof name, "worker-%03llu", (unsigned long long)record.id);
-    record.name = str_of(name);
-    struct worker *worker = worker_make(core, &record);
-    if (!worker)
-        return NULL;
-    core_new_id(core, TYPE_WORKER);
-    worker->registered_at = core->wall_ms;
-    worker->status = WORKER_OFFLINE;
-    worker_join(core, worker);
-    return worker;
 }
 
 /* Its ASSIGN waits for the disk, and will reach this very session: the worker cannot know of it yet. */
@@ -260,12 +241,9 @@ void worker_on_hello(struct core *core, const struct core_call *call)
     if (!kind)
         goto error;
     if (!worker) {
-        struct worker *oldest = core->workers.count >= core->config.workers_max ? worker_oldest(core) : NULL;
-        worker = hello_new(core, hello);
+        worker = worker_enrol(core, &record);
         if (!worker)
             goto error;
-        if (oldest)
-            worker_forget(core, oldest);
         session_bind(core, worker, &call->from.peer, true);
     } else {
         struct text *old_boot = text_keep(worker->boot);
