@@ -2,14 +2,12 @@
 #ifndef GANTRY_GATEWAY_RESOURCES_H
 #define GANTRY_GATEWAY_RESOURCES_H
 
-#include <stdint.h>
+#include "proto/machine.h"
 
 #define RESOURCES_EVERY_MS 5000
 
-struct resources {      /* zeroed is ready for use */
-    struct cpu_sample { /* ticks since the machine's start */
-        uint64_t busy, total;
-    } older, newer;
+struct resources { /* zeroed is ready for use */
+    struct cpu_sample older, newer;
 };
 
 struct resources_now {

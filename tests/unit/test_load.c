@@ -9,9 +9,9 @@ static void test_reading(void **state)
     load_read(&load);
     assert_true(load.average >= 0 && load.average < 10000);
     assert_true(load.memory_mb > 0);
-    assert_true(load.total > 0 && load.busy <= load.total);
+    assert_true(load.cpu.total > 0 && load.cpu.busy <= load.cpu.total);
     assert_true(load.cpu_percent >= 0 && load.cpu_percent <= 0); /* needs two readings */
-    load.busy = load.total = 1;                                  /* as if the first had been at the start of the machine */
+    load.cpu = (struct cpu_sample){1, 1};                        /* as if the first had been at the start of the machine */
     load_read(&load);
     assert_true(load.cpu_percent > 0 && load.cpu_percent <= 100);
 }
