@@ -33,15 +33,15 @@
 
 /* In the order of looking: what comes a thousand times a second before what comes once. */
 const struct core_route core_routes[] = {
-    {MSG_TASK_CREATE, DOOR_COMMANDS, task_on_create, "makes a task"},
-    {MSG_TASK_UPDATE, DOOR_COMMANDS, task_on_update, "changes a task"},
-    {MSG_TASK_DELETE, DOOR_COMMANDS, task_on_delete, "deletes a task and its history"},
-    {MSG_TASK_PAUSE, DOOR_COMMANDS, task_on_pause, "pauses or resumes a task"},
-    {MSG_RUN_TRIGGER, DOOR_COMMANDS, command_on_trigger, "makes a run of a task"},
-    {MSG_RUN_TRIGGER_BATCH, DOOR_COMMANDS, command_on_trigger_batch, "makes many runs of a task, all or none"},
-    {MSG_RUN_SUBMIT, DOOR_COMMANDS, command_on_submit, "makes a task and its one run"},
-    {MSG_RUN_RESTART, DOOR_COMMANDS, command_on_restart, "makes a run like one that has ended"},
-    {MSG_RUN_ABORT, DOOR_COMMANDS, command_on_abort, "ends a run"},
+    {MSG_TASK_CREATE, DOOR_EITHER, task_on_create, "makes a task"},
+    {MSG_TASK_UPDATE, DOOR_EITHER, task_on_update, "changes a task"},
+    {MSG_TASK_DELETE, DOOR_EITHER, task_on_delete, "deletes a task and its history"},
+    {MSG_TASK_PAUSE, DOOR_EITHER, task_on_pause, "pauses or resumes a task"},
+    {MSG_RUN_TRIGGER, DOOR_EITHER, command_on_trigger, "makes a run of a task"},
+    {MSG_RUN_TRIGGER_BATCH, DOOR_EITHER, command_on_trigger_batch, "makes many runs of a task, all or none"},
+    {MSG_RUN_SUBMIT, DOOR_EITHER, command_on_submit, "makes a task and its one run"},
+    {MSG_RUN_RESTART, DOOR_EITHER, command_on_restart, "makes a run like one that has ended"},
+    {MSG_RUN_ABORT, DOOR_EITHER, command_on_abort, "ends a run"},
     {MSG_POOL_PUT, DOOR_COMMANDS, pool_on_put, "makes or changes a pool"},
     {MSG_POOL_DELETE, DOOR_COMMANDS, pool_on_delete, "deletes a pool that nothing names"},
     {MSG_POOL_LIST, DOOR_COMMANDS, pool_on_list, "pools as they are now"},
@@ -426,6 +426,22 @@ bool core_key_admits(struct core *core, const struct core_call *call, const stru
     return false;
 }
 
+/* Who comes to the workers' socket may hand in work there only where keys need not tell whose word it is: a worker's key stands for a role
+ * that may not. -1 with fault. */
+static int check_client(const struct core *core, const struct core_call *call, struct fault *fault)
+{
+    enum core_clients clients = core->config.clients;
+    if (call->from.door != DOOR_WORKERS || clients == CLIENTS_ALWAYS || (clients == CLIENTS_AUTO && !call->key.len))
+        return 0;
+    return fault_set(fault, ERR_FORBIDDEN, NULL, "clients", (struct str){0}, NULL,
+                     "who comes to the workers' socket hands in no work here (bus.clients): ask over HTTP");
+}
+
+static bool door_takes(const struct core_route *route, enum door door)
+{
+    return route->door == door || route->door == DOOR_EITHER;
+}
+
 void core_handle(struct core *core, const struct core_call *call)
 {
     const struct msg *msg = call->msg;
@@ -436,13 +452,13 @@ void core_handle(struct core *core, const struct core_call *call)
     core_read_clock(core);
     arena_reset(core->arena);
     log_request(msg->rid);
-    if (!route || (route->door == DOOR_WORKERS && call->from.door != DOOR_WORKERS)) {
+    if (!route || !door_takes(route, call->from.door)) {
         error.text =
-            route ? STR_LIT("this message belongs on the workers' socket") : STR_LIT("the scheduler does not take this message");
+            route ? STR_LIT("this message belongs on another socket") : STR_LIT("the scheduler does not take this message");
         journal_send_now(core->journal, &call->from, &shape_msg_error, &error);
         return;
     }
-    if (check_records(msg, call->from.door, &fault)) {
+    if ((route->door == DOOR_EITHER && check_client(core, call, &fault)) || check_records(msg, call->from.door, &fault)) {
         core_refuse(core, call, &fault);
         return;
     }

@@ -18,7 +18,10 @@ struct core_clock {
     uint64_t (*random)(void *self); /* for jitter */
 };
 
+enum core_clients { CLIENTS_AUTO, CLIENTS_ALWAYS, CLIENTS_NEVER }; /* setting bus.clients */
+
 struct core_config { /* see proto/settings.def for what each means */
+    enum core_clients clients;
     uint64_t lease_ms, accept_ms, heartbeat_ms, lift_ms, retry_base_ms, retry_cap_ms;
     uint64_t max_losses, queue_max, queue_bytes, tasks_max, workers_max, workers_ms, keys_max, keys_ms, events_max;
     uint64_t webhooks_max, webhooks_retry_ms, webhooks_keep, webhooks_keep_ms;
@@ -72,7 +75,7 @@ void core_on_lines(struct core *core, core_lines *lines, void *self);
 typedef void core_handler(struct core *core, const struct core_call *call);
 struct core_route {
     uint16_t id;
-    enum door door; /* the socket it comes in by; DOOR_WORKERS messages of the command kind are also taken there */
+    enum door door; /* the socket it comes in by; DOOR_EITHER: by the workers' too, from who may hand in work there */
     core_handler *handle;
     const char *doc;
 };

@@ -92,9 +92,17 @@ static uint64_t setting(const struct host *host, enum setting_id id)
     return (uint64_t)settings_count_of(host->settings, id);
 }
 
+static enum core_clients clients_of(const struct host *host)
+{
+    const char *word = settings_text(host->settings, SET_BUS_CLIENTS);
+
+    return strcmp(word, "always") == 0 ? CLIENTS_ALWAYS : strcmp(word, "never") == 0 ? CLIENTS_NEVER : CLIENTS_AUTO;
+}
+
 static struct core_config config_of(const struct host *host)
 {
     return (struct core_config){
+        .clients = clients_of(host),
         .lease_ms = setting(host, SET_LEASE_SECONDS) * 1000,
         .accept_ms = setting(host, SET_LEASE_ACCEPT_SECONDS) * 1000,
         .heartbeat_ms = setting(host, SET_LEASE_HEARTBEAT_MS),

@@ -14,7 +14,7 @@
 #include "proto/bus.h"
 #include "proto/messages.h"
 
-enum door { DOOR_COMMANDS, DOOR_WORKERS }; /* the two sockets peers come in by */
+enum door { DOOR_COMMANDS, DOOR_WORKERS, DOOR_EITHER }; /* the two sockets peers come in by; no message comes by either */
 
 struct address {
     enum door door;

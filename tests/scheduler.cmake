@@ -26,6 +26,7 @@ gantry_test(gate LINKS core_fixture)
 gantry_test(audit LINKS core_fixture)
 gantry_test(core_task LINKS core_fixture)
 gantry_test(core_command LINKS core_fixture)
+gantry_test(core_doors LINKS core_fixture)
 gantry_test(core_farm LINKS core_fixture)
 gantry_test(core_random LINKS core_fixture)
 

@@ -41,7 +41,7 @@ class Ground(Farm):
         self.through = dict(zip(self.paths, ports[len(self.real):]))
         self.proxy = Proxy({name: (port, self.real[self.paths[name]]) for name, port in self.through.items()})
         ends = {f"bus_{name}": f"tcp://127.0.0.1:{self.real[name]}" for name in SERVERS}
-        super().__init__(workers=workers, bus_curve="always", **ends, **settings)
+        super().__init__(workers=workers, bus_curve="always", bus_clients="always", **ends, **settings)
         self.direct_port = self.real["gateway"]  # what the gateway listens on
         self.port = self.direct_port
 

@@ -2,13 +2,14 @@
 
 import pathlib
 import shutil
+import signal
 import subprocess
 import unittest
 
 import zmq
 import zmq.auth
 
-from tests.bus import Peer, ScriptedWorker, pack
+from tests.bus import Peer, ScriptedWorker, key, pack
 from tests.farm import BUILD, Farm, clean_environment, free_port, wait_for
 
 
@@ -78,6 +79,28 @@ class Keys(unittest.TestCase):
                 self.assertTrue(opens(door, "process", 10000), door)
             self.assertEqual(key_worker(farm, "revoke", "far", kind="process").returncode, 0)
             self.assertFalse(opens("store", "process", 1500))
+
+    def test_a_workers_key_hands_in_no_work(self):
+        """It is trusted with what it is given: not to have programs run elsewhere, and not with what only the gateway asks for."""
+        work = dict(spec=dict(task_type="scripted", executor="shell", command="true"), trigger={})
+        with tcp_farm() as farm, member(farm, "one") as one:
+            one.hello()
+            made = farm.data_of(farm.post("/api/webhooks", {"url": "http://127.0.0.1:9/x", "active": False}), 201)
+            task = farm.task("theirs", "true", task_type="scripted", executor="shell")
+            for name, fields in [("run_submit", work), ("run_trigger", dict(task_id=task, trigger={})), ("task_delete", dict(id=task)),
+                                 ("run_abort", dict(id=1))]:
+                got, error = one.ask(name, idem=key(), **fields)
+                self.assertEqual((got, error["code"], error["rule"]), ("error", 9, "clients"), name)
+            for name, fields in [("webhook_claim", dict(boot="b")), ("pool_list", dict(page=1, size=1)),
+                                 ("run_purge", dict(idem=key(), purge=dict(before=1))), ("worker_remove", dict(idem=key(), id="worker-001")),
+                                 ("webhook_delete", dict(idem=key(), id=made["id"])), ("worker_list", dict(page=1, size=1))]:
+                got, error = one.ask(name, **fields)
+                self.assertEqual((got, error["code"]), ("error", 10), name)
+                self.assertNotIn(made["secret"], str(error))
+            (farm.data / "gantry.conf").write_text("bus.clients = always\n")
+            farm.signal("scheduler", signal.SIGHUP)
+            wait_for(lambda: one.ask("run_submit", idem=key(), **work)[0] == "run_answer", what="a key that may hand in work")
+            self.assertEqual(one.ask("webhook_claim", boot="b")[1]["code"], 10)
 
     def test_revoking_cuts_a_connected_worker_and_gives_its_runs_away(self):
         with tcp_farm(lease_seconds=600) as farm, member(farm, "one") as one, member(farm, "two", ident="two") as two:

@@ -218,7 +218,8 @@ class Ground(Farm):
     """A farm whose workers' door is on tcp with CURVE; two keys are let in: the honest worker's, and an attacker's."""
 
     def __init__(self, **settings):
-        super().__init__(workers=0, start=False, bus_workers=f"tcp://127.0.0.1:{free_port()}", bus_curve="always", **settings)
+        super().__init__(workers=0, start=False, bus_workers=f"tcp://127.0.0.1:{free_port()}", bus_curve="always", bus_clients="always",
+                         **settings)
         self.door = int(self.settings["bus_workers"].rsplit(":", 1)[1])
 
     def member(self, name):
