@@ -16,7 +16,7 @@
 
 static int usage(const struct err *err)
 {
-    fprintf(stderr, "gantry key: %s\n", err->text);
+    term_line(stderr, false, "gantry key: %s", err->text);
     return EXIT_USAGE;
 }
 

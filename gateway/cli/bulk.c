@@ -7,6 +7,7 @@
 #include "gateway/cli/client.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/task.h"
+#include "gateway/cli/term.h"
 #include "proto/clock.h"
 #include "proto/messages.h"
 
@@ -61,12 +62,12 @@ static bool results_print(const json_t *data, bool restart)
     {
         const json_t *error = json_object_get(result, "error");
         if (json_is_object(error)) {
-            fprintf(stderr, "gantry: run %lld: %s\n", show_number(result, "id"), show_text(error, "message"));
+            term_line(stderr, false, "gantry: run %lld: %s", show_number(result, "id"), show_text(error, "message"));
             fine = false;
         } else if (restart) {
             printf("%lld\n", show_number(result, "new_run_id"));
         } else {
-            printf("run %lld %s\n", show_number(result, "id"), show_text(result, "status"));
+            term_line(stdout, false, "run %lld %s", show_number(result, "id"), show_text(result, "status"));
         }
     }
     return fine;

@@ -31,8 +31,7 @@ static void event_print(const struct cli *cli, const json_t *event)
     char time[64];
 
     if (cli->json) {
-        json_dumpf(event, stdout, JSON_COMPACT);
-        putchar('\n');
+        show_dump(event, JSON_COMPACT, stdout);
         return;
     }
     printf("%s  %-20s", term_time(json_string_value(json_object_get(event, "timestamp")), time, sizeof time),

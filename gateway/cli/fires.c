@@ -6,6 +6,7 @@
 #include "gateway/cli/page.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/task.h"
+#include "gateway/cli/term.h"
 #include "proto/messages.h"
 
 /* An entry may be several due times: up to when, and how many. */
@@ -62,7 +63,7 @@ static int times_print(struct cli *cli, const char *path)
     }
     json_array_foreach(json_object_get(data, "items"), index, time)
     {
-        printf("%s  %s\n", show_text(time, "at"), show_text(time, "local"));
+        term_line(stdout, false, "%s  %s", show_text(time, "at"), show_text(time, "local"));
     }
     if (json_is_true(json_object_get(data, "paused"))) {
         fprintf(stderr, "gantry: the task is paused: nothing is due until it is resumed\n");

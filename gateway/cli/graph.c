@@ -10,6 +10,7 @@
 #include "gateway/cli/client.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/task.h"
+#include "gateway/cli/term.h"
 #include "proto/messages.h"
 #include "proto/str.h"
 
@@ -97,7 +98,11 @@ static void node_print(const struct node *node, size_t level, const json_t *edge
     const char *on = edge != NULL ? show_text(edge, "on") : "success";
     char line[512];
     size_t indent = level < INDENT_MOST ? level : INDENT_MOST;
-    size_t len = str_clean(line, sizeof line, str_of(show_text(node->json, "name")));
+    size_t len = str_clean(line, sizeof line - TERM_LINE(0), str_of(show_text(node->json, "name")));
+    char clean[sizeof line];
+
+    line[len] = '\0';
+    term_clean(line, false, clean);
 
     for (size_t i = 0; i < indent; i++) {
         fputs("  ", stdout);
@@ -105,7 +110,7 @@ static void node_print(const struct node *node, size_t level, const json_t *edge
     if (level > INDENT_MOST) {
         printf("[%zu] ", level);
     }
-    printf("%lld %.*s  %s", node->id, (int)len, line, show_text(node->json, "status"));
+    printf("%lld %s  %s", node->id, clean, show_text(node->json, "status"));
     if (!json_is_null(json_object_get(node->json, "last_run_status"))) {
         printf(", last run %s", show_text(node->json, "last_run_status"));
     }
@@ -176,7 +181,7 @@ static void dot_text(const char *text)
         if (*text == '"' || *text == '\\') {
             putchar('\\');
         }
-        if ((unsigned char)*text >= ' ') {
+        if ((unsigned char)*text >= ' ' && *text != 0x7f) {
             putchar(*text);
         }
     }

@@ -74,8 +74,8 @@ int pool_set(struct cli *cli)
     if (cli->json) {
         show_json(data);
     } else {
-        printf("pool %s: at most %lld at once, %lld run\n", show_text(data, "name"), show_number(data, "limit"),
-               show_number(data, "running"));
+        term_line(stdout, false, "pool %s: at most %lld at once, %lld run", show_text(data, "name"), show_number(data, "limit"),
+                  show_number(data, "running"));
     }
     json_decref(data);
     return EXIT_FINE;

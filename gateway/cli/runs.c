@@ -204,7 +204,7 @@ int run_abort(struct cli *cli)
             code = one; /* trouble with one of them outweighs a word that is none */
         }
         if (data != NULL && !cli->json) {
-            printf("run %s %s\n", args_at(cli->args, i), show_text(data, "status"));
+            term_line(stdout, false, "run %s %s", args_at(cli->args, i), show_text(data, "status"));
         }
         json_decref(data);
     }

@@ -96,10 +96,30 @@ void show_cell_time(struct table *table, const json_t *object, const char *name)
     table_add(table, term_time(json_string_value(json_object_get(object, name)), text, sizeof text));
 }
 
+/* jansson escapes what is below a blank, and hands over whole characters; DEL and U+0080 to U+009F can only be in texts. */
+static int dump_write(const char *bytes, size_t len, void *arg)
+{
+    FILE *out = arg;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        bool high = c == 0xc2 && i + 1 < len && (unsigned char)bytes[i + 1] < 0xa0;
+        int rc = c == 0x7f || high ? fprintf(out, "\\u%04x", high ? (unsigned char)bytes[++i] : c) : putc(c, out);
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int show_dump(const json_t *value, size_t flags, FILE *out)
+{
+    return json_dump_callback(value, dump_write, out, flags) == 0 && putc('\n', out) != EOF ? 0 : -1;
+}
+
 int show_json(const json_t *data)
 {
-    json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    putchar('\n');
+    show_dump(data, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15), stdout);
     return EXIT_FINE;
 }
 
@@ -122,7 +142,7 @@ int show_table(struct table *table, const json_t *page)
 
 int show_error(const struct err *err)
 {
-    fprintf(stderr, "gantry: %s\n", err->text);
+    term_line(stderr, false, "gantry: %s", err->text);
     return EXIT_TROUBLE;
 }
 

@@ -3,6 +3,7 @@
 #define GANTRY_CLI_SHOW_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "gateway/cli/cli.h"
 #include "gateway/cli/table.h"
@@ -24,6 +25,9 @@ void show_cell_time(struct table *table, const json_t *object, const char *name)
 
 /* Prints the data as JSON. Answers EXIT_FINE. */
 int show_json(const json_t *data);
+/* A value as JSON, and the end of its line; flags: jansson's. What a terminal would take for commands is escaped. Below 0 with errno when it
+ * cannot be written. */
+int show_dump(const json_t *value, size_t flags, FILE *out);
 /* Prints the table, and how many rows of how many it is. Takes the table. */
 int show_table(struct table *table, const json_t *page);
 /* "gantry: <text>" on stderr; answers the exit code. */

@@ -52,10 +52,10 @@ static void line_print(struct syslog *syslog, const json_t *line)
     if (clock_parse_iso(said, strlen(said), &at) == 0 && at > syslog->newest_ms)
         syslog->newest_ms = at;
     if (syslog->cli->json)
-        rc = json_dumpf(line, stdout, JSON_COMPACT) == 0 ? putchar('\n') : -1;
+        rc = show_dump(line, JSON_COMPACT, stdout);
     else
-        rc = printf("%s %-5s %-10s %s %s\n", term_time(said, time, sizeof time), show_text(line, "level"),
-                    worker ? worker : show_text(line, "service"), show_text(metadata, "code"), show_text(line, "message"));
+        rc = term_line(stdout, false, "%s %-5s %-10s %s %s", term_time(said, time, sizeof time), show_text(line, "level"),
+                       worker ? worker : show_text(line, "service"), show_text(metadata, "code"), show_text(line, "message"));
     if (rc < 0 && errno == EPIPE)
         stop_unread();
     else if (rc < 0)

@@ -6,6 +6,7 @@
 #include "gateway/cli/show.h"
 #include "gateway/cli/task.h"
 #include "gateway/cli/tasks_file.h"
+#include "gateway/cli/term.h"
 #include "proto/messages.h"
 
 #define RETRIES 3            /* of a task that does not say */
@@ -181,7 +182,7 @@ int task_apply(struct cli *cli)
         if (cli->json)
             show_json(data);
         else
-            printf("task %lld %s %s\n", show_number(data, "id"), name, done);
+            term_line(stdout, false, "task %lld %s %s", show_number(data, "id"), name, done);
         json_decref(data);
     }
     json_decref(tasks);

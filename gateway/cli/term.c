@@ -1,6 +1,8 @@
 #include "gateway/cli/term.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,7 +26,9 @@ static size_t character_next(const char *text, int *columns, bool *show)
         return 1;
     }
     int width = wcwidth(wide);
-    if (width < 0) {
+    bool turns =
+        (wide >= 0x202a && wide <= 0x202e) || (wide >= 0x2066 && wide <= 0x2069); /* what is behind it reads as something else */
+    if (width < 0 || turns) {
         *show = false;
     } else {
         *columns = width;
@@ -73,6 +77,68 @@ int term_fit(const char *text, int columns, char *out, size_t size)
     }
     out[len] = '\0';
     return used;
+}
+
+/* The length of a sequence that sets colours, as ESC [ 1;31 m, at text; 0: there is none. */
+static size_t colour_length(const char *text)
+{
+    if (text[0] != '\033' || text[1] != '[') {
+        return 0;
+    }
+    size_t digits = strspn(text + 2, "0123456789;:");
+
+    return text[2 + digits] == 'm' ? digits + 3 : 0;
+}
+
+void term_clean(const char *text, bool colours, char *out)
+{
+    bool coloured = false;
+
+    while (*text != '\0') {
+        size_t colour = colours ? colour_length(text) : 0;
+        int columns;
+        bool show;
+        size_t bytes = character_next(text, &columns, &show);
+        coloured = coloured || colour > 0;
+        if (colour > 0 || show || *text == '\t') {
+            bytes = colour > 0 ? colour : bytes;
+            memcpy(out, text, bytes);
+            out += bytes;
+        } else {
+            *out++ = '?';
+        }
+        text += bytes;
+    }
+    memcpy(out, coloured ? "\033[0m" : "", coloured ? sizeof "\033[0m" : 1);
+}
+
+int term_line(FILE *out, bool colours, const char *format, ...)
+{
+    char *text = NULL, *clean = NULL;
+    va_list list;
+
+    va_start(list, format);
+    int len = vasprintf(&text, format, list);
+    va_end(list);
+    if (len < 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    if (term_columns(out) > 0) {
+        clean = malloc(TERM_LINE((size_t)len));
+        if (clean == NULL) {
+            free(text);
+            errno = ENOMEM;
+            return -1;
+        }
+        term_clean(text, colours, clean);
+    }
+    int rc = fputs(clean != NULL ? clean : text, out) < 0 || fputc('\n', out) == EOF ? -1 : 0;
+    int kept = errno;
+    free(text);
+    free(clean);
+    errno = kept;
+    return rc;
 }
 
 void term_wrap(const char *text, int indent, int columns, FILE *out)

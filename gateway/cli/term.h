@@ -15,6 +15,14 @@ int term_width(const char *text);
 /* Text cut to `columns` (an ellipsis marks the cut) and without control characters, into out. Answers the columns it takes. */
 int term_fit(const char *text, int columns, char *out, size_t size);
 
+/* A line as a terminal may have it: control characters, and those that turn the direction of text round, are '?'. colours: a program's own
+ * stay, and end with the line. out has at least TERM_LINE(strlen(text)) bytes. */
+void term_clean(const char *text, bool colours, char *out);
+#define TERM_LINE(len) ((len) + 8)
+
+/* Writes a line from outside and ends it: cleaned where it goes to a terminal, else as it is. Below 0 with errno when it cannot be written. */
+int term_line(FILE *out, bool colours, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* Words of text, wrapped; the first line is already indented. Ends in a newline. */
 void term_wrap(const char *text, int indent, int columns, FILE *out);
 

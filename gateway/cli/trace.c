@@ -204,8 +204,7 @@ static void message_json(const struct trace_header *header, const struct msg *ms
                              header->link, "peer", header->peer, "type", msg->shape->name, "corr", (json_int_t)msg->corr,
                              "request_id", msg->rid.ptr != NULL ? msg->rid.ptr : "", (size_t)msg->rid.len, "message", text);
     if (line != NULL) {
-        json_dumpf(line, stdout, JSON_COMPACT);
-        putchar('\n');
+        show_dump(line, JSON_COMPACT, stdout);
     }
     json_decref(line);
 }

@@ -76,12 +76,13 @@ static void line_print(const json_t *line, const struct watch_how *how)
     int rc;
 
     if (how->json) {
-        rc = json_dumpf(line, to, JSON_COMPACT) == 0 ? fputc('\n', to) : -1;
+        rc = show_dump(line, JSON_COMPACT, to);
     } else if (how->times) {
-        rc = fprintf(to, "%s %-5s %-6s %s\n", term_time(json_string_value(json_object_get(line, "timestamp")), time, sizeof time),
-                     show_text(line, "level"), stream, text);
+        rc = term_line(to, true, "%s %-5s %-6s %s",
+                       term_time(json_string_value(json_object_get(line, "timestamp")), time, sizeof time),
+                       show_text(line, "level"), stream, text);
     } else {
-        rc = fprintf(to, "%s%s\n", strcmp(stream, "system") == 0 ? "gantry: " : "", text);
+        rc = term_line(to, true, "%s%s", strcmp(stream, "system") == 0 ? "gantry: " : "", text);
     }
     printed(rc, out);
 }
@@ -197,7 +198,7 @@ static void tell_away(void *arg, const struct err *why)
         progress_show(&watch->progress);
     } else if (why != NULL && !watch->told) {
         progress_hide(&watch->progress);
-        fprintf(stderr, "gantry: waiting for the farm to answer again (%s)\n", why->text);
+        term_line(stderr, false, "gantry: waiting for the farm to answer again (%s)", why->text);
         progress_show(&watch->progress);
     }
     watch->told = why != NULL;
@@ -249,7 +250,7 @@ static int run_abandon(struct cli *cli, long long run_id)
     fprintf(stderr, "gantry: aborting run %lld\n", run_id);
     stop_begin(cli);
     if (client_post(cli->client, NULL, NULL, &err, "/runs/%lld/abort", run_id) != 0 && err.code != ERR_CONFLICT) {
-        fprintf(stderr, "gantry: run %lld goes on: %s\n", run_id, err.text);
+        term_line(stderr, false, "gantry: run %lld goes on: %s", run_id, err.text);
     }
     return stop_code();
 }
@@ -266,7 +267,7 @@ static int submit_abandon(struct cli *cli, const char *path, const json_t *body,
     stop_begin(cli);
     client_use_key(cli->client, key);
     if (client_call(cli->client, "POST", path, body, &data, &err) != 0) {
-        fprintf(stderr, "gantry: the run may exist: %s\n", err.text);
+        term_line(stderr, false, "gantry: the run may exist: %s", err.text);
         return stop_code();
     }
     long long run_id = show_number(data, "run_id");
@@ -288,7 +289,7 @@ static int run_end(const struct watch *watch, const json_t *run)
     if (watch->cli->json) {
         show_json(run);
     } else if (code != EXIT_FINE && !said_already(watch, error)) {
-        fprintf(stderr, "gantry: run %lld %s: %s\n", watch->run_id, show_text(run, "status"), error);
+        term_line(stderr, false, "gantry: run %lld %s: %s", watch->run_id, show_text(run, "status"), error);
     }
     return code;
 }

@@ -197,6 +197,34 @@ class Run(WithFarm):
         self.assertEqual(process.returncode, 130, err)
         self.wait_status(int(re.search(r"run (\d+)", err).group(1)), "aborted")
 
+    def on_terminal(self, *arguments):
+        """What the command writes to a terminal, its stdout and stderr alike."""
+        leader, follower = pty.openpty()
+        process = subprocess.Popen([GANTRY, *arguments, "--url", self.up.url], env=environment(), stdin=subprocess.DEVNULL, stdout=follower,
+                                   stderr=follower, close_fds=True)
+        os.close(follower)
+        shown = b""
+        try:
+            while data := os.read(leader, 4096):
+                shown += data
+        except OSError:  # the last writer is gone
+            pass
+        os.close(leader)
+        process.wait(60 * SLOW)
+        return shown
+
+    def test_what_programs_print_drives_no_terminal(self):
+        script = r"printf '\033]52;c;eA==\007\033[2J\033[31mred\033[0m 1\n'; printf '\033]0;mine\007bad\n' >&2; exit 3"
+        told = self.gantry("run", "--wait", "--shell", script)
+        self.assertIn("\033]52;c;eA==\007\033[2J\033[31mred\033[0m 1", told.stdout)  # a pipe gets what was printed
+        run = re.search(r"run (\d+)", told.stderr).group(1)
+        for command in (["logs", run], ["logs", run, "--times"], ["logs", run, "--json"], ["runs", run], ["run", "--wait", "--shell", script]):
+            with self.subTest(command[0:2]):
+                shown = self.on_terminal(*command)
+                for bad in (b"\033]", b"\033[2J", b"\007"):
+                    self.assertNotIn(bad, shown)
+        self.assertIn(b"?]52;c;eA==??[2J\033[31mred\033[0m 1\033[0m\r\n", self.on_terminal("logs", run))
+
     def test_a_bar_stands_on_a_terminal(self):
         leader, follower = pty.openpty()
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="gantry-test-")))

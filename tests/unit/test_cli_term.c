@@ -52,6 +52,47 @@ static void small_buffers_are_kept_to(void **state)
     assert_true(mbstowcs(NULL, out, 0) != (size_t)-1); /* no character is cut in two */
 }
 
+static void cleaned(const char *text, bool colours, const char *expected)
+{
+    char out[TERM_LINE(128)];
+
+    term_clean(text, colours, out);
+    assert_string_equal(out, expected);
+}
+
+/* What a program prints goes to somebody else's terminal. */
+static void lines_drive_no_terminal(void **state)
+{
+    (void)state;
+    cleaned("plain\t数据 é", true, "plain\t数据 é");
+    cleaned("\033]52;c;cm0gLXJmIH4=\a", true, "?]52;c;cm0gLXJmIH4=?");
+    cleaned("\033]0;title\033\\", true, "?]0;title?\\");
+    cleaned("one\rtwo\b\b\n\x7f", true, "one?two????");
+    cleaned("\xc2\x9b"
+            "31mred \xff",
+            true, "?31mred ?");
+    cleaned("\033[2J\033[6n\033[?1049h\033c", true, "?[2J?[6n?[?1049h?c");
+    cleaned("a \xe2\x80\xae"
+            "b \xe2\x81\xa6"
+            "c",
+            true, "a ?b ?c"); /* right to left, isolated */
+    cleaned("\033[1;31mred\033[0m \033[38:2:1:2:3mx", true, "\033[1;31mred\033[0m \033[38:2:1:2:3mx\033[0m");
+    cleaned("\033[1;31mred", false, "?[1;31mred");
+    cleaned("\033[", true, "?[");
+    cleaned("", true, "");
+}
+
+static void what_is_no_terminal_gets_all(void **state)
+{
+    char out[64] = "";
+    FILE *file = fmemopen(out, sizeof out, "w");
+
+    (void)state;
+    assert_int_equal(term_line(file, true, "%d \033[2J\r%s", 7, "x"), 0);
+    fclose(file);
+    assert_string_equal(out, "7 \033[2J\rx\n");
+}
+
 static void times_are_local(void **state)
 {
     char out[64];
@@ -103,6 +144,8 @@ int main(void)
         cmocka_unit_test(widths),
         cmocka_unit_test(text_is_cut_to_columns),
         cmocka_unit_test(small_buffers_are_kept_to),
+        cmocka_unit_test(lines_drive_no_terminal),
+        cmocka_unit_test(what_is_no_terminal_gets_all),
         cmocka_unit_test(times_are_local),
         cmocka_unit_test(durations),
         cmocka_unit_test(text_is_wrapped),
