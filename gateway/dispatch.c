@@ -54,8 +54,12 @@ static int check_framing(const struct request *request, struct problem *problem)
 {
     const struct request_headers *headers = &request->headers;
 
+    if (headers->broken)
+        return problem_set(problem, PROBLEM_BAD_REQUEST, "headers", "header");
     if ((headers->chunked && headers->sized) || headers->lengths > 1)
         return problem_set(problem, PROBLEM_BAD_REQUEST, "Content-Length", "framing");
+    if (headers->coded || (headers->chunked && !headers->needs_host)) /* HTTP/1.0 has none */
+        return problem_set(problem, PROBLEM_BAD_REQUEST, "Transfer-Encoding", "coding");
     return 0;
 }
 

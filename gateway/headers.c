@@ -9,6 +9,52 @@
 #include "proto/clock.h"
 #include "proto/ident.h"
 
+/* A name that is a token and a value without control characters (RFC 9110). libmicrohttpd takes more: a name with a blank behind it, which is
+ * then another name; a carriage return within a value, which others end the line at. */
+static bool header_whole(const char *key, size_t key_size, struct str value)
+{
+    for (size_t i = 0; i < key_size; i++) {
+        unsigned char c = (unsigned char)key[i];
+        if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c))
+            return false;
+    }
+    for (uint32_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return key_size > 0;
+}
+
+/* A line that goes on in the next one becomes, with libmicrohttpd, a header whose name ends in that: it would not be seen to be about the
+ * body's length. */
+static bool framing_folded(const char *key, size_t key_size)
+{
+    static const char *const names[] = {"Content-Length", "Transfer-Encoding"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t len = strlen(names[i]);
+        if (key_size > len && strncasecmp(key, names[i], len) == 0)
+            return true;
+    }
+    return false;
+}
+
+#define LENGTH_MOST (UINT64_MAX / 10 - 1) /* what is more is too much, whatever it is */
+
+static void length_read(struct request_headers *headers, struct str text)
+{
+    headers->lengths++;
+    headers->sized = true;
+    for (uint32_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            headers->broken = true;
+        else if (headers->content_length < LENGTH_MOST)
+            headers->content_length = headers->content_length * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    headers->broken = headers->broken || text.len == 0;
+}
+
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size, const char *value,
                                  size_t value_size)
 {
@@ -18,6 +64,7 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     struct str *slot = NULL;
     (void)kind;
 
+    headers->broken = headers->broken || !header_whole(key, key_size, text) || framing_folded(key, key_size);
     switch (key_size) {
     case 4:
         if (strcasecmp(key, "Host") == 0) {
@@ -48,13 +95,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
             credential_note(&request->credentials, &request->credentials.bearer, text);
         break;
     case 14:
-        if (strcasecmp(key, "Content-Length") == 0) {
-            headers->lengths++;
-            headers->sized = true;
-            /* libmicrohttpd has refused what is no number. */
-            for (uint32_t i = 0; i < text.len && i < 18; i++)
-                headers->content_length = headers->content_length * 10 + (uint64_t)(text.ptr[i] - '0');
-        }
+        if (strcasecmp(key, "Content-Length") == 0)
+            length_read(headers, text);
         break;
     case 15:
         if (strcasecmp(key, "Accept-Language") == 0)
@@ -63,8 +105,10 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
             slot = &headers->idempotency_key;
         break;
     case 17:
-        if (strcasecmp(key, "Transfer-Encoding") == 0)
+        if (strcasecmp(key, "Transfer-Encoding") == 0) {
+            headers->coded = headers->chunked || strcasecmp(value ? value : "", "chunked") != 0;
             headers->chunked = true;
+        }
         break;
     default:
         break;

@@ -41,6 +41,8 @@ struct request_headers { /* borrowed from libmicrohttpd for the request's life *
     uint64_t content_length;
     unsigned hosts, lengths; /* how often they were there */
     bool chunked, sized, expects;
+    bool coded;      /* Transfer-Encoding says something else than chunked, once */
+    bool broken;     /* some name or value is none that HTTP allows: who passed it on may have read it in another way */
     bool needs_host; /* its version of HTTP demands one */
 };
 

@@ -125,6 +125,39 @@ class Requests(GatewayAlone):
         self.error(self.raw(twice), 400, "VALIDATION_ERROR", "Content-Length", "framing")
 
     def test_hosts(self):
+    def test_framing_that_somebody_in_between_may_read_otherwise(self):
+        """Each would be two requests for one of us and one for the other: it is refused, and nothing behind it is read as a request."""
+        head = b"POST /api/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        inner = b"GET /api/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        length = b"%d" % len(inner)
+        chunked = b"\r\n2\r\n{}\r\n0\r\n\r\n"
+        shapes = [(b"Content-Length : " + length + b"\r\n\r\n", "header"), (b"Content-Length\t: " + length + b"\r\n\r\n", "header"),
+                  (b"X: a\rContent-Length: " + length + b"\r\n\r\n", "header"), (b"X: a\x0bb\r\n\r\n", "header"),
+                  (b"X y: a\r\n\r\n", "header"), (b"Transfer-Encoding : chunked\r\n" + chunked, "header"),
+                  (b"Content-Length:\r\n " + length + b"\r\n\r\n", "header"), (b"Content-Length: 1\r\n 2\r\n\r\n", "header"),
+                  (b"Transfer-Encoding: chun\r\n ked\r\n" + chunked, "header"), (b"X: a\r\n Content-Length: 4\r\n\r\n", "header"),
+                  (b"Transfer-Encoding: gzip\r\n" + chunked, "coding"), (b"Transfer-Encoding: gzip, chunked\r\n" + chunked, "coding"),
+                  (b"Transfer-Encoding: identity\r\n\r\n", "coding"), (b"Transfer-Encoding: chunked, identity\r\n" + chunked, "coding"),
+                  (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n" + chunked, "coding"),
+                  (b"Transfer-Encoding: \x0bchunked\r\n" + chunked, "header"), (b"Transfer-Encoding:\r\n\r\n", "coding")]
+        for shape, rule in shapes:
+            for path in (b"tasks", b"nothing"):
+                with self.subTest(shape=shape[:40], path=path), self.connect() as client:
+                    client.sendall(head % path + shape + inner)
+                    text = b""
+                    try:
+                        while part := client.recv(65536):  # it ends by itself
+                            text += part
+                    except ConnectionResetError:
+                        pass
+                    self.assertTrue(text.startswith(b"HTTP/1.1 4"), text)
+                    self.assertNotIn(b"smuggled", text)
+                    self.assertIn(b'"rule":"' + rule.encode() + b'"', text)
+        old = b"POST /api/tasks HTTP/1.0\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        self.error(self.raw(old), 400, "VALIDATION_ERROR", "Transfer-Encoding", "coding")
+        fine = head % b"tasks" + b"Content-Length: 0000000000000000000000000002\r\n\r\n{}"
+        self.error(self.raw(fine), 422, "VALIDATION_ERROR", "name", "required")
+
         for host in ("localhost", f"localhost:{self.farm.port}", "127.0.0.1", "[::1]:80", "LOCALHOST"):
             self.assertEqual(self.farm.get("/api/nothing", headers={"Host": host}).status, 404, host)
         for host in ("evil.example", "localhost.evil.example", "192.168.0.1", "[::2]", "x y"):
