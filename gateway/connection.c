@@ -13,7 +13,39 @@
 #include "proto/clock.h"
 #include "proto/log.h"
 
+#define REST_MS 5000 /* a connection on which nothing was asked for so long makes room for another */
+#define ROOM 16      /* connections that are cut at once to make room … */
+#define LOOK_MS 10   /* … and how often that may be looked for: looking passes over all */
 #define HALF_MS 1000 /* a client has said its last word so long, and it is still no request: nothing comes any more */
+
+static void cut(struct connection *connection)
+{
+    connection->cut = true;
+    connection->all->leaving++;
+    shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* When all places are taken, by whomever, those that wait for nothing but their client give theirs up: else anybody who can connect could
+ * keep everybody else out. Clients come again when a connection that they left at rest is closed. */
+static bool room_make(struct connections *all)
+{
+    uint64_t now_ms = clock_mono_ms();
+    unsigned made = 0;
+
+    if (now_ms - all->looked_ms < LOOK_MS)
+        return false;
+    all->looked_ms = now_ms;
+    for (struct connection *at = all->first; at && made < ROOM; at = at->next) {
+        bool rests = at->phase == LIMIT_IDLE || at->phase == LIMIT_RECEIVING;
+        if (!rests || at->cut || at->suspended || now_ms - at->since_ms < REST_MS)
+            continue;
+        cut(at);
+        made++;
+    }
+    if (made > 0)
+        log_info("GTY-HTTP-ROOM", "cut=%u connections at rest, as there were no others to be had (http.connections)", made);
+    return made > 0;
+}
 
 struct connection *connection_new(struct connections *all, struct MHD_Connection *mhd)
 {
@@ -27,7 +59,7 @@ struct connection *connection_new(struct connections *all, struct MHD_Connection
     connection->fd = info ? info->connect_fd : -1;
     connection->peer = peer_of_socket(connection->fd);
     peer_text(&connection->peer, connection->address);
-    connection->refused = all->open >= all->max;
+    connection->refused = all->open - all->leaving >= all->max && !room_make(all);
     connection->next = all->first;
     if (all->first)
         all->first->prev = connection;
@@ -48,6 +80,7 @@ void connection_free(struct connections *all, struct connection *connection)
     if (connection->next)
         connection->next->prev = connection->prev;
     all->open--;
+    all->leaving -= connection->cut;
     free(connection);
 }
 
@@ -131,8 +164,7 @@ void connections_sweep(struct connections *all, const struct limits *limits, uin
         if (at->cut || at->suspended)
             continue;
         if (broken_off(at, now_ms)) {
-            at->cut = true;
-            shutdown(at->fd, SHUT_RDWR);
+            cut(at);
             continue;
         }
         if (!limit_overdue(limits, at->phase, at->since_ms, now_ms))
@@ -141,7 +173,6 @@ void connections_sweep(struct connections *all, const struct limits *limits, uin
                  (unsigned long long)(now_ms - at->since_ms));
         if (!all->tls && at->phase == LIMIT_RECEIVING && at->request && !at->request->answered)
             answer_late(at, limits);
-        at->cut = true;
-        shutdown(at->fd, SHUT_RDWR);
+        cut(at);
     }
 }

@@ -31,6 +31,8 @@ struct connections {
     struct http *http;
     struct connection *first;
     unsigned open, max;
+    unsigned leaving;   /* of those open: cut */
+    uint64_t looked_ms; /* when room was last looked for */
     bool tls;
 };
 

@@ -284,8 +284,9 @@ static void on_closed(void *self)
 void follow_start(struct request *request, uint64_t run_id, uint64_t after,
                   void (*line)(struct writer *w, const struct rec_log_line *line, uint64_t missing))
 {
+    if (!reply_stream_begin(request))
+        return;
     struct follow *follow = calloc(1, sizeof *follow);
-
     if (!follow) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;

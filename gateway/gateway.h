@@ -33,7 +33,8 @@ struct gateway {
     struct meter meter;
     struct resources resources;
     struct budget budget;
-    unsigned polls, polls_max; /* requests that wait for runs */
+    unsigned polls, polls_max;     /* requests that wait for runs */
+    unsigned streams, streams_max; /* answers that go on until their client leaves; 0: any number */
     bool stopping;
     uint64_t started_ms; /* monotonic */
 

@@ -24,6 +24,7 @@
 
 #define DRAIN_MS 3000 /* time open requests get at SIGTERM */
 #define DRAIN_STEP_MS 20
+#define STREAMS_SPARE 64                /* one of so many connections, and one more, is none that a stream may have */
 #define DESCRIPTORS (256 + COURIER_MAX) /* besides those of connections */
 
 struct stopping {
@@ -142,6 +143,7 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
         return -1;
     auth_decide(gateway->auth, !listen_is_loopback(listener));
     gateway->polls_max = connections > 1 ? connections / 2 : 1; /* others get their turn */
+    gateway->streams_max = connections - (connections > 1 ? 1 + connections / STREAMS_SPARE : 0);
     gateway->http = http_new(gateway, listener, connections, err);
     if (!gateway->http)
         return -1;

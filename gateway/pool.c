@@ -44,6 +44,8 @@ void pool_give_back(struct pool *pool, struct request *request)
         ask_forget(request);
     if (request->polling)
         request->gateway->polls--;
+    if (request->streaming)
+        request->gateway->streams--;
     if (request->stream.closed)
         request->stream.closed(request->stream.self);
     request_forget(request); /* an answer that nobody came for has it still */

@@ -60,6 +60,21 @@ void reply_empty(struct request *request, unsigned status)
     finish(request, status, NULL);
 }
 
+bool reply_stream_begin(struct request *request)
+{
+    struct gateway *gateway = request->gateway;
+    struct problem problem;
+
+    if (gateway->streams_max && gateway->streams >= gateway->streams_max) {
+        problem_value(&problem, PROBLEM_LIMIT, NULL, "streams", (struct str){NULL, 0}, "%u", gateway->streams_max);
+        reply_problem(request, &problem);
+        return false;
+    }
+    gateway->streams++;
+    request->streaming = true;
+    return true;
+}
+
 void reply_stream(struct request *request, const char *content_type, const struct stream *stream)
 {
     /* A stream may last for hours, and nothing of what was sent to begin it is needed. */

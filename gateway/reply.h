@@ -12,6 +12,8 @@ void reply_written(struct request *request, unsigned status, const char *content
 void reply_html(struct request *request, unsigned status);                              /* request->out is a page */
 void reply_text(struct request *request, unsigned status, const char *text);
 void reply_empty(struct request *request, unsigned status);
+/* Whether another answer may go on for long; false: it has been refused. Before reply_stream, once. */
+bool reply_stream_begin(struct request *request);
 /* Streams with this content type until stream->read says -1; copied. */
 void reply_stream(struct request *request, const char *content_type, const struct stream *stream);
 

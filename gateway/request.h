@@ -94,6 +94,7 @@ struct request {
     uint64_t ask_deadline_ms; /* of the command, over all its askings */
     uint64_t wait_ms;         /* that the answer may take beside: it waits for something */
     bool polling;             /* it waits for runs: counts in gateway->polls */
+    bool streaming;           /* counts in gateway->streams */
 
     /* the handler's own */
     void *own;             /* goes with arena */

@@ -187,8 +187,9 @@ static void on_closed(void *self)
 
 void stream_start(struct request *request, const struct stream_filter *filter, uint64_t after)
 {
+    if (!reply_stream_begin(request))
+        return;
     struct stream_client *stream = calloc(1, sizeof *stream);
-
     if (!stream || buf_text(&stream->out, ": events follow\n\n") != 0) { /* what a client waits for before it goes on */
         free(stream);
         reply_problem_kind(request, PROBLEM_OVERLOADED);

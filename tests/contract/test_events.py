@@ -105,6 +105,27 @@ class Events(Contract):
         self.error(self.farm.get("/api/events", headers={"Last-Event-ID": "soon"}), 400, "VALIDATION_ERROR", "Last-Event-ID")
 
 
+class Many(Contract):
+    options = {"http_connections": 4}
+
+    def test_streams_leave_connections_to_others(self):
+        run = self.farm.trigger(self.farm.task("followed"))
+        streams = []
+
+        def refused(path):
+            """A connection that was closed a moment ago may still have its place."""
+            answer = self.farm.get(path)
+            return answer if answer.status != 503 else None
+
+        while len(streams) < 3:
+            stream = Stream(self.farm, "", {})
+            self.addCleanup(stream.close)
+            streams += [stream] if stream.response.status == 200 else []
+        for path in ("/api/events", f"/api/runs/{run}/logs?follow=true"):
+            self.error(wait_for(lambda: refused(path), what="an answer"), 429, "SYSTEM_ERROR", rule="streams")
+        self.assertEqual(wait_for(lambda: refused("/api/events?follow=false"), what="an answer").status, 200)
+
+
 class Cut(Contract):
     options = {"events_max": 1000}
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 import time
@@ -124,7 +125,6 @@ class Requests(GatewayAlone):
         twice = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}"
         self.error(self.raw(twice), 400, "VALIDATION_ERROR", "Content-Length", "framing")
 
-    def test_hosts(self):
     def test_framing_that_somebody_in_between_may_read_otherwise(self):
         """Each would be two requests for one of us and one for the other: it is refused, and nothing behind it is read as a request."""
         head = b"POST /api/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -158,6 +158,7 @@ class Requests(GatewayAlone):
         fine = head % b"tasks" + b"Content-Length: 0000000000000000000000000002\r\n\r\n{}"
         self.error(self.raw(fine), 422, "VALIDATION_ERROR", "name", "required")
 
+    def test_hosts(self):
         for host in ("localhost", f"localhost:{self.farm.port}", "127.0.0.1", "[::1]:80", "LOCALHOST"):
             self.assertEqual(self.farm.get("/api/nothing", headers={"Host": host}).status, 404, host)
         for host in ("evil.example", "localhost.evil.example", "192.168.0.1", "[::2]", "x y"):
@@ -377,6 +378,21 @@ class Limits(GatewayAlone):
         for client in held:
             client.close()
         wait_for(lambda: self.farm.get("/api/nothing").status == 404, what="room for a connection")
+
+
+class Crowded(GatewayAlone):
+    """One client that holds all connections keeps nobody else out."""
+    settings = {"http_request_seconds": 3600, "http_idle_seconds": 3600, "http_connections": 8}
+
+    def test_connections_at_rest_make_room(self):
+        held = [self.connect() for _ in range(8)]
+        for client, words in zip(held, (b"", b"GET / HT", b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\n", b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")):
+            client.sendall(words)
+        wait_for(lambda: self.farm.get("/api/nothing").status == 404, what="room for somebody else")
+        gone = [client for client in held if select.select([client], [], [], 0)[0]]
+        self.assertGreaterEqual(len(gone), 1)
+        for client in held:
+            client.close()
 
 
 class Origins(GatewayAlone):
