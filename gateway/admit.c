@@ -3,6 +3,7 @@
 #include "gateway/auth.h"
 #include "gateway/connection.h"
 #include "gateway/gateway.h"
+#include "gateway/reply.h"
 #include "gateway/surfaces/surface.h"
 #include "proto/clock.h"
 #include "proto/log.h"
@@ -124,4 +125,13 @@ bool admit_holds(const struct request *request)
 {
     return !request->gateway->auth ||
            auth_holds(request->gateway->auth, &request->actor, request->match.surface->name, &request->connection->peer);
+}
+
+void admit_refuse(struct request *request)
+{
+    struct problem problem;
+
+    request->challenge = CHALLENGE_AGAIN;
+    problem_set(&problem, PROBLEM_UNAUTHENTICATED, "Authorization", rules[AUTH_INVALID]);
+    reply_problem(request, &problem);
 }

@@ -10,5 +10,7 @@ int admit_request(struct request *request, struct problem *problem);
 
 /* Whether an answer that goes on for long may go on. */
 bool admit_holds(const struct request *request);
+/* Refuses one that may not, and was let in: its credential was revoked, or has expired. */
+void admit_refuse(struct request *request);
 
 #endif

@@ -3,6 +3,7 @@
  * The scheduler is asked for a short while at a time, so that nobody is given runs long after he has left (libmicrohttpd does not see that of
  * a connection that waits), a scheduler that was restarted meanwhile waits no longer than is left, and a gateway that stops need not wait.
  */
+#include "gateway/admit.h"
 #include "gateway/audit.h"
 #include "gateway/connection.h"
 #include "gateway/fields.h"
@@ -77,6 +78,10 @@ static void on_leased(struct request *request, const struct msg *msg)
     const struct waiting *waiting = request->own;
     const struct msg_worker_leased *leased = &msg->u.worker_leased;
 
+    if (!admit_holds(request)) { /* it was let in a minute ago; what it is not told of goes back */
+        admit_refuse(request);
+        return;
+    }
     if (leased->runs.count == 0 && !leased->over && clock_mono_ms() < waiting->until_ms && !request->gateway->stopping &&
         !connection_gone(request->connection)) {
         request->retry_until_ms = 0; /* that one was answered: this is another, with time of its own */

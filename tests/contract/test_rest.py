@@ -7,7 +7,7 @@ import time
 
 from tests.contract import examples
 from tests.contract.base import Contract
-from tests.contract.test_auth import bearer, make_key
+from tests.contract.test_auth import bearer, gantry, make_key
 from tests.farm import SLOW, Farm, wait_for
 
 
@@ -487,7 +487,7 @@ class Limits(RestContract):
 
 
 class Roles(Contract):
-    options = {"workers": 0, "auth_required": "always"}
+    options = {"workers": 0, "auth_required": "always", "log_level": "debug"}
 
     @classmethod
     def setUpClass(cls):
@@ -521,6 +521,24 @@ class Roles(Contract):
         self.error(self.farm.post(f"/api/runs/{made}/report", report, headers=self.as_("two")), 403, "AUTHORIZATION_ERROR", "id", "owner")
         self.data(self.farm.post(f"/api/runs/{made}/report", report, headers=self.as_("one")))
         self.data(self.farm.put(f"/api/workers/{worker}", {"status": "draining"}))  # an admin may
+
+    def test_a_revoked_key_waits_for_nothing(self):
+        """It was let in when it began to wait: a run that comes meanwhile is not for it."""
+        key = make_key(self.farm, "gone", "worker")
+        body = {"hostname": "h", "ip_address": "10.0.0.1", "port": 1, "task_types": ["y"]}
+        wait_for(lambda: self.farm.get("/api/system/health", headers=bearer(key)).status == 200, what="a new key being seen")
+        worker = self.data(self.farm.post("/api/workers", body, headers=bearer(key)), 201)["id"]
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(
+            self.farm.post(f"/api/workers/{worker}/lease", {"wait_seconds": 60}, headers=bearer(key), timeout=90)))
+        thread.start()
+        wait_for(lambda: "GTY-POLL" in self.farm.log("scheduler") and f"worker={worker}" in self.farm.log("scheduler").rsplit("GTY-POLL", 1)[1],
+                 what="its waiting")
+        gantry(self.farm, "key", "revoke", "gone")
+        thread.join(50 * SLOW)
+        self.assertTrue(answers, "it waits for its whole minute")
+        self.error(answers[0], 401, "AUTHENTICATION_ERROR", "Authorization")
+        self.assertTrue(answers[0].headers["www-authenticate"])
 
 
 if __name__ == "__main__":
