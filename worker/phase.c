@@ -165,28 +165,50 @@ static void start(struct run *run, enum run_phase phase, const struct job *job)
         run_not_started(run, &err);
 }
 
-/* The user a run is to become: NULL in *name for the worker's own. */
+/* The next name of a list; len 0 at its end. */
+static struct str user_next(const char **list)
+{
+    *list += strspn(*list, ", ");
+    struct str name = {*list, (uint32_t)strcspn(*list, ", ")};
+    *list += name.len;
+    return name;
+}
+
+static bool user_listed(const char *list, struct str wanted)
+{
+    struct str name;
+    while ((name = user_next(&list)).len > 0)
+        if (str_eq(name, wanted))
+            return true;
+    return false;
+}
+
+/* The user a run is to become: "" in name for the worker's own. Where root's worker has a list, root is one to be named in it as any: who may
+ * make tasks is not to be root by naming nobody. */
 static int find_user(const struct run *run, char name[65], struct passwd *found, struct err *err)
 {
+    const char *list = run->context->run_as, *first = list;
     struct str wanted = run->assignment.spec.run_as;
     const struct passwd *own = getpwuid(geteuid());
     *found = (struct passwd){.pw_uid = (uid_t)-1, .pw_gid = (gid_t)-1};
     name[0] = '\0';
-    if (wanted.len == 0 || (own && str_is(wanted, own->pw_name)))
-        return 0;
-    bool allowed = false;
-    for (const char *at = run->context->run_as; *at && !allowed; at += strcspn(at, ","), at += *at == ',') {
-        at += strspn(at, " ");
-        size_t len = strcspn(at, ", ");
-        allowed = len == wanted.len && memcmp(at, wanted.ptr, len) == 0;
+    bool bound = geteuid() == 0 && user_next(&first).len > 0;
+    if (bound && wanted.len == 0) {
+        first = list;
+        wanted = user_next(&first);
     }
-    if (!allowed || !str_copy(name, 65, wanted))
+    if (wanted.len == 0 || (!bound && own && str_is(wanted, own->pw_name)))
+        return 0;
+    if (!user_listed(list, wanted) || !str_copy(name, 65, wanted))
         return err_set(err, ERR_FORBIDDEN, "run_as: this worker lets no run become user %.*s (setting worker.run_as)",
                        (int)wanted.len, wanted.ptr);
     const struct passwd *user = getpwnam(name);
     if (!user)
         return err_set(err, ERR_INVALID, "run_as: there is no user %s on this worker", name);
-    *found = *user;
+    if (user->pw_uid == geteuid())
+        name[0] = '\0';
+    else
+        *found = *user;
     return 0;
 }
 

@@ -51,7 +51,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 class Executors(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.farm = Farm(types=["shell", "exec", "python", "http"], worker_run_as="nobody").__enter__()
+        cls.farm = Farm(types=["shell", "exec", "python", "http"], worker_run_as="root,nobody").__enter__()
         cls.addClassCleanup(cls.farm.__exit__, None, None, None)
         os.chmod(cls.farm.data, 0o711)
 
@@ -141,6 +141,18 @@ class Executors(unittest.TestCase):
         self.assertEqual(run["status"], "completed", run)
         run = self.run_task(command="true", run_as="daemon")
         self.assertIn("worker.run_as", run["error_message"])
+
+    def test_root_is_no_user_unless_it_is_listed(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        with Farm(worker_run_as="nobody,daemon") as farm:
+            os.chmod(farm.data, 0o711)
+            for number, (name, became) in enumerate([(None, "nobody"), ("daemon", "daemon"), ("nobody", "nobody")]):
+                run = farm.wait_run(farm.trigger(farm.task(f"t{number}", "id -un", **({"run_as": name} if name else {}))))
+                self.assertEqual((run["status"], run["result"]), ("completed", became), run)
+            run = farm.wait_run(farm.trigger(farm.task("root", "id -un", run_as="root")))
+            self.assertEqual(run["status"], "failed")
+            self.assertIn("worker.run_as", run["error_message"])
 
     def test_the_fields_of_a_task_reach_its_run(self):
         user = "nobody" if os.geteuid() == 0 else getpass.getuser()
