@@ -140,7 +140,11 @@ static int64_t elapsed_next(const struct cron *cron, int64_t after)
         if (local == INT64_MAX || local - span.offset < span.until) {
             return local == INT64_MAX ? local : local - span.offset;
         }
+        /* No clock shows a match before that one, however far ahead of UTC it is: the spans in between need not be looked at. */
         after = span.until - 1;
+        if (after < local - ZONE_OFFSET_MAX - 1) {
+            after = local - ZONE_OFFSET_MAX - 1;
+        }
     }
     return INT64_MAX;
 }
