@@ -20,6 +20,7 @@
 #define SECRET_MIN 32
 #define SECRET_MAX 1024
 #define P256_BYTES 32
+#define PRIVATE_WORDS "a private key: put the public one here, and keep this one where tokens are signed"
 
 const char *jwt_method_name(enum jwt_method method)
 {
@@ -111,7 +112,7 @@ static int block_add(struct jwt_keys *keys, const char *name, const unsigned cha
     EVP_PKEY *pkey = NULL;
 
     if (strstr(name, "PRIVATE"))
-        return err_set(err, ERR_INVALID, "a private key: put the public one here, and keep this one where tokens are signed");
+        return err_set(err, ERR_INVALID, PRIVATE_WORDS);
     if (strcmp(name, PEM_STRING_PUBLIC) == 0)
         pkey = d2i_PUBKEY(NULL, &at, size);
     else if (strcmp(name, PEM_STRING_RSA_PUBLIC) == 0)
@@ -248,6 +249,8 @@ static int member_add(struct jwt_keys *keys, const json_t *key, struct err *err)
         return err_set(err, ERR_INVALID, "a kid that holds a NUL");
     if (meant_for(key, "oct", JWT_METHOD_HS256))
         return secret_add(keys, key, name, err);
+    if (json_object_get(key, "d"))
+        return err_set(err, ERR_INVALID, PRIVATE_WORDS);
     if (meant_for(key, "RSA", JWT_METHOD_RS256))
         pkey = rsa_make(key);
     else if (meant_for(key, "EC", JWT_METHOD_ES256) && text_is(key, "crv", "P-256"))

@@ -317,6 +317,8 @@ static void test_times(void **state)
         {"{" LATER ",\"role\":\"root\"}", JWT_CLAIMS},
         {"{" LATER ",\"role\":[\"admin\"]}", JWT_CLAIMS},
         {"{" LATER ",\"sub\":7}", JWT_CLAIMS},
+        {"{" LATER ",\"role\":\"readonly\",\"role\":\"admin\"}", JWT_CLAIMS}, /* which of them somebody meant nobody can say */
+        {"{\"exp\":1," LATER "}", JWT_CLAIMS},
     };
     struct jwt_keys keys = {0};
     char claims[512];
@@ -411,6 +413,14 @@ static void test_keys_that_are_none(void **state)
     assert_non_null(strstr(err.text, "1024"));
     assert_int_equal(jwt_keys_parse(str_of(p384_public), &keys, &err), -1);
     assert_int_equal(jwt_keys_parse(str_of(rsa_private), &keys, &err), -1);
+    assert_non_null(strstr(err.text, "private"));
+    char with_private[8192];
+    snprintf(with_private, sizeof with_private, "%s", jwks_of_all());
+    char *member = strstr(with_private, "\"kid\":\"r\"");
+    assert_non_null(member);
+    memmove(member + 10, member, strlen(member) + 1);
+    memcpy(member, "\"d\":\"AQ\", ", 10);
+    assert_int_equal(jwt_keys_parse(str_of(with_private), &keys, &err), -1);
     assert_non_null(strstr(err.text, "private"));
     jwt_keys_free(&keys);
 }
