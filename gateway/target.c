@@ -7,12 +7,27 @@
 
 static bool link_local(const struct peer *peer)
 {
-    static const struct peer v4 = {32, {169, 254}}, v6 = {128, {0xfe, 0x80}}, this_v4 = {32, {0}}, none_v6 = {128, {0}};
-    static const struct peer metadata_v6 = {128,
-                                            {0xfd, 0, 0x0e, 0xc2, [14] = 0x02, 0x54}}; /* as good as link-local at one cloud */
+    static const struct {
+        struct peer network;
+        unsigned prefix;
+    } rows[] = {
+        {{32, {169, 254}}, 16},
+        {{128, {0xfe, 0x80}}, 10},
+        {{32, {0}}, 8}, /* this machine, as an address of nobody */
+        {{128, {0}}, 128},
+        /* Where clouds answer that do not use 169.254.169.254, each on every machine of theirs: */
+        {{128, {0xfd, 0, 0x0e, 0xc2, [14] = 0x02, 0x54}}, 128}, /* Amazon */
+        {{128, {0xfd, 0x20, 0, 0xce, [14] = 0x02, 0x54}}, 128}, /* Google */
+        {{32, {168, 63, 129, 16}}, 32},                         /* Azure */
+        {{32, {100, 100, 100, 200}}, 32},                       /* Alibaba */
+        {{32, {192, 0, 0, 192}}, 32},                           /* Oracle */
+    };
 
-    return peer_within(peer, &v4, 16) || peer_within(peer, &metadata_v6, 128) || peer_within(peer, &v6, 10) ||
-           peer_within(peer, &this_v4, 8) || peer_within(peer, &none_v6, 128);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (peer_within(peer, &rows[i].network, rows[i].prefix))
+            return true;
+    }
+    return false;
 }
 
 /* The IPv4 address that an IPv6 one leads to: ::a.b.c.d, NAT64 (64:ff9b::/96, and 64:ff9b:1::/48 of RFC 8215 with a /96 below), 6to4 (2002::/16). False if it does not. */
