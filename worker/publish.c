@@ -141,6 +141,24 @@ static bool file_is(const char *path, const struct publish_file *known)
 
 /* ---- the steps ---- */
 
+/* Whether a file name is `.gantry-<run>-<earlier attempt>.<base>`. */
+static bool name_is_earlier(const char *name, const char *base, uint64_t run, uint64_t attempt)
+{
+    uint64_t its_run, its_attempt;
+    int used = 0;
+    return sscanf(name, PUBLISH_PREFIX "%" SCNu64 "-%" SCNu64 ".%n", &its_run, &its_attempt, &used) == 2 && used > 0 &&
+           its_run == run && its_attempt < attempt && strcmp(name + used, base) == 0;
+}
+
+/* What is to be adopted is named by whoever worked on the run before. A name that an attempt of it would not have made may be any file's,
+ * which that worker had moved here in its place. */
+static bool is_earlier(const char *temporary, const char *final, uint64_t run, uint64_t attempt)
+{
+    size_t folder = (size_t)(strrchr(final, '/') + 1 - final);
+    return strncmp(temporary, final, folder) == 0 && !strchr(temporary + folder, '/') &&
+           name_is_earlier(temporary + folder, final + folder, run, attempt);
+}
+
 /* Removes `.gantry-<run>-<earlier attempt>.<base>`, except keep. What cannot be removed is left: it hinders nobody. */
 static void remove_leftovers(const char *final, uint64_t run, uint64_t attempt, const char *keep)
 {
@@ -154,11 +172,7 @@ static void remove_leftovers(const char *final, uint64_t run, uint64_t attempt, 
     const char *kept = keep ? strrchr(keep, '/') : NULL, *base = strrchr(final, '/') + 1;
     struct dirent *entry;
     while ((entry = readdir(dir))) {
-        uint64_t its_run, its_attempt;
-        int used = 0;
-        if (sscanf(entry->d_name, PUBLISH_PREFIX "%" SCNu64 "-%" SCNu64 ".%n", &its_run, &its_attempt, &used) == 2 && used > 0 &&
-            its_run == run && its_attempt < attempt && strcmp(entry->d_name + used, base) == 0 &&
-            !(kept && strcmp(entry->d_name, kept + 1) == 0))
+        if (name_is_earlier(entry->d_name, base, run, attempt) && !(kept && strcmp(entry->d_name, kept + 1) == 0))
             unlinkat(fd, entry->d_name, 0);
     }
     closedir(dir);
@@ -175,7 +189,7 @@ int publish_check(const char *final, uint64_t run, uint64_t attempt, const struc
         *state = PUBLISH_STANDS;
     } else if (errno != ENOENT)
         return err_set(err, ERR_IO, "output %.150s cannot be looked at: %s", final, strerror(errno));
-    else if (known && temporary && file_is(temporary, known))
+    else if (known && temporary && is_earlier(temporary, final, run, attempt) && file_is(temporary, known))
         *state = PUBLISH_ADOPT;
     remove_leftovers(final, run, attempt, *state == PUBLISH_ADOPT ? temporary : NULL);
     int fd = folder_open(final);

@@ -34,7 +34,8 @@ enum publish_state {
     PUBLISH_ADOPT,  /* it is complete, and still has its temporary name */
 };
 /* Looks at the final name before an attempt begins, and removes temporary files of earlier attempts (not the one to be adopted).
- * known: what an earlier attempt was granted, with its temporary name; NULL if none was. -1 with err when something else stands there. */
+ * known: what an earlier attempt was granted, with its temporary name, which counts only if it is one; NULL if none was. -1 with err when
+ * something else stands there. */
 int publish_check(const char *final, uint64_t run, uint64_t attempt, const struct publish_file *known, const char *temporary,
                   enum publish_state *state, struct err *err);
 

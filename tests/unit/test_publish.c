@@ -171,6 +171,17 @@ static void test_check(void **state)
     assert_int_equal(publish_check(final, 5, 3, &known, kept, &found, &err), 0);
     assert_int_equal(found, PUBLISH_FREE);
     assert_false(exists(".gantry-5-1.out.mp4"));
+    /* what another run has made is not taken, whatever the worker before says: names of no attempt of this run */
+    static const char *const others[] = {"theirs.mp4", ".gantry-6-1.out.mp4", ".gantry-5-3.out.mp4", ".gantry-5-1.other.mp4",
+                                         ".gantry-5-1.out.mp4/../theirs.mp4"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        snprintf(kept, sizeof(kept), "%s", in_folder(others[i]));
+        if (!strchr(others[i], '/'))
+            unit_write(kept, "content");
+        assert_int_equal(publish_check(final, 5, 3, &known, kept, &found, &err), 0);
+        assert_int_equal(found, PUBLISH_FREE);
+    }
+    assert_true(exists("theirs.mp4"));
     assert_int_equal(publish_check("/no/such/folder/out", 1, 1, NULL, NULL, &found, &err), -1);
     assert_non_null(strstr(err.text, "folder"));
 }
