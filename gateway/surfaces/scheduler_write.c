@@ -259,6 +259,19 @@ static void live_write(struct writer *w, const struct rec_run *run, const struct
     writer_text_or_null(w, "reason", reason_of(run, live));
 }
 
+/* Whose fault it is that a run has failed, in the dialect's codes: its worker's, which was lost or could not run it, or its own. */
+static void code_write(struct writer *w, const struct rec_run *run)
+{
+    uint64_t last = run->attempts.count > 0 ? run->attempts.items[run->attempts.count - 1].outcome : OUTCOME_FAILED;
+
+    if (run->status != RUN_FAILED)
+        writer_null(w, "error_code");
+    else if (last == OUTCOME_LOST || last == OUTCOME_RETURNED)
+        writer_text(w, "error_code", STR_LIT("WORKER_ERROR"));
+    else
+        writer_text(w, "error_code", STR_LIT("TASK_ERROR"));
+}
+
 void run_write_open(struct writer *w, const struct rec_run *run, const struct rec_live_run *live)
 {
     bool timed = run->started_at > 0 && run->completed_at >= run->started_at;
@@ -277,6 +290,7 @@ void run_write_open(struct writer *w, const struct rec_run *run, const struct re
     else
         writer_null(w, "execution_time");
     result_write(w, run);
+    code_write(w, run);
     writer_text(w, "priority", str_of(priority_name(run->priority)));
     writer_uint(w, "timeout_seconds", run->timeout_seconds);
     writer_time(w, "due_at", run->due_at);

@@ -38,7 +38,7 @@ RUN_DETAIL = {
     "logs": [{"timestamp": "2024-01-01T00:00:00Z", "level": "info", "message": "开始处理数据"}], "created_at": "2024-01-01T00:00:00Z"}
 
 # Ours, beside what the API's example shows of a run.
-RUN_MORE = ("priority", "timeout_seconds", "due_at", "attempt", "progress", "progress_note", "reason", "attempts", "restart_of", "output")
+RUN_MORE = ("error_code", "priority", "timeout_seconds", "due_at", "attempt", "progress", "progress_note", "reason", "attempts", "restart_of", "output")
 
 RESTARTED = {"original_run_id": 123, "new_run_id": 124, "status": "pending", "started_at": "2024-01-01T00:01:00Z"}
 

@@ -486,6 +486,26 @@ class Limits(RestContract):
         self.assertEqual(self.farm.run(made)["retry_count"], 0)
 
 
+class Failures(RestContract):
+    options = {"workers": 0, "lease_losses": "1", "lease_seconds": "2", "lease_heartbeat_ms": "500"}
+
+    def test_whose_fault_it_is(self):
+        worker, kind = self.worker()
+        fields = {"task_type": kind, "executor": kind, "command": "x", "retry_count": 0}
+        fails = self.farm.task("fails", **fields)
+        behind = self.farm.task("behind", dependencies=[fails], **fields)
+        good, bad, waits = self.submit(kind), self.farm.trigger(fails), self.submit(kind, delay_seconds=3600)
+        for run in self.lease(worker, max=2)["runs"]:
+            self.data(self.report(run, "completed" if run["run_id"] == good else "failed"))
+        self.assertEqual([(self.farm.run(run)["status"], self.farm.run(run)["error_code"]) for run in (good, bad, waits)],
+                         [("completed", None), ("failed", "TASK_ERROR"), ("pending", None)])
+        self.assertEqual(self.farm.wait_run(self.farm.trigger(behind))["error_code"], "TASK_ERROR")
+        lost = self.submit(kind)
+        self.data(self.report(self.lease(worker)["runs"][0], "running"))  # and is not heard of again
+        got = self.farm.wait_run(lost)
+        self.assertEqual((got["status"], got["error_code"], got["attempts"][0]["outcome"]), ("failed", "WORKER_ERROR", "lost"))
+
+
 class Roles(Contract):
     options = {"workers": 0, "auth_required": "always", "log_level": "debug"}
 
