@@ -87,7 +87,8 @@ bool page_date(const struct request *request, const char *name, bool end, uint64
     if (*fault || !request_param(request, name, &text, problem, fault) || *fault)
         return false;
     if (clock_parse_iso(text.ptr, text.len, out) != 0 || *out > INT64_MAX - DAY_MS) {
-        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "format", text, "YYYY-MM-DD");
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "format", text,
+                               "a day or a time, like YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ");
         return false;
     }
     if (end)
