@@ -257,6 +257,13 @@ class LongPolls(unittest.TestCase):
         self.finish(thread)
         self.assertEqual(len(self.answers), 1, "its client has not noticed")
 
+    def test_across_a_restart_of_the_store(self):
+        thread = self.begin()
+        self.farm.restart("store")
+        self.farm.wait_ready()
+        self.finish(thread)
+        self.assertEqual(len({leased["run_id"] for answer in self.answers if answer and answer.status == 200 for leased in answer.body["data"]["runs"]}), 1)
+
     def test_across_a_restart_of_the_gateway(self):
         thread = self.begin()
         self.farm.kill("gateway")

@@ -34,7 +34,7 @@ class Names(unittest.TestCase):
 
 class Kills(unittest.TestCase):
     def test_killed_while_a_delivery_is_in_backoff(self):
-        for victim in ("gateway", "scheduler", "store"):
+        for victim in ("gateway", "scheduler", "store", "worker1"):
             with self.subTest(victim), Farm(webhooks_retry_ms=30) as farm, Receiver(500) as receiver:
                 webhook = make(farm, receiver.url(), events=["task.*"])
                 task = farm.task("told")
