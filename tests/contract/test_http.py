@@ -84,7 +84,9 @@ class Requests(GatewayAlone):
 
     def test_malformed_json(self):
         for body in (b"{", b"{]", b'{"a":1,}', b'{"name":"x","name":"y"}', b'{"a":NaN}', b"{'a':1}", b'{"a":"\xff"}', b'{"a":"\\u0000"}',
-                     b'{"a":9223372036854775808}', b'"text"', b"null", b"7", b"[" * 1000 + b"]" * 1000, b"\xef\xbb\xbf{}", b'{"a":1}{"b":2}'):
+                     b'{"a":9223372036854775808}', b'"text"', b"null", b"7", b"[" * 1000 + b"]" * 1000, b"\xef\xbb\xbf{}", b'{"a":1}{"b":2}',
+                     b'{"metadata":' + b"[" * 100000 + b"]" * 100000 + b"}", b'{"a":' * 100000, b'{"a":1e999}', b'{"a":' + b"9" * 100000 + b"}",
+                     b'{"metadata":{"a":1,"\\u0061":2}}', b'{"a":"\\ud800"}', b'{"a":"\xc0\x80"}', b'{"a":"\xed\xa0\x80"}', b"\xff\xfe{\0}\0"):
             with self.subTest(body=body[:30]):
                 error = self.error(self.farm.post("/api/tasks", body), 400, "VALIDATION_ERROR", "body", "json")
                 self.assertGreater(len(error["message"]), 20)
