@@ -142,13 +142,14 @@ def add_state(rows, bench):
         base = f"rows.{size}"
         first = f"rows.{sizes[0]}"
 
-        def unchanged(figure):
+        def unchanged(figure, most=1.3, which=""):
             if size == sizes[0]:
                 return []
-            return [(f"× that of {sizes[0]:,}", over(bench.get(f"{base}.{figure}"), bench.get(f"{first}.{figure}")), 1.3, False)]
+            return [(f"× that of {sizes[0]:,}{which}", over(bench.get(f"{base}.{figure}"), bench.get(f"{first}.{figure}")), most, False)]
 
         for page in ("newest", "failed", "final", "by end", "last"):
-            rows.add("much of it", f"{size:,} final runs: page, {page}", f"{base}.{page}", "/s", targets=unchanged(f"{page}.p50_us"))
+            rows.add("much of it", f"{size:,} final runs: page, {page}", f"{base}.{page}", "/s",
+                     targets=unchanged(f"{page}.p50_us") + unchanged(f"{page}.p99_us", 2, " (p99)"))
         rows.add("much of it", f"{size:,} final runs: lives, 60+16", f"{base}.lives", "lives/s", ".life_",
                  targets=[(f"× that of {sizes[0]:,}", over(bench.get(f"{base}.lives.rate"), bench.get(f"{first}.lives.rate")), 0.8, True),
                           (f"× CPU of {sizes[0]:,}", over(farm_cpu(bench, f"{base}.lives"), farm_cpu(bench, f"{first}.lives")), 1.3, False)]
