@@ -62,7 +62,9 @@ cli_handler pool_list, pool_set, pool_delete;
 cli_handler audit_command;
 cli_handler task_list, task_show, task_create, task_update, task_apply, task_delete, task_trigger, task_pause, task_resume;
 cli_handler apikey_create, apikey_list, apikey_revoke;
-cli_handler webhook_create, webhook_list, webhook_show, webhook_delete, webhook_ping, webhook_deliveries;
+cli_handler webhook_create, webhook_list, webhook_show, webhook_update, webhook_delete, webhook_ping, webhook_deliveries,
+    webhook_redeliver;
+cli_handler worker_drain, worker_resume, worker_remove;
 cli_handler events_command;
 cli_handler key_worker;
 cli_handler key_process;

@@ -175,11 +175,25 @@ static const struct option workers_options[] = {
     {0},
 };
 
+static const struct option worker_remove_options[] = {
+    {"force", 0, NULL, NULL, "also one that is connected: when it says something next it is a new worker"},
+    {0},
+};
+
 static const struct option webhook_options[] = {
     {"event", 0, "TYPE", NULL, "tell it of this type of events, or of all that begin so (task.*); may be repeated"},
     {"secret", 0, "TEXT", NULL, "what its deliveries are signed with (whsec_… or any text); one is made up if not given"},
     {"description", 'd', "TEXT", NULL, "words for people"},
     {"task", 0, "ID", NULL, "tell it of this task only"},
+    {0},
+};
+
+static const struct option webhook_update_options[] = {
+    {"event", 0, "TYPE", NULL, "tell it of these types of events from now on; may be repeated"},
+    {"secret", 0, "TEXT", NULL, "what its deliveries are signed with from now on"},
+    {"description", 'd', "TEXT", NULL, "words for people"},
+    {"task", 0, "ID", NULL, "tell it of this task only"},
+    {"active", 0, "BOOL", "true|false", "whether it is told anything; what happens while it is not is not told later"},
     {0},
 };
 
@@ -267,7 +281,7 @@ static const struct option pool_set_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", "pool", "webhook", "key", NULL};
+const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -332,6 +346,11 @@ const struct command commands[] = {
      "A new limit holds at once; what runs already is not stopped. Tasks name a pool with --pool."},
     {"pool delete", "NAME…", no_options, pool_delete, true, false, 1, -1, "delete pools that no task names", NULL},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
+    {"worker drain", "ID…", no_options, worker_drain, true, false, 1, -1,
+     "let workers finish what they have, and take nothing new", "It holds over restarts, until `gantry worker resume`."},
+    {"worker resume", "ID…", no_options, worker_resume, true, false, 1, -1, "let workers take runs again", NULL},
+    {"worker remove", "ID…", worker_remove_options, worker_remove, true, false, 1, -1, "forget workers that are gone",
+     "What one still held goes back to the queue."},
     {"events", "", events_options, events_command, true, false, 0, 0,
      "print what happened: tasks, runs, workers, the farm's health",
      "One event a line, oldest first; with --json each is one JSON object on a line of its own. Following is the farm's live "
@@ -341,11 +360,15 @@ const struct command commands[] = {
      "Prints the webhook with its secret, which is not shown again. Without --event it is told of all but workers' heartbeats."},
     {"webhook list", "", webhook_list_options, webhook_list, true, false, 0, 0, "list webhooks", NULL},
     {"webhook show", "ID", no_options, webhook_show, true, false, 1, 1, "show a webhook", NULL},
+    {"webhook update", "ID [URL]", webhook_update_options, webhook_update, true, false, 1, 2,
+     "change its address and what the options name, and nothing else", NULL},
     {"webhook delete", "ID…", no_options, webhook_delete, true, false, 1, -1, "delete webhooks with their deliveries", NULL},
     {"webhook ping", "ID", no_options, webhook_ping, true, false, 1, 1, "send an event webhook.ping to a webhook",
      "Prints the number of the delivery; `gantry webhook deliveries` says what came of it."},
     {"webhook deliveries", "ID", deliveries_options, webhook_deliveries, true, false, 1, 1,
      "list what was sent to a webhook, newest first", NULL},
+    {"webhook redeliver", "ID DELIVERY…", no_options, webhook_redeliver, true, false, 2, -1,
+     "begin deliveries anew, also those that were given up or arrived", NULL},
     {"status", "", no_options, status_command, true, false, 0, 0, "say how the farm is: health, workers, queue, newest runs",
      "Exits with 0 when the farm is healthy, else with 1."},
     {"audit", "", audit_options, audit_command, true, false, 0, 0,

@@ -1,5 +1,6 @@
 /* `gantry webhook …` */
 #include <stdio.h>
+#include <string.h>
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
@@ -46,29 +47,46 @@ static int webhook_print(struct cli *cli, json_t *webhook)
     return EXIT_FINE;
 }
 
+/* The fields that options name, into body; -1 with err when one cannot be. */
+static int fields_read(const struct cli *cli, json_t *body, struct err *err)
+{
+    static const char *const words[] = {"secret", "description"};
+    const char *active = args_text(cli->args, "active");
+    long long task;
+
+    if (args_number(cli->args, "task", 1, INT64_MAX, 0, &task, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *text = args_text(cli->args, words[i]);
+        if (text != NULL) {
+            json_object_set_new(body, words[i], json_string(text));
+        }
+    }
+    if (args_has(cli->args, "event")) {
+        json_object_set_new(body, "events", texts(cli, "event"));
+    }
+    if (task > 0) {
+        json_object_set_new(body, "task_id", json_integer(task));
+    }
+    if (active != NULL) {
+        json_object_set_new(body, "active", json_boolean(strcmp(active, "true") == 0));
+    }
+    return 0;
+}
+
 int webhook_create(struct cli *cli)
 {
-    const char *secret = args_text(cli->args, "secret"), *words = args_text(cli->args, "description");
     struct err err = {0};
-    long long task;
-    json_t *data, *body;
+    json_t *data, *body = json_pack("{s:s}", "url", args_at(cli->args, 0));
 
-    if (args_number(cli->args, "task", 1, INT64_MAX, 0, &task, &err) != 0) {
-        return show_usage(&err);
-    }
-    body = json_pack("{s:s, s:o}", "url", args_at(cli->args, 0), "events", texts(cli, "event"));
     if (body == NULL) {
         err_set(&err, ERR_NO_MEMORY, "out of memory");
         return show_error(&err);
     }
-    if (secret != NULL) {
-        json_object_set_new(body, "secret", json_string(secret));
-    }
-    if (words != NULL) {
-        json_object_set_new(body, "description", json_string(words));
-    }
-    if (task > 0) {
-        json_object_set_new(body, "task_id", json_integer(task));
+    if (fields_read(cli, body, &err) != 0) {
+        json_decref(body);
+        return show_usage(&err);
     }
     client_set_patience(cli->client, 0, 10000);
     int rc = client_post(cli->client, body, &data, &err, "/webhooks");
@@ -129,6 +147,38 @@ int webhook_show(struct cli *cli)
     return webhook_print(cli, data);
 }
 
+int webhook_update(struct cli *cli)
+{
+    struct err err = {0};
+    char path[64];
+    int code = EXIT_TROUBLE;
+    json_t *data, *body;
+    long long id = id_of(cli, 0, &code);
+
+    if (id < 0) {
+        return code;
+    }
+    body = json_object();
+    if (body == NULL) {
+        err_set(&err, ERR_NO_MEMORY, "out of memory");
+        return show_error(&err);
+    }
+    if (args_count(cli->args) > 1) {
+        json_object_set_new(body, "url", json_string(args_at(cli->args, 1)));
+    }
+    if (fields_read(cli, body, &err) == 0 && json_object_size(body) == 0) {
+        err_set(&err, ERR_BAD_REQUEST, "nothing to change: an option says what");
+    }
+    if (err.code != 0) {
+        json_decref(body);
+        return show_usage(&err);
+    }
+    snprintf(path, sizeof path, "/webhooks/%lld", id);
+    int rc = client_call(cli->client, "PUT", path, body, &data, &err);
+    json_decref(body);
+    return rc == 0 ? webhook_print(cli, data) : show_error(&err);
+}
+
 int webhook_delete(struct cli *cli)
 {
     int code = EXIT_FINE;
@@ -170,6 +220,31 @@ int webhook_ping(struct cli *cli)
     }
     json_decref(data);
     return EXIT_FINE;
+}
+
+int webhook_redeliver(struct cli *cli)
+{
+    int code = EXIT_FINE;
+    long long id = id_of(cli, 0, &code);
+
+    for (int i = 1; id > 0 && i < args_count(cli->args); i++) {
+        struct err err = {0};
+        json_t *data = NULL;
+        long long delivery;
+        if (args_run(cli->args, i, &delivery, &err) != 0) {
+            err_set(&err, ERR_BAD_REQUEST, "a delivery's id is a number, not \"%s\"", args_at(cli->args, i));
+            return show_usage(&err);
+        }
+        if (client_post(cli->client, NULL, &data, &err, "/webhooks/%lld/deliveries/%lld/redeliver", id, delivery) != 0) {
+            code = show_error(&err);
+        } else if (cli->json) {
+            show_json(data);
+        } else {
+            printf("delivery %lld %s\n", delivery, show_text(data, "status"));
+        }
+        json_decref(data);
+    }
+    return code;
 }
 
 int webhook_deliveries(struct cli *cli)

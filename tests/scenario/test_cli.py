@@ -44,7 +44,7 @@ class Derived(unittest.TestCase):
             found = re.match(r"  ([a-z]+)( [a-z]+)? ", line)
             if found:
                 self.assertIn(found.group(1), offered)
-        self.assertEqual(self.complete("wor"), ["workers"])
+        self.assertEqual(self.complete("wor"), ["workers", "worker"])
         self.assertIn("create", self.complete("task", ""))
         self.assertEqual(self.complete("run", "--prio"), ["--priority"])
         self.assertEqual(self.complete("run", "--priority", "h"), ["high"])
@@ -391,12 +391,24 @@ class Webhooks(WithFarm):
             wait_for(lambda: {d.body["event"] for d in receiver.got} == {"webhook.ping", "task.created"}, 20, "both deliveries")
             self.assertTrue(all(signed(d, made["secret"]) for d in receiver.got))
             wait_for(lambda: re.search(r"task.created +delivered +1 +204", self.good("webhook", "deliveries", number)), 20, "the delivery in the list")
+            self.change_and_send_again(receiver, number)
             self.assertEqual(self.good("webhook", "delete", number), f"webhook {number} deleted\n")
             self.assertEqual(self.gantry("webhook", "show", number).returncode, 1)
-        for words in (["create"], ["create", "ftp://x/"], ["show", "x"], ["deliveries", "1", "--status", "lost"]):
+        for words in (["create"], ["create", "ftp://x/"], ["show", "x"], ["deliveries", "1", "--status", "lost"], ["update", "1"],
+                      ["update", "x", "--active", "true"], ["update", "99", "--active", "true"], ["update", "1", "--active", "maybe"],
+                      ["redeliver", "1"], ["redeliver", "1", "x"], ["redeliver", "99", "1"]):
             done = self.gantry("webhook", *words)
             self.assertNotEqual(done.returncode, 0, words)
             self.assertEqual((done.stdout, len(done.stderr.splitlines())), ("", 1), done.stderr)
+
+    def change_and_send_again(self, receiver, number):
+        put = json.loads(self.good("webhook", "update", number, receiver.url("/other"), "--event", "task.failed", "-d", "new words", "--json"))
+        self.assertEqual((put["url"], put["events"], put["description"], put["active"]), (receiver.url("/other"), ["task.failed"], "new words", True))
+        self.assertRegex(self.good("webhook", "update", number, "--active", "false"), r"Active: +false")
+        self.assertRegex(self.good("webhook", "update", number, "--active", "true"), r"Active: +true")
+        delivery = str(json.loads(self.good("webhook", "deliveries", number, "--json"))["items"][0]["id"])
+        self.assertEqual(self.good("webhook", "redeliver", number, delivery), f"delivery {delivery} pending\n")
+        wait_for(lambda: [d for d in receiver.got if d.path == "/other"], 20, "the second delivery, where it goes now")
 
     def test_events(self):
         self.good("task", "create", "eventful", "--shell", "true")
@@ -488,6 +500,27 @@ class Farm(WithFarm):
         self.assertRegex(self.good("workers", "worker-001"), rf"(?m)^ *{run_id} .*running")
         self.good("abort", str(run_id))
         self.assertEqual(self.gantry("workers", "worker-999").returncode, 1)
+
+    def test_workers_are_told(self):
+        with Up("--workers", "2") as up:
+            up.wait_ready()
+            wait_for(lambda: up.get("/api/workers?status=active")["total"] == 2, what="both workers")
+            done = up.gantry("worker", "drain", "worker-001", "worker-002")
+            self.assertEqual((done.returncode, done.stdout), (0, "worker worker-001 draining\nworker worker-002 draining\n"), done)
+            run = up.gantry("run", "--shell", "true").stdout.strip()
+            self.assertEqual(json.loads(up.gantry("why", run, "--json").stdout)["code"], "draining")
+            done = up.gantry("worker", "resume", "worker-002", "--json")
+            self.assertEqual(json.loads(done.stdout)["status"], "active", done)
+            wait_for(lambda: up.get(f"/api/runs/{run}")["status"] == "completed", what="the run's end")
+            self.assertEqual(up.get(f"/api/runs/{run}")["worker_id"], "worker-002")
+            done = up.gantry("worker", "remove", "worker-001", "worker-009")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("force=true", done.stderr)
+            self.assertIn("worker-009", done.stderr)
+            self.assertEqual(up.gantry("worker", "remove", "worker-001", "--force").stdout, "worker worker-001 removed\n")
+            wait_for(lambda: {worker["id"] for worker in up.get("/api/workers")["items"]} == {"worker-002", "worker-003"}, what="its coming back as another")
+        for words in (["drain"], ["drain", "../x"], ["worker"], ["remove", "a b"]):
+            self.assertEqual(self.gantry("worker", *words).returncode, 2, words)
 
     def test_status(self):
         shown = self.good("status")
