@@ -13,6 +13,7 @@
 #include "scheduler/schedule.h"
 #include "scheduler/task.h"
 #include "scheduler/webhook.h"
+#include "scheduler/zone.h"
 
 #define DEFAULT_RETRIES 3
 #define DEFAULT_TIMEOUT 3600
@@ -386,6 +387,19 @@ static int check_http(const struct rec_task_spec *spec, struct fault *fault)
     return value_of(http, "expected_status", &value) ? check_statuses(value, fault) : 0;
 }
 
+static int check_zone(struct str name, struct fault *fault)
+{
+    struct err err = {0};
+    struct zone *zone = zone_get(name, &err);
+    if (!zone && err.code == ERR_NO_MEMORY)
+        return fault_memory(fault);
+    if (!zone)
+        return fault_set(fault, ERR_INVALID, "metadata.timezone", "format", name, "an IANA name like Europe/Berlin", "%.200s",
+                         err.text);
+    zone_put(zone);
+    return 0;
+}
+
 /* rules->spread: as it was so far. */
 static int check_schedule(const struct core *core, const struct rec_task_spec *spec, bool anew, struct task_rules *rules,
                           struct fault *fault)
@@ -397,6 +411,8 @@ static int check_schedule(const struct core *core, const struct rec_task_spec *s
     if (!rules->spread && memchr(spec->schedule.ptr, '~', spec->schedule.len))
         rules->spread = cron_spread(spec->name);
     map_text(spec->metadata, STR_LIT("timezone"), &zone);
+    if (check_zone(zone, fault))
+        return -1;
     rules->cron = cron_parse(spec->schedule, zone, rules->spread, &err);
     if (!rules->cron)
         return schedule_refuse(fault, ERR_INVALID, spec->schedule, &err);

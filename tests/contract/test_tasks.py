@@ -215,6 +215,10 @@ class Tasks(Contract):
             error = self.error(self.farm.post("/api/tasks", spec("refused", metadata={field: value})), 422, "VALIDATION_ERROR",
                                f"metadata.{field}", rule, value)
             self.assertIn(f"应为 {expected}", error["message"])
+        for zone in ("Mars/Base", "../../etc/passwd", "UTC\n"):
+            error = self.error(self.farm.post("/api/tasks", spec("refused", schedule="0 2 * * *", metadata={"timezone": zone})), 422, "VALIDATION_ERROR",
+                               "metadata.timezone", "format", zone)
+            self.assertIn("应为 IANA 时区名称", error["message"])
         error = self.error(self.farm.post("/api/tasks", spec("refused", tags="one")), 422, "VALIDATION_ERROR", "tags", "type", "one")
         self.assertIn("应为 字符串列表", error["message"])
         english = self.farm.post("/api/tasks", spec("refused", tags="one"), headers={"Accept-Language": "en"})

@@ -84,7 +84,7 @@ static void test_refusals(void **unused)
     spec.metadata = fixture_map((const char *[]){"timezone", "Mars/Base", NULL});
     SET_HAS(&spec, rec_task_spec, schedule);
     SET_HAS(&spec, rec_task_spec, metadata);
-    refused(create(fixture, &spec), ERR_INVALID, "schedule", "schedule");
+    refused(create(fixture, &spec), ERR_INVALID, "metadata.timezone", "format");
     assert_int_equal(fixture->disk_count[TYPE_TASK], 1);
     assert_int_equal(fixture_count_events(fixture, "task.created"), 1);
     fixture_free(fixture);
