@@ -43,7 +43,7 @@ static int ids_read(struct request *request, struct bulk *bulk, struct problem *
         if (!json_integral(item, &id))
             return problem_json(problem, field, "type", item, "integer");
         if (id < 1)
-            return problem_json(problem, field, "range", item, "1..");
+            return problem_json(problem, field, "range", item, "at least 1");
         bulk->ids[i] = (uint64_t)id;
     }
     bulk->count = (uint32_t)count;

@@ -19,7 +19,7 @@ bool page_number(const struct request *request, const char *name, uint64_t low, 
         return false;
     bool zero = str_is(text, "0");
     if ((!zero && !uri_number(text, &number)) || number < low) {
-        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "range", text, "%llu..", (unsigned long long)low);
+        *fault = problem_value(problem, PROBLEM_BAD_REQUEST, name, "range", text, "at least %llu", (unsigned long long)low);
         return false;
     }
     *out = number;

@@ -187,11 +187,11 @@ static int named_read(const json_t *item, uint64_t *run, uint64_t *attempt, stru
     if (!json_integral(id, &value))
         return problem_json(problem, "current_tasks", "type", item, "integer");
     if (value < 1)
-        return problem_json(problem, "current_tasks", "range", item, "1..");
+        return problem_json(problem, "current_tasks", "range", item, "at least 1");
     *run = (uint64_t)value;
     value = 0;
     if (number && (!json_integral(number, &value) || value < 1))
-        return problem_json(problem, "current_tasks", "range", item, "1..");
+        return problem_json(problem, "current_tasks", "range", item, "at least 1");
     *attempt = (uint64_t)value;
     return 0;
 }
