@@ -3,7 +3,7 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart why prune graph task fires preview pool workers events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart why prune graph task fires preview pool workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
@@ -20,9 +20,16 @@ _gantry() {
         fi
         command="$command ${COMP_WORDS[2]}"
     fi
+    if [ "$command" = worker ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'drain resume remove' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
     if [ "$command" = webhook ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'create list show delete ping deliveries' -- "$word"))
+            COMPREPLY=($(compgen -W 'create list show update delete ping deliveries redeliver' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -180,6 +187,11 @@ _gantry() {
         'webhook list:--order') words='asc desc' ;;
         'webhook list:--page') return ;;
         'webhook list:--size') return ;;
+        'webhook update:--event') return ;;
+        'webhook update:--secret') return ;;
+        'webhook update:--description' | 'webhook update:-d') return ;;
+        'webhook update:--task') return ;;
+        'webhook update:--active') words='true false' ;;
         'webhook deliveries:--status' | 'webhook deliveries:-s') words='pending delivered failed' ;;
         'webhook deliveries:--sort') return ;;
         'webhook deliveries:--order') words='asc desc' ;;
@@ -238,13 +250,18 @@ _gantry() {
         'pool set') words='--limit --description --json --help --url --key-file --ca --data' ;;
         'pool delete') words='--json --help --url --key-file --ca --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'worker drain') words='--json --help --url --key-file --ca --data' ;;
+        'worker resume') words='--json --help --url --key-file --ca --data' ;;
+        'worker remove') words='--force --json --help --url --key-file --ca --data' ;;
         'events') words='--type --task --run --follow --tail --json --help --url --key-file --ca --data' ;;
         'webhook create') words='--event --secret --description --task --json --help --url --key-file --ca --data' ;;
         'webhook list') words='--sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'webhook show') words='--json --help --url --key-file --ca --data' ;;
+        'webhook update') words='--event --secret --description --task --active --json --help --url --key-file --ca --data' ;;
         'webhook delete') words='--json --help --url --key-file --ca --data' ;;
         'webhook ping') words='--json --help --url --key-file --ca --data' ;;
         'webhook deliveries') words='--status --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'webhook redeliver') words='--json --help --url --key-file --ca --data' ;;
         'status') words='--json --help --url --key-file --ca --data' ;;
         'audit') words='--who --method --path --since --until --order --page --size --json --help --url --key-file --ca --data' ;;
         'trace') words='--type --run --service --count --json --help --url --key-file --ca --data' ;;
@@ -258,7 +275,7 @@ _gantry() {
         'key process') words='--public-key --out --json --help --url --key-file --ca --data' ;;
         'config') words='--explain --markdown --json --help --url --key-file --ca --data' ;;
         'version') words='--json --help --url --key-file --ca --data' ;;
-        'help') words='--json --help up run runs logs abort restart why prune graph task fires preview pool workers events webhook status audit trace backup restore fsck key config version help man completion' ;;
+        'help') words='--json --help up run runs logs abort restart why prune graph task fires preview pool workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --key-file --ca --data' ;;
         'completion') words='--json --help --url --key-file --ca --data' ;;
         esac
