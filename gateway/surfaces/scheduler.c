@@ -223,7 +223,9 @@ const struct surface surface_scheduler = {
     .prefix = "/api",
     .routes = routes,
     .write_problem = envelope_problem,
-    .doc = "The task scheduler. Answers are `{success, data, metadata}`, errors `{success, error {code, message, details}, metadata}`. Every POST takes an `Idempotency-Key`: the same key, path and body answer the first answer again for 24 hours.",
+    .doc = "The task scheduler. Answers are `{success, data, metadata}`, errors `{success, error {code, message, details}, "
+           "metadata}`. Every POST takes an `Idempotency-Key`: the same key, path and body answer the first answer again for 24 "
+           "hours.",
 };
 
 /* ---- envelope ---- */
