@@ -99,14 +99,21 @@ static enum target_fault host_check(const struct targets *targets, const char *h
     return target_allowed(targets, &peer) ? TARGET_FINE : TARGET_ADDRESS;
 }
 
+/* Whether two slashes are behind the scheme, as RFC 3986 has it: libcurl reads one or three as two. */
+static bool two_slashes(const char *url)
+{
+    const char *colon = strchr(url, ':');
+    return colon && strncmp(colon, "://", 3) == 0 && colon[3] != '/';
+}
+
 enum target_fault target_check(const struct targets *targets, struct str url)
 {
     char text[2049], *scheme = NULL, *host = NULL, *user = NULL;
     enum target_fault fault = TARGET_MALFORMED;
     CURLU *parts = curl_url();
 
-    if (!parts || memchr(url.ptr, '\0', url.len) || !str_copy(text, sizeof text, url) || strstr(text, ":///") ||
-        curl_url_set(parts, CURLUPART_URL, text, 0)) /* which reads http:///x as http://x */
+    if (!parts || memchr(url.ptr, '\0', url.len) || !str_copy(text, sizeof text, url) || !two_slashes(text) ||
+        curl_url_set(parts, CURLUPART_URL, text, 0))
         goto error;
     for (uint32_t i = 0; i < url.len; i++) {
         if ((unsigned char)url.ptr[i] <= ' ' || (unsigned char)url.ptr[i] >= 0x7f)

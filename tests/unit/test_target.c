@@ -84,6 +84,7 @@ static void addresses_are_looked_at(void **state)
         {"", TARGET_MALFORMED},
         {"http://", TARGET_MALFORMED},
         {"http:///x", TARGET_MALFORMED},
+        {"http:/x", TARGET_MALFORMED},
         {"http://a b/", TARGET_MALFORMED},
         {"http://a/\r\nX: y", TARGET_MALFORMED},
         {"http://user:pass@example.com/", TARGET_USER},
