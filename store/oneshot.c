@@ -124,7 +124,8 @@ enum kv_result oneshot_back(struct writer *writer, uint64_t task_id)
         .failed = stat.failed > there.failed ? stat.failed - there.failed : 0,
         .aborted = stat.aborted > there.aborted ? stat.aborted - there.aborted : 0,
     };
-    return gone_set(writer->txn, task_id, &gone);
+    return gone.completed + gone.failed + gone.aborted > 0 ? gone_set(writer->txn, task_id, &gone)
+                                                           : gone_forget(writer->txn, task_id);
 }
 
 /* The next one by status and id; 0: the sweep is over. */

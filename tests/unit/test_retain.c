@@ -430,18 +430,21 @@ static void test_oneshot_comes_back(void **unused)
     oneshot_run(fx, 9, 4, RUN_PENDING); /* a restart of run 4, in the order of the scheduler's records */
     oneshot_stat(fx, 4, 2, 1, 0);
     oneshot_task(fx, 4, TASK_ACTIVE);
+    oneshot_task(fx, 9, TASK_ACTIVE); /* and one that was never away, in the same batch */
+    oneshot_run(fx, 10, 9, RUN_PENDING);
+    oneshot_stat(fx, 9, 1, 0, 0);
     fixture_commit(fx);
-    expect_oneshots(fx, 5, 3, 3);
+    expect_oneshots(fx, 6, 4, 3);
     oneshot_stat(fx, 1, 1, 0, 1); /* another description of task 1, which has no run */
     oneshot_task(fx, 1, TASK_COMPLETED);
     fixture_commit(fx);
-    expect_oneshots(fx, 5, 3, 3);
+    expect_oneshots(fx, 6, 4, 3);
     oneshot_run(fx, 9, 4, RUN_FAILED);
     oneshot_stat(fx, 4, 2, 2, 0);
     oneshot_task(fx, 4, TASK_FAILED);
     fixture_commit(fx);
     ask(fx, &all);
-    expect_oneshots(fx, 4, 2, 2);
+    expect_oneshots(fx, 5, 3, 2);
     fixture_free(fx);
 }
 
