@@ -80,6 +80,12 @@ enum fire_reason {
     FIRE_REFUSED,       /* no run can be made: the detail says why */
 };
 
+/* Of the library and the transcode farm. As its API spells them, and on disk. */
+enum video_status { VIDEO_NOT_NEEDED, VIDEO_WAITING, VIDEO_CREATED, VIDEO_RUNNING, VIDEO_COMPLETED, VIDEO_FAILED };
+enum transcode_status { TRANSCODE_CREATED, TRANSCODE_RUNNING, TRANSCODE_COMPLETED, TRANSCODE_FAILED };
+enum transcode_type { TRANSCODE_CPU, TRANSCODE_NVENC, TRANSCODE_QSV, TRANSCODE_VPU };
+enum transcode_directive { DIRECTIVE_NONE, DIRECTIVE_OFFLINE, DIRECTIVE_SHUTDOWN };
+
 /* What the store keeps. Numbers are on disk: never re-used. */
 enum record_type {
     TYPE_TASK = 1,
@@ -94,6 +100,11 @@ enum record_type {
     TYPE_DELIVERY = 10,
     TYPE_POOL = 11,
     TYPE_AUDIT = 12,
+    TYPE_VIDEO = 40,
+    TYPE_TRANSCODE_WORKER = 41,
+    TYPE_TRANSCODE_TASK = 42,
+    TYPE_TRANSCODE_LOG = 43,
+    TYPE_VIDEO_DETAIL = 44,
     TYPE_MAX
 };
 
