@@ -305,13 +305,9 @@ int core_load(struct core *core, enum record_type type, struct str value, struct
         return webhook_load_delivery(core, value, err);
     case TYPE_POOL:
         return load_pool(core, value, err);
-    case TYPE_FIRE:
-    case TYPE_AUDIT:
-    case TYPE_LOG_ENTRY: /* the store's own */
-    case TYPE_MAX:
-        break;
+    default: /* a farm's; others are the store's own */
+        return farm_load(core, type, value, err);
     }
-    return err_set(err, ERR_INVALID, "records of type %d are not the scheduler's", (int)type);
 }
 
 /* The lease of a run that was running when the scheduler ended: its worker has a full term to say that it holds it. */
@@ -357,17 +353,17 @@ int core_loaded(struct core *core, const uint64_t *next_ids, uint32_t count, str
     }
     core_renew_leases(core);
     arena_reset(core->arena);
-    return 0;
+    return farm_loaded(core, err);
 }
 
 /* ---- messages ---- */
 
-static const struct core_route *route_find(uint16_t id)
+static const struct core_route *route_find(const struct core *core, uint16_t id)
 {
     for (const struct core_route *route = core_routes; route->id; route++)
         if (route->id == id)
             return route;
-    return NULL;
+    return farm_route(core, id);
 }
 
 /* The key of a command: its first field, by the table of messages. NULL: it has none. */
@@ -380,7 +376,7 @@ static const struct rec_idem *call_key(const struct msg *msg)
 }
 
 /* Stored records in a command are what the gateway has read from the store. Nobody else's word is taken for one: it could make up tasks
- * and runs that never were. Recognised by the field's type, as no command carries one for another reason. -1 with fault. */
+ * and runs that never were. -1 with fault. */
 static int check_records(const struct msg *msg, enum door door, struct fault *fault)
 {
     uint64_t has;
@@ -389,8 +385,7 @@ static int check_records(const struct msg *msg, enum door door, struct fault *fa
     memcpy(&has, &msg->u, sizeof has); /* every message begins with its has */
     for (size_t i = 0; i < msg->shape->count; i++) {
         const struct field *field = &msg->shape->fields[i];
-        bool stored = field->record == &shape_rec_task || field->record == &shape_rec_task_stat ||
-                      field->record == &shape_rec_run || field->record == &shape_rec_delivery;
+        bool stored = field->record && strncmp(field->name, "known", 5) == 0;
         if (stored && has >> field->key & 1)
             return fault_set(fault, ERR_FORBIDDEN, field->name, "known", (struct str){0}, "nothing here",
                              "%s is taken from the gateway only", field->name);
@@ -445,7 +440,7 @@ static bool door_takes(const struct core_route *route, enum door door)
 void core_handle(struct core *core, const struct core_call *call)
 {
     const struct msg *msg = call->msg;
-    const struct core_route *route = route_find(msg->shape->id);
+    const struct core_route *route = route_find(core, msg->shape->id);
     const struct rec_idem *idem = call_key(msg);
     struct msg_error error = {.code = ERR_PROTOCOL};
     struct fault fault;
@@ -502,6 +497,7 @@ void core_renew_leases(struct core *core)
     lease_renew_all(core);
     for (struct worker *worker = core->quiet; worker; worker = worker->more_lively)
         worker->heard = core->mono_ms;
+    farm_renew(core);
 }
 
 void core_on_lines(struct core *core, core_lines *lines, void *self)

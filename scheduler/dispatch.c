@@ -318,17 +318,74 @@ static void plan_carry_out(struct core *core, struct worker *worker)
     kind_refresh(core, worker);
 }
 
+/* ---- runs that farms make for a worker that wants one ---- */
+
+int dispatch_made(struct core *core, struct worker *worker, struct run *run, const struct dispatch_room *room,
+                  struct fault *fault)
+{
+    struct gift gift = {0};
+    struct rec_assignment row = {0};
+    struct address to = worker_address(worker);
+    if (gift_prepare(core, worker, run, &gift, &row)) {
+        lease_free(core, gift.lease);
+        return fault_memory(fault);
+    }
+    size_t bytes = farm_run_bytes(run) + gift_bytes(run) + room->bytes;
+    if (core_reserve(core, bytes, room->answer, FARM_RUN_OPS + RUN_CHANGE_OPS + room->ops, fault)) {
+        lease_free(core, gift.lease);
+        return -1;
+    }
+    run_join(core, run);
+    run_announce(core, run, gift.own);
+    queue_plan(core, run);
+    worker->plan_count++;
+    worker->turn = ++core->turns;
+    gift_give(core, worker, &gift, &row);
+    struct msg_assign assign = {.runs = {&row, 1}};
+    if (worker->bound)
+        journal_send(core->journal, &to, &shape_msg_assign, &assign);
+    return 0;
+}
+
+static enum farm_pull pull_one(struct core *core, const struct farm *farm, struct worker *worker)
+{
+    if (!worker->bound || worker->held + worker->plan_count >= worker->slots) /* credit is for short runs */
+        return FARM_FULL;
+    arena_reset(core->arena);
+    return farm->pull(farm->self, core, worker);
+}
+
+/* Asks the farm for each worker of the kind that has room, the emptiest first. False: nobody can be given anything now. */
+static bool pull_kind(struct core *core, const struct farm *farm, struct kind *kind)
+{
+    enum farm_pull pulled = FARM_FULL;
+    for (uint32_t i = 0; i < kind->room.count && pulled != FARM_NONE && pulled != FARM_LATER;) {
+        pulled = pull_one(core, farm, heap_of(kind->room.nodes[i], struct worker, room));
+        i += pulled != FARM_GAVE;
+    }
+    return pulled != FARM_LATER;
+}
+
+static void pull_all(struct core *core, const struct farm *farm)
+{
+    for (size_t i = 0; farm->pull && i < core->kinds.size; i++) {
+        struct kind *kind = core->kinds.slots[i];
+        if (kind && kind->room.count && !kind->asks && !pull_kind(core, farm, kind))
+            return;
+    }
+}
+
 void dispatch_settle(struct core *core)
 {
     if (!journal_writable(core->journal))
         return;
     queue_wake(core);
-    if (!core->ready.count)
-        return;
-    struct worker *planned = plan_all(core);
+    struct worker *planned = core->ready.count ? plan_all(core) : NULL;
     while (planned) {
         struct worker *worker = planned;
         planned = worker->next_planned;
         plan_carry_out(core, worker);
     }
+    for (size_t i = 0; core->farms && core->farms[i]; i++)
+        pull_all(core, core->farms[i]);
 }

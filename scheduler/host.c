@@ -21,6 +21,7 @@
 #include "proto/log.h"
 #include "scheduler/core.h"
 #include "scheduler/doors.h"
+#include "scheduler/farms/farm.h"
 #include "scheduler/link.h"
 
 #define TURN_MS 250
@@ -29,12 +30,28 @@
 #define COUNTS 64   /* msg_pong.counts */
 #define SLOW_MS 500 /* a batch that takes longer to be on disk is told */
 
+#define FARM(name) struct farm *name##_farm(void);
+#include "scheduler/farms/farms.def"
+#undef FARM
+
+/* Makes a farm with its memory; NULL when out of memory. */
+static struct farm *(*const farm_makers[])(void) = {
+#define FARM(name) name##_farm,
+#include "scheduler/farms/farms.def"
+#undef FARM
+    NULL,
+};
+
+#define FARMS (sizeof farm_makers / sizeof farm_makers[0] - 1)
+
 struct host {
     struct loop *loop;
     const struct settings *settings;
     struct link *link;
     struct journal *journal;
     struct core *core;
+    struct farm *farms[FARMS + 1];                /* of this core; the last is NULL */
+    const struct farm_scan *farm_scans[FARMS + 1]; /* what they want loaded */
     struct doors *doors; /* NULL until it is rebuilt */
     bool open;           /* serving */
     bool ending;
@@ -51,8 +68,6 @@ struct host {
     loop_fn *opened; /* see host_on_open */
     void *opened_arg;
 };
-
-static const struct farm *const farms[] = {NULL}; /* one line a farm */
 
 static void host_stop(struct host *host, int code, const struct err *why)
 {
@@ -131,6 +146,9 @@ void host_reload(struct host *host)
 
     if (host->core != NULL) {
         core_configure(host->core, &config);
+    }
+    for (size_t i = 0; i < FARMS && host->farms[i] != NULL; i++) {
+        host->farms[i]->configure(host->farms[i]->self, host->settings);
     }
 }
 
@@ -305,6 +323,31 @@ void host_end(struct host *host)
 
 /* ---- rebuilding ---- */
 
+static void core_end(struct host *host)
+{
+    core_free(host->core);
+    host->core = NULL;
+    for (size_t i = 0; i < FARMS && host->farms[i] != NULL; i++) {
+        host->farms[i]->close(host->farms[i]->self);
+        host->farms[i] = NULL;
+    }
+}
+
+static int farms_begin(struct host *host)
+{
+    static const struct farm_scan nothing[1];
+
+    for (size_t i = 0; i < FARMS; i++) {
+        host->farms[i] = farm_makers[i]();
+        if (host->farms[i] == NULL) {
+            return -1;
+        }
+        host->farms[i]->configure(host->farms[i]->self, host->settings);
+        host->farm_scans[i] = host->farms[i]->scans != NULL ? host->farms[i]->scans : nothing;
+    }
+    return 0;
+}
+
 static int recover_begin(void *self, struct err *err)
 {
     static const struct core_clock clock = {.wall_ms = wall_ms, .mono_ms = mono_ms, .random = random_bits};
@@ -313,12 +356,11 @@ static int recover_begin(void *self, struct err *err)
         .self = host, .send_batch = port_send, .deliver = port_deliver, .committed = port_committed};
     struct core_config config = config_of(host);
 
-    core_free(host->core);
+    core_end(host);
     journal_free(host->journal);
-    host->core = NULL;
     host->journal = journal_new(&port);
-    if (host->journal != NULL) {
-        host->core = core_new(&config, &clock, host->journal, farms);
+    if (host->journal != NULL && farms_begin(host) == 0) {
+        host->core = core_new(&config, &clock, host->journal, (const struct farm *const *)host->farms);
     }
     if (host->core != NULL) {
         core_on_lines(host->core, host->lines, host->lines_self);
@@ -397,7 +439,8 @@ struct host *host_new(struct loop *loop, const struct settings *settings, struct
     *host = (struct host){.loop = loop, .settings = settings, .timer = -1, .began_ms = clock_mono_ms()};
     const struct link_port link_port = {.self = host, .stale = on_stale, .broken = on_broken};
     const struct recover_port recover_port = {
-        .self = host, .begin = recover_begin, .load = recover_load, .finish = recover_finish, .fail = recover_fail};
+        .self = host, .begin = recover_begin, .load = recover_load, .finish = recover_finish, .fail = recover_fail,
+        .farms = host->farm_scans};
     host->timer = loop_timer(loop, on_timer, host);
     if (host->timer < 0) {
         err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -425,7 +468,7 @@ void host_free(struct host *host)
     loop_cancel(host->loop, host->timer);
     link_free(host->link);
     doors_free(host->doors);
-    core_free(host->core);
+    core_end(host);
     journal_free(host->journal);
     free(host);
 }

@@ -76,7 +76,11 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_KEY] = &shape_rec_key,           [TYPE_EVENT] = &shape_rec_event,
     [TYPE_FIRE] = &shape_rec_fire,         [TYPE_WEBHOOK] = &shape_rec_webhook,
     [TYPE_DELIVERY] = &shape_rec_delivery, [TYPE_POOL] = &shape_rec_pool,
-    [TYPE_AUDIT] = &shape_rec_audit,
+    [TYPE_AUDIT] = &shape_rec_audit,       [TYPE_VIDEO] = &shape_rec_video,
+    [TYPE_TRANSCODE_WORKER] = &shape_rec_transcode_worker,
+    [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
+    [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log,
+    [TYPE_VIDEO_DETAIL] = &shape_rec_video_detail,
 };
 
 static void journal_fail(struct journal *journal, const char *why)

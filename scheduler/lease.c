@@ -44,7 +44,7 @@ void lease_free(struct core *core, struct lease *lease)
 
 static struct lease_list *lease_list(struct core *core, const struct lease *lease)
 {
-    if (lease->state == LEASE_CANCELLED)
+    if (lease->state == LEASE_CANCELLED || lease->worker->kept)
         return NULL;
     if (lease->state != LEASE_ASSIGNED)
         return &core->accepted;
@@ -71,6 +71,8 @@ static void list_append(struct core *core, struct lease *lease)
 {
     struct lease_list *list = lease_list(core, lease);
     lease->renewed = core->mono_ms;
+    if (!list)
+        return;
     lease->list_prev = list->last;
     if (list->last)
         list->last->list_next = lease;

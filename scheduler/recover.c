@@ -43,6 +43,25 @@ static const struct scan {
 
 #define SCANS (sizeof scans / sizeof scans[0])
 
+/* The one at this place, behind those of the table what the farms want. False: there is none. */
+static bool scan_at(const struct recover_port *port, size_t at, struct scan *out)
+{
+    if (at < SCANS) {
+        *out = scans[at];
+        return true;
+    }
+    at -= SCANS;
+    for (size_t i = 0; port->farms != NULL && port->farms[i] != NULL; i++) {
+        for (const struct farm_scan *scan = port->farms[i]; scan->type != 0; scan++) {
+            if (at-- == 0) {
+                *out = (struct scan){scan->type, "", 0, scan->first ? 1 : PAGE, scan->first, FROM_START};
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 struct answer;
 
 struct recover {
@@ -53,8 +72,9 @@ struct recover {
     const struct answer *expected;
     int timer; /* made ahead: it begins again, memory or not */
     bool done;
-    size_t scan;
-    uint64_t after; /* last id of the scan so far */
+    size_t scan_index;
+    struct scan scan; /* under way */
+    uint64_t after;   /* last id of it so far */
     uint64_t epoch;
     uint64_t next_ids[64];
     uint32_t next_count;
@@ -126,7 +146,7 @@ static void question_ask(struct recover *recover, const struct shape *shape, con
 
 static void page_ask(struct recover *recover)
 {
-    const struct scan *scan = &scans[recover->scan];
+    const struct scan *scan = &recover->scan;
     struct msg_scan ask = {
         .type = scan->type, .field = str_of(scan->field), .number = scan->number, .after = recover->after, .limit = scan->limit};
 
@@ -148,13 +168,13 @@ static void recover_finish(struct recover *recover)
 /* Goes on to the next scan; false when there is none. */
 static bool scan_next(struct recover *recover)
 {
-    uint64_t oldest_event = scans[recover->scan].type == TYPE_EVENT ? recover->after : 0;
+    uint64_t oldest_event = recover->scan.type == TYPE_EVENT ? recover->after : 0;
 
     recover->after = 0;
-    if (++recover->scan == SCANS) {
+    if (!scan_at(&recover->port, ++recover->scan_index, &recover->scan)) {
         return false;
     }
-    if (scans[recover->scan].from == FROM_RECENT) { /* not again what is loaded already */
+    if (recover->scan.from == FROM_RECENT) { /* not again what is loaded already */
         uint64_t next = recover->next_count > TYPE_EVENT ? recover->next_ids[TYPE_EVENT] : 0;
         uint64_t recent = next > EVENTS_BACK ? next - EVENTS_BACK - 1 : 0;
         recover->after = recent > oldest_event ? recent : oldest_event;
@@ -184,7 +204,7 @@ static int page_load(struct recover *recover, enum record_type type, uint64_t af
 
 static void on_page(struct recover *recover, const struct msg *msg)
 {
-    const struct scan *scan = &scans[recover->scan];
+    const struct scan asked = recover->scan, *scan = &asked;
     uint64_t after = recover->after;
     struct err why = {0};
 
@@ -213,7 +233,8 @@ static void on_grant(struct recover *recover, const struct msg *msg)
     if (recover->next_count > 0) {
         memcpy(recover->next_ids, grant->next_ids.items, recover->next_count * sizeof recover->next_ids[0]);
     }
-    recover->scan = 0;
+    recover->scan_index = 0;
+    scan_at(&recover->port, 0, &recover->scan);
     recover->after = 0;
     recover->records = 0;
     recover->began_ms = clock_mono_ms();

@@ -7,6 +7,7 @@
 #define GANTRY_SCHEDULER_RECOVER_H
 
 #include "proto/bus.h"
+#include "scheduler/farms/farm.h"
 
 struct recover_port { /* who is rebuilt */
     void *self;
@@ -18,6 +19,8 @@ struct recover_port { /* who is rebuilt */
     int (*finish)(void *self, uint64_t epoch, const uint64_t *next_ids, uint32_t count, struct err *err);
     /* It cannot succeed: a record that makes no sense, no memory. Called once, instead of finish. */
     void (*fail)(void *self, const struct err *err);
+    /* What the farms want beside, behind all else: type 0 ends each farm's list, NULL the lists. May be NULL. */
+    const struct farm_scan *const *farms;
 };
 
 struct recover;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "scheduler/draft.h"
+#include "scheduler/farms/farm_host.h"
 #include "scheduler/publish.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
@@ -240,7 +241,9 @@ void report_on_log(struct core *core, const struct core_call *call)
     for (uint32_t i = 0; i < chunk->lines.count; i++)
         if (chunk->lines.items[i].seq > ack.seq)
             ack.seq = chunk->lines.items[i].seq;
-    if (core_reserve(core, call->frame.len + (size_t)256, 0, 3, &fault)) {
+    bool mirrored = current && lease->run->class->farm && lease->run->class->farm->logged;
+    size_t bytes = mirrored ? 2 * (size_t)call->frame.len + FARM_LOGGED_MAX * (size_t)64 : call->frame.len;
+    if (core_reserve(core, bytes + 256, 0, mirrored ? 3 + 2 * FARM_LOGGED_MAX : 3, &fault)) {
         if (current)
             log_gap(core, lease, chunk);
         return;
@@ -248,6 +251,8 @@ void report_on_log(struct core *core, const struct core_call *call)
     if (current)
         lease->log_due = 0;
     journal_log(core->journal, chunk);
+    if (mirrored)
+        farm_logged(core, lease->run, chunk);
     journal_note_run(core->journal, chunk->run_id);
     journal_send(core->journal, &call->from, &shape_msg_log_ack, &ack);
 }

@@ -48,7 +48,8 @@ struct decision { /* what retry_end is going to do, with all it needs */
 
 static enum run_change change_of(const struct core *core, const struct run *run, const struct ending *ending)
 {
-    bool spent = run->attempt + 1 >= RUN_ATTEMPTS_MAX || ending->final;
+    bool taken = ending->outcome == OUTCOME_LOST || ending->outcome == OUTCOME_RETURNED;
+    bool spent = run->attempt + 1 >= RUN_ATTEMPTS_MAX || ending->final || (taken && !farm_again(core, run));
     switch (ending->outcome) {
     case OUTCOME_COMPLETED:
         return CHANGE_COMPLETE;

@@ -11,6 +11,7 @@
 #include "scheduler/timer.h"
 
 #include "proto/log.h"
+#include "scheduler/farms/farm_host.h"
 #include "scheduler/gate.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
@@ -80,6 +81,7 @@ uint64_t timer_tick(struct core *core)
     delays_end(core);
     gates_open(core);
     bool fired = schedules_fire(core);
+    least(&wait, farm_tick(core), 0);
     if (writable)
         lease_expire(core);
     worker_silence(core);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "scheduler/farms/farm_host.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/poll.h"
@@ -71,6 +72,8 @@ void worker_heard(struct core *core, struct worker *worker)
 {
     quiet_remove(core, worker);
     worker->heard = core->mono_ms;
+    if (worker->kept)
+        return;
     worker->more_quiet = core->lively;
     if (core->lively)
         core->lively->more_lively = worker;
@@ -78,6 +81,12 @@ void worker_heard(struct core *core, struct worker *worker)
         core->quiet = worker;
     core->lively = worker;
     worker->listed = true;
+}
+
+void worker_keep(struct core *core, struct worker *worker)
+{
+    quiet_remove(core, worker);
+    worker->kept = true;
 }
 
 void worker_unbind(struct core *core, struct worker *worker)
@@ -168,6 +177,7 @@ void worker_forget(struct core *core, struct worker *worker)
 {
     log_info("GTY-WORKER-FORGOTTEN", "worker=%s ident=%s", worker->name->data, worker->ident_text->data);
     poll_end(core, worker, false);
+    farm_forgot(core, worker->id);
     journal_delete(core->journal, TYPE_WORKER, worker->id);
     heap_remove(&core->offline, &worker->offline);
     index_remove(&core->workers, worker);
@@ -217,7 +227,7 @@ void worker_prune(struct core *core)
     struct fault fault;
     for (uint32_t i = 0; i < PRUNE_MAX && (worker = worker_oldest(core)); i++) {
         if (worker->last_heartbeat + core->config.workers_ms > core->wall_ms ||
-            core_reserve(core, WORKER_FORGET_BYTES, 0, 1, &fault))
+            core_reserve(core, WORKER_FORGET_BYTES, 0, WORKER_FORGET_OPS, &fault))
             return;
         worker_forget(core, worker);
     }

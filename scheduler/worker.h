@@ -32,6 +32,7 @@ struct worker {
     bool present;  /* it is here: it has a session, or works over REST and is heard of */
     bool bound;    /* peer is its session */
     bool asks;     /* over REST: it has no session, and is given runs when it asks (poll.h) */
+    bool kept;     /* its farm watches its silence, and that of its leases */
     bool drains;   /* it said itself that it takes nothing new */
     uint8_t order; /* enum worker_status that somebody wants it to be in; ACTIVE: none */
     uint8_t owner_len;
@@ -86,6 +87,8 @@ void worker_free(struct worker *worker); /* takes NULL */
 
 /* Heard now: behind all others. */
 void worker_heard(struct core *core, struct worker *worker);
+/* Its farm watches its silence from now on; before it has leases. */
+void worker_keep(struct core *core, struct worker *worker);
 /* It is here from now on, as one of this kind (takes the reference). Room for a record and an event has been reserved. */
 void worker_arrive(struct core *core, struct worker *worker, struct kind *kind);
 /* What its order and its own word make of its status while it is here. */
@@ -100,7 +103,8 @@ void worker_silence(struct core *core);                       /* parts with thos
 struct worker *worker_oldest(const struct core *core);
 /* Out of every table, its record deleted, and freed. Room has been reserved. */
 void worker_forget(struct core *core, struct worker *worker);
-#define WORKER_FORGET_BYTES 64
+#define WORKER_FORGET_BYTES 128
+#define WORKER_FORGET_OPS 2
 void worker_prune(struct core *core); /* forgets some of those that have been offline for config.workers_ms */
 /* No assignments for a while. */
 void worker_rest(struct core *core, struct worker *worker, uint64_t ms);

@@ -1,6 +1,8 @@
 /* How a domain (transcode, render, recorder, …) joins the core. The core calls these rows and knows nothing else of a farm.
  *
- * A farm decides what its runs are; queue, leases, retries, timeouts and records stay the core's.
+ * A farm decides what its runs are; queue, leases, retries, timeouts and records stay the core's. It lives in a folder below this one
+ * and has a line in farms.def; without both the scheduler builds and works as before. What it keeps of its own changes as all does
+ * here: prepared first, then changed together with the records (core_state.h), in the batch of its cause.
  */
 #ifndef GANTRY_SCHEDULER_FARMS_FARM_H
 #define GANTRY_SCHEDULER_FARMS_FARM_H
@@ -10,6 +12,22 @@
 /* What a farm sees of a run; borrowed for the call. */
 struct farm_run {
     const struct rec_run *run;
+};
+
+struct settings;
+struct run;
+struct worker;
+
+enum farm_pull {
+    FARM_GAVE,  /* it has been given a run */
+    FARM_FULL,  /* nothing for this worker now; another of its kind may be asked */
+    FARM_NONE,  /* nothing for any of its kind */
+    FARM_LATER, /* nobody can be given anything now */
+};
+
+struct farm_scan { /* records to be loaded, in the order of their ids */
+    enum record_type type;
+    bool first; /* only the oldest: the others are not kept in memory */
 };
 
 struct farm {
@@ -29,10 +47,53 @@ struct farm {
     void (*ended)(void *self, struct core *core, const struct farm_run *run);
 
     void *self;
+
+    /* What follows is for farms with records and messages of their own, and runs made for a worker that wants one. All may be NULL. */
+
+    /* Its settings, at the start and at a reload. */
+    void (*configure)(void *self, const struct settings *settings);
+
+    /* Rebuilding: which stored records it wants (type 0 ends them), one of them as stored, and that all is there, leases included. -1 with
+     * err: the start fails. */
+    const struct farm_scan *scans;
+    int (*load)(void *self, struct core *core, enum record_type type, struct str value, struct err *err);
+    int (*loaded)(void *self, struct core *core, struct err *err);
+
+    /* Its own messages; the last has id 0. */
+    const struct core_route *routes;
+
+    /* Due work of its own; answers the ms until it wants to be called again. renew: its terms begin anew (core_renew_leases). */
+    uint64_t (*tick)(void *self, struct core *core);
+    void (*renew)(void *self, struct core *core);
+
+    /* This worker has a session and room, and no run that waits is for it: makes one for it and gives it out (farm_make, dispatch_made).
+     * Asked in every wake-up, so saying that there is nothing must be cheap. */
+    enum farm_pull (*pull)(void *self, struct core *core, struct worker *worker);
+
+    /* An attempt of this run was lost or came back: whether another follows, as is usual (NULL: always), or the run has failed. */
+    bool (*again)(void *self, const struct core *core, const struct run *run);
+
+    /* Lines of a run of the farm's are being kept; room for FARM_LOGGED_MAX records of its own and as many bytes as the lines have. */
+    void (*logged)(void *self, struct core *core, const struct run *run, const struct rec_log_chunk *chunk);
+
+    /* This worker is forgotten; room for one deletion. */
+    void (*forgot)(void *self, struct core *core, uint64_t worker_id);
+
+    void (*close)(void *self); /* with the core */
 };
+
+#define FARM_LOGGED_MAX 256
 
 /* Adds one run to the batch being formed, from within expand or ended. spec says what a worker is to do. Answers its id, 0 with err. */
 uint64_t farm_add_run(struct core *core, const struct farm *farm, uint64_t task_id, const struct rec_task_spec *spec,
                       struct str farm_data, struct err *err);
+
+/* Makes one run without a task, with its room in every table and known to nobody: for dispatch_made, or farm_submit. NULL with err. */
+struct run *farm_make(struct core *core, const struct farm *farm, const struct rec_task_spec *spec, struct str parameters,
+                      struct err *err);
+/* Such a run joins the queue: its record and its event are appended. Room of farm_run_bytes and FARM_RUN_OPS has been reserved. */
+uint64_t farm_submit(struct core *core, struct run *run);
+size_t farm_run_bytes(const struct run *run);
+#define FARM_RUN_OPS 12
 
 #endif

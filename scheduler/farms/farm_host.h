@@ -21,4 +21,14 @@ void farm_ended(struct core *core, const struct farm *farm, const struct rec_run
 struct run *farm_commit(struct core *core);
 void farm_discard(struct core *core);
 
+/* Rows of all farms, or of the run's own. */
+int farm_load(struct core *core, enum record_type type, struct str value, struct err *err);
+int farm_loaded(struct core *core, struct err *err);
+const struct core_route *farm_route(const struct core *core, uint16_t id); /* NULL: none takes it */
+uint64_t farm_tick(struct core *core);                                     /* UINT64_MAX: nothing is due */
+void farm_renew(struct core *core);
+void farm_forgot(struct core *core, uint64_t worker_id);
+void farm_logged(struct core *core, const struct run *run, const struct rec_log_chunk *chunk);
+bool farm_again(const struct core *core, const struct run *run);
+
 #endif

@@ -244,6 +244,13 @@ void fixture_start(struct fixture *fixture)
     const enum record_type order[] = {TYPE_POOL, TYPE_TASK,  TYPE_TASK_STAT, TYPE_RUN,     TYPE_WORKER,
                                       TYPE_KEY,  TYPE_EVENT, TYPE_WEBHOOK,   TYPE_DELIVERY};
     struct err err = {0};
+    if (fixture->make_farm) {
+        fixture->made[0] = fixture->make_farm();
+        assert_non_null(fixture->made[0]);
+        fixture->farms = (const struct farm *const *)fixture->made;
+        if (fixture->farm_made)
+            fixture->farm_made(fixture->made[0]);
+    }
     fixture->journal = journal_new(&port);
     fixture->core = core_new(&fixture->config, &clock, fixture->journal, fixture->farms);
     assert_non_null(fixture->core);
@@ -251,6 +258,8 @@ void fixture_start(struct fixture *fixture)
     fixture->applied = 0;
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         load_type(fixture, order[i]);
+    for (const struct farm_scan *scan = fixture->made[0] ? fixture->made[0]->scans : NULL; scan && scan->type; scan++)
+        load_type(fixture, scan->type);
     journal_begin(fixture->journal, fixture->epoch);
     if (core_loaded(fixture->core, fixture->next_ids, TYPE_MAX, &err))
         fail_msg("%s", err.text);
@@ -274,6 +283,9 @@ static void fixture_stop(struct fixture *fixture)
 {
     core_free(fixture->core);
     journal_free(fixture->journal);
+    if (fixture->made[0])
+        fixture->made[0]->close(fixture->made[0]->self);
+    fixture->made[0] = NULL;
     held_drop(fixture);
 }
 
@@ -447,7 +459,11 @@ bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id,
         [TYPE_KEY] = &shape_rec_key,           [TYPE_EVENT] = &shape_rec_event,
         [TYPE_FIRE] = &shape_rec_fire,         [TYPE_WEBHOOK] = &shape_rec_webhook,
         [TYPE_DELIVERY] = &shape_rec_delivery, [TYPE_POOL] = &shape_rec_pool,
-        [TYPE_AUDIT] = &shape_rec_audit};
+        [TYPE_AUDIT] = &shape_rec_audit,       [TYPE_VIDEO] = &shape_rec_video,
+        [TYPE_TRANSCODE_WORKER] = &shape_rec_transcode_worker,
+        [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
+        [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log,
+        [TYPE_VIDEO_DETAIL] = &shape_rec_video_detail};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)

@@ -68,7 +68,8 @@ static void frames_ended(void *self, struct core *core, const struct farm_run *r
         frames->last = frame_add(core, run->run->task_id, "last", 99, &err);
 }
 
-const struct farm frames_farm = {"frames", frames_expand, frames_choose, frames_ended, &memory};
+const struct farm frames_farm = {
+    .name = "frames", .expand = frames_expand, .choose = frames_choose, .ended = frames_ended, .self = &memory};
 static const struct farm *const farms[] = {&frames_farm, NULL};
 
 static struct fixture *farm_fixture(void)

@@ -1,0 +1,465 @@
+/* A task is made, and ends: the run, the task's record and the video's change in one batch.
+ *
+ * A run of this farm belongs to the worker it was made for. When its attempt ends in whatever way the run has ended, and the video
+ * waits for a new one, or has failed: with another worker another encoder may be right, and others may have come before it. The exception is
+ * a run that may publish: its output may have its name, and the next attempt finds it (rule 6).
+ */
+#include "scheduler/farms/transcode/task.h"
+
+#include <jansson.h>
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/buf.h"
+#include "proto/log.h"
+#include "scheduler/dispatch.h"
+#include "scheduler/farms/transcode/library.h"
+#include "scheduler/kind.h"
+#include "scheduler/lease.h"
+#include "scheduler/queue.h"
+#include "scheduler/run.h"
+#include "scheduler/worker.h"
+
+#define TASK_SECONDS 31536000 /* of an attempt: what watches it is its worker, or its reports */
+#define NAME_BYTES 200
+
+static const char *const type_names[] = {"cpu", "nvenc", "qsv", "vpu"};
+
+struct transcode_task *transcode_task_find(const struct transcode *farm, uint64_t id)
+{
+    return index_id(&farm->tasks, id);
+}
+
+void transcode_task_free(struct transcode_task *task)
+{
+    if (!task)
+        return;
+    free(task->text);
+    free(task);
+}
+
+/* One of this record, in no table, with room for it; NULL when out of memory. */
+static struct transcode_task *task_make(struct transcode *farm, const struct rec_transcode_task *record)
+{
+    struct transcode_task *task = calloc(1, sizeof *task);
+    struct rec_transcode_task copy = *record;
+    struct str *const strs[] = {&copy.root, &copy.video_path, &copy.dest_path, &copy.worker_name};
+    copy.error_message = copy.output = (struct str){0};
+    if (!task || texts_copy(&task->text, strs, sizeof strs / sizeof *strs) || index_reserve(&farm->tasks, 1) ||
+        heap_reserve(&farm->dues, farm->tasks.count + 1)) {
+        transcode_task_free(task);
+        return NULL;
+    }
+    task->record = copy;
+    return task;
+}
+
+static void task_join(struct transcode *farm, struct transcode_task *task, uint64_t id)
+{
+    task->id = task->record.id = task->due.id = id;
+    index_add(&farm->tasks, task);
+    task->next = farm->first_task;
+    if (task->next)
+        task->next->prev = task;
+    farm->first_task = task;
+}
+
+static void task_leave(struct transcode *farm, struct transcode_task *task)
+{
+    heap_remove(&farm->dues, &task->due);
+    index_remove(&farm->tasks, task);
+    if (task->prev)
+        task->prev->next = task->next;
+    else
+        farm->first_task = task->next;
+    if (task->next)
+        task->next->prev = task->prev;
+    transcode_task_free(task);
+}
+
+/* ---- how many are kept ---- */
+
+static int kept_reserve(struct transcode *farm)
+{
+    if (farm->kept_count < farm->kept_size)
+        return 0;
+    size_t size = farm->kept_size ? farm->kept_size * 2 : 256;
+    uint64_t *ids = malloc(size * sizeof *ids);
+    if (!ids)
+        return -1;
+    for (size_t i = 0; i < farm->kept_count; i++)
+        ids[i] = farm->kept[(farm->kept_first + i) % farm->kept_size];
+    free(farm->kept);
+    farm->kept = ids;
+    farm->kept_first = 0;
+    farm->kept_size = size;
+    return 0;
+}
+
+static void kept_add(struct transcode *farm, uint64_t id)
+{
+    farm->kept[(farm->kept_first + farm->kept_count++) % farm->kept_size] = id;
+}
+
+#define KEPT_DROPS 2
+
+/* Of those beyond the limit the oldest go, some with each new one. */
+static void kept_trim(struct transcode *farm, struct core *core)
+{
+    for (unsigned i = 0; i < KEPT_DROPS && farm->kept_count > farm->config.tasks_max; i++) {
+        journal_delete(core->journal, TYPE_TRANSCODE_TASK, farm->kept[farm->kept_first]);
+        farm->kept_first = (farm->kept_first + 1) % farm->kept_size;
+        farm->kept_count--;
+    }
+}
+
+int transcode_task_load(struct transcode *farm, const struct rec_transcode_task *record, struct err *err)
+{
+    bool open = record->status <= TRANSCODE_RUNNING;
+    struct transcode_task *task = open ? task_make(farm, record) : NULL;
+    if (kept_reserve(farm) || (open && !task)) {
+        transcode_task_free(task);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    if (open)
+        task_join(farm, task, record->id);
+    else
+        kept_add(farm, record->id);
+    return 0;
+}
+
+/* ---- what its run carries ---- */
+
+static int pack_to_buf(void *out, const char *bytes, size_t len)
+{
+    return buf_add(out, bytes, len);
+}
+
+static void pack_str(msgpack_packer *packer, struct str text)
+{
+    msgpack_pack_str(packer, text.len);
+    msgpack_pack_str_body(packer, text.len ? text.ptr : "", text.len);
+}
+
+static void pack_text(msgpack_packer *packer, const char *key, struct str text)
+{
+    pack_str(packer, str_of(key));
+    pack_str(packer, text);
+}
+
+static void pack_uint(msgpack_packer *packer, const char *key, uint64_t value)
+{
+    pack_str(packer, str_of(key));
+    msgpack_pack_uint64(packer, value);
+}
+
+/* What a worker needs to know of the video, as parameters of its run. */
+static void pack_video(struct buf *out, const struct rec_video *video, unsigned type)
+{
+    msgpack_packer packer;
+    char hash[2 * 16 + 1] = "";
+    for (uint32_t i = 0; i < video->hash.len && i < 16; i++)
+        snprintf(hash + (size_t)2 * i, 3, "%02x", (unsigned char)video->hash.ptr[i]);
+    msgpack_packer_init(&packer, out, pack_to_buf);
+    msgpack_pack_map(&packer, 14);
+    pack_uint(&packer, "video_id", video->id);
+    pack_text(&packer, "root", video->root);
+    pack_text(&packer, "path", video->path);
+    pack_uint(&packer, "size", video->size);
+    pack_uint(&packer, "mtime_ns", video->mtime_ns);
+    pack_text(&packer, "hash", str_of(hash));
+    pack_uint(&packer, "is_vr", video->is_vr);
+    pack_text(&packer, "codec", video->codec);
+    pack_uint(&packer, "bitrate_k", video->bitrate_k);
+    pack_str(&packer, STR_LIT("fps"));
+    msgpack_pack_double(&packer, video->fps);
+    pack_uint(&packer, "width", video->width);
+    pack_uint(&packer, "height", video->height);
+    pack_uint(&packer, "duration_ms", video->duration_ms);
+    pack_text(&packer, "encoder", str_of(type_names[type]));
+}
+
+static struct run *run_of(struct transcode *farm, struct core *core, const struct rec_video *video, unsigned type)
+{
+    struct rec_task_spec spec = {.name = str_cut(video->path, NAME_BYTES),
+                                 .task_type = STR_LIT(TRANSCODE_TYPE),
+                                 .executor = STR_LIT(TRANSCODE_TYPE),
+                                 .command = video->path,
+                                 .output = video->path, /* so that it may publish; its worker knows where */
+                                 .priority = PRIORITY_NORMAL,
+                                 .timeout_seconds = TASK_SECONDS};
+    struct buf parameters = {0};
+    struct err err = {0};
+    SET_HAS(&spec, rec_task_spec, name);
+    SET_HAS(&spec, rec_task_spec, task_type);
+    SET_HAS(&spec, rec_task_spec, executor);
+    SET_HAS(&spec, rec_task_spec, command);
+    SET_HAS(&spec, rec_task_spec, output);
+    SET_HAS(&spec, rec_task_spec, priority);
+    SET_HAS(&spec, rec_task_spec, retry_count);
+    SET_HAS(&spec, rec_task_spec, timeout_seconds);
+    pack_video(&parameters, video, type);
+    struct run *run = parameters.failed ? NULL : farm_make(core, &farm->farm, &spec, buf_str(&parameters), &err);
+    buf_free(&parameters);
+    return run;
+}
+
+/* ---- made ---- */
+
+size_t task_record_bytes(const struct rec_transcode_task *record)
+{
+    return 256 + (size_t)record->root.len + record->video_path.len + record->dest_path.len + record->worker_name.len +
+           record->error_message.len + record->output.len;
+}
+
+static struct rec_transcode_task task_record_of(const struct core *core, const struct video *video, const struct task_wish *wish)
+{
+    return (struct rec_transcode_task){.id = 1,
+                                       .video_id = video->record.id,
+                                       .root = video->record.root,
+                                       .video_path = video->record.path,
+                                       .dest_path = wish->dest_path,
+                                       .worker_id = wish->worker->id,
+                                       .worker_name = wish->api ? wish->api->name->str : text_str(wish->worker->hostname),
+                                       .status = TRANSCODE_RUNNING,
+                                       .started_at = core->wall_ms,
+                                       .encoder = wish->type,
+                                       .size = video->record.size};
+}
+
+/* The video is in its worker's hands. */
+static void video_taken(struct transcode *farm, struct core *core, struct video *video, uint64_t task, bool runs)
+{
+    video->record.transcode_status = runs ? VIDEO_RUNNING : VIDEO_CREATED;
+    video->record.task_id = task;
+    video->record.attempts++;
+    video_place(farm, video);
+    video_put(core, video);
+}
+
+int task_give(struct transcode *farm, struct core *core, struct video *video, const struct task_wish *wish, struct fault *fault)
+{
+    struct rec_transcode_task record = task_record_of(core, video, wish);
+    struct transcode_task *task = task_make(farm, &record);
+    struct run *run = task && kept_reserve(farm) == 0 ? run_of(farm, core, &video->record, wish->type) : NULL;
+    size_t bytes = task_record_bytes(&record);
+    const struct dispatch_room room = {
+        .bytes = bytes + video_bytes(video) + 256, .answer = wish->call ? bytes + 64 : 0, .ops = 4 + KEPT_DROPS};
+    if (!run) {
+        fault_memory(fault);
+        goto error;
+    }
+    if (dispatch_made(core, wish->worker, run, &room, fault))
+        goto error;
+    task_join(farm, task, run->node.id);
+    if (wish->api) {
+        lease_claim(core, wish->worker, task->id, run->attempt);
+        run->lease->started_at = core->wall_ms;
+        task->heard = core->mono_ms;
+        task_expect(farm, task);
+    }
+    journal_put(core->journal, TYPE_TRANSCODE_TASK, task->id, &task->record);
+    kept_trim(farm, core);
+    video_taken(farm, core, video, task->id, !wish->api);
+    if (wish->call) {
+        struct msg_transcode_pulled answer = {.task = task->record};
+        SET_HAS(&answer, msg_transcode_pulled, task);
+        core_answer(core, wish->call, &shape_msg_transcode_pulled, &answer);
+    }
+    log_info("GTY-TRANSCODE-TASK", "task=%llu video=%llu worker=%s encoder=%s", (unsigned long long)task->id,
+             (unsigned long long)video->record.id, wish->worker->name->data, type_names[wish->type]);
+    return 0;
+error:
+    run_free(core, run);
+    transcode_task_free(task);
+    return -1;
+}
+
+/* ---- pulled by workers with a session ---- */
+
+static uint32_t held_of(const struct worker *worker, const struct farm *farm)
+{
+    uint32_t held = 0;
+    for (const struct lease *lease = worker->leases; lease; lease = lease->next)
+        held += lease->run && lease->run->class->farm == farm && str_is(lease->run->class->type, TRANSCODE_TYPE);
+    return held;
+}
+
+static uint32_t slots_of(const struct worker *worker)
+{
+    struct str text;
+    uint32_t slots = 0;
+    if (!map_text(worker->kind->labels, STR_LIT("transcode.slots"), &text))
+        return 1;
+    for (uint32_t i = 0; i < text.len && i < 5 && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
+        slots = slots * 10 + (uint32_t)(text.ptr[i] - '0');
+    return slots ? slots : 1;
+}
+
+static int type_of(struct str name)
+{
+    for (unsigned i = 0; i < sizeof type_names / sizeof *type_names; i++)
+        if (str_is(name, type_names[i]))
+            return (int)i;
+    return -1;
+}
+
+/* The first of its encoders that has something to do decides. */
+static struct video *pick_for(const struct transcode *farm, const struct worker *worker, unsigned *type)
+{
+    struct str encoders, vr = {0};
+    struct video *video = NULL;
+    if (!map_text(worker->kind->labels, STR_LIT("transcode.encoders"), &encoders))
+        return NULL;
+    int wanted = map_text(worker->kind->labels, STR_LIT("transcode.vr"), &vr) && vr.len == 1 ? vr.ptr[0] - '0' : -1;
+    while (!video && encoders.len) {
+        const char *end = memchr(encoders.ptr, ',', encoders.len);
+        uint32_t len = end ? (uint32_t)(end - encoders.ptr) : encoders.len, step = end ? len + 1 : len;
+        int one = type_of(str_trim((struct str){encoders.ptr, len}, " "));
+        encoders = (struct str){encoders.ptr + step, encoders.len - step};
+        if (one < 0)
+            continue;
+        *type = (unsigned)one;
+        video = video_pick(farm, *type, wanted);
+    }
+    return video;
+}
+
+enum farm_pull transcode_pull(void *self, struct core *core, struct worker *worker)
+{
+    struct transcode *farm = self;
+    struct task_wish wish = {.worker = worker};
+    struct fault fault;
+    if (!text_list_has(worker->types, worker->type_count, STR_LIT(TRANSCODE_TYPE)))
+        return FARM_NONE;
+    struct video *video = pick_for(farm, worker, &wish.type);
+    if (!video)
+        return FARM_NONE;
+    if (held_of(worker, &farm->farm) >= slots_of(worker))
+        return FARM_FULL;
+    return task_give(farm, core, video, &wish, &fault) ? FARM_LATER : FARM_GAVE;
+}
+
+bool transcode_again(void *self, const struct core *core, const struct run *run)
+{
+    (void)self, (void)core;
+    return str_is(run->class->type, TRANSCODE_SCAN) || (run->more && run->more->published.attempt);
+}
+
+/* ---- ended ---- */
+
+struct outcome_told { /* what a worker's result says, as far as it is understood */
+    json_t *json;     /* what the texts borrow from */
+    struct str skipped, dest;
+    uint64_t size_after;
+};
+
+static struct str json_text(const json_t *object, const char *key, size_t max)
+{
+    const json_t *value = json_object_get(object, key);
+    struct str text = {json_string_value(value), (uint32_t)json_string_length(value)};
+    return text.ptr ? str_cut(text, max) : (struct str){0};
+}
+
+static void told_read(const struct rec_run *run, struct outcome_told *told)
+{
+    *told = (struct outcome_told){0};
+    if (run->status != RUN_COMPLETED || !run->result.len)
+        return;
+    told->json = json_loadb(run->result.ptr, run->result.len, 0, NULL);
+    if (!told->json)
+        return; /* a sentence is as good */
+    json_int_t size = json_integer_value(json_object_get(told->json, "size_after"));
+    told->skipped = json_text(told->json, "skipped", 256);
+    told->dest = json_text(told->json, "dest", 4095);
+    told->size_after = size > 0 ? (uint64_t)size : 0;
+}
+
+static uint64_t last_outcome(const struct rec_run *run)
+{
+    return run->attempts.count ? run->attempts.items[run->attempts.count - 1].outcome : OUTCOME_OPEN;
+}
+
+/* What the video is now. One that its worker gave back, or that was lost with a worker of ours, waits again; through the API a
+ * worker that is gone fails it, as that API says. */
+static void video_after(struct transcode *farm, struct core *core, const struct rec_run *run, struct transcode_task *task,
+                        const struct outcome_told *told)
+{
+    struct video *video = video_find(farm, task->record.video_id);
+    uint64_t outcome = last_outcome(run);
+    const struct worker *worker = worker_find(core, task->record.worker_id);
+    bool ours = !worker || !worker->asks;
+    if (!video || video->record.task_id != task->id ||
+        (video->record.transcode_status != VIDEO_CREATED && video->record.transcode_status != VIDEO_RUNNING))
+        return;
+    video->record.transcode_status = VIDEO_FAILED;
+    if (run->status == RUN_COMPLETED) {
+        video->record.transcode_status = told->skipped.len ? VIDEO_NOT_NEEDED : VIDEO_COMPLETED;
+    } else if (run->status == RUN_ABORTED) {
+        video->record.attempts = farm->config.attempts; /* somebody does not want it now */
+    } else if (outcome == OUTCOME_RETURNED) {
+        video->record.transcode_status = VIDEO_WAITING;
+        video->record.attempts -= video->record.attempts > 0;
+    } else if (outcome == OUTCOME_LOST && ours && video->record.attempts < farm->config.attempts) {
+        video->record.transcode_status = VIDEO_WAITING;
+    }
+    if (video->record.excluded && video->record.transcode_status == VIDEO_WAITING)
+        video->record.transcode_status = VIDEO_NOT_NEEDED;
+    if (told->skipped.len) {
+        struct rec_video record = video->record;
+        record.reason = told->skipped;
+        if (video_describe(farm, video, &record))
+            log_warn("GTY-TRANSCODE-REASON", "video=%llu no memory for why it was skipped", (unsigned long long)record.id);
+    }
+    video_place(farm, video);
+    video_put(core, video);
+}
+
+static void task_final(struct transcode_task *task, const struct core *core, const struct rec_run *run,
+                       const struct outcome_told *told)
+{
+    struct rec_transcode_task *record = &task->record;
+    bool completed = run->status == RUN_COMPLETED;
+    record->status = completed ? TRANSCODE_COMPLETED : TRANSCODE_FAILED;
+    record->ended_at = core->wall_ms;
+    record->progress = completed ? 100 : run->progress > record->progress ? run->progress : record->progress;
+    record->error_message = completed ? (struct str){0} : run->error_message;
+    record->remaining_time = 0;
+    if (completed)
+        SET_HAS(record, rec_transcode_task, remaining_time);
+    else
+        CLEAR_HAS(record, rec_transcode_task, remaining_time);
+    record->output = told->dest;
+    record->size_after = told->size_after;
+}
+
+void transcode_ended(void *self, struct core *core, const struct farm_run *view)
+{
+    struct transcode *farm = self;
+    const struct rec_run *run = view->run;
+    struct transcode_task *task = transcode_task_find(farm, run->id);
+    const struct msg_transcode_report *report = farm->report;
+    struct outcome_told told;
+    if (!task) {
+        library_ended(farm, core, run);
+        return;
+    }
+    told_read(run, &told);
+    if (report && HAS(report, msg_transcode_report, elapsed_time)) {
+        task->record.elapsed_time = report->elapsed_time;
+        SET_HAS(&task->record, rec_transcode_task, elapsed_time);
+    }
+    if (report && report->progress > task->record.progress)
+        task->record.progress = report->progress;
+    task_final(task, core, run, &told);
+    journal_put(core->journal, TYPE_TRANSCODE_TASK, task->id, &task->record);
+    struct str said = report && report->error_message.len ? report->error_message : task->record.error_message;
+    if (said.len)
+        transcode_log(farm, core, task->id, LOG_ERROR, said, NULL);
+    video_after(farm, core, run, task, &told);
+    json_decref(told.json);
+    if (kept_reserve(farm) == 0)
+        kept_add(farm, task->id);
+    task_leave(farm, task);
+}
