@@ -43,8 +43,8 @@ enum audit_kind {
     AUDIT_UNKNOWN = 5, /* refused before it was settled who asks */
     AUDIT_COMMAND = 6, /* not over HTTP: the gantry command, on the farm's own files */
 };
-/* FILTER_IN: the number's bits are the numbers, from 0 to 7, that will do. */
-enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT, FILTER_IN };
+/* FILTER_IN: the number's bits are the numbers, from 0 to 7, that will do. FILTER_ANY: one of some texts. */
+enum filter_op { FILTER_EQ = 1, FILTER_GE, FILTER_LT, FILTER_HAS, FILTER_GT, FILTER_IN, FILTER_ANY };
 
 /* How an attempt ended. Workers report the first four; the rest are the scheduler's. */
 enum outcome {

@@ -96,11 +96,14 @@ int match_filter(struct match *match, struct arena *arena, const struct rec_filt
                            list ? "a list can only be asked what it has" : "only a list can be asked what it has", STR_LIT(""));
     if (filter->op == FILTER_IN && (column->kind != CODEC_UINT || filter->number <= 0 || filter->number >= 1 << WALK_PARTS))
         return match_wrong(error, filter->field, "only small numbers can be asked for together", STR_LIT(""));
+    if (filter->op == FILTER_ANY && column->kind != CODEC_STR)
+        return match_wrong(error, filter->field, "only texts can be asked for so", STR_LIT(""));
     *condition = (struct condition){.kind = CONDITION_FIELD,
                                     .column = (uint8_t)match->column_count,
                                     .op = (uint8_t)filter->op,
                                     .number = filter->number,
-                                    .text = filter->text};
+                                    .text = filter->text,
+                                    .texts = filter->texts};
     if (filter->op == FILTER_EQ || filter->op == FILTER_HAS)
         condition_group(match, condition);
     if (filter->op == FILTER_IN)
@@ -163,6 +166,14 @@ static int text_compare(struct str a, struct str b)
     return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
+static bool texts_have(const struct str_list *texts, struct str text)
+{
+    for (uint32_t i = 0; i < texts->count; i++)
+        if (str_eq(texts->items[i], text))
+            return true;
+    return false;
+}
+
 static bool field_meets(const struct column *column, const struct value *value, const struct condition *condition)
 {
     int order;
@@ -170,6 +181,8 @@ static bool field_meets(const struct column *column, const struct value *value, 
         return list_has(value, condition);
     if (condition->op == FILTER_IN)
         return value->number < WALK_PARTS && condition->number >> value->number & 1;
+    if (condition->op == FILTER_ANY)
+        return texts_have(&condition->texts, value->text);
     if (column->kind == CODEC_STR || column->kind == CODEC_BLOB) {
         order = text_compare(value->text, condition->text);
     } else if (column->kind == CODEC_REAL) {

@@ -20,6 +20,7 @@ struct condition {
     uint8_t op;     /* enum filter_op */
     int64_t number;
     struct str text;
+    struct str_list texts; /* borrowed from the question */
     bool grouped; /* an index has all records that meet it as one group */
     bool counted; /* and their number is kept: it is `count` */
     uint64_t count;

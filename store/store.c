@@ -20,6 +20,8 @@
 #define READ_ARENA ((size_t)32 << 20)
 #define ACK_RETRY_MS 100
 
+_Static_assert(TABLE_ALL <= KV_TABLES_MAX, "the database has room for a table of each record type");
+
 struct store {
     struct loop *loop;
     const struct settings *settings;
