@@ -60,22 +60,43 @@ static bool route_fits(const struct core_route *route, enum door door)
     return route->door == door || route->door == DOOR_EITHER;
 }
 
-static int routes_make(struct doors *doors, enum door door)
+static size_t route_count(const struct core_route *routes)
 {
     size_t count = 0;
 
-    while (core_routes[count].id != 0) {
+    while (routes[count].id != 0) {
         count++;
+    }
+    return count;
+}
+
+/* Puts those that fit behind out; answers where it ended. */
+static struct bus_route *routes_put(struct bus_route *out, const struct core_route *routes, enum door door)
+{
+    for (; routes->id != 0; routes++) {
+        if (route_fits(routes, door)) {
+            *out++ = (struct bus_route){routes->id, on_call, routes->doc};
+        }
+    }
+    return out;
+}
+
+static int routes_make(struct doors *doors, enum door door)
+{
+    const struct core_route *const *more = doors->port.more;
+    size_t count = route_count(core_routes);
+
+    for (size_t i = 0; more != NULL && more[i] != NULL; i++) {
+        count += route_count(more[i]);
     }
     struct bus_route *routes = calloc(count + 2, sizeof *routes);
     if (routes == NULL) {
         return -1;
     }
     doors->routes[door] = routes;
-    for (size_t i = 0; i < count; i++) {
-        if (route_fits(&core_routes[i], door)) {
-            *routes++ = (struct bus_route){core_routes[i].id, on_call, core_routes[i].doc};
-        }
+    routes = routes_put(routes, core_routes, door);
+    for (size_t i = 0; more != NULL && more[i] != NULL; i++) {
+        routes = routes_put(routes, more[i], door);
     }
     if (door == DOOR_COMMANDS) {
         *routes = stats_route;

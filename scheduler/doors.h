@@ -13,6 +13,8 @@ struct doors_port {
     void (*call)(void *self, const struct core_call *call); /* a message the core has a row for */
     void (*fill_pong)(void *self, struct msg_pong *pong);   /* may come at any time */
     void (*fill_stats)(void *self, struct stats *stats);    /* likewise */
+    /* Rows beside the core's own: each list ends in id 0, NULL ends them. May be NULL. */
+    const struct core_route *const *more;
 };
 
 /* What can be known before they are opened: that their endpoints may be listened on, with certificates made where they need some. A store

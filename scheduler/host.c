@@ -50,10 +50,11 @@ struct host {
     struct link *link;
     struct journal *journal;
     struct core *core;
-    struct farm *farms[FARMS + 1];                /* of this core; the last is NULL */
-    const struct farm_scan *farm_scans[FARMS + 1]; /* what they want loaded */
-    struct doors *doors; /* NULL until it is rebuilt */
-    bool open;           /* serving */
+    struct farm *farms[FARMS + 1];                   /* of this core; the last is NULL */
+    const struct farm_scan *farm_scans[FARMS + 1];   /* what they want loaded */
+    const struct core_route *farm_routes[FARMS + 1]; /* what they take */
+    struct doors *doors;                             /* NULL until it is rebuilt */
+    bool open;                                       /* serving */
     bool ending;
     int code;
     struct err why;
@@ -336,6 +337,7 @@ static void core_end(struct host *host)
 static int farms_begin(struct host *host)
 {
     static const struct farm_scan nothing[1];
+    static const struct core_route silent[1];
 
     for (size_t i = 0; i < FARMS; i++) {
         host->farms[i] = farm_makers[i]();
@@ -344,6 +346,7 @@ static int farms_begin(struct host *host)
         }
         host->farms[i]->configure(host->farms[i]->self, host->settings);
         host->farm_scans[i] = host->farms[i]->scans != NULL ? host->farms[i]->scans : nothing;
+        host->farm_routes[i] = host->farms[i]->routes != NULL ? host->farms[i]->routes : silent;
     }
     return 0;
 }
@@ -377,7 +380,8 @@ static int recover_load(void *self, enum record_type type, struct str value, str
 static int recover_finish(void *self, uint64_t epoch, const uint64_t *next_ids, uint32_t count, struct err *err)
 {
     struct host *host = self;
-    const struct doors_port port = {.self = host, .call = on_call, .fill_pong = on_ping, .fill_stats = on_stats};
+    const struct doors_port port = {
+        .self = host, .call = on_call, .fill_pong = on_ping, .fill_stats = on_stats, .more = host->farm_routes};
 
     host->epoch = epoch;
     journal_begin(host->journal, epoch);
@@ -438,9 +442,12 @@ struct host *host_new(struct loop *loop, const struct settings *settings, struct
     }
     *host = (struct host){.loop = loop, .settings = settings, .timer = -1, .began_ms = clock_mono_ms()};
     const struct link_port link_port = {.self = host, .stale = on_stale, .broken = on_broken};
-    const struct recover_port recover_port = {
-        .self = host, .begin = recover_begin, .load = recover_load, .finish = recover_finish, .fail = recover_fail,
-        .farms = host->farm_scans};
+    const struct recover_port recover_port = {.self = host,
+                                              .begin = recover_begin,
+                                              .load = recover_load,
+                                              .finish = recover_finish,
+                                              .fail = recover_fail,
+                                              .farms = host->farm_scans};
     host->timer = loop_timer(loop, on_timer, host);
     if (host->timer < 0) {
         err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -453,17 +453,22 @@ struct rec_idem fixture_key(struct fixture *fixture)
 
 bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id, void *out)
 {
-    static const struct shape *const shapes[TYPE_MAX] = {
-        [TYPE_TASK] = &shape_rec_task,         [TYPE_TASK_STAT] = &shape_rec_task_stat,
-        [TYPE_RUN] = &shape_rec_run,           [TYPE_WORKER] = &shape_rec_worker,
-        [TYPE_KEY] = &shape_rec_key,           [TYPE_EVENT] = &shape_rec_event,
-        [TYPE_FIRE] = &shape_rec_fire,         [TYPE_WEBHOOK] = &shape_rec_webhook,
-        [TYPE_DELIVERY] = &shape_rec_delivery, [TYPE_POOL] = &shape_rec_pool,
-        [TYPE_AUDIT] = &shape_rec_audit,       [TYPE_VIDEO] = &shape_rec_video,
-        [TYPE_TRANSCODE_WORKER] = &shape_rec_transcode_worker,
-        [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
-        [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log,
-        [TYPE_VIDEO_DETAIL] = &shape_rec_video_detail};
+    static const struct shape *const shapes[TYPE_MAX] = {[TYPE_TASK] = &shape_rec_task,
+                                                         [TYPE_TASK_STAT] = &shape_rec_task_stat,
+                                                         [TYPE_RUN] = &shape_rec_run,
+                                                         [TYPE_WORKER] = &shape_rec_worker,
+                                                         [TYPE_KEY] = &shape_rec_key,
+                                                         [TYPE_EVENT] = &shape_rec_event,
+                                                         [TYPE_FIRE] = &shape_rec_fire,
+                                                         [TYPE_WEBHOOK] = &shape_rec_webhook,
+                                                         [TYPE_DELIVERY] = &shape_rec_delivery,
+                                                         [TYPE_POOL] = &shape_rec_pool,
+                                                         [TYPE_AUDIT] = &shape_rec_audit,
+                                                         [TYPE_VIDEO] = &shape_rec_video,
+                                                         [TYPE_TRANSCODE_WORKER] = &shape_rec_transcode_worker,
+                                                         [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
+                                                         [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log,
+                                                         [TYPE_VIDEO_DETAIL] = &shape_rec_video_detail};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)

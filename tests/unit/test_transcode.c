@@ -253,8 +253,8 @@ static void test_selection(void **unused)
     (void)unused;
     struct fixture *fixture = farm_fixture();
     struct rec_lease lease = scan(fixture);
-    struct rec_video_found videos[] = {h264("low.mp4", 1000), h264("high.mp4", 8000), h264("uhd.mp4", 50000),
-                                       h264("fast.mp4", 9000), h264("vr.mp4", 60000), h264("old.avi", 7000)};
+    struct rec_video_found videos[] = {h264("low.mp4", 1000),  h264("high.mp4", 8000), h264("uhd.mp4", 50000),
+                                       h264("fast.mp4", 9000), h264("vr.mp4", 60000),  h264("old.avi", 7000)};
     videos[2].width = 3840;
     videos[3].fps = 60;
     videos[4].is_vr = true;
@@ -272,7 +272,7 @@ static void test_selection(void **unused)
     assert_int_equal(pulled(fixture, nvenc), 0);
     assert_int_equal(report(fixture, task, nvenc, TRANSCODE_FAILED, 40), 0);
     assert_video(fixture, 2, VIDEO_FAILED, 1);
-    assert_int_equal(pulled(fixture, nvenc), 0); /* failed ones are not for it */
+    assert_int_equal(pulled(fixture, nvenc), 0);                                       /* failed ones are not for it */
     assert_true(str_is(task_of(fixture, pulled(fixture, cpu)).video_path, "old.avi")); /* what waits comes before what failed */
     assert_true(str_is(task_of(fixture, pulled(fixture, cpu)).video_path, "high.mp4"));
     assert_int_equal(pulled(fixture, cpu), 0);

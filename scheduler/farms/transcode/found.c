@@ -141,8 +141,8 @@ static int take_new(struct transcode *farm, struct core *core, struct root *root
 {
     struct rec_video record = {.id = core->next_id[TYPE_VIDEO], .root = root->path->str, .created_at = core->wall_ms};
     if (farm->videos.count >= farm->config.videos_max) {
-        log_warn("GTY-LIBRARY-FULL", "library.videos_max=%llu path=%.*s is left out",
-                 (unsigned long long)farm->config.videos_max, (int)found->path.len, found->path.ptr);
+        log_warn("GTY-LIBRARY-FULL", "library.videos_max=%llu path=%.*s is left out", (unsigned long long)farm->config.videos_max,
+                 (int)found->path.len, found->path.ptr);
         return 0;
     }
     record_found(&record, found);

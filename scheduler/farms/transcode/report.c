@@ -126,12 +126,14 @@ static int report_running(struct transcode *farm, struct core *core, const struc
                           struct transcode_task *task, struct run *run, struct fault *fault)
 {
     struct video *video = video_find(farm, task->record.video_id);
-    size_t bytes = task_record_bytes(&task->record) + (video ? video_bytes(video) : 0) + TRANSCODE_LOG_BYTES(report->error_message);
+    size_t bytes =
+        task_record_bytes(&task->record) + (video ? video_bytes(video) : 0) + TRANSCODE_LOG_BYTES(report->error_message);
     if (core_reserve(core, bytes, 64, 4 + TRANSCODE_LOG_OPS, fault))
         return -1;
     task_heard(farm, core, task);
     lease_claim(core, run->lease->worker, task->id, run->attempt);
     run->lease->progress = task->record.progress = report->progress;
+    task->record.rank = (uint64_t)(report->progress * 1000);
     if (HAS(report, msg_transcode_report, elapsed_time)) {
         task->record.elapsed_time = report->elapsed_time;
         SET_HAS(&task->record, rec_transcode_task, elapsed_time);

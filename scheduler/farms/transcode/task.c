@@ -424,6 +424,7 @@ static void task_final(struct transcode_task *task, const struct core *core, con
     record->status = completed ? TRANSCODE_COMPLETED : TRANSCODE_FAILED;
     record->ended_at = core->wall_ms;
     record->progress = completed ? 100 : run->progress > record->progress ? run->progress : record->progress;
+    record->rank = (uint64_t)(record->progress * 1000);
     record->error_message = completed ? (struct str){0} : run->error_message;
     record->remaining_time = 0;
     if (completed)

@@ -6,20 +6,19 @@
 
 struct task_wish { /* for whom a task is made */
     struct worker *worker;
-    const struct api_worker *api;  /* NULL: one with a session */
-    unsigned type;                 /* enum transcode_type: the encoder that it is for */
+    const struct api_worker *api; /* NULL: one with a session */
+    unsigned type;                /* enum transcode_type: the encoder that it is for */
     struct str dest_path;
-    const struct core_call *call;  /* a pull to be answered with it; NULL: none */
+    const struct core_call *call; /* a pull to be answered with it; NULL: none */
 };
 
 /* Makes a task of a video that waits, and gives it out, in one batch. -1 with fault and nothing changed. */
-int task_give(struct transcode *farm, struct core *core, struct video *video, const struct task_wish *wish,
-              struct fault *fault);
+int task_give(struct transcode *farm, struct core *core, struct video *video, const struct task_wish *wish, struct fault *fault);
 
 struct transcode_task *transcode_task_find(const struct transcode *farm, uint64_t id); /* one that has not ended */
 int transcode_task_load(struct transcode *farm, const struct rec_transcode_task *record, struct err *err);
 size_t task_record_bytes(const struct rec_transcode_task *record); /* a bound on it, encoded */
-void transcode_task_free(struct transcode_task *task); /* takes NULL */
+void transcode_task_free(struct transcode_task *task);             /* takes NULL */
 
 /* Its run has ended. Room is reserved by the core. */
 void transcode_ended(void *self, struct core *core, const struct farm_run *run);

@@ -112,11 +112,8 @@ static int64_t choose(void *self, const struct rec_worker *worker, const struct 
 
 /* ---- life ---- */
 
-static const struct farm_scan scans[] = {{TYPE_VIDEO, false},
-                                         {TYPE_TRANSCODE_WORKER, false},
-                                         {TYPE_TRANSCODE_TASK, false},
-                                         {TYPE_TRANSCODE_LOG, true},
-                                         {0, false}};
+static const struct farm_scan scans[] = {
+    {TYPE_VIDEO, false}, {TYPE_TRANSCODE_WORKER, false}, {TYPE_TRANSCODE_TASK, false}, {TYPE_TRANSCODE_LOG, true}, {0, false}};
 
 static const struct core_route routes[] = {
     {MSG_TRANSCODE_PULL, DOOR_COMMANDS, transcode_on_pull, "a worker of the transcode API wants a task"},

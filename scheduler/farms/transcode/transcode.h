@@ -13,16 +13,16 @@
 #include "scheduler/core_state.h"
 #include "scheduler/farms/farm.h"
 
-#define TRANSCODE_ROOTS 64       /* folders of the library, former ones included */
-#define TRANSCODE_HELD 64        /* tasks that a worker of the API may have at once */
+#define TRANSCODE_ROOTS 64         /* folders of the library, former ones included */
+#define TRANSCODE_HELD 64          /* tasks that a worker of the API may have at once */
 #define TRANSCODE_TYPE "transcode" /* task type and executor of its runs */
-#define TRANSCODE_SCAN "scan"    /* of those that look for videos */
+#define TRANSCODE_SCAN "scan"      /* of those that look for videos */
 
-struct root {            /* a folder of the library */
-    struct text *path;   /* NULL: the place is free */
-    bool configured;     /* what is in it is offered and scanned */
-    uint64_t scan;       /* the run that looks through it; 0: none */
-    uint64_t due;        /* mono: when the next is to be made; 0: not by itself */
+struct root {          /* a folder of the library */
+    struct text *path; /* NULL: the place is free */
+    bool configured;   /* what is in it is offered and scanned */
+    uint64_t scan;     /* the run that looks through it; 0: none */
+    uint64_t due;      /* mono: when the next is to be made; 0: not by itself */
 };
 
 struct video {
@@ -43,8 +43,8 @@ struct transcode_task { /* one that has not ended */
     uint64_t id;
     struct rec_transcode_task record; /* its texts are in `text` */
     char *text;
-    struct heap_node due;              /* when its worker's silence is too long (mono); of tasks of API workers */
-    uint64_t heard, longest;           /* mono: its worker's newest report; the longest time between two */
+    struct heap_node due;               /* when its worker's silence is too long (mono); of tasks of API workers */
+    uint64_t heard, longest;            /* mono: its worker's newest report; the longest time between two */
     struct transcode_task *next, *prev; /* all of them */
 };
 
@@ -87,15 +87,15 @@ struct transcode {
     struct index workers, worker_names;
     struct api_list here[2]; /* [old] */
 
-    uint64_t oldest_log; /* 0: there is none */
+    uint64_t oldest_log;                       /* 0: there is none */
     const struct msg_transcode_report *report; /* while its task ends because of it */
 };
 
 /* ---- what went wrong, for the gateway's catalogue ---- */
 
-int fault_worker(struct fault *fault);                                /* there is no such worker; answers -1 */
-int fault_task(struct fault *fault, uint64_t id);                     /* no such task */
-int fault_away(struct fault *fault);                                  /* the store is away: nothing has changed */
+int fault_worker(struct fault *fault);            /* there is no such worker; answers -1 */
+int fault_task(struct fault *fault, uint64_t id); /* no such task */
+int fault_away(struct fault *fault);              /* the store is away: nothing has changed */
 
 /* Copies texts into one block: *text is for free(), each str points into it from then on. -1 when out of memory. */
 int texts_copy(char **text, struct str *const *strs, size_t count);

@@ -253,7 +253,8 @@ bool video_wanted(const struct rec_video *record)
         return false;
     if (str_is(record->codec, "h264"))
         return true;
-    return (str_is(record->codec, "hevc") || str_is(record->codec, "av1")) && !record->is_vr && (double)record->bitrate_k >= limit;
+    return (str_is(record->codec, "hevc") || str_is(record->codec, "av1")) && !record->is_vr &&
+           (double)record->bitrate_k >= limit;
 }
 
 size_t video_bytes(const struct video *video)

@@ -9,7 +9,7 @@ struct video *video_at(const struct transcode *farm, const struct root *root, st
 
 /* Makes one of this record, in no table, with room for it in all; NULL when out of memory. */
 struct video *video_make(struct transcode *farm, struct root *root, const struct rec_video *record);
-void video_join(struct transcode *farm, struct video *video); /* its id is above all others */
+void video_join(struct transcode *farm, struct video *video);  /* its id is above all others */
 void video_leave(struct transcode *farm, struct video *video); /* out of all tables, and freed */
 void video_free(struct video *video);                          /* one that is in no table; takes NULL */
 
@@ -18,7 +18,7 @@ int video_describe(struct transcode *farm, struct video *video, const struct rec
 /* After its status, attempts or root changed: into the set that it belongs to, or out of all. Cannot fail. */
 void video_place(struct transcode *farm, struct video *video);
 
-size_t video_bytes(const struct video *video); /* a bound on its record, encoded */
+size_t video_bytes(const struct video *video);          /* a bound on its record, encoded */
 void video_put(struct core *core, struct video *video); /* changed now */
 
 /* All but a CPU encoder take only h264, at most 1080p and 31 fps. */

@@ -215,8 +215,7 @@ uint64_t api_expire(struct transcode *farm, struct core *core)
 static struct worker *core_worker_new(struct core *core, const struct msg_transcode_register *asked)
 {
     char name[32], ident[48];
-    struct rec_worker record = {
-        .id = core->next_id[TYPE_WORKER], .hostname = asked->name, .slots = TRANSCODE_HELD, .asks = true};
+    struct rec_worker record = {.id = core->next_id[TYPE_WORKER], .hostname = asked->name, .slots = TRANSCODE_HELD, .asks = true};
     static struct str types[] = {{TRANSCODE_TYPE, sizeof TRANSCODE_TYPE - 1}};
     snprintf(name, sizeof name, "worker-%03llu", (unsigned long long)record.id);
     do
