@@ -251,6 +251,17 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_pool_put, MSG_POOL_ANSWER},
         {&shape_msg_pool_delete, MSG_DONE},
         {&shape_msg_pool_list, MSG_POOL_ROWS},
+        {&shape_msg_transcode_register, MSG_TRANSCODE_WORKER},
+        {&shape_msg_transcode_worker_update, MSG_TRANSCODE_WORKER},
+        {&shape_msg_transcode_worker_remove, MSG_DONE},
+        {&shape_msg_transcode_beat, MSG_DONE},
+        {&shape_msg_transcode_direct, MSG_DONE},
+        {&shape_msg_transcode_workers, MSG_TRANSCODE_WORKER_ROWS},
+        {&shape_msg_transcode_pull, MSG_TRANSCODE_PULLED},
+        {&shape_msg_transcode_report, MSG_DONE},
+        {&shape_msg_transcode_log, MSG_TRANSCODE_LOGGED},
+        {&shape_msg_video_set, MSG_VIDEO_ANSWER},
+        {&shape_msg_library_scan, MSG_LIBRARY_SCANNING},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

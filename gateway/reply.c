@@ -86,8 +86,11 @@ void reply_stream(struct request *request, const char *content_type, const struc
 
 void reply_problem(struct request *request, const struct problem *problem)
 {
+    const struct surface *surface = request->match.surface;
     unsigned status = problem_status(problem->kind);
 
+    if (problem->kind == PROBLEM_INVALID && surface->invalid)
+        status = surface->invalid;
     if (status >= 500)
         log_warn("GTY-HTTP-PROBLEM", "status=%u path=%.*s", status, (int)request->uri.path.len, request->uri.path.ptr);
     audit_refused(request, problem->kind);
@@ -95,7 +98,7 @@ void reply_problem(struct request *request, const struct problem *problem)
         buf_free(&request->out);
     buf_reset(&request->out);
     request->retry_after = problem->retry_after ? problem->retry_after : problem_retry_after(problem->kind);
-    request->match.surface->write_problem(request, problem);
+    surface->write_problem(request, problem);
     budget_charge(&request->gateway->budget, &request->held, request->out.size);
     /* Without memory even for this, http.c has a body that is always there. */
     finish(request, request->out.failed ? 503 : status, "application/json; charset=utf-8");

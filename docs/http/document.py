@@ -1,4 +1,4 @@
-"""docs/http/scheduler.yaml as its page and its tests see it."""
+"""docs/http/<surface>.yaml as their page and their tests see them."""
 
 import pathlib
 import re
@@ -16,8 +16,12 @@ COMMON = ("400", "401", "403", "408", "413", "414", "415", "429", "500", "503")
 WITHOUT_CREDENTIAL = ("401", "429")  # not of those that ask for none
 
 
-def load():
-    return yaml.load(SOURCE.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+def source(surface="scheduler"):
+    return FOLDER / f"{surface}.yaml"
+
+
+def load(surface="scheduler"):
+    return yaml.load(source(surface).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def operations(document):
@@ -29,9 +33,14 @@ def operations(document):
                 yield method.upper(), path, item[method], parameters
 
 
-def table():
+OWN = ("transcode",)  # surfaces with a document of their own; the others are in the scheduler's
+
+
+def table(surface="scheduler"):
     """{(METHOD, path): (words, role)} of the route tables, as docs/http/README.md has them."""
-    rows = re.findall(r"^### `([A-Z]+) (\S+)`\n\n(.*?)\nRole: (.*?)\.$", (FOLDER / "README.md").read_text(), re.M | re.S)
+    parts = re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", (FOLDER / "README.md").read_text(), re.M | re.S)
+    text = "".join(part for name, part in parts if (name if name in OWN else "scheduler") == surface)
+    rows = re.findall(r"^### `([A-Z]+) (\S+)`\n\n(.*?)\nRole: (.*?)\.$", text, re.M | re.S)
     return {(method, path): (" ".join(words.split()), role) for method, path, words, role in rows}
 
 

@@ -13,9 +13,11 @@ struct surface {
     /* Writes an error's whole body to request->out. */
     void (*write_problem)(struct request *request, const struct problem *problem);
     const char *doc; /* what docs/http says of it */
+    unsigned invalid; /* status of what is well-formed and breaks a rule; 0: 422 */
 };
 
 extern const struct surface surface_scheduler;
+extern const struct surface surface_transcode;
 extern const struct surface surface_web;
 
 /* Every surface of the main port, NULL at the end. The first one's envelope answers for paths that are nobody's. */

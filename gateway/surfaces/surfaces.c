@@ -3,4 +3,4 @@
 
 #include <stddef.h>
 
-const struct surface *const surfaces_all[] = {&surface_scheduler, &surface_web, NULL};
+const struct surface *const surfaces_all[] = {&surface_scheduler, &surface_transcode, &surface_web, NULL};

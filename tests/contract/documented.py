@@ -1,4 +1,4 @@
-"""Holds every answer against docs/http/scheduler.yaml: its status, its content type, and each member of its body.
+"""Holds every answer against its surface's document, docs/http/scheduler.yaml or another: its status, its content type, and each member of its body.
 
 The contract tests set this on tests/farm.py; validators are compiled once a process, and only those that are needed.
 """
@@ -14,8 +14,20 @@ BROKEN = (400, 413, 414, 431, 501, 505)
 
 
 class Documented:
+    """The documents of all surfaces."""
+
     def __init__(self):
-        self.document = spec.load()
+        self.surfaces = {surface: Surface(surface) for surface in ("scheduler",) + spec.OWN}
+
+    def check(self, method, target, answer):
+        surface = "transcode" if target.startswith("/api/v1/") else "scheduler"
+        self.surfaces[surface].check(method, target, answer)
+
+
+class Surface:
+    def __init__(self, surface):
+        self.file = f"docs/http/{surface}.yaml"
+        self.document = spec.load(surface)
         self.validators = {}
         self.error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
         paths = sorted(self.document["paths"], key=lambda path: path.count("{"))
@@ -32,10 +44,10 @@ class Documented:
     def contents(self, name, operation, answer):
         """The media types that may come with this status; what is not here is refused in the words of every operation."""
         if operation is None:
-            assert answer.status >= 400, f"{name} is not in docs/http/scheduler.yaml and answered {answer.status}"
+            assert answer.status >= 400, f"{name} is not in {self.file} and answered {answer.status}"
             return self.error
         response = operation["responses"].get(str(answer.status))
-        assert response is not None, f"docs/http/scheduler.yaml does not say that {name} answers {answer.status}: {answer.body}"
+        assert response is not None, f"{self.file} does not say that {name} answers {answer.status}: {answer.body}"
         return spec.follow(self.document, response).get("content", {})
 
     def validator(self, key, schema):
@@ -52,7 +64,7 @@ class Documented:
         if media == "text/html" and answer.status in BROKEN:
             return
         contents = self.contents(name, operation, answer)
-        assert media in contents, f"docs/http/scheduler.yaml does not say that {name} answers {answer.status} with {media!r}"
+        assert media in contents, f"{self.file} does not say that {name} answers {answer.status} with {media!r}"
         assert "x-request-id" in answer.headers or "metadata" not in answer.body, f"{name}: no X-Request-Id"
         if method == "HEAD" or media == "text/event-stream":
             return
@@ -60,5 +72,5 @@ class Documented:
         try:
             self.validator(key, contents[media]["schema"])(answer.body)
         except fastjsonschema.JsonSchemaException as error:
-            raise AssertionError(f"{name} answered {answer.status} with what docs/http/scheduler.yaml does not say: {error.message}\n"
+            raise AssertionError(f"{name} answered {answer.status} with what {self.file} does not say: {error.message}\n"
                                  f"{answer.body}") from None
