@@ -21,7 +21,7 @@
 #include "proto/log.h"
 #include "scheduler/core.h"
 #include "scheduler/doors.h"
-#include "scheduler/farms/farm.h"
+#include "scheduler/farms/farm_host.h"
 #include "scheduler/link.h"
 
 #define TURN_MS 250
@@ -30,31 +30,17 @@
 #define COUNTS 64   /* msg_pong.counts */
 #define SLOW_MS 500 /* a batch that takes longer to be on disk is told */
 
-#define FARM(name) struct farm *name##_farm(void);
-#include "scheduler/farms/farms.def"
-#undef FARM
-
-/* Makes a farm with its memory; NULL when out of memory. */
-static struct farm *(*const farm_makers[])(void) = {
-#define FARM(name) name##_farm,
-#include "scheduler/farms/farms.def"
-#undef FARM
-    NULL,
-};
-
-#define FARMS (sizeof farm_makers / sizeof farm_makers[0] - 1)
-
 struct host {
     struct loop *loop;
     const struct settings *settings;
     struct link *link;
     struct journal *journal;
     struct core *core;
-    struct farm *farms[FARMS + 1];                   /* of this core; the last is NULL */
-    const struct farm_scan *farm_scans[FARMS + 1];   /* what they want loaded */
-    const struct core_route *farm_routes[FARMS + 1]; /* what they take */
-    struct doors *doors;                             /* NULL until it is rebuilt */
-    bool open;                                       /* serving */
+    struct farm *farms[FARMS_MAX + 1];                   /* of this core; the last is NULL */
+    const struct farm_scan *farm_scans[FARMS_MAX + 1];   /* what they want loaded */
+    const struct core_route *farm_routes[FARMS_MAX + 1]; /* what they take */
+    struct doors *doors;                                 /* NULL until it is rebuilt */
+    bool open;                                           /* serving */
     bool ending;
     int code;
     struct err why;
@@ -148,7 +134,7 @@ void host_reload(struct host *host)
     if (host->core != NULL) {
         core_configure(host->core, &config);
     }
-    for (size_t i = 0; i < FARMS && host->farms[i] != NULL; i++) {
+    for (size_t i = 0; i < farms_count && host->farms[i] != NULL; i++) {
         host->farms[i]->configure(host->farms[i]->self, host->settings);
     }
 }
@@ -328,7 +314,7 @@ static void core_end(struct host *host)
 {
     core_free(host->core);
     host->core = NULL;
-    for (size_t i = 0; i < FARMS && host->farms[i] != NULL; i++) {
+    for (size_t i = 0; i < farms_count && host->farms[i] != NULL; i++) {
         host->farms[i]->close(host->farms[i]->self);
         host->farms[i] = NULL;
     }
@@ -339,7 +325,7 @@ static int farms_begin(struct host *host)
     static const struct farm_scan nothing[1];
     static const struct core_route silent[1];
 
-    for (size_t i = 0; i < FARMS; i++) {
+    for (size_t i = 0; i < farms_count; i++) {
         host->farms[i] = farm_makers[i]();
         if (host->farms[i] == NULL) {
             return -1;

@@ -21,8 +21,8 @@ struct condition {
     int64_t number;
     struct str text;
     struct str_list texts; /* borrowed from the question */
-    bool grouped; /* an index has all records that meet it as one group */
-    bool counted; /* and their number is kept: it is `count` */
+    bool grouped;          /* an index has all records that meet it as one group */
+    bool counted;          /* and their number is kept: it is `count` */
     uint64_t count;
     struct key group;         /* without the id; with FILTER_IN there are some: see match_group */
     uint8_t index;            /* of those */

@@ -12,7 +12,7 @@ struct surface {
     const struct route *routes;
     /* Writes an error's whole body to request->out. */
     void (*write_problem)(struct request *request, const struct problem *problem);
-    const char *doc; /* what docs/http says of it */
+    const char *doc;  /* what docs/http says of it */
     unsigned invalid; /* status of what is well-formed and breaks a rule; 0: 422 */
 };
 

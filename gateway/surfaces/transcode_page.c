@@ -249,7 +249,7 @@ int api_real(const struct request *request, const char *name, enum api_need need
         return problem_json(problem, name, "type", value, "number");
     double number = json_number_value(value);
     if (!(number >= low && number <= high))
-        return problem_json(problem, name, "range", value, "%.0f..%.0f", low, high);
+        return problem_json(problem, name, "range", value, "%d..%d", (int)low, (int)high);
     *out = number;
     return 1;
 }

@@ -21,6 +21,11 @@ void farm_ended(struct core *core, const struct farm *farm, const struct rec_run
 struct run *farm_commit(struct core *core);
 void farm_discard(struct core *core);
 
+/* Those that are built in: each is made with its memory, for one core; NULL when out of memory. */
+#define FARMS_MAX 16
+extern struct farm *(*const farm_makers[])(void);
+extern const size_t farms_count; /* at most FARMS_MAX */
+
 /* Rows of all farms, or of the run's own. */
 int farm_load(struct core *core, enum record_type type, struct str value, struct err *err);
 int farm_loaded(struct core *core, struct err *err);

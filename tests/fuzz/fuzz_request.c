@@ -50,6 +50,12 @@ const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
                                          MSG_POOL_ANSWER,
                                          MSG_POOL_ROWS,
                                          MSG_RUN_PUBLISHED,
+                                         MSG_TRANSCODE_WORKER,
+                                         MSG_TRANSCODE_WORKER_ROWS,
+                                         MSG_TRANSCODE_PULLED,
+                                         MSG_TRANSCODE_LOGGED,
+                                         MSG_VIDEO_ANSWER,
+                                         MSG_LIBRARY_SCANNING,
                                          0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 

@@ -34,7 +34,7 @@ struct fixture {
     struct journal *journal;
     struct core_config config;
     const struct farm *const *farms;
-    struct farm *(*make_farm)(void); /* a farm with memory of its own, made anew with each core; may be NULL */
+    struct farm *(*make_farm)(void);      /* a farm with memory of its own, made anew with each core; may be NULL */
     void (*farm_made)(struct farm *farm); /* before it is used; may be NULL */
     struct farm *made[2];
     uint64_t wall, mono, random;

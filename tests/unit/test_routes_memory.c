@@ -32,6 +32,11 @@ static const char report[] =
 
 static const char publish[] = "{\"attempt\":1,\"path\":\"/o/film\",\"temporary\":\"/o/.film\",\"size\":5,"
                               "\"xxh3_128\":\"99aa06d3014798d86001c324468d497f\",\"worker_id\":\"worker-001\"}";
+/* What the transcode surface's are asked for; the path of the older API's only GET that takes a body has its parameters, too. */
+static const char transcode[] =
+    "{\"worker_name\":\"a name\",\"worker_type\":1,\"support_vr\":0,\"worker_id\":1,\"dest_path\":\"/out\",\"action\":"
+    "\"offline\",\"progress\":1.5,\"status\":1,\"elapsed_time\":1,\"task_id\":\"1\",\"log_level\":1,"
+    "\"log_message\":\"m\",\"transcode_status\":1,\"library\":\"/l\"}";
 
 static struct buf input;
 static unsigned expected; /* the status without a fault, and how long the answer is */
@@ -68,11 +73,13 @@ static void request_add(const struct surface *surface, const struct route *route
     }
     if (strcmp(route->path, "/schedules/preview") == 0)
         buf_text(&text, "?schedule=@daily");
+    if (strcmp(route->path, "/task/new") == 0)
+        buf_text(&text, "?worker_id=1&worker_name=w");
     if (route->method == METHOD_DELETE)
         buf_text(&text, "?before=2024-01-01");
     buf_text(&text, "\nHost: localhost\nContent-Type: application/json\nIdempotency-Key: a key\nAccept-Language: en\n\n");
     if (route->method != METHOD_GET)
-        buf_text(&text, body_of(route));
+        buf_text(&text, surface == &surface_transcode ? transcode : body_of(route));
     step_add(STEP_REQUEST, buf_str(&text));
     buf_free(&text);
 }
@@ -137,10 +144,18 @@ static unsigned replies_make(struct replies *out)
     struct rec_webhook webhook = {.id = 1, .spec.url = STR_LIT("http://example.com/"), .ident = STR_LIT("x")};
     struct rec_delivery delivery = {.id = 1, .webhook_id = 1, .event = {.id = 1, .type = STR_LIT("task.created")}};
     struct msg_delivery_answer begun = {.delivery = delivery};
+    struct rec_transcode_task transcoded = {
+        .id = 1, .video_id = 1, .root = STR_LIT("/l"), .video_path = STR_LIT("a.mp4"), .status = TRANSCODE_COMPLETED};
+    struct rec_video video = {.id = 1, .root = STR_LIT("/l"), .path = STR_LIT("a.mp4")};
+    struct rec_transcode_log said = {.id = 1, .text = STR_LIT("a line")};
+    struct rec_transcode_worker coder = {.id = 1, .name = STR_LIT("w")};
+    struct msg_transcode_worker_rows coders = {.workers = {&coder, 1}, .total = 1};
+    struct msg_transcode_pulled pulled = {.task = transcoded};
     unsigned count = 0;
     SET_HAS(&task.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, schedule);
+    SET_HAS(&pulled, msg_transcode_pulled, task);
 
     for (const uint16_t *id = fuzz_request_answers; *id; id++, count++) {
         const uint16_t ids[] = {*id, 0};
@@ -170,13 +185,23 @@ static unsigned replies_make(struct replies *out)
     reply_add(&out[count++].second, &shape_msg_run_bulk_answer, &bulk);
     reply_row(&out[count].first, &shape_rec_run, &run);
     reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_row(&out[count].first, &shape_rec_transcode_task, &transcoded);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_row(&out[count].first, &shape_rec_video, &video);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_row(&out[count].first, &shape_rec_transcode_log, &said);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_add(&out[count].first, &shape_msg_transcode_worker_rows, &coders);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_add(&out[count].first, &shape_msg_transcode_pulled, &pulled);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
     return count;
 }
 
 static void answered_each(const struct surface *surface, const struct route *route, const struct replies *replies, unsigned count)
 {
     bool well = false;
-    whole = surface == &surface_scheduler;
+    whole = surface != &surface_web;
     for (unsigned i = 0; i < count; i++) {
         buf_reset(&input);
         request_add(surface, route);
