@@ -151,6 +151,8 @@ enum dispatch dispatch_headers(struct request *request, bool refused)
     router_match(request->gateway->router, request->method, request->uri.segments, request->uri.segment_count, &request->match);
     if (admit_request(request, &problem) != 0 || check_route(request, &problem) != 0)
         goto error;
+    if (request->match.route && request->match.route->handle == request->match.surface->upload)
+        return DISPATCH_OPEN;
     if (size != LIMIT_BODY_TAKE) {
         problem_too_large(request, &problem);
         goto error;
@@ -166,12 +168,22 @@ error:
     return DISPATCH_NOW;
 }
 
+void dispatch_open(struct request *request)
+{
+    request->opening = true;
+    request_handle(request);
+}
+
 void dispatch_request(struct request *request)
 {
     struct problem problem;
 
     if (request->answered)
         return;
+    if (request->sink.take) {
+        request->sink.whole(request->sink.self);
+        return;
+    }
     if (request->out_of_memory) {
         problem_set(&problem, PROBLEM_OVERLOADED, NULL, NULL);
         goto error;

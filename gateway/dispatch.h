@@ -10,6 +10,7 @@ void dispatch_target(struct request *request, const char *target);
 enum dispatch {
     DISPATCH_READ, /* read the body, whether or not there is an answer already */
     DISPATCH_NOW,  /* answered: do not read it */
+    DISPATCH_OPEN, /* it is a file: dispatch_open, before it is read */
 };
 
 /* The headers are there. refused: the connection is one too many. Order: target, framing, Host, Origin, connections, who is
@@ -18,6 +19,9 @@ enum dispatch dispatch_headers(struct request *request, bool refused);
 
 /* The body is there: refuses it, or calls the handler. Does nothing when the request is answered already. */
 void dispatch_request(struct request *request);
+
+/* Calls the handler of a route that takes a file. */
+void dispatch_open(struct request *request);
 
 /* Refuses a request in any state before its answer. */
 void dispatch_refuse(struct request *request, const struct problem *problem);

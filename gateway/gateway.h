@@ -19,6 +19,7 @@ struct gateway {
     struct router *router;
     struct http *http;
     struct ask *ask;
+    struct files *files; /* NULL: none can be uploaded */
     struct events *events;
     struct feed *feed;
     struct hooks *hooks;

@@ -72,11 +72,19 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
             headers->hosts++;
         }
         break;
+    case 5:
+        if (strcasecmp(key, "Range") == 0)
+            slot = &headers->range;
+        break;
     case 6:
         if (strcasecmp(key, "Origin") == 0)
             slot = &headers->origin;
         else if (strcasecmp(key, "Expect") == 0)
             headers->expects = true;
+        break;
+    case 8:
+        if (strcasecmp(key, "If-Range") == 0)
+            slot = &headers->if_range;
         break;
     case 9:
         if (strcasecmp(key, "X-API-Key") == 0)
@@ -91,6 +99,8 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     case 13:
         if (strcasecmp(key, "Last-Event-ID") == 0)
             slot = &headers->last_event_id;
+        else if (strcasecmp(key, "Content-Range") == 0)
+            slot = &headers->content_range;
         else if (strcasecmp(key, "Authorization") == 0)
             credential_note(&request->credentials, &request->credentials.bearer, text);
         break;
@@ -103,6 +113,10 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
             slot = &headers->accept_language;
         else if (strcasecmp(key, "Idempotency-Key") == 0)
             slot = &headers->idempotency_key;
+        break;
+    case 16:
+        if (strcasecmp(key, "X-Content-SHA256") == 0)
+            slot = &headers->content_sha256;
         break;
     case 17:
         if (strcasecmp(key, "Transfer-Encoding") == 0) {
@@ -195,6 +209,23 @@ static void rate_write(const struct rate_state *rate, struct head *head)
     number(head, "X-RateLimit-Reset", clock_wall_ms() / 1000 + rate->full_s);
 }
 
+/* What a client needs to go on where it was. */
+static void file_write(const struct request *request, struct head *head)
+{
+    const struct file_part *file = &request->file;
+    char text[96];
+
+    header(head, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+    header(head, MHD_HTTP_HEADER_ETAG, file->tag);
+    if (request->status == 416)
+        snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)file->total);
+    else
+        snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)file->offset,
+                 (unsigned long long)(file->offset + file->length - 1), (unsigned long long)file->total);
+    if (request->status != 200)
+        header(head, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+}
+
 int headers_write(const struct request *request, struct MHD_Response *response, bool stopping)
 {
     struct head head = {.response = response};
@@ -209,6 +240,8 @@ int headers_write(const struct request *request, struct MHD_Response *response, 
         number(&head, MHD_HTTP_HEADER_RETRY_AFTER, request->retry_after);
     if (request->challenge)
         header(&head, MHD_HTTP_HEADER_WWW_AUTHENTICATE, request->challenge);
+    if (request->file.there || request->status == 416)
+        file_write(request, &head);
     rate_write(&request->rate, &head);
     /* With credentials also because a cache between us knows of one header of theirs only. */
     if (request->stream.read || request->page || (request->gateway->auth && auth_is_on(request->gateway->auth)))

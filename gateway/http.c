@@ -149,6 +149,17 @@ static ssize_t on_stream_read(void *cls, uint64_t position, char *out, size_t ma
     return got;
 }
 
+/* Sent from the file, without a copy of it here. */
+static struct MHD_Response *response_file(struct request *request)
+{
+    struct file_part *file = &request->file;
+    struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(file->length, file->fd, file->offset);
+
+    if (response)
+        file->fd = -1; /* it closes it */
+    return response;
+}
+
 static enum MHD_Result queue_answer(struct http *http, struct request *request)
 {
     struct MHD_Response *response;
@@ -158,12 +169,14 @@ static enum MHD_Result queue_answer(struct http *http, struct request *request)
         request_forget(request);
     if (stream)
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_stream_read, request, NULL);
+    else if (request->file.there)
+        response = response_file(request);
     else if (request->out.failed)
         response = NULL;
     else /* the request outlives the response: on_completed comes when it has been sent */
         response = MHD_create_response_from_buffer(request->out.len, request->out.data, MHD_RESPMEM_PERSISTENT);
     request->state = REQUEST_SENDING;
-    connection_phase(request->connection, stream ? LIMIT_STREAMING : LIMIT_SENDING);
+    connection_phase(request->connection, stream || request->file.there ? LIMIT_STREAMING : LIMIT_SENDING);
     if (!response)
         return MHD_queue_response(request->connection->mhd, 503, http->no_memory);
     bool whole = headers_write(request, response, http->stopping) == 0;
@@ -180,8 +193,24 @@ void http_answer(struct request *request)
     if (request->state != REQUEST_WAITING)
         return; /* still in its handler: on_access goes on by itself */
     request->state = REQUEST_ANSWERED;
+    request->close = request->close || request->opening; /* its body was not read */
     http->waiting--;
     http->dirty = true;
+    connection_resume(request->connection);
+}
+
+void http_receive(struct request *request)
+{
+    struct http *http = connection_http(request->connection);
+
+    if (request->state != REQUEST_WAITING)
+        return;
+    request->state = REQUEST_BODY;
+    request->opening = false;
+    request->opened = true;
+    http->waiting--;
+    http->dirty = true;
+    connection_phase(request->connection, LIMIT_STREAMING);
     connection_resume(request->connection);
 }
 
@@ -218,7 +247,9 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
 
 static void take_body(struct request *request, const char *data, size_t size)
 {
-    if (request->answered || request->too_large || request->out_of_memory || request->actor.kind == ACTOR_NOBODY) {
+    if (request->sink.take && !request->answered) {
+        request->sink.take(request->sink.self, data, size);
+    } else if (request->answered || request->too_large || request->out_of_memory || request->actor.kind == ACTOR_NOBODY) {
         request->discarded += size; /* also of whoever need not say who he is: what is asked so has no body */
     } else if (request->body.len + size > request->gateway->limits.body) {
         request->too_large = true;
@@ -230,6 +261,19 @@ static void take_body(struct request *request, const char *data, size_t size)
         buf_free(&request->body);
         budget_release(&request->gateway->budget, &request->held);
     }
+}
+
+/* Its handler has been called: the answer is there, or the connection rests until it is. */
+static enum MHD_Result await(struct http *http, struct request *request)
+{
+    if (request->answered) {
+        request->close = request->close || request->opening;
+        return queue_answer(http, request);
+    }
+    request->state = REQUEST_WAITING;
+    http->waiting++;
+    connection_suspend(request->connection);
+    return MHD_YES;
 }
 
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
@@ -250,9 +294,17 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
         headers_read(request, mhd, method);
         request->headers.needs_host = strcmp(version, MHD_HTTP_VERSION_1_0) != 0;
         log_request(str_of(request->rid));
-        bool now = dispatch_headers(request, request->connection->refused) == DISPATCH_NOW;
+        enum dispatch dispatch = dispatch_headers(request, request->connection->refused);
+        if (dispatch == DISPATCH_OPEN)
+            dispatch_open(request);
         log_request((struct str){NULL, 0});
-        return now ? queue_answer(http, request) : MHD_YES;
+        if (dispatch == DISPATCH_OPEN)
+            return await(http, request);
+        return dispatch == DISPATCH_NOW ? queue_answer(http, request) : MHD_YES;
+    }
+    if (request->opened) { /* libmicrohttpd tells of the headers again */
+        request->opened = false;
+        return MHD_YES;
     }
     if (*size > 0) {
         take_body(request, data, *size);
@@ -264,12 +316,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
     log_request(str_of(request->rid));
     dispatch_request(request);
     log_request((struct str){NULL, 0});
-    if (request->answered)
-        return queue_answer(http, request);
-    request->state = REQUEST_WAITING;
-    http->waiting++;
-    connection_suspend(request->connection);
-    return MHD_YES;
+    return await(http, request);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)

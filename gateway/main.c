@@ -8,6 +8,7 @@
 #include "gateway/courier.h"
 #include "gateway/events.h"
 #include "gateway/feed.h"
+#include "gateway/files.h"
 #include "gateway/gateway.h"
 #include "gateway/health.h"
 #include "gateway/hooks.h"
@@ -16,6 +17,7 @@
 #include "gateway/pulse.h"
 #include "gateway/stats.h"
 #include "gateway/surfaces/surface.h"
+#include "gateway/surfaces/transcode.h"
 #include "gateway/traffic.h"
 #include "proto/clock.h"
 #include "proto/daemon.h"
@@ -181,6 +183,10 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
 {
     if (open_routes(gateway, err) != 0 || open_auth(gateway, err) != 0)
         return -1;
+    gateway->files = files_new(gateway->loop, err);
+    if (!gateway->files)
+        return -1;
+    upload_sweep(gateway);
     gateway->ask = ask_new(gateway, err);
     if (gateway->ask && audit_open(gateway, err) != 0)
         return -1;
@@ -196,6 +202,7 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
 static void close_all(struct gateway *gateway)
 {
     http_free(gateway->http); /* first: its requests still ask and follow */
+    files_free(gateway->files);
     pulse_free(gateway->pulse);
     hooks_free(gateway->hooks);
     feed_free(gateway->feed);

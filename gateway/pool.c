@@ -1,6 +1,7 @@
 #include "gateway/pool.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gateway/ask.h"
 #include "gateway/gateway.h"
@@ -48,6 +49,10 @@ void pool_give_back(struct pool *pool, struct request *request)
         request->gateway->streams--;
     if (request->stream.closed)
         request->stream.closed(request->stream.self);
+    if (request->sink.closed)
+        request->sink.closed(request->sink.self);
+    if (request->file.there && request->file.fd >= 0) /* an answer that was never given */
+        close(request->file.fd);
     request_forget(request); /* an answer that nobody came for has it still */
     budget_release(&request->gateway->budget, &request->held);
     if (pool->count == POOL_MAX) {

@@ -84,6 +84,12 @@ void reply_stream(struct request *request, const char *content_type, const struc
     finish(request, 200, content_type);
 }
 
+void reply_file(struct request *request, const char *content_type)
+{
+    buf_reset(&request->out);
+    finish(request, request->file.length < request->file.total ? 206 : 200, content_type);
+}
+
 void reply_problem(struct request *request, const struct problem *problem)
 {
     const struct surface *surface = request->match.surface;

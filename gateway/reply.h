@@ -17,6 +17,9 @@ bool reply_stream_begin(struct request *request);
 /* Streams with this content type until stream->read says -1; copied. */
 void reply_stream(struct request *request, const char *content_type, const struct stream *stream);
 
+/* The part of a file that request->file names: 206, or 200 where it is all of it. */
+void reply_file(struct request *request, const char *content_type);
+
 /* In the words and the envelope of the request's surface. */
 void reply_problem(struct request *request, const struct problem *problem);
 void reply_problem_kind(struct request *request, enum problem_kind kind);

@@ -35,9 +35,26 @@ struct stream {
     void *self;
 };
 
+/* Where a body goes that is not gathered: a file. */
+struct sink {
+    void (*take)(void *self, const char *data, size_t size); /* a piece of it */
+    void (*whole)(void *self);                               /* it is there; answers the request, now or later */
+    void (*closed)(void *self);                              /* the request ends; called once */
+    void *self;
+};
+
+/* An answer that is a part of a file, or all of it. */
+struct file_part {
+    bool there;
+    int fd; /* taken by libmicrohttpd with the answer */
+    uint64_t offset, length, total;
+    char tag[48]; /* ETag */
+};
+
 struct request_headers { /* borrowed from libmicrohttpd for the request's life */
     struct str method;   /* as it was sent */
     struct str host, origin, content_type, accept_language, idempotency_key, last_event_id, request_id;
+    struct str range, if_range, content_range, content_sha256;
     uint64_t content_length;
     unsigned hosts, lengths; /* how often they were there */
     bool chunked, sized, expects;
@@ -79,6 +96,9 @@ struct request {
     bool page;              /* HTML: add what keeps a browser from doing more than show it */
     bool close;             /* the connection ends with this answer */
     struct stream stream;   /* read is NULL: out is the answer */
+    struct file_part file;  /* or this is */
+    struct sink sink;       /* take is NULL: the body is gathered */
+    bool opening, opened;   /* its handler works before the body comes; it has said that it may */
 
     /* a question to the scheduler or the store; see ask.h */
     struct bus_client *asked;

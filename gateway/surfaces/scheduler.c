@@ -244,6 +244,7 @@ static const char *problem_code(enum problem_kind kind)
         [PROBLEM_TOO_LARGE] = "VALIDATION_ERROR",
         [PROBLEM_URI_TOO_LONG] = "VALIDATION_ERROR",
         [PROBLEM_MEDIA_TYPE] = "VALIDATION_ERROR",
+        [PROBLEM_RANGE] = "VALIDATION_ERROR",
         [PROBLEM_KEY_REUSED] = "VALIDATION_ERROR",
         [PROBLEM_LIMIT] = "SYSTEM_ERROR",
         [PROBLEM_INTERNAL] = "SYSTEM_ERROR",

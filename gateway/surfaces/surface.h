@@ -12,7 +12,10 @@ struct surface {
     const struct route *routes;
     /* Writes an error's whole body to request->out. */
     void (*write_problem)(struct request *request, const struct problem *problem);
-    const char *doc;  /* what docs/http says of it */
+    const char *doc; /* what docs/http says of it */
+    /* The handler of routes whose body is a file of any size: it is called before that comes, and says where it goes (http_receive).
+     * NULL: there are none. */
+    void (*upload)(struct request *request);
     unsigned invalid; /* status of what is well-formed and breaks a rule; 0: 422 */
 };
 

@@ -66,6 +66,18 @@ static const struct route routes[] = {
      "`sort_by` (`id`, `log_time`, `log_level`), `order`."},
     {METHOD_POST, "/logs", api_logs_create, ROLE_WORKER, "Adds a line to a task's log: 201."},
 
+    {METHOD_GET, "/stream/source/{task_id}", api_source_get, ROLE_WORKER,
+     "The source of a task that has not ended, for a worker that has no library mounted: the file itself, with `Range`, "
+     "`If-Range` and `ETag`."},
+    {METHOD_GET, "/stream/result/{task_id}", api_result_get, ROLE_WORKER,
+     "How many bytes of a task's result are here: where an upload that broke off goes on."},
+    {METHOD_PUT, "/stream/result/{task_id}", api_result_put, ROLE_WORKER,
+     "Takes the result of a task that has not ended: the file itself, of any size. `Content-Range: bytes FIRST-LAST/TOTAL` sends "
+     "a part of it, "
+     "which goes on behind what is here: 200, and 201 with the last. Without it the body is all of it. `X-Content-SHA256` "
+     "(hexadecimal) is held "
+     "against the whole file. It appears below `transcode.save`, by the path of its source, complete and on disk."},
+
     {METHOD_POST, "/worker/register", api_workers_create, ROLE_WORKER,
      "The older API: registers a worker, also one that is online. 20 s of silence take it offline."},
     {METHOD_POST, "/worker/heartbeat", api_workers_beat, ROLE_WORKER, "The older API: as `POST /workers/heartbeat`."},
@@ -113,7 +125,8 @@ static bool rule_is_whole(struct str rule)
 {
     static const char *const words[] = {"worker_missing", "worker_online", "worker_name",  "worker_session", "worker_full",
                                         "directive",      "task_missing",  "task_owner",   "task_final",     "video_missing",
-                                        "video_busy",     "video_broken",  "library_root", "library_none"};
+                                        "video_busy",     "video_broken",  "library_root", "library_none",   "source_missing",
+                                        "source_outside", "upload_offset", "upload_busy",  "upload_hash",    "upload_disk"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (str_is(rule, words[i]))
@@ -147,6 +160,7 @@ const struct surface surface_transcode = {
     .prefix = "/api/v1",
     .routes = routes,
     .write_problem = api_problem,
+    .upload = api_result_put,
     .invalid = 400,
     .doc = "The transcode farm's API, and its older form (`/worker/…`, `/task/…`). Answers are `{code, message, data}`; the HTTP "
            "status is the "

@@ -80,8 +80,16 @@ int api_none(struct problem *problem, const char *field, const char *rule); /* 4
 void api_command(struct request *request, uint64_t task_id, const struct shape *shape, void *value,
                  void (*on_answer)(struct request *request, const struct msg *msg));
 
+/* ---- files ---- */
+
+/* Reads the one task that an answer has; false, and answered, when there is none or it has ended. */
+bool api_open_task(struct request *request, const struct msg *msg, struct rec_transcode_task *task);
+/* Removes what uploads of days ago have left, in the helper thread; again and again. */
+void upload_sweep(struct gateway *gateway);
+
 /* ---- handlers ---- */
 
+void api_source_get(struct request *request), api_result_get(struct request *request), api_result_put(struct request *request);
 void api_workers_create(struct request *request), api_workers_list(struct request *request),
     api_workers_get(struct request *request);
 void api_workers_update(struct request *request), api_workers_delete(struct request *request);

@@ -238,7 +238,12 @@ static void begin(struct str text)
     dispatch_target(request, target);
     request->state = REQUEST_BODY;
     headers_read(request, NULL, method);
-    if (dispatch_headers(request, false) == DISPATCH_READ) {
+    enum dispatch dispatch = dispatch_headers(request, false);
+    if (dispatch == DISPATCH_OPEN) { /* it comes to no file: there is no gateway->files */
+        dispatch_open(request);
+        if (!request->answered)
+            request->state = REQUEST_WAITING;
+    } else if (dispatch == DISPATCH_READ) {
         if (body)
             body_take((struct str){body + 2, rest.len - (uint32_t)(body + 2 - rest.ptr)});
         dispatch_request(request);

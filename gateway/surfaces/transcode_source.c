@@ -1,0 +1,159 @@
+/* GET /api/v1/stream/source/{task_id}: the file itself, for workers that have no library mounted. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/beneath.h"
+#include "gateway/gateway.h"
+#include "gateway/surfaces/transcode.h"
+#include "proto/log.h"
+
+static int refuse(struct request *request, enum problem_kind kind, const char *rule)
+{
+    struct problem problem;
+
+    problem_set(&problem, kind, "task_id", rule);
+    reply_problem(request, &problem);
+    return -1;
+}
+
+bool api_open_task(struct request *request, const struct msg *msg, struct rec_transcode_task *task)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    struct arena *arena = request_arena(request);
+    struct err err = {.code = ERR_NO_MEMORY};
+
+    if (rows->rows.count == 0) {
+        refuse(request, PROBLEM_NOT_FOUND, "task_missing");
+        return false;
+    }
+    if (!arena || rec_decode_transcode_task(arena, rows->rows.items[0].value, task, &err) != 0) {
+        reply_problem_kind(request, err.code == ERR_NO_MEMORY ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL);
+        return false;
+    }
+    if (task->status <= TRANSCODE_RUNNING)
+        return true;
+    refuse(request, PROBLEM_CONFLICT, "task_final");
+    return false;
+}
+
+/* One of the folders that the setting names. */
+static bool in_library(const struct gateway *gateway, struct str root)
+{
+    struct str folders = str_of(settings_text(gateway->settings, SET_LIBRARY));
+
+    while (folders.len > 0) {
+        const char *end = memchr(folders.ptr, ':', folders.len);
+        uint32_t len = end ? (uint32_t)(end - folders.ptr) : folders.len, step = end ? len + 1 : len;
+        struct str one = {folders.ptr, len};
+        while (one.len > 1 && one.ptr[one.len - 1] == '/')
+            one.len--;
+        if (str_eq(one, root))
+            return true;
+        folders = (struct str){folders.ptr + step, folders.len - step};
+    }
+    return false;
+}
+
+/* Digits up to the first other character; false when there are none, or too many. */
+static bool digits(const char **at, const char *end, uint64_t *out)
+{
+    const char *from = *at;
+
+    *out = 0;
+    for (; *at < end && **at >= '0' && **at <= '9' && *at - from < 18; (*at)++)
+        *out = *out * 10 + (uint64_t)(**at - '0');
+    return *at > from;
+}
+
+enum range { RANGE_NONE, RANGE_PART, RANGE_BEYOND };
+
+/* "bytes=FIRST-LAST", "bytes=FIRST-", "bytes=-LAST": one range. What is no such is not there, as RFC 9110 has it. */
+static enum range range_read(struct str text, struct file_part *file)
+{
+    static const char word[] = "bytes=";
+    const char *at = text.ptr + (sizeof word - 1), *end = text.ptr + text.len;
+    uint64_t first = 0, last = 0;
+
+    if (text.len < sizeof word || memcmp(text.ptr, word, sizeof word - 1) != 0)
+        return RANGE_NONE;
+    bool has_first = digits(&at, end, &first);
+    if (at == end || *at++ != '-')
+        return RANGE_NONE;
+    bool has_last = digits(&at, end, &last);
+    if (at != end || (!has_first && !has_last) || (has_first && has_last && last < first))
+        return RANGE_NONE;
+    if (!has_first) {
+        first = last < file->total ? file->total - last : 0;
+        if (last == 0)
+            return RANGE_BEYOND;
+        last = file->total;
+    }
+    if (first >= file->total)
+        return RANGE_BEYOND;
+    if (!has_last || last >= file->total)
+        last = file->total - 1;
+    file->offset = first;
+    file->length = last - first + 1;
+    return RANGE_PART;
+}
+
+static void answer_file(struct request *request, int fd)
+{
+    const struct request_headers *headers = &request->headers;
+    struct file_part *file = &request->file;
+    struct stat stat;
+
+    if (fstat(fd, &stat) != 0) {
+        close(fd);
+        reply_problem_kind(request, PROBLEM_INTERNAL);
+        return;
+    }
+    *file = (struct file_part){.fd = fd, .length = (uint64_t)stat.st_size, .total = (uint64_t)stat.st_size};
+    snprintf(file->tag, sizeof file->tag, "\"%llx-%llx\"", (unsigned long long)stat.st_size,
+             (unsigned long long)stat.st_mtim.tv_sec * 1000000000U + (unsigned long long)stat.st_mtim.tv_nsec);
+    bool changed = headers->if_range.len > 0 && !str_is(headers->if_range, file->tag);
+    if (!changed && range_read(headers->range, file) == RANGE_BEYOND) {
+        close(fd);
+        refuse(request, PROBLEM_RANGE, NULL);
+        return;
+    }
+    file->there = true;
+    reply_file(request, "application/octet-stream");
+}
+
+static void on_task(struct request *request, const struct msg *msg)
+{
+    struct rec_transcode_task task;
+    char root[4096];
+
+    if (!api_open_task(request, msg, &task))
+        return;
+    if (!in_library(request->gateway, task.root) || !str_copy(root, sizeof root, task.root)) {
+        refuse(request, PROBLEM_FORBIDDEN, "source_outside");
+        return;
+    }
+    int fd = beneath_open(root, task.video_path);
+    if (fd >= 0) {
+        answer_file(request, fd);
+        return;
+    }
+    log_warn("GTY-SOURCE-UNREAD", "task=%llu %s", (unsigned long long)task.id, strerror(errno));
+    bool outside = errno == EXDEV || errno == ELOOP || errno == EINVAL;
+    refuse(request, outside ? PROBLEM_FORBIDDEN : PROBLEM_NOT_FOUND, outside ? "source_outside" : "source_missing");
+}
+
+void api_source_get(struct request *request)
+{
+    uint64_t id = 0;
+    struct msg_get get = {.type = TYPE_TRANSCODE_TASK, .ids = {&id, 1}};
+    struct problem problem;
+
+    if (api_path_id(request, "task_id", "task_missing", &id, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    ask_send(request, ASK_STORE, &shape_msg_get, &get, on_task);
+}

@@ -1,0 +1,181 @@
+"""Sources and results of transcodes over HTTP."""
+
+import hashlib
+import http.client
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+
+from tests.contract.base import Contract
+from tests.farm import wait_for
+from tests.library import fill, video
+
+MIB = 1 << 20
+
+
+class Files(Contract):
+    @classmethod
+    def setUpClass(cls):
+        cls.library = pathlib.Path(tempfile.mkdtemp(prefix="gantry-library-")).resolve()
+        cls.save = cls.library.parent / (cls.library.name + "-out")
+        cls.options = {"workers": 0, "library": str(cls.library), "library_scan_minutes": 0, "transcode_save": str(cls.save)}
+        super().setUpClass()
+        body = {"worker_name": "remote", "worker_type": 0, "support_vr": 0}
+        cls.worker = cls.farm.post("/api/v1/workers", body).body["data"]["worker_id"]
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.library)
+        shutil.rmtree(cls.save, ignore_errors=True)
+
+    def task(self, path, content=None):
+        """A task about the file of this name."""
+        if content is not None:
+            (self.library / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.library / path).write_bytes(content)
+        fill(self.farm, self.library, video(path))
+        answer = self.farm.post("/api/v1/tasks", {"worker_id": self.worker, "worker_type": 0, "support_vr": 0})
+        self.assertEqual(answer.body["data"]["video_path"], path)
+        return answer.body["data"]["task_id"]
+
+    def fetch(self, task, method="GET", **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=60)
+        connection.request(method, f"/api/v1/stream/source/{task}", headers={k.replace("_", "-"): v for k, v in headers.items()})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
+
+    def put(self, task, content, **headers):
+        sent = dict({k.replace("_", "-"): v for k, v in headers.items()}, **{"Content-Type": "application/octet-stream"})
+        return self.farm.put(f"/api/v1/stream/result/{task}", content, headers=sent)
+
+    def refused(self, answer, status, *words):
+        self.assertEqual((answer.status, answer.body["code"]), (status, status), answer)
+        for word in words:
+            self.assertIn(word, answer.body["message"])
+
+    def test_a_source(self):
+        content = os.urandom(3 * MIB + 7)
+        task = self.task("电影/one.mp4", content)
+        status, headers, body = self.fetch(task)
+        self.assertEqual((status, body == content, headers["accept-ranges"], headers["content-length"]), (200, True, "bytes", str(len(content))))
+        for given, first, last in [("bytes=0-0", 0, 0), ("bytes=100-199", 100, 199), ("bytes=3145700-", 3145700, len(content) - 1),
+                                   ("bytes=-5", len(content) - 5, len(content) - 1), ("bytes=5-99999999", 5, len(content) - 1)]:
+            status, part, body = self.fetch(task, Range=given)
+            self.assertEqual((status, body == content[first:last + 1]), (206, True), given)
+            self.assertEqual(part["content-range"], f"bytes {first}-{last}/{len(content)}")
+            self.assertEqual(part["etag"], headers["etag"])
+        for given in ("bytes=x", "bytes=5-3", "lines=1-2", "bytes=1-2,5-6", "bytes=-"):
+            self.assertEqual(self.fetch(task, Range=given)[0], 200, given)
+        for given in ("bytes=99999999-", "bytes=-0"):
+            status, part, _ = self.fetch(task, Range=given)
+            self.assertEqual((status, part["content-range"]), (416, f"bytes */{len(content)}"))
+        self.assertEqual(self.fetch(task, Range="bytes=0-9", If_Range=headers["etag"])[0], 206)
+        self.assertEqual(self.fetch(task, Range="bytes=0-9", If_Range='"other"')[0], 200)
+        status, head, body = self.fetch(task, method="HEAD")
+        self.assertEqual((status, head["content-length"], body), (200, str(len(content)), b""))
+
+    def test_sources_that_are_not_there(self):
+        self.refused(self.farm.get("/api/v1/stream/source/99999"), 404, "任务不存在")
+        self.refused(self.farm.get("/api/v1/stream/source/x"), 404, "任务不存在")
+        self.refused(self.farm.get(f"/api/v1/stream/source/{self.task('gone.mp4')}"), 404, "源文件不存在")
+        (self.library / "link.mp4").symlink_to("/etc/passwd")
+        self.refused(self.farm.get(f"/api/v1/stream/source/{self.task('link.mp4')}"), 403)
+        self.refused(self.farm.get(f"/api/v1/stream/source/{self.task('../../etc/passwd')}"), 403)
+        (self.library / "folder.mp4").mkdir()
+        self.refused(self.farm.get(f"/api/v1/stream/source/{self.task('folder.mp4')}"), 403)
+        task = self.task("ended.mp4", b"x")
+        self.farm.request("PATCH", f"/api/v1/tasks/{task}", {"worker_id": self.worker, "progress": 1, "status": 3, "error_message": "no"})
+        self.refused(self.farm.get(f"/api/v1/stream/source/{task}"), 409, "任务已结束")
+
+    def test_a_result(self):
+        task = self.task("a/b/whole.mp4", b"x")
+        content = os.urandom(2 * MIB + 1)
+        answer = self.put(task, content, X_Content_SHA256=hashlib.sha256(content).hexdigest())
+        self.assertEqual((answer.status, answer.body["message"], answer.body["data"]), (201, "上传完成", {"received": len(content), "complete": True}))
+        self.assertEqual((self.save / "a/b/whole.mp4").read_bytes(), content)
+        self.assertEqual([p.name for p in (self.save / "a/b").iterdir()], ["whole.mp4"])
+        self.assertEqual(self.put(task, b"").status, 201)  # again, and empty
+        self.assertEqual((self.save / "a/b/whole.mp4").read_bytes(), b"")
+
+    def test_a_result_in_parts(self):
+        task = self.task("parts.mp4", b"x")
+        content = os.urandom(300_000)
+        size, digest = len(content), hashlib.sha256(content).hexdigest()
+        result = f"/api/v1/stream/result/{task}"
+        self.assertEqual(self.farm.get(result).body["data"], {"received": 0, "complete": False})
+        answer = self.put(task, content[:100_000], Content_Range=f"bytes 0-99999/{size}")
+        self.assertEqual((answer.status, answer.body["data"]), (200, {"received": 100_000, "complete": False}))
+        self.assertEqual(self.farm.get(result).body["data"]["received"], 100_000)
+        self.assertFalse((self.save / "parts.mp4").exists())
+        self.refused(self.put(task, content[:9], Content_Range=f"bytes 0-8/{size}"), 409, "已接收 100000 字节")
+        self.refused(self.put(task, content[:9], Content_Range=f"bytes 100000-100010/{size}"), 400, "Content-Range")
+        self.assertEqual(self.farm.get(result).body["data"]["received"], 100_000)
+        for given in ("bytes 0-9", "0-9/10", "bytes 9-0/10", "bytes 0-10/10", "bytes */10"):
+            self.refused(self.put(task, b"0123456789", Content_Range=given), 400, "Content-Range")
+        self.farm.restart("gateway")
+        self.farm.wait_ready()
+        wrong = self.put(task, content[100_000:], Content_Range=f"bytes 100000-{size - 1}/{size}", X_Content_SHA256="0" * 64)
+        self.refused(wrong, 409, "文件校验失败")
+        self.assertEqual(self.farm.get(result).body["data"]["received"], 0)
+        self.refused(self.put(task, content, X_Content_SHA256="xyz"), 400, "X-Content-SHA256")
+        self.put(task, content[:100_000], Content_Range=f"bytes 0-99999/{size}")
+        answer = self.put(task, content[100_000:], Content_Range=f"bytes 100000-{size - 1}/{size}", X_Content_SHA256=digest)
+        self.assertEqual(answer.status, 201)
+        self.assertEqual((self.save / "parts.mp4").read_bytes(), content)
+
+    def test_one_that_breaks_off(self):
+        task = self.task("breaks.mp4", b"x")
+        with socket.create_connection(("127.0.0.1", self.farm.port)) as client:
+            client.sendall(f"PUT /api/v1/stream/result/{task} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
+                           f"Content-Range: bytes 0-999999/1000000\r\n\r\n".encode() + b"a" * 200_000)
+            received = lambda: self.farm.get(f"/api/v1/stream/result/{task}").body["data"]["received"]  # noqa: E731
+            wait_for(lambda: received() == 200_000, what="what was sent")
+            self.refused(self.put(task, b"b", Content_Range="bytes 200000-200000/1000000"), 409, "正在上传")
+        answer = wait_for(lambda: (a := self.put(task, b"b" * 800_000, Content_Range="bytes 200000-999999/1000000")).status == 201 and a,
+                          what="the rest of it")
+        self.assertEqual(answer.body["data"]["received"], 1_000_000)
+        self.assertEqual((self.save / "breaks.mp4").read_bytes(), b"a" * 200_000 + b"b" * 800_000)
+
+    def test_results_that_nobody_takes(self):
+        self.refused(self.put("99999", b"x" * 3 * MIB), 404, "任务不存在")
+        self.save.mkdir(exist_ok=True)
+        (self.save / "out").symlink_to("/tmp")
+        self.refused(self.put(self.task("out/x.mp4", b"x"), b"x"), 403)
+        self.refused(self.put(self.task("../up.mp4"), b"x"), 403)
+        self.assertFalse((self.save.parent / "up.mp4").exists())
+        task = self.task("late.mp4", b"x")
+        self.farm.request("PATCH", f"/api/v1/tasks/{task}", {"worker_id": self.worker, "progress": 100, "status": 2})
+        self.refused(self.put(task, b"x"), 409, "任务已结束")
+
+    def test_memory_does_not_grow(self):
+        """A result and a source of more than all of the gateway's memory: what it holds of them is a piece at a time."""
+        def anonymous():
+            text = pathlib.Path(f"/proc/{self.farm.pid('gateway')}/status").read_text()
+            return int(text.split("RssAnon:")[1].split()[0]) << 10
+
+        task = self.task("large.mp4", b"")
+        size = 200 * MIB
+        with (self.library / "large.mp4").open("wb") as source:
+            source.truncate(size)
+        before = anonymous()
+        with socket.create_connection(("127.0.0.1", self.farm.port)) as client:
+            client.sendall(f"PUT /api/v1/stream/result/{task} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode())
+            for _ in range(size // MIB):
+                client.sendall(bytes(MIB))
+            most = anonymous()
+            self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 201"))
+        self.assertEqual((self.save / "large.mp4").stat().st_size, size)
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=60)
+        connection.request("GET", f"/api/v1/stream/source/{task}")
+        answer, got = connection.getresponse(), 0
+        while piece := answer.read(MIB):
+            got += len(piece)
+            most = max(most, anonymous())
+        connection.close()
+        self.assertEqual(got, size)
+        self.assertLess(most - before, 30 * MIB)
