@@ -18,8 +18,9 @@ MIB = 1 << 20
 class Files(Contract):
     @classmethod
     def setUpClass(cls):
-        cls.library = pathlib.Path(tempfile.mkdtemp(prefix="gantry-library-")).resolve()
-        cls.save = cls.library.parent / (cls.library.name + "-out")
+        cls.top = pathlib.Path(tempfile.mkdtemp(prefix="gantry-library-")).resolve()
+        cls.library, cls.save = cls.top / "library", cls.top / "out"
+        cls.library.mkdir()
         cls.options = {"workers": 0, "library": str(cls.library), "library_scan_minutes": 0, "transcode_save": str(cls.save)}
         super().setUpClass()
         body = {"worker_name": "remote", "worker_type": 0, "support_vr": 0}
@@ -28,8 +29,7 @@ class Files(Contract):
     @classmethod
     def tearDownClass(cls):
         super().tearDownClass()
-        shutil.rmtree(cls.library)
-        shutil.rmtree(cls.save, ignore_errors=True)
+        shutil.rmtree(cls.top)
 
     def task(self, path, content=None):
         """A task about the file of this name."""
