@@ -125,9 +125,10 @@ static int retry_prepare(struct core *core, struct run *run, const struct ending
     uint32_t ops = RUN_CHANGE_OPS;
     if (run->lease)
         bytes += worker_bytes(run->lease->worker) + 128;
-    if (run->class->farm && run->class->farm->ended && change_ends(decision->change)) {
-        bytes += FARM_BYTES_MAX;
-        ops += FARM_ADD_OPS;
+    const struct farm *farm = run->class->farm;
+    if (farm && farm->ended && change_ends(decision->change)) {
+        bytes += farm->ended_bytes ? farm->ended_bytes : FARM_BYTES_MAX;
+        ops += farm->ended_ops ? farm->ended_ops : FARM_ADD_OPS;
     }
     size_t answer = ending->call ? RUN_BRIEF_BYTES + (size_t)ending->error.len : 0;
     return core_reserve(core, bytes, answer, ops, fault);

@@ -48,6 +48,10 @@ struct farm {
 
     void *self;
 
+    /* What `ended` appends at most; 0: as much as a farm may (many runs, which is a lot of room to make for each end). */
+    size_t ended_bytes;
+    uint32_t ended_ops;
+
     /* What follows is for farms with records and messages of their own, and runs made for a worker that wants one. All may be NULL. */
 
     /* Its settings, at the start and at a reload. */

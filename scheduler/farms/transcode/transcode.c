@@ -164,6 +164,8 @@ static void transcode_close(void *self)
 static const struct farm rows = {.name = "transcode",
                                  .choose = choose,
                                  .ended = transcode_ended,
+                                 .ended_bytes = 65536, /* a task, its video, a line of the log */
+                                 .ended_ops = 16,
                                  .configure = configure,
                                  .scans = scans,
                                  .load = load,
