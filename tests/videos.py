@@ -1,0 +1,73 @@
+"""Real videos of all sorts, made with ffmpeg once a process: four seconds each, small."""
+
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4"]
+TONE = ["-f", "lavfi", "-i", "sine=frequency=440:duration=4"]
+LOW = ["-f", "lavfi", "-i", "sine=frequency=220:duration=4"]
+H264 = ["-c:v", "libx264", "-preset", "ultrafast"]
+HEVC = ["-c:v", "libx265", "-preset", "ultrafast"]
+QUIET = "log-level=none"
+HDR10 = (f"{QUIET}:hdr10=1:repeat-headers=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:"
+         "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400")
+SUBTITLES = "1\n00:00:00,500 --> 00:00:01,500\nhello\n\n2\n00:00:02,000 --> 00:00:03,000\nworld\n"
+CHAPTERS = (";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=2000\ntitle=One\n"
+            "[CHAPTER]\nTIMEBASE=1/1000\nSTART=2000\nEND=4000\ntitle=Two\n")
+
+MAKE = {
+    "h264.mp4": [*PICTURE, *TONE, *H264, "-crf", "10", "-c:a", "aac"],
+    "hevc.mkv": [*PICTURE, *TONE, *HEVC, "-x265-params", QUIET, "-c:a", "aac"],
+    "av1.webm": [*PICTURE, "-c:v", "libsvtav1", "-preset", "12"],
+    "hdr10.mkv": [*PICTURE, "-pix_fmt", "yuv420p10le", *HEVC, "-x265-params", HDR10],
+    "vfr.mkv": [*PICTURE, "-vf", "select='not(mod(n,3))+lt(n,40)'", "-vsync", "vfr", *H264],
+    "multi.mkv": [*PICTURE, *TONE, *LOW, "-i", "{folder}/s.srt", "-i", "{folder}/chapters.txt", "-map", "0", "-map", "1", "-map", "2", "-map", "3",
+                  "-map_metadata", "4", *H264, "-crf", "10", "-c:a:0", "aac", "-c:a:1", "ac3", "-c:s", "srt", "-metadata:s:a:0", "language=eng",
+                  "-metadata:s:a:1", "language=chi", "-metadata:s:a:1", "title=第二"],
+    "wide.mp4": ["-f", "lavfi", "-i", "color=size=3840x1920:rate=5:duration=1", *H264],
+    "sound.m4a": [*TONE, "-c:a", "aac"],
+}
+
+
+def ffmpeg(*arguments):
+    subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments], check=True, stderr=subprocess.DEVNULL, timeout=300)
+
+
+@functools.cache
+def folder():
+    """Where they are made; goes with the process."""
+    holder = tempfile.TemporaryDirectory(prefix="gantry-videos-")
+    folder.holder = holder
+    path = pathlib.Path(holder.name)
+    (path / "s.srt").write_text(SUBTITLES)
+    (path / "chapters.txt").write_text(CHAPTERS)
+    return path
+
+
+@functools.cache
+def video(name):
+    """The path of one of MAKE, or of a broken one: cut.mp4, noise.mkv, list.mp4, empty.mp4."""
+    path = folder() / name
+    if name == "cut.mp4":
+        path.write_bytes(video("h264.mp4").read_bytes()[:30000])
+    elif name == "noise.mkv":
+        path.write_bytes(os.urandom(100000))
+    elif name == "list.mp4":
+        path.write_text("#EXTM3U\n#EXTINF:10,\n/etc/passwd\n")
+    elif name == "empty.mp4":
+        path.write_bytes(b"")
+    else:
+        ffmpeg(*[word.format(folder=folder()) if word.startswith("{") else word for word in MAKE[name]], str(path))
+    return path
+
+
+def put(name, where):
+    """A copy of a video at this path."""
+    where = pathlib.Path(where)
+    where.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(video(name), where)
+    return where
