@@ -44,6 +44,8 @@ static void pack_job(struct packer *packer, const struct job *job)
     pack_number(packer, "files", job->files);
     pack_number(packer, "timeout", job->timeout_ms);
     pack_number(packer, "grace", job->grace_ms);
+    if (job->channel)
+        pack_number(packer, "channel", 1);
 }
 
 char *job_pack(const struct job *job, size_t *len)
@@ -91,6 +93,8 @@ static bool read_entry(struct job *job, const char *name, char *value, size_t *a
         return read_number(value, &job->timeout_ms);
     else if (strcmp(name, "grace") == 0)
         return read_number(value, &job->grace_ms);
+    else if (strcmp(name, "channel") == 0)
+        job->channel = true;
     else
         return false;
     return true;

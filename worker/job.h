@@ -5,6 +5,7 @@
 #ifndef GANTRY_WORKER_JOB_H
 #define GANTRY_WORKER_JOB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,10 @@ enum {
     JOB_FD_JOB,         /* the packed job */
     JOB_FD_FIRST = JOB_FD_CONTROL,
     JOB_FD_LAST = JOB_FD_JOB,
+    JOB_FD_CHANNEL, /* only of a job with a channel: becomes the program's JOB_FD_PROGRAM_CHANNEL */
 };
-#define JOB_FD_PROGRAM 3 /* GANTRY_PROGRESS_FD, as the program sees it */
+#define JOB_FD_PROGRAM 3         /* GANTRY_PROGRESS_FD, as the program sees it */
+#define JOB_FD_PROGRAM_CHANNEL 4 /* what a program of Gantry's own asks its worker on (channel.h) */
 
 /* Commands, one byte each. */
 #define JOB_TERM 'T' /* TERM to every descendant, KILL grace_ms later */
@@ -41,6 +44,7 @@ struct job {
     uint64_t cpu_seconds, memory_mb, files; /* 0 is no limit of ours */
     uint64_t timeout_ms;                    /* 0 is none */
     uint64_t grace_ms;
+    bool channel; /* the program has one */
 };
 
 /* Returns new bytes, to be freed; NULL when out of memory or over JOB_BYTES_MAX (errno E2BIG). */

@@ -106,12 +106,14 @@ static void child_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The program sees stdin, stdout, stderr and its progress pipe; everything else closes at exec (the report pipe with it). */
-static int child_files(void)
+/* The program sees stdin, stdout, stderr, its progress pipe and its channel; everything else closes at exec (the report pipe with it). */
+static int child_files(const struct job *job)
 {
     if (dup2(JOB_FD_PROGRESS, JOB_FD_PROGRAM) < 0)
         return -1;
-    return close_range(JOB_FD_PROGRAM + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (job->channel && dup2(JOB_FD_CHANNEL, JOB_FD_PROGRAM_CHANNEL) < 0)
+        return -1;
+    return close_range(job->channel ? JOB_FD_PROGRAM_CHANNEL + 1 : JOB_FD_PROGRAM + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
 /* After a change of user these two are void, so they come last. */
@@ -129,7 +131,7 @@ static enum step child_prepare(const struct job *job, const struct identity *ide
     umask(022);
     if (setsid() < 0)
         return STEP_SESSION;
-    if (child_files() < 0)
+    if (child_files(job) < 0)
         return STEP_FILES;
     child_signals();
     if (child_limits(job) < 0)

@@ -16,6 +16,7 @@
 #include "proto/clock.h"
 #include "proto/ident.h"
 #include "proto/log.h"
+#include "worker/ask.h"
 #include "worker/load.h"
 #include "worker/owed.h"
 
@@ -41,6 +42,7 @@ struct link {
     uint64_t heartbeat_ms; /* as the farm said last */
     struct load load;
     struct owed owed;  /* space for messages */
+    struct asks asks;  /* questions of runs' programs */
     struct ship *ship; /* NULL: its log stays here */
     struct {           /* LOG_LINES under way; corr 0: none */
         uint64_t corr;
@@ -316,11 +318,19 @@ static void on_error(struct link *link, const struct msg *msg)
         err_set(&err, (int)error->code, "the farm refuses this worker: %.*s", (int)error->text.len, error->text.ptr);
         link_over(link, &err);
     } else if (again && link->welcomed) {
+        asks_again(&link->asks);
         link->welcomed = false;
         loop_unset(link->loop, link->heartbeat);
         loop_set(link->loop, link->hello, HELLO_AGAIN_MS, HELLO_AGAIN_MS);
         say_hello(link);
     }
+}
+
+/* Answers to what a run's program asked go to it (ask.c) and do not come by here; one that does, nobody waits for any more. */
+static void on_late_answer(struct link *link, const struct msg *msg)
+{
+    (void)link;
+    log_debug("GTY-RUN-ASK", "a %s that nobody waits for", msg->shape->name);
 }
 
 const struct worker_route link_routes[] = {
@@ -333,6 +343,8 @@ const struct worker_route link_routes[] = {
     {MSG_RESULT_ACK, on_result_ack, "results that need not be kept any more"},
     {MSG_REFUSED, on_refused, "runs that are another's now: stopped and forgotten"},
     {MSG_CANCEL, on_cancel, "runs to stop; their result is aborted"},
+    {MSG_LIBRARY_KNOWN_ROWS, on_late_answer, "what the farm knows of a library, for a scan that asks"},
+    {MSG_LIBRARY_FOUND_ACK, on_late_answer, "what a scan found is kept, and it may go on"},
     {MSG_ERROR, on_error, "a session that is not known, or not wanted"},
     {0, NULL, NULL},
 };
@@ -350,6 +362,13 @@ static void on_message(void *self, const struct msg *msg, struct str frame)
     log_warn("GTY-WORKER-MESSAGE", "a %s is nothing a worker knows", msg->shape->name);
 }
 
+/* What came in the place of an answer. Only a REFUSED is acted on: it names the run. */
+static void on_asked(void *self, const struct msg *msg)
+{
+    if (msg->shape->id == MSG_REFUSED || msg->shape->id == MSG_ERROR)
+        on_message(self, msg, (struct str){0});
+}
+
 static void on_up(void *self)
 {
     struct link *link = self;
@@ -364,6 +383,7 @@ static void on_down(void *self)
     struct link *link = self;
     log_warn("GTY-WORKER-DOWN", "endpoint=%s connection lost; runs go on", link->config->endpoint);
     lines_forget(link);
+    asks_again(&link->asks);
     link->welcomed = false;
     loop_unset(link->loop, link->heartbeat);
     loop_unset(link->loop, link->hello);
@@ -430,6 +450,7 @@ static void settle(void *arg)
         owed_send_rejects(&link->owed, link->client, link->roster);
         owed_send_results(&link->owed, link->client, link->roster, now);
         owed_send_publishes(link->client, link->roster, now);
+        asks_send(&link->asks);
         if (credit_moved(link))
             say_heartbeat(link);
     }
@@ -482,6 +503,7 @@ struct link *link_new(struct loop *loop, const struct link_config *config, struc
     link->client = bus_client_new(loop, config->endpoint, config->curve, &events, link, err);
     if (!link->client)
         goto error;
+    link->asks = (struct asks){.roster = roster, .client = link->client, .message = on_asked, .self = link};
     loop_on_settle(loop, settle, link);
     return link;
 error:
@@ -497,6 +519,7 @@ void link_free(struct link *link)
         ship_attach(link->ship, NULL);
     loop_on_settle(link->loop, NULL, NULL);
     bus_client_free(link->client);
+    asks_clear(&link->asks);
     loop_cancel(link->loop, link->heartbeat);
     loop_cancel(link->loop, link->hello);
     loop_cancel(link->loop, link->flush);

@@ -1,5 +1,6 @@
 /* gantry-worker: takes runs from the scheduler and works on them, each as a process tree under gantry-run. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include "worker/executors/executor.h"
 #include "worker/link.h"
 #include "worker/setup.h"
+#include "worker/video/rules.h"
+#include "worker/video/scan.h"
 
 #define LEAVE_MS 1500 /* processes have this long after TERM when the time to drain is over */
 #define FDS_OF_A_RUN 6
@@ -28,11 +31,25 @@ struct worker {
     int exit_code;
 };
 
+/* As its runs will read them: what makes no sense is told at the start. */
+static int rules_check(const struct settings *settings, struct err *err)
+{
+    struct rules *rules = malloc(sizeof(*rules));
+    int rc =
+        rules ? rules_read(settings_text(settings, SET_TRANSCODE_RULES), rules, err) : err_set(err, ERR_NO_MEMORY, "no memory");
+    free(rules);
+    return rc;
+}
+
 static void configure(void *self)
 {
     struct worker *worker = self;
+    struct err err = {0};
+    if (rules_check(worker->daemon.settings, &err) < 0)
+        log_error("GTY-WORKER-RULES", "%s; scans fail until that is mended", err.text);
     const struct settings *settings = worker->daemon.settings;
     struct run_context *context = &worker->roster.context;
+    context->settings = settings;
     context->run_as = settings_text(settings, SET_WORKER_RUN_AS);
     context->grace_ms = (uint64_t)settings_count_of(settings, SET_WORKER_GRACE_SECONDS) * 1000;
     context->log_bytes = (size_t)settings_count_of(settings, SET_WORKER_LOG_KB) * 1024;
@@ -108,7 +125,7 @@ static int open_all(struct worker *worker, struct err *err)
 {
     const struct settings *settings = worker->daemon.settings;
     const char *name = settings_text(settings, SET_WORKER_NAME);
-    if (setup_read(&worker->setup, worker->daemon.settings, err) < 0 ||
+    if (setup_read(&worker->setup, worker->daemon.settings, err) < 0 || rules_check(settings, err) < 0 ||
         home_open(&worker->home, worker->daemon.loop, settings_text(settings, SET_DATA), *name ? name : "worker", err) < 0)
         return -1;
     daemon_descriptors((uint64_t)worker->setup.slots * FDS_OF_A_RUN + FDS_BESIDES);
@@ -139,6 +156,8 @@ int main(int argc, char **argv)
     /* What the worker does in processes of its own runs. */
     if (argc == 3 && strcmp(argv[1], "--http") == 0)
         return http_main(argv[2]);
+    if (argc > 2 && strcmp(argv[1], "--scan") == 0)
+        return scan_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--publish") == 0)
         return publish_main(argc - 2, argv + 2);
 

@@ -7,7 +7,8 @@
 
 #include "proto/clock.h"
 #include "proto/log.h"
-#include "worker/run.h"
+#include "worker/executors/executor.h"
+#include "worker/hear.h"
 
 #define CHECK_TIMEOUT_MS 3600000u /* reading a large output again takes its time */
 #define FINISH_TIMEOUT_MS 30000u  /* at least, for what follows the program */
@@ -58,6 +59,11 @@ static void on_progress(void *self, const char *data, size_t len)
     struct run *run = self;
     if (run->phase == PHASE_PROGRAM)
         progress_feed(&run->progress, data, len);
+}
+
+static void on_channel(void *self, const char *data, size_t len)
+{
+    hear_feed(self, data, len);
 }
 
 static void on_started(void *self, pid_t pid)
@@ -134,6 +140,7 @@ static void on_ended(void *self, const struct process_end *end)
 {
     struct run *run = self;
     run->process = NULL;
+    channel_clear(&run->channel); /* nobody waits for an answer any more */
     if (end->unable && run->state != SLOT_STOPPING && run->state != SLOT_DROPPING) {
         struct err err = {0};
         err_set(&err, ERR_IO, "%s", end->failure);
@@ -147,11 +154,11 @@ static void on_ended(void *self, const struct process_end *end)
     capture_finish(run->out);
     capture_finish(run->err);
     bool well = run_judge(run, end);
-    run_event(run, !well ? SLOT_EV_BAD : run->final ? SLOT_EV_OUTPUT : SLOT_EV_DONE);
+    run_event(run, !well ? SLOT_EV_BAD : run->final && run->temporary ? SLOT_EV_OUTPUT : SLOT_EV_DONE);
 }
 
 static const struct process_events events = {
-    .started = on_started, .output = on_output, .progress = on_progress, .ended = on_ended};
+    .started = on_started, .output = on_output, .progress = on_progress, .channel = on_channel, .ended = on_ended};
 
 /* ---- starting them ---- */
 
@@ -160,6 +167,7 @@ static void start(struct run *run, enum run_phase phase, const struct job *job)
     struct err err = {0};
     run->phase = phase;
     run->phase_len = 0;
+    channel_clear(&run->channel);
     run->process = process_start(run->context->processes, job, &events, run, &err);
     if (!run->process)
         run_not_started(run, &err);
@@ -220,6 +228,14 @@ static uint64_t time_left_ms(const struct run *run)
     return limit > gone + FINISH_TIMEOUT_MS ? limit - gone : FINISH_TIMEOUT_MS;
 }
 
+void naming_free(struct run *run)
+{
+    for (char **at = run->naming; at && *at; at++)
+        free(*at);
+    free(run->naming);
+    run->naming = NULL;
+}
+
 void phase_again(struct run *run)
 {
     bool again = run->again;
@@ -271,8 +287,46 @@ void phase_verify(struct run *run)
     start_helper(run, PHASE_VERIFY, argv, time_left_ms(run));
 }
 
+/* The program that places its output names it, too: with the same arguments, but `name` and the two names in the place of `run`. */
+static int naming_keep(struct run *run, const struct plan *plan, struct err *err)
+{
+    naming_free(run);
+    run->naming = calloc(plan->argv.count + 3, sizeof(*run->naming));
+    for (size_t i = 0; run->naming && i < plan->argv.count; i++) {
+        run->naming[i] = strdup(i == EXECUTOR_STEP ? "name" : plan->argv.items[i]);
+        if (!run->naming[i])
+            break;
+    }
+    return run->naming && run->naming[plan->argv.count - 1] ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for a run");
+}
+
+static void phase_name_own(struct run *run)
+{
+    struct err err = {0};
+    char user[65], *env[] = {NULL}, **argv = run->naming;
+    struct passwd who;
+    size_t count = 0;
+    while (argv[count])
+        count++;
+    if (find_user(run, user, &who, &err) < 0 || asprintf(&argv[count], "temporary=%s", run->temporary) < 0 ||
+        asprintf(&argv[count + 1], "final=%s", run->final) < 0) {
+        run_fail(run, OUTCOME_FAILED, "%s", err.code ? err.text : "no memory to name its output");
+        run_event(run, SLOT_EV_BAD);
+        return;
+    }
+    struct job job = {.argv = argv, .env = env, .cwd = "/", .user = user, .grace_ms = run->context->grace_ms, .channel = true};
+    start(run, PHASE_NAME, &job);
+    free(argv[count]);
+    free(argv[count + 1]);
+    argv[count] = argv[count + 1] = NULL;
+}
+
 void phase_name(struct run *run)
 {
+    if (run->places_output) {
+        phase_name_own(run);
+        return;
+    }
     char *argv[] = {(char *)run->context->self, (char *)"--publish", (char *)"name", run->temporary, run->final, NULL};
     start_helper(run, PHASE_NAME, argv, 0);
 }
@@ -307,7 +361,8 @@ static int program_prepare(struct run *run, struct plan *plan, char folder[PATH_
                                .output = run->temporary,
                                .user = user[0] ? user : NULL,
                                .uid = who.pw_uid,
-                               .gid = who.pw_gid};
+                               .gid = who.pw_gid,
+                               .settings = run->context->settings};
     return plan_make(plan, &run->assignment, &place, err);
 }
 
@@ -337,7 +392,11 @@ void phase_program(struct run *run)
                       .memory_mb = spec->limits.memory_mb,
                       .files = spec->limits.files,
                       .timeout_ms = run->assignment.timeout_seconds * 1000,
-                      .grace_ms = run->context->grace_ms};
-    start(run, PHASE_PROGRAM, &job);
+                      .grace_ms = run->context->grace_ms,
+                      .channel = plan.channel};
+    if (run->places_output && naming_keep(run, &plan, &err) < 0)
+        run_not_started(run, &err);
+    else
+        start(run, PHASE_PROGRAM, &job);
     plan_clear(&plan);
 }

@@ -7,6 +7,8 @@
 #include "proto/messages.h"
 #include "worker/job.h"
 
+struct settings;
+
 #define PLAN_TEXT_MAX ((size_t)131071)   /* of one argument or variable: the kernel takes 128 KiB with its NUL */
 #define PLAN_TOTAL_MAX ((size_t)4 << 20) /* of all of them */
 #define PLAN_VARIABLES_MAX 4096
@@ -23,6 +25,7 @@ struct plan_place {     /* where a run happens; all borrowed */
     const char *user;   /* to become; NULL for the worker's own */
     uid_t uid;          /* who shall own the files: that user */
     gid_t gid;
+    const struct settings *settings; /* of the worker */
 };
 
 struct plan {
@@ -31,6 +34,7 @@ struct plan {
     struct plan_texts argv, env;
     size_t total;     /* bytes in both */
     bool ffmpeg;      /* its progress is ffmpeg's own report */
+    bool channel;     /* its program has one (channel.h) */
     struct buf notes; /* lines for the run's log: what was left out, and why */
 };
 

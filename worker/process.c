@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/buf.h"
 #include "proto/log.h"
 #include "worker/spawn.h"
 #include "worker/tree.h"
@@ -29,10 +30,12 @@ struct process {
     const struct process_events *events; /* NULL once forgotten */
     void *self;
     struct process_end end;
-    int limit;   /* timer, -1 without one: gantry-run keeps the time limit, unless somebody has stopped it */
-    bool ending; /* it was told to end its run, or forgotten */
-    bool reaped; /* gantry-run has ended */
-    bool clean;  /* and said that nothing is left */
+    int limit;         /* timer, -1 without one: gantry-run keeps the time limit, unless somebody has stopped it */
+    bool ending;       /* it was told to end its run, or forgotten */
+    bool reaped;       /* gantry-run has ended */
+    bool clean;        /* and said that nothing is left */
+    struct buf answer; /* what its channel could not take yet */
+    size_t answered;   /* of that */
     size_t status_len;
     char status[1024]; /* the report line being read */
 };
@@ -93,7 +96,7 @@ static void pipe_close(struct process *process, enum spawn_pipe which)
     int fd = process->spawned.fds[which];
     if (fd < 0)
         return;
-    if (which < SPAWN_READ)
+    if (which != SPAWN_CONTROL)
         loop_remove_fd(process->pool->loop, fd);
     close(fd);
     process->spawned.fds[which] = -1;
@@ -106,6 +109,8 @@ static void pipe_feed(struct process *process, enum spawn_pipe which, const char
         status_feed(process, data, len);
     else if (events && which == SPAWN_PROGRESS && events->progress)
         events->progress(process->self, data, len);
+    else if (events && which == SPAWN_CHANNEL && events->channel)
+        events->channel(process->self, data, len);
     else if (events && which < SPAWN_STATUS && events->output)
         events->output(process->self, which == SPAWN_STDOUT ? STREAM_STDOUT : STREAM_STDERR, data, len);
 }
@@ -145,6 +150,55 @@ static void on_progress(void *arg)
     pipe_read(arg, SPAWN_PROGRESS);
 }
 
+static void on_channel(void *arg)
+{
+    pipe_read(arg, SPAWN_CHANNEL);
+}
+
+/* Its program waits for what is written, so that nothing is read meanwhile. */
+static void on_channel_room(void *arg)
+{
+    struct process *process = arg;
+    struct loop *loop = process->pool->loop;
+    int fd = process->spawned.fds[SPAWN_CHANNEL];
+    while (process->answered < process->answer.len) {
+        ssize_t put = write(fd, process->answer.data + process->answered, process->answer.len - process->answered);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno == EAGAIN)
+            return;
+        if (put < 0) {
+            pipe_close(process, SPAWN_CHANNEL);
+            return;
+        }
+        process->answered += (size_t)put;
+    }
+    buf_free(&process->answer);
+    process->answered = 0;
+    loop_remove_fd(loop, fd);
+    if (loop_add_fd(loop, fd, false, on_channel, process) < 0) {
+        close(fd);
+        process->spawned.fds[SPAWN_CHANNEL] = -1; /* its program sees that, and fails */
+    }
+}
+
+int process_answer(struct process *process, const void *data, size_t len)
+{
+    struct loop *loop = process->pool->loop;
+    int fd = process->spawned.fds[SPAWN_CHANNEL];
+    bool waits = process->answer.len > 0;
+    if (fd < 0 || buf_add(&process->answer, data, len) < 0)
+        return -1;
+    if (waits)
+        return 0;
+    loop_remove_fd(loop, fd);
+    if (loop_add_fd(loop, fd, true, on_channel_room, process) == 0)
+        return 0;
+    close(fd);
+    process->spawned.fds[SPAWN_CHANNEL] = -1;
+    return -1;
+}
+
 static loop_fn *const pipe_readers[SPAWN_READ] = {on_stdout, on_stderr, on_status, on_progress};
 
 /* ---- the end ---- */
@@ -161,6 +215,7 @@ static void process_unlink(struct process *process)
     for (enum spawn_pipe which = 0; which < SPAWN_PIPES; which++)
         pipe_close(process, which);
     loop_cancel(pool->loop, process->limit);
+    buf_free(&process->answer);
     free(process);
 }
 
@@ -172,6 +227,8 @@ static void process_collect(struct process *process)
         while (total < DRAIN_MAX && (got = pipe_read(process, which)) > 0)
             total += got;
     }
+    while (pipe_read(process, SPAWN_CHANNEL) > 0)
+        ;
     if (!process->end.started && !process->end.failure[0])
         snprintf(process->end.failure, sizeof(process->end.failure), "gantry-run ended before the program was started");
     for (enum spawn_pipe which = 0; which < SPAWN_PIPES; which++)
@@ -397,6 +454,11 @@ struct process *process_start(struct processes *pool, const struct job *job, con
             process_forget(process);
             return NULL;
         }
+    if (job->channel && loop_add_fd(pool->loop, process->spawned.fds[SPAWN_CHANNEL], false, on_channel, process) < 0) {
+        err_set(err, ERR_NO_MEMORY, "no memory to watch a run");
+        process_forget(process);
+        return NULL;
+    }
     if (job->timeout_ms) {
         process->limit = loop_after(pool->loop, job->timeout_ms + job->grace_ms + OVERDUE_MS, on_overdue, process);
         if (process->limit < 0) {

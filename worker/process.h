@@ -31,6 +31,7 @@ struct process_events { /* any but ended may be NULL */
     void (*started)(void *self, pid_t pid);
     void (*output)(void *self, enum log_stream stream, const char *data, size_t len);
     void (*progress)(void *self, const char *data, size_t len);
+    void (*channel)(void *self, const char *data, size_t len); /* of a job with a channel: what its program wrote there */
     /* Once, last: no process of it is left. The process is gone when this returns. */
     void (*ended)(void *self, const struct process_end *end);
 };
@@ -44,6 +45,8 @@ size_t processes_count(const struct processes *pool);
 /* events and self are borrowed until ended. NULL with err: nothing was started, nothing is called. */
 struct process *process_start(struct processes *pool, const struct job *job, const struct process_events *events, void *self,
                               struct err *err);
+/* Writes to its channel, now or as it can be written. -1: it has none (any more), or there is no memory. */
+int process_answer(struct process *process, const void *data, size_t len);
 void process_term(struct process *process); /* TERM to the tree, KILL after the job's grace */
 void process_kill(struct process *process);
 /* Kills it and calls nothing any more; the pool sees to its end. Takes NULL. */

@@ -10,6 +10,7 @@
 
 #include "proto/clock.h"
 #include "proto/log.h"
+#include "worker/executors/executor.h"
 #include "worker/sweep.h"
 #include "worker/template.h"
 
@@ -35,7 +36,9 @@ static int output_names(struct run *run, struct err *err)
     struct template_names names = {run->assignment.parameters, NULL, run->id};
     struct buf path = {.limit = PUBLISH_PATH};
     char final[PUBLISH_PATH], temporary[PUBLISH_PATH];
-    if (spec->output.len == 0)
+    const struct executor *executor = executor_find(spec->executor);
+    run->places_output = executor && executor->places_output;
+    if (spec->output.len == 0 || run->places_output)
         return 0;
     int rc = template_fill_path(spec->output, &names, &path, err);
     if (rc == 0)
@@ -86,6 +89,8 @@ void run_free(struct run *run)
     buf_free(&run->result);
     buf_free(&run->bytes);
     arena_free(run->arena);
+    channel_clear(&run->channel);
+    naming_free(run);
     free(run->final);
     free(run->temporary);
     free(run);
@@ -244,6 +249,8 @@ static void run_ended(struct run *run)
     run->duration_ms = run->started_mono ? clock_mono_ms() - run->started_mono : 0;
     if (run->outcome != OUTCOME_COMPLETED)
         output_discard(run);
+    else if (run->places_output)
+        home_output_over(run->context->home, run->id, run->attempt);
     if (run->error[0])
         run_note(run, run->outcome == OUTCOME_ABORTED ? LOG_INFO : LOG_ERROR, "%s", run->error);
     log_info("GTY-RUN-ENDED", "run=%" PRIu64 " attempt=%" PRIu64 " outcome=%s %s", run->id, run->attempt,
@@ -279,7 +286,8 @@ void run_event(struct run *run, enum slot_event event)
         phase_verify(run);
         break;
     case SLOT_ASK:
-        home_output_over(run->context->home, run->id, run->attempt);
+        if (!run->places_output)
+            home_output_over(run->context->home, run->id, run->attempt);
         run->asked = true;
         run->publish_sent = 0;
         break;
@@ -305,7 +313,7 @@ void run_event(struct run *run, enum slot_event event)
         run->owes_reject = true;
         break;
     case SLOT_FREE:
-        if (!run->asked || run->spent)
+        if (!run->asked || run->spent || run->places_output)
             output_discard(run);
         break;
     }

@@ -8,12 +8,15 @@
 
 #include "worker/backlog.h"
 #include "worker/capture.h"
+#include "worker/channel.h"
 #include "worker/home.h"
 #include "worker/plan.h"
 #include "worker/process.h"
 #include "worker/progress.h"
 #include "worker/publish.h"
 #include "worker/slot.h"
+
+struct settings;
 
 #define RUN_ERROR_MAX 4096
 #define RUN_RESULT_MAX ((size_t)65536)
@@ -26,7 +29,8 @@ struct run_context { /* what all runs of a worker share; borrowed */
     const char *self;   /* path of gantry-worker */
     const char *run_as; /* users that runs may become, separated by commas */
     uint64_t grace_ms;
-    size_t log_bytes; /* held of one run's log */
+    size_t log_bytes;                /* held of one run's log */
+    const struct settings *settings; /* of the worker, for executors; NULL in tests that need none */
 };
 
 enum run_phase { PHASE_CHECK, PHASE_PROGRAM, PHASE_VERIFY, PHASE_NAME };
@@ -52,6 +56,9 @@ struct run {
     struct backlog backlog;
 
     char *final, *temporary; /* of the output; NULL without one */
+    bool places_output; /* its program says where its output goes, so both are NULL until it does. No later attempt follows it */
+    char **naming;      /* what gives that output its name: arguments, NULL-terminated */
+    struct channel channel;
     struct publish_file file;
 
     uint64_t waiting_since;        /* monotonic: accepted */
@@ -97,6 +104,7 @@ void phase_check(struct run *run);
 void phase_program(struct run *run);
 void phase_verify(struct run *run);
 void phase_name(struct run *run);
+void naming_free(struct run *run);
 /* Called now and then: tries again to start what could not be. */
 void phase_again(struct run *run);
 /* Notes why the attempt failed, for SLOT_EV_BAD. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/messages.h"
@@ -49,6 +50,18 @@ static int pipe_make(enum spawn_pipe which, struct spawned *out, struct kit *kit
     return fcntl(out->fds[which], F_SETFL, O_NONBLOCK);
 }
 
+static int channel_make(struct spawned *out, struct kit *kit)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -1;
+    out->fds[SPAWN_CHANNEL] = fd_raise(ends[0]);
+    kit->theirs[SPAWN_CHANNEL] = fd_raise(ends[1]);
+    if (out->fds[SPAWN_CHANNEL] < 0 || kit->theirs[SPAWN_CHANNEL] < 0)
+        return -1;
+    return fcntl(out->fds[SPAWN_CHANNEL], F_SETFL, O_NONBLOCK);
+}
+
 static int job_file(const struct job *job)
 {
     size_t len = 0;
@@ -77,10 +90,10 @@ static int kit_make(const struct job *job, struct spawned *out, struct kit *kit)
     kit->job = job_file(job);
     if (kit->job < 0)
         return -1;
-    for (enum spawn_pipe which = 0; which < SPAWN_PIPES; which++)
+    for (enum spawn_pipe which = 0; which <= SPAWN_CONTROL; which++)
         if (pipe_make(which, out, kit) < 0)
             return -1;
-    return 0;
+    return job->channel ? channel_make(out, kit) : 0;
 }
 
 static int kit_actions(const struct kit *kit, posix_spawn_file_actions_t *actions)
@@ -93,11 +106,13 @@ static int kit_actions(const struct kit *kit, posix_spawn_file_actions_t *action
         {kit->theirs[SPAWN_STATUS], JOB_FD_STATUS},
         {kit->theirs[SPAWN_PROGRESS], JOB_FD_PROGRESS},
         {kit->job, JOB_FD_JOB},
+        {kit->theirs[SPAWN_CHANNEL], JOB_FD_CHANNEL},
     };
+    bool channel = kit->theirs[SPAWN_CHANNEL] >= 0;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof(map) / sizeof(map[0]); i++)
+    for (size_t i = 0; rc == 0 && i < sizeof(map) / sizeof(map[0]) - !channel; i++)
         rc = posix_spawn_file_actions_adddup2(actions, map[i][0], map[i][1]);
-    return rc ? rc : posix_spawn_file_actions_addclosefrom_np(actions, JOB_FD_LAST + 1);
+    return rc ? rc : posix_spawn_file_actions_addclosefrom_np(actions, channel ? JOB_FD_CHANNEL + 1 : JOB_FD_LAST + 1);
 }
 
 /* A session of its own, so that a terminal's signals do not reach it; no blocked signals and no handlers of ours. gantry-run's own

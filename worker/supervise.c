@@ -255,6 +255,10 @@ int main(void)
         report("unable the job cannot be read: %s", strerror(errno));
         return 1;
     }
+    if (self.job.channel && fcntl(JOB_FD_CHANNEL, F_SETFD, FD_CLOEXEC) < 0) {
+        report("unable the run's channel is missing");
+        return 1;
+    }
     self.signals = signals_open();
     if (self.signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
         report("unable the run cannot be supervised: %s", strerror(errno));
@@ -271,6 +275,8 @@ int main(void)
     close(STDOUT_FILENO);
     close(STDERR_FILENO);
     close(JOB_FD_PROGRESS);
+    if (self.job.channel)
+        close(JOB_FD_CHANNEL);
     supervise(&self);
     return 0;
 }

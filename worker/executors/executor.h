@@ -8,7 +8,10 @@ struct executor {
     const char *name;
     int (*prepare)(struct plan *plan, struct err *err); /* fills plan->argv, and files it needs; -1 with err */
     const char *doc;
+    bool places_output; /* its program is Gantry's own, and says on its channel where its output goes */
 };
+
+#define EXECUTOR_STEP 2 /* place of the word `run` in the arguments of a program that places its output */
 
 extern const struct executor executors[]; /* ends in a name of NULL */
 
@@ -18,6 +21,10 @@ int executor_shell(struct plan *plan, struct err *err);
 int executor_exec(struct plan *plan, struct err *err);
 int executor_python(struct plan *plan, struct err *err);
 int executor_http(struct plan *plan, struct err *err);
+int executor_scan(struct plan *plan, struct err *err);
+
+/* Adds `probe=` and the path of gantry-probe to the arguments. */
+int plan_probe(struct plan *plan, struct err *err);
 
 /* The process behind `gantry-worker --http REQUEST_FILE` that executor_http plans. */
 int http_main(const char *request_file);

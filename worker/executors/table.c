@@ -1,11 +1,12 @@
 #include "worker/executors/executor.h"
 
 const struct executor executors[] = {
-    {"shell", executor_shell, "/bin/sh -c command, with arguments as $1 and on"},
-    {"exec", executor_exec, "command with arguments, without a shell"},
-    {"python", executor_python, "python3 command arguments"},
-    {"http", executor_http, "command is a URL, or METHOD URL"},
-    {NULL, NULL, NULL},
+    {"shell", executor_shell, "/bin/sh -c command, with arguments as $1 and on", false},
+    {"exec", executor_exec, "command with arguments, without a shell", false},
+    {"python", executor_python, "python3 command arguments", false},
+    {"http", executor_http, "command is a URL, or METHOD URL", false},
+    {"scan", executor_scan, "command is a folder of the library: looks through it, and tells the farm what has changed", false},
+    {NULL, NULL, NULL, false},
 };
 
 const struct executor *executor_find(struct str name)

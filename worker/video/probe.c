@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <msgpack.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,67 @@ int probe_write(const struct probe *probe, uint64_t number, struct buf *out)
     int rc = text && strlen(text) < PROBE_LINE ? buf_text(out, text) : -1;
     free(text);
     return rc;
+}
+
+/* ---- the same as msgpack ---- */
+
+static int pack_bytes(void *data, const char *bytes, size_t len)
+{
+    return buf_add(data, bytes, len);
+}
+
+static void pack_text(msgpack_packer *packer, const char *text)
+{
+    size_t len = strlen(text);
+    msgpack_pack_str(packer, len);
+    msgpack_pack_str_body(packer, text, len);
+}
+
+static void pack_value(msgpack_packer *packer, const json_t *value)
+{
+    if (json_is_string(value))
+        pack_text(packer, json_string_value(value));
+    else if (json_is_integer(value))
+        msgpack_pack_int64(packer, json_integer_value(value));
+    else if (json_is_real(value))
+        msgpack_pack_double(packer, json_real_value(value));
+    else
+        json_is_true(value) ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
+}
+
+/* Members of one object that are no lists; more: members that follow. */
+static void pack_members(msgpack_packer *packer, json_t *object, size_t more)
+{
+    const char *key;
+    json_t *value;
+    size_t count = 0;
+    json_object_foreach(object, key, value) count += !json_is_array(value);
+    msgpack_pack_map(packer, count + more);
+    json_object_foreach(object, key, value)
+    {
+        if (json_is_array(value))
+            continue;
+        pack_text(packer, key);
+        pack_value(packer, value);
+    }
+}
+
+int probe_detail(const struct probe *probe, struct buf *out)
+{
+    json_t *object = json_object();
+    msgpack_packer packer;
+    bool well = object && fields_write(file_fields, probe, object) && streams_write(probe, object);
+    msgpack_packer_init(&packer, out, pack_bytes);
+    if (well) {
+        const json_t *streams = json_object_get(object, "streams");
+        pack_members(&packer, object, 1);
+        pack_text(&packer, "streams");
+        msgpack_pack_array(&packer, json_array_size(streams));
+        for (size_t i = 0; i < json_array_size(streams); i++)
+            pack_members(&packer, json_array_get(streams, i), 0);
+    }
+    json_decref(object);
+    return well && !out->failed ? 0 : -1;
 }
 
 /* ---- reading ---- */

@@ -61,6 +61,8 @@ unsigned probe_count(const struct probe *probe, enum probe_kind kind);
 bool probe_is_pq(const struct probe *probe);  /* its transfer is SMPTE 2084: HDR10 and its kin */
 bool probe_is_hdr(const struct probe *probe); /* that, or HLG */
 
+/* Appends the same as a free-form map (msgpack), for the farm to keep. -1: no memory. */
+int probe_detail(const struct probe *probe, struct buf *out);
 /* Appends one JSON object without a newline. number: which of the asked files it is, from 0. -1: no memory. */
 int probe_write(const struct probe *probe, uint64_t number, struct buf *out);
 /* Reads what probe_write wrote. -1 with err for anything else. */
