@@ -75,11 +75,6 @@ static void ask_send(struct asks *asks, struct run *run)
         return;
     }
     run->channel.owed = false;
-    if (msg.shape->id == MSG_LIBRARY_HINT) { /* soft */
-        bus_tell(asks->client, msg.shape, &msg.u, &err);
-        buf_free(&run->channel.ask);
-        return;
-    }
     struct ask *ask = calloc(1, sizeof(*ask));
     if (!ask) {
         run->channel.owed = true;
@@ -96,6 +91,8 @@ void asks_send(struct asks *asks)
 {
     uint64_t now = clock_mono_ms();
     for (struct run *run = asks->roster->first; run; run = run->next) {
+        if (run->channel.hint.len && bus_tell_bytes(asks->client, buf_str(&run->channel.hint), NULL) == 0)
+            buf_free(&run->channel.hint); /* soft */
         if (!run->channel.owed || now < run->channel.not_before || run->state == SLOT_GONE || run->state == SLOT_DROPPING)
             continue;
         if (!asks->arena)

@@ -2,10 +2,19 @@
 
 #include <inttypes.h>
 
+void channel_reset(struct channel *channel)
+{
+    struct buf hint = channel->hint;
+    channel->hint = (struct buf){0};
+    channel_clear(channel);
+    channel->hint = hint;
+}
+
 void channel_clear(struct channel *channel)
 {
     buf_free(&channel->in);
     buf_free(&channel->ask);
+    buf_free(&channel->hint);
     *channel = (struct channel){0};
 }
 

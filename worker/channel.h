@@ -25,6 +25,7 @@ enum channel_word {
 struct channel {
     struct buf in;       /* frames being read */
     struct buf ask;      /* the question, encoded; empty: none is open */
+    struct buf hint;     /* a message that is not answered, encoded, to be sent: it stays when its program has ended */
     bool owed;           /* it is to be sent */
     uint64_t not_before; /* but not before this time (monotonic, ms) */
     bool broken;
@@ -35,6 +36,7 @@ struct channel_frame {
     struct str content; /* borrows */
 };
 
+void channel_reset(struct channel *channel); /* its program has ended, or begins */
 void channel_clear(struct channel *channel);
 /* Takes bytes in. -1: they are no frames of ours, or there is no memory. */
 int channel_feed(struct channel *channel, const char *data, size_t len);

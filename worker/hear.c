@@ -41,15 +41,18 @@ static int hear_message(struct run *run, const struct channel_frame *frame, stru
     int rc = arena ? msg_decode(arena, frame->content, &msg, err) : err_set(err, ERR_NO_MEMORY, "no memory");
     if (rc == 0)
         rc = channel_check(&msg, run->id, run->attempt, err);
-    if (rc == 0 && run->channel.ask.len)
+    bool hint = frame->word == CHANNEL_TELL;
+    struct buf *place = hint ? &run->channel.hint : &run->channel.ask;
+    if (rc == 0 && !hint && run->channel.ask.len)
         rc = err_set(err, ERR_CONFLICT, "one question at a time");
-    if (rc == 0 && (frame->word == CHANNEL_TELL) != (msg.shape->id == MSG_LIBRARY_HINT))
+    if (rc == 0 && hint != (msg.shape->id == MSG_LIBRARY_HINT))
         rc = err_set(err, ERR_INVALID, "that message is not sent so");
     if (rc == 0) {
-        run->channel.ask.limit = CHANNEL_FRAME_MAX;
-        rc =
-            buf_add(&run->channel.ask, frame->content.ptr, frame->content.len) < 0 ? err_set(err, ERR_NO_MEMORY, "no memory") : 0;
-        run->channel.owed = rc == 0;
+        buf_reset(place);
+        place->limit = CHANNEL_FRAME_MAX;
+        if (buf_add(place, frame->content.ptr, frame->content.len) < 0)
+            rc = err_set(err, ERR_NO_MEMORY, "no memory");
+        run->channel.owed = run->channel.owed || (rc == 0 && !hint);
     }
     arena_free(arena);
     return rc;

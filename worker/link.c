@@ -279,6 +279,8 @@ static void on_result_ack(struct link *link, const struct msg *msg)
         struct run *run = roster_find(link->roster, leases->items[i].run_id, leases->items[i].attempt);
         if (!run || run->acked_at)
             continue;
+        if (run->state == SLOT_ENDED && link->config->finished)
+            link->config->finished(link->self, run);
         if (run->state == SLOT_ENDED)
             roster_measure(link->roster, run);
         if (run->state == SLOT_ENDED && run->backlog.first)
@@ -526,6 +528,12 @@ void link_free(struct link *link)
     loop_cancel(link->loop, link->kill);
     owed_clear(&link->owed);
     free(link);
+}
+
+void link_again(struct link *link)
+{
+    if (link && link->welcomed)
+        say_hello(link);
 }
 
 void link_drain(struct link *link)

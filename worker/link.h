@@ -14,8 +14,9 @@ struct link_config { /* all borrowed */
     const char *ident, *hostname, *ip_address;
     struct str_list task_types;
     struct str_list executors;
-    struct str labels;                             /* a packed map */
-    void (*welcomed)(void *self, struct str name); /* the farm has taken this worker in; at each session. May be NULL */
+    struct str labels;                                   /* a packed map */
+    void (*welcomed)(void *self, struct str name);       /* the farm has taken this worker in; at each session. May be NULL */
+    void (*finished)(void *self, const struct run *run); /* the farm has a run's result. May be NULL */
 };
 
 /* over: called once when the session has come to its end: the farm has heard all (ERR 0), or wants no such worker (err says why).
@@ -24,6 +25,8 @@ struct link *link_new(struct loop *loop, const struct link_config *config, struc
                       void (*over)(void *self, const struct err *err), void *self, struct err *err);
 void link_free(struct link *link); /* takes NULL */
 
+/* What HELLO says (its labels) is another: says it anew in the session that stands. */
+void link_again(struct link *link);
 /* Finishes what it has, takes nothing new; over is called when all results are acknowledged. */
 void link_drain(struct link *link);
 /* Stops everything; what runs goes back to the queue. Processes get TERM, and KILL kill_ms later (which a repeat can bring forward).

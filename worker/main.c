@@ -11,8 +11,10 @@
 #include "worker/executors/executor.h"
 #include "worker/link.h"
 #include "worker/setup.h"
+#include "worker/studio.h"
 #include "worker/video/rules.h"
 #include "worker/video/scan.h"
+#include "worker/video/transcode.h"
 
 #define LEAVE_MS 1500 /* processes have this long after TERM when the time to drain is over */
 #define FDS_OF_A_RUN 6
@@ -22,6 +24,7 @@ struct worker {
     struct daemon daemon;
     struct setup setup;
     struct home home;
+    struct studio studio;
     struct processes *processes;
     struct roster roster;
     struct link_config config;
@@ -98,6 +101,26 @@ static void on_welcomed(void *self, struct str name)
     notify_ready(status);
 }
 
+/* What it offers to the transcode farm is another: it says HELLO anew, which changes nothing else of its session. */
+static void on_studio(void *self)
+{
+    struct worker *worker = self;
+    struct err err = {0};
+    if (studio_labels(&worker->studio, &worker->setup.labels, &err) < 0) {
+        log_warn("GTY-TRANSCODE-HOURS", "it cannot be said what is offered now: %s", err.text);
+        return;
+    }
+    worker->config.labels = buf_str(&worker->setup.labels);
+    link_again(worker->link);
+}
+
+static void on_finished(void *self, const struct run *run)
+{
+    struct worker *worker = self;
+    if (run->outcome == OUTCOME_COMPLETED)
+        studio_count(&worker->studio, run->assignment.spec.executor);
+}
+
 static int open_link(struct worker *worker, struct err *err)
 {
     const struct setup *setup = &worker->setup;
@@ -113,6 +136,7 @@ static int open_link(struct worker *worker, struct err *err)
         .executors = {(struct str *)setup->executors, setup->executor_count},
         .labels = buf_str(&setup->labels),
         .welcomed = on_welcomed,
+        .finished = on_finished,
     };
     worker->link = link_new(worker->daemon.loop, &worker->config, &worker->roster, on_over, worker, err);
     if (!worker->link)
@@ -128,6 +152,11 @@ static int open_all(struct worker *worker, struct err *err)
     if (setup_read(&worker->setup, worker->daemon.settings, err) < 0 || rules_check(settings, err) < 0 ||
         home_open(&worker->home, worker->daemon.loop, settings_text(settings, SET_DATA), *name ? name : "worker", err) < 0)
         return -1;
+    worker->studio.changed = on_studio;
+    worker->studio.self = worker;
+    if (studio_open(&worker->studio, worker->daemon.loop, settings, &worker->home, &worker->setup, err) < 0 ||
+        studio_labels(&worker->studio, &worker->setup.labels, err) < 0)
+        return -1;
     daemon_descriptors((uint64_t)worker->setup.slots * FDS_OF_A_RUN + FDS_BESIDES);
     worker->processes = processes_new(worker->daemon.loop, worker->setup.supervisor, err);
     if (!worker->processes)
@@ -141,6 +170,7 @@ static int open_all(struct worker *worker, struct err *err)
 
 static void close_all(struct worker *worker)
 {
+    studio_close(&worker->studio);
     link_free(worker->link);
     roster_abandon(&worker->roster);
     processes_free(worker->processes); /* every process is gone before its run's folder is */
@@ -158,6 +188,8 @@ int main(int argc, char **argv)
         return http_main(argv[2]);
     if (argc > 2 && strcmp(argv[1], "--scan") == 0)
         return scan_main(argv + 2);
+    if (argc > 2 && strcmp(argv[1], "--transcode") == 0)
+        return transcode_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--publish") == 0)
         return publish_main(argc - 2, argv + 2);
 

@@ -140,7 +140,7 @@ static void on_ended(void *self, const struct process_end *end)
 {
     struct run *run = self;
     run->process = NULL;
-    channel_clear(&run->channel); /* nobody waits for an answer any more */
+    channel_reset(&run->channel); /* nobody waits for an answer any more */
     if (end->unable && run->state != SLOT_STOPPING && run->state != SLOT_DROPPING) {
         struct err err = {0};
         err_set(&err, ERR_IO, "%s", end->failure);
@@ -167,7 +167,7 @@ static void start(struct run *run, enum run_phase phase, const struct job *job)
     struct err err = {0};
     run->phase = phase;
     run->phase_len = 0;
-    channel_clear(&run->channel);
+    channel_reset(&run->channel);
     run->process = process_start(run->context->processes, job, &events, run, &err);
     if (!run->process)
         run_not_started(run, &err);
@@ -362,7 +362,8 @@ static int program_prepare(struct run *run, struct plan *plan, char folder[PATH_
                                .user = user[0] ? user : NULL,
                                .uid = who.pw_uid,
                                .gid = who.pw_gid,
-                               .settings = run->context->settings};
+                               .settings = run->context->settings,
+                               .ident = run->context->home->ident};
     return plan_make(plan, &run->assignment, &place, err);
 }
 
@@ -378,6 +379,7 @@ void phase_program(struct run *run)
     }
     note_lines(run, &plan.notes);
     run->ffmpeg = plan.ffmpeg;
+    run->own = plan.channel;
     if (plan.ffmpeg)
         progress_arguments(&run->progress, plan.argv.items);
     if (spec->cwd.len)

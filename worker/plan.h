@@ -26,6 +26,7 @@ struct plan_place {     /* where a run happens; all borrowed */
     uid_t uid;          /* who shall own the files: that user */
     gid_t gid;
     const struct settings *settings; /* of the worker */
+    const char *ident;               /* of the worker */
 };
 
 struct plan {

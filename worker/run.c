@@ -144,6 +144,10 @@ static void explain_exit(const struct run *run, const struct process_end *end, c
 {
     struct str last = str_cut(buf_str(&run->last_error), 1000);
     int code = end->exit_code;
+    if (run->own && last.len) {
+        snprintf(text, size, "%.*s", (int)last.len, last.ptr);
+        return;
+    }
     int len = snprintf(text, size, "exit code %d", code);
     if (code > 128 && code < 160 && sigdescr_np(code - 128))
         len += snprintf(text + len, size - (size_t)len, " (as of a child killed by signal %d, %s)", code - 128,

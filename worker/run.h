@@ -57,6 +57,7 @@ struct run {
 
     char *final, *temporary; /* of the output; NULL without one */
     bool places_output; /* its program says where its output goes, so both are NULL until it does. No later attempt follows it */
+    bool own;           /* its program is Gantry's own: what it says last is the error, in words */
     char **naming;      /* what gives that output its name: arguments, NULL-terminated */
     struct channel channel;
     struct publish_file file;

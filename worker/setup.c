@@ -29,9 +29,9 @@ int setup_split(const char *text, struct str *items, uint32_t max, struct err *e
     return (int)count;
 }
 
-int setup_labels(const char *text, struct buf *out, struct err *err)
+int setup_label_items(const char *text, struct str *texts, struct err *err)
 {
-    struct str items[SETUP_LABELS_MAX], texts[2 * SETUP_LABELS_MAX];
+    struct str items[SETUP_LABELS_MAX];
     int count = setup_split(text, items, SETUP_LABELS_MAX, err);
     if (count < 0)
         return -1;
@@ -45,7 +45,16 @@ int setup_labels(const char *text, struct buf *out, struct err *err)
             if (str_eq(texts[2 * k], texts[2 * i]))
                 return err_set(err, ERR_INVALID, "worker.labels: '%.*s' is there twice", (int)texts[2 * i].len, texts[2 * i].ptr);
     }
-    return value_pack_texts(out, texts, (uint32_t)count) < 0 ? err_set(err, ERR_NO_MEMORY, "no memory") : 0;
+    return count;
+}
+
+int setup_labels(const char *text, struct buf *out, struct err *err)
+{
+    struct str items[2 * SETUP_LABELS_MAX];
+    int count = setup_label_items(text, items, err);
+    if (count < 0)
+        return -1;
+    return value_pack_texts(out, items, (uint32_t)count) < 0 ? err_set(err, ERR_NO_MEMORY, "no memory") : 0;
 }
 
 static int find_programs(struct setup *setup, struct err *err)
@@ -88,6 +97,16 @@ static uint32_t count_cpus(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
+/* With a library a worker scans and transcodes by itself, unless somebody said what it is to serve. */
+static void types_of_library(struct setup *setup, const struct settings *settings)
+{
+    bool library = settings_text(settings, SET_LIBRARY)[0] || settings_text(settings, SET_TRANSCODE_PREFIX)[0];
+    if (!library || strcmp(settings_source(settings, SET_WORKER_TYPES), "default") != 0)
+        return;
+    setup->types[setup->type_count++] = STR_LIT("scan");
+    setup->types[setup->type_count++] = STR_LIT("transcode");
+}
+
 int setup_read(struct setup *setup, const struct settings *settings, struct err *err)
 {
     *setup = (struct setup){0};
@@ -102,6 +121,8 @@ int setup_read(struct setup *setup, const struct settings *settings, struct err 
     if (types < 0)
         return -1;
     setup->type_count = (uint32_t)types;
+    types_of_library(setup, settings);
+    types = (int)setup->type_count;
     for (int i = 0; i < types; i++)
         if (setup->types[i].len > 64)
             return err_set(err, ERR_INVALID, "worker.types: a type has 64 characters at most: %.*s", (int)setup->types[i].len,

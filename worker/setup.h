@@ -26,7 +26,9 @@ void setup_clear(struct setup *setup);
 
 /* Splits `a,b,c` (blanks around names are dropped); answers the count, -1 with err when there are over max, or an empty one. */
 int setup_split(const char *text, struct str *items, uint32_t max, struct err *err);
-/* Packs `name=value,name=value` as a map. */
+/* Reads `name=value,name=value`: names and values in turn into items, room for SETUP_LABELS_MAX pairs. How many pairs; -1 with err. */
+int setup_label_items(const char *text, struct str *items, struct err *err);
+/* Packs them as a map. */
 int setup_labels(const char *text, struct buf *out, struct err *err);
 
 #endif

@@ -22,6 +22,9 @@ int executor_exec(struct plan *plan, struct err *err);
 int executor_python(struct plan *plan, struct err *err);
 int executor_http(struct plan *plan, struct err *err);
 int executor_scan(struct plan *plan, struct err *err);
+int executor_transcode(struct plan *plan, struct err *err);
+int executor_health(struct plan *plan, struct err *err);
+int executor_undo(struct plan *plan, struct err *err);
 
 /* Adds `probe=` and the path of gantry-probe to the arguments. */
 int plan_probe(struct plan *plan, struct err *err);

@@ -6,6 +6,9 @@ const struct executor executors[] = {
     {"python", executor_python, "python3 command arguments", false},
     {"http", executor_http, "command is a URL, or METHOD URL", false},
     {"scan", executor_scan, "command is a folder of the library: looks through it, and tells the farm what has changed", false},
+    {"transcode", executor_transcode, "command is a video below the library's folder (parameter root): encodes it anew", true},
+    {"health", executor_health, "the same, and decodes it whole", false},
+    {"undo", executor_undo, "the same, and gives it the place back that a transcode took", false},
     {NULL, NULL, NULL, false},
 };
 

@@ -1,0 +1,392 @@
+"""Transcodes of real files by a real worker: what is kept, what is refused, and that the original is never lost or half replaced."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import unittest
+
+from tests import videos
+from tests.farm import BUILD, alive, descendants, wait_for
+from tests.farside import FarSide
+
+
+def probe(path):
+    done = subprocess.run([str(BUILD / "gantry-probe"), str(path)], capture_output=True, check=True, timeout=120)
+    row = json.loads(done.stdout)
+    assert "error" not in row, row
+    return row
+
+
+def film(path):
+    return next(stream for stream in probe(path)["streams"] if stream.get("film"))
+
+
+class Studio(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="gantry-studio-")
+        self.addCleanup(holder.cleanup)
+        self.folder = pathlib.Path(holder.name)
+        self.root = self.folder / "library"
+        self.out = self.folder / "out"
+        self.root.mkdir()
+
+    def farm(self, **settings):
+        settings.setdefault("library", str(self.root))
+        settings.setdefault("transcode_save", str(self.out))
+        settings.setdefault("transcode_preset", "ultrafast")
+        settings.setdefault("transcode_encoders", "cpu")
+        farm = FarSide(**settings)
+        farm.__enter__()
+        self.addCleanup(farm.close)
+        return farm
+
+    def parameters(self, path, **more):
+        info = (self.root / path).stat()
+        return dict({"video_id": 1, "root": str(self.root), "path": path, "size": info.st_size, "mtime_ns": info.st_mtime_ns, "is_vr": 0,
+                     "encoder": "cpu"}, **more)
+
+    def begin(self, farm, path, **more):
+        return farm.assign("transcode", path, parameters=self.parameters(path, **more), output=path)
+
+    def transcode(self, farm, path, **more):
+        run = self.begin(farm, path, **more)
+        return dict(farm.wait(run), run=run)
+
+    def made(self, farm, path, **more):
+        """The result of one that went well."""
+        end = self.transcode(farm, path, **more)
+        self.assertEqual(end["outcome"], 1, (end, farm.logs[end["run"]]))
+        return json.loads(end["result"])
+
+    def failed(self, farm, path, words, **more):
+        end = self.transcode(farm, path, **more)
+        self.assertEqual(end["outcome"], 2, end)
+        self.assertIn(words, end["error"])
+        self.assertEqual(self.leftovers(), [])
+        return end
+
+    def leftovers(self):
+        return [str(path) for path in self.folder.rglob(".gantry-*")]
+
+
+class Kept(Studio):
+    def test_h264(self):
+        videos.put("h264.mp4", self.root / "shows/one.avi.mp4")
+        farm = self.farm()
+        result = self.made(farm, "shows/one.avi.mp4")
+        made = self.out / "shows/one.avi.mp4"
+        self.assertEqual(result["dest"], str(made))
+        self.assertEqual(film(made)["codec"], "hevc")
+        self.assertEqual(result["size_after"], made.stat().st_size)
+        self.assertEqual(result["saved"], result["size_before"] - result["size_after"])
+        self.assertIn("libx265", result["command"])
+        self.assertIn("-crf 22", result["command"])
+        self.assertTrue((self.root / "shows/one.avi.mp4").exists())
+        self.assertEqual(self.leftovers(), [])
+        run = next(iter(farm.published))
+        self.assertGreater(max(item.get("percent", 0) for item in farm.progress[run]), 50)
+        self.assertTrue(any(line.startswith("ffmpeg ") for line in farm.logs[run]), "the command line is in its log")
+
+    def test_streams_subtitles_chapters(self):
+        videos.put("multi.mkv", self.root / "m.mkv")
+        farm = self.farm()
+        result = self.made(farm, "m.mkv")
+        self.assertTrue(result["dest"].endswith(".mp4"))  # all of it fits there
+        row = probe(result["dest"])
+        self.assertEqual([(s["kind"], s["codec"], s.get("language", "und")) for s in row["streams"] if s["kind"] != "data"],
+                         [("video", "hevc", "und"), ("audio", "aac", "eng"), ("audio", "ac3", "chi"), ("subtitle", "mov_text", "und")])
+        self.assertEqual(row["chapters"], 2)
+
+    def test_hdr10(self):
+        """It is no H.264, so that the result may be as large as it was: a better quality makes room for it."""
+        videos.put("hdr10.mkv", self.root / "hdr.mkv")
+        farm = self.farm(transcode_crf="45")
+        result = self.made(farm, "hdr.mkv")
+        stream = film(result["dest"])
+        self.assertEqual((stream["depth"], stream["transfer"], stream["primaries"], stream["space"]), (10, "smpte2084", "bt2020", "bt2020nc"))
+        self.assertEqual(stream["master"], "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)")
+        self.assertEqual((stream["cll"], stream["fall"]), (1000, 400))
+
+    def test_variable_rate_and_av1(self):
+        videos.put("vfr.mkv", self.root / "v.mkv")
+        farm = self.farm(transcode_codec="av1", transcode_preset="12", transcode_crf="60")
+        result = self.made(farm, "v.mkv")
+        self.assertEqual(film(result["dest"])["codec"], "av1")
+        self.assertAlmostEqual(probe(result["dest"])["duration"], probe(self.root / "v.mkv")["duration"], delta=0.2)
+
+    def test_a_folder_for_what_is_being_made(self):
+        videos.put("h264.mp4", self.root / "a.mp4")
+        tmp = self.folder / "tmp"
+        tmp.mkdir()
+        farm = self.farm(transcode_tmp=str(tmp))
+        result = self.made(farm, "a.mp4")
+        self.assertIn(str(tmp), result["command"])
+        self.assertTrue((self.out / "a.mp4").exists())
+        self.assertEqual([path for path in tmp.rglob("*") if path.is_file()], [])
+
+    def test_a_library_that_is_mounted_elsewhere(self):
+        videos.put("h264.mp4", self.root / "a.mp4")
+        farm = self.farm(transcode_prefix=str(self.root))
+        result = self.made(farm, "a.mp4", root="/farm/has/it/there")
+        self.assertEqual(result["source"], str(self.root / "a.mp4"))
+
+    def test_a_result_that_stands_already(self):
+        """The farm did not hear of the run that made it."""
+        videos.put("h264.mp4", self.root / "a.mp4")
+        farm = self.farm()
+        first = self.made(farm, "a.mp4")
+        before = (self.out / "a.mp4").stat()
+        again = self.made(farm, "a.mp4")
+        self.assertTrue(again["adopted"])
+        self.assertFalse(first["adopted"])
+        self.assertEqual((self.out / "a.mp4").stat().st_ino, before.st_ino)
+        (self.out / "a.mp4").write_bytes(b"something else")
+        self.failed(farm, "a.mp4", "is there already")
+        self.assertEqual((self.out / "a.mp4").read_bytes(), b"something else")
+
+    def test_what_is_offered(self):
+        farm = self.farm(transcode_encoders="vpu,cpu", transcode_vr="none", transcode_slots="2", worker_labels="zone=a")
+        self.assertEqual(farm.hello["labels"], {"zone": "a", "transcode.encoders": "cpu", "transcode.slots": "2", "transcode.vr": "0"})
+        self.assertTrue({"scan", "transcode"} <= set(farm.hello["task_types"]))
+
+    def test_as_many_as_wanted(self):
+        videos.put("h264.mp4", self.root / "a.mp4")
+        farm = self.farm(transcode_count="1")
+        self.assertEqual(farm.hello["labels"]["transcode.encoders"], "cpu")
+        self.made(farm, "a.mp4")
+        wait_for(lambda: farm.hello["labels"]["transcode.encoders"] == "", 30, "it offers nothing more")
+
+    def test_no_library_no_transcodes(self):
+        farm = self.farm(library="")
+        self.assertNotIn("transcode", farm.hello["task_types"])
+        self.assertEqual(farm.hello.get("labels", {}), {})
+
+
+class Replaced(Studio):
+    def farm(self, **settings):
+        return super().farm(transcode_save="!replace", **settings)
+
+    def test_in_its_place(self):
+        source = videos.put("h264.mp4", self.root / "a.mp4")
+        os.chmod(source, 0o640)
+        content = source.read_bytes()
+        farm = self.farm()
+        result = self.made(farm, "a.mp4")
+        self.assertEqual(result["dest"], str(source))
+        self.assertTrue(result["replaced"])
+        self.assertEqual(film(source)["codec"], "hevc")
+        self.assertEqual(stat.S_IMODE(source.stat().st_mode), 0o640)
+        self.assertEqual(pathlib.Path(result["bak"]).read_bytes(), content)
+        self.assertEqual(self.leftovers(), [])
+        told = [video for found in farm.found for video in found["videos"]]
+        self.assertEqual([(video.get("made"), video["path"], video["codec"]) for video in told], [(True, "a.mp4", "hevc")])
+        self.assertEqual(told[0]["mtime_ns"], source.stat().st_mtime_ns)
+
+    def test_with_another_ending(self):
+        source = videos.put("multi.mkv", self.root / "m.mkv")
+        farm = self.farm()
+        result = self.made(farm, "m.mkv")
+        self.assertEqual(result["dest"], str(self.root / "m.mp4"))
+        self.assertFalse(source.exists())
+        self.assertEqual(result["bak"], str(source) + ".bak")
+        self.assertTrue((self.root / "m.mkv.bak").exists())
+
+    def test_and_back(self):
+        for name in ("h264.mp4", "multi.mkv"):
+            with self.subTest(name):
+                source = videos.put(name, self.root / name)
+                content = source.read_bytes()
+                farm = self.farm()
+                result = self.made(farm, name)
+                parameters = {key: result[key] for key in ("source", "dest", "bak", "size_after")}
+                end = farm.run("undo", name, parameters=dict(parameters, root=str(self.root)))
+                self.assertEqual(end["outcome"], 1, end)
+                self.assertEqual(source.read_bytes(), content)
+                self.assertEqual([path.name for path in self.root.iterdir()], [name])
+                wait_for(lambda: farm.hints == [str(self.root)], 30, "its hint")
+                farm.close()
+                source.unlink()
+
+    def test_not_back(self):
+        videos.put("h264.mp4", self.root / "a.mp4")
+        farm = self.farm()
+        result = self.made(farm, "a.mp4")
+        parameters = {key: result[key] for key in ("source", "dest", "bak", "size_after")}
+        outside = dict(parameters, bak="/etc/passwd", root=str(self.root))
+        self.assertIn("below", farm.run("undo", "a.mp4", parameters=outside)["error"])
+        with open(self.root / "a.mp4", "ab") as file:
+            file.write(b"x")
+        self.assertIn("not what was made", farm.run("undo", "a.mp4", parameters=dict(parameters, root=str(self.root)))["error"])
+        os.truncate(self.root / "a.mp4", result["size_after"])
+        os.unlink(result["bak"])
+        self.assertIn("not there any more", farm.run("undo", "a.mp4", parameters=dict(parameters, root=str(self.root)))["error"])
+        self.assertTrue((self.root / "a.mp4").exists())
+
+    def test_originals_go_when_their_time_is_over(self):
+        videos.put("h264.mp4", self.root / "a.mp4")
+        farm = self.farm(transcode_keep_days="0")
+        self.made(farm, "a.mp4")
+        farm.kill()
+        farm.start()
+        wait_for(lambda: [path.name for path in self.root.iterdir()] == ["a.mp4"], 30, "the end of the .bak")
+
+    def test_the_original_goes_from_beside_a_saved_one(self):
+        videos.put("h264.mp4", self.root / "a.mp4")
+        farm = Studio.farm(self, transcode_remove_original="true")
+        result = self.made(farm, "a.mp4")
+        self.assertTrue((self.out / "a.mp4").exists())
+        self.assertEqual([path.name for path in self.root.iterdir()], ["a.mp4.bak"])
+        parameters = {key: result[key] for key in ("source", "dest", "bak", "size_after")}
+        self.assertEqual(farm.run("undo", "a.mp4", parameters=dict(parameters, root=str(self.root)))["outcome"], 1)
+        self.assertEqual([path.name for path in self.root.iterdir()], ["a.mp4"])
+        self.assertFalse((self.out / "a.mp4").exists())
+
+
+class Refused(Studio):
+    def setUp(self):
+        super().setUp()
+        self.source = videos.put("h264.mp4", self.root / "a.mp4")
+        self.content = self.source.read_bytes()
+
+    def tearDown(self):
+        if self.source.exists():
+            self.assertEqual(self.source.read_bytes(), self.content)
+
+    def test_larger_than_its_source(self):
+        videos.put("hevc.mkv", self.root / "b.mkv")
+        farm = self.farm(transcode_crf="1", transcode_save="!replace")
+        end = self.transcode(farm, "b.mkv")
+        self.assertEqual(end["outcome"], 2)
+        self.assertRegex(end["error"], "larger than its source|at most are worth it")
+        self.assertEqual(sorted(path.name for path in self.root.iterdir()), ["a.mp4", "b.mkv"])
+        self.assertEqual(self.leftovers(), [])
+
+    def test_not_worth_it(self):
+        """An H.264 source wants a quarter less."""
+        videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-c:v", "libx264", "-crf", "40", "-c:a", "copy", str(self.root / "small.mp4"))
+        self.failed(self.farm(transcode_crf="18"), "small.mp4", "")
+
+    def test_it_changed_since(self):
+        farm = self.farm()
+        self.failed(farm, "a.mp4", "has changed", size=5)
+        self.assertEqual(farm.hints, [str(self.root)])
+
+    def test_it_is_gone(self):
+        parameters = self.parameters("a.mp4")
+        self.source.unlink()
+        farm = self.farm()
+        run = farm.assign("transcode", "a.mp4", parameters=parameters, output="a.mp4")
+        self.assertIn("is not there", farm.wait(run)["error"])
+
+    def test_outside_of_the_library(self):
+        videos.put("h264.mp4", self.folder / "outside.mp4")
+        (self.root / "link.mp4").symlink_to(self.folder / "outside.mp4")
+        farm = self.farm()
+        for path in ("../outside.mp4", "link.mp4", str(self.folder / "outside.mp4"), "x/../../outside.mp4"):
+            run = farm.assign("transcode", path, parameters={"root": str(self.root), "path": path, "encoder": "cpu"}, output=path)
+            end = farm.wait(run)
+            self.assertEqual(end["outcome"], 2, path)
+            self.assertIn("is not there, or is no file below", end["error"])
+
+    def test_broken(self):
+        videos.put("cut.mp4", self.root / "cut.mp4")
+        self.failed(self.farm(), "cut.mp4", "cannot be read")
+
+    def test_no_such_encoder(self):
+        self.failed(self.farm(), "a.mp4", "encoder", encoder="abacus")
+
+    def fake_ffmpeg(self, script):
+        """A program named ffmpeg that does this with what it is told; behind it REAL is the real one."""
+        folder = self.folder / "bin"
+        folder.mkdir()
+        (folder / "ffmpeg").write_text(f"#!/bin/bash\nREAL={shutil.which('ffmpeg')}\n{script}\n")
+        os.chmod(folder / "ffmpeg", 0o755)
+        return {"environment": {"PATH": f"{folder}:{os.environ['PATH']}"}}
+
+    def test_an_encoder_that_lies(self):
+        """It takes HEVC and makes H.264."""
+        farm = self.farm(**self.fake_ffmpeg('args=("$@"); for i in "${!args[@]}"; do [[ ${args[i]} == -x265-params ]] && args[i+1]=x=y && args[i]=-metadata;'
+                                            ' [[ ${args[i]} == libx265 ]] && args[i]=libx264; [[ ${args[i]} == hvc1 ]] && args[i]=avc1; done; exec $REAL "${args[@]}"'))
+        self.failed(farm, "a.mp4", "made h264, not hevc")
+
+    def test_an_encoder_that_stops_early(self):
+        farm = self.farm(**self.fake_ffmpeg('[[ "$*" == *libx265*file:* ]] && exec $REAL "${@:1:$#-1}" -t 2 "${@: -1}"; exec $REAL "$@"'))
+        self.failed(farm, "a.mp4", "lasts")
+
+    def test_a_result_that_does_not_decode(self):
+        farm = self.farm(transcode_verify="full", **self.fake_ffmpeg(
+            '$REAL "$@" || exit; if [[ "$*" == *libx265*file:* ]]; then f="${@: -1}"; f="${f#file:}"; s=$(stat -c %s "$f");'
+            ' dd if=/dev/urandom of="$f" bs=1 seek=$((s*3/4)) count=$((s/8)) conv=notrunc 2>/dev/null; fi'))
+        self.failed(farm, "a.mp4", "")
+
+    def test_one_that_stalls(self):
+        farm = self.farm(transcode_stall_seconds="2", **self.fake_ffmpeg('[[ "$*" == *libx265*file:* ]] && exec sleep 1000; exec $REAL "$@"'))
+        end = self.failed(farm, "a.mp4", "no progress for 2 s")
+        self.assertNotIn("signal", end["error"])
+
+    def test_the_source_goes_in_the_middle(self):
+        farm = self.farm(**self.fake_ffmpeg(f'$REAL "$@"; code=$?; [[ "$*" == *libx265*file:* ]] && mv {self.source} {self.folder}/elsewhere; exit $code'))
+        self.failed(farm, "a.mp4", "is not there")
+        (self.folder / "elsewhere").rename(self.source)
+
+    def test_a_full_disk(self):
+        farm = self.farm(**self.fake_ffmpeg('[[ "$*" == *libx265*file:* ]] && { ulimit -f 8; trap "" XFSZ; }; exec $REAL "$@"'))
+        self.assertRegex(self.failed(farm, "a.mp4", "ffmpeg")["error"], "Error closing file|ffmpeg failed")
+
+    def test_cancelled(self):
+        farm = self.farm(**self.fake_ffmpeg('[[ "$*" == *libx265*file:* ]] && { touch "${@: -1}" 2>/dev/null; $REAL "$@"; exec sleep 1000; }; exec $REAL "$@"'))
+        run = self.begin(farm, "a.mp4")
+        wait_for(lambda: self.leftovers(), 60, "its temporary file")
+        farm.cancel(run)
+        self.assertEqual(farm.wait(run)["outcome"], 4)
+        self.assertEqual(self.leftovers(), [])
+
+    def test_killed(self):
+        """-9 of the worker in the middle: nothing it started lives on, and when it is back its temporary file is gone."""
+        farm = self.farm(**self.fake_ffmpeg('[[ "$*" == *libx265*file:* ]] && { $REAL "$@"; exec sleep 1000; }; exec $REAL "$@"'))
+        self.begin(farm, "a.mp4")
+        wait_for(lambda: self.leftovers(), 60, "its temporary file")
+        farm.kill()
+        farm.start()
+        self.assertEqual(self.leftovers(), [])
+
+    def test_killed_before_it_is_named(self):
+        for save in (str(self.out), "!replace"):
+            with self.subTest(save):
+                farm = self.farm(transcode_save=save)
+                farm.grant = False
+                run = self.begin(farm, "a.mp4")
+                wait_for(lambda: run in farm.published, 120, "its PUBLISH")
+                self.assertNotEqual(self.leftovers(), [])
+                farm.kill()
+                farm.start()
+                self.assertEqual(self.leftovers(), [])
+                self.assertEqual(self.source.read_bytes(), self.content)
+                self.assertEqual([path.name for path in self.root.iterdir()], ["a.mp4"])
+                farm.close()
+
+
+class Health(Studio):
+    def test_health(self):
+        videos.put("hevc.mkv", self.root / "good.mkv")
+        videos.put("cut.mp4", self.root / "cut.mp4")
+        damaged = videos.put("hevc.mkv", self.root / "damaged.mkv")
+        data = bytearray(damaged.read_bytes())
+        data[len(data) // 2:len(data) // 2 + 2000] = os.urandom(2000)
+        damaged.write_bytes(data)
+        farm = self.farm()
+        for name, healthy in (("good.mkv", True), ("cut.mp4", False), ("damaged.mkv", False)):
+            end = farm.run("health", name, parameters={"root": str(self.root)})
+            self.assertEqual(end["outcome"], 1, end)
+            result = json.loads(end["result"])
+            self.assertEqual(result["healthy"], healthy, (name, result))
+            self.assertEqual(result["errors"] == 0, healthy)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,115 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/executors/executor.h"
+#include "worker/video/transcode.h"
+#include "worker/video/words.h"
+
+/* What of the run, of what is known of its video, and of the worker's settings its program is told. */
+static const char *const parameters[] = {"root",    "video_id", "size", "mtime_ns", "is_vr",
+                                         "encoder", "source",   "dest", "bak",      "size_after"};
+static const struct {
+    const char *name;
+    int setting;
+} settings[] = {
+    {"codec", SET_TRANSCODE_CODEC},
+    {"crf", SET_TRANSCODE_CRF},
+    {"preset", SET_TRANSCODE_PRESET},
+    {"rate", SET_TRANSCODE_RATE},
+    {"threads", SET_TRANSCODE_THREADS},
+    {"pools", SET_TRANSCODE_POOLS},
+    {"verify", SET_TRANSCODE_VERIFY},
+    {"stall", SET_TRANSCODE_STALL},
+    {"keep_days", SET_TRANSCODE_KEEP_DAYS},
+    {"rules", SET_TRANSCODE_RULES},
+    {"vr", SET_LIBRARY_VR},
+};
+
+static int add_flag(struct plan *plan, const char *name, int setting, struct err *err)
+{
+    bool set = plan->place.settings && settings_count_of(plan->place.settings, setting) != 0;
+    return words_add_number(plan, name, set, err);
+}
+
+/* <home>/runs/<attempt> is the run's folder: journals stand in <home>. */
+static int add_home(struct plan *plan, const char *name, struct err *err)
+{
+    char path[PATH_MAX + 32];
+    const char *last = strrchr(plan->place.folder, '/'), *at = last;
+    while (at && at > plan->place.folder && at[-1] != '/')
+        at--;
+    if (!at)
+        return 0;
+    snprintf(path, sizeof(path), "%.*s%s", (int)(at - plan->place.folder), plan->place.folder, name);
+    return words_add(plan, name, str_of(path), err);
+}
+
+/* Empty: <data>/transcoded. */
+static int add_save(struct plan *plan, struct err *err)
+{
+    char real[PATH_MAX], path[PATH_MAX + 16];
+    const char *save = plan->place.settings ? settings_text(plan->place.settings, SET_TRANSCODE_SAVE) : "";
+    if (*save)
+        return words_add(plan, "save", str_of(save), err);
+    if (!plan->place.settings || !realpath(settings_text(plan->place.settings, SET_DATA), real))
+        return err_set(err, ERR_IO, "the data folder cannot be found");
+    snprintf(path, sizeof(path), "%s/transcoded", real);
+    return words_add(plan, "save", str_of(path), err);
+}
+
+/* Runs of one worker do not meet in it, and what a dead one left goes with the folder. */
+static int add_tmp(struct plan *plan, struct err *err)
+{
+    char path[PATH_MAX];
+    if (!transcode_tmp(plan->place.settings, plan->place.ident, path))
+        return 0;
+    return words_add(plan, "tmp", str_of(path), err);
+}
+
+static int add_all(struct plan *plan, struct err *err)
+{
+    const struct rec_assignment *run = plan->run;
+    for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
+        if (words_add_parameter(plan, parameters[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        if (words_add_setting(plan, settings[i].name, settings[i].setting, err) < 0)
+            return -1;
+    if (words_add(plan, "path", run->spec.command, err) < 0 || words_add_number(plan, "run", run->run_id, err) < 0 ||
+        words_add_number(plan, "attempt", run->attempt, err) < 0 || plan_probe(plan, err) < 0)
+        return -1;
+    if (add_flag(plan, "hardware_decode", SET_TRANSCODE_HARDWARE_DECODE, err) < 0 ||
+        add_flag(plan, "remove_original", SET_TRANSCODE_REMOVE_ORIGINAL, err) < 0 ||
+        words_add_setting(plan, "prefix", SET_TRANSCODE_PREFIX, err) < 0)
+        return -1;
+    return add_save(plan, err) < 0 || add_tmp(plan, err) < 0 || add_home(plan, "replace", err) < 0 ||
+                   add_home(plan, "kept", err) < 0
+               ? -1
+               : 0;
+}
+
+static int prepare(struct plan *plan, const char *step, struct err *err)
+{
+    plan->channel = true;
+    if (plan_arg(plan, str_of(plan->place.self), err) < 0 || plan_arg(plan, STR_LIT("--transcode"), err) < 0 ||
+        plan_arg(plan, str_of(step), err) < 0)
+        return -1;
+    return add_all(plan, err);
+}
+
+int executor_transcode(struct plan *plan, struct err *err)
+{
+    return prepare(plan, "run", err);
+}
+
+int executor_health(struct plan *plan, struct err *err)
+{
+    return prepare(plan, "health", err);
+}
+
+int executor_undo(struct plan *plan, struct err *err)
+{
+    return prepare(plan, "undo", err);
+}

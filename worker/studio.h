@@ -1,0 +1,33 @@
+/* What a worker is to the transcode farm: which encoders it offers, at which hours, how many at once; and its folders for that. */
+#ifndef GANTRY_WORKER_STUDIO_H
+#define GANTRY_WORKER_STUDIO_H
+
+#include "proto/loop.h"
+#include "proto/settings.h"
+#include "worker/home.h"
+#include "worker/setup.h"
+
+struct studio {
+    bool serves; /* it takes transcodes at all */
+    bool open;   /* and does now: its hours hold, and it has not done as many as it should */
+    char encoders[64];
+    uint64_t done; /* since its start */
+    const struct settings *settings;
+    const struct home *home;
+    int timer;
+    struct loop *loop;
+    void (*changed)(void *self); /* what is offered is another */
+    void *self;
+};
+
+/* Looks what there is, tries the encoders, ends what a dead worker had begun. Takes some tenths of a second where the worker serves transcodes.
+ * -1 with err: a setting makes no sense. */
+int studio_open(struct studio *studio, struct loop *loop, const struct settings *settings, const struct home *home,
+                const struct setup *setup, struct err *err);
+void studio_close(struct studio *studio);
+/* Adds what it offers now to the labels that settings give. */
+int studio_labels(const struct studio *studio, struct buf *labels, struct err *err);
+/* A run has ended well. */
+void studio_count(struct studio *studio, struct str executor);
+
+#endif

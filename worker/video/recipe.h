@@ -1,0 +1,58 @@
+/* What ffmpeg is to be told about a video: pure functions of what the probe found and what is wished for. */
+#ifndef GANTRY_WORKER_VIDEO_RECIPE_H
+#define GANTRY_WORKER_VIDEO_RECIPE_H
+
+#include "worker/video/probe.h"
+
+enum recipe_engine { ENGINE_CPU, ENGINE_NVENC, ENGINE_QSV, ENGINE_VPU, ENGINES };
+
+struct wish {
+    enum recipe_engine engine;
+    bool av1; /* instead of HEVC; by cpu only */
+    bool vr;
+    unsigned crf;       /* 0: as fits engine and video */
+    const char *preset; /* empty: as fits */
+    unsigned rate;      /* 30 or 60: no more frames a second; 0: as they are */
+    unsigned threads;   /* 0: as many as it likes */
+    const char *pools;  /* x265's NUMA pools; empty: all */
+    bool hardware_decode;
+};
+
+#define RECIPE_ARGS 512
+
+struct recipe {
+    char *argv[RECIPE_ARGS + 1]; /* of ffmpeg, NULL-terminated; each owned */
+    unsigned count;
+    bool failed;                    /* no memory, or too many arguments */
+    const char *extension, *format; /* "mp4", "mkv"; ffmpeg's name for it */
+    const char *codec;              /* that the film must have then: hevc, av1 */
+    const char *encoder, *preset;   /* ffmpeg's name of it */
+    unsigned crf;
+    unsigned audio, subtitles; /* streams that must be there then */
+    char left_out[160];        /* what is not kept, in words; empty: nothing */
+};
+
+extern const char *const recipe_engines[ENGINES + 1]; /* "cpu", …; ends in NULL */
+enum recipe_engine recipe_engine(const char *name);   /* ENGINES: none of that name */
+/* ffmpeg's name of the encoder; NULL: there is none. */
+const char *recipe_encoder(enum recipe_engine engine, bool av1);
+
+/* Why a video is left alone whatever is wished; NULL: it is not. */
+const char *recipe_refusal(const struct probe *probe);
+
+/* The container that holds its streams: "mp4" or "mkv". */
+const char *recipe_container(const struct probe *probe);
+
+/* Fills the recipe. -1 when recipe->failed. recipe_clear afterwards in either case. */
+int recipe_make(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const char *source,
+                const char *target);
+void recipe_clear(struct recipe *recipe);
+
+/* bit/s that the film of the result may have at most: three quarters of an H.264 source's, all of another's. */
+uint64_t recipe_bitrate_max(const struct probe *source);
+
+/* Whether what was made may stand for its source. NULL: yes; else why not, in text. */
+const char *recipe_fault(const struct recipe *recipe, const struct probe *source, const struct probe *made, char *text,
+                         size_t size);
+
+#endif

@@ -1,0 +1,54 @@
+/* A transcode: probes its source, has ffmpeg make another, and lets nothing stand that is not whole, complete and worth it.
+ *
+ * `gantry-worker --transcode STEP NAME=VALUE…`, a program of its own for each step, with the same arguments (executors/transcode.c):
+ *   run     makes and verifies the file under its temporary name, and says on the channel where it is to go
+ *   name    puts it there once that is granted: in its own place, or in the place of its source
+ *   health  decodes a whole video, and says how many errors there are
+ *   undo    gives a source its place back
+ */
+#ifndef GANTRY_WORKER_VIDEO_TRANSCODE_H
+#define GANTRY_WORKER_VIDEO_TRANSCODE_H
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "proto/str.h"
+#include "worker/video/farm.h"
+
+#define TRANSCODE_REPLACE "!replace"
+
+struct transcode {
+    char *const *words;
+    const char *root, *path; /* of the source: the library's folder as it is mounted here, and the name below it */
+    const char *library;     /* the farm's name of that folder */
+    uint64_t run, attempt, video, size, mtime_ns;
+    bool replace;
+    char source[PATH_MAX], final[PATH_MAX], temporary[PATH_MAX], bak[PATH_MAX];
+    struct farm_line line;
+    struct err *err;
+};
+
+/* The worker's own folder in transcode.tmp, into path; false: there is no such setting. */
+struct settings;
+bool transcode_tmp(const struct settings *settings, const char *ident, char path[PATH_MAX]);
+
+int transcode_main(char *const *argv); /* STEP, and the words */
+
+/* ---- between the files of it; each -1 with err ---- */
+
+/* Reads the words, and looks whether the source is what it was. */
+int transcode_begin(struct transcode *it, char *const *words, struct err *err);
+int transcode_source(struct transcode *it);
+/* Where the result goes, by its extension; folders on the way are made. */
+int transcode_places(struct transcode *it, const char *extension);
+void transcode_result(const char *text); /* to the file GANTRY_RESULT */
+
+int transcode_run(struct transcode *it);
+int transcode_name(struct transcode *it);
+int transcode_health(struct transcode *it);
+int transcode_undo(struct transcode *it);
+
+/* Whether a file decodes. full: every frame; else every packet is read, key frames are decoded, and the last seconds whole. */
+int transcode_decodes(struct transcode *it, const char *path, bool full, double duration);
+
+#endif

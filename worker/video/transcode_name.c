@@ -1,0 +1,135 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/clock.h"
+#include "proto/messages.h"
+#include "worker/publish.h"
+#include "worker/video/found.h"
+#include "worker/video/prober.h"
+#include "worker/video/replace.h"
+#include "worker/video/scan.h"
+#include "worker/video/transcode.h"
+#include "worker/video/words.h"
+
+#define DAY_MS 86400000u
+
+/* Which words tell who they are for; NULL when there is no such folder. */
+static struct replacement replacement_of(const struct transcode *it, char name[64])
+{
+    snprintf(name, 64, "%" PRIu64 "-%" PRIu64, it->run, it->attempt);
+    return (struct replacement){.source = it->source,
+                                .bak = it->bak,
+                                .temporary = it->temporary,
+                                .final = it->final,
+                                .journal = words_or(it->words, "replace", "/nonexistent"),
+                                .kept = words_or(it->words, "kept", "/nonexistent"),
+                                .name = name,
+                                .size = it->size,
+                                .mtime_ns = it->mtime_ns,
+                                .until_ms = clock_wall_ms() + words_number(it->words, "keep_days") * DAY_MS,
+                                .links = true};
+}
+
+/* The library's file is another now, and the farm made it: told at once, so that no scan takes it for a new one. That this fails changes
+ * nothing of what is done; a scan finds out, too. */
+static void tell_made(struct transcode *it)
+{
+    static struct found found;
+    static struct probe probe;
+    struct err err = {0};
+    struct msg answer;
+    const char *rules = words_or(it->words, "rules", RULES_DEFAULT), *vr = words_or(it->words, "vr", VR_DEFAULT);
+    struct arena *arena = arena_new((size_t)1 << 20);
+    struct rec_video_found row = {.id = it->video, .path = str_of(it->final + strlen(it->root) + 1), .made = true};
+    struct msg_library_found message = {
+        .run_id = it->run, .attempt = it->attempt, .seq = 1, .root = str_of(it->library), .walked = 1};
+    int rc = arena ? prober_one(words_or(it->words, "probe", "gantry-probe"), it->final, &probe, &err) : -1;
+    if (rc == 0)
+        rc = found_begin(&found, rules, vr, scan_rules_id(rules, vr), &err);
+    struct stat info;
+    if (rc == 0 && stat(it->final, &info) == 0) {
+        row.size = (uint64_t)info.st_size;
+        row.mtime_ns = (uint64_t)info.st_mtim.tv_sec * 1000000000u + (uint64_t)info.st_mtim.tv_nsec;
+    }
+    if (rc == 0)
+        rc = found_add(&found, &row, &probe, &err);
+    if (rc == 0) {
+        message.videos = (struct rec_video_found_list){found.items, found.count};
+        rc = farm_ask(&it->line, arena, &shape_msg_library_found, &message, &answer, &err);
+    }
+    if (rc < 0)
+        fprintf(stderr, "the farm was not told of the new file: %s\n", err.text);
+    found_clear(&found);
+    arena_free(arena);
+}
+
+static int name_replaced(struct transcode *it)
+{
+    char name[64];
+    struct replacement replacement = replacement_of(it, name);
+    if (replace_do(&replacement, it->err) < 0)
+        return -1;
+    if (it->video)
+        tell_made(it);
+    return 0;
+}
+
+static int name_saved(struct transcode *it)
+{
+    char name[64];
+    struct replacement replacement = replacement_of(it, name);
+    struct err err = {0};
+    if (publish_name(it->temporary, it->final, it->err) < 0)
+        return -1;
+    replacement.temporary = NULL;
+    if (words_number(it->words, "keep_days") == 0)
+        replacement.bak = NULL;
+    if (words_number(it->words, "remove_original") && replace_retire(&replacement, &err) < 0)
+        fprintf(stderr, "the original stays: %s\n", err.text); /* what was made stands, and that is what counts */
+    return 0;
+}
+
+int transcode_name(struct transcode *it)
+{
+    snprintf(it->temporary, sizeof(it->temporary), "%s", words_or(it->words, "temporary", ""));
+    snprintf(it->final, sizeof(it->final), "%s", words_or(it->words, "final", ""));
+    if (!it->temporary[0] || !it->final[0])
+        return err_set(it->err, ERR_INVALID, "nothing is to be named");
+    bool keeps = it->replace || words_number(it->words, "remove_original");
+    if (keeps && replace_bak(it->source, it->run, it->bak) < 0) {
+        unlink(it->temporary);
+        return err_set(it->err, ERR_CONFLICT, "there is no free name to keep the original under");
+    }
+    int rc = it->replace ? name_replaced(it) : name_saved(it);
+    if (rc == 0)
+        puts("named");
+    return rc;
+}
+
+static bool below(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+    return folder[0] == '/' && strncmp(path, folder, len) == 0 && path[len] == '/' && !strstr(path, "/../");
+}
+
+int transcode_undo(struct transcode *it)
+{
+    struct err none = {0};
+    const struct undo undo = {.source = words_or(it->words, "source", it->source),
+                              .dest = words_or(it->words, "dest", ""),
+                              .bak = words_or(it->words, "bak", ""),
+                              .size_after = words_number(it->words, "size_after")};
+    bool well = below(undo.source, it->root) && (!undo.bak[0] || below(undo.bak, it->root)) &&
+                (below(undo.dest, it->root) || below(undo.dest, words_or(it->words, "save", "")));
+    if (!well)
+        return err_set(it->err, ERR_INVALID,
+                       "it needs the parameters source, dest and bak as the transcode's result has them, below %.100s", it->root);
+    if (replace_undo(&undo, it->err) < 0)
+        return -1;
+    farm_hint(&it->line, it->library, &none);
+    printf("%s has its place again\n", undo.source);
+    return 0;
+}
