@@ -1,0 +1,135 @@
+"""The transcode farm with its own worker: a library is scanned and transcoded by itself, whatever dies meanwhile."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+from tests import videos
+from tests.farm import Farm, wait_for
+from tests.scenario.test_transcode_worker import film
+
+WAITING, COMPLETED, FAILED = 1, 4, 5
+
+
+class Whole(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="gantry-whole-")
+        self.addCleanup(holder.cleanup)
+        self.folder = pathlib.Path(holder.name)
+        self.root = self.folder / "library"
+        self.out = self.folder / "out"
+        self.root.mkdir()
+
+    def farm(self, environment=None, **settings):
+        settings = dict({"library": str(self.root), "transcode_save": str(self.out), "transcode_preset": "ultrafast", "transcode_encoders": "cpu",
+                         "lease_seconds": "3", "lease_heartbeat_ms": "500"}, **settings)
+        farm = Farm(**settings)
+        farm.environments["worker1"] = environment or {}
+        farm.__enter__()
+        self.addCleanup(farm.close)
+        return farm
+
+    def videos(self, farm):
+        try:
+            answer = farm.get("/api/v1/videos?per_page=100")
+        except OSError:
+            return {}
+        if answer.status != 200:
+            return {}
+        return {video["video_path"]: video for video in answer.body["data"]["videos"]}
+
+    def status(self, farm, path):
+        return self.videos(farm).get(path, {}).get("transcode_status")
+
+    def slow_ffmpeg(self):
+        """An ffmpeg that encodes, then waits until the file `go` is there."""
+        folder = self.folder / "bin"
+        folder.mkdir()
+        (folder / "ffmpeg").write_text(f"""#!/bin/bash
+real={shutil.which('ffmpeg')}
+if [[ "$*" == *libx265*file:* ]]; then
+    "$real" "$@" || exit
+    touch {self.folder}/encoded
+    until [[ -e {self.folder}/go ]]; do sleep 0.05; done
+    exit 0
+fi
+exec "$real" "$@"
+""")
+        os.chmod(folder / "ffmpeg", 0o755)
+        return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+    def leftovers(self):
+        return [str(path) for path in self.folder.rglob(".gantry-*")]
+
+    def test_by_itself(self):
+        videos.put("h264.mp4", self.root / "a/one.mp4")
+        videos.put("multi.mkv", self.root / "two.mkv")
+        videos.put("hevc.mkv", self.root / "small.mkv")
+        videos.put("cut.mp4", self.root / "cut.mp4")
+        farm = self.farm()
+        wait_for(lambda: self.status(farm, "a/one.mp4") == COMPLETED and self.status(farm, "two.mkv") == COMPLETED, 120, "both transcodes")
+        self.assertEqual(film(self.out / "a/one.mp4")["codec"], "hevc")
+        self.assertEqual(film(self.out / "two.mp4")["codec"], "hevc")
+        found = self.videos(farm)
+        self.assertEqual((found["small.mkv"]["transcode_status"], found["cut.mp4"]["transcode_status"]), (0, 0))
+        task = farm.get(f"/api/v1/tasks/{found['a/one.mp4']['transcode_task_id']}").body["data"]
+        self.assertEqual((task["status"], task["remaining_time"]), (2, 0))
+        self.assertTrue((self.root / "a/one.mp4").exists())
+
+    def test_in_place_and_a_scan_behind_it(self):
+        source = videos.put("h264.mp4", self.root / "one.mp4")
+        farm = self.farm(transcode_save="!replace")
+        wait_for(lambda: self.status(farm, "one.mp4") == COMPLETED, 120, "the transcode")
+        self.assertEqual(film(source)["codec"], "hevc")
+        self.assertTrue((self.root / "one.mp4.bak").exists())
+        before = self.videos(farm)["one.mp4"]
+        scans = farm.post("/api/v1/videos/scan", {}).body["data"]["run_ids"]
+        wait_for(lambda: farm.get(f"/api/runs/{scans[0]}").body["data"]["status"] == "completed", 60, "a scan")
+        after = self.videos(farm)["one.mp4"]
+        self.assertEqual((after["id"], after["transcode_status"], after["codec"]), (before["id"], COMPLETED, "hevc"))
+
+    def killed(self, name):
+        """In the middle of an encode; then all is well in the end, and nothing is left."""
+        videos.put("h264.mp4", self.root / "one.mp4")
+        content = (self.root / "one.mp4").read_bytes()
+        farm = self.farm(self.slow_ffmpeg(), transcode_save="!replace")
+        wait_for(lambda: (self.folder / "encoded").exists(), 120, "an encode")
+        farm.kill(name)
+        self.assertEqual((self.root / "one.mp4").read_bytes(), content)
+        (self.folder / "go").touch()
+        farm.start(name)
+        wait_for(lambda: self.status(farm, "one.mp4") == COMPLETED, 120, "the transcode")
+        self.assertEqual(film(self.root / "one.mp4")["codec"], "hevc")
+        self.assertEqual((self.root / "one.mp4.bak").read_bytes(), content)
+        self.assertEqual(self.leftovers(), [])
+        self.assertEqual(sorted(path.name for path in self.root.iterdir()), ["one.mp4", "one.mp4.bak"])
+
+    def test_the_worker_is_killed(self):
+        self.killed("worker1")
+
+    def test_the_scheduler_is_killed(self):
+        self.killed("scheduler")
+
+    def test_the_store_is_killed(self):
+        self.killed("store")
+
+    def test_the_gateway_is_killed(self):
+        self.killed("gateway")
+
+    def test_a_file_that_fails_is_not_tried_for_ever(self):
+        """It would become larger, so that each attempt fails."""
+        videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-c:v", "libx264", "-crf", "45", "-an", str(self.root / "small.mp4"))
+        farm = self.farm(transcode_crf="5", transcode_attempts="2")
+
+        def attempts():
+            tasks = farm.get("/api/v1/tasks?status[]=3").body["data"]
+            return len(tasks) == 2 and self.status(farm, "small.mp4") == FAILED
+
+        wait_for(attempts, 120, "two attempts")
+        self.assertEqual([path for path in self.out.rglob("*") if path.is_file()], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
