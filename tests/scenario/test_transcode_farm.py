@@ -3,11 +3,12 @@
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 import unittest
 
 from tests import videos
-from tests.farm import Farm, wait_for
+from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
 from tests.scenario.test_transcode_worker import film
 
 WAITING, COMPLETED, FAILED = 1, 4, 5
@@ -89,6 +90,30 @@ exec "$real" "$@"
         wait_for(lambda: farm.get(f"/api/runs/{scans[0]}").body["data"]["status"] == "completed", 60, "a scan")
         after = self.videos(farm)["one.mp4"]
         self.assertEqual((after["id"], after["transcode_status"], after["codec"]), (before["id"], COMPLETED, "hevc"))
+
+    def gantry(self, farm, *arguments):
+        command = [str(BUILD / "gantry"), *arguments, "--data", str(farm.data), "--url", f"http://127.0.0.1:{farm.port}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120 * SLOW, env=clean_environment(), check=False)
+
+    def test_undone_from_the_command_line(self):
+        source = videos.put("multi.mkv", self.root / "two.mkv")
+        content = source.read_bytes()
+        farm = self.farm(transcode_save="!replace")
+        wait_for(lambda: self.status(farm, "two.mp4") == COMPLETED, 120, "the transcode")
+        self.assertFalse(source.exists())
+        task = self.videos(farm)["two.mp4"]["transcode_task_id"]
+        done = self.gantry(farm, "transcode", "undo", str(task), "--wait")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual(source.read_bytes(), content)
+        self.assertFalse((self.root / "two.mp4").exists())
+        scans = farm.post("/api/v1/videos/scan", {}).body["data"]["run_ids"]
+        wait_for(lambda: farm.get(f"/api/runs/{scans[0]}").body["data"]["status"] == "completed", 60, "a scan")
+        found = self.videos(farm)
+        self.assertEqual([(path, one["transcode_status"]) for path, one in found.items()], [("two.mkv", 0)])
+        again = self.gantry(farm, "transcode", "undo", str(task), "--wait")
+        self.assertEqual(again.returncode, 0, again)  # a repeat changes nothing
+        self.assertEqual(self.gantry(farm, "transcode", "undo", "999999").returncode, 1)
+        self.assertEqual(self.gantry(farm, "transcode", "undo", "x").returncode, 2)
 
     def killed(self, name):
         """In the middle of an encode; then all is well in the end, and nothing is left."""

@@ -208,7 +208,7 @@ class Replaced(Studio):
                 self.assertEqual(end["outcome"], 1, end)
                 self.assertEqual(source.read_bytes(), content)
                 self.assertEqual([path.name for path in self.root.iterdir()], [name])
-                wait_for(lambda: farm.hints == [str(self.root)], 30, "its hint")
+                wait_for(lambda: farm.hints == [str(self.root)], 30, "its hint")  # no video_id was given
                 farm.close()
                 source.unlink()
 

@@ -33,9 +33,9 @@ static struct replacement replacement_of(const struct transcode *it, char name[6
                                 .links = true};
 }
 
-/* The library's file is another now, and the farm made it: told at once, so that no scan takes it for a new one. That this fails changes
- * nothing of what is done; a scan finds out, too. */
-static void tell_made(struct transcode *it)
+/* The library's file is another now, or has its old name again: told at once, so that no scan takes it for a new one. That this fails
+ * changes nothing of what is done; a scan finds out, too. */
+static void tell_file(struct transcode *it, const char *file, bool by_farm)
 {
     static struct found found;
     static struct probe probe;
@@ -43,14 +43,14 @@ static void tell_made(struct transcode *it)
     struct msg answer;
     const char *rules = words_or(it->words, "rules", RULES_DEFAULT), *vr = words_or(it->words, "vr", VR_DEFAULT);
     struct arena *arena = arena_new((size_t)1 << 20);
-    struct rec_video_found row = {.id = it->video, .path = str_of(it->final + strlen(it->root) + 1), .made = true};
+    struct rec_video_found row = {.id = it->video, .path = str_of(file + strlen(it->root) + 1), .made = by_farm};
     struct msg_library_found message = {
         .run_id = it->run, .attempt = it->attempt, .seq = 1, .root = str_of(it->library), .walked = 1};
-    int rc = arena ? prober_one(words_or(it->words, "probe", "gantry-probe"), it->final, &probe, &err) : -1;
+    int rc = arena ? prober_one(words_or(it->words, "probe", "gantry-probe"), file, &probe, &err) : -1;
     if (rc == 0)
         rc = found_begin(&found, rules, vr, scan_rules_id(rules, vr), &err);
     struct stat info;
-    if (rc == 0 && stat(it->final, &info) == 0) {
+    if (rc == 0 && stat(file, &info) == 0) {
         row.size = (uint64_t)info.st_size;
         row.mtime_ns = (uint64_t)info.st_mtim.tv_sec * 1000000000u + (uint64_t)info.st_mtim.tv_nsec;
     }
@@ -73,7 +73,7 @@ static int name_replaced(struct transcode *it)
     if (replace_do(&replacement, it->err) < 0)
         return -1;
     if (it->video)
-        tell_made(it);
+        tell_file(it, it->final, true);
     return 0;
 }
 
@@ -129,7 +129,10 @@ int transcode_undo(struct transcode *it)
                        "it needs the parameters source, dest and bak as the transcode's result has them, below %.100s", it->root);
     if (replace_undo(&undo, it->err) < 0)
         return -1;
-    farm_hint(&it->line, it->library, &none);
+    if (it->video)
+        tell_file(it, undo.source, false);
+    else
+        farm_hint(&it->line, it->library, &none);
     printf("%s has its place again\n", undo.source);
     return 0;
 }
