@@ -16,6 +16,12 @@
 #define KNOWN_BYTES ((size_t)1 << 20) /* of one answer */
 #define DETAIL_ROOM 64
 
+/* Scans and transcodes are the farm's own runs; one that gives an original its place back is submitted like any other. */
+static bool speaks_of_videos(const struct transcode *farm, const struct run *run)
+{
+    return run->class->farm == &farm->farm || str_is(run->class->executor, "undo");
+}
+
 /* The lease that a message is about; NULL: its sender has been told that it is not its own. */
 static struct lease *lease_of(struct transcode *farm, struct core *core, const struct core_call *call, uint64_t run_id,
                               uint64_t attempt)
@@ -24,7 +30,7 @@ static struct lease *lease_of(struct transcode *farm, struct core *core, const s
     struct lease *lease = worker ? lease_claim(core, worker, run_id, attempt) : NULL;
     struct lease_rows rows = {0};
     struct fault fault;
-    if (!worker || (lease && lease->run && lease->run->class->farm == &farm->farm))
+    if (!worker || (lease && lease->run && speaks_of_videos(farm, lease->run)))
         return lease;
     if (lease_rows_reserve(core, &rows, 1) || core_reserve(core, LEASE_ROW_BYTES, 0, 1, &fault))
         return NULL; /* it asks again */
