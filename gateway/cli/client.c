@@ -205,12 +205,20 @@ static int code_of_status(long status)
     }
 }
 
+/* Whether it is an answer that says it is done: the API says so itself, the transcode API by its code, which is the status. */
+static bool is_done(long status, const json_t *root)
+{
+    const json_t *code = json_object_get(root, "code");
+    return json_is_true(json_object_get(root, "success")) ||
+           (json_is_integer(code) && json_integer_value(code) == status && status >= 200 && status < 300);
+}
+
 /* What the farm said was wrong, as one sentence. */
 static int err_of_answer(const struct client *client, long status, const json_t *root, struct err *err)
 {
     const json_t *error = json_object_get(root, "error");
     const json_t *details = json_object_get(error, "details");
-    const char *message = json_string_value(json_object_get(error, "message"));
+    const char *message = json_string_value(json_object_get(json_is_object(error) ? error : root, "message"));
     const char *field = json_string_value(json_object_get(details, "field"));
     const char *hint = status == 401 ? " (GANTRY_KEY or --key-file says which key to use)" : "";
 
@@ -302,7 +310,7 @@ static int answer_read(const struct client *client, long status, json_t **data, 
                        status);
     }
     json_t *found = json_object_get(root, "data");
-    if (!json_is_true(json_object_get(root, "success"))) {
+    if (!is_done(status, root)) {
         rc = err_of_answer(client, status, root, err);
     } else if (data != NULL) {
         *data = json_incref(found != NULL ? found : root);

@@ -281,7 +281,13 @@ static const struct option pool_set_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", NULL};
+static const struct option undo_options[] = {
+    {"wait", 'w', NULL, NULL, "follow its log until it is done, and exit with its code"},
+    {"key", 0, "KEY", NULL, "idempotency key: a repeat with the same key submits nothing new"},
+    {0},
+};
+
+const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", "transcode", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -345,6 +351,11 @@ const struct command commands[] = {
     {"pool set", "NAME", pool_set_options, pool_set, true, false, 1, 1, "make a pool, or change it",
      "A new limit holds at once; what runs already is not stopped. Tasks name a pool with --pool."},
     {"pool delete", "NAME…", no_options, pool_delete, true, false, 1, -1, "delete pools that no task names", NULL},
+    {"transcode undo", "TASK", undo_options, transcode_undo, true, false, 1, 1,
+     "give a video back the place that its transcode took, and remove what that made",
+     "It is a run of its own, by a worker of the transcode farm that has the files; its number is printed. What took an "
+     "original's place can be undone while the original is kept (transcode.keep_days). A file that has changed since is left "
+     "as it is. The video is not transcoded again until somebody queues it."},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
     {"worker drain", "ID…", no_options, worker_drain, true, false, 1, -1,
      "let workers finish what they have, and take nothing new", "It holds over restarts, until `gantry worker resume`."},
@@ -357,7 +368,8 @@ const struct command commands[] = {
      "stream: when it breaks off, as at a restart of any process of the farm, it is taken up again behind the last event; "
      "those that are not kept any more by then are counted on stderr."},
     {"webhook create", "URL", webhook_options, webhook_create, true, false, 1, 1, "have events sent to an address",
-     "Prints the webhook with its secret, which is not shown again. Without --event it is told of all but workers' heartbeats."},
+     "Prints the webhook with its secret, which is not shown again. Without --event it is told of all but workers' "
+     "heartbeats."},
     {"webhook list", "", webhook_list_options, webhook_list, true, false, 0, 0, "list webhooks", NULL},
     {"webhook show", "ID", no_options, webhook_show, true, false, 1, 1, "show a webhook", NULL},
     {"webhook update", "ID [URL]", webhook_update_options, webhook_update, true, false, 1, 2,
@@ -382,8 +394,8 @@ const struct command commands[] = {
      "later are picked up. Messages may be left out when they come faster than they can be shown; the farm is never slowed "
      "down."},
     {"backup", "DIR|FILE", backup_options, backup_command, false, false, 1, 1,
-     "copy the database while the farm works: into a folder, under a name that tells the time, or to a file that is not there "
-     "yet",
+     "copy the database while the farm works: into a folder, under a name that tells the time, or to a file that is not "
+     "there yet",
      "The copy is of one moment, whole or not there at all, and checked page by page before it gets its name. It must run on "
      "the store's machine, as its user, with the same --data; the store need not run. Nothing waits for it; but the database "
      "can use nothing anew that is freed meanwhile and grows by it, at most by --grow-mb."},
