@@ -530,6 +530,13 @@ void link_free(struct link *link)
     free(link);
 }
 
+void link_hint(struct link *link, const struct msg_library_hint *hint)
+{
+    struct err err = {0};
+    if (link->welcomed && bus_tell(link->client, &shape_msg_library_hint, hint, &err) < 0)
+        log_warn("GTY-LIBRARY-WATCH", "a hint could not be sent: %s", err.text);
+}
+
 void link_again(struct link *link)
 {
     if (link && link->welcomed)

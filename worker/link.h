@@ -25,6 +25,8 @@ struct link *link_new(struct loop *loop, const struct link_config *config, struc
                       void (*over)(void *self, const struct err *err), void *self, struct err *err);
 void link_free(struct link *link); /* takes NULL */
 
+/* Something changed in the library; soft: lost while there is no session. */
+void link_hint(struct link *link, const struct msg_library_hint *hint);
 /* What HELLO says (its labels) is another: says it anew in the session that stands. */
 void link_again(struct link *link);
 /* Finishes what it has, takes nothing new; over is called when all results are acknowledged. */

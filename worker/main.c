@@ -10,11 +10,13 @@
 #include "proto/notify.h"
 #include "worker/executors/executor.h"
 #include "worker/link.h"
+#include "worker/lookout.h"
 #include "worker/setup.h"
 #include "worker/studio.h"
 #include "worker/video/rules.h"
 #include "worker/video/scan.h"
 #include "worker/video/transcode.h"
+#include "worker/video/watch.h"
 
 #define LEAVE_MS 1500 /* processes have this long after TERM when the time to drain is over */
 #define FDS_OF_A_RUN 6
@@ -25,6 +27,7 @@ struct worker {
     struct setup setup;
     struct home home;
     struct studio studio;
+    struct lookout lookout;
     struct processes *processes;
     struct roster roster;
     struct link_config config;
@@ -165,12 +168,15 @@ static int open_all(struct worker *worker, struct err *err)
         .loop = worker->daemon.loop, .processes = worker->processes, .home = &worker->home, .self = worker->setup.self};
     roster_init(&worker->roster, &context, worker->setup.slots);
     configure(worker);
-    return open_link(worker, err);
+    if (open_link(worker, err) < 0)
+        return -1;
+    return lookout_open(&worker->lookout, worker->daemon.loop, worker->processes, worker->link, &worker->setup, settings, err);
 }
 
 static void close_all(struct worker *worker)
 {
     studio_close(&worker->studio);
+    lookout_close(&worker->lookout);
     link_free(worker->link);
     roster_abandon(&worker->roster);
     processes_free(worker->processes); /* every process is gone before its run's folder is */
@@ -188,6 +194,8 @@ int main(int argc, char **argv)
         return http_main(argv[2]);
     if (argc > 2 && strcmp(argv[1], "--scan") == 0)
         return scan_main(argv + 2);
+    if (argc > 2 && strcmp(argv[1], "--watch") == 0)
+        return watch_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--transcode") == 0)
         return transcode_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--publish") == 0)

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from tests import videos
-from tests.farm import wait_for
+from tests.farm import descendants, wait_for
 from tests.farside import FarSide
 
 
@@ -168,6 +168,40 @@ class MountGuard(Library):
         self.addCleanup(os.chmod, self.root / "all", 0o755)
         self.assertEqual(farm.scan(self.root)["gone"], 0)
         self.assertEqual(len(farm.videos), 6)
+
+
+class Watched(Library):
+    def hinted(self, farm, change):
+        farm.hints.clear()
+        change()
+        wait_for(lambda: str(self.root) in farm.hints, 60, "a hint")
+
+    def test_changes_between_scans(self):
+        """Files and folders that come, go, change and are renamed, also in folders that came later. What is no video tells nothing."""
+        (self.root / "old").mkdir()
+        farm = self.farm(library=str(self.root))
+        first = videos.put("h264.mp4", self.root.parent / "outside.mp4")
+        wait_for(lambda: self.watched(farm) == 2, 60, "a watch over both folders")
+        self.hinted(farm, lambda: videos.put("h264.mp4", self.root / "new/deep/b.mp4"))
+        wait_for(lambda: self.watched(farm) == 4, 60, "a watch over the new folders")
+        self.hinted(farm, lambda: (self.root / "new/deep/c.mp4").write_bytes(b"x"))
+        self.hinted(farm, lambda: (self.root / "new/deep/b.mp4").rename(self.root / "old/d.mp4"))
+        self.hinted(farm, lambda: (self.root / "old/d.mp4").unlink())
+        self.hinted(farm, lambda: os.rename(first, self.root / "e.mp4"))
+        farm.hints.clear()
+        (self.root / "old/notes.txt").write_text("no video")
+        self.hinted(farm, lambda: (self.root / "f.mp4").write_bytes(b"x"))
+        self.assertEqual(len(farm.hints), 1)
+
+    def watched(self, farm):
+        """How many folders are watched, as the kernel says."""
+        count = 0
+        for pid in descendants(farm.process.pid):
+            try:
+                count += sum(path.read_text().count("inotify wd:") for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir())
+            except OSError:
+                pass
+        return count
 
 
 class Faults(Library):

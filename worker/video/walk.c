@@ -42,13 +42,13 @@ static DIR *folder_open(int parent, const char *name)
     return dir;
 }
 
-static bool is_video(const struct walk *walk, const char *name)
+bool walk_is_video(const char *extensions, const char *name)
 {
     const char *dot = strrchr(name, '.');
     if (!dot || dot == name || dot[1] == '\0')
         return false;
     size_t len = strlen(dot + 1);
-    for (const char *at = walk->extensions; *at; at += strcspn(at, ","), at += *at == ',') {
+    for (const char *at = extensions; *at; at += strcspn(at, ","), at += *at == ',') {
         at += strspn(at, " .");
         if (strcspn(at, ", ") == len && strncasecmp(at, dot + 1, len) == 0)
             return true;
@@ -68,38 +68,37 @@ static bool path_set(struct walk *walk, const char *name)
     return true;
 }
 
-static void go_down(struct walk *walk, const char *name)
+static int go_down(struct walk *walk, const char *name)
 {
     DIR *dir = walk->depth + 1 < WALK_DEPTH ? folder_open(dirfd(walk->at[walk->depth].dir), name) : NULL;
     if (!dir) {
         walk->events->unreadable(walk->events->self, walk->path, walk->depth + 1 < WALK_DEPTH ? errno : ELOOP);
-        return;
+        return 0;
     }
     walk->at[++walk->depth] = (struct level){.dir = dir, .len = strlen(walk->path)};
+    return walk->events->folder ? walk->events->folder(walk->events->self, walk->path, dirfd(dir)) : 0;
 }
 
 static int look(struct walk *walk, const struct dirent *entry)
 {
     struct stat info;
     bool folder = entry->d_type == DT_DIR, unknown = entry->d_type == DT_UNKNOWN;
-    bool video = (entry->d_type == DT_REG || unknown) && is_video(walk, entry->d_name);
+    bool video = (entry->d_type == DT_REG || unknown) && walk_is_video(walk->extensions, entry->d_name);
     if (!folder && !unknown && !video)
         return 0;
     if (!path_set(walk, entry->d_name)) {
         walk->events->unreadable(walk->events->self, walk->path, ENAMETOOLONG);
         return 0;
     }
-    if (folder) {
-        go_down(walk, entry->d_name);
-        return 0;
-    }
+    if (folder)
+        return go_down(walk, entry->d_name);
     if (fstatat(dirfd(walk->at[walk->depth].dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
         if (errno != ENOENT) /* it went in this moment */
             walk->events->unreadable(walk->events->self, walk->path, errno);
         return 0;
     }
     if (S_ISDIR(info.st_mode))
-        go_down(walk, entry->d_name);
+        return go_down(walk, entry->d_name);
     if (!S_ISREG(info.st_mode) || !video)
         return 0;
     struct walk_file file = {.path = walk->path, .size = (uint64_t)info.st_size};
@@ -145,6 +144,8 @@ int walk_root(const char *root, const char *extensions, const struct walk_events
     walk.at[0].dir = opendir(root);
     if (!walk.at[0].dir)
         return err_set(err, ERR_IO, "%.150s cannot be opened: %s", root, strerror(errno));
+    if (events->folder)
+        rc = events->folder(events->self, "", dirfd(walk.at[0].dir));
     while (rc == 0 && walk.depth >= 0)
         rc = step(&walk);
     while (walk.depth >= 0)
