@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
 
@@ -22,6 +23,7 @@ CHAPTERS = (";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=2000\ntitle=
 MAKE = {
     "h264.mp4": [*PICTURE, *TONE, *H264, "-crf", "10", "-c:a", "aac"],
     "hevc.mkv": [*PICTURE, *TONE, *HEVC, "-x265-params", QUIET, "-c:a", "aac"],
+    "hevc.mp4": [*PICTURE, *HEVC, "-x265-params", QUIET, "-tag:v", "hvc1"],
     "av1.webm": [*PICTURE, "-c:v", "libsvtav1", "-preset", "12"],
     "hdr10.mkv": [*PICTURE, "-pix_fmt", "yuv420p10le", *HEVC, "-x265-params", HDR10],
     "vfr.mkv": [*PICTURE, "-vf", "select='not(mod(n,3))+lt(n,40)'", "-vsync", "vfr", *H264],
@@ -37,6 +39,32 @@ def ffmpeg(*arguments):
     subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments], check=True, stderr=subprocess.DEVNULL, timeout=300)
 
 
+def box(kind, *content):
+    """A box of an MP4 file."""
+    body = b"".join(content)
+    return struct.pack(">I", len(body) + 8) + kind + body
+
+
+FULL = bytes(4)  # version and flags
+DOLBY_VISION = box(b"dvvC", bytes([1, 0, 0x10, 0x0D, 0x10]), bytes(19))  # profile 8.1
+SPHERE = box(b"sv3d", box(b"svhd", FULL, b"tests\0"), box(b"proj", box(b"prhd", FULL, bytes(12)), box(b"equi", FULL, bytes(16))))
+
+
+def with_box(data, entry, extra):
+    """An MP4 file whose moov is at its end, with a box more in its sample entry of this kind: all that are around it grow."""
+    data = bytearray(data)
+    at, chain = 0, []
+    for kind, head in ((b"moov", 8), (b"trak", 8), (b"mdia", 8), (b"minf", 8), (b"stbl", 8), (b"stsd", 16), (entry, 0)):
+        while data[at + 4:at + 8] != kind:
+            at += struct.unpack(">I", data[at:at + 4])[0]
+        chain.append(at)
+        at += head
+    end = chain[-1] + struct.unpack(">I", data[chain[-1]:chain[-1] + 4])[0]
+    for place in chain:
+        data[place:place + 4] = struct.pack(">I", struct.unpack(">I", data[place:place + 4])[0] + len(extra))
+    return bytes(data[:end] + extra + data[end:])
+
+
 @functools.cache
 def folder():
     """Where they are made; goes with the process."""
@@ -50,7 +78,7 @@ def folder():
 
 @functools.cache
 def video(name):
-    """The path of one of MAKE, or of a broken one: cut.mp4, noise.mkv, list.mp4, empty.mp4."""
+    """The path of one of MAKE, of one with Dolby Vision or for VR (dolby.mp4, sphere.mp4), or of a broken one: cut.mp4, noise.mkv, list.mp4, empty.mp4."""
     path = folder() / name
     if name == "cut.mp4":
         path.write_bytes(video("h264.mp4").read_bytes()[:30000])
@@ -58,6 +86,10 @@ def video(name):
         path.write_bytes(os.urandom(100000))
     elif name == "list.mp4":
         path.write_text("#EXTM3U\n#EXTINF:10,\n/etc/passwd\n")
+    elif name == "dolby.mp4":
+        path.write_bytes(with_box(video("hevc.mp4").read_bytes(), b"hvc1", DOLBY_VISION))
+    elif name == "sphere.mp4":
+        path.write_bytes(with_box(video("h264.mp4").read_bytes(), b"avc1", SPHERE))
     elif name == "empty.mp4":
         path.write_bytes(b"")
     else:

@@ -58,6 +58,11 @@ class Files(unittest.TestCase):
     def test_variable_rate(self):
         self.assertIn("fps", film(one("vfr.mkv")))
 
+    def test_dolby_vision_and_spheres(self):
+        self.assertTrue(film(one("dolby.mp4"))["dolby_vision"])
+        self.assertTrue(film(one("sphere.mp4"))["spherical"])
+        self.assertNotIn("spherical", film(one("h264.mp4")))
+
     def test_broken(self):
         for name in ("cut.mp4", "noise.mkv", "list.mp4", "empty.mp4", "sound.m4a"):
             with self.subTest(name):

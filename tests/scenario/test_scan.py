@@ -118,6 +118,18 @@ class Scans(Library):
         self.assertEqual(farm.paths(), ["ok.MP4"])
 
 
+class Judged(Library):
+    def test_vr_and_dolby_vision(self):
+        videos.put("sphere.mp4", self.root / "s.mp4")
+        videos.put("dolby.mp4", self.root / "d.mp4")
+        videos.put("wide.mp4", self.root / "w.mp4")
+        farm = self.farm(transcode_rules="yes")
+        farm.scan(self.root)
+        self.assertEqual([bool(farm.named(name).get("is_vr")) for name in ("s.mp4", "d.mp4", "w.mp4")], [True, False, True])
+        self.assertEqual((farm.named("d.mp4")["wanted"], farm.named("d.mp4")["reason"]), (False, "Dolby Vision would be lost"))
+        self.assertTrue(farm.named("s.mp4")["wanted"])
+
+
 class MountGuard(Library):
     def test_a_missing_root(self):
         self.fill()

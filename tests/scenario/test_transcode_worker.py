@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
 from tests import videos
@@ -112,6 +113,17 @@ class Kept(Studio):
         self.assertEqual(stream["master"], "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)")
         self.assertEqual((stream["cll"], stream["fall"]), (1000, 400))
 
+    def test_a_sphere(self):
+        videos.put("sphere.mp4", self.root / "s.mp4")
+        result = self.made(self.farm(), "s.mp4", is_vr=1)
+        self.assertIn("-crf 20", result["command"])
+        self.assertTrue(film(result["dest"])["spherical"])
+
+    def test_dolby_vision_is_left_alone(self):
+        videos.put("dolby.mp4", self.root / "d.mp4")
+        self.assertEqual(self.made(self.farm(), "d.mp4"), {"skipped": "Dolby Vision would be lost"})
+        self.assertFalse(self.out.exists() and list(self.out.rglob("*.mp4")))
+
     def test_variable_rate_and_av1(self):
         videos.put("vfr.mkv", self.root / "v.mkv")
         farm = self.farm(transcode_codec="av1", transcode_preset="12", transcode_crf="60")
@@ -160,6 +172,22 @@ class Kept(Studio):
         self.assertEqual(farm.hello["labels"]["transcode.encoders"], "cpu")
         self.made(farm, "a.mp4")
         wait_for(lambda: farm.hello["labels"]["transcode.encoders"] == "", 30, "it offers nothing more")
+
+    def test_outside_of_its_hours(self):
+        now = time.localtime()
+        begin, end = (now.tm_hour + 2) % 24, (now.tm_hour + 3) % 24
+        farm = self.farm(transcode_hours=f"{begin:02}:00-{end:02}:00")
+        self.assertEqual(farm.hello["labels"]["transcode.encoders"], "")
+        farm.close()
+        wrong = self.farm_that_fails(transcode_hours="at night")
+        self.assertIn("is to be like 22:00-06:00", wrong)
+
+    def farm_that_fails(self, **settings):
+        farm = FarSide(library=str(self.root), **settings)
+        self.addCleanup(farm.close)
+        farm.start(wait=False)
+        self.assertEqual(farm.process.wait(60), 1)
+        return farm.log()
 
     def test_no_library_no_transcodes(self):
         farm = self.farm(library="")
