@@ -53,9 +53,8 @@ static const struct route routes[] = {
      "`order`."},
     {METHOD_GET, "/videos/{id}", api_videos_get, ROLE_READONLY, "Tells of one video, with what its probe saw (`detail`)."},
     {METHOD_PATCH, "/videos/{id}", api_videos_set, ROLE_USER,
-     "Queues a video by hand (`transcode_status` 1, which starts its attempts anew), or excludes it (0). 409 while it is being "
-     "transcoded, and for "
-     "one that cannot be read."},
+     "Queues a video by hand (`transcode_status` 1, which starts its attempts anew), or excludes it (0): 409 while it is being "
+     "transcoded, and for one that cannot be read. `bumped` true: it goes before the others that wait."},
     {METHOD_POST, "/videos/scan", api_videos_scan, ROLE_USER,
      "Has the library's folders looked through: 201, with the runs that do so. `library`: only this one. A scan that has not "
      "ended is not begun "

@@ -66,6 +66,7 @@ int api_uint(const struct request *request, const char *name, enum api_need need
              struct problem *problem);
 int api_real(const struct request *request, const char *name, enum api_need need, double low, double high, double *out,
              struct problem *problem);
+int api_bool(const struct request *request, const char *name, bool *out, struct problem *problem); /* optional */
 int api_text(const struct request *request, const char *name, enum api_need need, uint32_t max, struct str *out,
              struct problem *problem);
 /* A task's number, as such or as its digits. */

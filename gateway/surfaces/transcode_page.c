@@ -254,6 +254,19 @@ int api_real(const struct request *request, const char *name, enum api_need need
     return 1;
 }
 
+int api_bool(const struct request *request, const char *name, bool *out, struct problem *problem)
+{
+    const json_t *value;
+    int there = member(request, name, API_OPTIONAL, &value, problem);
+
+    if (there <= 0)
+        return there;
+    if (!json_is_boolean(value))
+        return problem_json(problem, name, "type", value, "boolean");
+    *out = json_is_true(value);
+    return 1;
+}
+
 int api_text(const struct request *request, const char *name, enum api_need need, uint32_t max, struct str *out,
              struct problem *problem)
 {

@@ -53,6 +53,7 @@ static void video_more(struct writer *w, const struct rec_video *video)
     writer_uint(w, "duration_ms", video->duration_ms);
     writer_uint(w, "attempts", video->attempts);
     writer_bool(w, "excluded", video->excluded);
+    writer_bool(w, "bumped", video->bumped);
     writer_time(w, "found_at", video->created_at);
 }
 
@@ -198,7 +199,7 @@ void api_videos_get(struct request *request)
     ask_send(request, ASK_STORE, &shape_msg_get, &get, on_one);
 }
 
-/* ---- queued and excluded by hand ---- */
+/* ---- queued, excluded and put first by hand ---- */
 
 static void on_set(struct request *request, const struct msg *msg)
 {
@@ -216,14 +217,26 @@ void api_videos_set(struct request *request)
 {
     struct msg_video_set asked = {0};
     struct problem problem;
+    int status, bumped;
 
     if (api_path_id(request, "id", "video_missing", &asked.id, &problem) != 0 || request_read_json(request, &problem) != 0 ||
-        api_uint(request, "transcode_status", API_REQUIRED, 0, 1, &asked.transcode_status, &problem) < 0 ||
-        request_idem(request, &asked.idem, &problem) != 0) {
-        reply_problem(request, &problem);
-        return;
+        (status = api_uint(request, "transcode_status", API_OPTIONAL, 0, 1, &asked.transcode_status, &problem)) < 0 ||
+        (bumped = api_bool(request, "bumped", &asked.bumped, &problem)) < 0)
+        goto error;
+    if (!status && !bumped) {
+        problem_set(&problem, PROBLEM_INVALID, "transcode_status", "required");
+        goto error;
     }
+    if (status)
+        SET_HAS(&asked, msg_video_set, transcode_status);
+    if (bumped)
+        SET_HAS(&asked, msg_video_set, bumped);
+    if (request_idem(request, &asked.idem, &problem) != 0)
+        goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_video_set, &asked, on_set);
+    return;
+error:
+    reply_problem(request, &problem);
 }
 
 /* ---- scanned ---- */

@@ -374,6 +374,14 @@ class Videos(TranscodeContract):
         self.assertEqual(self.pull(number).status, 201)
         self.said(self.farm.request("PATCH", path, {"transcode_status": 0}), 409, "视频正在转码")
 
+    def test_put_first(self):
+        ids = self.fill(video("high.mp4", bitrate_k=90000), video("low.mp4", bitrate_k=5))
+        number, _ = self.register()
+        path = f"/api/v1/videos/{ids['low.mp4']}"
+        self.assertTrue(self.said(self.farm.request("PATCH", path, {"bumped": True}), 200, "更新成功")["bumped"])
+        self.refused(self.farm.request("PATCH", path, {"bumped": 1}), 400, "bumped")
+        self.assertEqual([self.pull(number).body["data"]["video_path"] for _ in range(2)], ["low.mp4", "high.mp4"])
+
     def test_list(self):
         self.fill(video("b.mp4", bitrate_k=3000, size=3 << 20), video("a.mp4", bitrate_k=1000, size=1 << 20, width=1280, height=720),
                   video("c holiday.mp4", bitrate_k=2000, size=2 << 20, is_vr=True, width=3840, height=1920),

@@ -73,7 +73,7 @@ class OpenAPI(unittest.TestCase):
         for _, _, operation, _ in self.operations:
             for content in (one for one in operation.get("requestBody", {}).get("content", {}).values() if "schema" in one):
                 bodies |= set(spec.resolved(self.document, content["schema"])["properties"])
-        members = set(re.findall(r'\bapi_(?:uint|real|text|task_id)\(request, "(\w+)"', self.code)) | {"action"}
+        members = set(re.findall(r'\bapi_(?:uint|real|text|bool|task_id)\(request, "(\w+)"', self.code)) | {"action"}
         self.assertEqual(members, bodies)
         sorts = {frozenset(re.findall(r'\{"(\w+)", "', one)) for one in re.findall(r"api_sort sorts\[\] = \{(.*?)\{NULL", self.code, re.S)}
         said = {frozenset(p["schema"]["enum"]) for _, _, _, parameters in self.operations for p in parameters if p["name"] == "sort_by"}

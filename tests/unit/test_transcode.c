@@ -236,6 +236,7 @@ static void test_history(void **unused)
     find_one(fixture, lease, video);
     assert_video(fixture, 1, VIDEO_WAITING, 0);
     struct msg_video_set set = {.idem = fixture_key(fixture), .id = 1, .transcode_status = VIDEO_NOT_NEEDED};
+    SET_HAS(&set, msg_video_set, transcode_status);
     assert_int_equal(fixture_ask(fixture, &shape_msg_video_set, &set)->shape->id, MSG_VIDEO_ANSWER);
     video.hash = STR_LIT("a third version!");
     find_one(fixture, lease, video);
@@ -300,6 +301,7 @@ static void test_attempts(void **unused)
     }
     assert_int_equal(pulled(fixture, worker), 0);
     struct msg_video_set set = {.idem = fixture_key(fixture), .id = 1, .transcode_status = VIDEO_WAITING};
+    SET_HAS(&set, msg_video_set, transcode_status);
     fixture_ask(fixture, &shape_msg_video_set, &set);
     assert_int_not_equal(pulled(fixture, worker), 0);
     set.idem = fixture_key(fixture);

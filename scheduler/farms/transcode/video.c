@@ -6,6 +6,7 @@
 #define HARDWARE_LONG 1920
 #define HARDWARE_SHORT 1080
 #define HARDWARE_FPS 31.0
+#define BUMP (UINT64_C(1) << 40) /* above any bitrate */
 
 int texts_copy(char **text, struct str *const *strs, size_t count)
 {
@@ -162,10 +163,17 @@ static void order_drop(struct transcode *farm, uint64_t id)
     farm->order_gone = 0;
 }
 
-void video_leave(struct transcode *farm, struct video *video)
+/* Out of its set. */
+static void video_lift(struct video *video)
 {
     if (video->set)
         heap_remove(video->set, &video->node);
+    video->set = NULL;
+}
+
+void video_leave(struct transcode *farm, struct video *video)
+{
+    video_lift(video);
     index_remove(&farm->videos, video);
     index_remove(&farm->video_keys, video);
     order_drop(farm, video->node.id);
@@ -178,9 +186,7 @@ int video_describe(struct transcode *farm, struct video *video, const struct rec
     next.id = video->record.id;
     next.root = video->record.root;
     next.created_at = video->record.created_at;
-    if (video->set) /* its bitrate orders it there */
-        heap_remove(video->set, &video->node);
-    video->set = NULL;
+    video_lift(video); /* its bitrate orders it there */
     index_remove(&farm->video_keys, video);
     int result = describe(video, &next);
     index_add(&farm->video_keys, video); /* there is room: it was in there */
@@ -212,10 +218,10 @@ void video_place(struct transcode *farm, struct video *video)
     struct heap *set = set_of(farm, video);
     if (video->set == set)
         return;
-    if (video->set)
-        heap_remove(video->set, &video->node);
+    video_lift(video);
     video->set = set;
-    video->node.key = -(int64_t)video->record.bitrate_k;
+    uint64_t bitrate = video->record.bitrate_k < BUMP ? video->record.bitrate_k : BUMP - 1;
+    video->node.key = -(int64_t)(bitrate + (video->record.bumped ? BUMP : 0));
     if (set)
         heap_push(set, &video->node);
 }
@@ -284,7 +290,7 @@ int video_load(struct transcode *farm, const struct rec_video *record, struct er
     return 0;
 }
 
-/* ---- queued and excluded by hand ---- */
+/* ---- queued, excluded and put first by hand ---- */
 
 static int set_check(const struct video *video, const struct msg_video_set *asked, struct fault *fault)
 {
@@ -292,6 +298,8 @@ static int set_check(const struct video *video, const struct msg_video_set *aske
     if (!video)
         return fault_set(fault, ERR_NOT_FOUND, "id", "video_missing", none, "the id of a video", "there is no video %llu",
                          (unsigned long long)asked->id);
+    if (!HAS(asked, msg_video_set, transcode_status))
+        return 0;
     if (video->record.transcode_status == VIDEO_CREATED || video->record.transcode_status == VIDEO_RUNNING)
         return fault_set(fault, ERR_CONFLICT, "transcode_status", "video_busy", none, NULL, "video %llu is being transcoded",
                          (unsigned long long)asked->id);
@@ -299,6 +307,14 @@ static int set_check(const struct video *video, const struct msg_video_set *aske
         return fault_set(fault, ERR_CONFLICT, "transcode_status", "video_broken", str_cut(video->record.error, 200), NULL,
                          "video %llu cannot be read", (unsigned long long)asked->id);
     return 0;
+}
+
+static void set_status(struct rec_video *record, uint64_t status)
+{
+    record->transcode_status = status;
+    record->excluded = status == VIDEO_NOT_NEEDED;
+    record->attempts = 0;
+    record->reason.len = 0;
 }
 
 void video_on_set(struct core *core, const struct core_call *call)
@@ -311,10 +327,11 @@ void video_on_set(struct core *core, const struct core_call *call)
         core_refuse(core, call, &fault);
         return;
     }
-    video->record.transcode_status = asked->transcode_status;
-    video->record.excluded = asked->transcode_status == VIDEO_NOT_NEEDED;
-    video->record.attempts = 0;
-    video->record.reason.len = 0;
+    if (HAS(asked, msg_video_set, transcode_status))
+        set_status(&video->record, asked->transcode_status);
+    if (HAS(asked, msg_video_set, bumped))
+        video->record.bumped = asked->bumped;
+    video_lift(video); /* its place in the set may be another */
     video_place(farm, video);
     video_put(core, video);
     struct msg_video_answer answer = {.video = video->record};
