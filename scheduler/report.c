@@ -11,6 +11,7 @@
 #include "scheduler/draft.h"
 #include "scheduler/farms/farm_host.h"
 #include "scheduler/publish.h"
+#include "scheduler/queue.h"
 #include "scheduler/retry.h"
 #include "scheduler/run.h"
 #include "scheduler/task.h"
