@@ -287,7 +287,16 @@ static const struct option undo_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", "transcode", NULL};
+static const struct option library_options[] = {
+    {"status", 's', "STATUS", "not-needed|waiting|created|running|completed|failed", "only videos in this state"},
+    {"codec", 0, "CODEC", NULL, "only videos of this codec"},
+    {"vr", 0, NULL, NULL, "only VR videos"},
+    {"search", 0, "WORDS", NULL, "words of the path"},
+    PAGE_OPTIONS,
+    {0},
+};
+
+const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", "transcode", "library", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -351,6 +360,16 @@ const struct command commands[] = {
     {"pool set", "NAME", pool_set_options, pool_set, true, false, 1, 1, "make a pool, or change it",
      "A new limit holds at once; what runs already is not stopped. Tasks name a pool with --pool."},
     {"pool delete", "NAME…", no_options, pool_delete, true, false, 1, -1, "delete pools that no task names", NULL},
+    {"library scan", "[FOLDER]", no_options, library_scan, true, false, 0, 1,
+     "look through the library now, or through one of its folders",
+     "A worker that has the folder does so; the number of its run is printed. A scan that has not ended is not begun again."},
+    {"library list", "", library_options, library_list, true, false, 0, 0, "list videos", NULL},
+    {"transcode queue", "VIDEO…", no_options, transcode_queue, true, false, 1, -1,
+     "have videos transcoded, whatever the rules say",
+     "Attempts start anew. A video's number is what gantry library list shows."},
+    {"transcode skip", "VIDEO…", no_options, transcode_skip, true, false, 1, -1, "leave videos alone until somebody queues them",
+     NULL},
+    {"transcode bump", "VIDEO…", no_options, transcode_bump, true, false, 1, -1, "put videos before the others that wait", NULL},
     {"transcode undo", "TASK", undo_options, transcode_undo, true, false, 1, 1,
      "give a video back the place that its transcode took, and remove what that made",
      "It is a run of its own, by a worker of the transcode farm that has the files; its number is printed. What took an "

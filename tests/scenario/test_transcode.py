@@ -1,6 +1,7 @@
 """The transcode API with workers as they exist, while the farm's processes die in the middle; and what silence comes to."""
 
 import contextlib
+import json
 import pathlib
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import tempfile
 import unittest
 
 from tests.bus import ScriptedWorker
-from tests.farm import ROOT, SLOW, Farm, clean_environment, wait_for
+from tests.farm import BUILD, ROOT, SLOW, Farm, clean_environment, wait_for
 from tests.library import Scanner, fill, video, video_of, wait_status
 
 LIBRARY = "/library"
@@ -140,6 +141,32 @@ class Sessions(unittest.TestCase):
                     self.assertEqual(statuses(farm)["a.mp4"], 4)
                     worker.tell("bye")
                 scanner.end()
+
+
+class Commands(unittest.TestCase):
+    def test_library_and_transcode(self):
+        with Farm(**SETTINGS) as farm:
+            def gantry(*words, code=0):
+                done = subprocess.run([str(BUILD / "gantry"), *words, "--url", f"http://127.0.0.1:{farm.port}"], capture_output=True, text=True,
+                                      timeout=60 * SLOW, check=False, env=clean_environment())
+                self.assertEqual(done.returncode, code, done)
+                return done.stdout + done.stderr
+
+            ids = fill(farm, LIBRARY, video("a.mp4", bitrate_k=9000), video("b film.mp4", bitrate_k=5), video("c.mkv", codec="vp9"))
+            table = gantry("library", "list", "--sort", "bitrate_k", "--order", "asc").splitlines()
+            self.assertEqual(table[1].split()[:7], [str(ids["b film.mp4"]), "waiting", "h264", "1920x1080", "5", "57", "-"])
+            self.assertEqual(len(table), 4)
+            self.assertIn("c.mkv", gantry("library", "list", "--status", "not-needed"))
+            self.assertEqual(len(json.loads(gantry("library", "list", "--search", "film", "--json"))["videos"]), 1)
+            self.assertIn("goes before the others: b film.mp4", gantry("transcode", "bump", str(ids["b film.mp4"])))
+            self.assertIn("is left alone: a.mp4", gantry("transcode", "skip", str(ids["a.mp4"])))
+            self.assertIn("waits: c.mkv", gantry("transcode", "queue", str(ids["c.mkv"])))
+            self.assertEqual(statuses(farm), {"a.mp4": 0, "b film.mp4": 1, "c.mkv": 1})
+            self.assertIn("There is no such video", gantry("transcode", "queue", "99", code=1))
+            self.assertIn("known by its number", gantry("transcode", "queue", "x", code=2))
+            run = gantry("library", "scan", LIBRARY).split()[1]
+            self.assertEqual(farm.run(int(run))["status"], "pending")
+            self.assertIn("none of the library's folders", gantry("library", "scan", "/elsewhere", code=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,175 @@
+/* `gantry library …`, and what of `gantry transcode …` is about videos */
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/client.h"
+#include "gateway/cli/show.h"
+#include "proto/messages.h"
+
+static const char *const states[] = {"not-needed", "waiting", "created", "running", "completed", "failed"};
+
+/* ---- gantry library scan ---- */
+
+int library_scan(struct cli *cli)
+{
+    const char *folder = args_at(cli->args, 0);
+    json_t *body = folder ? json_pack("{s:s}", "library", folder) : json_object();
+    json_t *data = NULL, *run;
+    struct err err = {0};
+    size_t index;
+
+    if (!body) {
+        err_set(&err, ERR_BAD_REQUEST, "the folder's name is not UTF-8, or there is no memory");
+        return show_usage(&err);
+    }
+    client_set_patience(cli->client, 0, 10000);
+    int rc = client_call(cli->client, "POST", "/v1/videos/scan", body, &data, &err);
+    json_decref(body);
+    if (rc != 0)
+        return show_error(&err);
+    if (cli->json)
+        show_json(data);
+    json_array_foreach(cli->json ? NULL : json_object_get(data, "run_ids"), index, run)
+        printf("run %lld looks through it: gantry logs -f %lld\n", (long long)json_integer_value(run),
+               (long long)json_integer_value(run));
+    json_decref(data);
+    return EXIT_FINE;
+}
+
+/* ---- gantry library list ---- */
+
+/* --status as the API has it; -1: it is none of the words (args.c refuses those). */
+static int state_of(const char *word)
+{
+    for (int i = 0; i < (int)(sizeof states / sizeof *states); i++) {
+        if (strcmp(word, states[i]) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static int list_path(const struct cli *cli, char *path, size_t size)
+{
+    static const struct {
+        const char *option, *parameter;
+    } plain[] = {{"codec", "codec[]"}, {"search", "search"}, {"sort", "sort_by"},
+                 {"order", "order"},   {"page", "page"},     {"size", "per_page"}};
+    const char *status = args_text(cli->args, "status");
+    char number[12];
+    int rc = 0;
+
+    snprintf(path, size, "/v1/videos");
+    if (status) {
+        snprintf(number, sizeof number, "%d", state_of(status));
+        rc = client_query_add(path, size, "transcode_status[]", number);
+    }
+    if (args_has(cli->args, "vr"))
+        rc = rc || client_query_add(path, size, "is_vr", "1");
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        const char *value = args_text(cli->args, plain[i].option);
+        rc = rc || (value && client_query_add(path, size, plain[i].parameter, value));
+    }
+    return rc ? -1 : 0;
+}
+
+static void list_row(struct table *table, const json_t *video)
+{
+    const json_t *resolution = json_object_get(video, "resolution");
+    long long status = show_number(video, "transcode_status");
+
+    show_cell(table, video, "id");
+    table_add(table, status >= 0 && status < (long long)(sizeof states / sizeof *states) ? states[status] : "?");
+    show_cell(table, video, "codec");
+    table_addf(table, "%lldx%lld", show_number(resolution, "width"), show_number(resolution, "height"));
+    show_cell(table, video, "bitrate_k");
+    table_addf(table, "%.0f", json_number_value(json_object_get(video, "video_size")));
+    show_cell(table, video, "transcode_task_id");
+    show_cell(table, video, "video_path");
+}
+
+int library_list(struct cli *cli)
+{
+    static const char *const headings[] = {">ID", "STATUS", "CODEC", "SIZE", ">KBIT/S", ">MB", ">TASK", "PATH"};
+    char path[4096];
+    struct err err = {0};
+    json_t *data = NULL;
+    const json_t *video;
+    size_t index;
+
+    if (list_path(cli, path, sizeof path) != 0) {
+        err_set(&err, ERR_BAD_REQUEST, "the options are too long");
+        return show_usage(&err);
+    }
+    client_set_patience(cli->client, 0, 3000);
+    if (client_call(cli->client, "GET", path, NULL, &data, &err) != 0)
+        return err.code == ERR_BAD_REQUEST ? show_usage(&err) : show_error(&err);
+    int code = cli->json ? show_json(data) : EXIT_FINE;
+    struct table *table = cli->json ? NULL : table_new(headings, sizeof headings / sizeof *headings);
+    json_array_foreach(table ? json_object_get(data, "videos") : NULL, index, video) list_row(table, video);
+    if (!cli->json) /* it says how many of how many these are */
+        json_object_set(data, "items", json_object_get(data, "videos"));
+    if (!cli->json)
+        json_object_set(data, "total", json_object_get(json_object_get(data, "pagination"), "total"));
+    code = cli->json ? code : show_table(table, data);
+    json_decref(data);
+    return code;
+}
+
+/* ---- gantry transcode queue, skip, bump ---- */
+
+/* Changes each video that is named; words: what became of it. */
+static int change_each(struct cli *cli, const json_t *change, const char *words)
+{
+    int code = EXIT_FINE;
+
+    client_set_patience(cli->client, 0, 10000);
+    for (int i = 0; i < args_count(cli->args); i++) {
+        const char *id = args_at(cli->args, i);
+        struct err err = {0};
+        char path[64];
+        json_t *data = NULL;
+        if (id[0] == '\0' || strspn(id, "0123456789") != strlen(id) || strlen(id) > 19) {
+            err_set(&err, ERR_BAD_REQUEST, "a video is known by its number, not \"%.60s\" (gantry library list)", id);
+            code = show_usage(&err);
+            continue;
+        }
+        snprintf(path, sizeof path, "/v1/videos/%s", id);
+        if (client_call(cli->client, "PATCH", path, change, &data, &err) != 0)
+            code = show_error(&err);
+        else if (cli->json)
+            show_json(data);
+        else
+            printf("video %s %s: %s\n", id, words, show_text(data, "video_path"));
+        json_decref(data);
+    }
+    return code;
+}
+
+static int change_all(struct cli *cli, json_t *change, const char *words)
+{
+    struct err err = {0};
+
+    if (!change) {
+        err_set(&err, ERR_NO_MEMORY, "out of memory");
+        return show_error(&err);
+    }
+    int code = change_each(cli, change, words);
+    json_decref(change);
+    return code;
+}
+
+int transcode_queue(struct cli *cli)
+{
+    return change_all(cli, json_pack("{s:i}", "transcode_status", 1), "waits");
+}
+
+int transcode_skip(struct cli *cli)
+{
+    return change_all(cli, json_pack("{s:i}", "transcode_status", 0), "is left alone");
+}
+
+int transcode_bump(struct cli *cli)
+{
+    return change_all(cli, json_pack("{s:b}", "bumped", 1), "goes before the others");
+}
