@@ -151,25 +151,23 @@ void transcode_forgot(void *self, struct core *core, uint64_t worker_id)
 
 /* ---- here and offline ---- */
 
-static void describe_kind(const struct worker *worker, struct rec_worker *record)
+/* All of them are alike. NULL when out of memory. */
+static struct kind *api_kind(struct core *core)
 {
     static struct str types[] = {{TRANSCODE_TYPE, sizeof TRANSCODE_TYPE - 1}};
-    worker_record(worker, record);
-    record->task_types = (struct str_list){types, 1};
-    record->executors = (struct str_list){types, 1};
+    const struct rec_worker record = {.task_types = {types, 1}, .executors = {types, 1}, .asks = true};
+    return kind_get(core, &record);
 }
 
 int api_attend(struct transcode *farm, struct core *core, uint64_t id, struct fault *fault)
 {
     struct api_worker *api = api_find(farm, id);
-    struct rec_worker record;
     if (!api)
         return fault_worker(fault);
     if (!api->worker->present) {
         if (core_reserve(core, CHANGE_BYTES(api->worker), 0, CHANGE_OPS, fault))
             return -1;
-        describe_kind(api->worker, &record);
-        struct kind *kind = kind_get(core, &record);
+        struct kind *kind = api_kind(core);
         if (!kind)
             return fault_memory(fault);
         worker_arrive(core, api->worker, kind);
@@ -278,7 +276,6 @@ void transcode_on_register(struct core *core, const struct core_call *call)
     const struct msg_transcode_register *asked = &call->msg->u.transcode_register;
     struct transcode *farm = transcode_of(core);
     struct api_worker *api = index_text(&farm->worker_names, asked->name);
-    struct rec_worker record;
     struct kind *kind = NULL;
     struct fault fault;
     if (register_check(core, api, asked, &fault))
@@ -291,10 +288,7 @@ void transcode_on_register(struct core *core, const struct core_call *call)
     if (core_reserve(core, bytes, RECORD_BYTES, CHANGE_OPS + WORKER_FORGET_OPS, &fault))
         goto error;
     fault_memory(&fault);
-    if (!api && !(api = register_new(farm, core, asked)))
-        goto error;
-    describe_kind(api->worker, &record);
-    if (!(kind = kind_get(core, &record)))
+    if (!(kind = api_kind(core)) || (!api && !(api = register_new(farm, core, asked))))
         goto error;
     list_remove(farm, api); /* from that of how it registered before */
     api->type = (uint8_t)asked->type;
@@ -308,6 +302,7 @@ void transcode_on_register(struct core *core, const struct core_call *call)
     log_info("GTY-WORKER-REGISTERED", "worker=%s through the transcode API", api->worker->name->data);
     return;
 error:
+    kind_drop(core, kind);
     core_refuse(core, call, &fault);
 }
 

@@ -1,0 +1,234 @@
+/* Memory runs out at every place where the transcode farm asks for some, one after the other: what cannot be done is refused with nothing
+ * changed, and the same wish succeeds when it is asked again. */
+#include "tests/unit/unit.h"
+
+#include "scheduler/farms/transcode/library.h"
+#include "tests/unit/core_check.h"
+#include "tests/unit/core_fixture.h"
+#include "tests/unit/memory_fault.h"
+
+#define ROOT "/library"
+
+struct farm *transcode_farm(void);
+
+static struct fixture *fixture;
+static struct rec_lease scan;
+static uint64_t key, seq;
+static void (*at_work)(void);
+
+static void around(bool in)
+{
+    memory_watched = in;
+}
+
+static void farm_made(struct farm *farm)
+{
+    struct transcode *self = farm->self;
+    self->config.scan_ms = 0;
+    assert_true(library_configure(self, STR_LIT(ROOT)));
+}
+
+static void checked(void)
+{
+    fixture_forget_letters(fixture);
+    at_work();
+    core_check(fixture->core);
+    assert_false(journal_failed(fixture->journal));
+}
+
+/* Every step is one wish: repeated with the same key until memory is enough, and once more. */
+static void hard(void (*step)(void))
+{
+    at_work = step;
+    key++;
+    seq++;
+    memory_hard(checked);
+}
+
+static const struct msg *ask(enum door door, unsigned peer, const struct shape *shape, const void *value)
+{
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, door, peer, corr, shape, value);
+    fixture_settle(fixture);
+    return fixture_answer(fixture, corr);
+}
+
+static void expect(const struct msg *answer, uint16_t id)
+{
+    if (answer && answer->shape->id == MSG_ERROR && memory_short())
+        assert_true(answer->u.error.code == ERR_NO_MEMORY || answer->u.error.code == ERR_UNAVAILABLE);
+    else if (answer || !memory_short())
+        assert_int_equal(answer->shape->id, id);
+}
+
+static void step_register(void)
+{
+    struct msg_transcode_register say = {.idem = fixture_key_of((unsigned)key, 1), .name = STR_LIT("w")};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_register, &say), MSG_TRANSCODE_WORKER);
+}
+
+static void step_scan(void)
+{
+    struct msg_library_scan say = {.idem = fixture_key_of((unsigned)key, 1), .root = STR_LIT(ROOT)};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_library_scan, &say), MSG_LIBRARY_SCANNING);
+}
+
+static struct rec_video_found found(const char *path)
+{
+    return (struct rec_video_found){.path = str_of(path),
+                                    .size = seq,
+                                    .mtime_ns = seq,
+                                    .codec = STR_LIT("h264"),
+                                    .bitrate_k = 9,
+                                    .hash = STR_LIT("0123456789abcdef")};
+}
+
+static void step_found(void)
+{
+    struct rec_video_found videos[] = {found("a.mp4"), found("b.mp4")};
+    struct msg_library_found say = {
+        .run_id = scan.run_id, .attempt = scan.attempt, .seq = seq, .root = STR_LIT(ROOT), .videos = {videos, 2}, .walked = 2};
+    expect(ask(DOOR_WORKERS, 7, &shape_msg_library_found, &say), MSG_LIBRARY_FOUND_ACK);
+}
+
+static void step_known(void)
+{
+    struct msg_library_known say = {.run_id = scan.run_id, .attempt = scan.attempt, .root = STR_LIT(ROOT), .limit = 10};
+    expect(ask(DOOR_WORKERS, 7, &shape_msg_library_known, &say), MSG_LIBRARY_KNOWN_ROWS);
+}
+
+static uint64_t task;
+
+static void step_pull(void)
+{
+    struct msg_transcode_pull say = {.idem = fixture_key_of((unsigned)key, 1), .worker_id = 1};
+    const struct msg *answer = ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_pull, &say);
+    expect(answer, MSG_TRANSCODE_PULLED);
+    if (answer && answer->shape->id == MSG_TRANSCODE_PULLED)
+        task = answer->u.transcode_pulled.task.id;
+}
+
+static void report(uint64_t status)
+{
+    struct msg_transcode_report say = {.idem = fixture_key_of((unsigned)key, 1),
+                                       .task_id = task,
+                                       .worker_id = 1,
+                                       .status = status,
+                                       .progress = 50,
+                                       .error_message = STR_LIT("words")};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_report, &say), MSG_DONE);
+}
+
+static void step_running(void)
+{
+    report(TRANSCODE_RUNNING);
+}
+
+static void step_failed(void)
+{
+    report(TRANSCODE_FAILED);
+}
+
+static void step_log(void)
+{
+    struct msg_transcode_log say = {.idem = fixture_key_of((unsigned)key, 1), .task_id = task, .text = STR_LIT("a line")};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_log, &say), MSG_TRANSCODE_LOGGED);
+}
+
+static uint64_t video = 1, status = VIDEO_WAITING;
+
+static void step_set(void)
+{
+    struct msg_video_set say = {.idem = fixture_key_of((unsigned)key, 1), .id = video, .transcode_status = status};
+    SET_HAS(&say, msg_video_set, transcode_status);
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_video_set, &say), MSG_VIDEO_ANSWER);
+}
+
+static void step_rename(void)
+{
+    struct msg_transcode_worker_update say = {.idem = fixture_key_of((unsigned)key, 1), .id = 1, .name = STR_LIT("x")};
+    SET_HAS(&say, msg_transcode_worker_update, name);
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_worker_update, &say), MSG_TRANSCODE_WORKER);
+}
+
+static void step_list(void)
+{
+    struct msg_transcode_workers say = {.page = 1, .size = 10};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_workers, &say), MSG_TRANSCODE_WORKER_ROWS);
+}
+
+static void step_silence(void)
+{
+    fixture_wait(fixture, 31000);
+}
+
+static void step_remove(void)
+{
+    struct msg_transcode_worker_remove say = {.idem = fixture_key_of((unsigned)key, 1), .id = 1};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_worker_remove, &say), MSG_DONE);
+}
+
+static void hello(unsigned peer, const char *ident, const char *type, struct str labels)
+{
+    struct str types[] = {str_of(type)};
+    struct msg_hello say = {.protocol = 1,
+                            .ident = str_of(ident),
+                            .boot = STR_LIT("b"),
+                            .hostname = STR_LIT("h"),
+                            .task_types = {types, 1},
+                            .executors = {types, 1},
+                            .slots = 2,
+                            .credit = 2,
+                            .labels = labels};
+    ask(DOOR_WORKERS, peer, &shape_msg_hello, &say);
+}
+
+static void test_all(void **state)
+{
+    (void)state;
+    fixture = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = farm_made;
+    fixture_start(fixture);
+    fixture->around = around;
+    memory_watched = false;
+    hard(step_register);
+    hard(step_scan);
+    hello(7, "scanner", "scan", (struct str){0});
+    scan = fixture_begin(fixture, 7);
+    hard(step_found);
+    hard(step_found); /* other versions of the same files */
+    hard(step_known);
+    hard(step_pull);
+    assert_int_not_equal(task, 0);
+    hard(step_log);
+    hard(step_running);
+    hard(step_failed);
+    hard(step_set);
+    hard(step_rename);
+    hard(step_list);
+    status = VIDEO_NOT_NEEDED;
+    hard(step_set);
+    video = 2;
+    hard(step_set);
+    hello(8, "coder", "transcode", fixture_map((const char *[]){"transcode.encoders", "cpu", NULL}));
+    status = VIDEO_WAITING;
+    hard(step_set); /* a worker with a session has room for it: it is given the video, or was at an earlier wake-up */
+    assert_int_equal(((struct transcode *)fixture->made[0]->self)->tasks.count, 1);
+    video = 1;
+    hard(step_set);
+    hard(step_pull);
+    hard(step_silence);
+    hard(step_remove);
+    assert_true(memory_refused > 40);
+    fixture->around = NULL;
+    memory_watched = true;
+    fixture_rebuild(fixture);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
