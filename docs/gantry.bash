@@ -3,7 +3,7 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart why prune graph task fires preview pool transcode workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart why prune graph task fires preview pool library transcode workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
@@ -43,7 +43,14 @@ _gantry() {
     fi
     if [ "$command" = transcode ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'undo' -- "$word"))
+            COMPREPLY=($(compgen -W 'queue skip bump undo' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [ "$command" = library ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'scan list' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -175,6 +182,13 @@ _gantry() {
         'pool list:--size') return ;;
         'pool set:--limit' | 'pool set:-n') return ;;
         'pool set:--description' | 'pool set:-d') return ;;
+        'library list:--status' | 'library list:-s') words='not-needed waiting created running completed failed' ;;
+        'library list:--codec') return ;;
+        'library list:--search') return ;;
+        'library list:--sort') return ;;
+        'library list:--order') words='asc desc' ;;
+        'library list:--page') return ;;
+        'library list:--size') return ;;
         'transcode undo:--key') return ;;
         'workers:--status' | 'workers:-s') words='active draining offline' ;;
         'workers:--type' | 'workers:-t') return ;;
@@ -257,6 +271,11 @@ _gantry() {
         'pool list') words='--sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'pool set') words='--limit --description --json --help --url --key-file --ca --data' ;;
         'pool delete') words='--json --help --url --key-file --ca --data' ;;
+        'library scan') words='--json --help --url --key-file --ca --data' ;;
+        'library list') words='--status --codec --vr --search --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'transcode queue') words='--json --help --url --key-file --ca --data' ;;
+        'transcode skip') words='--json --help --url --key-file --ca --data' ;;
+        'transcode bump') words='--json --help --url --key-file --ca --data' ;;
         'transcode undo') words='--wait --key --json --help --url --key-file --ca --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'worker drain') words='--json --help --url --key-file --ca --data' ;;
@@ -284,7 +303,7 @@ _gantry() {
         'key process') words='--public-key --out --json --help --url --key-file --ca --data' ;;
         'config') words='--explain --markdown --json --help --url --key-file --ca --data' ;;
         'version') words='--json --help --url --key-file --ca --data' ;;
-        'help') words='--json --help up run runs logs abort restart why prune graph task fires preview pool transcode workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
+        'help') words='--json --help up run runs logs abort restart why prune graph task fires preview pool library transcode workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --key-file --ca --data' ;;
         'completion') words='--json --help --url --key-file --ca --data' ;;
         esac
