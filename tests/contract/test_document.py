@@ -206,7 +206,7 @@ class Tables(Contract):
         self.assertTrue(error["message"].startswith(shown["message"]), error["message"])
 
     def test_the_codes(self):
-        spec = Documented().document
+        spec = Documented().surfaces["scheduler"].document
         self.assertEqual(spec["components"]["schemas"]["ErrorCode"]["enum"], document.words_of("错误代码"))
         answered = {status for path, methods in spec["paths"].items() if path.startswith("/api/")
                     for method in methods if method in ("get", "post", "put", "delete") for status in methods[method]["responses"]}
