@@ -7,7 +7,7 @@
 
 #include "store/kv.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 struct migration {
     uint32_t from;                                     /* brings a database of this version to the next */
