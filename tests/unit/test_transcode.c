@@ -205,6 +205,11 @@ static void test_gone(void **unused)
     fixture_send(fixture, DOOR_WORKERS, SCANNER, ++fixture->corr, &shape_msg_library_found, &say);
     fixture_settle(fixture);
     assert_int_equal(fixture_answer(fixture, fixture->corr)->u.error.code, ERR_INVALID);
+    say.root = STR_LIT("/other"); /* not what its run is about */
+    say.walked = 1;
+    fixture_send(fixture, DOOR_WORKERS, SCANNER, ++fixture->corr, &shape_msg_library_found, &say);
+    fixture_settle(fixture);
+    assert_true(str_is(fixture_answer(fixture, fixture->corr)->u.error.rule, "library_root"));
     assert_int_equal(found(fixture, other, NULL, 0, gone, 2)->shape->id, MSG_REFUSED);
     assert_int_equal(fixture->disk_count[TYPE_VIDEO], 2);
     assert_int_equal(found(fixture, lease, NULL, 0, gone, 2)->shape->id, MSG_LIBRARY_FOUND_ACK);

@@ -191,17 +191,20 @@ static void take_gone(struct transcode *farm, struct core *core, const struct ro
     }
 }
 
-static int found_check(const struct msg_library_found *found, const struct root *root, struct fault *fault)
+/* A run speaks of the folder that it was made for, and only one that has walked it says what is gone. */
+static int found_check(const struct msg_library_found *found, const struct run *run, struct fault *fault)
 {
     static const struct str none = {0};
-    if (found->gone.count && !found->walked)
+    struct str its = {0};
+    map_text(text_str(run->parameters), STR_LIT("root"), &its);
+    if (!str_eq(its, found->root))
+        return fault_set(fault, ERR_INVALID, "root", "library_root", found->root, NULL, "the run is not about this folder");
+    if (found->gone.count && (!found->walked || !str_is(run->class->type, TRANSCODE_SCAN)))
         return fault_set(fault, ERR_INVALID, "gone", "walked", none, "a walk that met files",
-                         "nothing is gone while no file was met");
+                         "nothing is gone before a scan has met files");
     for (uint32_t i = 0; i < found->videos.count; i++)
         if (memchr(found->videos.items[i].path.ptr, '\0', found->videos.items[i].path.len))
             return fault_set(fault, ERR_INVALID, "path", "path", none, "a path without NUL", "a path has no NUL");
-    if (!root)
-        return fault_set(fault, ERR_LIMIT, "root", "limit", found->root, NULL, "the library has too many folders");
     return 0;
 }
 
@@ -211,22 +214,28 @@ void library_on_found(struct core *core, const struct core_call *call)
     struct transcode *farm = transcode_of(core);
     struct msg_library_found_ack ack = {.run_id = found->run_id, .attempt = found->attempt, .seq = found->seq};
     struct fault fault;
-    if (!lease_of(farm, core, call, found->run_id, found->attempt))
+    const struct lease *lease = lease_of(farm, core, call, found->run_id, found->attempt);
+    if (!lease)
         return;
-    struct root *root = root_get(farm, found->root);
+    struct root *root = NULL;
     uint32_t count = found->videos.count, ops = 4 * count + 2 * found->gone.count + 2;
     size_t each = 1024 + 2 * (size_t)found->root.len; /* beside what the message has of it */
     size_t bytes = 2 * (size_t)call->frame.len + count * (each + 1280) + DETAIL_ROOM;
-    if (found_check(found, root, &fault) || core_reserve(core, bytes, 128, ops, &fault)) {
-        core_refuse(core, call, &fault);
-        return;
+    if (found_check(found, lease->run, &fault))
+        goto error;
+    if (!(root = root_get(farm, found->root))) {
+        fault_set(&fault, ERR_LIMIT, "root", "limit", found->root, NULL, "the library has too many folders");
+        goto error;
     }
+    if (core_reserve(core, bytes, 128, ops, &fault))
+        goto error;
+    fault_memory(&fault);
     for (uint32_t i = 0; i < count; i++)
-        if (take(farm, core, root, &found->videos.items[i])) {
-            fault_memory(&fault);
-            core_refuse(core, call, &fault);
-            return;
-        }
+        if (take(farm, core, root, &found->videos.items[i]))
+            goto error;
     take_gone(farm, core, root, &found->gone);
     journal_send(core->journal, &call->from, &shape_msg_library_found_ack, &ack);
+    return;
+error:
+    core_refuse(core, call, &fault);
 }
