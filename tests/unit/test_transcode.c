@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "scheduler/farms/transcode/library.h"
+#include "scheduler/worker.h"
 #include "tests/unit/core_check.h"
 #include "tests/unit/core_fixture.h"
 
@@ -397,6 +398,25 @@ static void test_silent_task(void **unused)
     fixture_free(fixture);
 }
 
+/* Somebody aborts it: its worker is told by a 409, and is free again a while later; the video is nobody's until it is queued. */
+static void test_aborted(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_lease lease = scan(fixture);
+    find_one(fixture, lease, h264("a.mp4", 9000));
+    uint64_t worker = enlist(fixture, "w", TRANSCODE_CPU, false), task = pulled(fixture, worker);
+    assert_int_equal(fixture_abort(fixture, task), 0);
+    assert_int_equal(task_of(fixture, task).status, TRANSCODE_FAILED);
+    assert_video(fixture, 1, VIDEO_FAILED, 3);
+    assert_int_equal(pulled(fixture, worker), 0);
+    const struct worker *its = worker_find(fixture->core, worker);
+    assert_int_equal(its->held, 1);
+    beats(fixture, worker, "w", 40);
+    assert_int_equal(its->held, 0);
+    fixture_free(fixture);
+}
+
 static void test_offline(void **unused)
 {
     (void)unused;
@@ -579,7 +599,7 @@ int main(void)
         cmocka_unit_test(test_silent_task), cmocka_unit_test(test_offline),
         cmocka_unit_test(test_directives),  cmocka_unit_test(test_renamed_and_removed),
         cmocka_unit_test(test_session),     cmocka_unit_test(test_logs),
-        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_away),        cmocka_unit_test(test_aborted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "scheduler/farms/transcode/task.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
+#include "scheduler/rest.h"
 #include "scheduler/worker.h"
 
 #define RECORD_BYTES 320 /* of its own, encoded */
@@ -174,6 +175,7 @@ int api_attend(struct transcode *farm, struct core *core, uint64_t id, struct fa
         log_info("GTY-WORKER-BACK", "worker=%s it is heard of again", api->worker->name->data);
     }
     api_heard(farm, core, api);
+    rest_forget(core, api->worker); /* what somebody aborted: it hears so by a 409, and does not say that it stopped */
     return 0;
 }
 
