@@ -213,6 +213,18 @@ class Life(unittest.TestCase):
         wait_for(lambda: len(marked(mark)) >= 3, what="the run's processes")
         return run
 
+    @staticmethod
+    def supervisors(farm):
+        """Those of worker1; what else there is below it may end while it is looked at."""
+        found = []
+        for pid in descendants(farm.pid("worker1")):
+            try:
+                if os.readlink(f"/proc/{pid}/exe").endswith("/gantry-run"):
+                    found.append(pid)
+            except OSError:
+                pass
+        return found
+
     def test_killed_worker_leaves_nothing(self):
         mark = f"MARK_KILLED={os.getpid()}"
         with Farm() as farm:
@@ -229,12 +241,8 @@ class Life(unittest.TestCase):
         mark = f"MARK_SUPERVISOR={os.getpid()}"
         with Farm() as farm:
             run = self.long_run(farm, mark)
-            for pid in descendants(farm.pid("worker1")):
-                try:
-                    if os.readlink(f"/proc/{pid}/exe").endswith("/gantry-run"):
-                        os.kill(pid, signal.SIGKILL)
-                except OSError:
-                    pass
+            for pid in self.supervisors(farm):
+                os.kill(pid, signal.SIGKILL)
             self.assertIn("supervisor was killed", farm.wait_run(run)["error_message"])
             self.assertEqual(marked(mark), [])
 
@@ -243,8 +251,7 @@ class Life(unittest.TestCase):
         mark = f"MARK_ALL={os.getpid()}"
         with Farm() as farm:
             run = self.long_run(farm, mark)
-            family = [farm.pid("worker1")] + [pid for pid in descendants(farm.pid("worker1"))
-                                              if os.readlink(f"/proc/{pid}/exe").endswith("/gantry-run")]
+            family = [farm.pid("worker1")] + self.supervisors(farm)
             farm.seen_pids.update(marked(mark))
             for pid in family:
                 os.kill(pid, signal.SIGSTOP)
