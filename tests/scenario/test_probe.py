@@ -119,7 +119,7 @@ class Process(unittest.TestCase):
             process.stdin.flush()
             children = descendants(process.pid)
             if children:
-                os.kill(children[0], signal.SIGSEGV)
+                os.kill(children[0], signal.SIGKILL)
             line = json.loads(process.stdout.readline())
             self.assertEqual(line["number"], number)
             if "crashed" in line.get("error", ""):
