@@ -1,7 +1,10 @@
 /* Which videos need transcoding. */
 #include "tests/unit/unit.h"
 
+#include "proto/settings.h"
 #include "worker/video/rules.h"
+#include "worker/video/scan.h"
+#include "worker/video/vr.h"
 
 static struct rules rules;
 static struct probe probe;
@@ -142,9 +145,19 @@ static void test_bounds(void **state)
     assert_non_null(strstr(err.text, "too deep"));
 }
 
+/* What programs do without a setting is what the settings' table says. */
+static void test_defaults_of_settings(void **state)
+{
+    (void)state;
+    assert_string_equal(settings_table[SET_TRANSCODE_RULES].initial, RULES_DEFAULT);
+    assert_string_equal(settings_table[SET_LIBRARY_VR].initial, VR_DEFAULT);
+    assert_string_equal(settings_table[SET_LIBRARY_EXTENSIONS].initial, SCAN_EXTENSIONS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_default), cmocka_unit_test(test_words),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_bounds)};
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_bounds),
+                                       cmocka_unit_test(test_defaults_of_settings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
