@@ -117,6 +117,12 @@ static void on_studio(void *self)
     link_again(worker->link);
 }
 
+static const char *on_refusal(void *self, struct str executor, uint32_t held)
+{
+    struct worker *worker = self;
+    return studio_refusal(&worker->studio, executor, held);
+}
+
 static void on_finished(void *self, const struct run *run)
 {
     struct worker *worker = self;
@@ -164,8 +170,12 @@ static int open_all(struct worker *worker, struct err *err)
     worker->processes = processes_new(worker->daemon.loop, worker->setup.supervisor, err);
     if (!worker->processes)
         return -1;
-    struct run_context context = {
-        .loop = worker->daemon.loop, .processes = worker->processes, .home = &worker->home, .self = worker->setup.self};
+    struct run_context context = {.loop = worker->daemon.loop,
+                                  .processes = worker->processes,
+                                  .home = &worker->home,
+                                  .self = worker->setup.self,
+                                  .refusal = on_refusal,
+                                  .refuser = worker};
     roster_init(&worker->roster, &context, worker->setup.slots);
     configure(worker);
     if (open_link(worker, err) < 0)

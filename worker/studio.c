@@ -61,6 +61,16 @@ static void on_timer(void *arg)
     expire(studio);
 }
 
+const char *studio_refusal(const struct studio *studio, struct str executor, uint32_t held)
+{
+    uint64_t most = studio->serves ? (uint64_t)settings_count_of(studio->settings, SET_TRANSCODE_COUNT) : 0;
+    if (!studio->serves || !str_is(executor, "transcode"))
+        return NULL;
+    if (!hours_hold(settings_text(studio->settings, SET_TRANSCODE_HOURS), minute_now()))
+        return "these are not the hours in which this worker transcodes";
+    return most && studio->done + held >= most ? "this worker has done as many transcodes as it should" : NULL;
+}
+
 void studio_count(struct studio *studio, struct str executor)
 {
     if (!studio->serves || !str_is(executor, "transcode"))

@@ -27,6 +27,8 @@ int studio_open(struct studio *studio, struct loop *loop, const struct settings 
 void studio_close(struct studio *studio);
 /* Adds what it offers now to the labels that settings give. */
 int studio_labels(const struct studio *studio, struct buf *labels, struct err *err);
+/* Why no further run of this executor is taken while so many are held; NULL: it is. */
+const char *studio_refusal(const struct studio *studio, struct str executor, uint32_t held);
 /* A run has ended well. */
 void studio_count(struct studio *studio, struct str executor);
 

@@ -143,6 +143,15 @@ exec "$real" "$@"
     def test_the_gateway_is_killed(self):
         self.killed("gateway")
 
+    def test_as_many_as_wanted(self):
+        videos.put("h264.mp4", self.root / "one.mp4")
+        videos.put("multi.mkv", self.root / "two.mkv")
+        farm = self.farm(transcode_count="1")
+
+        wait_for(lambda: "no transcodes are taken from now on" in farm.log("worker1"), 120, "its one transcode")
+        wait_for(lambda: sorted(video["transcode_status"] for video in self.videos(farm).values()) == [WAITING, COMPLETED], 60, "one of two")
+        self.assertEqual(len(list(self.out.rglob("*.mp4"))), 1)
+
     def test_a_file_that_fails_is_not_tried_for_ever(self):
         """It would become larger, so that each attempt fails."""
         videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-c:v", "libx264", "-crf", "45", "-an", str(self.root / "small.mp4"))

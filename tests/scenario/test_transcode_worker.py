@@ -172,6 +172,7 @@ class Kept(Studio):
         self.assertEqual(farm.hello["labels"]["transcode.encoders"], "cpu")
         self.made(farm, "a.mp4")
         wait_for(lambda: farm.hello["labels"]["transcode.encoders"] == "", 30, "it offers nothing more")
+        self.assertEqual(self.transcode(farm, "a.mp4")["outcome"], 6)  # one that was on its way goes back
 
     def test_outside_of_its_hours(self):
         now = time.localtime()

@@ -25,7 +25,10 @@ static bool works(const char *encoder)
         return false;
     }
     if (!ffmpeg_well(&end, text, sizeof(text))) {
-        log_info("GTY-WORKER-ENCODER", "encoder=%s not offered: %.300s", encoder, end.stalled ? "it does not answer" : text);
+        log_info("GTY-WORKER-ENCODER", "encoder=%s not offered: %.300s", encoder,
+                 end.stalled    ? "it does not answer"
+                 : end.first[0] ? end.first
+                                : text);
         return false;
     }
     log_info("GTY-WORKER-ENCODER", "encoder=%s works", encoder);
