@@ -1,5 +1,6 @@
 /* Where webhooks may be sent, and what they are signed with (the input: a byte, then an address, a list of networks or a secret). What is
  * let through is http or https, and in figures it is no link-local address. */
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "gateway/event_type.h"
@@ -14,6 +15,18 @@ static void check(bool holds)
         abort();
 }
 
+/* A name may begin with the same figures. */
+static bool in_figures_link_local(struct str rest)
+{
+    char host[INET_ADDRSTRLEN];
+    struct in_addr address;
+    uint32_t len = 0;
+    while (len < rest.len && !strchr("/:?#", rest.ptr[len]))
+        len++;
+    return str_copy(host, sizeof host, (struct str){rest.ptr, len}) && inet_pton(AF_INET, host, &address) == 1 &&
+           ntohl(address.s_addr) >> 16 == 0xa9fe;
+}
+
 static void address(struct str text)
 {
     static const struct targets none;
@@ -22,9 +35,7 @@ static void address(struct str text)
     check(text.len > 7 && text.len <= 2048);
     check(strncasecmp(text.ptr, "http:", 5) == 0 || strncasecmp(text.ptr, "https:", 6) == 0);
     const char *host = memmem(text.ptr, text.len, "//", 2); /* what follows in a path is nobody's address */
-    static const char link_local[] = "//169.254.";
-    size_t len = sizeof link_local - 1;
-    check(host && !((size_t)(text.ptr + text.len - host) >= len && memcmp(host, link_local, len) == 0));
+    check(host && !in_figures_link_local((struct str){host + 2, (uint32_t)(text.ptr + text.len - host - 2)}));
     check(!memmem(text.ptr, text.len, "\n", 1));
 }
 
