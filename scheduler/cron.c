@@ -140,7 +140,12 @@ static int64_t elapsed_next(const struct cron *cron, int64_t after)
         if (local == INT64_MAX || local - span.offset < span.until) {
             return local == INT64_MAX ? local : local - span.offset;
         }
-        /* No clock shows a match before that one, however far ahead of UTC it is: the spans in between need not be looked at. */
+        /* From there on no clock shows less than this, and so no match before the first behind it, however far ahead of UTC it is: the
+         * spans up to that one need not be looked at. It may lie before `local`: a clock that is set back shows an hour again. */
+        local = local_next(cron, span.until - ZONE_OFFSET_MAX - 1);
+        if (local == INT64_MAX) {
+            return local;
+        }
         after = span.until - 1;
         if (after < local - ZONE_OFFSET_MAX - 1) {
             after = local - ZONE_OFFSET_MAX - 1;

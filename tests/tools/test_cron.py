@@ -36,6 +36,7 @@ SCHEDULES = [
     ("45 2 */2 * MON", (45,), (2,), range(1, 32, 2), None, (1,)),
     ("*/20 * 25-31 mar,OCT *", range(0, 60, 20), None, range(25, 32), (3, 10), None),
     ("1 1 L * ?", (1,), (1,), "last", None, None),
+    ("*/30 * * * SAT", (0, 30), None, None, None, (6,)),
 ]
 EITHER = {"45 2 1-7 * MON"}  # both days restricted: either will do
 
@@ -128,7 +129,7 @@ class Cron(unittest.TestCase):
     def test_known_changes(self):
         """A day and a half around the clock changes of a year that the files list, and one only their rule knows."""
         for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "Asia/Tehran",
-                     "America/Havana", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Chatham", "Europe/London", "America/St_Johns", "Antarctica/Troll"):
+                     "America/Havana", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Chatham", "Europe/London", "America/St_Johns", "Antarctica/Troll", "Asia/Beirut", "America/Sao_Paulo"):
             for year in (2019, 2071):
                 for change in changes(zoneinfo.ZoneInfo(name), year)[:2]:
                     self.check(name, change - DAY // 2, 2)

@@ -199,6 +199,11 @@ static void test_daylight_saving(void **state)
         {"15 2 * * *", "Australia/Lord_Howe", "2024-10-05T00:00:00Z", {"2024-10-05T15:30:00Z", "2024-10-06T15:15:00Z"}},
         /* midnight is skipped */
         {"0 0 * * *", "America/Havana", "2024-03-09T12:00:00Z", {"2024-03-10T05:00:00Z", "2024-03-11T04:00:00Z"}},
+        /* set back across midnight: the last hour of a day is shown again */
+        {"*/30 * * * 6",
+         "Asia/Beirut",
+         "2026-10-24T20:30:00Z",
+         {"2026-10-24T21:00:00Z", "2026-10-24T21:30:00Z", "2026-10-30T22:00:00Z"}},
         /* a whole day is skipped */
         {"0 9 30 12 *", "Pacific/Apia", "2011-12-01T00:00:00Z", {"2011-12-30T10:00:00Z", "2012-12-29T19:00:00Z"}},
         /* beyond the file's table, by its rule */
