@@ -33,14 +33,14 @@ static struct worker *find(struct core *core, struct str id, struct str whose, s
 
 static int refuse_link(const struct worker *worker, const char *field, struct fault *fault)
 {
-    return fault_set(fault, ERR_CONFLICT, field, "link", worker->name->str, NULL,
-                     "worker %s has a session of the worker protocol, and says that itself", worker->name->data);
+    return fault_set(fault, ERR_CONFLICT, field, "link", worker->name->str, NULL, "worker %s %s, and says that itself",
+                     worker->name->data, worker->kept ? "works through its farm's API" : "has a session of the worker protocol");
 }
 
 struct worker *rest_worker(struct core *core, struct str id, struct str whose, struct fault *fault)
 {
     struct worker *worker = find(core, id, whose, fault);
-    if (!worker || worker->asks)
+    if (!worker || (worker->asks && !worker->kept))
         return worker;
     refuse_link(worker, "id", fault);
     return NULL;
@@ -122,7 +122,7 @@ static int register_check(const struct core *core, const struct msg_worker_regis
     if (worker_check_served(&asked->task_types, "task_types", fault) ||
         worker_check_served(&asked->executors, "executors", fault))
         return -1;
-    if (worker && !worker->asks)
+    if (worker && (!worker->asks || worker->kept))
         return refuse_link(worker, "name", fault);
     /* One that is away may come back with another credential: keys are renewed. */
     if (worker && worker->present && !rest_owns(worker, asked->whose))
@@ -238,13 +238,13 @@ error:
 
 /* ---- PUT /workers/{id} ---- */
 
-/* A worker with a session says of itself what it serves and how much of it, and that it is there. */
+/* A worker with a session, or of a farm's API, says of itself what it serves and how much of it, and that it is there. */
 static int update_check(const struct worker *worker, const struct msg_worker_update *asked, struct fault *fault)
 {
     if (worker_check_served(&asked->task_types, "task_types", fault) ||
         worker_check_served(&asked->executors, "executors", fault))
         return -1;
-    if (worker->asks)
+    if (worker->asks && !worker->kept)
         return 0;
     if (HAS(asked, msg_worker_update, max_concurrent_tasks))
         return refuse_link(worker, "max_concurrent_tasks", fault);
@@ -254,7 +254,7 @@ static int update_check(const struct worker *worker, const struct msg_worker_upd
         return refuse_link(worker, "executors", fault);
     if (HAS(asked, msg_worker_update, labels))
         return refuse_link(worker, "labels", fault);
-    if (HAS(asked, msg_worker_update, status) && asked->status == WORKER_OFFLINE && worker->present)
+    if (HAS(asked, msg_worker_update, status) && asked->status == WORKER_OFFLINE && worker->present && !worker->kept)
         return refuse_link(worker, "status", fault);
     return 0;
 }

@@ -154,6 +154,17 @@ class Workers(TranscodeContract):
         self.said(self.farm.post("/api/v1/workers/99999/offline", {"action": "offline"}), 404, "Worker不存在")
         self.said(self.farm.delete("/api/v1/workers/99999/offline"), 404, "Worker不存在")
 
+    def test_what_the_core_lets_it_do(self):
+        """Only its farm watches it: it gets no runs but that farm's."""
+        number, _ = self.register()
+        path = f"/api/workers/worker-{number:03d}"
+        self.assertEqual(self.farm.post(f"{path}/lease", {"wait_seconds": 0}).status, 409)
+        self.assertEqual(self.farm.post(f"{path}/heartbeat", {}).status, 409)
+        for body in ({"task_types": ["shell"]}, {"executors": ["shell"]}, {"max_concurrent_tasks": 4}, {"labels": {"a": "b"}}):
+            self.assertEqual(self.farm.put(path, body).status, 409, body)
+        self.assertEqual(self.farm.put(path, {"status": "draining"}).status, 200)
+        self.assertEqual(self.farm.put(path, {"status": "active"}).status, 200)
+
     def test_one_with_a_session(self):
         with ScriptedWorker(self.farm.endpoint("workers"), types=("transcode",), executors=("transcode",)) as worker:
             welcome = worker.hello(labels={"transcode.encoders": "nvenc,cpu"})
