@@ -1,6 +1,7 @@
 /* `gantry events` */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
@@ -48,37 +49,21 @@ static void event_print(const struct cli *cli, const json_t *event)
     putchar('\n');
 }
 
-/* "task." is short for the farm's "task.*". -1 when it does not fit. */
-static int types_write(const char *words, char *out, size_t size)
-{
-    size_t len = 0;
-
-    for (const char *at = words; *at != '\0'; at++) {
-        bool prefix = *at == '.' && (at[1] == '\0' || at[1] == ',');
-        if (len + 3 > size) {
-            return -1;
-        }
-        out[len++] = *at;
-        if (prefix) {
-            out[len++] = '*';
-        }
-    }
-    out[len] = '\0';
-    return 0;
-}
-
 /* Adds what is asked for to a path; -1 with err. */
 static int filters_add(const struct cli *cli, char *path, size_t size, struct err *err)
 {
     static const char *const names[][2] = {{"type", "type"}, {"task", "task_id"}, {"run", "run_id"}};
-    const char *words = args_text(cli->args, "type");
-    char types[1024];
+    const char *word = args_text(cli->args, "type");
+    char type[128];
+    size_t len = word != NULL ? strlen(word) : 0;
 
-    if (words != NULL && types_write(words, types, sizeof types) != 0) {
-        return err_set(err, ERR_BAD_REQUEST, "--type is too long");
+    if (len + 2 > sizeof type || (len > 0 && strchr(word, ',') != NULL)) { /* a page takes no list of them */
+        return err_set(err, ERR_BAD_REQUEST, "--type takes one type, or what several begin with, as task.");
     }
+    snprintf(type, sizeof type, "%s%s", len > 0 ? word : "",
+             len > 0 && word[len - 1] == '.' ? "*" : ""); /* "task." is the farm's "task.*" */
     for (size_t i = 0; i < 3; i++) {
-        const char *value = i == 0 && words != NULL ? types : args_text(cli->args, names[i][0]);
+        const char *value = i == 0 && len > 0 ? type : args_text(cli->args, names[i][0]);
         if (value != NULL && client_query_add(path, size, names[i][1], value) != 0) {
             return err_set(err, ERR_BAD_REQUEST, "--%s is too long", names[i][0]);
         }

@@ -70,7 +70,7 @@ class Broken(unittest.TestCase):
         farm = Staged(*streams)
         self.addCleanup(farm.server_close)
         self.addCleanup(farm.shutdown)
-        process = start(self, farm.url, "-n", "1", "--json", "--type", "task.,run.retry")
+        process = start(self, farm.url, "-n", "1", "--json", "--type", "task.")
         out, err = process.communicate(timeout=60 * SLOW)
         return farm, process.returncode, [json.loads(line) for line in out.splitlines()[1:]], err
 
@@ -79,7 +79,7 @@ class Broken(unittest.TestCase):
         farm, code, seen, err = self.follow(": hello\n\n" + event(8, "a") + event(9, "b") + cut + "id: 21\nevent: task.created\nda",
                                             (503, "away"), event(21, "c") + 'event: worker.heartbeat\ndata: {"event": "worker.heartbeat"}\n\n', "")
         self.assertEqual([last for last, _ in farm.asked], ["7", "20", "20", "21", "21"])
-        self.assertEqual({query["type"] for _, query in farm.asked}, {"task.*,run.retry"})
+        self.assertEqual({query["type"] for _, query in farm.asked}, {"task.*"})
         self.assertEqual([one.get("id") for one in seen], [8, 9, 21, None])
         self.assertEqual([one["data"]["task_name"] for one in seen[:3]], ["a", "b", "c"])
         self.assertEqual(set(seen[0]), {"id", "event", "timestamp", "data"})
@@ -95,6 +95,20 @@ class Broken(unittest.TestCase):
         farm, code, seen, err = self.follow("data: " + "x" * (5 << 20))
         self.assertEqual((code, seen, len(farm.asked)), (1, [], 1))
         self.assertIn("no stream of events", err)
+
+
+class Types(unittest.TestCase):
+    def test_one_or_what_several_begin_with(self):
+        with Up() as up:
+            up.wait_ready()
+            self.assertEqual(up.gantry("task", "create", "made", "--shell", "true").returncode, 0)
+            seen = up.gantry("events", "--type", "task.")
+            self.assertEqual(seen.returncode, 0, seen.stderr)
+            self.assertIn("task.created", seen.stdout)
+            self.assertNotIn("system.", seen.stdout)
+            both = up.gantry("events", "--type", "task.created,run.retry")
+            self.assertEqual(both.returncode, 2)
+            self.assertIn("takes one type", both.stderr)
 
 
 class Restarted(unittest.TestCase):
