@@ -49,14 +49,16 @@ void tasks_loaded(struct transcode *farm, struct core *core)
     }
 }
 
-/* A task without a run was cut off from it: the database was mended by hand. */
-static void end_orphan(struct transcode *farm, struct core *core, struct transcode_task *task)
+/* A task without a run was cut off from it: the database was mended by hand. False: there is no room to end it now. */
+static bool end_orphan(struct transcode *farm, struct core *core, struct transcode_task *task)
 {
     struct fault fault;
     struct rec_run run = {.id = task->id, .status = RUN_FAILED, .error_message = STR_LIT("its run is gone")};
     struct farm_run view = {&run};
-    if (core_reserve(core, 8192, 0, 8, &fault) == 0)
-        transcode_ended(farm, core, &view);
+    if (core_reserve(core, 8192, 0, 8, &fault) != 0)
+        return false;
+    transcode_ended(farm, core, &view); /* frees the task */
+    return true;
 }
 
 static void silence(struct transcode *farm, struct core *core, struct transcode_task *task)
@@ -68,8 +70,8 @@ static void silence(struct transcode *farm, struct core *core, struct transcode_
     struct ending ending = {.outcome = OUTCOME_FAILED, .error = str_of(text), .extra = sizeof text + 512};
     if (run && retry_end(core, run, &ending, &fault) == 0)
         return;
-    if (!run)
-        end_orphan(farm, core, task);
+    if (!run && end_orphan(farm, core, task))
+        return;
     task->due.key = (int64_t)(core->mono_ms + AGAIN_MS);
     heap_moved(&farm->dues, &task->due);
 }
