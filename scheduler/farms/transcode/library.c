@@ -137,7 +137,9 @@ void library_ended(struct transcode *farm, struct core *core, const struct rec_r
         if (!root->path || root->scan != run->id)
             continue;
         root->scan = 0;
-        root->due = farm->config.scan_ms ? core->mono_ms + farm->config.scan_ms : 0;
+        uint64_t wait = root->again ? HINT_MS : farm->config.scan_ms;
+        root->due = wait ? core->mono_ms + wait : 0;
+        root->again = false;
         log_info("GTY-LIBRARY-SCANNED", "run=%llu root=%s status=%s", (unsigned long long)run->id, root->path->data,
                  run_status_name(run->status));
     }
@@ -147,7 +149,9 @@ void library_on_hint(struct core *core, const struct core_call *call)
 {
     struct transcode *farm = transcode_of(core);
     struct root *root = root_of(farm, call->msg->u.library_hint.root);
-    if (root && root->configured && !root->scan && (!root->due || root->due > core->mono_ms + HINT_MS))
+    if (root && root->scan)
+        root->again = true;
+    else if (root && root->configured && (!root->due || root->due > core->mono_ms + HINT_MS))
         root->due = core->mono_ms + HINT_MS;
 }
 

@@ -381,6 +381,12 @@ static uint64_t last_outcome(const struct rec_run *run)
     return run->attempts.count ? run->attempts.items[run->attempts.count - 1].outcome : OUTCOME_OPEN;
 }
 
+/* Whether the file became another one while it was worked on. In place of it may stand what was made of it. */
+static bool changed_since(const struct video *video, const struct transcode_task *task, const struct outcome_told *told)
+{
+    return video->record.size != task->record.size && video->record.size != told->size_after;
+}
+
 /* What the video is now. One that its worker gave back, or that was lost with a worker of ours, waits again; through the API a
  * worker that is gone fails it, as that API says. */
 static void video_after(struct transcode *farm, struct core *core, const struct rec_run *run, struct transcode_task *task,
@@ -394,7 +400,11 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
         (video->record.transcode_status != VIDEO_CREATED && video->record.transcode_status != VIDEO_RUNNING))
         return;
     video->record.transcode_status = VIDEO_FAILED;
-    if (run->status == RUN_COMPLETED) {
+    if (changed_since(video, task, told)) { /* this version has had no task yet */
+        video->record.transcode_status = video_wanted(&video->record) ? VIDEO_WAITING : VIDEO_NOT_NEEDED;
+        video->record.attempts = 0;
+        video->record.rules = 0; /* the next scan judges it */
+    } else if (run->status == RUN_COMPLETED) {
         video->record.transcode_status = told->skipped.len ? VIDEO_NOT_NEEDED : VIDEO_COMPLETED;
     } else if (run->status == RUN_ABORTED) {
         video->record.attempts = farm->config.attempts; /* somebody does not want it now */

@@ -22,6 +22,7 @@ struct root {          /* a folder of the library */
     struct text *path; /* NULL: the place is free */
     bool configured;   /* what is in it is offered and scanned */
     uint64_t scan;     /* the run that looks through it; 0: none */
+    bool again;        /* something was seen to change meanwhile */
     uint64_t due;      /* mono: when the next is to be made; 0: not by itself */
 };
 
