@@ -40,6 +40,7 @@ class FarSide:
         self.peer = None
         self.hello = None
         self.next_run = 100
+        self.attempt = 1  # of what is assigned
         self.outbox = collections.deque()
         self.accepted, self.ends, self.logs, self.progress = set(), {}, collections.defaultdict(list), collections.defaultdict(list)
         self.published, self.refused = {}, set()
@@ -221,7 +222,7 @@ class FarSide:
             self.next_run += 1
             run = self.next_run
         spec = dict({"name": "t", "task_type": "x", "executor": executor, "command": command, "output": output}, **spec)
-        self.say("assign", runs=[{"run_id": run, "attempt": 1, "task_id": 1, "task_name": "t", "spec": spec, "parameters": parameters or {},
+        self.say("assign", runs=[{"run_id": run, "attempt": self.attempt, "task_id": 1, "task_name": "t", "spec": spec, "parameters": parameters or {},
                                   "timeout_seconds": timeout}])
         return run
 
@@ -234,7 +235,7 @@ class FarSide:
         return dict(self.wait(run, timeout), run=run, lines=self.logs[run])
 
     def cancel(self, run):
-        self.say("cancel", leases=[{"run_id": run, "attempt": 1}])
+        self.say("cancel", leases=[{"run_id": run, "attempt": self.attempt}])
 
     def scan(self, root, **more):
         """A scan that ends well; answers what came of it."""

@@ -18,7 +18,7 @@
 
 /* ---- names ---- */
 
-static bool has_parent_step(const char *path)
+bool publish_parent_step(const char *path)
 {
     for (const char *at = path; (at = strstr(at, "..")); at += 2)
         if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
@@ -38,7 +38,7 @@ int publish_names(struct str output, struct str cwd, uint64_t run, uint64_t atte
                        : snprintf(final, PUBLISH_PATH, "%.*s/%.*s", (int)cwd.len, cwd.ptr, (int)output.len, output.ptr);
     if (len < 0 || len >= PUBLISH_PATH)
         return err_set(err, ERR_INVALID, "the output's name is longer than %d bytes", PUBLISH_PATH - 1);
-    if (!absolute && has_parent_step(final + cwd.len))
+    if (!absolute && publish_parent_step(final + cwd.len))
         return err_set(err, ERR_INVALID, "output leaves the working folder: %.150s", final);
     const char *base = strrchr(final, '/') + 1;
     if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)

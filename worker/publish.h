@@ -6,6 +6,7 @@
 #ifndef GANTRY_WORKER_PUBLISH_H
 #define GANTRY_WORKER_PUBLISH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ struct publish_file {
     uint64_t size;
     unsigned char hash[PUBLISH_HASH];
 };
+
+/* Whether `..` is one of its steps. */
+bool publish_parent_step(const char *path);
 
 /* Makes the absolute final and temporary names of an output. cwd: absolute or empty. -1 with err: relative without a cwd, `..` in
  * it, no file name, too long. */

@@ -42,9 +42,7 @@ static int source_open(const struct transcode *it)
     struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     int root = open(it->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fd = root < 0 || strstr(it->path, "..") == it->path || strstr(it->path, "/../")
-                 ? -1
-                 : (int)syscall(SYS_openat2, root, it->path, &how, sizeof(how));
+    int fd = root < 0 || publish_parent_step(it->path) ? -1 : (int)syscall(SYS_openat2, root, it->path, &how, sizeof(how));
     int saved = errno;
     if (root >= 0)
         close(root);

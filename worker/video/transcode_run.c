@@ -290,7 +290,8 @@ static void rights_keep(const struct transcode *it)
     chmod(it->temporary, info.st_mode & 07777);
 }
 
-/* What an earlier attempt may have finished without the farm hearing of it. 1: it is taken; 0: nothing stands there. */
+/* What an earlier attempt of this run may have finished without the farm hearing of it. 1: it is taken; 0: nothing stands there. What
+ * another run made is of another version, or of another source. */
 static int adopt(struct transcode *it, const struct recipe *recipe, const struct probe *source, struct probe *made)
 {
     struct stat info;
@@ -300,7 +301,7 @@ static int adopt(struct transcode *it, const struct recipe *recipe, const struct
     if (it->replace && strcmp(it->final, it->source) == 0)
         return 0;
     it->err = &why;
-    bool fits = !it->replace && S_ISREG(info.st_mode) && verify(it, recipe, source, it->final, made) == 0 &&
+    bool fits = !it->replace && it->attempt > 1 && S_ISREG(info.st_mode) && verify(it, recipe, source, it->final, made) == 0 &&
                 fabs(made->duration - source->duration) <= ADOPT_SECONDS;
     it->err = err;
     if (fits)
