@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import random
 import shutil
 import struct
 import subprocess
@@ -83,7 +84,7 @@ def video(name):
     if name == "cut.mp4":
         path.write_bytes(video("h264.mp4").read_bytes()[:30000])
     elif name == "noise.mkv":
-        path.write_bytes(os.urandom(100000))
+        path.write_bytes(random.Random(7).randbytes(100000))
     elif name == "list.mp4":
         path.write_text("#EXTM3U\n#EXTINF:10,\n/etc/passwd\n")
     elif name == "dolby.mp4":

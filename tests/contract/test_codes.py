@@ -53,7 +53,7 @@ class Scripted(threading.Thread):
 
 
 class Codes(GatewayAlone):
-    settings = {"bus_deadline_ms": 500}  # what is only away for a moment is asked again within it
+    settings = {"bus_deadline_ms": 5000}  # what is only away for a moment is asked again within it
 
     @classmethod
     def setUpClass(cls):

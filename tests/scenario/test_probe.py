@@ -1,5 +1,6 @@
 """gantry-probe on real files: what it says of each sort, and that a file costs itself only."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -119,7 +120,8 @@ class Process(unittest.TestCase):
             process.stdin.flush()
             children = descendants(process.pid)
             if children:
-                os.kill(children[0], signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(children[0], signal.SIGKILL)
             line = json.loads(process.stdout.readline())
             self.assertEqual(line["number"], number)
             if "crashed" in line.get("error", ""):

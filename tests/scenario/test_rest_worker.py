@@ -189,7 +189,7 @@ class Outputs(unittest.TestCase):
         self.end(run, grant, self.worker)
 
     def test_the_worker_dies_between_grant_and_name(self):
-        self.begin(lease_seconds="2", lease_heartbeat_ms="300")
+        self.begin(lease_seconds="15", lease_heartbeat_ms="300")
         run = self.lease(self.worker)
         path, grant = f"/api/runs/{self.run_id}/publish", self.written(run, "a film")
         self.assertEqual(self.ask(path, grant).status, 200)

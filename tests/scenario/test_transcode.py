@@ -48,7 +48,8 @@ class Existing(unittest.TestCase):
     def test_they_work_while_everything_dies(self):
         """Each video is done once, by whom it was given to, whatever is killed in between."""
         names = [f"film {n}.mp4" for n in range(12)] + ["broken.mp4"]
-        with Farm(**SETTINGS) as farm, contextlib.ExitStack() as workers:
+        patient = {f"transcode_{name}_seconds": 600 for name in ("offline", "offline_old", "report")}
+        with Farm(**patient, **SETTINGS) as farm, contextlib.ExitStack() as workers:
             fill(farm, LIBRARY, *(video(name, bitrate_k=9000 - n) for n, name in enumerate(names)))
             crew = [workers.enter_context(ApiWorker(farm, "new")), workers.enter_context(ApiWorker(farm, "old", old=True))]
 
