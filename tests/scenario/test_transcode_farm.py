@@ -25,7 +25,7 @@ class Whole(unittest.TestCase):
 
     def farm(self, environment=None, **settings):
         settings = dict({"library": str(self.root), "transcode_save": str(self.out), "transcode_preset": "ultrafast", "transcode_encoders": "cpu",
-                         "lease_seconds": "3", "lease_heartbeat_ms": "500"}, **settings)
+                         "lease_seconds": "15", "lease_heartbeat_ms": "500"}, **settings)
         farm = Farm(**settings)
         farm.environments["worker1"] = environment or {}
         farm.__enter__()
