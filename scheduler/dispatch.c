@@ -368,7 +368,8 @@ static bool pull_kind(struct core *core, const struct farm *farm, struct kind *k
 
 static void pull_all(struct core *core, const struct farm *farm)
 {
-    for (size_t i = 0; farm->pull && i < core->kinds.size; i++) {
+    bool some = farm->pull && farm->offers(farm->self); /* else thousands of workers would be looked at for nothing */
+    for (size_t i = 0; some && i < core->kinds.size; i++) {
         struct kind *kind = core->kinds.slots[i];
         if (kind && kind->room.count && !kind->asks && !pull_kind(core, farm, kind))
             return;

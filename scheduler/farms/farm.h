@@ -71,7 +71,8 @@ struct farm {
     void (*renew)(void *self, struct core *core);
 
     /* This worker has a session and room, and no run that waits is for it: makes one for it and gives it out (farm_make, dispatch_made).
-     * Asked in every wake-up, so saying that there is nothing must be cheap. */
+     * Asked for each worker with room in every wake-up in which `offers` says that there is something to give; both go together. */
+    bool (*offers)(const void *self);
     enum farm_pull (*pull)(void *self, struct core *core, struct worker *worker);
 
     /* An attempt of this run was lost or came back: whether another follows, as is usual (NULL: always), or the run has failed. */

@@ -326,6 +326,11 @@ static struct video *pick_for(const struct transcode *farm, const struct worker 
     return video;
 }
 
+bool transcode_offers(const void *self)
+{
+    return video_waits(self);
+}
+
 enum farm_pull transcode_pull(void *self, struct core *core, struct worker *worker)
 {
     struct transcode *farm = self;

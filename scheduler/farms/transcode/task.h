@@ -24,6 +24,7 @@ void transcode_task_free(struct transcode_task *task);             /* takes NULL
 void transcode_ended(void *self, struct core *core, const struct farm_run *run);
 /* Whether another attempt follows when one was lost or came back: only where an output may have its name already. */
 bool transcode_again(void *self, const struct core *core, const struct run *run);
+bool transcode_offers(const void *self);
 enum farm_pull transcode_pull(void *self, struct core *core, struct worker *worker);
 
 /* Fails those whose workers say nothing of them; those without a run; answers the ms until the next may be due. */

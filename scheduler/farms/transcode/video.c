@@ -117,6 +117,15 @@ static int sets_reserve(struct transcode *farm, size_t count)
     return 0;
 }
 
+bool video_waits(const struct transcode *farm)
+{
+    const struct heap *sets = &farm->sets[0][0][0];
+    for (size_t i = 0; i < sizeof farm->sets / sizeof *sets; i++)
+        if (sets[i].count)
+            return true;
+    return false;
+}
+
 struct video *video_make(struct transcode *farm, struct root *root, const struct rec_video *record)
 {
     struct video *video = calloc(1, sizeof *video);

@@ -29,6 +29,8 @@ bool video_wanted(const struct rec_video *record);
 /* Where in farm->order the first with an id above `after` stands. */
 size_t video_behind(const struct transcode *farm, uint64_t after);
 
+/* Whether there is one for anybody. */
+bool video_waits(const struct transcode *farm);
 /* The best one for a worker of this type; vr: 1 only VR, 0 only others, -1 either. NULL: there is none. */
 struct video *video_pick(const struct transcode *farm, unsigned type, int vr);
 
