@@ -1,10 +1,9 @@
 /* The library's folders and the runs that look through them: on a schedule, on demand, or because a worker saw a change. */
 #include "scheduler/farms/transcode/library.h"
 
-#include <msgpack.h>
-
 #include "proto/buf.h"
 #include "proto/log.h"
+#include "scheduler/farms/transcode/parameters.h"
 #include "scheduler/queue.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
@@ -56,35 +55,14 @@ void library_loaded(struct transcode *farm, struct core *core)
 
 /* ---- scans ---- */
 
-static int pack_to_buf(void *out, const char *bytes, size_t len)
-{
-    return buf_add(out, bytes, len);
-}
-
 static struct run *scan_make(struct transcode *farm, struct core *core, const struct root *root)
 {
-    struct rec_task_spec spec = {.name = STR_LIT("library scan"),
-                                 .task_type = STR_LIT(TRANSCODE_SCAN),
-                                 .executor = STR_LIT(TRANSCODE_SCAN),
-                                 .command = root->path->str,
-                                 .priority = PRIORITY_NORMAL,
-                                 .timeout_seconds = SCAN_SECONDS};
+    struct rec_task_spec spec = parameters_spec(STR_LIT("library scan"), STR_LIT(TRANSCODE_SCAN), root->path->str, SCAN_SECONDS);
     struct buf parameters = {0};
     struct err err = {0};
     msgpack_packer packer;
-    SET_HAS(&spec, rec_task_spec, name);
-    SET_HAS(&spec, rec_task_spec, task_type);
-    SET_HAS(&spec, rec_task_spec, executor);
-    SET_HAS(&spec, rec_task_spec, command);
-    SET_HAS(&spec, rec_task_spec, priority);
-    SET_HAS(&spec, rec_task_spec, retry_count);
-    SET_HAS(&spec, rec_task_spec, timeout_seconds);
-    msgpack_packer_init(&packer, &parameters, pack_to_buf);
-    msgpack_pack_map(&packer, 1);
-    msgpack_pack_str(&packer, 4);
-    msgpack_pack_str_body(&packer, "root", 4);
-    msgpack_pack_str(&packer, root->path->str.len);
-    msgpack_pack_str_body(&packer, root->path->data, root->path->str.len);
+    parameters_begin(&packer, &parameters, 1);
+    parameters_text(&packer, "root", root->path->str);
     struct run *run = parameters.failed ? NULL : farm_make(core, &farm->farm, &spec, buf_str(&parameters), &err);
     buf_free(&parameters);
     return run;

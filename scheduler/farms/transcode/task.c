@@ -7,7 +7,6 @@
 #include "scheduler/farms/transcode/task.h"
 
 #include <jansson.h>
-#include <msgpack.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +14,7 @@
 #include "proto/log.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/farms/transcode/library.h"
+#include "scheduler/farms/transcode/parameters.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
@@ -131,29 +131,6 @@ int transcode_task_load(struct transcode *farm, const struct rec_transcode_task 
 
 /* ---- what its run carries ---- */
 
-static int pack_to_buf(void *out, const char *bytes, size_t len)
-{
-    return buf_add(out, bytes, len);
-}
-
-static void pack_str(msgpack_packer *packer, struct str text)
-{
-    msgpack_pack_str(packer, text.len);
-    msgpack_pack_str_body(packer, text.len ? text.ptr : "", text.len);
-}
-
-static void pack_text(msgpack_packer *packer, const char *key, struct str text)
-{
-    pack_str(packer, str_of(key));
-    pack_str(packer, text);
-}
-
-static void pack_uint(msgpack_packer *packer, const char *key, uint64_t value)
-{
-    pack_str(packer, str_of(key));
-    msgpack_pack_uint64(packer, value);
-}
-
 /* What a worker needs to know of the video, as parameters of its run. */
 static void pack_video(struct buf *out, const struct rec_video *video, unsigned type)
 {
@@ -161,44 +138,31 @@ static void pack_video(struct buf *out, const struct rec_video *video, unsigned 
     char hash[2 * 16 + 1] = "";
     for (uint32_t i = 0; i < video->hash.len && i < 16; i++)
         snprintf(hash + (size_t)2 * i, 3, "%02x", (unsigned char)video->hash.ptr[i]);
-    msgpack_packer_init(&packer, out, pack_to_buf);
-    msgpack_pack_map(&packer, 14);
-    pack_uint(&packer, "video_id", video->id);
-    pack_text(&packer, "root", video->root);
-    pack_text(&packer, "path", video->path);
-    pack_uint(&packer, "size", video->size);
-    pack_uint(&packer, "mtime_ns", video->mtime_ns);
-    pack_text(&packer, "hash", str_of(hash));
-    pack_uint(&packer, "is_vr", video->is_vr);
-    pack_text(&packer, "codec", video->codec);
-    pack_uint(&packer, "bitrate_k", video->bitrate_k);
-    pack_str(&packer, STR_LIT("fps"));
-    msgpack_pack_double(&packer, video->fps);
-    pack_uint(&packer, "width", video->width);
-    pack_uint(&packer, "height", video->height);
-    pack_uint(&packer, "duration_ms", video->duration_ms);
-    pack_text(&packer, "encoder", str_of(type_names[type]));
+    parameters_begin(&packer, out, 14);
+    parameters_uint(&packer, "video_id", video->id);
+    parameters_text(&packer, "root", video->root);
+    parameters_text(&packer, "path", video->path);
+    parameters_uint(&packer, "size", video->size);
+    parameters_uint(&packer, "mtime_ns", video->mtime_ns);
+    parameters_text(&packer, "hash", str_of(hash));
+    parameters_uint(&packer, "is_vr", video->is_vr);
+    parameters_text(&packer, "codec", video->codec);
+    parameters_uint(&packer, "bitrate_k", video->bitrate_k);
+    parameters_real(&packer, "fps", video->fps);
+    parameters_uint(&packer, "width", video->width);
+    parameters_uint(&packer, "height", video->height);
+    parameters_uint(&packer, "duration_ms", video->duration_ms);
+    parameters_text(&packer, "encoder", str_of(type_names[type]));
 }
 
 static struct run *run_of(struct transcode *farm, struct core *core, const struct rec_video *video, unsigned type)
 {
-    struct rec_task_spec spec = {.name = str_cut(video->path, NAME_BYTES),
-                                 .task_type = STR_LIT(TRANSCODE_TYPE),
-                                 .executor = STR_LIT(TRANSCODE_TYPE),
-                                 .command = video->path,
-                                 .output = video->path, /* so that it may publish; its worker knows where */
-                                 .priority = PRIORITY_NORMAL,
-                                 .timeout_seconds = TASK_SECONDS};
+    struct rec_task_spec spec =
+        parameters_spec(str_cut(video->path, NAME_BYTES), STR_LIT(TRANSCODE_TYPE), video->path, TASK_SECONDS);
     struct buf parameters = {0};
     struct err err = {0};
-    SET_HAS(&spec, rec_task_spec, name);
-    SET_HAS(&spec, rec_task_spec, task_type);
-    SET_HAS(&spec, rec_task_spec, executor);
-    SET_HAS(&spec, rec_task_spec, command);
+    spec.output = video->path; /* so that it may publish; its worker knows where */
     SET_HAS(&spec, rec_task_spec, output);
-    SET_HAS(&spec, rec_task_spec, priority);
-    SET_HAS(&spec, rec_task_spec, retry_count);
-    SET_HAS(&spec, rec_task_spec, timeout_seconds);
     pack_video(&parameters, video, type);
     struct run *run = parameters.failed ? NULL : farm_make(core, &farm->farm, &spec, buf_str(&parameters), &err);
     buf_free(&parameters);
