@@ -163,7 +163,7 @@ static enum kv_result left_behind(struct kv_txn *txn, uint64_t task_id, bool *le
 enum kv_result oneshot_sweep(struct writer *writer, struct oneshot_sweep *sweep, uint32_t *budget)
 {
     enum kv_result result = counts_flush(writer->counts, writer->txn);
-    for (int looks = 0; result == KV_OK && looks<ONESHOT_LOOKS && * budget> 0; looks++) {
+    for (uint32_t looks = ONESHOT_LOOKS; result == KV_OK && looks != 0 && *budget != 0; looks--) {
         uint64_t id;
         bool left;
         result = sweep_next(writer->txn, sweep, &id);
