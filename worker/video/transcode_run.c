@@ -360,7 +360,7 @@ static int work(struct transcode *it, struct recipe *recipe, const struct probe 
     if (rc == 0) {
         result_write(it, recipe, &made, (double)(clock_mono_ms() - begun) / 1000, there == 1, command);
         printf("%.1f MiB became %.1f MiB%s\n", (double)it->size / 1048576, (double)made.size / 1048576,
-               there == 1 ? ", which an earlier run had made" : "");
+               there == 1 ? ", which an earlier attempt had made" : "");
     }
     free(command);
     return rc;
