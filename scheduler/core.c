@@ -432,7 +432,7 @@ static int check_client(const struct core *core, const struct core_call *call, s
                      "who comes to the workers' socket hands in no work here (bus.clients): ask over HTTP");
 }
 
-static bool door_takes(const struct core_route *route, enum door door)
+bool core_route_takes(const struct core_route *route, enum door door)
 {
     return route->door == door || route->door == DOOR_EITHER;
 }
@@ -447,7 +447,7 @@ void core_handle(struct core *core, const struct core_call *call)
     core_read_clock(core);
     arena_reset(core->arena);
     log_request(msg->rid);
-    if (!route || !door_takes(route, call->from.door)) {
+    if (!route || !core_route_takes(route, call->from.door)) {
         error.text =
             route ? STR_LIT("this message belongs on another socket") : STR_LIT("the scheduler does not take this message");
         journal_send_now(core->journal, &call->from, &shape_msg_error, &error);

@@ -80,5 +80,8 @@ struct core_route {
     const char *doc;
 };
 extern const struct core_route core_routes[];
+/* Whether a message may come by this socket. The workers' takes the commands of clients too, who need one hop less, and none of the
+ * gateway's: a worker's key opens it. */
+bool core_route_takes(const struct core_route *route, enum door door);
 
 #endif

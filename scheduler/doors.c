@@ -54,12 +54,6 @@ static void on_stats(void *self, const struct bus_call *call)
 
 static const struct bus_route stats_route = {MSG_STATS, on_stats, "all it counts, and how long things take"};
 
-/* The workers' door takes the commands of clients too, who need one hop less, and none of the gateway's: a worker's key opens it. */
-static bool route_fits(const struct core_route *route, enum door door)
-{
-    return route->door == door || route->door == DOOR_EITHER;
-}
-
 static size_t route_count(const struct core_route *routes)
 {
     size_t count = 0;
@@ -74,7 +68,7 @@ static size_t route_count(const struct core_route *routes)
 static struct bus_route *routes_put(struct bus_route *out, const struct core_route *routes, enum door door)
 {
     for (; routes->id != 0; routes++) {
-        if (route_fits(routes, door)) {
+        if (core_route_takes(routes, door)) {
             *out++ = (struct bus_route){routes->id, on_call, routes->doc};
         }
     }

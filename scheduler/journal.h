@@ -14,7 +14,11 @@
 #include "proto/bus.h"
 #include "proto/messages.h"
 
-enum door { DOOR_COMMANDS, DOOR_WORKERS, DOOR_EITHER }; /* the two sockets peers come in by; no message comes by either */
+enum door {
+    DOOR_COMMANDS,
+    DOOR_WORKERS,
+    DOOR_EITHER
+}; /* the two sockets peers come in by; a route, but no peer, may be of either */
 
 struct address {
     enum door door;
