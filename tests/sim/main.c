@@ -378,12 +378,12 @@ static bool worlds_run(const char *wanted, uint64_t seed, uint64_t runs, uint64_
 }
 
 /* True: it took too long. */
-static bool seed_timed(uint64_t seed, double took, uint64_t limit)
+static bool seed_timed(uint64_t seed, double took, double limit)
 {
-    bool slow = limit && took > (double)limit;
+    bool slow = limit > 0 && took > limit;
     printf("seed %lu took %.1f s of wall time", (unsigned long)seed, took);
     if (slow)
-        printf(": TOO LONG, the limit is %lu s", (unsigned long)limit);
+        printf(": TOO LONG, the limit is %g s", limit);
     printf("\n");
     fflush(stdout);
     return slow;
@@ -421,7 +421,8 @@ static void environment_forget(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 1, seeds = 1, trace = 0, runs = 0, limit = 0;
+    uint64_t seed = 1, seeds = 1, trace = 0, runs = 0;
+    double limit = 0;
     const char *wanted = "all";
     bool any = false, slow = false;
     arguments = argv;
@@ -437,7 +438,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--runs") == 0)
             runs = number;
         else if (strcmp(argv[i], "--limit") == 0)
-            limit = number;
+            limit = strtod(argv[i + 1], NULL);
         else if (strcmp(argv[i], "--world") == 0)
             wanted = argv[i + 1];
         else
