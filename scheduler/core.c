@@ -336,6 +336,8 @@ int core_loaded(struct core *core, const uint64_t *next_ids, uint32_t count, str
         if (next_ids[i] > core->next_id[i])
             core->next_id[i] = next_ids[i];
     keys_next_id(core->keys, core->next_id[TYPE_KEY]);
+    if (keys_newest_at(core->keys)) /* else a wall clock that was set forward meanwhile would let them all go */
+        core->steady_ms = (int64_t)keys_newest_at(core->keys) - (int64_t)core->mono_ms;
     events_begin(core->events, core->oldest_event, core->next_id[TYPE_EVENT]);
     webhook_loaded(core);
     if (task_loaded(core))

@@ -56,7 +56,8 @@ struct core {
     struct arena *arena;       /* scratch of the call being handled */
     uint64_t wall_ms, mono_ms; /* of this call */
     uint64_t wall_high;        /* the latest wall time seen, or stored: the clock was set back when it is behind that */
-    int64_t steady_ms;         /* from mono_ms to a wall clock that nobody sets: the age of keys */
+    int64_t steady_ms;         /* from mono_ms to a wall clock that nobody sets: the age of keys, without the time between two
+                                * schedulers, whose length only the wall clock knows */
     uint64_t next_id[TYPE_MAX];
     uint64_t oldest_event;         /* while loading */
     const struct rec_idem *idem;   /* of the command being handled */

@@ -39,7 +39,8 @@ struct keys {
     uint64_t max, max_age_ms;
     uint64_t next_id;
     uint64_t count;
-    size_t bytes; /* of live entries */
+    size_t bytes;       /* of live entries */
+    uint64_t newest_at; /* created_at of the newest */
     uint8_t seed[crypto_shorthash_KEYBYTES];
     struct entry **slots;
     size_t slot_count; /* a power of two */
@@ -181,6 +182,7 @@ static int entry_add(struct keys *keys, const struct rec_key *key)
     keys->slots[slot_find(keys, entry->scope)] = entry;
     keys->count++;
     keys->bytes += size;
+    keys->newest_at = key->created_at;
     return 0;
 }
 
@@ -326,6 +328,11 @@ void keys_expire(struct keys *keys, struct journal *journal, uint64_t now_ms)
         return;
     }
     keys_drop(keys, journal, now_ms, DROP_CALL);
+}
+
+uint64_t keys_newest_at(const struct keys *keys)
+{
+    return keys->count > 0 ? keys->newest_at : 0;
 }
 
 uint64_t keys_count(const struct keys *keys)

@@ -30,6 +30,7 @@ void keys_store(struct keys *keys, struct journal *journal, const struct rec_ide
 /* Rebuilding: a stored key; records come in the order of their ids. */
 int keys_load(struct keys *keys, const struct rec_key *key);
 void keys_next_id(struct keys *keys, uint64_t id);
+uint64_t keys_newest_at(const struct keys *keys); /* created_at of the newest; 0: there is none */
 /* Drops a bounded number of those over the limits; a command of its own (it reserves). keys_store drops up to two besides, within the
  * slack of its command's reservation. */
 void keys_expire(struct keys *keys, struct journal *journal, uint64_t now_ms);

@@ -286,6 +286,30 @@ static void test_clock_forward(void **unused)
     fixture_free(fixture);
 }
 
+/* The client that asked has not heard of it yet: its key lives on over a set clock and a restart, in whichever order they come. */
+static void test_clock_forward_and_keys(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = on_the_minute();
+    uint64_t task = fixture_task(fixture, "task", "shell");
+    for (int i = 0; i < 3; i++) {
+        struct msg_run_trigger trigger = {.idem = fixture_key(fixture), .task_id = task};
+        uint64_t run = fixture_ask(fixture, &shape_msg_run_trigger, &trigger)->u.run_answer.run.id;
+        fixture->wall += i == 1 ? 0 : 3650 * DAY;
+        fixture_wait(fixture, 1000);
+        fixture->wall += i == 0 ? 0 : 3650 * DAY;
+        fixture_rebuild(fixture);
+        fixture_wait(fixture, 1000);
+        const struct msg *again = fixture_ask(fixture, &shape_msg_run_trigger, &trigger);
+        assert_int_equal(again->u.run_answer.run.id, run);
+    }
+    uint64_t kept = fixture->disk_count[TYPE_KEY];
+    fixture_jump(fixture, fixture->config.keys_ms + MINUTE);
+    fixture_wait(fixture, 1000);
+    assert_true(fixture->disk_count[TYPE_KEY] < kept);
+    fixture_free(fixture);
+}
+
 /* By an hour, as somebody's clock is corrected: what was due comes no second time. */
 static void test_clock_back_a_little(void **unused)
 {
@@ -400,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clock_forward),
+        cmocka_unit_test(test_clock_forward_and_keys),
         cmocka_unit_test(test_clock_back_a_little),
         cmocka_unit_test(test_clock_back_far),
         cmocka_unit_test(test_clock_back_and_backoff),
