@@ -19,6 +19,7 @@ import urllib.request
 from tests.farm import BUILD, SANITIZER_WORDS, SLOW, alive, descendants, free_port, runtime_dir, wait_for
 
 GANTRY = str(BUILD / "gantry")
+PATIENT = ["--bus-deadline-ms", "28000", "--lease-accept-seconds", "120"]  # a process that stands still for seconds is no outage
 
 
 def environment():
@@ -28,7 +29,7 @@ def environment():
     return kept
 
 
-def gantry(*arguments, timeout=60, url=None, **more):
+def gantry(*arguments, timeout=120, url=None, **more):
     """Runs the command to its end; its output as text."""
     env = dict(environment(), **({"GANTRY_URL": url} if url else {}))
     return subprocess.run([GANTRY, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -64,7 +65,7 @@ class Up:
     def start(self, *flags):
         out, err = open(self.folder / "out", "ab"), open(self.folder / "err", "ab")
         command = [GANTRY, "up", "--data", str(self.data), "--port", str(self.port), "--render-port", "0", "--recorder-port", "0"]
-        self.process = subprocess.Popen(command + self.flags + list(flags), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+        self.process = subprocess.Popen(command + PATIENT + self.flags + list(flags), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                         env=environment(), start_new_session=True)
         out.close()
         err.close()
@@ -76,7 +77,7 @@ class Up:
         path = self.folder / "err"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def wait_ready(self, times=1, timeout=30):
+    def wait_ready(self, times=1, timeout=90):
         """Waits for the ready line (of that start); answers the URL."""
 
         def ready():
@@ -93,40 +94,49 @@ class Up:
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def children(self):
-        """{label: pid} of what `gantry up` started, workers as worker-1, worker-2, … in the order of their start."""
-        found = {}
-        for pid in sorted(pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split(), key=int):
+    def programs(self):
+        """[(pid, what it is: store, scheduler, gateway, worker)] of what `gantry up` started, in the order of their start."""
+        found = []
+        for pid in pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             try:
                 name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+                began = int(pathlib.Path("/proc", pid, "stat").read_text().rsplit(")", 1)[1].split()[19])
             except OSError:
                 continue
             if name.startswith("gantry-"):
-                label = name.removeprefix("gantry-")
-                if label == "worker":
-                    label = f"worker-{1 + sum(known.startswith('worker') for known in found)}"
-                found[label] = int(pid)
-        self.seen_pids.update(found.values())
+                found.append((began, int(pid), name.removeprefix("gantry-")))
+        self.seen_pids.update(pid for _, pid, _ in found)
+        return [(pid, kind) for _, pid, kind in sorted(found)]
+
+    def children(self):
+        """{label: pid} of what `gantry up` started, workers as worker-1, worker-2, … in the order of their start."""
+        found = {}
+        for pid, kind in self.programs():
+            if kind == "worker":
+                kind = f"worker-{1 + sum(known.startswith('worker') for known in found)}"
+            found[kind] = pid
         return found
 
     def child(self, label):
-        return wait_for(lambda: self.children().get(label), 20, f"a {label}")
+        return wait_for(lambda: self.children().get(label), 60, f"a {label}")
 
     def kill_child(self, label):
         """-9; waits until another one runs in its place."""
-        pid = self.child(label)
+        pid, kind = self.child(label), label.partition("-")[0]
+        before = {one for one, of_kind in self.programs() if of_kind == kind}
         self.seen_pids.update(descendants(pid))
         os.kill(pid, signal.SIGKILL)
-        return wait_for(lambda: self.children().get(label, pid) != pid and self.children()[label], 20, f"another {label}")
+        return wait_for(lambda: next((one for one, of_kind in self.programs() if of_kind == kind and one not in before), None), 60,
+                        f"another {label}")
 
     def get(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=10 * SLOW) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60 * SLOW) as answer:
             return json.load(answer)["data"]
 
     def gantry(self, *arguments, **more):
         return gantry(*arguments, url=self.url, **more)
 
-    def terminate(self, timeout=12):
+    def terminate(self, timeout=60):
         self.seen_pids.update(descendants(self.process.pid))
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout * SLOW)
@@ -140,12 +150,12 @@ class Up:
         problems = []
         if self.process and self.process.poll() is None:
             try:
-                self.terminate(20)
+                self.terminate()
             except subprocess.TimeoutExpired:
-                problems.append("gantry up did not end within 20 s of SIGTERM")
+                problems.append("gantry up did not end within a minute of SIGTERM")
                 self.kill()
         try:
-            wait_for(lambda: not [pid for pid in self.seen_pids if alive(pid)], 5, "the end of every process")
+            wait_for(lambda: not [pid for pid in self.seen_pids if alive(pid)], 60, "the end of every process")
         except AssertionError:
             left = [pid for pid in self.seen_pids if alive(pid)]
             for pid in left:
