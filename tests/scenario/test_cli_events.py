@@ -1,5 +1,6 @@
 """`gantry events -f`: the live stream, taken up again wherever it broke off."""
 
+import http.client
 import http.server
 import json
 import signal
@@ -71,7 +72,7 @@ class Broken(unittest.TestCase):
         self.addCleanup(farm.server_close)
         self.addCleanup(farm.shutdown)
         process = start(self, farm.url, "-n", "1", "--json", "--type", "task.")
-        out, err = process.communicate(timeout=60 * SLOW)
+        out, err = process.communicate(timeout=120 * SLOW)
         return farm, process.returncode, [json.loads(line) for line in out.splitlines()[1:]], err
 
     def test_it_goes_on_behind_the_last_event(self):
@@ -127,19 +128,19 @@ class Restarted(unittest.TestCase):
             def healthy():
                 try:
                     return up.get("/api/system/health")["status"] == "healthy"
-                except OSError:
+                except (OSError, http.client.HTTPException):
                     return False
 
             make("first")
             for number, label in enumerate(("gateway", "store", "scheduler", "gateway")):
                 up.kill_child(label)
-                wait_for(healthy, 40, "a healthy farm")
+                wait_for(healthy, 90, "a healthy farm")
                 for part in "ab":
                     make(f"{label}-{number}-{part}")
             self.assertEqual(len(names), len(set(names)))
             self.assertEqual(len(names), 9)
             process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(20 * SLOW), 130)
+            self.assertEqual(process.wait(60 * SLOW), 130)
 
 
 if __name__ == "__main__":
