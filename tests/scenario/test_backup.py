@@ -6,6 +6,7 @@ import threading
 import unittest
 
 from tests.farm import BUILD, SLOW, Farm, clean_environment, descendants, wait_for
+from tests.patience import PATIENT
 
 
 def gantry(farm, *arguments, code=0):
@@ -42,7 +43,7 @@ def run_by_workers(farm):
 class Backup(unittest.TestCase):
     def test_under_load(self):
         """Every copy is sound and holds what was acknowledged before it began; writes go on meanwhile."""
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             task = farm.task("busy")
             folder = farm.data / "backups"
             folder.mkdir()
@@ -61,7 +62,7 @@ class Backup(unittest.TestCase):
                     seen = len(accepted)
                     said = gantry(farm, "backup", folder, "--keep", 3)
                     self.assertGreaterEqual(int(said.split(" runs,")[0].split()[-1]), seen, said)
-                    wait_for(lambda: len(accepted) > seen, what="writes beside a backup")
+                    wait_for(lambda: len(accepted) > seen, 60, "writes beside a backup")
             finally:
                 ended.set()
                 for thread in threads:
@@ -73,7 +74,7 @@ class Backup(unittest.TestCase):
             self.assertIn("in use", gantry(farm, "fsck", code=1))
 
     def test_gives_up_when_the_database_grows(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             task = farm.task("growing")
             ended = threading.Event()
 
@@ -84,8 +85,8 @@ class Backup(unittest.TestCase):
             thread = threading.Thread(target=write)
             thread.start()
             try:
-                wait_for(lambda: (farm.data / "store/data.mdb").stat().st_size > 8 << 20, what="a database of some size")
-                refused = wait_for(lambda: self.grows(farm), what="a backup that gives up")
+                wait_for(lambda: (farm.data / "store/data.mdb").stat().st_size > 8 << 20, 90, "a database of some size")
+                refused = wait_for(lambda: self.grows(farm), 90, "a backup that gives up")
             finally:
                 ended.set()
                 thread.join()
@@ -100,7 +101,7 @@ class Backup(unittest.TestCase):
 
     def test_with_the_store_killed(self):
         """It holds all that was acknowledged, or says that the store has to run first."""
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             task = farm.task("cut short")
             accepted = [farm.trigger(task) for _ in range(20)]
             farm.kill("store")
@@ -118,7 +119,7 @@ class Backup(unittest.TestCase):
             self.assertIn(f" {len(accepted)} runs,", gantry(farm, "backup", backup))
 
     def test_a_killed_backup_leaves_nothing_that_matters(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             farm.task("kept")
             folder = farm.data / "backups"
             folder.mkdir()
@@ -136,7 +137,7 @@ class Backup(unittest.TestCase):
 
 class Restore(unittest.TestCase):
     def test_to_an_older_point(self):
-        with Farm(workers=2, lease_seconds=5, lease_heartbeat_ms=200) as farm:
+        with Farm(workers=2, lease_heartbeat_ms=200, **PATIENT) as farm:
             effects = farm.data / "effects"
             gate = farm.data / "gate"
             waits = f"echo $GANTRY_RUN_ID >> {effects}; until test -e {gate}; do sleep 0.05; done"
@@ -156,7 +157,8 @@ class Restore(unittest.TestCase):
             forgotten_running = farm.trigger(long_task)
             farm.wait_run(forgotten_running, "running")
             self.assertEqual(held_by_workers(farm), 2)
-            wait_for(lambda: run_by_workers(farm) == {running, forgotten_running}, what="both runs having a process")
+            wait_for(lambda: run_by_workers(farm) == {running, forgotten_running}, 60, "both runs having a process")
+            wait_for(lambda: set(effects.read_text().split()) == {str(running), str(forgotten_running)}, 60, "both having begun")
             forgotten = [farm.trigger(done_task) for _ in range(5)]
             for run in forgotten:
                 farm.wait_run(run)
@@ -184,7 +186,7 @@ class Restore(unittest.TestCase):
             row = farm.wait_run(running, "running")
             self.assertGreaterEqual(row["attempt"], 1000)
             self.assertEqual(row["attempts"][0]["outcome"], "returned")
-            wait_for(lambda: held_by_workers(farm) == 1 and run_by_workers(farm) == {running}, what="forgotten runs being dropped")
+            wait_for(lambda: held_by_workers(farm) == 1 and run_by_workers(farm) == {running}, 60, "forgotten runs being dropped")
             # Nothing old is mistaken for new: ids go on above, a key from before still answers, one from after is unknown.
             fresh = farm.trigger(done_task)
             self.assertGreater(fresh, max(forgotten + [forgotten_running, later["run_id"]]))
@@ -201,7 +203,7 @@ class Restore(unittest.TestCase):
 
     def test_a_scheduler_of_before_is_told(self):
         """One that outlived the restore exits as superseded: what it knows is not so any more."""
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             farm.task("a")
             backup = farm.data / "point.backup"
             gantry(farm, "backup", backup)
@@ -219,12 +221,12 @@ class Restore(unittest.TestCase):
             self.assertEqual([task["name"] for task in farm.data_of(farm.get("/api/tasks"))["items"]], ["a"])
 
     def test_onto_an_empty_folder_and_damaged(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             run = farm.trigger(farm.task("moved"))
             farm.wait_run(run)
             backup = farm.data / "point.backup"
             gantry(farm, "backup", backup)
-            with Farm(start=False) as other:
+            with Farm(start=False, **PATIENT) as other:
                 damaged = other.data / "damaged.backup"
                 bytes_ = bytearray(backup.read_bytes())
                 bytes_[len(bytes_) // 2] ^= 1
@@ -238,14 +240,14 @@ class Restore(unittest.TestCase):
 
     def test_a_blocked_run_stays_blocked(self):
         """The raised number of attempts does not make a run look as if it had met its dependencies."""
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             gate = farm.data / "gate"
             first = farm.task("first", f"until test -e {gate}; do sleep 0.05; done")
             second = farm.task("second", "true", dependencies=[str(first)])
             one = farm.trigger(first)
             farm.wait_run(one, "running")
             two = farm.trigger(second)
-            wait_for(lambda: farm.run(two)["reason"], what="a reason to wait")
+            wait_for(lambda: farm.run(two)["reason"], 60, "a reason to wait")
             backup = farm.data / "point.backup"
             gantry(farm, "backup", backup)
             stop(farm)

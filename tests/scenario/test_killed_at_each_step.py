@@ -9,6 +9,7 @@ import unittest
 
 from tests.bus import ScriptedWorker, Trace
 from tests.farm import Farm, alive, descendants, wait_for
+from tests.patience import PATIENT
 
 STEPS = ["submitted", "assigned", "accepted", "running", "publishing", "result_sent", "result_acknowledged"]
 
@@ -68,7 +69,7 @@ class Script:
 
 class KilledBesideTheWorker(unittest.TestCase):
     def at_step(self, victim, step):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             script = Script(farm)
             upto = STEPS.index(step) + 1
             for name in STEPS[:upto]:
@@ -107,7 +108,7 @@ class WorkerKilled(unittest.TestCase):
     """The run writes start and end to an effect log, and its output through publishing."""
 
     def setUp(self):
-        self.farm = Farm(lease_seconds=3, lease_heartbeat_ms=300)
+        self.farm = Farm(lease_heartbeat_ms=300, **PATIENT)  # a new start of the worker ends its leases at once
         self.farm.__enter__()
         self.addCleanup(self.farm.close)
         self.effects = self.farm.data / "effects"
@@ -124,12 +125,11 @@ class WorkerKilled(unittest.TestCase):
     def finish(self, run):
         self.go.touch()
         self.farm.start("worker1")
-        done = self.farm.wait_run(run, timeout=40)
+        done = self.farm.wait_run(run, timeout=90)
         self.assertEqual(done["status"], "completed", done)
         self.assertEqual(sum(a["outcome"] == "completed" for a in done["attempts"]), 1, done["attempts"])
         self.assertTrue(self.output.read_text().startswith("made by "))
-        left = [p.name for p in self.farm.data.glob(".gantry-*")]
-        self.assertEqual(left, [], "temporary outputs stayed")
+        wait_for(lambda: not list(self.farm.data.glob(".gantry-*")), 60, "the end of temporary outputs")
         return done
 
     def test_submitted(self):
@@ -156,11 +156,11 @@ class WorkerKilled(unittest.TestCase):
 
     def test_running(self):
         run = self.farm.trigger(self.task)
-        wait_for(lambda: self.effect_lines("start"), what="the start")
+        wait_for(lambda: self.effect_lines("start"), 60, "the start")
         tree = descendants(self.farm.pid("worker1"))
         self.assertTrue(tree)
         self.farm.kill("worker1")
-        wait_for(lambda: not any(alive(pid) for pid in tree), 5, "the end of the run's processes")
+        wait_for(lambda: not any(alive(pid) for pid in tree), 60, "the end of the run's processes")
         self.finish(run)
         self.assertEqual(len(self.effect_lines("start")), 2)
         self.assertEqual(len(self.effect_lines("end")), 1)
@@ -178,7 +178,7 @@ class WorkerKilled(unittest.TestCase):
 
     def test_result_sent(self):
         run = self.farm.trigger(self.task)
-        wait_for(lambda: self.effect_lines("start"), what="the start")
+        wait_for(lambda: self.effect_lines("start"), 60, "the start")
         with Trace(self.farm.runtime) as trace:
             self.go.touch()
             trace.wait("result", "worker", ">")

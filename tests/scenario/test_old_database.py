@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
+from tests.patience import PATIENT
 
 OLD = pathlib.Path(__file__).resolve().parent.parent / "upgrade"
 KEYS = datetime.timedelta(days=365)  # keys are remembered as long as that at most
@@ -49,15 +50,15 @@ class Upgrade(unittest.TestCase):
     def test_everything_is_found_and_goes_on(self):
         self.assertTrue(COMMITS)
         for commit in COMMITS:
-            with self.subTest(commit), Farm(start=False, lease_seconds=2, lease_heartbeat_ms=200,
-                                                keys_hours=KEYS.days * 24) as farm:
+            with self.subTest(commit), Farm(start=False, lease_heartbeat_ms=200, keys_hours=KEYS.days * 24,
+                                                **dict(PATIENT, lease_seconds=15)) as farm:
                 was = json.loads((OLD / f"{commit}.json").read_text())
                 self.place(farm, commit)
                 self.assertEqual(fsck(farm)[0], 0, fsck(farm)[1])
                 began = utc()
                 for name in ("store", "scheduler", "gateway"):  # nobody works yet: as it was, so it is
                     farm.start(name)
-                wait_for(lambda: farm.running("gateway") and self.answers(farm), what="a farm that answers")
+                wait_for(lambda: farm.running("gateway") and self.answers(farm), timeout=60, what="a farm that answers")
                 self.found(farm, was, began)
                 farm.start("worker1")
                 farm.wait_ready()
@@ -119,7 +120,7 @@ class Upgrade(unittest.TestCase):
         runs, tasks = was["runs"], was["tasks"]
         # The run that was running is with a worker that will not come back: its lease ends, and it begins again.
         wait_for(lambda: farm.run(runs["running"])["attempt"] > 1 and farm.run(runs["running"])["status"] == "running",
-                 what="the run being given to another worker")
+                 60, "the run being given to another worker")
         self.assertEqual(farm.run(runs["running"])["attempts"][0]["outcome"], "lost")
         farm.data_of(farm.post(f"/api/runs/{runs['running']}/abort", {}))
         farm.wait_run(runs["running"], "aborted")
