@@ -13,6 +13,7 @@ from tests.faults import have_shim
 from tests.scenario import test_no_memory
 
 SECRET = b"0123456789abcdef0123456789abcdef"
+TIME_LIMIT = test_no_memory.TIME_LIMIT
 
 
 def base64url(data):
