@@ -7,6 +7,7 @@ import struct
 import unittest
 
 from tests.farm import Farm, wait_for
+from tests.patience import PATIENT
 
 
 def leave_question(farm, path, body):
@@ -26,7 +27,7 @@ def reset(one):
 class ClientsLeave(unittest.TestCase):
     def test_nobody_is_waited_for_twice(self):
         """At its end the gateway waits for the answers that are due: not for those of clients that left, and for all others."""
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             task = farm.task("left")
             farm.stop("scheduler")
             asked = [leave_question(farm, f"/api/tasks/{task}/trigger", {"parameters": {"n": n}}) for n in range(20)]
@@ -34,7 +35,7 @@ class ClientsLeave(unittest.TestCase):
             for one in asked:
                 reset(one)
             farm.cont("scheduler")
-            wait_for(lambda: farm.data_of(farm.get("/api/runs?size=1"))["total"] == 20, what="what they asked for")
+            wait_for(lambda: farm.data_of(farm.get("/api/runs?size=1"))["total"] == 20, 60, "what they asked for")
             self.assertEqual(farm.post(f"/api/tasks/{task}/trigger", {}).status, 201)
             self.assertEqual(farm.terminate("gateway"), 0)
             self.assertEqual(re.findall(r"GTY-STOP waiting=(\d+)", farm.log("gateway")), ["0"])

@@ -1,6 +1,7 @@
 """A disk that fails: the store's while it is written to, and anybody's at each step of a backup and of a restore."""
 
 import errno
+import http.client
 import shutil
 import subprocess
 import threading
@@ -10,6 +11,7 @@ from tests import bus
 from tests.chaos.books import Reader
 from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
 from tests.faults import KILL, Fault, have_shim
+from tests.patience import PATIENT
 
 STEPS_MOST = 400  # of a tool, in which something can fail
 
@@ -35,7 +37,7 @@ class Load:
         while not self.over.is_set():
             try:
                 answer = self.farm.post(f"/api/tasks/{self.task}/trigger", {})
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 continue
             if answer.status == 201:
                 self.acknowledged.append(answer.body["data"]["run_id"])
@@ -49,19 +51,19 @@ class Load:
 @unittest.skipUnless(have_shim(), "the shim is for builds without sanitizers")
 class UnderLoad(unittest.TestCase):
     def fails_once(self, call, file):
-        with Farm(workers=0, start=False) as farm:
+        with Farm(workers=0, start=False, **PATIENT) as farm:
             fault = Fault(farm, "store")
             farm.start_all()
             load = Load(farm, farm.task("busy"))
             try:
-                wait_for(lambda: len(load.acknowledged) > 20, what="some runs")
+                wait_for(lambda: len(load.acknowledged) > 20, 90, "some runs")
                 fault.fail(call, errno.EIO, path=f"/store/{file}")
                 self.assertNotEqual(farm.exit_code("store"), 0)
                 self.assertEqual(fault.failed, 1)
                 self.assertIn("Input/output error", farm.log("store"))
                 before = len(load.acknowledged)
                 farm.start("store")
-                wait_for(lambda: len(load.acknowledged) > before + 20, what="more runs")
+                wait_for(lambda: len(load.acknowledged) > before + 20, 90, "more runs")
             finally:
                 load.end()
             total = farm.data_of(farm.get(f"/api/runs?task_id={load.task}"))["total"]
@@ -92,7 +94,7 @@ class AtEachStep(unittest.TestCase):
     """Of a tool that opens, writes, syncs, links, renames: the first of these fails, then the second, until none is left to fail."""
 
     def setUp(self):
-        self.farm = Farm(workers=0)
+        self.farm = Farm(workers=0, **PATIENT)
         self.addCleanup(self.farm.close)
         self.farm.__enter__()
         self.farm.task("kept")

@@ -10,7 +10,8 @@ import unittest
 import msgpack
 
 from tests.bus import Peer, ScriptedWorker, key, pack
-from tests.farm import BUILD, Farm, clean_environment, wait_for
+from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
+from tests.patience import PATIENT
 
 DAEMONS = ["store", "scheduler", "gateway", "worker"]
 
@@ -26,20 +27,20 @@ class Bus(unittest.TestCase):
             bent = bytearray(good)
             bent[chance.randrange(len(bent))] = chance.randrange(256)
             frames.append(bytes(bent[:chance.randrange(1, len(bent) + 1)]))
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             for name in ["store", "scheduler", "workers"]:
                 with Peer(farm.endpoint(name)) as hostile:
                     for frame in frames:
                         hostile.socket.send(frame)
                         hostile.socket.send_multipart([frame, frame])
-                    self.assertEqual(hostile.ask("ping")[0], "pong")
+                    self.assertEqual(hostile.ask("ping", 60)[0], "pong")
             run = farm.trigger(farm.task("honest", "echo fine"))
             self.assertEqual(farm.wait_run(run)["result"], "fine")
             for name in farm.processes:
                 self.assertTrue(farm.running(name), farm.log(name))
 
     def test_a_writer_that_is_not_the_scheduler_changes_nothing(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             farm.task("untouched", "true")
             with Peer(farm.endpoint("store")) as hostile:
                 name, answer = hostile.ask("batch", epoch=1, seq=10**6, ops=[])
@@ -50,7 +51,7 @@ class Bus(unittest.TestCase):
             farm.task("still_writable", "true")
 
     def test_worker_of_another_protocol(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             with ScriptedWorker(farm.endpoint("workers")) as worker:
                 hello = dict(ident="future", boot="b", hostname="h", task_types=["t"], executors=[], slots=1, credit=1)
                 name, answer = worker.ask("hello", protocol=99, **hello)
@@ -60,7 +61,7 @@ class Bus(unittest.TestCase):
                 self.assertIn("protocol", answer["text"])
 
     def test_messages_about_runs_of_others(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             body = {"name": "mine", "task_type": "scripted", "executor": "exec", "command": "none"}
             run = farm.trigger(farm.data_of(farm.post("/api/tasks", body))["id"])
             with ScriptedWorker(farm.endpoint("workers")) as owner, ScriptedWorker(farm.endpoint("workers"), types=["other"]) as thief:
@@ -82,7 +83,7 @@ class Bus(unittest.TestCase):
                 self.assertEqual(farm.run(run)["result"], "mine")
 
     def test_no_word_without_hello(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             with Peer(farm.endpoint("workers")) as stranger:
                 for name, fields in [("heartbeat", {}), ("accept", {"leases": [{"run_id": 1, "attempt": 1}]}),
                                      ("result", {"items": [{"run_id": 1, "attempt": 1, "outcome": 1}]})]:
@@ -90,7 +91,7 @@ class Bus(unittest.TestCase):
                     self.assertIn(got, ("error", "refused"))
 
     def test_clients_submit_over_the_workers_socket(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             task = farm.task("fast", "echo fast")
             with Peer(farm.endpoint("workers")) as client:
                 once = key()
@@ -107,7 +108,7 @@ class Bus(unittest.TestCase):
                 name, batch = client.ask("run_trigger_batch", idem=key(), task_id=task, items=items)
                 self.assertEqual((name, len(set(batch["run_ids"]))), ("run_batch_answer", 100))
             for run in batch["run_ids"]:
-                self.assertEqual(farm.wait_run(run, timeout=60)["status"], "completed")
+                self.assertEqual(farm.wait_run(run, timeout=90)["status"], "completed")
 
 
 class Settings(unittest.TestCase):
@@ -117,7 +118,7 @@ class Settings(unittest.TestCase):
             if config is not None:
                 (farm.data / "gantry.conf").write_text(config)
             return subprocess.run([str(BUILD / f"gantry-{daemon}"), "--data", str(farm.data), *arguments], capture_output=True,
-                                  text=True, timeout=30, env=dict(clean_environment(), **(environment or {})))
+                                  text=True, timeout=60 * SLOW, env=dict(clean_environment(), **(environment or {})))
         finally:
             farm.close()
 
@@ -138,15 +139,15 @@ class Settings(unittest.TestCase):
                 self.refused(self.start(daemon, "--no-such-flag"), "no-such-flag")
 
     def test_reload_keeps_old_values_on_error(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             config = farm.data / "gantry.conf"
             for name in ["store", "scheduler", "gateway", "worker1"]:
                 config.write_text("log.level = nonsense\n")
                 farm.signal(name, signal.SIGHUP)
-                wait_for(lambda: "GTY-SETTINGS" in farm.log(name) and "log.level" in farm.log(name), what=f"{name} refusing the file")
+                wait_for(lambda: "GTY-SETTINGS" in farm.log(name) and "log.level" in farm.log(name), timeout=60, what=f"{name} refusing the file")
                 config.write_text("log.level = debug\n")
                 farm.signal(name, signal.SIGHUP)
-                wait_for(lambda: "DEBUG" in farm.log(name) or farm.log(name).count("GTY-SETTINGS") > 1, what=f"{name} reloading")
+                wait_for(lambda: "DEBUG" in farm.log(name) or farm.log(name).count("GTY-SETTINGS") > 1, timeout=60, what=f"{name} reloading")
                 self.assertTrue(farm.running(name), farm.log(name))
             farm.wait_run(farm.trigger(farm.task("reloaded", "true")))
 
@@ -159,7 +160,7 @@ class Database(unittest.TestCase):
     """A database that cannot be right is refused, in one clear line, and not touched."""
 
     def make(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             farm.task("kept", "true")
             farm.terminate("store")
             files = [path for path in farm.data.rglob("*.mdb") if "lock" not in path.name]
@@ -186,7 +187,7 @@ class Database(unittest.TestCase):
                 self.assertRegex(self.refused(farm, path), "(?i)truncated|corrupt|not a|damaged|short|version|database")
 
     def test_in_use(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             farm.start("store2")
             self.assertEqual(farm.exit_code("store2"), 1)
             self.assertRegex(farm.log("store2"), "(?i)in use|another")

@@ -10,16 +10,17 @@ import zmq
 import zmq.auth
 
 from tests.bus import Peer, ScriptedWorker, key, pack
-from tests.farm import BUILD, Farm, clean_environment, free_port, wait_for
+from tests.farm import BUILD, SLOW, Farm, clean_environment, free_port, wait_for
+from tests.patience import PATIENT
 
 
 def tcp_farm(workers=0, **more):
-    return Farm(workers=workers, bus_workers=f"tcp://127.0.0.1:{free_port()}", bus_curve="always", **more)
+    return Farm(workers=workers, bus_workers=f"tcp://127.0.0.1:{free_port()}", bus_curve="always", **dict(PATIENT, **more))
 
 
 def key_worker(farm, *arguments, kind="worker"):
     return subprocess.run([BUILD / "gantry", "key", kind, *arguments, "--data", str(farm.data)], env=clean_environment(),
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=60 * SLOW)
 
 
 def keys_of(farm, folder):
@@ -58,7 +59,7 @@ class Keys(unittest.TestCase):
 
     def test_a_workers_key_opens_no_inner_door(self):
         ends = {f"bus_{name}": f"tcp://127.0.0.1:{free_port()}" for name in ("store", "scheduler", "workers", "doorbell")}
-        with Farm(workers=0, bus_curve="always", **ends) as farm:
+        with Farm(workers=0, bus_curve="always", **ends, **PATIENT) as farm:
             keys = {}
             for kind in ("worker", "process"):
                 folder = farm.data / ("keys-" + kind)
@@ -73,10 +74,10 @@ class Keys(unittest.TestCase):
                         return False
                     return bool(peer.socket.poll(wait))
 
-            self.assertTrue(opens("workers", "worker", 10000))
+            self.assertTrue(opens("workers", "worker", 60000))
             for door in ("store", "scheduler"):
                 self.assertFalse(opens(door, "worker", 1500), door)
-                self.assertTrue(opens(door, "process", 10000), door)
+                self.assertTrue(opens(door, "process", 60000), door)
             self.assertEqual(key_worker(farm, "revoke", "far", kind="process").returncode, 0)
             self.assertFalse(opens("store", "process", 1500))
 
@@ -99,7 +100,7 @@ class Keys(unittest.TestCase):
                 self.assertNotIn(made["secret"], str(error))
             (farm.data / "gantry.conf").write_text("bus.clients = always\n")
             farm.signal("scheduler", signal.SIGHUP)
-            wait_for(lambda: one.ask("run_submit", idem=key(), **work)[0] == "run_answer", what="a key that may hand in work")
+            wait_for(lambda: one.ask("run_submit", idem=key(), **work)[0] == "run_answer", timeout=60, what="a key that may hand in work")
             self.assertEqual(one.ask("webhook_claim", boot="b")[1]["code"], 10)
 
     def test_revoking_cuts_a_connected_worker_and_gives_its_runs_away(self):
@@ -111,14 +112,14 @@ class Keys(unittest.TestCase):
             one.tell("accept", leases=[lease])
             one.insist("heartbeat", "heartbeat_ack", running=[lease])
             two.hello()
+            watch = one.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
             self.assertEqual(key_worker(farm, "revoke", "one").returncode, 0)
             # No lease has run out: it goes elsewhere because of the key.
-            again = two.assignment(timeout=20)
+            again = two.assignment(timeout=60)
             self.assertEqual((again["run_id"], again["attempt"]), (run, 2))
             # Nothing it says is heard, its connection is cut, and it does not come in again.
-            watch = one.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
             one.result(run, 1)
-            self.assertTrue(watch.poll(20000), "the connection of a revoked key stands")
+            self.assertTrue(watch.poll(60000), "the connection of a revoked key stands")
             one.tell("ping")
             one.socket.disable_monitor()
             watch.close(0)
@@ -132,7 +133,7 @@ class Keys(unittest.TestCase):
         with tcp_farm() as farm, member(farm, "one") as one:
             one.hello()
             self.assertEqual(key_worker(farm, "revoke", "one").returncode, 0)
-            wait_for(lambda: "GTY-WORKER-REVOKED" in farm.log("scheduler"), what="a scheduler that has seen it")
+            wait_for(lambda: "GTY-WORKER-REVOKED" in farm.log("scheduler"), 60, "a scheduler that has seen it")
             public = keys_of(farm, farm.data / "keys-one")[0].decode()
             self.assertEqual(key_worker(farm, "add", "one", "--public-key=" + public).returncode, 0)
             with ScriptedWorker(farm.settings["bus_workers"], ident=one.ident, curve=keys_of(farm, farm.data / "keys-one")) as same:
@@ -144,14 +145,14 @@ class Keys(unittest.TestCase):
             folder.mkdir()
             shutil.copy(farm.data / "curve" / "server.key", folder)
             farm.start("worker1", ["--bus-curve-dir", str(folder)])
-            wait_for(lambda: "GTY-BUS-HANDSHAKE" in farm.log("worker1"), what="a worker that is refused")
+            wait_for(lambda: "GTY-BUS-HANDSHAKE" in farm.log("worker1"), 60, "a worker that is refused")
             public, _ = zmq.auth.load_certificate(folder / "client.key")
             self.assertEqual(key_worker(farm, "add", "far", "--public-key=" + public.decode()).returncode, 0)
             farm.wait_ready()
             self.assertEqual(farm.wait_run(farm.trigger(farm.task("t", "echo far")))["result"], "far")
             self.assertEqual(key_worker(farm, "revoke", "far").returncode, 0)
             farm.wait_ready(workers=0)
-            wait_for(lambda: farm.data_of(farm.get("/api/workers/worker-001"))["status"] == "offline", what="a worker that is cut off")
+            wait_for(lambda: farm.data_of(farm.get("/api/workers/worker-001"))["status"] == "offline", 60, "a worker that is cut off")
 
     def test_a_worker_is_not_taken_over_with_another_key(self):
         with tcp_farm() as farm, member(farm, "one", ident="one") as one, member(farm, "thief", ident="one") as thief:
@@ -178,14 +179,14 @@ class Keys(unittest.TestCase):
             port = free_port()
             farm.settings = {"bus_workers": f"tcp://0.0.0.0:{port}"}  # bus.curve is auto
             farm.start("scheduler")
-            wait_for(lambda: "GTY-SCHEDULER-READY" in farm.log("scheduler"), what="a scheduler that listens")
+            wait_for(lambda: "GTY-SCHEDULER-READY" in farm.log("scheduler"), 60, "a scheduler that listens")
             context = zmq.Context()
             with context.socket(zmq.DEALER) as plain:
                 plain.setsockopt(zmq.LINGER, 0)
                 watch = plain.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_DISCONNECTED)
                 plain.connect(f"tcp://127.0.0.1:{port}")
                 plain.send(pack("ping", corr=1))
-                self.assertTrue(watch.poll(20000), "a plain peer was not refused")
+                self.assertTrue(watch.poll(60000), "a plain peer was not refused")
                 self.assertEqual(plain.poll(200), 0)
                 plain.disable_monitor()
                 watch.close(0)

@@ -5,6 +5,7 @@ import threading
 import unittest
 
 from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
+from tests.patience import PATIENT
 
 LATER = "2999-01-01T00:00:00Z"
 
@@ -48,7 +49,7 @@ def total(farm, query=""):
 
 class Removal(unittest.TestCase):
     def test_goes_on_over_kills(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             task, runs = aborted(farm, "gone", 6000)
             other, kept = aborted(farm, "kept", 10)
             answer = farm.data_of(farm.delete(f"/api/runs?before={LATER}&task_id={task}", headers={"Idempotency-Key": "once"}))
@@ -56,7 +57,7 @@ class Removal(unittest.TestCase):
             for victim in ("store", "scheduler", "store", "store"):
                 farm.restart(victim)
                 farm.wait_ready()
-            wait_for(lambda: total(farm, f"task_id={task}") == 0, 60, "the end of the removal")
+            wait_for(lambda: total(farm, f"task_id={task}") == 0, 90, "the end of the removal")
             self.assertEqual(total(farm, f"task_id={other}"), 10)
             statistics = farm.data_of(farm.get(f"/api/tasks/{task}"))["statistics"]
             self.assertEqual(statistics["total_runs"], 6000)
@@ -64,14 +65,14 @@ class Removal(unittest.TestCase):
             fsck(farm)
 
     def test_limits_by_themselves(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             task, runs = aborted(farm, "old", 3000)
             waits = farm.data_of(farm.post(f"/api/tasks/{task}/trigger"), 201)["run_id"]
             farm.kill("store")
             farm.settings["runs_keep_max"] = 100
             farm.start("store")
             farm.wait_ready()
-            wait_for(lambda: total(farm, "final=true") == 100, 60, "the newest hundred alone")
+            wait_for(lambda: total(farm, "final=true") == 100, 90, "the newest hundred alone")
             self.assertEqual(farm.run(waits)["status"], "pending")
             self.assertEqual(total(farm), 101)
             # While runs go, others come.
@@ -88,7 +89,7 @@ class Removal(unittest.TestCase):
             answer = getattr(self.farm, method)(path, *([] if sent is None else [sent]), timeout=60, **more)
             return answer if answer.status != 503 else None
 
-        with Farm(workers=0) as self.farm:
+        with Farm(workers=0, **PATIENT) as self.farm:
             farm = self.farm
             for turn, name in enumerate(("store", "scheduler", "store")):
                 runs = [farm.data_of(farm.post("/api/runs", body))["run_id"] for _ in range(200)]
@@ -112,8 +113,8 @@ class Removal(unittest.TestCase):
                 if left:
                     farm.data_of(farm.post("/api/runs/abort", {"ids": [run["id"] for run in left]}, timeout=60))
                 farm.data_of(farm.delete(f"/api/runs?before={LATER}", timeout=60))
-                wait_for(lambda: total(farm) == 0, 60, "no run that is left")
-                wait_for(lambda: farm.data_of(farm.get("/api/tasks?tags=once"))["total"] == 0, 60, "no task that is left")
+                wait_for(lambda: total(farm) == 0, 90, "no run that is left")
+                wait_for(lambda: farm.data_of(farm.get("/api/tasks?tags=once"))["total"] == 0, 90, "no task that is left")
             farm.terminate("scheduler")
             farm.terminate("store")
             fsck(farm)
@@ -123,7 +124,7 @@ class Bulk(unittest.TestCase):
     def test_a_restart_that_breaks_off(self):
         """Repeated with its key it restarts each run once, whoever died meanwhile."""
         for victim in ("gateway", "scheduler", "store"):
-            with self.subTest(victim), Farm(workers=0) as farm:
+            with self.subTest(victim), Farm(workers=0, **PATIENT) as farm:
                 task, runs = aborted(farm, "broken off", 1000)
                 answers = []
 
@@ -135,7 +136,7 @@ class Bulk(unittest.TestCase):
 
                 thread = threading.Thread(target=ask)
                 thread.start()
-                wait_for(lambda: "GTY" in farm.log("scheduler") and total(farm, f"task_id={task}") > 1000 or not thread.is_alive(), what="a beginning")
+                wait_for(lambda: "GTY" in farm.log("scheduler") and total(farm, f"task_id={task}") > 1000 or not thread.is_alive(), 60, "a beginning")
                 farm.restart(victim)
                 thread.join()
                 farm.wait_ready()
@@ -153,7 +154,7 @@ class Bulk(unittest.TestCase):
 
 class Commands(unittest.TestCase):
     def test_restart_abort_prune(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             task = farm.task("fails", "exit 3", retry_count=0)
             runs = [farm.trigger(task) for _ in range(3)]
             for run in runs:
@@ -170,10 +171,10 @@ class Commands(unittest.TestCase):
             self.assertIn("which run", subprocess.run([str(BUILD / "gantry"), "restart"], capture_output=True, text=True,
                                                       env=dict(clean_environment(), GANTRY_URL=f"http://127.0.0.1:{farm.port}")).stderr)
             self.assertIn("1200 ended runs are being removed", gantry(farm, "prune", "--before", LATER, "--task", "waits"))
-            wait_for(lambda: total(farm, f"task_id={waits}") == 0, 60, "they are gone")
+            wait_for(lambda: total(farm, f"task_id={waits}") == 0, 90, "they are gone")
 
     def test_graph_and_why(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             farm.task("a")
             farm.task("b", dependencies=["a"])
             farm.task("c", dependencies=["a", {"task": "b", "on": "failure"}])
@@ -189,7 +190,7 @@ class Commands(unittest.TestCase):
             self.assertIn("task 1 a", why)
 
     def test_a_chain_of_thousands_is_drawn(self):
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             before = None
             for number in range(300):
                 before = farm.task(f"t{number}", dependencies=[before] if before else [])
