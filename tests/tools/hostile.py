@@ -242,8 +242,34 @@ def run_attack(name, port, keys, connections):
     ATTACKS[name](port, keys, connections)
 
 
+class Pulse(threading.Thread):
+    """Notices that this process stood still: whoever is silent for 5 s is given up by the other side (proto/bus_socket.c)."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.longest = 0.0
+
+    def run(self):
+        while True:
+            began = time.monotonic()
+            time.sleep(0.05)
+            self.longest = max(self.longest, time.monotonic() - began)
+
+    def stood_still(self):
+        """Whether it was that long, since the last call."""
+        time.sleep(0.2)  # until it has noticed, too
+        longest, self.longest = self.longest, 0.0
+        return longest > 4
+
+
+class SessionOver(Exception):
+    """The scheduler asks for HELLO: the connection was another one than before."""
+
+
 class Honest(threading.Thread):
     """Lives of no-op runs, one after another, each behind a heartbeat."""
+
+    PATIENCE = 60  # seconds for an answer
 
     def __init__(self, endpoint, keys):
         super().__init__(daemon=True)
@@ -251,35 +277,58 @@ class Honest(threading.Thread):
         self.beats, self.lives, self.unanswered = [], [], 0
         self.failure = None
         self.ending = False
+        self.pulse = Pulse()
 
     def run(self):
+        self.pulse.start()
         try:
             with ScriptedWorker(self.endpoint, types=["honest"], ident="honest", curve=self.keys) as worker:
                 worker.hello(timeout=60)
                 while not self.ending:
-                    self.one(worker)
+                    try:
+                        self.one(worker)
+                    except SessionOver:
+                        self.unanswered += not self.pulse.stood_still()
+                        worker.hello(timeout=60)
         except Exception as failure:  # told by whoever looks
             self.failure = failure
+
+    def answer(self, worker, name):
+        """The fields of the next message of that name; None when none comes."""
+        until = time.monotonic() + self.PATIENCE
+        while not self.ending and time.monotonic() < until:
+            got, fields, _ = worker.receive(1.0) or (None, None, None)
+            if got == name:
+                return fields
+            if got == "error" and fields.get("rule") == "hello":
+                raise SessionOver
+        return None
 
     def one(self, worker):
         began = time.monotonic()
         worker.kept.clear()
         worker.tell("heartbeat", running=[])
-        try:
-            worker.expect("heartbeat_ack", 10)
-        except AssertionError:
-            self.unanswered += 1
+        if not self.answer(worker, "heartbeat_ack"):
+            self.unanswered += not self.ending
             return
         self.beats.append(time.monotonic() - began)
         began = time.monotonic()
         worker.corr += 1
         spec = dict(task_type="honest", executor="shell", command="true")
         worker.socket.send(pack("run_submit", corr=worker.corr, idem=key(), spec=spec, trigger={}))
-        run = worker.expect("assign", 20)["runs"][0]
-        lease = dict(run_id=run["run_id"], attempt=run["attempt"])
+        given = self.answer(worker, "assign")
+        if not given:
+            self.unanswered += not self.ending
+            return
+        lease = dict(run_id=given["runs"][0]["run_id"], attempt=given["runs"][0]["attempt"])
         worker.tell("accept", leases=[lease])
-        worker.insist("result", "result_ack", where=lambda ack: lease["run_id"] in [row["run_id"] for row in ack["leases"]],
-                      items=[dict(lease, outcome=1)])
+        try:
+            worker.insist("result", "result_ack", where=lambda ack: lease["run_id"] in [row["run_id"] for row in ack["leases"]],
+                          items=[dict(lease, outcome=1)], timeout=self.PATIENCE)
+        except AssertionError:
+            if any(name == "error" and fields.get("rule") == "hello" for name, fields, _ in worker.kept):
+                raise SessionOver from None
+            raise
         self.lives.append(time.monotonic() - began)
 
     def taken(self):
