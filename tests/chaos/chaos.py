@@ -40,8 +40,9 @@ REST_CLIENTS, DEALER_CLIENTS = 4, 3
 class Chaos:
     """One run of it. run() answers a World; what it found is in findings."""
 
-    def __init__(self, seconds, seed, pace=0.1, say=print):
-        self.seconds, self.seed, self.pace, self.say = seconds, seed, pace, say
+    def __init__(self, seconds, seed, pace=0.1, say=print, enough=lambda chaos: True, back=BACK_SECONDS):
+        """It goes on for these seconds, and until it is enough. back: see BACK_SECONDS; more where the machine itself may stand still."""
+        self.seconds, self.seed, self.pace, self.say, self.enough, self.back = seconds, seed, pace, say, enough, back
         self.ground = Ground(workers=2, **SETTINGS)
         self.ledger = Ledger()
         self.world = None
@@ -99,7 +100,7 @@ class Chaos:
             thread.start()
         until = time.monotonic() + self.seconds
         told = time.monotonic()
-        while time.monotonic() < until and all(fault.is_alive() for fault in faults):
+        while all(fault.is_alive() for fault in faults) and (time.monotonic() < until or not self.enough(self)):
             time.sleep(0.1)
             if time.monotonic() - told > 30:
                 told = time.monotonic()
@@ -113,21 +114,22 @@ class Chaos:
 
     def calm(self, farm, clients):
         """Until nothing is open any more; what stays open is a finding."""
-        self.ledger.giving_up = time.monotonic() + 90 * SLOW
+        self.ledger.giving_up = time.monotonic() + 180 * SLOW
         for client in clients:
             client.done.set()
         for client in clients:
-            client.join(120 * SLOW)
+            client.join(240 * SLOW)
             if client.is_alive():
                 self.ledger.problem(f"{client.name} does not end")
         try:
             farm.wait_ready()
             for task in self.ledger.schedules:
+                wait_for(lambda: farm.data_of(farm.get(f"/api/runs?task_id={task}&size=1"))["total"], 60, f"a run of the scheduled task {task}")
                 farm.data_of(farm.put(f"/api/tasks/{task}", {"schedule": None}))
-            wait_for(lambda: self.open_runs(farm) == 0, 120, "the end of all runs")
-            wait_for(lambda: not farm.belongings(), 30, "the end of all processes of runs")
-            wait_for(lambda: not farm.run_folders(), 30, "the end of all folders of runs")
-            wait_for(lambda: not any(worker["current_task_count"] for worker in farm.data_of(farm.get("/api/workers"))["items"]), 30,
+            wait_for(lambda: self.open_runs(farm) == 0, 240, "the end of all runs")
+            wait_for(lambda: not farm.belongings(), 90, "the end of all processes of runs")
+            wait_for(lambda: not farm.run_folders(), 90, "the end of all folders of runs")
+            wait_for(lambda: not any(worker["current_task_count"] for worker in farm.data_of(farm.get("/api/workers"))["items"]), 90,
                      "workers that hold nothing")
         except AssertionError as error:
             rows = [farm.get(f"/api/runs?status={status}&size=5").body for status in ("pending", "running")]
@@ -161,7 +163,7 @@ class Chaos:
         table = read_table(subprocess.run([BUILD / "tests" / "run_table"], check=True, capture_output=True, text=True).stdout)
         stretches = report.idle_stretches(self.ledger.acks, self.chronicle.faults, self.chronicle.began, self.ended)
         self.others += [Finding("service", f"no write for {seconds:.1f} s from {at - self.chronicle.began:.1f} s on, with nothing in its way")
-                        for seconds, at in stretches if seconds > BACK_SECONDS * SLOW]
+                        for seconds, at in stretches if seconds > self.back * SLOW]
         words = {name: farm.log(name) for name in farm.processes}
         return World(self.ledger, books, scripts.lines(), scripts.outputs, table, words, self.chronicle, self.others)
 

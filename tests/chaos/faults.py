@@ -117,11 +117,11 @@ class ProcessFaults(threading.Thread):
         self.ground.signal(name, signal.SIGTERM)
         self.chronicle.restarts += 1
         try:
-            code = self.ground.processes[name].wait(20 * self.slow)
+            code = self.ground.processes[name].wait(60 * self.slow)
             if code != 0:
                 self.chronicle.problem(f"{name} ended with {code} after SIGTERM: {self.ground.log(name)[-1500:]}")
         except subprocess.TimeoutExpired:
-            self.chronicle.problem(f"{name} did not end within 20 s of SIGTERM: {self.ground.log(name)[-1500:]}")
+            self.chronicle.problem(f"{name} did not end within a minute of SIGTERM: {self.ground.log(name)[-1500:]}")
             self.ground.kill(name)
         self.ground.start(name)
 

@@ -2,32 +2,14 @@
 
 import os
 import pathlib
-import random
-import socket
 
 import zmq.auth
 
 from tests.bus import Peer
 from tests.chaos.proxy import Proxy
-from tests.farm import Farm
+from tests.farm import Farm, free_port
 
 SERVERS = ("store", "scheduler", "workers", "doorbell")
-FIRST_PORT, LAST_PORT = 10000, 32000  # below those the kernel gives to whoever connects: a server's port must be free when it is back
-
-
-def fixed_ports(count):
-    """Ports that nobody listens on and that no outgoing connection is given."""
-    chance = random.SystemRandom()
-    found = set()
-    while len(found) < count:
-        port = chance.randrange(FIRST_PORT, LAST_PORT)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.add(port)
-    return list(found)
 
 
 class Ground(Farm):
@@ -36,7 +18,7 @@ class Ground(Farm):
         self.paths = {"scheduler-store": "store", "gateway-store": "store", "gateway-scheduler": "scheduler",
                       "gateway-doorbell": "doorbell", "clients-workers": "workers", "clients-gateway": "gateway"}
         self.paths.update({f"{name}-workers": "workers" for name in names})
-        ports = fixed_ports(len(SERVERS) + 1 + len(self.paths))
+        ports = [free_port() for _ in range(len(SERVERS) + 1 + len(self.paths))]  # ours while we live: a server's is free when it is back
         self.real = dict(zip(SERVERS + ("gateway",), ports))
         self.through = dict(zip(self.paths, ports[len(self.real):]))
         self.proxy = Proxy({name: (port, self.real[self.paths[name]]) for name, port in self.through.items()})

@@ -143,13 +143,13 @@ class Proxy:
 
     def __enter__(self):
         self.thread.start()
-        asyncio.run_coroutine_threadsafe(self.begin(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.begin(), self.loop).result(60)
         return self
 
     def __exit__(self, *_):
-        asyncio.run_coroutine_threadsafe(self.end(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.end(), self.loop).result(60)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
         self.loop.close()
 
     def run(self):
@@ -181,4 +181,4 @@ class Proxy:
         async def do():
             act()
 
-        asyncio.run_coroutine_threadsafe(do(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(do(), self.loop).result(60)
