@@ -88,7 +88,7 @@ static void *dealer_open(void *context, const struct other *other)
 {
     void *dealer = zmq_socket(context, ZMQ_DEALER);
     int mark = 100000;
-    int limit = 5000;
+    int limit = 60000;
     int none = 0;
 
     if (!dealer)

@@ -19,7 +19,7 @@
 
 #define TICK_MS 5
 #define DRAIN_MS 60000
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 #define LEAVE_MS 2000
 #define RING (1U << 17) /* runs under way whose times are kept, by id */
 #define BATCH_MAX 1000

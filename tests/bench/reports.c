@@ -96,7 +96,7 @@ static int worker_hello(struct reports *reports, struct worker *worker)
 {
     char ident[33];
     struct str type = str_of(reports->type);
-    int limit = 5000;
+    int limit = 60000;
     int none = 0;
     int mark = 100000;
 

@@ -13,7 +13,7 @@
 #include "proto/clock.h"
 
 #define IN_SIZE (1u << 20)
-#define SILENCE_MS 20000
+#define SILENCE_MS 60000
 
 int swarm_open(struct swarm *swarm, struct bench *bench, const char *at, int count)
 {

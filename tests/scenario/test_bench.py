@@ -8,12 +8,30 @@ import unittest
 
 from tests.bench import farms
 
-MOMENT = 0.2
+MOMENTS = (0.2, 5, 60)  # seconds; one in which the machine stood still says nothing
+NOTHING = ("nothing was done in it", "not one was measured")
+
+
+class Generator:
+    """gantry-bench, for the first of these moments in which something was done."""
+
+    def __init__(self, build):
+        self.of = [farms.Generator(build, moment) for moment in MOMENTS]
+        self.program = self.of[0].program
+
+    def __call__(self, measure, *on, **options):
+        for generate in self.of:
+            try:
+                return generate(measure, *on, **options)
+            except farms.Trouble as trouble:
+                if generate is self.of[-1] or not str(trouble).endswith(NOTHING):
+                    raise
+        return None
 
 
 class Bench(unittest.TestCase):
     def setUp(self):
-        self.generate = farms.Generator(farms.harness.BUILD, MOMENT)
+        self.generate = Generator(farms.harness.BUILD)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-test-"))
         self.addCleanup(shutil.rmtree, self.folder, True)
 
