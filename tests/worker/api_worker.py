@@ -2,7 +2,7 @@
 """A worker of the transcode API as they exist: it knows HTTP and that API, and nothing of Gantry.
 Usage: api_worker.py URL NAME TYPE SUPPORT_VR OUT [--old]
 OUT gets a line of each task that it has done: task id, path. "Transcoding" is a tenth of a second for each of ten reports."""
-import json, pathlib, sys, threading, time, urllib.error, urllib.request
+import http.client, json, pathlib, sys, threading, time, urllib.error, urllib.request
 
 URL, NAME, TYPE, VR, OUT = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), pathlib.Path(sys.argv[5])
 OLD = "--old" in sys.argv
@@ -22,7 +22,7 @@ def call(method, path, body=None):
                 status, raw = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             status, raw = error.code, error.read()
-        except (OSError, urllib.error.URLError):
+        except (OSError, http.client.HTTPException):
             time.sleep(0.1)
             continue
         if status in (500, 502, 503, 504):

@@ -39,9 +39,10 @@ def work(run, key):
 def beat():
     while True:
         done = call(f"/workers/{me}/heartbeat", {"current_tasks": [{"run_id": run, "attempt": attempt} for run, attempt in list(held)]})
-        for key in [key for key in list(held) if done and key[0] in done["cancel"] and held.get(key) and held[key].poll() is None]:
-            stopped.add(key)
-            end(held[key], signal.SIGTERM)
+        for key, process in list(held.items()):
+            if done and key[0] in done["cancel"] and process and process.poll() is None:
+                stopped.add(key)
+                end(process, signal.SIGTERM)
         time.sleep(done["heartbeat_seconds"] if done else 1)
 
 while True:  # registers, again if it was forgotten, and takes what there is
