@@ -1,6 +1,8 @@
 """What befalls the farm: processes killed, stopped, restarted; links cut. All by one seed."""
 
+import pathlib
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -8,11 +10,21 @@ import time
 
 from tests.chaos.clients import pick
 from tests.chaos.proxy import WAYS
+from tests.farm import wait_for
 
 PROCESS_FAULTS = [("kill", 50), ("kill two", 10), ("kill all", 8), ("stop", 9), ("stop past the lease", 6), ("stop, then kill", 8),
                   ("restart", 9)]
 PROCESS_FIRST = ["kill", "stop", "restart"]  # even a short storm has one of each, and a link that is cut
 LINK_WAYS = [("cut", 40), ("hole", 25), ("delay", 15), ("half", 15), ("stale", 5)]
+
+
+def heeds(pid, number):
+    """Whether the process does something about a signal by now: catches it, or holds it back."""
+    try:
+        status = pathlib.Path("/proc", str(pid), "status").read_text()
+    except OSError:
+        return False
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in re.findall(r"^Sig(?:Blk|Cgt):\s*([0-9a-f]+)$", status, re.M))
 
 
 class Fault:
@@ -113,7 +125,9 @@ class ProcessFaults(threading.Thread):
             self.ground.cont(name)
 
     def restart(self, name):
-        """As an operator does it."""
+        """As an operator does it: not before the program has begun, when a signal meets the loader."""
+        process = self.ground.processes[name]
+        wait_for(lambda: process.poll() is not None or heeds(process.pid, signal.SIGTERM), 60, f"{name} heeding SIGTERM")
         self.ground.signal(name, signal.SIGTERM)
         self.chronicle.restarts += 1
         try:

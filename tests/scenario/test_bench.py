@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 from tests.bench import farms
+from tests.patience import PATIENT
 
 MOMENTS = (0.2, 5, 60)  # seconds; one in which the machine stood still says nothing
 NOTHING = ("nothing was done in it", "not one was measured")
@@ -36,7 +37,7 @@ class Bench(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, True)
 
     def test_lives_and_dispatch(self):
-        with farms.BenchFarm() as farm:
+        with farms.BenchFarm(**PATIENT) as farm:
             for shape in ({"clients": 2, "workers": 2}, {"clients": 1, "workers": 1, "batch": 50},
                           {"clients": 2, "workers": 1, "slots": 4, "credit": 16}):
                 got = self.generate("lives", farm, farm.data, **shape)
@@ -48,14 +49,14 @@ class Bench(unittest.TestCase):
             self.assertEqual(len(listed if isinstance(listed, list) else listed["items"]), 1)
 
     def test_reports(self):
-        with farms.BenchFarm() as farm:
+        with farms.BenchFarm(**PATIENT) as farm:
             self.assertGreater(self.generate("heartbeats", farm, farm.data)["rate"], 0)
             got = self.generate("progress", farm, farm.data, at=farm.at())
             self.assertGreater(got["rate"], 0)
             self.assertGreater(got["age_max_us"], 0)
 
     def test_requests(self):
-        with farms.BenchFarm() as farm, farms.Constant(self.generate.program) as constant:
+        with farms.BenchFarm(**PATIENT) as farm, farms.Constant(self.generate.program) as constant:
             path = f"/api/tasks/{farm.task('bench', task_type='nobody')}/trigger"
             for where, at in ((path, farm), ("/x", constant)):
                 got = self.generate("requests", at, at=at.at(), path=where, body="{}", status=201, clients=3)
@@ -69,7 +70,7 @@ class Bench(unittest.TestCase):
 
     def test_filled_databases(self):
         self.generate("fill", data=self.folder, rows=12000, pending=True, keys=100)
-        with farms.BenchFarm(self.folder) as farm:
+        with farms.BenchFarm(self.folder, **PATIENT) as farm:
             health = farm.data_of(farm.get("/api/system/health"))
             self.assertEqual(health["components"]["scheduler"]["pending_tasks"], 12000)
 
