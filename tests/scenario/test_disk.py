@@ -10,6 +10,7 @@ from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
 from tests.patience import PATIENT
 
 TEXT = "x" * 60000
+REFUSED = dict(PATIENT, bus_deadline_ms=15000)  # a write that met the full disk is refused when its time is over
 PAGE = 4096
 
 
@@ -54,7 +55,7 @@ class Full(unittest.TestCase):
         """Writes until one is refused; answers the runs that were acknowledged, and the refusal."""
         accepted = []
         for _ in range(20000):
-            answer = farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers={"Accept-Language": "en"})
+            answer = farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers={"Accept-Language": "en"}, timeout=90)
             if answer.status != 201:
                 return accepted, answer
             accepted.append(answer.body["data"]["run_id"])
@@ -78,9 +79,9 @@ class Full(unittest.TestCase):
         wait_for(lambda: farm.get("/api/system/health").body["data"]["status"] != "healthy", 60, "a farm that is not healthy")
         # Refused is refused: with the same key it is done once, later.
         key = {"Idempotency-Key": "when-there-is-room"}
-        self.assertEqual(farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers=key).status, 503)
+        self.assertEqual(farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers=key, timeout=90).status, 503)
         make_room()
-        wait_for(lambda: farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers=key).status == 201,
+        wait_for(lambda: farm.post(f"/api/tasks/{task}/trigger", {"parameters": {"text": TEXT}}, headers=key, timeout=90).status == 201,
                  60, "writes going through again")
         self.assertEqual(farm.pid("store"), store)
         self.assertTrue(farm.running("store"))
@@ -96,7 +97,7 @@ class Full(unittest.TestCase):
         self.assertEqual(farm.data_of(farm.get(f"/api/runs?task_id={task}"))["total"], there)
 
     def test_a_file_at_its_limit(self):
-        with Farm(workers=0, **PATIENT) as farm:
+        with Farm(workers=0, **REFUSED) as farm:
             files = [path for path in (farm.data / "store").iterdir()]
             most = max(path.stat().st_blocks * 512 for path in files) + (4 << 20)
             unlimited = resource.RLIM_INFINITY
@@ -106,7 +107,7 @@ class Full(unittest.TestCase):
 
     @unittest.skipUnless(can_mount(), "mounting a small disk needs root")
     def test_a_small_disk(self):
-        with Farm(workers=0, start=False, store_ballast_mb=4, **PATIENT) as farm:
+        with Farm(workers=0, start=False, store_ballast_mb=4, **REFUSED) as farm:
             store = farm.data / "store"
             store.mkdir(mode=0o700)
             if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=700", "tmpfs", str(store)], stderr=subprocess.DEVNULL).returncode:
