@@ -9,6 +9,9 @@
  * Pages 0 and 1 are the state after the newest two transactions: magic u32, version u32, address u64, map size u64, the tree of free
  * pages (its padding is the page size), the tree of tables, last page u64, transaction u64. An entry of the tree of
  * free pages is a count u64 and as many page numbers.
+ *
+ * A page that a transaction took at the end of the file, and let go of before it was over, is free and was never written: the file
+ * may end before its last page. So it is truncated only if one of the pages behind its end is not free.
  */
 #include "store/kv_page.h"
 
@@ -46,6 +49,8 @@ struct look {
     int fd;
     struct kv_pages *pages;
     struct findings *findings;
+    uint64_t have;       /* pages that the file holds */
+    uint64_t unwritten;  /* free pages behind those, found so far */
     unsigned char *seen; /* a bit a page */
     unsigned char *room; /* a page for each level */
     uint64_t pages_left; /* that may still be read, beside the right edge */
@@ -125,7 +130,15 @@ static int state_read(const char *path, int fd, uint64_t size, struct kv_pages *
     return 0;
 }
 
-static int state_check(const char *path, int fd, struct kv_pages *pages, unsigned char newest[STATE_BYTES], struct err *err)
+static int err_truncated(const char *path, const struct kv_pages *pages, uint64_t size, struct err *err)
+{
+    return err_set(err, ERR_INVALID, "%s is truncated: it has %lu bytes and needs %lu; restore a backup", path,
+                   (unsigned long)size, (unsigned long)((pages->last_page + 1) * pages->page_size));
+}
+
+/* have: how many pages the file holds. */
+static int state_check(const char *path, int fd, struct kv_pages *pages, unsigned char newest[STATE_BYTES], uint64_t *have,
+                       struct err *err)
 {
     struct stat st;
     memset(pages, 0, sizeof *pages);
@@ -135,10 +148,11 @@ static int state_check(const char *path, int fd, struct kv_pages *pages, unsigne
         return 0;
     if (state_read(path, fd, (uint64_t)st.st_size, pages, newest, err) != 0)
         return -1;
-    uint64_t last = pages->last_page;
-    if (last > UINT64_MAX / pages->page_size - 1 || (last + 1) * pages->page_size > (uint64_t)st.st_size)
-        return err_set(err, ERR_INVALID, "%s is truncated: it has %lu bytes and needs %lu; restore a backup", path,
-                       (unsigned long)st.st_size, (unsigned long)((last + 1) * pages->page_size));
+    uint64_t size = (uint64_t)st.st_size, last = pages->last_page;
+    *have = size / pages->page_size;
+    /* More pages than it can list as free are not missing by right. */
+    if (last > UINT64_MAX / pages->page_size - 1 || *have < 2 || (last >= *have && last - *have >= size / 8))
+        return err_truncated(path, pages, size, err);
     return 0;
 }
 
@@ -239,8 +253,13 @@ static void free_take(struct look *look, const unsigned char *list, uint64_t siz
                 (unsigned long)count);
         return;
     }
-    for (uint64_t i = 1; i <= count; i++)
-        look->pages->free += page_take(look, get64(list + 8 * i), "free");
+    for (uint64_t i = 1; i <= count; i++) {
+        uint64_t number = get64(list + 8 * i);
+        if (page_take(look, number, "free")) {
+            look->pages->free++;
+            look->unwritten += number >= look->have;
+        }
+    }
 }
 
 /* Data that has pages of its own: at least as many as it needs, for a longer value that was there before is written over. */
@@ -415,6 +434,23 @@ static void cover_check(struct look *look)
                 (unsigned long)first);
 }
 
+/* Whether every page behind the end of the file is free, for certain: the whole tree of free pages is read for it. */
+static bool gap_is_free(const struct look *look, const unsigned char *state)
+{
+    struct kv_pages pages = *look->pages;
+    struct findings findings = {0};
+    struct look apart = *look;
+    struct tree free_pages;
+    tree_read(state + TREES_AT, "free pages", &free_pages);
+    apart.pages = &pages;
+    apart.findings = &findings;
+    apart.pages_left = UINT64_MAX;
+    apart.free_here = true;
+    tree_check(&apart, &free_pages);
+    memset(look->seen, 0, look->pages->last_page / 8 + 1);
+    return findings.count == 0 && apart.unwritten == pages.last_page + 1 - look->have;
+}
+
 int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, struct findings *findings, struct err *err)
 {
     unsigned char state[STATE_BYTES] = {0};
@@ -423,7 +459,7 @@ int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, stru
     look.fd = open(path, O_RDONLY | O_CLOEXEC);
     if (look.fd < 0)
         return err_set(err, ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    if (state_check(path, look.fd, pages, state, err) != 0)
+    if (state_check(path, look.fd, pages, state, &look.have, err) != 0)
         goto error;
     rc = 0;
     if (pages->page_size == 0)
@@ -432,6 +468,10 @@ int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, stru
     look.room = malloc((DEPTH_MOST + 1) * pages->page_size);
     if (!look.seen || !look.room) {
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
+        goto error;
+    }
+    if (pages->last_page >= look.have && !gap_is_free(&look, state)) {
+        rc = err_truncated(path, pages, look.have * pages->page_size, err);
         goto error;
     }
     all_check(&look, state);

@@ -18,7 +18,7 @@ struct kv_pages {
 /* Walks every tree. most: how many pages are read beside the right edge of each, where appended rows go, so that a start stays short
  * however large the database is; UINT64_MAX for all, and then each page of the file must be used or free, once. Tells what is wrong
  * to findings. -1 with err when it could not look: ERR_INVALID when it is no database of ours, damaged at its head, or shorter than it
- * must be; ERR_IO. An empty file has page_size 0. */
+ * must be (pages that are free and were never written may be missing at its end); ERR_IO. An empty file has page_size 0. */
 int kv_pages_check(const char *path, uint64_t most, struct kv_pages *pages, struct findings *findings, struct err *err);
 
 #endif

@@ -306,6 +306,63 @@ static void test_truncated(void **state)
     assert_int_equal(findings.count, 0);
 }
 
+/* A batch of rows that come and go again; those before it have left free pages. */
+static void come_and_go(struct kv *kv, unsigned count)
+{
+    static char text[200];
+    struct str value = {text, sizeof text};
+    struct err err = {0};
+    char key[16];
+    for (unsigned i = 0; i < 8; i++) {
+        struct kv_txn *batch = kv_batch(kv, &err);
+        struct str name = {key, (uint32_t)snprintf(key, sizeof key, "a%u", i)};
+        assert_int_equal(kv_put(batch, 0, name, value, false), KV_OK);
+        assert_int_equal(kv_commit(batch, &err), KV_OK);
+    }
+    struct kv_txn *batch = kv_batch(kv, &err);
+    for (unsigned i = 0; i < 2 * count; i++) {
+        struct str name = {key, (uint32_t)snprintf(key, sizeof key, "b%06u", i < count ? i : 2 * count - 1 - i)};
+        assert_int_equal(i < count ? kv_put(batch, 0, name, value, true) : kv_delete(batch, 0, name), KV_OK);
+    }
+    assert_int_equal(kv_commit(batch, &err), KV_OK);
+}
+
+/* What a batch took at the end and let go of again is free, and was never written: the file ends before it, and is whole. */
+static void test_pages_that_were_never_written(void **state)
+{
+    static const char *const tables[] = {"table"};
+    char folder[UNIT_FOLDER_SIZE], path[128];
+    struct kv_options options = {.folder = folder, .tables = tables, .table_count = 1, .map_bytes = (uint64_t)1 << 30};
+    struct err err = {0};
+    struct findings findings = {0};
+    struct kv_pages pages;
+    struct stat st;
+    (void)state;
+    unit_folder(folder);
+    snprintf(path, sizeof path, "%s/data.mdb", folder);
+    struct kv *kv = kv_open(&options, &err);
+    assert_non_null(kv);
+    assert_int_equal(kv_prepare(kv, &err), 0);
+    come_and_go(kv, 200);
+    kv_close(kv);
+    assert_int_equal(kv_pages_check(path, UINT64_MAX, &pages, &findings, &err), 0);
+    if (findings.count > 0)
+        fail_msg("%s", findings.first);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true((uint64_t)st.st_size < (pages.last_page + 1) * pages.page_size);
+    kv = kv_open(&options, &err);
+    if (!kv)
+        fail_msg("%s", err.text);
+    come_and_go(kv, 100); /* goes on with those pages */
+    kv_close(kv);
+    assert_int_equal(kv_pages_check(path, UINT64_MAX, &pages, &findings, &err), 0);
+    assert_int_equal(findings.count, 0);
+    assert_int_equal(truncate(path, (off_t)(3 * pages.page_size)), 0); /* what is in use is missed */
+    assert_int_equal(kv_pages_check(path, 0, &pages, &findings, &err), -1);
+    assert_non_null(strstr(err.text, "truncated"));
+    unit_remove(folder);
+}
+
 /* It shrinks while it is mapped: a line, and an end with code 1. */
 static void test_cut_off_while_in_use(void **state)
 {
@@ -411,6 +468,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_torn_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_garbled_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
+        cmocka_unit_test(test_pages_that_were_never_written),
         cmocka_unit_test_setup_teardown(test_cut_off_while_in_use, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
