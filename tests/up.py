@@ -19,7 +19,7 @@ import urllib.request
 from tests.farm import BUILD, SANITIZER_WORDS, SLOW, alive, descendants, free_port, runtime_dir, wait_for
 
 GANTRY = str(BUILD / "gantry")
-PATIENT = ["--bus-deadline-ms", "28000", "--lease-accept-seconds", "120"]  # a process that stands still for seconds is no outage
+PATIENT = ["--bus-deadline-ms", "28000", "--lease-accept-seconds", "120", "--worker-slots", "4"]  # as tests/patience.py
 
 
 def environment():
