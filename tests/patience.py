@@ -6,4 +6,5 @@ Nor does it matter how many CPUs it has: a worker takes some runs at once.
 Not for tests of what happens once such a term is over.
 """
 
-PATIENT = {"bus_deadline_ms": 28000, "lease_seconds": 120, "lease_accept_seconds": 120, "worker_slots": 4}  # the tests' own requests take 30 s at most
+# Below the 30 s that a request of the tests takes at most.
+PATIENT = {"bus_deadline_ms": 28000, "lease_seconds": 120, "lease_accept_seconds": 120, "worker_slots": 4}
