@@ -15,6 +15,7 @@
 
 #define TABLE_SLOTS 1024 /* hash chains; numbers are consecutive, so they spread evenly */
 #define TICK_MS 50       /* how exactly deadlines are kept */
+#define HELD_MS 500      /* a tick that comes so much later than it should says that this process stood still */
 
 struct request {
     uint64_t corr;
@@ -38,8 +39,9 @@ struct bus_client {
     struct request *slots[TABLE_SLOTS];
     struct request *oldest, *newest;
     uint32_t open;
-    int timer;    /* made ahead: a deadline is watched, memory or not */
-    bool ticking; /* it is set */
+    int timer;            /* made ahead: a deadline is watched, memory or not */
+    bool ticking;         /* it is set */
+    uint64_t tick_due_ms; /* for then */
     struct arena *arena;
     struct msg msg;
     struct buf out;
@@ -225,8 +227,16 @@ static void client_tick_later(struct bus_client *client)
 {
     if (!client->ticking) {
         client->ticking = true;
+        client->tick_due_ms = clock_mono_ms() + TICK_MS;
         loop_set(client->loop, client->timer, TICK_MS, 0);
     }
+}
+
+/* While this process stood still nobody could answer it: what came meanwhile may not have reached the socket yet. */
+static void client_was_held(struct bus_client *client, uint64_t late_ms)
+{
+    for (struct request *at = client->oldest; at != NULL; at = at->newer)
+        at->deadline_ms += late_ms;
 }
 
 static void client_tick(void *arg)
@@ -235,6 +245,8 @@ static void client_tick(void *arg)
     uint64_t now = clock_mono_ms();
 
     client->ticking = false;
+    if (now >= client->tick_due_ms + HELD_MS)
+        client_was_held(client, now - client->tick_due_ms);
     requests_send(client);
     /* A reply may ask, forget, or answer others: begin again behind each. */
     for (struct request *at = client->oldest; at != NULL;) {

@@ -279,6 +279,27 @@ static void test_deadlines(void **state)
     bus_server_free(server);
 }
 
+static void stand_still(uint64_t ms)
+{
+    uint64_t until = clock_mono_ms() + ms;
+    while (clock_mono_ms() < until) {}
+}
+
+/* The answer could not come while the asker itself stood still: that is nobody's silence. */
+static void test_deadlines_of_who_stood_still(void **state)
+{
+    (void)state;
+    struct bus_client *client = connect_to(endpoint, NULL);
+
+    ask(client, 1, 2000);
+    stand_still(2600);
+    struct bus_server *server = serve(endpoint, NULL);
+    run_until(&saw.answers, 1);
+    assert_int_equal(saw.failures, 0);
+    bus_client_free(client);
+    bus_server_free(server);
+}
+
 static void test_forgotten_request_is_not_answered(void **state)
 {
     (void)state;
@@ -744,6 +765,7 @@ int main(void)
         TEST(test_server_comes_later),
         TEST(test_restart_in_the_middle),
         TEST(test_deadlines),
+        TEST(test_deadlines_of_who_stood_still),
         TEST(test_forgotten_request_is_not_answered),
         TEST(test_too_many_open),
         TEST(test_tell_needs_a_connection),
