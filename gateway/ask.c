@@ -7,10 +7,11 @@
 #include "proto/endpoint.h"
 #include "proto/log.h"
 
-#define PATIENCE_MS 3000 /* how long a process may be away before requests are refused at once */
-#define SOFT_MS 1000
-#define RETRY_MS 50  /* between askings of a command while the store is away */
-#define PROBE_MS 500 /* at the end of a command's time, to learn who keeps it waiting; less of a short time */
+#define PATIENCE_MS 3000  /* at least; how long a process may be away before requests are refused at once */
+#define PATIENCE_TENTHS 3 /* of the deadline of a request */
+#define SOFT_MS 1000      /* at least */
+#define RETRY_MS 50       /* between askings of a command while the store is away */
+#define PROBE_MS 500      /* at the end of a command's time, to learn who keeps it waiting; less of a short time */
 #define PROBE_PART 4
 
 struct link {
@@ -88,11 +89,28 @@ struct bus_client *ask_client(struct ask *ask, enum ask_whom whom)
     return ask->links[whom].client;
 }
 
+/* Who is to wait longer for an answer waits longer for whoever gives it, too. */
+static uint64_t tenths_of_deadline(const struct gateway *gateway, uint64_t tenths, uint64_t least)
+{
+    uint64_t share = gateway->deadline_ms * tenths / 10;
+    return share > least ? share : least;
+}
+
+static uint64_t patience_ms(const struct ask *ask)
+{
+    return tenths_of_deadline(ask->gateway, PATIENCE_TENTHS, PATIENCE_MS);
+}
+
+uint64_t ask_soft_ms(const struct gateway *gateway)
+{
+    return tenths_of_deadline(gateway, 1, SOFT_MS);
+}
+
 /* True when it makes sense to ask: connected, or away only for a moment. */
 static bool ask_reachable(const struct ask *ask, enum ask_whom whom)
 {
     const struct link *link = &ask->links[whom];
-    return !link->down || clock_mono_ms() - link->down_since_ms < PATIENCE_MS;
+    return !link->down || clock_mono_ms() - link->down_since_ms < patience_ms(ask);
 }
 
 /* Silence of the scheduler is the store's doing when the store is away: commits do not end. */
@@ -134,12 +152,12 @@ static void retry_all(void *arg)
 static bool retry_later(struct request *request, const struct msg_error *error)
 {
     struct ask *ask = request->gateway->ask;
-    uint64_t now = clock_mono_ms();
+    uint64_t now = clock_mono_ms(), until = now + patience_ms(ask);
 
     if (!error->soon || request->asked_whom != ASK_SCHEDULER || !request->keyed || !ask_reachable(ask, ASK_STORE))
         return false;
     if (request->retry_until_ms == 0)
-        request->retry_until_ms = now + PATIENCE_MS < request->ask_deadline_ms ? now + PATIENCE_MS : request->ask_deadline_ms;
+        request->retry_until_ms = until < request->ask_deadline_ms ? until : request->ask_deadline_ms;
     if (now + RETRY_MS >= request->retry_until_ms)
         return false;
     if (!ask->retrying)
@@ -316,16 +334,17 @@ static void ask(struct request *request, enum ask_whom whom, bool soft, const st
 {
     struct gateway *gateway = request->gateway;
     uint64_t deadline_ms = gateway->deadline_ms + request->wait_ms, now = clock_mono_ms();
+    uint64_t soft_ms = ask_soft_ms(gateway), away_ms = patience_ms(gateway->ask);
     bool command = request->keyed && whom == ASK_SCHEDULER && !soft;
 
     if (command && request->retry_until_ms == 0)
         request->ask_deadline_ms = now + deadline_ms - probe_ms(deadline_ms);
     if (command)
         deadline_ms = request->ask_deadline_ms > now ? request->ask_deadline_ms - now : 1;
-    if (soft && deadline_ms > SOFT_MS)
-        deadline_ms = SOFT_MS;
-    if (gateway->ask->links[whom].down && deadline_ms > PATIENCE_MS)
-        deadline_ms = PATIENCE_MS;
+    if (soft && deadline_ms > soft_ms)
+        deadline_ms = soft_ms;
+    if (gateway->ask->links[whom].down && deadline_ms > away_ms)
+        deadline_ms = away_ms;
     request->asked = ask_client(gateway->ask, whom);
     request->asked_whom = (int)whom;
     request->asked_soft = soft;

@@ -24,6 +24,8 @@ void ask_send(struct request *request, enum ask_whom whom, const struct shape *s
 /* The same for what an answer can do without: a short deadline, and on_answer is told NULL for errors and silence. */
 void ask_soft(struct request *request, enum ask_whom whom, const struct shape *shape, const void *value,
               void (*on_answer)(struct request *request, const struct msg *msg));
+/* That deadline: a tenth of bus.deadline_ms, a second at least. */
+uint64_t ask_soft_ms(const struct gateway *gateway);
 
 /* A request that waits to be asked again is ending. */
 void ask_forget(struct request *request);

@@ -4,7 +4,6 @@
 #include "proto/clock.h"
 
 #define FRESH_MS 1000
-#define DEADLINE_MS 1000
 
 static bool under_way(const struct survey *survey)
 {
@@ -50,7 +49,8 @@ static void part_ask(struct survey_part *part)
         on_answer(part, NULL, NULL);
         return;
     }
-    uint64_t corr = bus_ask(client, survey->shape, survey->question, (struct str){NULL, 0}, DEADLINE_MS, on_answer, part);
+    uint64_t corr =
+        bus_ask(client, survey->shape, survey->question, (struct str){NULL, 0}, ask_soft_ms(survey->gateway), on_answer, part);
     if (part->asking)
         part->corr = corr;
 }
