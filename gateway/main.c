@@ -24,14 +24,14 @@
 #include "proto/log.h"
 #include "proto/notify.h"
 
-#define DRAIN_MS 3000 /* time open requests get at SIGTERM */
 #define DRAIN_STEP_MS 20
-#define STREAMS_SPARE 64                /* one of so many connections, and one more, is none that a stream may have */
+#define DRAIN_STEPS 150  /* 3 s that open requests get at SIGTERM; what the machine stands still meanwhile is not of them */
+#define STREAMS_SPARE 64 /* one of so many connections, and one more, is none that a stream may have */
 #define DESCRIPTORS (256 + COURIER_MAX) /* besides those of connections */
 
 struct stopping {
     struct gateway *gateway;
-    uint64_t until_ms;
+    unsigned steps; /* since then */
     int timer;
 };
 
@@ -99,7 +99,7 @@ static void on_drain(void *arg)
 
     bool busy = http_waiting(stopping->gateway->http) > 0 || hooks_busy(stopping->gateway->hooks);
 
-    if (!busy || clock_mono_ms() > stopping->until_ms)
+    if (!busy || ++stopping->steps > DRAIN_STEPS)
         loop_stop(stopping->gateway->loop);
 }
 
@@ -109,7 +109,6 @@ static void on_terminate(void *arg)
 
     stopping->gateway->stopping = true;
     log_info("GTY-STOP", "waiting=%u", http_waiting(stopping->gateway->http));
-    stopping->until_ms = clock_mono_ms() + DRAIN_MS;
     http_quiesce(stopping->gateway->http);
     hooks_quiesce(stopping->gateway->hooks);
     stopping->timer = loop_every(stopping->gateway->loop, DRAIN_STEP_MS, on_drain, stopping);
