@@ -9,10 +9,25 @@ import time
 import msgpack
 import zmq
 
+from tests.farm import LEAST, SLOW
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 UNAVAILABLE = 7  # enum error_code
+WAIT = LEAST * SLOW  # seconds for what has to come
+
+
+def messages(socket, timeout, pause=WAIT):
+    """True for each message that is there to be received until then, False each pause in between. What is there at the end of the time is
+    told of, too, for as long again at most: it may have come while the test itself stood still."""
+    end = time.monotonic() + timeout
+    while True:
+        left = end - time.monotonic()
+        there = socket.poll(max(0, int(1000 * min(left, pause)))) != 0
+        if left < (-timeout if there else 0):
+            return
+        yield there
 
 
 class Shape:
@@ -105,7 +120,7 @@ class Peer:
     def tell(self, name, **fields):
         self.socket.send(pack(name, **fields))
 
-    def receive(self, timeout=10.0):
+    def receive(self, timeout=WAIT):
         """The next message as (name, fields, corr); None when none comes in time."""
         if self.kept:
             return self.kept.pop(0)
@@ -113,25 +128,25 @@ class Peer:
             return unpack(self.socket.recv())
         return None
 
-    def expect(self, name, timeout=10.0, where=lambda fields: True):
+    def coming(self, timeout):
+        """What comes within that time, message by message."""
+        return (unpack(self.socket.recv()) for there in messages(self.socket, timeout) if there)
+
+    def expect(self, name, timeout=WAIT, where=lambda fields: True):
         """The fields of the next message of that name; others in between are kept for later calls."""
-        until = time.monotonic() + timeout
         seen = []
         for index, (kept, fields, _) in enumerate(self.kept):
             if kept == name and where(fields):
                 del self.kept[index]
                 return fields
-        while time.monotonic() < until:
-            if not self.socket.poll(max(1, int((until - time.monotonic()) * 1000))):
-                break
-            got, fields, corr = unpack(self.socket.recv())
+        for got, fields, corr in self.coming(timeout):
             if got == name and where(fields):
                 return fields
             self.kept.append((got, fields, corr))
             seen.append(got)
         raise AssertionError(f"no {name} within {timeout} s; came: {seen}")
 
-    def insist(self, name, answer, where=lambda fields: True, timeout=20.0, **fields):
+    def insist(self, name, answer, where=lambda fields: True, timeout=WAIT, **fields):
         """Tells it again and again until the answer comes: what a worker does with facts that are to be on disk."""
         until = time.monotonic() + timeout
         while True:
@@ -142,16 +157,13 @@ class Peer:
                 if time.monotonic() > until:
                     raise
 
-    def ask(self, name, timeout=10.0, **fields):
+    def ask(self, name, timeout=WAIT, **fields):
         """Sends a request; answers (name, fields) of what comes back."""
+        timeout = max(timeout, WAIT)
         self.corr += 1
         corr = self.corr
         self.socket.send(pack(name, corr=corr, **fields))
-        until = time.monotonic() + timeout
-        while time.monotonic() < until:
-            if not self.socket.poll(max(1, int((until - time.monotonic()) * 1000))):
-                break
-            got, answer, number = unpack(self.socket.recv())
+        for got, answer, number in self.coming(timeout):
             if number == corr:
                 return got, answer
             self.kept.append((got, answer, number))
@@ -174,7 +186,7 @@ class ScriptedWorker(Peer):
         self.ident = ident or os.urandom(8).hex()
         self.boot = os.urandom(8).hex()
 
-    def hello(self, running=(), timeout=20.0, **more):
+    def hello(self, running=(), timeout=WAIT, **more):
         """Begins a session, again and again while the scheduler has no store to note it in; answers WELCOME."""
         until = time.monotonic() + timeout
         while True:
@@ -190,7 +202,7 @@ class ScriptedWorker(Peer):
     def heartbeat(self, running=()):
         self.tell("heartbeat", running=list(running))
 
-    def assignment(self, timeout=10.0):
+    def assignment(self, timeout=WAIT):
         return self.expect("assign", timeout)["runs"][0]
 
     def result(self, run, attempt, outcome=1, **more):
@@ -222,13 +234,12 @@ class Trace:
     def __enter__(self):
         """Watches from here on: what the living processes send is seen, without exception."""
         self.join()
-        until = time.monotonic() + 20
-        while self.awaited():
-            if time.monotonic() > until:
-                raise AssertionError(f"processes {self.awaited()} do not say that they are watched")
-            if self.socket.poll(50):
+        for there in messages(self.socket, WAIT, 0.05):
+            if there:
                 self.receive()
-        return self
+            if not self.awaited():
+                return self
+        raise AssertionError(f"processes {self.awaited()} do not say that they are watched")
 
     def __exit__(self, *_):
         self.socket.close(0)
@@ -255,14 +266,11 @@ class Trace:
         name, fields, _ = unpack(frame)
         return way, who, name, fields
 
-    def wait(self, name, service=None, direction=None, timeout=20.0, where=lambda fields: True):
+    def wait(self, name, service=None, direction=None, timeout=WAIT, where=lambda fields: True):
         """Waits until that message is seen; answers its fields."""
-        until = time.monotonic() + timeout
-        while time.monotonic() < until:
+        for there in messages(self.socket, max(timeout, WAIT), 0.05):
             self.join()
-            if not self.socket.poll(50):
-                continue
-            seen = self.receive()
+            seen = self.receive() if there else None
             if seen is None:
                 continue
             way, who, got, fields = seen

@@ -26,22 +26,26 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("GANTRY_BUILD", ROOT / "build")).resolve()
 SLOW = float(os.environ.get("GANTRY_TEST_SLOW", "1"))  # sanitizers, loaded machines: every limit is stretched by this
+LEAST = 60.0  # seconds that anything may take that has to happen: a machine may stand still for ten of them, at any place, and more than once
 
 Answer = collections.namedtuple("Answer", "status headers body")
 
 SANITIZER_WORDS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "WARNING: ThreadSanitizer")
 
 
-def wait_for(condition, timeout=20.0, what="the condition"):
-    """Polls until condition() is true and answers its value; a test never sleeps for a fixed time instead."""
-    until = time.monotonic() + timeout * SLOW
+def wait_for(condition, timeout=LEAST, what="the condition"):
+    """Polls until condition() is true and answers its value; a test never sleeps for a fixed time instead. The timeout is for what
+    never comes, not for what is late: it is LEAST at least, and the last look is behind it, however long the test itself stood still."""
+    timeout = max(timeout, LEAST) * SLOW
+    until = time.monotonic() + timeout
     pause = 0.005
     while True:
+        late = time.monotonic() > until
         value = condition()
         if value:
             return value
-        if time.monotonic() > until:
-            raise AssertionError(f"{what} did not come true within {timeout * SLOW:.0f} s")
+        if late:
+            raise AssertionError(f"{what} did not come true within {timeout:.0f} s")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
 
@@ -175,12 +179,12 @@ class Farm:
         def ready():
             try:
                 answer = self.get("/api/system/health")
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return False
             data = (answer.body or {}).get("data") or {}
             return data.get("status") == "healthy" and data["components"]["scheduler"]["active_workers"] >= wanted
 
-        wait_for(ready, 30, "a healthy farm")
+        wait_for(ready, what="a healthy farm")
 
     def command(self, name):
         kind = "worker" if name.startswith("worker") else name.rstrip("0123456789")
@@ -229,9 +233,9 @@ class Farm:
     def kill(self, name):
         """-9, and waits until it is gone."""
         self.signal(name, signal.SIGKILL)
-        self.processes[name].wait(30 * SLOW)
+        self.processes[name].wait(LEAST * SLOW)
 
-    def terminate(self, name, timeout=20):
+    def terminate(self, name, timeout=LEAST):
         """SIGTERM; answers the exit code."""
         self.signal(name, signal.SIGTERM)
         return self.processes[name].wait(timeout * SLOW)
@@ -246,7 +250,7 @@ class Farm:
         self.kill(name)
         self.start(name)
 
-    def exit_code(self, name, timeout=20):
+    def exit_code(self, name, timeout=LEAST):
         return self.processes[name].wait(timeout * SLOW)
 
     def running(self, name):
@@ -255,7 +259,7 @@ class Farm:
     def wait_read(self, name, process, drains):
         """Waits until a worker has heard its first TERM, or is gone."""
         try:
-            wait_for(lambda: process.poll() is not None or self.log(name).count("GTY-WORKER-DRAIN") > drains, 10, f"{name} heeding SIGTERM")
+            wait_for(lambda: process.poll() is not None or self.log(name).count("GTY-WORKER-DRAIN") > drains, what=f"{name} heeding SIGTERM")
         except AssertionError:
             pass  # a later wait says so
 
@@ -277,14 +281,14 @@ class Farm:
                 self.wait_read(name, process, drains)
                 process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20 * SLOW)
+                process.wait(LEAST * SLOW)
             except subprocess.TimeoutExpired:
-                problems.append(f"{name} did not end within 20 s of SIGTERM; its log ends in:\n{self.log(name)[-3000:]}")
+                problems.append(f"{name} did not end within {LEAST * SLOW:.0f} s of SIGTERM; its log ends in:\n{self.log(name)[-3000:]}")
                 process.kill()
                 process.wait()
         left = []
         try:
-            wait_for(lambda: not [pid for pid in self.seen_pids if alive(pid)], 5, "the end of every process")
+            wait_for(lambda: not [pid for pid in self.seen_pids if alive(pid)], what="the end of every process")
         except AssertionError:
             left = [pid for pid in self.seen_pids if alive(pid)]
             for pid in left:
@@ -302,7 +306,7 @@ class Farm:
 
     # -- HTTP --
 
-    def request(self, method, path, body=None, headers=None, timeout=30.0):
+    def request(self, method, path, body=None, headers=None, timeout=2 * LEAST):
         """One request on a connection of its own. body: a value sent as JSON, or bytes as they are."""
         if self.secure:
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout * SLOW, context=self.secure)
@@ -357,7 +361,7 @@ class Farm:
     def run(self, run_id):
         return self.data_of(self.get(f"/api/runs/{run_id}"))
 
-    def wait_run(self, run_id, *statuses, timeout=30):
+    def wait_run(self, run_id, *statuses, timeout=LEAST):
         """Waits until the run has one of these statuses (a final one by default); answers it. Outages on the way are waited out."""
         wanted = statuses or ("completed", "failed", "aborted")
         last = {}

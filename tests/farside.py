@@ -20,7 +20,7 @@ import msgpack
 import zmq
 
 from tests.bus import TABLE, to_wire, unpack
-from tests.farm import BUILD, SLOW, alive, clean_environment, descendants, wait_for
+from tests.farm import BUILD, LEAST, SLOW, alive, clean_environment, descendants, wait_for
 
 
 class FarSide:
@@ -84,7 +84,7 @@ class FarSide:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=dict(clean_environment(), **self.environment), start_new_session=True)
         if wait:
-            wait_for(lambda: self.hello, 60, "the worker's HELLO")
+            wait_for(lambda: self.hello, what="the worker's HELLO")
 
     def log(self):
         path = self.data / "worker.log"
@@ -94,18 +94,19 @@ class FarSide:
         """-9, and waits until nothing of it is left."""
         left = descendants(self.process.pid)
         self.process.kill()
-        self.process.wait(30 * SLOW)
-        wait_for(lambda: not [pid for pid in left if alive(pid)], 30, "the end of what it started")
+        self.process.wait(LEAST * SLOW)
+        wait_for(lambda: not [pid for pid in left if alive(pid)], what="the end of what it started")
 
     def close(self):
         if self.process and self.process.poll() is None:
             left = descendants(self.process.pid)
+            drains = self.log().count("GTY-WORKER-DRAIN")  # of those before it
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGCONT)
             try:
-                wait_for(lambda: "GTY-WORKER-DRAIN" in self.log() or self.process.poll() is not None, 20)
+                wait_for(lambda: self.log().count("GTY-WORKER-DRAIN") > drains or self.process.poll() is not None)
                 self.process.send_signal(signal.SIGTERM)
-                self.process.wait(30 * SLOW)
+                self.process.wait(LEAST * SLOW)
             except (AssertionError, subprocess.TimeoutExpired):
                 self.process.kill()
                 self.process.wait()
