@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import unittest
 
+from tests.contract.base import PATIENT
 from tests.contract.document import TEXT
 from tests.farm import BUILD, ROOT, SLOW, Farm, clean_environment
 
@@ -16,8 +17,8 @@ DOCUMENT = sorted((ROOT.parent / "shared" / "seeds").glob("004_*.txt"))  # where
 class AsDocumented(unittest.TestCase):
     def run_example(self, *command):
         """What it printed; each has a farm of its own, whose first task it makes."""
-        with Farm() as farm:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOW, check=False,
+        with Farm(**PATIENT) as farm:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120 * SLOW, check=False,
                                   env=dict(clean_environment(), LD_PRELOAD=str(BUILD / "tests" / "port.so"), PORT_8080=str(farm.port)))
             self.assertEqual(done.returncode, 0, done.stderr)
             self.answers_of_the_farm(farm)

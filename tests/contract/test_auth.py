@@ -35,7 +35,7 @@ def gantry(farm, *arguments, key=None, code=0):
     end = arguments.index("--") if "--" in arguments else len(arguments)
     command = [str(BUILD / "gantry"), *arguments[:end], "--data", str(farm.data), *arguments[end:]]
     done = subprocess.run(command, capture_output=True, text=True, env=environment,
-                          timeout=60 * SLOW, check=False)
+                          timeout=120 * SLOW, check=False)
     assert done.returncode == code, done
     return done.stdout.strip() if code == 0 else done.stderr.strip()
 
@@ -71,7 +71,7 @@ class Asked(Contract):
 
     @classmethod
     def setUpClass(cls):
-        cls.farm = Farm(start=False, **cls.options)
+        cls.farm = cls.make_farm(start=False)
         cls.keys = {role: make_key(cls.farm, role + "-key", role) for role in ("admin", "user", "worker", "readonly")}
         cls.farm.headers = bearer(cls.keys["admin"])
         cls.prepare()
@@ -138,7 +138,7 @@ class Credentials(Asked):
         self.unknown(self.get("/api/tasks", dict(bearer(key), **{"X-API-Key": other})), "credentials_differ")
         self.unknown(self.get("/api/tasks?api_key=" + other, bearer(key)), "credentials_differ")
         self.unknown(self.get(f"/api/tasks?api_key={key}&api_key={other}"), "credentials_differ")
-        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=30 * SLOW)
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=120 * SLOW)
         connection.putrequest("GET", "/api/tasks")
         connection.putheader("X-API-Key", key)
         connection.putheader("X-API-Key", other)
@@ -220,19 +220,28 @@ class Credentials(Asked):
         gone = make_key(self.farm, "gone", "user")
         wait_for(lambda: self.get("/api/tasks", bearer(gone)).status == 200, what="a new key being seen")
         gantry(self.farm, "key", "revoke", "gone")
-        wait_for(lambda: self.get("/api/tasks", bearer(gone)).status == 401, 2, what="a revoked key being refused")
+        wait_for(lambda: self.get("/api/tasks", bearer(gone)).status == 401, what="a revoked key being refused")
         self.unknown(self.get("/api/tasks", bearer(gone)), "credential_unknown")
-        short = make_key(self.farm, "short", "user", "--expires", "2s")
-        wait_for(lambda: self.get("/api/tasks", bearer(short)).status == 200, what="a new key being seen")
-        wait_for(lambda: self.get("/api/tasks", bearer(short)).status == 401, what="a key expiring")
-        error = self.unknown(self.get("/api/tasks", dict(bearer(short), **ENGLISH)), "credential_expired")
-        self.assertIn("expired", error["message"])
+        for seconds in (2, 20, 60):  # a machine may stand still for all of a short life
+            short, seen = make_key(self.farm, f"short-{seconds}", "user", "--expires", f"{seconds}s"), []
+
+            def expired():
+                answer = self.get("/api/tasks", dict(bearer(short), **ENGLISH))
+                seen.append(answer.status)
+                return answer if answer.status == 401 and answer.body["error"]["details"]["rule"] == "credential_expired" else None
+
+            answer = wait_for(expired, 120, what="a key expiring")
+            self.assertIn("expired", self.unknown(answer, "credential_expired")["message"])
+            if 200 in seen:
+                return
+        self.fail("no key was taken before it expired")
 
     def test_a_damaged_file_lets_nobody_in_or_out(self):
         path = self.farm.data / "auth" / "keys"
         good = path.read_text()
         path.write_text(good + "half a li")
-        wait_for(lambda: self.get("/api/tasks", bearer(self.keys["user"])) and "GTY-AUTH-KEYS" in self.farm.log("gateway"), what="the damage being seen")
+        wait_for(lambda: self.get("/api/tasks", bearer(self.keys["user"])) and re.search("GTY-AUTH-KEYS .*stay", self.farm.log("gateway")),
+                 what="the damage being seen")
         self.data(self.get("/api/tasks", bearer(self.keys["user"])))
         self.assertIn("line", gantry(self.farm, "key", "create", "--role", "user", "--name", "x", code=1))
         path.write_text(good)
@@ -241,7 +250,7 @@ class Credentials(Asked):
         key = make_key(self.farm, "follower", "user")
         run = self.farm.trigger(self.farm.task("long", "while :; do echo tick; sleep 0.1; done"))
         wait_for(lambda: self.get("/api/tasks", bearer(key)).status == 200, what="a new key being seen")
-        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=30 * SLOW)
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=120 * SLOW)
         connection.request("GET", f"/api/runs/{run}/logs?follow=true", headers=bearer(key))
         response = connection.getresponse()
         self.assertEqual(response.status, 200)
@@ -258,7 +267,7 @@ class Bodies(Asked):
     def test_who_need_not_say_who_he_is_has_no_body(self):
         held = []
         for _ in range(60):  # three times a megabyte each, were it kept
-            client = socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW)
+            client = socket.create_connection(("127.0.0.1", self.farm.port), timeout=120 * SLOW)
             self.addCleanup(client.close)
             client.sendall(b"OPTIONS /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                            b"Content-Length: 1000000\r\n\r\n" + b"x" * 999999)
@@ -327,7 +336,7 @@ class Tokens(Asked):
 
     @classmethod
     def openssl(cls, *arguments, data=None):
-        return subprocess.run(["openssl", *arguments], input=data, capture_output=True, check=True, timeout=60 * SLOW).stdout
+        return subprocess.run(["openssl", *arguments], input=data, capture_output=True, check=True, timeout=120 * SLOW).stdout
 
     @classmethod
     def prepare(cls):
@@ -375,12 +384,13 @@ class Tokens(Asked):
 
     def test_claims(self):
         now = int(time.time())
-        for more, rule in (({"exp": now - 61}, "credential_expired"), ({"nbf": now + 90}, "credential_early"), ({"aud": "other"}, "credential_audience"),
+        for more, rule in (({"exp": now - 61}, "credential_expired"), ({"nbf": now + 3600}, "credential_early"), ({"aud": "other"}, "credential_audience"),
                            ({"aud": None}, "credential_audience"), ({"role": "root"}, "credential_claims"), ({"exp": "soon"}, "credential_claims")):
             for language in ({}, ENGLISH):
                 error = self.unknown(self.get("/api/tasks", dict(bearer(token(dict(claims(aud="farm"), **more))), **language)), rule)
                 self.assertGreater(len(error["message"]), 6)
-        self.data(self.get("/api/tasks", bearer(token(claims(aud=["x", "farm"], exp=now - 30, nbf=now + 30)))))
+        now = int(time.time())
+        self.data(self.get("/api/tasks", bearer(token(claims(aud=["x", "farm"], exp=now - 5, nbf=now + 30)))))  # a minute of either is let pass
 
     def test_role_and_subject(self):
         for role, status in (("readonly", 403), (None, 403), ("user", 201), ("admin", 201)):
@@ -472,7 +482,7 @@ class NetworkKeys(Asked):
         (cls.farm.data / "gantry.conf").write_text("auth.trusted_networks = 127.0.0.0/8=user\n")
 
     def make(self, source, key, path="/api/tasks", body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=30 * SLOW, source_address=(source, 0))
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=120 * SLOW, source_address=(source, 0))
         sent = dict({"Content-Type": "application/json"}, **({"Idempotency-Key": key} if key else {}), **(headers or {}))
         try:
             connection.request("POST", path, json.dumps(body or SPEC).encode(), sent)
@@ -501,17 +511,19 @@ class NetworkKeys(Asked):
 
 
 class Limits(Asked):
-    options = {"auth_required": "always", "http_rate_per_minute": 600, "http_rate_burst": 4}
+    options = {"auth_required": "always", "http_rate_per_minute": 60, "http_rate_burst": 4}
 
     def seen(self, key):
         """The first answer that is neither a 401 nor a 429: a new key is seen within a moment, and until then it is a guess."""
         return wait_for(lambda: (answer := self.get("/api/tasks", bearer(key))).status not in (401, 429) and answer, what="a new key being seen")
 
     def test_a_key_has_its_own(self):
+        began = int(time.time())
         key = make_key(self.farm, "fast", "readonly")
         answer = self.seen(key)
-        self.assertEqual((answer.headers["x-ratelimit-limit"], answer.headers["x-ratelimit-remaining"]), ("600", "3"))
-        self.assertAlmostEqual(int(answer.headers["x-ratelimit-reset"]), time.time(), delta=5)
+        self.assertEqual((answer.headers["x-ratelimit-limit"], answer.headers["x-ratelimit-remaining"]), ("60", "3"))
+        self.assertGreaterEqual(int(answer.headers["x-ratelimit-reset"]), began)
+        self.assertLessEqual(int(answer.headers["x-ratelimit-reset"]), time.time() + 5)
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: self.get("/api/tasks", bearer(key)), range(60)))
         refused = [a for a in answers if a.status == 429]
@@ -525,12 +537,13 @@ class Limits(Asked):
 
     def test_a_rate_of_its_own(self):
         key = make_key(self.farm, "slow", "readonly", "--rate", "2")
+        began = time.monotonic()
         answer = self.seen(key)
         self.assertEqual((answer.headers["x-ratelimit-limit"], answer.headers["x-ratelimit-remaining"]), ("2", "1"))
         self.assertEqual(self.get("/api/tasks", bearer(key)).status, 200)
         answer = self.get("/api/tasks", dict(bearer(key), **ENGLISH))
         self.assertIn("there may be 2 requests a minute", self.error(answer, 429, "SYSTEM_ERROR")["message"])
-        self.assertGreater(int(answer.headers["retry-after"]), 10)
+        self.assertGreater(int(answer.headers["retry-after"]), 29 - (time.monotonic() - began))  # one comes back in half a minute
 
     def test_guessing_is_counted_by_address(self):
         wait_for(lambda: self.get("/api/tasks", bearer("guess")).status == 401, what="room for a guess")
@@ -546,7 +559,7 @@ class Starting(Contract):
     """What a gateway refuses to start with, and with what it starts."""
 
     def setUp(self):
-        self.farm = Farm(workers=0, start=False)
+        self.farm = self.make_farm(workers=0, start=False)
         self.farm.__enter__()
         self.addCleanup(self.farm.__exit__, None, None, None)
 
@@ -638,22 +651,24 @@ class Starting(Contract):
 def make_certificate(folder, name):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                     "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.pem")],
-                   capture_output=True, check=True, timeout=60 * SLOW)
+                   capture_output=True, check=True, timeout=120 * SLOW)
 
 
-class Secure(Contract):
+class OverTls(Contract):
     """https:// with a certificate made on the fly."""
 
     @classmethod
     def setUpClass(cls):
-        cls.farm = Farm(start=False)
+        cls.farm = cls.make_farm(start=False)
         make_certificate(cls.farm.data, "farm")
         cls.certificate = str(cls.farm.data / "farm.pem")
-        cls.farm.settings.update(http_tls_cert=cls.certificate, http_tls_key=str(cls.farm.data / "farm.key"), http_request_seconds=2)
+        cls.farm.settings.update(http_tls_cert=cls.certificate, http_tls_key=str(cls.farm.data / "farm.key"))
         cls.farm.secure = ssl.create_default_context(cafile=cls.certificate)
         cls.farm.autostart = True
         cls.farm.__enter__()
 
+
+class Secure(OverTls):
     def test_requests_of_every_size(self):
         task = self.farm.task("over TLS", "seq 1 5000", description="x" * 200)
         run = self.farm.trigger(task)
@@ -664,7 +679,7 @@ class Secure(Contract):
         self.error(self.farm.post("/api/tasks", b"{" + b" " * 900000), 400, "VALIDATION_ERROR")
 
     def test_many_on_one_connection(self):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.farm.port, timeout=30 * SLOW, context=self.farm.secure)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.farm.port, timeout=120 * SLOW, context=self.farm.secure)
         for number in range(200):
             connection.request("GET", f"/api/nothing/{number}")
             response = connection.getresponse()
@@ -672,7 +687,7 @@ class Secure(Contract):
         connection.close()
 
     def test_pipelined_in_one_record(self):
-        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW) as plain:
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=120 * SLOW) as plain:
             with self.farm.secure.wrap_socket(plain, server_hostname="localhost") as client:
                 client.sendall(b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20 + b"GET /api/last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 data = b""
@@ -691,28 +706,19 @@ class Secure(Contract):
         self.assertIn("event: end", answer.body)
 
     def test_only_tls_of_our_days(self):
-        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW) as plain:
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=120 * SLOW) as plain:
             plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             plain.settimeout(30 * SLOW)
             try:
                 self.assertNotIn(b"HTTP/1.1 200", plain.recv(65536))
-            except ConnectionResetError:
+            except ConnectionError:
                 pass
         old = ssl.create_default_context(cafile=self.certificate)
         old.set_ciphers("ALL:@SECLEVEL=0")
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=30 * SLOW) as plain:
-            with self.assertRaises((ssl.SSLError, ConnectionResetError)):
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=120 * SLOW) as plain:
+            with self.assertRaises((ssl.SSLError, ConnectionError)):
                 old.wrap_socket(plain, server_hostname="localhost")
-
-    def test_a_slow_client_hears_nothing_in_plain_text(self):
-        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=60 * SLOW) as plain:
-            with self.farm.secure.wrap_socket(plain, server_hostname="localhost") as client:
-                client.sendall(b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
-                try:
-                    self.assertEqual(client.recv(65536), b"")
-                except (ssl.SSLError, ConnectionResetError) as error:
-                    self.assertNotIn("WRONG_VERSION", str(error))
 
     def test_the_command(self):
         url = f"https://localhost:{self.farm.port}"
@@ -722,6 +728,21 @@ class Secure(Contract):
         # On the farm's own machine its settings say what it is known by.
         self.assertIn("healthy", gantry(self.farm, "status", "--port", str(self.farm.port), "--http-tls-cert", self.certificate))
         self.assertEqual(gantry(self.farm, "run", "--wait", "--url", url, "--ca", self.certificate, "--", "echo", "hi"), "hi")
+
+
+class SecureAndShort(OverTls):
+    """Where no request may take long: none of another test would stand a machine that stands still."""
+
+    options = {"workers": 0, "http_request_seconds": 2}
+
+    def test_a_slow_client_hears_nothing_in_plain_text(self):
+        with socket.create_connection(("127.0.0.1", self.farm.port), timeout=120 * SLOW) as plain:
+            try:
+                with self.farm.secure.wrap_socket(plain, server_hostname="localhost") as client:
+                    client.sendall(b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{")
+                    self.assertEqual(client.recv(65536), b"")
+            except (ssl.SSLError, ConnectionError) as error:
+                self.assertNotIn("WRONG_VERSION", str(error))
 
 
 if __name__ == "__main__":

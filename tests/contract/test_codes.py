@@ -1,11 +1,7 @@
 """Whatever scheduler and store say that goes wrong, a client hears one of the document's codes, whole: both are scripted here."""
 
-import threading
-
-import zmq
-
-from tests.bus import pack, unpack
 from tests.contract import document
+from tests.contract.scripted import Scripted
 from tests.contract.test_http import GatewayAlone
 from tests.farm import wait_for
 
@@ -23,42 +19,13 @@ FROM_SCHEDULER = {
 }
 
 
-class Scripted(threading.Thread):
-    """A process that answers every question with what it is told to."""
-
-    def __init__(self, endpoint):
-        super().__init__(daemon=True)
-        self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.ROUTER)
-        self.socket.linger = 0
-        self.socket.bind(endpoint)
-        self.answer = ("error", {"code": INTERNAL})
-        self.over = False
-        self.start()
-
-    def run(self):
-        while not self.over:
-            if self.socket.poll(50):
-                *route, frame = self.socket.recv_multipart()
-                corr = unpack(frame)[2]
-                if corr:
-                    name, fields = self.answer
-                    self.socket.send_multipart([*route, pack(name, corr=corr, **fields)])
-        self.socket.close()
-        self.context.term()
-
-    def close(self):
-        self.over = True
-        self.join()
-
-
 class Codes(GatewayAlone):
-    settings = {"bus_deadline_ms": 5000}  # what is only away for a moment is asked again within it
+    settings = {"bus_deadline_ms": 120000}  # they answer from this process, which may stand still
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.store, cls.scheduler = (Scripted(cls.farm.endpoint(name)) for name in ("store", "scheduler"))
+        cls.store, cls.scheduler = (Scripted(cls.farm.endpoint(name), ("error", {"code": INTERNAL})) for name in ("store", "scheduler"))
         wait_for(lambda: cls.farm.get("/api/tasks/1").status == 500, what="the gateway's finding the store")
         wait_for(lambda: cls.farm.post("/api/tasks/1/pause").status == 500, what="the gateway's finding the scheduler")
 

@@ -1,6 +1,7 @@
 """/api/tasks/{id}/fires and fire-times, /api/schedules/preview: what came of a schedule's due times, and the next ones."""
 
 import datetime
+import time
 import urllib.parse
 
 from tests.contract.base import TIME, Contract
@@ -21,14 +22,16 @@ class Fires(Contract):
         return self.farm.get("/api/schedules/preview?" + query, headers={"Accept-Language": language})
 
     def test_the_ledger(self):
-        task = self.farm.task("each second", "true", schedule="@every 1s")
-        wait_for(lambda: self.fires(task)["total"] >= 3, what="three due times")
-        self.farm.post(f"/api/tasks/{task}/pause")
+        # Each has a run, however long a scheduler that stands still keeps them waiting; some of them are in time.
+        task = self.farm.task("each second", "true", schedule="@every 1s", metadata={"catchup": "all"})
+        wait_for(lambda: self.fires(task)["total"] >= 3 and any(fire["reason"] is None for fire in self.fires(task, "?size=1000")["items"]),
+                 what="three due times")
+        self.data(self.farm.post(f"/api/tasks/{task}/pause"))
         page = self.fires(task, "?size=2&order=asc")
         self.assertEqual((len(page["items"]), page["page"], page["size"]), (2, 1, 2))
         first = page["items"][0]
         self.assertEqual(set(first), FIRE)
-        self.assertEqual((first["task_id"], first["count"], first["outcome"], first["reason"], first["detail"]), (task, 1, "ran", None, None))
+        self.assertEqual((first["task_id"], first["count"], first["outcome"], first["detail"]), (task, 1, "ran", None))
         self.assertEqual(first["due_at"], first["last_due_at"])
         for name in ("due_at", "decided_at"):
             self.assertRegex(first[name], TIME)
@@ -44,13 +47,14 @@ class Fires(Contract):
         task = self.farm.task("paused for a while", "true", schedule="@every 1s")
         self.data(self.farm.post(f"/api/tasks/{task}/pause"))
         before = self.fires(task)["total"]
-        began = datetime.datetime.now()
-        wait_for(lambda: datetime.datetime.now() - began > datetime.timedelta(seconds=2.5), what="due times")
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() - began > 2.5, what="due times")
         self.data(self.farm.post(f"/api/tasks/{task}/resume"))
         skipped = self.fires(task, "?outcome=skipped")
-        self.assertEqual(skipped["total"], 1)
-        entry = skipped["items"][0]
-        self.assertEqual((entry["reason"], entry["run_id"]), ("paused", None))
+        paused = [entry for entry in skipped["items"] if entry["reason"] == "paused"]  # others may have been late
+        self.assertEqual(len(paused), 1)
+        entry = paused[0]
+        self.assertIsNone(entry["run_id"])
         self.assertGreaterEqual(entry["count"], 2)
         self.assertGreater(entry["last_due_at"], entry["due_at"])
         self.assertGreaterEqual(self.fires(task)["total"], before + 1)
@@ -58,7 +62,7 @@ class Fires(Contract):
     def test_dates(self):
         task = self.farm.task("dated", "true", schedule="@every 1s")
         wait_for(lambda: self.fires(task)["total"] >= 1, what="a due time")
-        self.farm.post(f"/api/tasks/{task}/pause")
+        self.data(self.farm.post(f"/api/tasks/{task}/pause"))
         total = self.fires(task)["total"]
         day = datetime.timedelta(days=1)
         today = datetime.datetime.now(datetime.timezone.utc).date()
@@ -95,9 +99,9 @@ class Fires(Contract):
                 {"at": "2030-03-31T01:00:00Z", "local": "2030-03-31T03:00:00+02:00", "offset": "+02:00"},  # 02:30 is skipped
                 {"at": "2030-04-01T00:30:00Z", "local": "2030-04-01T02:30:00+02:00", "offset": "+02:00"},
                 {"at": "2030-04-02T00:30:00Z", "local": "2030-04-02T02:30:00+02:00", "offset": "+02:00"}]})
-        now = self.data(self.farm.get(f"/api/tasks/{task}/fire-times"))
+        before, now, after = (self.data(self.farm.get(f"/api/tasks/{task}{what}")) for what in ("", "/fire-times", ""))
         self.assertEqual(len(now["items"]), 10)
-        self.assertEqual(now["items"][0]["at"], self.data(self.farm.get(f"/api/tasks/{task}"))["next_run_at"])
+        self.assertIn(now["items"][0]["at"], (before["next_run_at"], after["next_run_at"]))  # it may have come just now
         self.farm.post(f"/api/tasks/{task}/pause")
         self.assertIs(self.data(self.farm.get(f"/api/tasks/{task}/fire-times?count=1"))["paused"], True)
         every = self.farm.task("by a beat", "true", schedule="@every 90m")
@@ -121,10 +125,14 @@ class Fires(Contract):
         other = self.data(self.preview("~ ~ * * *", name="another one", count=1))["items"][0]["at"]
         self.assertNotEqual(expected, other)
         task = self.farm.task("spread out", "true", schedule="~ ~ * * *")
-        self.assertEqual(self.data(self.farm.get(f"/api/tasks/{task}"))["next_run_at"], expected)
+        def at_that_time(at):
+            now = self.data(self.preview("~ ~ * * *", name="spread out", count=1))["items"][0]["at"]
+            self.assertIn(at, (expected, now))  # it may have come just now
+
+        at_that_time(self.data(self.farm.get(f"/api/tasks/{task}"))["next_run_at"])
         renamed = self.data(self.farm.put(f"/api/tasks/{task}", {"name": "spread elsewhere", "schedule": "~ ~ * * *"}))
-        self.assertEqual(renamed["next_run_at"], expected)
-        self.assertEqual(self.data(self.farm.get(f"/api/tasks/{task}/fire-times?count=1"))["items"][0]["at"], expected)
+        at_that_time(renamed["next_run_at"])
+        at_that_time(self.data(self.farm.get(f"/api/tasks/{task}/fire-times?count=1"))["items"][0]["at"])
 
     def test_times_are_checked(self):
         task = self.farm.task("checked too", "true", schedule="@daily")

@@ -36,6 +36,8 @@ class Measured(Contract):
 
         def look():
             answer = self.farm.get(path)
+            if answer.status == 503:
+                return False  # a process that does not answer this moment
             got["value"] = samples(answer.body) if isinstance(answer.body, str) else self.data(answer)
             return holds(got["value"])
 
@@ -46,15 +48,17 @@ class Measured(Contract):
         return self.fresh("/api/system/stats", holds, what)
 
     def metrics(self, holds=lambda found: True, what="the metrics"):
-        return self.fresh("/api/system/metrics", holds, what)
+        """Of all three processes: whoever does not answer this moment is left out of them."""
+        return self.fresh("/api/system/metrics", lambda found: set(found["gantry_up"].values()) == {1} and holds(found), what)
 
 
 class Stats(Measured):
     def test_counts_are_of_what_was_done(self):
-        empty = self.data(self.farm.get("/api/system/stats"))
+        empty = self.stats()
         self.check_shape(empty, examples.STATS)
         self.assertEqual(empty["task_runs"], dict.fromkeys(examples.STATS["task_runs"], 0))
         self.assertEqual((empty["performance"]["average_execution_time"], empty["performance"]["success_rate"]), (None, None))
+        began = time.monotonic()
         good, bad = self.farm.task("good", "sleep 0.2"), self.farm.task("bad", "exit 3")
         self.data(self.farm.post(f"/api/tasks/{self.farm.task('paused')}/pause"))
         for task in (good, good, good, bad):
@@ -75,13 +79,16 @@ class Stats(Measured):
                          {"total": 1, "active": 1, "offline": 0, "draining": 0})
         performance = got["performance"]
         self.assertEqual(performance["success_rate"], round(100 * 4 / 6, 2))
-        self.assertEqual(performance["tasks_per_minute"], 6)
+        if time.monotonic() - began < 55:
+            self.assertEqual(performance["tasks_per_minute"], 6)
+        self.assertLessEqual(performance["tasks_per_minute"], 6)
         # Three of five attempts took 0.2 s and more.
         self.assertGreaterEqual(performance["average_execution_time"], 0.12)
-        self.assertLess(performance["average_execution_time"], 10)
+        self.assertLess(performance["average_execution_time"], time.monotonic() - began)
         self.assertRegex(performance["system_uptime"], r"^0d 0h \d+m$")
         flag.touch()
         self.farm.wait_run(held)
+        self.ended = time.monotonic()
         self.data(self.farm.post(f"/api/runs/{waits}/abort"))
         done = self.stats(lambda stats: stats["task_runs"]["aborted"] == 2, "the abort")
         self.assertEqual((done["task_runs"]["pending"], done["task_runs"]["completed"]), (0, 5))
@@ -95,7 +102,8 @@ class Stats(Measured):
         after = self.stats()
         self.assertEqual((after["tasks"], after["task_runs"]), (before["tasks"], before["task_runs"]))
         self.assertEqual(after["performance"]["average_execution_time"], before["performance"]["average_execution_time"])
-        self.assertGreater(after["performance"]["tasks_per_minute"], 0)
+        if time.monotonic() - self.ended < 55:
+            self.assertGreater(after["performance"]["tasks_per_minute"], 0)
 
     def test_resources(self):
         usage = self.stats()["resource_usage"]
@@ -108,7 +116,7 @@ class Stats(Measured):
         self.assertAlmostEqual(usage["disk_usage"], 100 * (1 - disk.free / disk.total), delta=5)
 
     def test_measured_at_most_once_a_second(self):
-        answers = [self.farm.get("/api/system/stats").body["data"]["task_runs"] for _ in range(20)]
+        answers = [self.stats()["task_runs"] for _ in range(20)]
         self.assertTrue(all(answer == answers[0] for answer in answers))
 
 
@@ -158,8 +166,9 @@ class Metrics(Measured):
     def test_unknown_paths_are_one_route(self):
         for n in range(3):
             self.farm.get(f"/api/nowhere/{n}")
-        found = self.metrics()
-        self.assertEqual(found["gantry_http_request_duration_seconds_count"]['method="any",route="none",status="404"'], 3)
+        name = ("gantry_http_request_duration_seconds_count", 'method="any",route="none",status="404"')
+        found = self.metrics(lambda found: name[1] in found[name[0]], "a row of them")
+        self.assertEqual(found[name[0]][name[1]], 3)
 
     def test_counters_only_grow(self):
         def counters(found):
@@ -178,7 +187,7 @@ class Metrics(Measured):
         promtool = shutil.which("promtool") or str(ROOT / "build" / "tools" / "promtool")
         if not os.path.exists(promtool):
             self.fail("promtool is not there: ./dev deps test unpacks it (package prometheus)")
-        checked = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, text=True, timeout=60)
+        checked = subprocess.run([promtool, "check", "metrics"], input=answer.body, capture_output=True, text=True, timeout=600)
         said = sorted(line for line in (checked.stdout + checked.stderr).splitlines() if line)
         # The two names are the API's own.
         self.assertEqual([re.match(r"(\w+) .*_total", line)[1] if re.match(r"(\w+) .*_total", line) else line for line in said],
@@ -219,13 +228,13 @@ class Logs(Measured):
     def test_levels_are_that_one_and_worse(self):
         order = ["debug", "info", "warn", "error"]
         self.wait_logs("service=scheduler", lambda page: page["total"] > 3, "lines")
+        self.wait_logs("level=debug&size=1000", lambda page: "debug" in {item["level"] for item in page["items"]}, "lines of debugging")
         totals = []
-        for number, level in enumerate(order):
+        for number, level in reversed(list(enumerate(order))):  # lines come meanwhile: what is asked for later has no fewer for that
             page = self.logs(f"level={level}&size=1000")
             totals.append(page["total"])
             self.assertLessEqual({item["level"] for item in page["items"]}, set(order[number:]))
-        self.assertEqual(totals, sorted(totals, reverse=True))
-        self.assertIn("debug", {item["level"] for item in self.logs("level=debug&size=1000")["items"]})
+        self.assertEqual(totals, sorted(totals))
 
     def test_what_a_line_says(self):
         run = self.farm.trigger(self.farm.task("said"))
@@ -257,7 +266,7 @@ class Logs(Measured):
             entries = [{"at": now + n, "level": 3, "service": "odd", "code": "GTY-ODD", "text": text} for n, text in enumerate(texts)]
             self.assertEqual(peer.ask("log_lines", entries=entries), ("log_taken", {}))
         self.wait_logs("service=odd", lambda page: page["total"] == len(texts), "the lines")
-        raw = urllib.request.urlopen(f"http://127.0.0.1:{self.farm.port}/api/system/logs?service=odd&order=asc", timeout=30).read()
+        raw = urllib.request.urlopen(f"http://127.0.0.1:{self.farm.port}/api/system/logs?service=odd&order=asc", timeout=120).read()
 
         def once(pairs):
             self.assertEqual(len({key for key, _ in pairs}), len(pairs))
@@ -299,6 +308,12 @@ class Logs(Measured):
 class Away(Contract):
     """What is answered when a process is not there."""
 
+    def of_those(self, *there):
+        """The metrics, once they are of the gateway and these: answers are kept for a second."""
+        wanted = {f'process="{name}"': float(name in ("gateway", *there)) for name in ("gateway", "scheduler", "store")}
+        return wait_for(lambda: (lambda found: found if found["gantry_up"] == wanted else None)(samples(self.farm.get("/api/system/metrics").body)),
+                        what=f"metrics of {there}")
+
     def test_store_and_scheduler_away(self):
         self.farm.kill("store")
         gone = wait_for(lambda: (lambda answer: answer if answer.status == 503 else None)(self.farm.get("/api/system/health")), what="a 503")
@@ -306,17 +321,15 @@ class Away(Contract):
         self.assertEqual((gone.body["data"]["status"], gone.body["data"]["components"]["database"]["status"]), ("unhealthy", "unhealthy"))
         self.assertIsNone(gone.body["data"]["components"]["database"]["response_time"])
         self.error(self.farm.get("/api/system/stats"), 503, "DATABASE_ERROR")
-        found = samples(self.farm.get("/api/system/metrics").body)
-        self.assertEqual(found["gantry_up"], {'process="gateway"': 1, 'process="scheduler"': 1, 'process="store"': 0})
+        found = self.of_those("scheduler")
         self.assertNotIn("scheduler_tasks_total", found)
         self.assertEqual(found["scheduler_workers_total"], {"": 1})
         self.farm.start("store")
         self.farm.wait_ready()
         self.farm.kill("scheduler")
-        wait_for(lambda: self.farm.get("/api/system/stats").status == 503, what="a 503")
-        self.error(self.farm.get("/api/system/stats"), 503, "MESSAGE_QUEUE_ERROR")
-        found = samples(self.farm.get("/api/system/metrics").body)
-        self.assertEqual(found["gantry_up"]['process="scheduler"'], 0)
+        gone = wait_for(lambda: (lambda answer: answer if answer.status == 503 else None)(self.farm.get("/api/system/stats")), what="a 503")
+        self.error(gone, 503, "MESSAGE_QUEUE_ERROR")
+        found = self.of_those("store")
         self.assertEqual(found["scheduler_tasks_total"], {"": 0})
         self.data(self.farm.get("/api/system/logs"))
         self.farm.start("scheduler")

@@ -5,7 +5,7 @@ import socket
 import threading
 
 from tests.contract.base import Contract
-from tests.farm import SLOW, Farm, wait_for
+from tests.farm import SLOW, wait_for
 from tests.tools.hostile import usage
 
 
@@ -15,7 +15,7 @@ WORDY = "yes $(head -c 16000 /dev/zero | tr '\\0' x) | head -n 1000"  # 16 MB
 class Measured(Contract):
     @classmethod
     def setUpClass(cls):
-        cls.farm = Farm(start=False, **cls.options)
+        cls.farm = cls.make_farm(start=False)
         cls.farm.environments["gateway"] = {"ASAN_OPTIONS": "detect_leaks=1:quarantine_size_mb=1"}  # a sanitizer keeps what is freed
         cls.farm.__enter__()
         cls.farm.start_all()
@@ -31,7 +31,7 @@ class Memory(Measured):
         """A client that asks, reads the status line, and then nothing more."""
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(30 * SLOW)
+        client.settimeout(120 * SLOW)
         client.connect(("127.0.0.1", self.farm.port))
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         return client, int(client.recv(12).split()[1])
@@ -60,16 +60,16 @@ class Memory(Measured):
         self.assertLess(self.resident() - before, 160)
         for client, _ in clients:
             client.close()
-        text = self.farm.get(f"/api/runs/{run}/logs?follow=true", timeout=60).body
+        text = self.farm.get(f"/api/runs/{run}/logs?follow=true").body
         self.assertEqual(text.count("event: log\n"), 1000)
 
     def test_followers_of_quiet_runs_hold_up_nobody(self):
-        quiet = self.farm.trigger(self.farm.task("quiet", "sleep 100"))
+        quiet = self.farm.trigger(self.farm.task("quiet", "sleep 3600"))
         told = self.farm.trigger(self.farm.task("told", "echo said"))
         self.farm.wait_run(told)
         clients = [self.ask(f"/api/runs/{quiet}/logs?follow=true") for _ in range(100)]
         for _ in range(5):
-            text = self.farm.get(f"/api/runs/{told}/logs?follow=true", timeout=5 * SLOW).body
+            text = self.farm.get(f"/api/runs/{told}/logs?follow=true").body
             self.assertEqual(text.count("event: log\n"), 1)
         for client, _ in clients:
             client.close()

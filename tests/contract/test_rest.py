@@ -8,7 +8,7 @@ import time
 from tests.contract import examples
 from tests.contract.base import Contract
 from tests.contract.test_auth import bearer, gantry, make_key
-from tests.farm import SLOW, Farm, wait_for
+from tests.farm import SLOW, wait_for
 
 
 class RestContract(Contract):
@@ -146,7 +146,7 @@ class Sessions(RestContract):
         run = self.submit("shell")
         self.assertEqual(self.farm.run(run)["status"], "pending")
         self.farm.restart("worker1")
-        wait_for(lambda: self.farm.log("worker1").count("GTY-WORKER-WELCOME") >= 2 or self.data(self.farm.get("/api/workers/worker-001")), 10)
+        wait_for(lambda: self.farm.log("worker1").count("GTY-WORKER-WELCOME") >= 2, what="its being back")
         got = self.data(self.farm.put("/api/workers/worker-001", {"status": "active"}))
         self.assertEqual((got["status"], got["metadata"], got["link"]), ("active", {"a": 1}, "session"))
         self.assertEqual(self.farm.wait_run(run)["status"], "completed")
@@ -165,7 +165,7 @@ class Sessions(RestContract):
         self.data(self.farm.post(f"/api/runs/{run}/abort"))
 
     def test_unregistered_by_force(self):
-        with Farm(workers=1) as farm:
+        with self.make_farm() as farm:
             self.assertEqual(farm.delete("/api/workers/worker-001?force=true").status, 200)
             self.assertEqual(farm.delete("/api/workers/worker-001?force=perhaps").status, 400)
             wait_for(lambda: farm.get("/api/workers/worker-002").status == 200, 20, "its coming back as another")
@@ -177,7 +177,7 @@ class Work(RestContract):
         worker, kind = self.worker()
         made = self.submit(kind, name="data_processing", command="process_data.py", arguments=["--input"], env={"A": "b"},
                            parameters={"input": "data.csv"})
-        leased = self.lease(worker, max=10, wait_seconds=5)
+        leased = self.lease(worker, max=10, wait_seconds=60)
         self.assertEqual(leased["cancel"], [])
         self.check_shape(leased["runs"][0], examples.LEASED)
         run = leased["runs"][0]
@@ -229,7 +229,7 @@ class Work(RestContract):
         self.error(self.farm.post(f"/api/runs/{made}/abort"), 409, "RESOURCE_CONFLICT", "id", "publishing")
         # Given up, it is another attempt's to look at.
         self.data(self.report(run, "aborted"))
-        again = self.lease(worker, wait_seconds=20)["runs"][0]
+        again = self.lease(worker, wait_seconds=60)["runs"][0]
         self.assertEqual((again["run_id"], again["attempt"], again["published"]), (made, 2, grant))
         self.error(self.publish(run), 409, "RESOURCE_CONFLICT", "attempt", "stale")
         self.assertEqual(self.data(self.publish(again))["attempt"], 2)
@@ -245,7 +245,7 @@ class Work(RestContract):
         run = self.lease(worker)["runs"][0]
         self.assertEqual(self.data(self.report(run, "failed", error_message="no luck", exit_code=3))["status"], "pending")
         self.assertEqual(self.farm.run(made)["error_message"], "no luck")
-        run = self.lease(worker, wait_seconds=20)["runs"][0]
+        run = self.lease(worker, wait_seconds=60)["runs"][0]
         self.assertEqual(run["attempt"], 2)
         self.assertEqual(self.data(self.report(run, "failed", exit_code=4))["status"], "failed")
         got = self.farm.run(made)
@@ -289,11 +289,11 @@ class Work(RestContract):
         waiter = threading.Thread(target=lambda: got.append(self.lease(worker, wait_seconds=60)))
         waiter.start()
         made = self.submit(kind)
-        waiter.join(30 * SLOW)
+        waiter.join(120 * SLOW)
         self.assertEqual([run["run_id"] for run in got[0]["runs"]], [made])
         began = time.monotonic()
         self.assertEqual(self.lease(worker, wait_seconds=0.3)["runs"], [])
-        self.assertGreaterEqual(time.monotonic() - began, 0.3)
+        self.assertGreaterEqual(time.monotonic() - began, 0.298)  # to a millisecond at either end
 
     def test_a_newer_question_ends_an_older_one(self):
         worker, _ = self.worker()
@@ -415,7 +415,7 @@ class Work(RestContract):
 
 
 class Limits(RestContract):
-    options = {"workers": 0, "http_connections": "6", "lease_accept_seconds": "1", "lease_seconds": "3", "lease_heartbeat_ms": "500"}
+    options = {"workers": 0, "http_connections": 6}
 
     def test_so_many_may_wait(self):
         worker, kind = self.worker()
@@ -441,9 +441,16 @@ class Limits(RestContract):
         for name in others:
             self.data(self.farm.delete(f"/api/workers/{name}"))
         for thread in waiting:
-            thread.join(30 * SLOW)
+            thread.join(120 * SLOW)
+        self.assertEqual(len(answers), 3)
         for answer in answers:  # there is nobody any more to wait for
             self.error(answer, 404, "RESOURCE_NOT_FOUND", "id")
+
+
+class Unheard(RestContract):
+    """A lease has to be heard of within a second."""
+
+    options = {"workers": 0, "lease_accept_seconds": 1}
 
     def test_what_is_not_heard_of_goes_back(self):
         worker, kind = self.worker()
@@ -459,35 +466,48 @@ class Limits(RestContract):
         self.assertEqual((got["retry_count"], got["attempts"][0]["outcome"]), (0, "returned"))
         self.error(self.report(run, "completed"), 409, "RESOURCE_CONFLICT", "attempt", "stale")
 
-    def test_one_that_falls_silent(self):
-        worker, kind = self.worker()
-        made = self.submit(kind)
-        run = self.lease(worker)["runs"][0]
-        self.data(self.report(run, "running"))
-        wait_for(lambda: self.data(self.farm.get(f"/api/workers/{worker}"))["status"] == "offline", 20, "its being offline")
-        self.assertEqual(self.farm.run(made)["status"], "pending")
-        self.error(self.report(run, "completed"), 409, "RESOURCE_CONFLICT", "attempt", "stale")
-        self.assertEqual(self.beat(worker, current_tasks=[made]), dict(self.beat(worker, current_tasks=[made]), status="active", cancel=[made]))
-        self.assertEqual(self.lease(worker, wait_seconds=20)["runs"][0]["attempt"], 2)
-
     def test_a_client_that_leaves_while_it_waits(self):
         worker, kind = self.worker()
-        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=30 * SLOW)
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=120 * SLOW)
         connection.request("POST", f"/api/workers/{worker}/lease", json.dumps({"wait_seconds": 60}), {"Content-Type": "application/json"})
         connection.close()
         made = self.submit(kind)
 
-        def done():  # whoever asks next gets it, at once or when the answer that nobody took has gone back
+        def done():  # whoever asks next gets it, at once or when an answer that nobody took, or was told of too late, has gone back
             for run in self.lease(worker, wait_seconds=1)["runs"]:
-                self.data(self.report(run, "completed"))
+                self.assertIn(self.report(run, "completed").status, (200, 409))
             return self.farm.run(made)["status"] == "completed"
 
-        wait_for(done, 40, "the run's end")
+        wait_for(done, what="the run's end")
         self.assertEqual(self.farm.run(made)["retry_count"], 0)
 
 
+class Silent(RestContract):
+    options = {"workers": 0, "lease_seconds": 3, "lease_heartbeat_ms": 500}
+
+    def taken(self, worker, kind):
+        """A run of this worker that it told of in time; a machine may stand still for more than its three seconds."""
+        def take():
+            self.submit(kind)
+            return next((run for run in self.lease(worker)["runs"] if self.report(run, "running").status == 200), None)
+
+        return wait_for(take, what="a run that it has")
+
+    def test_one_that_falls_silent(self):
+        worker, kind = self.worker()
+        run = self.taken(worker, kind)
+        made = run["run_id"]
+        wait_for(lambda: self.data(self.farm.get(f"/api/workers/{worker}"))["status"] == "offline", what="its being offline")
+        self.assertEqual(self.farm.run(made)["status"], "pending")
+        self.error(self.report(run, "completed"), 409, "RESOURCE_CONFLICT", "attempt", "stale")
+        beat = self.beat(worker, current_tasks=[made])
+        self.assertEqual((beat["status"], beat["cancel"]), ("active", [made]))
+        again = wait_for(lambda: [one for one in self.lease(worker, max=5, wait_seconds=1)["runs"] if one["run_id"] == made], what="its next attempt")[0]
+        self.assertEqual(again["attempt"], run["attempt"] + 1)
+
+
 class Failures(RestContract):
-    options = {"workers": 0, "lease_losses": "1", "lease_seconds": "2", "lease_heartbeat_ms": "500"}
+    options = {"workers": 0, "lease_losses": 1}
 
     def test_whose_fault_it_is(self):
         worker, kind = self.worker()
@@ -500,8 +520,15 @@ class Failures(RestContract):
         self.assertEqual([(self.farm.run(run)["status"], self.farm.run(run)["error_code"]) for run in (good, bad, waits)],
                          [("completed", None), ("failed", "TASK_ERROR"), ("pending", None)])
         self.assertEqual(self.farm.wait_run(self.farm.trigger(behind))["error_code"], "TASK_ERROR")
+
+
+class Losses(RestContract):
+    options = {"workers": 0, "lease_losses": 1, "lease_seconds": 2, "lease_heartbeat_ms": 500}
+
+    def test_a_run_whose_worker_is_lost(self):
+        worker, kind = self.worker()
         lost = self.submit(kind)
-        self.data(self.report(self.lease(worker)["runs"][0], "running"))  # and is not heard of again
+        self.report(self.lease(worker)["runs"][0], "running")  # and is not heard of again, if it was in time for this
         got = self.farm.wait_run(lost)
         self.assertEqual((got["status"], got["error_code"], got["attempts"][0]["outcome"]), ("failed", "WORKER_ERROR", "lost"))
 
@@ -550,14 +577,13 @@ class Roles(Contract):
         worker = self.data(self.farm.post("/api/workers", body, headers=bearer(key)), 201)["id"]
         answers = []
         thread = threading.Thread(target=lambda: answers.append(
-            self.farm.post(f"/api/workers/{worker}/lease", {"wait_seconds": 60}, headers=bearer(key), timeout=90)))
+            self.farm.post(f"/api/workers/{worker}/lease", {"wait_seconds": 60}, headers=bearer(key), timeout=180)))
         thread.start()
         wait_for(lambda: "GTY-POLL" in self.farm.log("scheduler") and f"worker={worker}" in self.farm.log("scheduler").rsplit("GTY-POLL", 1)[1],
                  what="its waiting")
         gantry(self.farm, "key", "revoke", "gone")
-        thread.join(50 * SLOW)
-        self.assertTrue(answers, "it waits for its whole minute")
-        self.error(answers[0], 401, "AUTHENTICATION_ERROR", "Authorization")
+        thread.join(200 * SLOW)
+        self.error(answers[0], 401, "AUTHENTICATION_ERROR", "Authorization")  # after its whole minute it would be told that there are no runs
         self.assertTrue(answers[0].headers["www-authenticate"])
 
 

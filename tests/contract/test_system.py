@@ -1,5 +1,7 @@
 """/api/workers, /api/system/health and the status page."""
 
+import time
+
 from tests.contract import examples
 from tests.contract.base import Contract
 from tests.farm import wait_for
@@ -77,8 +79,9 @@ class Health(Contract):
         self.data(self.farm.post(f"/api/runs/{run}/abort"))
 
     def test_it_is_measured_at_most_once_a_second(self):
+        began = time.monotonic()
         stamps = {self.data(self.health())["components"]["database"]["response_time"] for _ in range(20)}
-        self.assertLessEqual(len(stamps), 3)
+        self.assertLessEqual(len(stamps), 3 + int(time.monotonic() - began))
 
 
 class StatusPage(Contract):

@@ -133,7 +133,7 @@ class Tasks(Contract):
         self.assertEqual(deleted, {"message": "任务删除成功", "deleted_id": task})
         self.error(self.farm.get(f"/api/tasks/{task}"), 404, "RESOURCE_NOT_FOUND", "id")
         self.error(self.farm.delete(f"/api/tasks/{task}"), 404, "RESOURCE_NOT_FOUND", "id")
-        busy = self.create("busy", command="sleep 60")["id"]
+        busy = self.create("busy", command="sleep 3600")["id"]
         run = self.farm.trigger(busy)
         self.error(self.farm.delete(f"/api/tasks/{busy}"), 409, "RESOURCE_CONFLICT", "id", "live_runs")
         self.error(self.farm.delete(f"/api/tasks/{busy}?force=maybe"), 400, "VALIDATION_ERROR", "force", "enum", "maybe")

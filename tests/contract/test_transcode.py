@@ -12,7 +12,8 @@ EN = {"Accept-Language": "en"}
 
 
 class TranscodeContract(Contract):
-    options = {"workers": 0, "library": f"{ROOT}:/other", "library_scan_minutes": 0}
+    options = {"workers": 0, "library": f"{ROOT}:/other", "library_scan_minutes": 0, "transcode_offline_seconds": 3600,
+               "transcode_offline_old_seconds": 3600, "transcode_report_seconds": 3600, "transcode_first_report_seconds": 3600}
     count = 0
 
     def setUp(self):

@@ -23,13 +23,13 @@ class Guesser(threading.Thread):
     def __init__(self, farm, method, number):
         super().__init__(daemon=True)
         self.data, self.text = guesses(method, number * GUESSES), b""
-        self.socket = socket.create_connection(("127.0.0.1", farm.port), timeout=60 * SLOW)
+        self.socket = socket.create_connection(("127.0.0.1", farm.port), timeout=120 * SLOW)
         self.socket.setblocking(False)
 
     def run(self):
         with self.socket:
             while self.text.count(b"HTTP/1.1 ") < GUESSES:
-                readable, writable, _ = select.select([self.socket], [self.socket] if self.data else [], [], 60 * SLOW)
+                readable, writable, _ = select.select([self.socket], [self.socket] if self.data else [], [], 120 * SLOW)
                 if writable:
                     self.data = self.data[self.socket.send(self.data[:65536]):]
                 part = self.socket.recv(1 << 20) if readable else b""
