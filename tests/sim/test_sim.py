@@ -8,11 +8,12 @@ import subprocess
 import unittest
 
 BUILD = pathlib.Path(os.environ["GANTRY_BUILD"])
+TIME_LIMIT = 1800.0
 SLOW = float(os.environ.get("GANTRY_TEST_SLOW", "1"))
 
 
 def simulate(*words):
-    return subprocess.run([BUILD / "gantry-sim", *map(str, words)], capture_output=True, text=True, timeout=150 * SLOW)
+    return subprocess.run([BUILD / "gantry-sim", *map(str, words)], capture_output=True, text=True, timeout=1500 * SLOW)
 
 
 class Simulation(unittest.TestCase):

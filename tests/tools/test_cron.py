@@ -107,7 +107,7 @@ class Cron(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.program.stdin.close()
-        cls.program.wait(10)
+        cls.program.wait(120)
         cls.program.stdout.close()
 
     def due(self, schedule, zone, start, count):

@@ -35,7 +35,7 @@ class Dev(unittest.TestCase):
         copy.chmod(0o755)
         command = ["/bin/bash", str(copy), *arguments]
         return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, user=uid,
-                              env={"PATH": str(self.bin)}, timeout=30)
+                              env={"PATH": str(self.bin)}, timeout=300)
 
     @unittest.skipUnless(os.geteuid() == 0, "becomes other users")
     def test_deps_without_root_or_sudo_says_what_is_lacking(self):

@@ -10,7 +10,7 @@ import unittest
 
 from tests.tools.source import ROOT
 
-TIME_LIMIT = 600
+TIME_LIMIT = 2000
 BROWSER = shutil.which("chromium")
 
 # The page in a frame of some width, and behind it, once it is there, what of it is wider than the frame and cannot be scrolled by itself.
@@ -36,7 +36,7 @@ class Page(unittest.TestCase):
             frame.write_text(FRAME % width)
             done = subprocess.run([BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
                                    "--allow-file-access-from-files", f"--user-data-dir={folder}/profile", "--window-size=1600,1000",
-                                   "--virtual-time-budget=20000", "--dump-dom", frame.as_uri()], capture_output=True, text=True, timeout=150)
+                                   "--virtual-time-budget=20000", "--dump-dom", frame.as_uri()], capture_output=True, text=True, timeout=600)
             found = re.search(r'FOUND(\{"wide.*?\})END', done.stdout, re.S)
             if not found:
                 self.skipTest("the browser does not work here: " + done.stderr[-300:])
