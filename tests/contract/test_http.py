@@ -331,9 +331,12 @@ class Slow(GatewayAlone):
 
     settings = {"http_request_seconds": 1, "http_idle_seconds": 1}
 
-    def drip(self, data, pause):
-        """Sends a byte at a time, for a minute or more; answers what came back until it was cut off."""
+    def drip(self, begin, data, pause):
+        """Sends the beginning as one and the data a byte at a time, for a minute or more; answers what came back until it was cut off."""
+        self.farm.stop("gateway")
         with self.connect() as client:
+            client.sendall(begin)
+            self.farm.cont("gateway")
             client.settimeout(pause)
             text = b""
             for index in range(len(data)):
@@ -360,16 +363,16 @@ class Slow(GatewayAlone):
         return text
 
     def test_slow_headers(self):
-        text = self.drip(b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\n" + b"X-Slow: yes\r\n" * 100, 0.05)
+        text = self.drip(b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\n", b"X-Slow: yes\r\n" * 100, 0.05)
         self.assertIn(b" 408 ", text)
         self.assertIn(b'"VALIDATION_ERROR"', text)
 
     def test_slow_request_lines(self):
-        self.drip(b"GET /" + b"a" * 1200, 0.05)
+        self.drip(b"", b"GET /" + b"a" * 1200, 0.05)
 
     def test_slow_bodies(self):
         head = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"
-        self.assertIn(b" 408 ", self.drip(head + b"x" * 1200, 0.05))
+        self.assertIn(b" 408 ", self.drip(head, b"x" * 1200, 0.05))
 
     def test_silence_is_closed(self):
         with self.connect() as client:
