@@ -326,10 +326,8 @@ class Limits(GatewayAlone):
         self.assertLess(sent, 64 << 20)
 
 
-class Slow(GatewayAlone):
+class SlowClients(GatewayAlone):
     """Clients that take their time. What has to be there in time is sent while the gateway is stopped: its clocks begin when it sees them."""
-
-    settings = {"http_request_seconds": 1, "http_idle_seconds": 1}
 
     def drip(self, begin, data, pause):
         """Sends the beginning as one and the data a byte at a time, for a minute or more; answers what came back until it was cut off."""
@@ -362,17 +360,25 @@ class Slow(GatewayAlone):
             pass
         return text
 
+
+class Slow(SlowClients):
+    settings = {"http_request_seconds": 1, "http_idle_seconds": 3600}  # so a client that stands still is late, and not silent
+
     def test_slow_headers(self):
         text = self.drip(b"GET /api/nothing HTTP/1.1\r\nHost: localhost\r\n", b"X-Slow: yes\r\n" * 100, 0.05)
         self.assertIn(b" 408 ", text)
         self.assertIn(b'"VALIDATION_ERROR"', text)
 
-    def test_slow_request_lines(self):
-        self.drip(b"", b"GET /" + b"a" * 1200, 0.05)
-
     def test_slow_bodies(self):
         head = b"POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"
         self.assertIn(b" 408 ", self.drip(head, b"x" * 1200, 0.05))
+
+
+class Idle(SlowClients):
+    settings = {"http_request_seconds": 1, "http_idle_seconds": 1}
+
+    def test_slow_request_lines(self):
+        self.drip(b"", b"GET /" + b"a" * 1200, 0.05)
 
     def test_silence_is_closed(self):
         with self.connect() as client:

@@ -498,7 +498,7 @@ class Silent(RestContract):
         run = self.taken(worker, kind)
         made = run["run_id"]
         wait_for(lambda: self.data(self.farm.get(f"/api/workers/{worker}"))["status"] == "offline", what="its being offline")
-        self.assertEqual(self.farm.run(made)["status"], "pending")
+        wait_for(lambda: self.farm.run(made)["status"] == "pending", what="its run's waiting again")
         self.error(self.report(run, "completed"), 409, "RESOURCE_CONFLICT", "attempt", "stale")
         beat = self.beat(worker, current_tasks=[made])
         self.assertEqual((beat["status"], beat["cancel"]), ("active", [made]))
