@@ -195,6 +195,8 @@ class Farm:
             command += ["--worker-name", name]
             if self.types:
                 command += ["--worker-types", ",".join(self.types)]
+            if "worker_slots" not in self.settings:
+                command += ["--worker-slots", "2"]  # not as many as the machine happens to have processors
         for key, value in self.settings.items():
             command += ["--set", f"{key.replace('__', '-').replace('_', '.', 1)}={value}"]
         return command
