@@ -245,7 +245,7 @@ int main(int argc, char **argv)
     loop_on_terminate(daemon.loop, on_terminate, &stopping);
     notify_ready("answering");
     code = loop_run(daemon.loop) == 0 ? 0 : 1;
-    ship_flush(daemon.ship);
+    ship_end(daemon.ship);
 error:
     if (err.code)
         daemon_fail(&daemon, &err);

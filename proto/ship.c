@@ -29,7 +29,7 @@ struct ship {
     struct loop *loop;
     pthread_t thread;
     int timer, tick; /* timer is made ahead: enough has gathered */
-    bool attached, refused, asking;
+    bool attached, refused, asking, over;
     struct ship_port port;
 
     pthread_mutex_t mutex; /* guards what follows */
@@ -209,6 +209,8 @@ static void on_reply(void *arg, const struct msg *msg, const struct err *err)
     (void)err;
 
     ship->asking = false;
+    if (ship->over)
+        return;
     pthread_mutex_lock(&ship->mutex);
     if (!taken) {
         uint32_t lines = ship->count - (ship->lost > 0);
@@ -244,9 +246,24 @@ void ship_flush(struct ship *ship)
         ship->asking = false;
 }
 
+void ship_end(struct ship *ship)
+{
+    if (ship->asking)
+        ship->count = 0; /* these are under way */
+    do {
+        ship->asking = false;
+        ship_flush(ship);
+        if (ship->asking)
+            ship->count = 0;
+    } while (ship->asking);
+    ship->over = true;
+}
+
 static void on_time(void *arg)
 {
-    ship_flush(arg);
+    struct ship *ship = arg;
+    if (!ship->over)
+        ship_flush(ship);
 }
 
 /* ---- life ---- */

@@ -40,7 +40,10 @@ void ship_keep(void *self, const struct log_said *said);
 /* Lines that others have dropped on their way here. */
 void ship_missed(struct ship *ship, uint64_t lines);
 
-/* Sends what there is, without waiting: before the port closes. */
+/* Sends what there is, without waiting; nothing while a message is under way. */
 void ship_flush(struct ship *ship);
+
+/* The last words, before the port closes: sends what there is behind a message that is under way, too. Nothing leaves after that. */
+void ship_end(struct ship *ship);
 
 #endif

@@ -73,8 +73,8 @@ int main(int argc, char **argv)
     loop_run(daemon.loop);
     code = host_code(host, &err);
     log_info("GTY-STOP", "code=%d", code);
-    ship_flush(relay);
-    ship_flush(daemon.ship);
+    ship_end(relay);
+    ship_end(daemon.ship);
 error:
     if (err.code)
         daemon_fail(&daemon, &err);

@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     loop_run(daemon.loop);
     code = store_failed(store) ? 1 : 0;
     log_info("GTY-STOP", "code=%d", code);
-    ship_flush(daemon.ship);
+    ship_end(daemon.ship);
     ship_attach(daemon.ship, NULL);
 error:
     if (err.code)

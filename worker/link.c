@@ -415,7 +415,7 @@ static void say_bye(struct link *link)
         return;
     link->said_bye = true;
     if (link->ship)
-        ship_flush(link->ship); /* behind BYE there is no session */
+        ship_end(link->ship); /* behind BYE there is no session */
     if (!bus_client_is_up(link->client) || bus_tell(link->client, &shape_msg_bye, &bye, &err) < 0)
         link_over(link, &err);
     else

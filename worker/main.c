@@ -223,7 +223,7 @@ int main(int argc, char **argv)
         notify_status("waiting for the scheduler");
         loop_run(worker.daemon.loop);
         log_info("GTY-WORKER-STOP", "runs=%u", worker.roster.count);
-        ship_flush(worker.daemon.ship);
+        ship_end(worker.daemon.ship);
     } else if (opened != 1) {
         worker.exit_code = daemon_fail(&worker.daemon, &err);
     }

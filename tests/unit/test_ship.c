@@ -73,6 +73,11 @@ static void put(const char *format, int number)
     ship_put(ship, &entry);
 }
 
+static void on_stop(void *arg)
+{
+    loop_stop(arg);
+}
+
 static int setup(void **state)
 {
     const struct ship_port to = {.ask = on_ask};
@@ -117,6 +122,30 @@ static void test_in_order_one_at_a_time(void **state)
     assert_string_equal(port.texts[0], "line 3");
     taken();
     ship_flush(ship);
+    assert_int_equal(port.asked, 2);
+}
+
+/* The last words go behind what is under way, though it is not answered any more. */
+static void test_the_end(void **state)
+{
+    (void)state;
+    put("line %d", 1);
+    ship_flush(ship);
+    bus_reply *first = port.reply;
+    put("line %d", 2);
+    put("line %d", 3);
+    ship_end(ship);
+    assert_int_equal(port.asked, 2);
+    assert_int_equal(port.count, 2);
+    assert_string_equal(port.texts[0], "line 2");
+    assert_string_equal(port.texts[1], "line 3");
+    uint64_t lost = log_counts().unsent;
+    first(port.arg, NULL, NULL); /* as the port closes */
+    taken();
+    assert_int_equal(log_counts().unsent, lost);
+    put("line %d", 4);
+    loop_after(loop, 1500, on_stop, loop); /* longer than lines wait for others */
+    loop_run(loop);
     assert_int_equal(port.asked, 2);
 }
 
@@ -280,11 +309,6 @@ static void test_long_texts_are_cut(void **state)
     taken();
 }
 
-static void on_stop(void *arg)
-{
-    loop_stop(arg);
-}
-
 static void test_hurries_when_much_has_gathered(void **state)
 {
     (void)state;
@@ -356,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_in_order_one_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waits_for_its_port, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_oldest_are_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_warnings_find_room, setup, teardown),
