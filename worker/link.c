@@ -23,7 +23,7 @@
 #define HELLO_AGAIN_MS 3000
 #define FLUSH_MS 200
 #define KILL_AGAIN_MS 250    /* while the worker leaves and processes are left */
-#define LAST_WORDS_MS 2000u  /* so long it waits at its end for what it owes to be taken */
+#define LAST_WORDS_MS 2000u  /* so long it waits at its end for the next part of what it owes to be taken */
 #define RESULT_HELD_MS 1000u /* a result that came with lines the farm had no room for is not answered */
 #define LINES_WAIT_MS 60000u /* log lines are tried this long behind an acknowledged result */
 
@@ -258,6 +258,8 @@ static void on_log_ack(struct link *link, const struct msg *msg)
         return;
     uint64_t now = clock_mono_ms();
     backlog_acked(&run->backlog, ack->seq);
+    if (link->bye_at)
+        link->bye_at = now + LAST_WORDS_MS; /* it is being heard: what it owes gets less */
     owed_send_log(&link->owed, link->client, run, now);
     if (run->result_sent && now - run->result_sent > RESULT_HELD_MS)
         run->result_sent = 0; /* the farm had to leave it unanswered for these lines */

@@ -12,7 +12,7 @@
 #include "worker/link.h"
 #include "worker/value.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 static char folder[UNIT_FOLDER_SIZE], endpoint[128], mark[96];
 static struct loop *loop;
@@ -186,6 +186,21 @@ static inline void poke(void *arg)
             loop_run(loop);                                                                                                      \
         }                                                                                                                        \
     } while (0)
+
+/* The end of a script that goes on until let_go. */
+static inline const char *until_let_go(const char *begin)
+{
+    static char script[256];
+    snprintf(script, sizeof(script), "%s; until [ -e %s/go ]; do sleep 0.01; done", begin, folder);
+    return script;
+}
+
+static inline void let_go(void)
+{
+    char path[UNIT_FOLDER_SIZE + 4];
+    snprintf(path, sizeof(path), "%s/go", folder);
+    unit_write(path, "");
+}
 
 static inline bool has(const char *text)
 {
