@@ -118,7 +118,7 @@ static void test_gate(void **state)
     fail_sizes = 3;
     struct bus_client *client = bus_client_new(loop, endpoint, &client_curve, &events, NULL, &err);
     assert_non_null(client);
-    assert_true(loop_after(loop, 15000, on_late, NULL) >= 0);
+    assert_true(loop_after(loop, 120000, on_late, NULL) >= 0);
     loop_run(loop);
     assert_int_equal(ups, 1);
     assert_int_equal(fail_sizes, 0);
