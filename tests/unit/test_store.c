@@ -7,7 +7,7 @@
 #include "proto/log.h"
 #include "store/store.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 120000
 #define INBOX 4096
 
 struct peer {
@@ -393,13 +393,13 @@ static void test_reads_end_while_writes_go_on(void **state)
     assert_int_equal(claim(scene, 0, 0), 1);
     slow_redo_ms = 2;
     slow_data_ms = 6;
-    writer->load_to = 600;
+    writer->load_to = UINT64_MAX; /* it has no end before the reads have one */
     load_go_on(writer);
     for (int reads = 0; reads < 20; reads++) {
         uint64_t before = writer->acked;
         assert_true(runs_seen(scene) >= before);
-        assert_true(writer->acked < writer->load_to);
     }
+    writer->load_to = writer->told;
     while (writer->acked < writer->load_to)
         turn(scene);
     assert_int_equal(runs_seen(scene), writer->load_to);
