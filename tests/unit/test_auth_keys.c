@@ -312,7 +312,12 @@ static void test_changes_are_seen(void **state)
     assert_int_equal(auth_file_change(ground->settings, &ground->paths, add, "ci", &err), 0);
     assert_false(watch_changed(&watch, now_ms + WATCH_MS - 1)); /* not asked yet */
     assert_true(watch_changed(&watch, now_ms += WATCH_MS));
-    /* So new that its time might not tell of one more change. */
+    /* So new that its time might not tell of one more change, when it is looked at within a second. */
+    for (uint64_t before = 0; before == 0 || clock_mono_ms() - before >= 900;) {
+        before = clock_mono_ms();
+        assert_int_equal(utimensat(AT_FDCWD, ground->paths.keys, NULL, 0), 0);
+        assert_true(watch_changed(&watch, now_ms += WATCH_MS));
+    }
     assert_true(watch_changed(&watch, now_ms += WATCH_MS));
     /* Set back in time, as by a copy that keeps it: a change as any other. */
     assert_int_equal(utimensat(AT_FDCWD, ground->paths.keys, old, 0), 0);
