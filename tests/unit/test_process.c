@@ -249,13 +249,13 @@ static void test_supervisor_stopped(void **state)
     }
 }
 
-/* Nor can a program that stops its gantry-run have more than its time. */
+/* Nor can a program that stops its gantry-run have more than its time: it has to stop it before, so that it has some seconds. */
 static void test_supervisor_stopped_over_its_limit(void **state)
 {
     (void)state;
     struct err err = {0};
     char *argv[] = {"/bin/sh", "-c", "kill -STOP $PPID; setsid sleep 600 & exec sleep 600", NULL};
-    struct job job = {.argv = argv, .env = env, .cwd = "/tmp", .timeout_ms = 100, .grace_ms = 100};
+    struct job job = {.argv = argv, .env = env, .cwd = "/tmp", .timeout_ms = 3000, .grace_ms = 100};
     memset(&seen, 0, sizeof(seen));
     seen.loop = loop;
     assert_non_null(process_start(pool, &job, &events, &seen, &err));
