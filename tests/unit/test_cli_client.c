@@ -125,7 +125,7 @@ static void a_write_is_tried_again_with_its_key(void **state)
     json_t *body = json_pack("{s:s}", "name", "x");
 
     (void)state;
-    client_set_patience(client, 10000, 10000);
+    client_set_patience(client, 300000, 300000);
     assert_int_equal(client_post(client, body, &data, &err, "/runs"), 0);
     json_decref(body);
     json_decref(data);

@@ -162,7 +162,7 @@ static void stop(void *arg)
 
 static void wait_gone(const char *path)
 {
-    for (int i = 0; i < 1000 && access(path, F_OK) == 0; i++) {
+    for (int i = 0; i < 12000 && access(path, F_OK) == 0; i++) {
         loop_after(loop, 10, stop, loop);
         loop_run(loop);
     }

@@ -308,7 +308,7 @@ static void ask(void)
         ids[i] = i + 1;
     struct msg_run_live live = {.ids = {ids, 300}};
     replies = 0;
-    bus_ask(client, &shape_msg_run_live, &live, (struct str){0}, 20000, on_reply, NULL);
+    bus_ask(client, &shape_msg_run_live, &live, (struct str){0}, 600000, on_reply, NULL);
     while (replies == 0)
         assert_int_equal(loop_run(loop), 0);
     assert_int_equal(replies, 1);
@@ -355,7 +355,7 @@ static void step_bus(void)
         ask();
         assert_int_equal(last_code, 0);
     }
-    assert_true(clock_mono_ms() - began < 15000); /* no deadline was waited for */
+    assert_true(clock_mono_ms() - began < 300000); /* no deadline was waited for */
 done:
     bus_client_free(client);
     bus_server_free(server);

@@ -270,12 +270,12 @@ static void test_committer(void **unused)
     struct committer *committer = committer_new(fx->kv, &limits, &err);
     assert_non_null(committer);
     committer_keep(committer, &keep);
-    for (int i = 0; i < 2000 && ended(fx) != 10; i++)
+    for (int i = 0; i < 12000 && ended(fx) != 10; i++)
         usleep(10000);
     assert_int_equal(ended(fx), 10);
     keep.runs = 3;
     committer_keep(committer, &keep);
-    for (int i = 0; i < 2000 && ended(fx) != 3; i++)
+    for (int i = 0; i < 12000 && ended(fx) != 3; i++)
         usleep(10000);
     assert_int_equal(ended(fx), 3);
     committer_free(committer);
