@@ -38,7 +38,8 @@
 #define ALIVE_MS 10000 /* a life this long makes the pause short again */
 #define CHECK_MS 100   /* how often the farm is asked whether it is ready */
 #define PING_MS 1000
-#define SUPERSEDED_MS 1000 /* how often the scheduler that took over is asked whether it still answers */
+#define SUPERSEDED_MS 1000 /* how often the scheduler that took over is asked whether it still answers, */
+#define SILENCES 3         /* and how often in a row it does not before it counts as gone: it may have stood still */
 #define DRAIN_SECONDS 5    /* runs get this long to finish at the end */
 
 enum stage { STAGE_WORKERS, STAGE_GATEWAY, STAGE_SCHEDULER, STAGE_STORE, STAGE_OVER };
@@ -59,6 +60,7 @@ struct member {
     uint64_t backoff_ms;
     int timer;       /* of the next start; -1 */
     bool noted_down; /* superseded: its pause was told */
+    int silences;    /* of the scheduler that took over */
 };
 
 struct up {
@@ -262,6 +264,10 @@ static void rival_answer(void *arg, const struct msg *msg, const struct err *err
         return;
     }
     if (msg == NULL || msg->shape->id != MSG_PONG) {
+        if (member->noted_down && ++member->silences < SILENCES) {
+            rival_ask(member);
+            return;
+        }
         say("no other scheduler answers any more: starting one");
         member_start(member);
         return;
@@ -270,6 +276,7 @@ static void rival_answer(void *arg, const struct msg *msg, const struct err *err
         say("another scheduler (pid %lu) has taken over: not starting one while it answers", (unsigned long)msg->u.pong.pid);
         member->noted_down = true;
     }
+    member->silences = 0;
     member->timer = loop_after(up->loop, SUPERSEDED_MS, rival_ask, member);
 }
 
