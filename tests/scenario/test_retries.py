@@ -6,6 +6,7 @@ import unittest
 
 from tests.farm import Farm, wait_for
 from tests.faults import Fault, have_shim
+from tests.patience import PATIENT
 
 HOUR = 3600 * 1000
 NAMES = ("store", "scheduler", "gateway", "worker1")
@@ -16,7 +17,7 @@ SOON = 300  # seconds: a backoff is a random part of an hour, and one of less th
 @unittest.skipUnless(have_shim(), "needs the release build")
 class Retries(unittest.TestCase):
     def setUp(self):
-        self.farm = Farm(start=False, retry_base_ms=HOUR, retry_cap_ms=HOUR)
+        self.farm = Farm(start=False, retry_base_ms=HOUR, retry_cap_ms=HOUR, **PATIENT)
         self.clock = Fault(self.farm, *NAMES)
         self.farm.__enter__()
         self.addCleanup(self.farm.close)

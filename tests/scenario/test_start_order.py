@@ -4,13 +4,14 @@ import itertools
 import unittest
 
 from tests.farm import Farm
+from tests.patience import PATIENT
 
 PARTS = ["store", "scheduler", "gateway", "worker1"]
 
 
 class StartOrder(unittest.TestCase):
     def start_in(self, order):
-        with Farm(start=False) as farm:
+        with Farm(start=False, **PATIENT) as farm:
             for name in order:
                 farm.start(name)
             farm.wait_ready()
@@ -28,7 +29,7 @@ for _order in itertools.permutations(PARTS):
 
 class Restarts(unittest.TestCase):
     def test_all_killed_at_once_lose_nothing_acknowledged(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             task = farm.task("survivor", "echo survived")
             farm.kill("worker1")  # so that some are still waiting when everything dies
             runs = [farm.trigger(task) for _ in range(40)]

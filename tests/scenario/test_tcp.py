@@ -9,11 +9,12 @@ import zmq.auth
 
 from tests.bus import pack, unpack
 from tests.farm import Farm, free_port, wait_for
+from tests.patience import PATIENT
 
 
 def tcp_farm(**more):
     ends = {f"bus_{name}": f"tcp://127.0.0.1:{free_port()}" for name in ("store", "scheduler", "workers", "doorbell")}
-    return Farm(bus_curve="always", **ends, **more)
+    return Farm(bus_curve="always", **ends, **dict(PATIENT, **more))
 
 
 class Stranger:
@@ -70,7 +71,7 @@ class Tcp(unittest.TestCase):
             self.assertIsNone(strange.ping(1.5))
             strange.close()
             friend = Stranger(farm, farm.data / "friend", known=True)  # let in while the farm runs
-            self.assertEqual(friend.ping(20), "pong")
+            self.assertEqual(friend.ping(60), "pong")
             friend.close()
             plain = zmq.Context()
             socket = plain.socket(zmq.DEALER)

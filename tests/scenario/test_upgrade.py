@@ -6,8 +6,9 @@ import subprocess
 import unittest
 
 from tests.farm import BUILD, ROOT, Farm, free_port, wait_for
+from tests.patience import PATIENT
 
-TIME_LIMIT = 600.0  # it may have to be built
+TIME_LIMIT = 1800.0  # it may have to be built, beside others
 OLD = "c17861d06c4ec7745271c0d00e27c0f3f475b5fe"  # what the first issue ended with
 
 
@@ -39,6 +40,9 @@ def old_build():
 
 class OldFarm(Farm):
     """Today's store, scheduler and gateway; workers of then."""
+
+    def __init__(self, **settings):
+        super().__init__(**dict(PATIENT, **settings))
 
     def command(self, name):
         command = super().command(name)
