@@ -184,6 +184,7 @@ class MountGuard(Library):
 
 class Watched(Library):
     def hinted(self, farm, change):
+        """A change is one event, or it may be told of twice, and the second word be taken for that of the next one."""
         farm.hints.clear()
         change()
         wait_for(lambda: str(self.root) in farm.hints, 60, "a hint")
@@ -194,15 +195,18 @@ class Watched(Library):
         farm = self.farm(library=str(self.root))
         first = videos.put("h264.mp4", self.root.parent / "outside.mp4")
         wait_for(lambda: self.watched(farm) == 2, 60, "a watch over both folders")
-        self.hinted(farm, lambda: videos.put("h264.mp4", self.root / "new/deep/b.mp4"))
+        videos.put("h264.mp4", self.root.parent / "made/deep/b.mp4")
+        self.hinted(farm, lambda: (self.root.parent / "made").rename(self.root / "new"))
         wait_for(lambda: self.watched(farm) == 4, 60, "a watch over the new folders")
-        self.hinted(farm, lambda: (self.root / "new/deep/c.mp4").write_bytes(b"x"))
+        writing = []
+        self.hinted(farm, lambda: writing.append(open(self.root / "new/deep/c.mp4", "wb")))
+        self.hinted(farm, lambda: writing.pop().close())
         self.hinted(farm, lambda: (self.root / "new/deep/b.mp4").rename(self.root / "old/d.mp4"))
         self.hinted(farm, lambda: (self.root / "old/d.mp4").unlink())
         self.hinted(farm, lambda: os.rename(first, self.root / "e.mp4"))
         farm.hints.clear()
         (self.root / "old/notes.txt").write_text("no video")
-        self.hinted(farm, lambda: (self.root / "f.mp4").write_bytes(b"x"))
+        self.hinted(farm, lambda: os.link(self.root / "e.mp4", self.root / "f.mp4"))
         self.assertEqual(len(farm.hints), 1)
 
     def watched(self, farm):
@@ -226,12 +230,18 @@ class Faults(Library):
         farm.assign("scan", str(self.root))
         wait_for(lambda: farm.found, 120, "its first batch")
         farm.kill()
+        told, answer = [], farm.on_library_known
+
+        def asked(fields, corr):
+            told.append(len(farm.videos))
+            answer(fields, corr)
+
+        farm.on_library_known = asked
         farm.start()
-        told = len(farm.videos)  # what was on its way then has come
-        self.assertGreater(told, 0)
         result = farm.scan(self.root, timeout=300)
+        self.assertGreater(told[0], 0)
         self.assertEqual(result["files"], 700)
-        self.assertEqual(result["new"], 700 - told)
+        self.assertEqual(result["new"], 700 - told[0])
         self.assertEqual(len(farm.videos), 700)
 
     def test_the_farm_does_not_answer_for_a_while(self):
