@@ -5,10 +5,12 @@ import signal
 import time
 import unittest
 
-from tests.bus import Peer, ScriptedWorker, key, pack
+from tests.bus import Peer, ScriptedWorker, key, pack, process_state
 from tests.farm import Farm, wait_for
+from tests.patience import PATIENT
 
 UNAVAILABLE = 7  # ERR_UNAVAILABLE
+LONG = 60  # seconds for what has to come
 COMPLETED = 2  # RUN_COMPLETED
 
 
@@ -19,8 +21,8 @@ def spec(name, **more):
 class Bare(Farm):
     """A store and a scheduler, and nothing else."""
 
-    def __init__(self, **settings):
-        super().__init__(workers=0, start=False, **settings)
+    def __init__(self, patient=True, **settings):
+        super().__init__(workers=0, start=False, **dict(PATIENT if patient else {}, **settings))
 
     def __enter__(self):
         super().__enter__()
@@ -35,11 +37,11 @@ class Bare(Farm):
         return Peer(self.endpoint("workers"))
 
     def wait_log(self, name, words, count=1):
-        wait_for(lambda: self.log(name).count(words) >= count, 20, f"{words} in the log of {name}")
+        wait_for(lambda: self.log(name).count(words) >= count, LONG, f"{words} in the log of {name}")
 
 
 def submit(peer, name, idem=None, **trigger):
-    got, answer = peer.ask("run_submit", 20, idem=idem or key(), spec=spec(name), trigger=trigger)
+    got, answer = peer.ask("run_submit", LONG, idem=idem or key(), spec=spec(name), trigger=trigger)
     assert got == "run_answer", (got, answer)
     return answer["run"]
 
@@ -54,7 +56,7 @@ class Rebuilding(unittest.TestCase):
         with Bare() as farm:
             idem = key()
             with farm.commands() as peer:
-                made = peer.ask("task_create", 20, idem=idem, spec=spec("kept"))
+                made = peer.ask("task_create", LONG, idem=idem, spec=spec("kept"))
                 self.assertEqual(made[0], "task_answer", made)
                 run = submit(peer, "waiting")
             farm.kill("scheduler")
@@ -63,11 +65,11 @@ class Rebuilding(unittest.TestCase):
             farm.wait_log("scheduler", "GTY-SCHEDULER-START", 2)
             farm.start("store")
             with farm.commands() as peer:
-                self.assertEqual(peer.ask("task_create", 20, idem=idem, spec=spec("kept")), made)
+                self.assertEqual(peer.ask("task_create", LONG, idem=idem, spec=spec("kept")), made)
                 other = dict(idem, body=os.urandom(16))
-                got, error = peer.ask("task_create", 20, idem=other, spec=spec("kept"))
+                got, error = peer.ask("task_create", LONG, idem=other, spec=spec("kept"))
                 self.assertEqual((got, error["code"]), ("error", 5), error)  # ERR_KEY_REUSED
-                got, error = peer.ask("task_create", 20, idem=key(), spec=spec("kept"))
+                got, error = peer.ask("task_create", LONG, idem=key(), spec=spec("kept"))
                 self.assertEqual((got, error["code"]), ("error", 4), error)  # ERR_CONFLICT: the name
                 with ScriptedWorker(farm.endpoint("workers")) as worker:
                     worker.hello()
@@ -99,14 +101,14 @@ class Outages(unittest.TestCase):
                 farm.kill("store")
                 farm.wait_log("scheduler", "GTY-STORE-AWAY")
                 idem = key()
-                got, error = peer.ask("run_submit", 5, idem=idem, spec=spec("away"), trigger={})
+                got, error = peer.ask("run_submit", LONG, idem=idem, spec=spec("away"), trigger={})
                 self.assertEqual((got, error.get("code")), ("error", UNAVAILABLE), error)
-                got, pong = peer.ask("ping", 5)
+                got, pong = peer.ask("ping", LONG)
                 self.assertFalse(pong.get("ready", False))
                 self.assertTrue(pong["trouble"])
                 farm.start("store")
                 farm.wait_log("scheduler", "GTY-STORE-BACK")
-                self.assertTrue(peer.ask("ping", 5)[1]["ready"])
+                self.assertTrue(peer.ask("ping", LONG)[1]["ready"])
                 submit(peer, "away", idem)
                 self.assertEqual(farm.processes["scheduler"].poll(), None)
 
@@ -121,7 +123,7 @@ class Outages(unittest.TestCase):
                     if n == 150:
                         farm.kill("store")
                 farm.start("store")
-                until = time.monotonic() + 60
+                until = time.monotonic() + 300
                 while len(answers) < len(keys) and time.monotonic() < until:
                     message = peer.receive(1)
                     if message is None or message[0] == "error":  # lost with a connection, or refused: ask again
@@ -136,12 +138,12 @@ class Outages(unittest.TestCase):
                 self.assertEqual(len(answers), len(keys))
                 self.assertEqual(len(set(answers.values())), len(keys))
             with Peer(farm.endpoint("store")) as store:
-                got, rows = store.ask("query", 20, type=3, page=1, size=1)
+                got, rows = store.ask("query", LONG, type=3, page=1, size=1)
                 self.assertEqual((got, rows["total"]), ("query_rows", len(keys)), rows)
 
     def test_gap_renews_leases(self):
         """Frozen for more than a term while its worker reports: the lease holds."""
-        with Bare(lease_seconds=2, lease_heartbeat_ms=300) as farm:
+        with Bare(lease_seconds=12, lease_heartbeat_ms=300) as farm:
             with farm.commands() as peer, ScriptedWorker(farm.endpoint("workers")) as worker:
                 worker.hello()
                 run = submit(peer, "steady")["id"]
@@ -151,7 +153,7 @@ class Outages(unittest.TestCase):
                 worker.expect("heartbeat_ack")
                 farm.stop("scheduler")
                 began = time.monotonic()
-                while time.monotonic() - began < 6:
+                while time.monotonic() - began < 15:
                     worker.heartbeat([lease])
                     worker.receive(0.3)
                 farm.cont("scheduler")
@@ -169,7 +171,7 @@ class Outages(unittest.TestCase):
             with farm.commands() as peer:
                 run = submit(peer, "before")
             farm.start("scheduler2")
-            self.assertEqual(farm.exit_code("scheduler"), 3)
+            self.assertEqual(farm.exit_code("scheduler", LONG), 3)
             self.assertIn("GTY-EPOCH-STALE", farm.log("scheduler"))
             with farm.commands() as peer:
                 self.assertGreater(submit(peer, "behind")["id"], run["id"])
@@ -182,7 +184,7 @@ class Outages(unittest.TestCase):
             farm.start("scheduler2")
             farm.wait_log("scheduler2", "GTY-SCHEDULER-READY")
             farm.cont("scheduler")
-            self.assertEqual(farm.exit_code("scheduler"), 3)
+            self.assertEqual(farm.exit_code("scheduler", LONG), 3)
             with farm.commands() as peer:
                 submit(peer, "behind")
 
@@ -193,21 +195,21 @@ class Doors(unittest.TestCase):
         with Bare() as farm:
             with farm.commands() as peer, farm.workers_door() as worker:
                 for door in (peer, worker):
-                    got, pong = door.ask("ping", 20)
+                    got, pong = door.ask("ping", LONG)
                     self.assertEqual((got, pong["service"], pong["ready"]), ("pong", "scheduler", True))
                     names = [count["name"] for count in pong["counts"]]
                     self.assertIn("batches", names)
                     self.assertIn("runs_pending", names)
                 self.assertEqual(pong["epoch"], 1)
                 submit(worker, "by the workers' door")
-                got, error = peer.ask("heartbeat", 5)
+                got, error = peer.ask("heartbeat", LONG)
                 self.assertEqual(got, "error", error)
-                got, error = peer.ask("query", 5, type=1, page=1, size=1)
+                got, error = peer.ask("query", LONG, type=1, page=1, size=1)
                 self.assertEqual((got, error["code"]), ("error", 10), error)  # ERR_PROTOCOL
                 peer.socket.send(b"\xc1 not a message")
-                got, error, _ = peer.receive(5)
+                got, error, _ = peer.receive(LONG)
                 self.assertEqual((got, error["code"]), ("error", 10), error)
-                self.assertEqual(peer.ask("ping", 5)[0], "pong")
+                self.assertEqual(peer.ask("ping", LONG)[0], "pong")
 
 
 class End(unittest.TestCase):
@@ -216,7 +218,7 @@ class End(unittest.TestCase):
             with farm.commands() as peer:
                 idem = key()
                 run = submit(peer, "kept", idem)
-                self.assertEqual(farm.terminate("scheduler", 5), 0)
+                self.assertEqual(farm.terminate("scheduler", LONG), 0)
                 farm.start("scheduler")
                 self.assertEqual(submit(peer, "kept", idem)["id"], run["id"])
 
@@ -227,23 +229,22 @@ class End(unittest.TestCase):
             farm.kill("scheduler")
             farm.start("scheduler")
             farm.wait_log("scheduler", "GTY-SCHEDULER-START", 2)
-            self.assertEqual(farm.terminate("scheduler", 5), 0)
+            self.assertEqual(farm.terminate("scheduler", LONG), 0)
 
     def test_terminated_while_the_store_is_away(self):
         with Bare() as farm:
             with farm.commands() as peer:
                 submit(peer, "kept")
             farm.stop("store")
-            began = time.monotonic()
-            self.assertEqual(farm.terminate("scheduler", 10), 0)
-            self.assertLess(time.monotonic() - began, 8)
+            self.assertEqual(farm.terminate("scheduler", LONG), 0)  # it ends without the store
+            self.assertEqual(process_state(farm.pid("store")), "T")
             farm.cont("store")
 
     def test_settings(self):
         """A reload that cannot be read keeps the old values; a start with it is refused in one line."""
-        with Bare() as farm:
+        with Bare(patient=False) as farm:
             with farm.commands() as peer:
-                peer.ask("ping", 20)
+                peer.ask("ping", LONG)
                 config = farm.data / "gantry.conf"
                 config.write_text("log.level = debug\nlease.seconds = 7\nlease.heartbeat_ms = 2000\n")
                 farm.signal("scheduler", signal.SIGHUP)
@@ -256,7 +257,7 @@ class End(unittest.TestCase):
                 with ScriptedWorker(farm.endpoint("workers")) as worker:
                     self.assertEqual(worker.hello()["lease_ms"], 7000)
             farm.start("scheduler2")
-            self.assertEqual(farm.exit_code("scheduler2"), 1)
+            self.assertEqual(farm.exit_code("scheduler2", LONG), 1)
             lines = [line for line in farm.log("scheduler2").splitlines() if not line[:1].isdigit()]
             self.assertEqual(len(lines), 1, lines)
             self.assertIn("lease.seconds", lines[0])
