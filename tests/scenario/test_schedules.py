@@ -6,8 +6,9 @@ import subprocess
 import time
 import unittest
 
-from tests.farm import BUILD, Farm, clean_environment, wait_for
+from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
 from tests.faults import Fault, have_shim
+from tests.patience import PATIENT
 
 HOUR = 3600 * 1000
 
@@ -18,7 +19,7 @@ def instant(text):
 
 class Schedules(unittest.TestCase):
     def start(self, **settings):
-        self.farm = Farm(**settings)
+        self.farm = Farm(**dict(PATIENT, **settings))
         self.farm.__enter__()
         self.addCleanup(self.farm.close)
         return self.farm
@@ -48,7 +49,7 @@ class Schedules(unittest.TestCase):
         """The process is gone for a while."""
         self.farm.kill(name)
         began = time.monotonic()
-        wait_for(lambda: time.monotonic() - began > seconds, seconds + 5)
+        wait_for(lambda: time.monotonic() - began > seconds, seconds + 60)
         self.farm.start(name)
         self.farm.wait_ready()
 
@@ -80,31 +81,37 @@ class Schedules(unittest.TestCase):
         self.assertEqual({fire["reason"] for fire in self.fires(tasks["none"], "&outcome=skipped")}, {"catchup_none"})
         self.assertEqual(self.fires(tasks["none"], "&outcome=late"), [])
 
+    def behind_the_first(self, task):
+        """What was told behind its first run: that may have made up for some before it."""
+        fires = self.fires(task)
+        first = next((n for n, fire in enumerate(fires) if fire["outcome"] == "ran"), len(fires))
+        self.assertLessEqual({fire["reason"] for fire in fires[:first]}, {"catchup_one"})
+        return fires[first + 1:]
+
     def test_overlap_over_restarts(self):
         farm = self.start()
         go = farm.data / "go"
         command = f"while ! [ -e {go} ]; do sleep 0.05; done"
         forbid = farm.task("forbid", command, schedule="* * * * * *", metadata={"concurrency_policy": "forbid"})
         replace = farm.task("replace", "sleep 600", schedule="*/2 * * * * *", metadata={"concurrency_policy": "replace"}, retry_count=0)
-        wait_for(lambda: len(self.fires(forbid)) == 2, what="a run, and what it keeps from running")
+        wait_for(lambda: self.behind_the_first(forbid), what="a run, and what it keeps from running")
         for name in ("scheduler", "store"):
             self.away(name, 1)
             seen = self.fires(forbid)[-1]["last_due_at"]
             wait_for(lambda: self.fires(forbid)[-1]["last_due_at"] > seen, what="further due times")
         self.assertEqual(farm.data_of(farm.get(f"/api/runs?task_id={forbid}"))["total"], 1)
-        self.assertEqual([fire["outcome"] for fire in self.fires(forbid)][0], "ran")
-        self.assertEqual({fire["reason"] for fire in self.fires(forbid)[1:]}, {"overlap_forbidden"})
+        self.assertEqual({fire["reason"] for fire in self.behind_the_first(forbid)}, {"overlap_forbidden"})
         go.touch()
         wait_for(lambda: self.fires(forbid)[-1]["outcome"] == "ran", what="a run once the first has ended")
+        wait_for(lambda: farm.data_of(farm.get(f"/api/runs?task_id={replace}"))["total"] > 1, what="one that is replaced")
         farm.post(f"/api/tasks/{replace}/pause")
         live = farm.data_of(farm.get(f"/api/runs?task_id={replace}&size=1000"))["items"]
         self.assertLessEqual(sum(run["status"] in ("pending", "running") for run in live), 1)
-        self.assertGreater(len(live), 1)
         farm.post(f"/api/tasks/{forbid}/pause")
         self.check_told(forbid)
 
     def cli(self, *words):
-        return subprocess.run([str(BUILD / "gantry"), *words, f"--url=http://127.0.0.1:{self.farm.port}"], capture_output=True, text=True, timeout=30,
+        return subprocess.run([str(BUILD / "gantry"), *words, f"--url=http://127.0.0.1:{self.farm.port}"], capture_output=True, text=True, timeout=60 * SLOW,
                               env=clean_environment())
 
     def test_the_command_line(self):
@@ -140,7 +147,7 @@ class Clocks(unittest.TestCase):
 
     def setUp(self):
         names = ("store", "scheduler", "gateway", "worker1")
-        self.farm = Farm(start=False)
+        self.farm = Farm(start=False, **PATIENT)
         self.clock = Fault(self.farm, *names)
         self.farm.__enter__()
         self.addCleanup(self.farm.close)
