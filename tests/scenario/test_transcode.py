@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,16 +12,18 @@ import unittest
 from tests.bus import ScriptedWorker
 from tests.farm import BUILD, ROOT, SLOW, Farm, clean_environment, wait_for
 from tests.library import Scanner, fill, video, video_of, wait_status
+from tests.patience import PATIENT
 
 LIBRARY = "/library"
-SETTINGS = {"workers": 0, "library": LIBRARY, "library_scan_minutes": 0}
+SETTINGS = dict(PATIENT, workers=0, library=LIBRARY, library_scan_minutes=0)
 
 
 class ApiWorker:
     """tests/worker/api_worker.py in a process of its own."""
 
     def __init__(self, farm, name, kind=0, vr=0, old=False):
-        self.out = pathlib.Path(tempfile.mkdtemp(prefix="gantry-api-")) / "done"
+        self.folder = tempfile.TemporaryDirectory(prefix="gantry-api-")
+        self.out = pathlib.Path(self.folder.name) / "done"
         command = [sys.executable, str(ROOT / "tests" / "worker" / "api_worker.py"), f"http://127.0.0.1:{farm.port}", name, str(kind), str(vr),
                    str(self.out)]
         self.log = farm.data / f"{name}.api.test.log"
@@ -34,6 +37,7 @@ class ApiWorker:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.folder.cleanup()
 
     def done(self):
         """[(task, path)] in the order of their ends."""
@@ -62,6 +66,7 @@ class Existing(unittest.TestCase):
                 farm.start(victim)
             wait_for(lambda: finished() >= 12, 120, "all of them done")
             farm.wait_ready()
+            wait_for(lambda: len(farm.get("/api/v1/tasks?status[]=3").body["data"]) == 3, 60, "every attempt at the broken one")
             wait_for(lambda: sorted(set(statuses(farm).values())) == [4, 5], 60, "an end of each video")
             self.assertEqual(sorted(path for one in crew for _, path in one.done()), sorted(names[:-1]))
             self.assertEqual({path for path, status in statuses(farm).items() if status == 5}, {"broken.mp4"})
@@ -81,18 +86,27 @@ class Existing(unittest.TestCase):
         with Farm(**SETTINGS) as farm, ApiWorker(farm, "goes") as worker:
             number = wait_for(lambda: farm.get("/api/v1/workers").body["data"], what="its registration")[0]["worker_id"]
             farm.post(f"/api/v1/workers/{number}/offline", {"action": "shutdown"})
-            self.assertEqual(worker.process.wait(30 * SLOW), 0)
+            self.assertEqual(worker.process.wait(120 * SLOW), 0)
 
 
 class Silence(unittest.TestCase):
     def test_a_worker_that_dies(self):
-        """Its task fails, its video with it, and its next start finds the way clear."""
-        with Farm(transcode_offline_seconds=3, **SETTINGS) as farm:
+        """Its task fails, its video with it, and its next start finds the way clear. Only while it is dead silence is short."""
+        with Farm(**SETTINGS) as farm:
+            def offline(seconds, reloads):
+                (farm.data / "gantry.conf").write_text(f"transcode.offline_seconds = {seconds}\n")
+                farm.signal("scheduler", signal.SIGHUP)
+                wait_for(lambda: farm.log("scheduler").count("GTY-SETTINGS-RELOAD") == reloads, what="the reload")
+
+            offline(600, 1)
             ids = fill(farm, LIBRARY, video("a.mp4"))
-            with ApiWorker(farm, "dies") as worker:
-                wait_status(farm, ids["a.mp4"], 3)
-                worker.process.kill()
+            number = farm.post("/api/v1/workers", {"worker_name": "dies", "worker_type": 0, "support_vr": 0}).body["data"]["worker_id"]
+            task = farm.post("/api/v1/tasks", {"worker_id": number, "worker_type": 0, "support_vr": 0}).body["data"]["task_id"]
+            begun = farm.request("PATCH", f"/api/v1/tasks/{task}", {"worker_id": number, "progress": 1, "status": 1})
+            self.assertEqual((begun.status, video_of(farm, ids["a.mp4"])["transcode_status"]), (200, 3), begun)
+            offline(2, 2)
             wait_status(farm, ids["a.mp4"], 5)
+            offline(600, 3)
             task = farm.get("/api/v1/tasks").body["data"][0]
             self.assertEqual((task["status"], task["error_message"], task["remaining_time"]), (3, "Worker离线,任务终止", None))
             self.assertEqual(farm.get("/api/v1/workers").body["data"][0]["status"], 0)
