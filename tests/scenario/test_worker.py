@@ -13,20 +13,24 @@ import threading
 import time
 import unittest
 
-from tests.farm import BUILD, ROOT, Farm, alive, clean_environment, descendants, wait_for
+from tests.farm import BUILD, ROOT, SLOW, Farm, alive, clean_environment, descendants, wait_for
+from tests.patience import PATIENT
 
 
 def marked(mark):
-    """The pids of living processes with this text in a variable."""
+    """The pids of living processes with this variable."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                if mark.encode() in pathlib.Path("/proc", entry, "environ").read_bytes() and alive(int(entry)):
+                if mark.encode() in pathlib.Path("/proc", entry, "environ").read_bytes().split(b"\0") and alive(int(entry)):
                     found.append(int(entry))
             except OSError:
                 pass
     return found
+
+
+FRAME = 320 * 240 * 3 // 2  # bytes of one that is not compressed
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
@@ -51,7 +55,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 class Executors(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.farm = Farm(types=["shell", "exec", "python", "http"], worker_run_as="root,nobody").__enter__()
+        cls.farm = Farm(types=["shell", "exec", "python", "http"], worker_run_as="root,nobody", **PATIENT).__enter__()
         cls.addClassCleanup(cls.farm.__exit__, None, None, None)
         os.chmod(cls.farm.data, 0o711)
 
@@ -115,10 +119,17 @@ class Executors(unittest.TestCase):
             "-y", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=4", "-c:v", "mpeg4", "{{output}}"])
         run = self.farm.wait_run(self.farm.trigger(task))
         self.assertEqual(run["status"], "completed", run)
+        pipe = self.farm.data / "frames"
+        os.mkfifo(pipe)
         again = self.farm.task("again", command="ffmpeg", task_type="exec", executor="exec", arguments=[
-            "-y", "-re", "-i", str(out), "-f", "null", "-"])
+            "-y", "-stats_period", "0.05", "-i", str(out), "-f", "rawvideo", "-pix_fmt", "yuv420p", str(pipe)])
         number = self.farm.trigger(again)
-        wait_for(lambda: 10 < (self.farm.run(number)["progress"] or 0) < 100, 20, "a percentage between")
+        with open(pipe, "rb") as frames:  # it gets on as its frames are taken: half of them and no more before there is a percentage
+            for _ in range(50):
+                frames.read(FRAME)
+                time.sleep(0.05)
+            wait_for(lambda: 10 < (self.farm.run(number)["progress"] or 0) < 100, what="a percentage between")
+            frames.read()
         self.assertEqual(self.farm.wait_run(number)["status"], "completed")
         self.assertEqual(sorted(path.name for path in self.farm.data.glob("*clip*")), ["clip.mkv"])
 
@@ -145,7 +156,7 @@ class Executors(unittest.TestCase):
     def test_root_is_no_user_unless_it_is_listed(self):
         if os.geteuid() != 0:
             self.skipTest("needs root")
-        with Farm(worker_run_as="nobody,daemon") as farm:
+        with Farm(worker_run_as="nobody,daemon", **PATIENT) as farm:
             os.chmod(farm.data, 0o711)
             for number, (name, became) in enumerate([(None, "nobody"), ("daemon", "daemon"), ("nobody", "nobody")]):
                 run = farm.wait_run(farm.trigger(farm.task(f"t{number}", "id -un", **({"run_as": name} if name else {}))))
@@ -195,12 +206,11 @@ class Executors(unittest.TestCase):
 
 class Labels(unittest.TestCase):
     def test_labels_choose_the_worker(self):
-        with Farm(worker_labels="gpu=a,site=north") as farm:
+        with Farm(worker_labels="gpu=a,site=north", **PATIENT) as farm:
             fits = farm.trigger(farm.task("fits", "echo here", labels={"gpu": "a"}))
             self.assertEqual(farm.wait_run(fits)["result"], "here")
             waits = farm.trigger(farm.task("waits", "true", labels={"gpu": "b"}))
-            reason = wait_for(lambda: farm.run(waits)["reason"], what="a reason")
-            self.assertEqual(reason, "no worker of type shell has labels gpu=b")
+            wait_for(lambda: farm.run(waits)["reason"] == "no worker of type shell has labels gpu=b", what="its reason")
             farm.data_of(farm.put(f"/api/tasks/{farm.run(waits)['task_id']}", {"labels": None}))
             self.assertEqual(farm.wait_run(waits)["status"], "completed")
 
@@ -227,7 +237,7 @@ class Life(unittest.TestCase):
 
     def test_killed_worker_leaves_nothing(self):
         mark = f"MARK_KILLED={os.getpid()}"
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             run = self.long_run(farm, mark)
             farm.kill("worker1")
             wait_for(lambda: not marked(mark), 10, "the end of the run's processes")
@@ -239,7 +249,7 @@ class Life(unittest.TestCase):
 
     def test_killed_supervisor_leaves_nothing(self):
         mark = f"MARK_SUPERVISOR={os.getpid()}"
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             run = self.long_run(farm, mark)
             for pid in self.supervisors(farm):
                 os.kill(pid, signal.SIGKILL)
@@ -249,7 +259,7 @@ class Life(unittest.TestCase):
     def test_all_killed_at_once(self):
         """Worker and supervisors at the same moment: what is left then is found by the next worker of that name."""
         mark = f"MARK_ALL={os.getpid()}"
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             run = self.long_run(farm, mark)
             family = [farm.pid("worker1")] + self.supervisors(farm)
             farm.seen_pids.update(marked(mark))
@@ -273,7 +283,7 @@ class Life(unittest.TestCase):
 
     def test_drain(self):
         """What ends within the time to drain is finished; its worker takes nothing else meanwhile."""
-        with Farm(workers=2, worker_drain_seconds=600) as farm:
+        with Farm(workers=2, worker_drain_seconds=600, **PATIENT) as farm:
             go = farm.data / "go"
             quick = farm.trigger(farm.task("quick", command=f"until [ -e {go} ]; do sleep 0.05; done; echo finished"))
             name = self.owner(farm, quick)
@@ -287,7 +297,7 @@ class Life(unittest.TestCase):
 
     def test_an_output_that_was_begun(self):
         """No attempt follows one that was aborted while its worker was dead: the worker itself removes what it had begun."""
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             folder = farm.data / "out"
             folder.mkdir()
             run = farm.trigger(farm.task("begins", command='printf half >"$GANTRY_OUTPUT"; sleep 600; true', output=str(folder / "file")))
@@ -300,7 +310,7 @@ class Life(unittest.TestCase):
             wait_for(lambda: not list(folder.iterdir()), what="the removal of what was begun")
 
     def test_drain_that_is_over(self):
-        with Farm(workers=2, worker_drain_seconds=1) as farm:
+        with Farm(workers=2, worker_drain_seconds=1, **PATIENT) as farm:
             slow = farm.trigger(farm.task("slow", command='[ "$GANTRY_ATTEMPT" = 2 ] && exit 0; sleep 600; true'))
             self.assertEqual(farm.terminate(self.owner(farm, slow)), 0)
             run = farm.wait_run(slow)  # back in the queue, and done by the other
@@ -308,7 +318,7 @@ class Life(unittest.TestCase):
 
     def test_reload_and_then_a_new_session(self):
         """What a worker says of itself is borrowed from its settings, and is to outlive a reload of them."""
-        with Farm(types=["shell", "odd-type"]) as farm:
+        with Farm(types=["shell", "odd-type"], **PATIENT) as farm:
             for round in (1, 2):
                 farm.signal("worker1", signal.SIGHUP)
                 wait_for(lambda: farm.log("worker1").count("GTY-SETTINGS-RELOAD") >= round, what="the reload")
@@ -320,28 +330,28 @@ class Life(unittest.TestCase):
 
     def test_second_term_ends_at_once(self):
         mark = f"MARK_TERM={os.getpid()}"
-        with Farm() as farm:
-            self.long_run(farm, mark, "trap '' TERM; sleep 600 & sleep 600 & wait; wait; sleep 600")
+        with Farm(**PATIENT) as farm:
+            self.long_run(farm, mark, "trap '' TERM; sleep 3600 & sleep 3600 & wait; wait; sleep 3600")
             farm.signal("worker1", signal.SIGTERM)
             wait_for(lambda: "GTY-WORKER-DRAIN" in farm.log("worker1"), what="the drain")
-            self.assertEqual(farm.terminate("worker1", 5), 0)
+            self.assertEqual(farm.terminate("worker1", 60), 0)  # it had an hour
             self.assertEqual(marked(mark), [])
 
     def test_what_has_ended_is_not_done_again(self):
         """A worker that is told to leave at once, while the lines of a run that has ended are still on their way."""
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             done = farm.data / "done"
             number = farm.trigger(farm.task("ends", command=f"seq 1 60000; echo end >>{done}"))
             wait_for(lambda: "GTY-RUN-ENDED" in farm.log("worker1"), what="the program's end")
             farm.signal("worker1", signal.SIGTERM)
             wait_for(lambda: "GTY-WORKER-DRAIN" in farm.log("worker1"), what="the drain")
-            self.assertEqual(farm.terminate("worker1", 5), 0)
+            self.assertEqual(farm.terminate("worker1", 60), 0)
             run = farm.run(number)
             self.assertEqual((run["status"], run["attempt"], done.read_text()), ("completed", 1, "end\n"))
 
     def test_heartbeats_at_another_pace(self):
         """A worker that is at work learns from the farm how often it is to report."""
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             seen = []
 
             def quick():
@@ -353,12 +363,12 @@ class Life(unittest.TestCase):
             (farm.data / "gantry.conf").write_text("lease.heartbeat_ms = 200\n")
             farm.signal("scheduler", signal.SIGHUP)
             wait_for(lambda: "GTY-SETTINGS-RELOAD" in farm.log("scheduler"), what="the reload")
-            wait_for(quick, 30, "heartbeats in quick succession")
+            wait_for(quick, 120, "heartbeats in quick succession")
 
     def test_refuses_to_start(self):
-        with Farm() as farm:
+        with Farm(**PATIENT) as farm:
             def start(*flags):
-                done = subprocess.run([BUILD / "gantry-worker", "--data", farm.data, *flags], capture_output=True, text=True, timeout=30,
+                done = subprocess.run([BUILD / "gantry-worker", "--data", farm.data, *flags], capture_output=True, text=True, timeout=60 * SLOW,
                                       env=clean_environment())
                 self.assertEqual(done.returncode, 1, done)
                 lines = [line for line in done.stderr.splitlines() if not line[:1].isdigit()]
@@ -375,7 +385,7 @@ class Life(unittest.TestCase):
 class Tiny(unittest.TestCase):
     def test_tiny_worker(self):
         """The worker that was written only from docs/worker-protocol.md."""
-        with Farm(workers=0) as farm:
+        with Farm(workers=0, **PATIENT) as farm:
             command = [sys.executable, str(ROOT / "tests" / "worker" / "tiny_worker.py"), farm.endpoint("workers"), str(farm.data / "ident")]
             tiny = subprocess.Popen(command, stderr=subprocess.DEVNULL)
             self.addCleanup(lambda: tiny.poll() is None and (tiny.kill(), tiny.wait()))
@@ -399,7 +409,7 @@ class Tiny(unittest.TestCase):
             run = farm.wait_run(number)
             self.assertEqual((run["result"], run["attempt"]), ("survived", 1))
             tiny.terminate()
-            self.assertEqual(tiny.wait(20), 0)
+            self.assertEqual(tiny.wait(60 * SLOW), 0)
 
 
 if __name__ == "__main__":
