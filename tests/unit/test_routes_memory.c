@@ -5,9 +5,11 @@
 
 #include "memory_fault.h"
 
+#include "gateway/resources.h"
 #include "gateway/route.h"
 #include "gateway/surfaces/surface.h"
 #include "proto/messages.h"
+#include "proto/stats.h"
 #include "tests/fuzz/farside.h"
 #include "tests/fuzz/frames.h"
 #include "tests/fuzz/fuzz_request.h"
@@ -42,6 +44,25 @@ static struct buf input;
 static unsigned expected; /* the status without a fault, and how long the answer is */
 static size_t expected_bytes;
 static bool whole; /* nothing may be left out: the page for people says of a part that it is unknown */
+
+/* What is measured of this process and its machine would be a digit longer now and then (tests/memory.cmake). */
+void __wrap_stats_process(struct stats *stats);
+void __wrap_resources_read(const struct resources *resources, struct resources_now *now);
+
+void __wrap_stats_process(struct stats *stats)
+{
+    static const char *const names[] = {"process_cpu_us",     "process_memory_bytes", "process_fds", "process_fds_max",
+                                        "process_started_ms", "bus_received",         "bus_sent",    "bus_refused",
+                                        "log_lines",          "log_unread",           "log_unsent"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        stats_count(stats, names[i], 1000000);
+}
+
+void __wrap_resources_read(const struct resources *resources, struct resources_now *now)
+{
+    (void)resources;
+    *now = (struct resources_now){.cpu_percent = 1, .memory_mb = 1000, .bytes_in = 1000000, .bytes_out = 1000000};
+}
 
 static void step_add(unsigned op, struct str bytes)
 {
