@@ -9,11 +9,25 @@
 #include "gateway/reply.h"
 #include "gateway/surfaces/surface.h"
 
+/* Whose envelope answers what is refused before it is routed, as an address that cannot be read: the longest prefix decides. */
+static const struct surface *surface_of(const char *target)
+{
+    const struct surface *best = surfaces_all[0];
+
+    for (size_t i = 1; surfaces_all[i]; i++) {
+        size_t len = strlen(surfaces_all[i]->prefix);
+        if (len > strlen(best->prefix) && strncmp(target, surfaces_all[i]->prefix, len) == 0 &&
+            (target[len] == '\0' || strchr("/?", target[len])))
+            best = surfaces_all[i];
+    }
+    return best;
+}
+
 void dispatch_target(struct request *request, const char *target)
 {
     size_t len = strlen(target);
 
-    request->match.surface = surfaces_all[0];
+    request->match.surface = surface_of(target);
     request->uri.path = STR_LIT("/");
     if (len > URI_MAX)
         return; /* told by dispatch_headers, as target stays empty */
