@@ -243,8 +243,9 @@ void report_on_log(struct core *core, const struct core_call *call)
         if (chunk->lines.items[i].seq > ack.seq)
             ack.seq = chunk->lines.items[i].seq;
     bool mirrored = current && lease->run->class->farm && lease->run->class->farm->logged;
-    size_t bytes = mirrored ? 2 * (size_t)call->frame.len + FARM_LOGGED_MAX * (size_t)64 : call->frame.len;
-    if (core_reserve(core, bytes + 256, 0, mirrored ? 3 + 2 * FARM_LOGGED_MAX : 3, &fault)) {
+    uint32_t mirror = mirrored ? chunk->lines.count : 0;
+    size_t bytes = (mirror ? 2 : 1) * (size_t)call->frame.len + mirror * (size_t)FARM_LOGGED_BYTES;
+    if (core_reserve(core, bytes + 256, 0, 3 + mirror * FARM_LOGGED_OPS, &fault)) {
         if (current)
             log_gap(core, lease, chunk);
         return;

@@ -78,7 +78,8 @@ struct farm {
     /* An attempt of this run was lost or came back: whether another follows, as is usual (NULL: always), or the run has failed. */
     bool (*again)(void *self, const struct core *core, const struct run *run);
 
-    /* Lines of a run of the farm's are being kept; room for FARM_LOGGED_MAX records of its own and as many bytes as the lines have. */
+    /* Lines of a run of the farm's are being kept; for each of them there is room for FARM_LOGGED_OPS of its own, and FARM_LOGGED_BYTES
+     * beside its text. */
     void (*logged)(void *self, struct core *core, const struct run *run, const struct rec_log_chunk *chunk);
 
     /* This worker is forgotten; room for one deletion. */
@@ -87,7 +88,8 @@ struct farm {
     void (*close)(void *self); /* with the core */
 };
 
-#define FARM_LOGGED_MAX 256
+#define FARM_LOGGED_OPS 3
+#define FARM_LOGGED_BYTES 128
 
 /* Adds one run to the batch being formed, from within expand or ended. spec says what a worker is to do. Answers its id, 0 with err. */
 uint64_t farm_add_run(struct core *core, const struct farm *farm, uint64_t task_id, const struct rec_task_spec *spec,

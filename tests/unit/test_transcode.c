@@ -573,6 +573,32 @@ static void test_logs(void **unused)
     fixture_free(fixture);
 }
 
+/* All lines of a chunk are in the farm's log, however many it has, and within its limit from then on. */
+static void test_many_lines(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct transcode *farm = fixture->made[0]->self;
+    struct rec_lease lease = scan(fixture);
+    find_one(fixture, lease, h264("a.mp4", 9000));
+    hello(fixture, 1, "w1", "transcode", labels("cpu", "1"));
+    struct rec_lease work = fixture_begin(fixture, 1);
+    static struct rec_log_line lines[4096];
+    for (uint32_t i = 0; i < 4096; i++)
+        lines[i] = (struct rec_log_line){.seq = i + 1, .at = 1, .level = 1, .text = STR_LIT("frame")};
+    struct msg_log log = {.chunk = {.run_id = work.run_id, .attempt = work.attempt, .lines = {lines, 4096}}};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_log, &log);
+    fixture_settle(fixture);
+    assert_int_equal(fixture->disk_count[TYPE_TRANSCODE_LOG], 4096);
+    farm->config.logs_max = 100;
+    for (uint32_t i = 0; i < 4096; i++)
+        lines[i].seq += 4096;
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_log, &log);
+    fixture_settle(fixture);
+    assert_int_equal(fixture->disk_count[TYPE_TRANSCODE_LOG], 100);
+    fixture_free(fixture);
+}
+
 /* While the store is away nothing is given, and nothing is lost. */
 static void test_away(void **unused)
 {
@@ -600,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_directives),  cmocka_unit_test(test_renamed_and_removed),
         cmocka_unit_test(test_session),     cmocka_unit_test(test_logs),
         cmocka_unit_test(test_away),        cmocka_unit_test(test_aborted),
+        cmocka_unit_test(test_many_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #include "scheduler/worker.h"
 
 #define LINE_BYTES (16u << 10)
-#define DROPS 2
+#define DROPS (TRANSCODE_LOG_OPS - 1)
 
 void transcode_log(struct transcode *farm, struct core *core, uint64_t task_id, uint64_t level, struct str text,
                    struct rec_transcode_log *out)
@@ -30,8 +30,7 @@ void transcode_log(struct transcode *farm, struct core *core, uint64_t task_id, 
 void transcode_logged(void *self, struct core *core, const struct run *run, const struct rec_log_chunk *chunk)
 {
     struct transcode *farm = self;
-    /* Each may drop some, and FARM_LOGGED_MAX records are reserved for twice. */
-    for (uint32_t i = 0; i < chunk->lines.count && i < FARM_LOGGED_MAX / DROPS; i++)
+    for (uint32_t i = 0; i < chunk->lines.count; i++)
         transcode_log(farm, core, run->node.id, chunk->lines.items[i].level, chunk->lines.items[i].text, NULL);
 }
 

@@ -104,7 +104,7 @@ int texts_copy(char **text, struct str *const *strs, size_t count);
 /* ---- logs (log.c) ---- */
 
 #define TRANSCODE_LOG_BYTES(text) ((size_t)(text).len + 128)
-#define TRANSCODE_LOG_OPS 3
+#define TRANSCODE_LOG_OPS FARM_LOGGED_OPS /* it is written, and two may go */
 /* Appends a line, and drops old ones beyond the limit. Room has been reserved. */
 void transcode_log(struct transcode *farm, struct core *core, uint64_t task_id, uint64_t level, struct str text,
                    struct rec_transcode_log *out);
