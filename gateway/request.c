@@ -138,6 +138,21 @@ struct str request_whose(const struct request *request)
     return (struct str){(const char *)request->actor.scope, request->actor.scoped ? IDENT_HASH : 0};
 }
 
+int request_owner(struct request *request, struct str *owner, struct problem *problem)
+{
+    const struct str parts[] = {STR_LIT("worker"), request_whose(request)};
+
+    *owner = (struct str){NULL, 0};
+    if (request->actor.role == ROLE_ADMIN)
+        return 0;
+    unsigned char *hash = request_alloc(request, IDENT_HASH);
+    if (!hash)
+        return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+    ident_hash(hash, parts, 2);
+    *owner = (struct str){(const char *)hash, IDENT_HASH};
+    return 0;
+}
+
 /* Who has no credential is told from others of his network by his address. A machine may call itself by either of its own. */
 static struct str caller_address(const struct request *request)
 {

@@ -158,6 +158,9 @@ bool request_param(const struct request *request, const char *name, struct str *
 
 /* Stands for the caller's credential. Empty where he has none: in a network that is trusted, or where none is asked for. */
 struct str request_whose(const struct request *request);
+/* Stands for it in messages about workers; empty for whoever may act on all of them. A worker's role acts on the workers of its credential;
+ * those that a network lets in without one are as one. -1 with problem. */
+int request_owner(struct request *request, struct str *owner, struct problem *problem);
 /* The scope of a key that the client has chosen (rule 4), for `what`: two callers may choose the same one. Callers without a credential
  * are told apart by their addresses, 127.0.0.1 and ::1 being one. out: IDENT_HASH bytes. */
 void request_scope(const struct request *request, const char *what, struct str key, uint8_t *out);

@@ -15,7 +15,7 @@ bool rest_owns(const struct worker *worker, struct str whose)
 {
     if (!whose.len)
         return true;
-    return worker->asks && (!worker->owner_len || str_eq(whose, (struct str){(const char *)worker->owner, worker->owner_len}));
+    return worker->asks && (!worker->owner_len || str_eq(whose, worker_owner(worker)));
 }
 
 static struct worker *find(struct core *core, struct str id, struct str whose, struct fault *fault)
@@ -181,9 +181,7 @@ static int register_again(struct core *core, struct worker *worker, const struct
     }
     text_drop(worker->metadata);
     worker->metadata = metadata;
-    worker->owner_len = (uint8_t)record->owner.len;
-    if (worker->owner_len)
-        memcpy(worker->owner, record->owner.ptr, worker->owner_len);
+    worker_set_owner(worker, record->owner);
     if (worker->order == WORKER_OFFLINE)
         worker->order = WORKER_ACTIVE; /* that it is there is its own word; draining is not over by that */
     return 0;

@@ -364,8 +364,20 @@ void worker_record(const struct worker *worker, struct rec_worker *record)
         .boot = text_str(worker->boot),
         .asks = worker->asks,
         .order = worker->order,
-        .owner = {(const char *)worker->owner, worker->owner_len},
+        .owner = worker_owner(worker),
     };
+}
+
+void worker_set_owner(struct worker *worker, struct str owner)
+{
+    worker->owner_len = (uint8_t)(owner.len <= sizeof worker->owner ? owner.len : 0);
+    if (worker->owner_len)
+        memcpy(worker->owner, owner.ptr, worker->owner_len);
+}
+
+struct str worker_owner(const struct worker *worker)
+{
+    return (struct str){(const char *)worker->owner, worker->owner_len};
 }
 
 size_t worker_bytes(const struct worker *worker)
@@ -424,9 +436,7 @@ struct worker *worker_make(struct core *core, const struct rec_worker *record)
     worker->id = record->id;
     worker->asks = record->asks;
     worker->order = (uint8_t)record->order;
-    worker->owner_len = (uint8_t)(record->owner.len <= sizeof worker->owner ? record->owner.len : 0);
-    if (worker->owner_len)
-        memcpy(worker->owner, record->owner.ptr, worker->owner_len);
+    worker_set_owner(worker, record->owner);
     worker->ident = worker->ident_text->str;
     worker->name_key = worker->name->str;
     worker->peer_key = (struct str){(const char *)&worker->peer, sizeof worker->peer};

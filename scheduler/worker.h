@@ -93,6 +93,8 @@ void worker_keep(struct core *core, struct worker *worker);
 void worker_arrive(struct core *core, struct worker *worker, struct kind *kind);
 /* What its order and its own word make of its status while it is here. */
 uint8_t worker_standing(const struct worker *worker);
+void worker_set_owner(struct worker *worker, struct str owner); /* one that is too long is none */
+struct str worker_owner(const struct worker *worker);
 /* Names of types or executors that a task could have. -1 with fault. */
 int worker_check_served(const struct str_list *names, const char *field, struct fault *fault);
 /* Silent for too long, or it said goodbye: no session any more. Its leases are gone already. Room has been reserved. */

@@ -98,8 +98,6 @@ void grant_write(struct writer *w, const struct rec_published *published);
 
 /* ---- workers over REST ---- */
 
-/* Stands for the caller's credential in messages about workers; empty for whoever may act on all of them. -1 with problem. */
-int rest_whose(struct request *request, struct str *whose, struct problem *problem);
 /* The worker's name that the path has. -1 with problem: no worker can have it. */
 int rest_id(struct request *request, struct str *id, struct problem *problem);
 /* Runs its caller is to stop. */

@@ -153,7 +153,7 @@ static int lease_read(struct request *request, struct waiting *waiting, struct p
 
     if (request_read_json(request, problem) != 0 || max_read(request->json, &lease->max, problem) != 0 ||
         wait_read(request->json, &wait_ms, problem) != 0 || rest_id(request, &lease->id, problem) != 0 ||
-        rest_whose(request, &lease->whose, problem) != 0 || request_idem(request, &lease->idem, problem) != 0)
+        request_owner(request, &lease->whose, problem) != 0 || request_idem(request, &lease->idem, problem) != 0)
         return -1;
     audit_unsign(request, &lease->idem); /* a question is nobody's act */
     if (wait_ms > 0 && wait_begin(request, problem) != 0)

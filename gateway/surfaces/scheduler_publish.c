@@ -59,7 +59,7 @@ void runs_publish(struct request *request)
     }
     if (fields_read(request, request->json, &shape_rec_published, hash, "", false, &publish.output, &problem) != 0 ||
         fields_read(request, request->json, &shape_msg_run_publish, skips, "", false, &publish, &problem) != 0 ||
-        hash_read(request, &publish.output.hash, &problem) != 0 || rest_whose(request, &publish.whose, &problem) != 0 ||
+        hash_read(request, &publish.output.hash, &problem) != 0 || request_owner(request, &publish.whose, &problem) != 0 ||
         request_idem(request, &publish.idem, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_run_publish, &publish, on_published);

@@ -149,7 +149,7 @@ void runs_report(struct request *request)
         fields_require(request->json, "attempt", "", &problem) != 0 ||
         fields_read(request, request->json, &shape_msg_run_report, skips, "", false, &report, &problem) != 0 ||
         status_read(request->json, &report.status, &problem) != 0 || logs_read(request, &report.logs, &problem) != 0 ||
-        rest_whose(request, &report.whose, &problem) != 0 || request_idem(request, &report.idem, &problem) != 0)
+        request_owner(request, &report.whose, &problem) != 0 || request_idem(request, &report.idem, &problem) != 0)
         goto error;
     if (report.status == RUN_RUNNING) /* a sign of life, and nobody's act: it would drive those out of the audit log */
         audit_unsign(request, &report.idem);

@@ -8,22 +8,6 @@
 
 /* ---- shared ---- */
 
-/* A worker's role acts on the workers of its credential; those that a network lets in without one are as one. */
-int rest_whose(struct request *request, struct str *whose, struct problem *problem)
-{
-    const struct str parts[] = {STR_LIT("worker"), request_whose(request)};
-
-    *whose = (struct str){NULL, 0};
-    if (request->actor.role == ROLE_ADMIN)
-        return 0;
-    unsigned char *hash = request_alloc(request, IDENT_HASH);
-    if (!hash)
-        return problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
-    ident_hash(hash, parts, 2);
-    *whose = (struct str){(const char *)hash, IDENT_HASH};
-    return 0;
-}
-
 int rest_id(struct request *request, struct str *id, struct problem *problem)
 {
     *id = request->match.args[0];
@@ -100,7 +84,7 @@ void workers_register(struct request *request)
     }
     if (fields_read(request, request->json, &shape_msg_worker_register, skips, "", false, &asked, &problem) != 0 ||
         types_check(&asked.task_types, &problem) != 0 || fields_texts_only(request->json, "labels", &problem) != 0 ||
-        rest_whose(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0)
+        request_owner(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_worker_register, &asked, on_registered);
     return;
@@ -134,7 +118,7 @@ void workers_update(struct request *request)
         fields_read(request, request->json, &shape_msg_worker_update, skips, "", true, &asked, &problem) != 0 ||
         types_check(&asked.task_types, &problem) != 0 || fields_texts_only(request->json, "labels", &problem) != 0 ||
         status_read(request->json, &asked, &problem) != 0 || rest_id(request, &asked.id, &problem) != 0 ||
-        rest_whose(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0)
+        request_owner(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_worker_update, &asked, on_updated);
     return;
@@ -149,7 +133,7 @@ void workers_remove(struct request *request)
     int fault = 0;
 
     page_bool(request, "force", &asked.force, &problem, &fault);
-    if (fault || rest_id(request, &asked.id, &problem) != 0 || rest_whose(request, &asked.whose, &problem) != 0 ||
+    if (fault || rest_id(request, &asked.id, &problem) != 0 || request_owner(request, &asked.whose, &problem) != 0 ||
         request_idem(request, &asked.idem, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_worker_remove, &asked, on_removed);
@@ -241,7 +225,7 @@ void workers_beat(struct request *request)
     if (request_read_json(request, &problem) != 0 ||
         fields_read(request, request->json, &shape_msg_worker_beat, skips, "", false, &beat, &problem) != 0 ||
         tasks_read(request, &beat, &problem) != 0 || rest_id(request, &beat.id, &problem) != 0 ||
-        rest_whose(request, &beat.whose, &problem) != 0 || beat_key(request, &beat, &problem) != 0)
+        request_owner(request, &beat.whose, &problem) != 0 || beat_key(request, &beat, &problem) != 0)
         goto error;
     ask_send(request, ASK_SCHEDULER, &shape_msg_worker_beat, &beat, on_beat);
     return;

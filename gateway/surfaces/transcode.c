@@ -122,10 +122,10 @@ void api_say(struct request *request, unsigned status, enum text_id message)
 /* Rules whose sentence is the whole message, as this API's clients know it. */
 static bool rule_is_whole(struct str rule)
 {
-    static const char *const words[] = {"worker_missing", "worker_online", "worker_name",  "worker_session", "worker_full",
-                                        "directive",      "task_missing",  "task_owner",   "task_final",     "video_missing",
-                                        "video_busy",     "video_broken",  "library_root", "library_none",   "source_missing",
-                                        "source_outside", "upload_offset", "upload_busy",  "upload_hash",    "upload_disk"};
+    static const char *const words[] = {
+        "worker_missing", "worker_online",  "worker_name",    "worker_session", "worker_full", "worker_owner", "directive",
+        "task_missing",   "task_owner",     "task_final",     "video_missing",  "video_busy",  "video_broken", "library_root",
+        "library_none",   "source_missing", "source_outside", "upload_offset",  "upload_busy", "upload_hash",  "upload_disk"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (str_is(rule, words[i]))

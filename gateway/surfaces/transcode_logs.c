@@ -95,7 +95,7 @@ void api_logs_create(struct request *request)
     if (request_read_json(request, &problem) != 0 || api_task_id(request, "task_id", &asked.task_id, &problem) != 0 ||
         api_uint(request, "log_level", API_REQUIRED, 0, LEVEL_MAX, &asked.level, &problem) < 0 ||
         api_text(request, "log_message", API_REQUIRED, 1 << 20, &asked.text, &problem) < 0 ||
-        request_idem(request, &asked.idem, &problem) != 0) {
+        request_owner(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0) {
         reply_problem(request, &problem);
         return;
     }

@@ -19,6 +19,23 @@ static int refuse(struct request *request, enum problem_kind kind, const char *r
     return -1;
 }
 
+/* Whose worker it is: another worker's key opens no file of it. False, and answered. */
+static bool owned(struct request *request, const struct rec_transcode_task *task)
+{
+    struct problem problem;
+    struct str whose;
+
+    if (request_owner(request, &whose, &problem) != 0) {
+        reply_problem(request, &problem);
+        return false;
+    }
+    if (whose.len == 0 || task->owner.len == 0 || str_eq(whose, task->owner))
+        return true;
+    problem_value(&problem, PROBLEM_FORBIDDEN, "task_id", "worker_owner", task->worker_name, NULL);
+    reply_problem(request, &problem);
+    return false;
+}
+
 bool api_open_task(struct request *request, const struct msg *msg, struct rec_transcode_task *task)
 {
     const struct msg_query_rows *rows = &msg->u.query_rows;
@@ -33,6 +50,8 @@ bool api_open_task(struct request *request, const struct msg *msg, struct rec_tr
         reply_problem_kind(request, err.code == ERR_NO_MEMORY ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL);
         return false;
     }
+    if (!owned(request, task))
+        return false;
     if (task->status <= TRANSCODE_RUNNING)
         return true;
     refuse(request, PROBLEM_CONFLICT, "task_final");

@@ -285,7 +285,7 @@ void api_tasks_create(struct request *request)
         api_uint(request, "worker_type", API_REQUIRED, 0, 3, &asked.type, &problem) < 0 ||
         api_uint(request, "support_vr", API_REQUIRED, 0, 1, &asked.support_vr, &problem) < 0 ||
         api_text(request, "dest_path", API_OPTIONAL, PATH_BYTES, &asked.dest_path, &problem) < 0 ||
-        request_idem(request, &asked.idem, &problem) != 0) {
+        request_owner(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0) {
         reply_problem(request, &problem);
         return;
     }
@@ -309,7 +309,7 @@ void api_task_new(struct request *request)
         fault = api_text(request, "worker_name", API_REQUIRED, 200, &asked.worker_name, &problem) < 0;
     if (by_name && !fault && asked.worker_name.len > 200)
         fault = problem_value(&problem, PROBLEM_BAD_REQUEST, "worker_name", "length", asked.worker_name, "1..200 bytes");
-    if (fault || request_idem(request, &asked.idem, &problem) != 0)
+    if (fault || request_owner(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0)
         goto error;
     pull(request, &asked);
     return;
@@ -349,7 +349,8 @@ static void report_send(struct request *request, struct msg_transcode_report *re
 {
     struct problem problem;
 
-    if (report_read(request, report, &problem) != 0 || request_idem(request, &report->idem, &problem) != 0) {
+    if (report_read(request, report, &problem) != 0 || request_owner(request, &report->whose, &problem) != 0 ||
+        request_idem(request, &report->idem, &problem) != 0) {
         reply_problem(request, &problem);
         return;
     }

@@ -45,7 +45,7 @@ void api_workers_create(struct request *request)
         api_text(request, "worker_name", API_REQUIRED, NAME_MAX_BYTES, &asked.name, &problem) < 0 ||
         api_uint(request, "worker_type", API_REQUIRED, 0, 3, &asked.type, &problem) < 0 ||
         api_uint(request, "support_vr", API_REQUIRED, 0, 1, &asked.support_vr, &problem) < 0 ||
-        request_idem(request, &asked.idem, &problem) != 0) {
+        request_owner(request, &asked.whose, &problem) != 0 || request_idem(request, &asked.idem, &problem) != 0) {
         reply_problem(request, &problem);
         return;
     }
@@ -185,7 +185,8 @@ void api_workers_beat(struct request *request)
 
     if (request_read_json(request, &problem) != 0 ||
         api_text(request, "worker_name", API_REQUIRED, NAME_MAX_BYTES, &asked.name, &problem) < 0 ||
-        api_uint(request, "worker_id", API_REQUIRED, 0, INT64_MAX, &asked.id, &problem) < 0)
+        api_uint(request, "worker_id", API_REQUIRED, 0, INT64_MAX, &asked.id, &problem) < 0 ||
+        request_owner(request, &asked.whose, &problem) != 0)
         goto error;
     if (asked.id == 0) {
         api_none(&problem, "worker_id", "worker_missing");

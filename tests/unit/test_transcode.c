@@ -599,6 +599,56 @@ static void test_many_lines(void **unused)
     fixture_free(fixture);
 }
 
+/* With keys a worker's word counts for what its own credential registered, and for nothing else. */
+static void test_owners(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    const struct str mine = STR_LIT("0123456789abcdef"), theirs = STR_LIT("fedcba9876543210");
+    struct rec_lease lease = scan(fixture);
+    find_one(fixture, lease, h264("a.mp4", 9000));
+    struct msg_transcode_register ask = {.idem = fixture_key(fixture), .name = STR_LIT("w"), .whose = mine, .old = true};
+    uint64_t worker = fixture_ask(fixture, &shape_msg_transcode_register, &ask)->u.transcode_worker.worker.id;
+    ask.idem = fixture_key(fixture);
+    ask.whose = theirs;
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_register, &ask)->u.error.code, ERR_FORBIDDEN);
+    struct msg_transcode_beat beat = {.id = worker, .name = STR_LIT("w"), .whose = theirs};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_beat, &beat)->u.error.code, ERR_FORBIDDEN);
+    struct msg_transcode_pull want = {.idem = fixture_key(fixture), .worker_id = worker, .whose = theirs};
+    assert_true(str_is(fixture_ask(fixture, &shape_msg_transcode_pull, &want)->u.error.rule, "worker_owner"));
+    assert_video(fixture, 1, VIDEO_WAITING, 0);
+    want.idem = fixture_key(fixture);
+    want.whose = mine;
+    uint64_t task = fixture_ask(fixture, &shape_msg_transcode_pull, &want)->u.transcode_pulled.task.id;
+    assert_int_not_equal(task, 0);
+    fixture_rebuild(fixture);
+    struct msg_transcode_report say = {
+        .idem = fixture_key(fixture), .task_id = task, .worker_id = worker, .progress = 5, .status = 1, .whose = theirs};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_report, &say)->u.error.code, ERR_FORBIDDEN);
+    assert_video(fixture, 1, VIDEO_CREATED, 1);
+    struct msg_transcode_log log = {.idem = fixture_key(fixture), .task_id = task, .text = STR_LIT("x"), .whose = theirs};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_log, &log)->u.error.code, ERR_FORBIDDEN);
+    assert_int_equal(fixture->disk_count[TYPE_TRANSCODE_LOG], 0);
+    log.idem = fixture_key(fixture);
+    log.whose = (struct str){0}; /* who may act on all */
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_log, &log)->shape->id, MSG_TRANSCODE_LOGGED);
+    say.idem = fixture_key(fixture);
+    say.whose = mine;
+    say.status = TRANSCODE_COMPLETED;
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_report, &say)->shape->id, MSG_DONE);
+    say.idem = fixture_key(fixture);
+    say.whose = theirs;
+    say.known = task_of(fixture, task);
+    SET_HAS(&say, msg_transcode_report, known);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_report, &say)->u.error.code, ERR_FORBIDDEN);
+    fixture_wait(fixture, 40000); /* it is offline, and comes back with a new key */
+    ask.idem = fixture_key(fixture);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_register, &ask)->u.transcode_worker.worker.id, worker);
+    beat.whose = mine;
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_beat, &beat)->u.error.code, ERR_FORBIDDEN);
+    fixture_free(fixture);
+}
+
 /* While the store is away nothing is given, and nothing is lost. */
 static void test_away(void **unused)
 {
@@ -626,7 +676,7 @@ int main(void)
         cmocka_unit_test(test_directives),  cmocka_unit_test(test_renamed_and_removed),
         cmocka_unit_test(test_session),     cmocka_unit_test(test_logs),
         cmocka_unit_test(test_away),        cmocka_unit_test(test_aborted),
-        cmocka_unit_test(test_many_lines),
+        cmocka_unit_test(test_many_lines),  cmocka_unit_test(test_owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,22 +47,32 @@ static void run_log(struct core *core, struct run *run, struct rec_attempt *atte
     run_put(core, &record);
 }
 
+/* Who may add a line: whoever may speak for the task, which may have ended. numbered: a worker of the API has it. -1 with fault. */
+static int log_check(const struct msg_transcode_log *log, const struct transcode_task *task, bool numbered, struct fault *fault)
+{
+    if (task && !numbered && log->whose.len)
+        return fault_owner(fault, task->record.worker_name);
+    if (task || HAS(log, msg_transcode_log, known))
+        return task_owned(task ? &task->record : &log->known, log->whose, fault);
+    fault_task(fault, log->task_id);
+    fault->rule = FAULT_FETCH;
+    return -1;
+}
+
 void transcode_on_log(struct core *core, const struct core_call *call)
 {
     const struct msg_transcode_log *log = &call->msg->u.transcode_log;
     struct transcode *farm = transcode_of(core);
-    struct run *run = transcode_task_find(farm, log->task_id) ? run_find(core, log->task_id) : NULL;
+    const struct transcode_task *task = transcode_task_find(farm, log->task_id);
+    struct run *run = task ? run_find(core, log->task_id) : NULL;
     /* A worker with a session numbers the lines of its runs itself. */
     bool numbered = run && run->lease && run->lease->worker->kept;
     struct rec_attempt *attempt = numbered ? run_attempt(run, run->attempt) : NULL;
     struct rec_task_spec *spec = NULL;
     struct msg_transcode_logged answer;
     struct fault fault;
-    if (!run && !HAS(log, msg_transcode_log, known)) {
-        fault_task(&fault, log->task_id);
-        fault.rule = FAULT_FETCH;
+    if (log_check(log, run ? task : NULL, numbered, &fault))
         goto error;
-    }
     if (run && run_own_spec(core, run, &spec)) {
         fault_memory(&fault);
         goto error;

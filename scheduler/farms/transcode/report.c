@@ -108,7 +108,7 @@ static int report_late(const struct msg_transcode_report *report, struct fault *
         fault->rule = FAULT_FETCH;
         return -1;
     }
-    if (check_owner(report, report->known.worker_id, fault))
+    if (task_owned(&report->known, report->whose, fault) || check_owner(report, report->known.worker_id, fault))
         return -1;
     return report->status >= TRANSCODE_COMPLETED && report->status == report->known.status ? 0 : refuse_final(report, fault);
 }
@@ -198,8 +198,8 @@ void transcode_on_report(struct core *core, const struct core_call *call)
     if (!run) {
         if (report_late(report, &fault) || core_reserve(core, 64, 64, 2, &fault))
             goto error;
-    } else if (check_owner(report, task->record.worker_id, &fault) || report_check(report, run, &fault) ||
-               api_attend(farm, core, run->lease->worker->id, &fault)) {
+    } else if (task_owned(&task->record, report->whose, &fault) || check_owner(report, task->record.worker_id, &fault) ||
+               report_check(report, run, &fault) || api_attend(farm, core, run->lease->worker->id, report->whose, &fault)) {
         goto error;
     } else if (report->status >= TRANSCODE_COMPLETED) {
         if (report_ended(farm, core, report, run, &fault))

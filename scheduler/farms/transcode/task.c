@@ -31,6 +31,13 @@ struct transcode_task *transcode_task_find(const struct transcode *farm, uint64_
     return index_id(&farm->tasks, id);
 }
 
+int task_owned(const struct rec_transcode_task *record, struct str whose, struct fault *fault)
+{
+    if (!whose.len || !record->owner.len || str_eq(record->owner, whose))
+        return 0;
+    return fault_owner(fault, record->worker_name);
+}
+
 void transcode_task_free(struct transcode_task *task)
 {
     if (!task)
@@ -44,7 +51,7 @@ static struct transcode_task *task_make(struct transcode *farm, const struct rec
 {
     struct transcode_task *task = calloc(1, sizeof *task);
     struct rec_transcode_task copy = *record;
-    struct str *const strs[] = {&copy.root, &copy.video_path, &copy.dest_path, &copy.worker_name};
+    struct str *const strs[] = {&copy.root, &copy.video_path, &copy.dest_path, &copy.worker_name, &copy.owner};
     copy.error_message = copy.output = (struct str){0};
     if (!task || texts_copy(&task->text, strs, sizeof strs / sizeof *strs) || index_reserve(&farm->tasks, 1) ||
         heap_reserve(&farm->dues, farm->tasks.count + 1)) {
@@ -174,7 +181,7 @@ static struct run *run_of(struct transcode *farm, struct core *core, const struc
 size_t task_record_bytes(const struct rec_transcode_task *record)
 {
     return 256 + (size_t)record->root.len + record->video_path.len + record->dest_path.len + record->worker_name.len +
-           record->error_message.len + record->output.len;
+           record->error_message.len + record->output.len; /* the owner is in the 256 */
 }
 
 static struct rec_transcode_task task_record_of(const struct core *core, const struct video *video, const struct task_wish *wish)
@@ -189,6 +196,7 @@ static struct rec_transcode_task task_record_of(const struct core *core, const s
                                        .status = TRANSCODE_RUNNING,
                                        .started_at = core->wall_ms,
                                        .encoder = wish->type,
+                                       .owner = worker_owner(wish->worker),
                                        .size = video->record.size};
 }
 

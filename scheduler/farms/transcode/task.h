@@ -20,6 +20,9 @@ int transcode_task_load(struct transcode *farm, const struct rec_transcode_task 
 size_t task_record_bytes(const struct rec_transcode_task *record); /* a bound on it, encoded */
 void transcode_task_free(struct transcode_task *task);             /* takes NULL */
 
+/* Whoever `whose` stands for may speak for it: he registered its worker, or all are let in. -1 with fault. */
+int task_owned(const struct rec_transcode_task *record, struct str whose, struct fault *fault);
+
 /* Its run has ended. Room is reserved by the core. */
 void transcode_ended(void *self, struct core *core, const struct farm_run *run);
 /* Whether another attempt follows when one was lost or came back: only where an output may have its name already. */

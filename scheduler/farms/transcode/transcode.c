@@ -22,6 +22,12 @@ int fault_task(struct fault *fault, uint64_t id)
                      (unsigned long long)id);
 }
 
+int fault_owner(struct fault *fault, struct str worker)
+{
+    return fault_set(fault, ERR_FORBIDDEN, "worker_name", "worker_owner", worker, NULL,
+                     "worker %.*s was registered with another credential", (int)worker.len, worker.ptr ? worker.ptr : "");
+}
+
 int fault_away(struct fault *fault)
 {
     return fault_set(fault, ERR_UNAVAILABLE, NULL, NULL, (struct str){0}, NULL, "the store is away: ask again");

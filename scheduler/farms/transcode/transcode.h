@@ -96,6 +96,7 @@ struct transcode {
 
 int fault_worker(struct fault *fault);            /* there is no such worker; answers -1 */
 int fault_task(struct fault *fault, uint64_t id); /* no such task */
+int fault_owner(struct fault *fault, struct str worker); /* somebody else's worker */
 int fault_away(struct fault *fault);              /* the store is away: nothing has changed */
 
 /* Copies texts into one block: *text is for free(), each str points into it from then on. -1 when out of memory. */

@@ -160,11 +160,13 @@ static struct kind *api_kind(struct core *core)
     return kind_get(core, &record);
 }
 
-int api_attend(struct transcode *farm, struct core *core, uint64_t id, struct fault *fault)
+int api_attend(struct transcode *farm, struct core *core, uint64_t id, struct str whose, struct fault *fault)
 {
     struct api_worker *api = api_find(farm, id);
     if (!api)
         return fault_worker(fault);
+    if (!rest_owns(api->worker, whose))
+        return fault_owner(fault, api->name->str);
     if (!api->worker->present) {
         if (core_reserve(core, CHANGE_BYTES(api->worker), 0, CHANGE_OPS, fault))
             return -1;
@@ -243,6 +245,9 @@ static int register_check(const struct core *core, const struct api_worker *api,
     if (api && api->worker->present && !asked->old)
         return fault_set(fault, ERR_CONFLICT, "worker_name", "worker_online", asked->name, NULL, "worker %.*s is online",
                          (int)asked->name.len, asked->name.ptr);
+    /* One that is away may come back with another credential: keys are renewed. */
+    if (api && api->worker->present && !rest_owns(api->worker, asked->whose))
+        return fault_owner(fault, api->name->str);
     if (!api && core->workers.count >= core->config.workers_max && !worker_oldest(core))
         return fault_set(fault, ERR_LIMIT, "worker_name", "limit", asked->name, NULL, "there are too many workers");
     return 0;
@@ -297,6 +302,7 @@ void transcode_on_register(struct core *core, const struct core_call *call)
     api->support_vr = (uint8_t)asked->support_vr;
     api->directive = DIRECTIVE_NONE;
     api->old = asked->old;
+    worker_set_owner(api->worker, asked->whose);
     worker_arrive(core, api->worker, kind);
     api_heard(farm, core, api);
     api_put(core, api);
@@ -317,7 +323,7 @@ void transcode_on_beat(struct core *core, const struct core_call *call)
     const struct api_worker *api = index_text(&farm->worker_names, beat->name); /* it is who its name says */
     struct msg_done done = {.id = api ? api->id : beat->id};
     struct fault fault;
-    if (api_attend(farm, core, done.id, &fault)) {
+    if (api_attend(farm, core, done.id, beat->whose, &fault)) {
         core_refuse(core, call, &fault);
         return;
     }

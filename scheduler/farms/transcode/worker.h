@@ -6,8 +6,8 @@
 
 struct api_worker *api_find(const struct transcode *farm, uint64_t id);
 
-/* It says something: heard now, and back if it had fallen silent. -1 with fault. */
-int api_attend(struct transcode *farm, struct core *core, uint64_t id, struct fault *fault);
+/* It says something, by whom `whose` stands for: heard now, and back if it had fallen silent. -1 with fault. */
+int api_attend(struct transcode *farm, struct core *core, uint64_t id, struct str whose, struct fault *fault);
 
 int api_load(struct transcode *farm, struct core *core, const struct rec_transcode_worker *record, struct err *err);
 void api_free(struct api_worker *api); /* takes NULL */

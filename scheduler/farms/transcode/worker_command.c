@@ -216,7 +216,7 @@ void transcode_on_pull(struct core *core, const struct core_call *call)
         fault_worker(&fault);
         goto error;
     }
-    if (api_attend(farm, core, api->id, &fault))
+    if (api_attend(farm, core, api->id, asked->whose, &fault))
         goto error;
     unsigned type = HAS(asked, msg_transcode_pull, type) ? (unsigned)asked->type : api->type;
     int vr = HAS(asked, msg_transcode_pull, support_vr) ? (int)asked->support_vr : api->support_vr;
