@@ -43,7 +43,7 @@ _gantry() {
     fi
     if [ "$command" = transcode ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'queue skip bump undo' -- "$word"))
+            COMPREPLY=($(compgen -W 'queue skip bump health undo' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -183,6 +183,7 @@ _gantry() {
         'pool set:--limit' | 'pool set:-n') return ;;
         'pool set:--description' | 'pool set:-d') return ;;
         'library list:--status' | 'library list:-s') words='not-needed waiting created running completed failed' ;;
+        'library list:--health') words='unchecked healthy damaged' ;;
         'library list:--codec') return ;;
         'library list:--search') return ;;
         'library list:--sort') return ;;
@@ -272,10 +273,11 @@ _gantry() {
         'pool set') words='--limit --description --json --help --url --key-file --ca --data' ;;
         'pool delete') words='--json --help --url --key-file --ca --data' ;;
         'library scan') words='--json --help --url --key-file --ca --data' ;;
-        'library list') words='--status --codec --vr --search --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'library list') words='--status --health --codec --vr --search --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'transcode queue') words='--json --help --url --key-file --ca --data' ;;
         'transcode skip') words='--json --help --url --key-file --ca --data' ;;
         'transcode bump') words='--json --help --url --key-file --ca --data' ;;
+        'transcode health') words='--all --unchecked --stop --wait --json --help --url --key-file --ca --data' ;;
         'transcode undo') words='--wait --key --json --help --url --key-file --ca --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'worker drain') words='--json --help --url --key-file --ca --data' ;;

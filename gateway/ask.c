@@ -280,6 +280,9 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_transcode_log, MSG_TRANSCODE_LOGGED},
         {&shape_msg_video_set, MSG_VIDEO_ANSWER},
         {&shape_msg_library_scan, MSG_LIBRARY_SCANNING},
+        {&shape_msg_video_check, MSG_VIDEO_CHECKING},
+        {&shape_msg_health_sweep, MSG_HEALTH_STATE},
+        {&shape_msg_health_ask, MSG_HEALTH_STATE},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

@@ -13,7 +13,7 @@
 #include "proto/log.h"
 #include "proto/trace.h"
 
-#define ROUTE_IDS 0x0600 /* message ids are below this */
+#define ROUTE_IDS 0x0700 /* message ids are below this */
 
 struct bus_server {
     struct loop *loop;

@@ -82,6 +82,7 @@ enum fire_reason {
 
 /* Of the library and the transcode farm. As its API spells them, and on disk. */
 enum video_status { VIDEO_NOT_NEEDED, VIDEO_WAITING, VIDEO_CREATED, VIDEO_RUNNING, VIDEO_COMPLETED, VIDEO_FAILED };
+enum video_health { VIDEO_UNCHECKED, VIDEO_HEALTHY, VIDEO_DAMAGED };
 enum transcode_status { TRANSCODE_CREATED, TRANSCODE_RUNNING, TRANSCODE_COMPLETED, TRANSCODE_FAILED };
 enum transcode_type { TRANSCODE_CPU, TRANSCODE_NVENC, TRANSCODE_QSV, TRANSCODE_VPU };
 enum transcode_directive { DIRECTIVE_NONE, DIRECTIVE_OFFLINE, DIRECTIVE_SHUTDOWN };
@@ -105,6 +106,8 @@ enum record_type {
     TYPE_TRANSCODE_TASK = 42,
     TYPE_TRANSCODE_LOG = 43,
     TYPE_VIDEO_DETAIL = 44,
+    TYPE_VIDEO_CHECK = 60,
+    TYPE_HEALTH_SWEEP = 61,
     TYPE_MAX
 };
 

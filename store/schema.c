@@ -16,6 +16,7 @@ static int nothing_moves(struct kv_txn *batch, struct err *err)
 const struct migration schema_migrations[] = {
     {1, nothing_moves, "due times, log lines, webhooks and deliveries, pools, the audit log", {0}},
     {2, nothing_moves, "videos, and the transcode farm's workers, tasks and log lines", {0}},
+    {3, NULL, "videos by their health", {TYPE_VIDEO, 13}},
     {0},
 };
 

@@ -7,7 +7,7 @@
 
 #include "store/kv.h"
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 struct migration {
     uint32_t from;                                     /* brings a database of this version to the next */

@@ -29,6 +29,7 @@ gantry_test(core_command LINKS core_fixture)
 gantry_test(core_doors LINKS core_fixture)
 gantry_test(core_farm LINKS core_fixture)
 gantry_test(transcode LINKS core_fixture)
+gantry_test(transcode_health LINKS core_fixture)
 gantry_test(core_random LINKS core_fixture)
 
 # The host's side: journal, keys, events, schedules, rebuilding.

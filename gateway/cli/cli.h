@@ -67,7 +67,7 @@ cli_handler webhook_create, webhook_list, webhook_show, webhook_update, webhook_
 cli_handler worker_drain, worker_resume, worker_remove;
 cli_handler events_command;
 cli_handler key_worker;
-cli_handler transcode_undo, transcode_queue, transcode_skip, transcode_bump;
+cli_handler transcode_undo, transcode_queue, transcode_skip, transcode_bump, transcode_health;
 cli_handler library_scan, library_list;
 cli_handler key_process;
 cli_handler backup_command, restore_command, fsck_command;

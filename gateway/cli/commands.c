@@ -289,10 +289,19 @@ static const struct option undo_options[] = {
 
 static const struct option library_options[] = {
     {"status", 's', "STATUS", "not-needed|waiting|created|running|completed|failed", "only videos in this state"},
+    {"health", 0, "HEALTH", "unchecked|healthy|damaged", "only videos with this of a check (gantry transcode health)"},
     {"codec", 0, "CODEC", NULL, "only videos of this codec"},
     {"vr", 0, NULL, NULL, "only VR videos"},
     {"search", 0, "WORDS", NULL, "words of the path"},
     PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option health_options[] = {
+    {"all", 'a', NULL, NULL, "all videos, one after the other, by workers that have nothing to transcode"},
+    {"unchecked", 0, NULL, NULL, "with --all: only those that were never checked since they last changed"},
+    {"stop", 0, NULL, NULL, "end the check of all videos"},
+    {"wait", 'w', NULL, NULL, "wait for the videos that are named; exit with 1 if one of them is not healthy"},
     {0},
 };
 
@@ -370,6 +379,11 @@ const struct command commands[] = {
     {"transcode skip", "VIDEO…", no_options, transcode_skip, true, false, 1, -1, "leave videos alone until somebody queues them",
      NULL},
     {"transcode bump", "VIDEO…", no_options, transcode_bump, true, false, 1, -1, "put videos before the others that wait", NULL},
+    {"transcode health", "[VIDEO…]", health_options, transcode_health, true, false, 0, -1,
+     "have videos decoded whole, to see whether they are damaged",
+     "Each is a run of a worker of the transcode farm. What came of it is in gantry library list (HEALTH), with --json also the "
+     "first error, until the file changes. With --all the library is gone through in the background, and transcodes go first; "
+     "without VIDEO, --all and --stop it is told how far that is."},
     {"transcode undo", "TASK", undo_options, transcode_undo, true, false, 1, 1,
      "give a video back the place that its transcode took, and remove what that made",
      "It is a run of its own, by a worker of the transcode farm that has the files; its number is printed. What took an "

@@ -7,6 +7,7 @@
 #include "gateway/cli/show.h"
 #include "proto/messages.h"
 
+static const char *const healths[] = {"unchecked", "healthy", "damaged"};
 static const char *const states[] = {"not-needed", "waiting", "created", "running", "completed", "failed"};
 
 /* ---- gantry library scan ---- */
@@ -39,14 +40,24 @@ int library_scan(struct cli *cli)
 
 /* ---- gantry library list ---- */
 
-/* --status as the API has it; -1: it is none of the words (args.c refuses those). */
-static int state_of(const char *word)
+/* A word of an option as the API has it; -1: it is none of them (args.c refuses those). */
+static int number_of(const char *word, const char *const *words, size_t count)
 {
-    for (int i = 0; i < (int)(sizeof states / sizeof *states); i++) {
-        if (strcmp(word, states[i]) == 0)
-            return i;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(word, words[i]) == 0)
+            return (int)i;
     }
     return -1;
+}
+
+static int add_word(char *path, size_t size, const char *parameter, const char *word, const char *const *words, size_t count)
+{
+    char number[12];
+
+    if (!word)
+        return 0;
+    snprintf(number, sizeof number, "%d", number_of(word, words, count));
+    return client_query_add(path, size, parameter, number);
 }
 
 static int list_path(const struct cli *cli, char *path, size_t size)
@@ -55,15 +66,11 @@ static int list_path(const struct cli *cli, char *path, size_t size)
         const char *option, *parameter;
     } plain[] = {{"codec", "codec[]"}, {"search", "search"}, {"sort", "sort_by"},
                  {"order", "order"},   {"page", "page"},     {"size", "per_page"}};
-    const char *status = args_text(cli->args, "status");
-    char number[12];
-    int rc = 0;
+    const char *status = args_text(cli->args, "status"), *health = args_text(cli->args, "health");
 
     snprintf(path, size, "/v1/videos");
-    if (status) {
-        snprintf(number, sizeof number, "%d", state_of(status));
-        rc = client_query_add(path, size, "transcode_status[]", number);
-    }
+    int rc = add_word(path, size, "transcode_status[]", status, states, sizeof states / sizeof *states);
+    rc = rc || add_word(path, size, "health[]", health, healths, sizeof healths / sizeof *healths);
     if (args_has(cli->args, "vr"))
         rc = rc || client_query_add(path, size, "is_vr", "1");
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
@@ -85,12 +92,14 @@ static void list_row(struct table *table, const json_t *video)
     show_cell(table, video, "bitrate_k");
     table_addf(table, "%.0f", json_number_value(json_object_get(video, "video_size")));
     show_cell(table, video, "transcode_task_id");
+    long long health = show_number(video, "health");
+    table_add(table, health > 0 && health < (long long)(sizeof healths / sizeof *healths) ? healths[health] : "-");
     show_cell(table, video, "video_path");
 }
 
 int library_list(struct cli *cli)
 {
-    static const char *const headings[] = {">ID", "STATUS", "CODEC", "SIZE", ">KBIT/S", ">MB", ">TASK", "PATH"};
+    static const char *const headings[] = {">ID", "STATUS", "CODEC", "SIZE", ">KBIT/S", ">MB", ">TASK", "HEALTH", "PATH"};
     char path[4096];
     struct err err = {0};
     json_t *data = NULL;

@@ -47,7 +47,8 @@ static const struct route routes[] = {
     {METHOD_GET, "/videos", api_videos_list, ROLE_READONLY,
      "Lists videos of the library, newest first. `page`, `per_page`, `transcode_status[]` (0 not needed, 1 waiting, 2 created, 3 "
      "running, 4 "
-     "completed, 5 failed), `is_vr`, `codec[]`, `min_bitrate`, `max_bitrate` (kbit/s), `min_size`, `max_size` (MB), `search` "
+     "completed, 5 failed), `health[]` (0 not checked, 1 healthy, 2 damaged), `is_vr`, `codec[]`, `min_bitrate`, `max_bitrate` "
+     "(kbit/s), `min_size`, `max_size` (MB), `search` "
      "(words of the "
      "path), `sort_by` (`video_path`, `codec`, `bitrate_k`, `resolutionall`, `video_size`, `transcode_status`, `updatetime`), "
      "`order`."},
@@ -55,6 +56,17 @@ static const struct route routes[] = {
     {METHOD_PATCH, "/videos/{id}", api_videos_set, ROLE_USER,
      "Queues a video by hand (`transcode_status` 1, which starts its attempts anew), or excludes it (0): 409 while it is being "
      "transcoded, and for one that cannot be read. `bumped` true: it goes before the others that wait."},
+    {METHOD_POST, "/videos/{id}/health", api_health_one, ROLE_USER,
+     "Has all of a video decoded, by a run of the executor `health`: 201. What comes of it is `health` of the video (0 not "
+     "checked, 1 healthy, 2 damaged) and `health_check`, until the file changes. A check that has not ended is not begun again. "
+     "409 for a video that cannot be read."},
+    {METHOD_POST, "/videos/health", api_health_begin, ROLE_USER,
+     "Has all videos checked, one after the other, by workers that have nothing to transcode: 201. `unchecked` true: only those "
+     "whose present version was never checked. What goes on already is not begun again."},
+    {METHOD_GET, "/videos/health", api_health_get, ROLE_READONLY,
+     "Tells how far the check of all videos is. `state`: `none`, `running`, `ended`, `stopped`."},
+    {METHOD_DELETE, "/videos/health", api_health_stop, ROLE_USER,
+     "Ends the check of all videos. What is being checked is checked to its end."},
     {METHOD_POST, "/videos/scan", api_videos_scan, ROLE_USER,
      "Has the library's folders looked through: 201, with the runs that do so. `library`: only this one. A scan that has not "
      "ended is not begun "

@@ -44,6 +44,22 @@ static void video_open(struct writer *w, const char *key, const struct rec_video
     writer_time(w, "update_time", video->updated_at);
     writer_text_or_null(w, "error", video->error);
     writer_text_or_null(w, "reason", video->reason);
+    writer_uint(w, "health", video->health);
+}
+
+/* What the newest look at the whole of it came to; NULL: there was none. */
+static void check_write(struct writer *w, const struct rec_video_check *check)
+{
+    if (!check) {
+        writer_null(w, "health_check");
+        return;
+    }
+    writer_open(w, "health_check", '{');
+    writer_uint(w, "run_id", check->run_id);
+    writer_time(w, "at", check->at);
+    writer_uint(w, "errors", check->errors);
+    writer_text_or_null(w, "error", check->error);
+    writer_close(w, '}');
 }
 
 static void video_more(struct writer *w, const struct rec_video *video)
@@ -55,6 +71,15 @@ static void video_more(struct writer *w, const struct rec_video *video)
     writer_bool(w, "excluded", video->excluded);
     writer_bool(w, "bumped", video->bumped);
     writer_time(w, "found_at", video->created_at);
+}
+
+/* Of a row that brought it along; NULL: it did not, or it cannot be read. */
+static const struct rec_video_check *row_check(struct request *request, struct str also)
+{
+    struct rec_video_check *check = also.len ? request_alloc(request, sizeof *check) : NULL;
+    struct err err;
+
+    return check && rec_decode_video_check(request_arena(request), also, check, &err) == 0 ? check : NULL;
 }
 
 /* False (told) when the row is damaged, or memory is short: then the answer as a whole fails. */
@@ -87,6 +112,7 @@ static void on_listed(struct request *request, const struct msg *msg)
         if (!row_video(request, &rows->rows.items[i], &video))
             continue;
         video_open(&w, NULL, &video);
+        check_write(&w, video.health ? row_check(request, rows->rows.items[i].also) : NULL);
         writer_close(&w, '}');
     }
     writer_close(&w, ']');
@@ -116,6 +142,8 @@ static int filters_read(struct request *request, struct msg_query *query, struct
 
     if (api_param_bits(request, "transcode_status", VIDEO_FAILED, &number, problem, &fault))
         api_filter_bits(filters, "transcode_status", number);
+    if (api_param_bits(request, "health", VIDEO_DAMAGED, &number, problem, &fault))
+        api_filter_bits(filters, "health", number);
     if (api_param_uint(request, "is_vr", 0, 1, &number, problem, &fault))
         api_filter(filters, "is_vr", FILTER_EQ, number);
     if (!fault && api_param_texts(request, "codec", &codecs, problem, &fault))
@@ -137,8 +165,8 @@ static int filters_read(struct request *request, struct msg_query *query, struct
 
 void api_videos_list(struct request *request)
 {
-    struct rec_filter filters[8];
-    struct msg_query query = {.type = TYPE_VIDEO, .filters = {filters, 0}};
+    struct rec_filter filters[9];
+    struct msg_query query = {.type = TYPE_VIDEO, .filters = {filters, 0}, .also = TYPE_VIDEO_CHECK};
     struct problem problem;
 
     if (!api_page_read(request, PAGE_DEFAULT, sorts, &problem) || filters_read(request, &query, &problem) != 0) {
@@ -158,32 +186,74 @@ static void answer_none(struct request *request)
     reply_problem(request, &problem);
 }
 
-static void on_one(struct request *request, const struct msg *msg)
-{
-    const struct msg_query_rows *rows = &msg->u.query_rows;
-    const struct rec_row *row = rows->rows.items;
-    struct rec_video_detail detail = {0};
+struct shown { /* request->own: what was read so far, in the request's memory */
     struct rec_video video;
-    struct err err;
+    struct rec_video_detail detail;
+    bool has_detail;
+};
+
+static void shown_write(struct request *request, const struct rec_video_check *check)
+{
+    const struct shown *shown = request->own;
     struct writer w;
 
-    if (rows->rows.count == 0) {
-        answer_none(request);
-        return;
-    }
-    if (!row_video(request, row, &video)) {
-        reply_problem_kind(request, request->out.failed ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL);
-        return;
-    }
     api_open(request, &w, 200, TEXT_API_OK);
-    video_open(&w, "data", &video);
-    video_more(&w, &video);
-    if (row->also.len && rec_decode_video_detail(request_arena(request), row->also, &detail, &err) == 0)
-        writer_map(&w, "detail", detail.detail);
+    video_open(&w, "data", &shown->video);
+    check_write(&w, check);
+    video_more(&w, &shown->video);
+    if (shown->has_detail)
+        writer_map(&w, "detail", shown->detail.detail);
     else
         writer_null(&w, "detail");
     writer_close(&w, '}');
     api_close(request, &w, 200);
+}
+
+static void on_check(struct request *request, const struct msg *msg)
+{
+    const struct rec_row_list *rows = &msg->u.query_rows.rows;
+
+    shown_write(request, rows->count ? row_check(request, rows->items[0].value) : NULL);
+}
+
+/* The row as copies that outlive their message. False, and answered: it cannot be read, or there is no memory. */
+static bool shown_read(struct request *request, const struct rec_row *row)
+{
+    struct shown *shown = request->own = request_alloc(request, sizeof *shown);
+    struct arena *arena = request_arena(request);
+    struct rec_row kept = {.id = row->id};
+    struct err err;
+
+    if (!shown || !arena || !(kept.value = arena_str(arena, row->value)).ptr || !(kept.also = arena_str(arena, row->also)).ptr) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return false;
+    }
+    if (!row_video(request, &kept, &shown->video)) {
+        reply_problem_kind(request, request->out.failed ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL);
+        return false;
+    }
+    shown->has_detail = kept.also.len && rec_decode_video_detail(arena, kept.also, &shown->detail, &err) == 0;
+    return true;
+}
+
+static void on_one(struct request *request, const struct msg *msg)
+{
+    const struct rec_row_list *rows = &msg->u.query_rows.rows;
+    const struct shown *shown;
+
+    if (rows->count == 0) {
+        answer_none(request);
+        return;
+    }
+    if (!shown_read(request, rows->items))
+        return;
+    shown = request->own;
+    uint64_t id = shown->video.id;
+    struct msg_get get = {.type = TYPE_VIDEO_CHECK, .ids = {&id, 1}};
+    if (shown->video.health)
+        ask_send(request, ASK_STORE, &shape_msg_get, &get, on_check);
+    else
+        shown_write(request, NULL);
 }
 
 void api_videos_get(struct request *request)

@@ -590,10 +590,10 @@ static void test_wrong_questions(void **state)
     query.search = STR_LIT("word");
     expect_error(fx, &query, ERR_BAD_REQUEST, "filter", NULL);
     query.search = STR_LIT("");
-    query.type = 60;
+    query.type = 63; /* no record has it */
     expect_error(fx, &query, ERR_BAD_REQUEST, "type", NULL);
     query.type = TYPE_RUN;
-    query.also = 60;
+    query.also = 63;
     expect_error(fx, &query, ERR_BAD_REQUEST, "type", NULL);
     fixture_free(fx);
 }

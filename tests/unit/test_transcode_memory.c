@@ -157,6 +157,18 @@ static void step_list(void)
     expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_workers, &say), MSG_TRANSCODE_WORKER_ROWS);
 }
 
+static void step_check(void)
+{
+    struct msg_video_check say = {.idem = fixture_key_of((unsigned)key, 1), .id = 1};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_video_check, &say), MSG_VIDEO_CHECKING);
+}
+
+static void step_sweep(void)
+{
+    struct msg_health_sweep say = {.idem = fixture_key_of((unsigned)key, 1)};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_health_sweep, &say), MSG_HEALTH_STATE);
+}
+
 static void step_silence(void)
 {
     fixture_wait(fixture, 31000);
@@ -170,13 +182,13 @@ static void step_remove(void)
 
 static void hello(unsigned peer, const char *ident, const char *type, struct str labels)
 {
-    struct str types[] = {str_of(type)};
+    struct str types[] = {str_of(type)}, executors[] = {str_of(type), STR_LIT("health")};
     struct msg_hello say = {.protocol = 1,
                             .ident = str_of(ident),
                             .boot = STR_LIT("b"),
                             .hostname = STR_LIT("h"),
                             .task_types = {types, 1},
-                            .executors = {types, 1},
+                            .executors = {executors, 2},
                             .slots = 2,
                             .credit = 2,
                             .labels = labels};
@@ -219,6 +231,11 @@ static void test_all(void **state)
     hard(step_set);
     hard(step_pull);
     hard(step_silence);
+    hard(step_check);
+    hello(9, "decoder", "transcode", fixture_map((const char *[]){"transcode.encoders", "cpu", "transcode.slots", "3", NULL}));
+    hard(step_sweep); /* its video is given out as soon as there is memory for that */
+    fixture_settle(fixture);
+    assert_true(((struct transcode *)fixture->made[0]->self)->checks.count >= 1);
     hard(step_remove);
     assert_true(memory_refused > 40);
     fixture->around = NULL;

@@ -109,10 +109,23 @@ int transcode_decodes(struct transcode *it, const char *path, bool full, double 
     return 0;
 }
 
+/* What a decoder says of a damaged file may be no text. */
+static void health_write(bool healthy, unsigned errors, const char *first)
+{
+    json_t *error = json_string(first);
+    json_t *object =
+        json_pack("{s:b, s:i, s:o?}", "healthy", healthy, "errors", (int)errors, "error", error ? error : json_string(""));
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    if (text)
+        transcode_result(text);
+    free(text);
+    json_decref(object);
+}
+
 int transcode_health(struct transcode *it)
 {
     static struct probe probe;
-    char text[1400], clean[1024] = "", file[PATH_MAX + 8];
+    char file[PATH_MAX + 8];
     struct ffmpeg_end end = {.exit_code = 0};
     if (transcode_source(it) < 0 || prober_one(words_or(it->words, "probe", "gantry-probe"), it->source, &probe, it->err) < 0)
         return -1;
@@ -144,14 +157,10 @@ int transcode_health(struct transcode *it)
             return -1;
         healthy = end.exit_code == 0 && end.lines == 0 && !end.stalled;
     }
-    json_t *first = json_string(probe.error[0] ? probe.error : end.stalled ? "it makes no progress" : end.first);
-    char *quoted = first ? json_dumps(first, JSON_ENCODE_ANY) : NULL;
-    snprintf(clean, sizeof(clean), "%s", quoted ? quoted : "\"\"");
-    snprintf(text, sizeof(text), "{\"healthy\":%s,\"errors\":%u,\"error\":%s}\n", healthy ? "true" : "false",
-             end.lines + (probe.error[0] || end.stalled), clean);
-    free(quoted);
-    json_decref(first);
-    transcode_result(text);
+    health_write(healthy, end.lines + (probe.error[0] || end.stalled),
+                 probe.error[0] ? probe.error
+                 : end.stalled  ? "it makes no progress"
+                                : end.first);
     printf("%s: %s\n", it->path, healthy ? "healthy" : "damaged");
     return 0;
 }

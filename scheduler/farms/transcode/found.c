@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
@@ -130,6 +131,7 @@ static struct video *meant(const struct transcode *farm, const struct root *root
 
 static void video_drop(struct transcode *farm, struct core *core, struct video *video)
 {
+    health_forget(core, &video->record);
     journal_delete(core->journal, TYPE_VIDEO, video->record.id);
     journal_delete(core->journal, TYPE_VIDEO_DETAIL, video->record.id);
     video_leave(farm, video);
@@ -173,6 +175,8 @@ static int take(struct transcode *farm, struct core *core, struct root *root, co
     bool same = same_version(&record, found);
     record_found(&record, found);
     record_judge(&record, found, same);
+    if (!same)
+        health_forget(core, &record);
     if (other && other != video) /* what was at that path is not any more */
         video_drop(farm, core, other);
     if (video_describe(farm, video, &record))
@@ -218,7 +222,7 @@ void library_on_found(struct core *core, const struct core_call *call)
     if (!lease)
         return;
     struct root *root = NULL;
-    uint32_t count = found->videos.count, ops = 4 * count + 2 * found->gone.count + 2;
+    uint32_t count = found->videos.count, ops = 6 * count + 3 * found->gone.count + 2;
     size_t each = 1024 + 2 * (size_t)found->root.len; /* beside what the message has of it */
     size_t bytes = 2 * (size_t)call->frame.len + count * (each + 1280) + DETAIL_ROOM;
     if (found_check(found, lease->run, &fault))

@@ -13,6 +13,7 @@
 #include "proto/buf.h"
 #include "proto/log.h"
 #include "scheduler/dispatch.h"
+#include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
 #include "scheduler/farms/transcode/parameters.h"
 #include "scheduler/kind.h"
@@ -277,6 +278,14 @@ static int type_of(struct str name)
     return -1;
 }
 
+/* It can decode for a sweep. Outside of its hours, and when it has had as many as it is to have, it offers no encoders. */
+static bool decodes(const struct worker *worker)
+{
+    struct str encoders;
+    return text_list_has(worker->executors, worker->executor_count, STR_LIT(TRANSCODE_HEALTH)) &&
+           map_text(worker->kind->labels, STR_LIT("transcode.encoders"), &encoders) && encoders.len > 0;
+}
+
 /* The first of its encoders that has something to do decides. */
 static struct video *pick_for(const struct transcode *farm, const struct worker *worker, unsigned *type)
 {
@@ -300,7 +309,7 @@ static struct video *pick_for(const struct transcode *farm, const struct worker 
 
 bool transcode_offers(const void *self)
 {
-    return video_waits(self);
+    return video_waits(self) || health_offers(self);
 }
 
 enum farm_pull transcode_pull(void *self, struct core *core, struct worker *worker)
@@ -311,17 +320,20 @@ enum farm_pull transcode_pull(void *self, struct core *core, struct worker *work
     if (!text_list_has(worker->types, worker->type_count, STR_LIT(TRANSCODE_TYPE)))
         return FARM_NONE;
     struct video *video = pick_for(farm, worker, &wish.type);
-    if (!video)
+    if (!video && !(decodes(worker) && health_offers(farm)))
         return FARM_NONE;
     if (held_of(worker, &farm->farm) >= slots_of(worker))
         return FARM_FULL;
+    if (!video)
+        return health_pull(farm, core, worker);
     return task_give(farm, core, video, &wish, &fault) ? FARM_LATER : FARM_GAVE;
 }
 
 bool transcode_again(void *self, const struct core *core, const struct run *run)
 {
     (void)self, (void)core;
-    return str_is(run->class->type, TRANSCODE_SCAN) || (run->more && run->more->published.attempt);
+    return str_is(run->class->type, TRANSCODE_SCAN) || str_is(run->class->executor, TRANSCODE_HEALTH) ||
+           (run->more && run->more->published.attempt);
 }
 
 /* ---- ended ---- */
@@ -430,7 +442,8 @@ void transcode_ended(void *self, struct core *core, const struct farm_run *view)
     const struct msg_transcode_report *report = farm->report;
     struct outcome_told told;
     if (!task) {
-        library_ended(farm, core, run);
+        if (!health_ended(farm, core, run))
+            library_ended(farm, core, run);
         return;
     }
     told_read(run, &told);

@@ -6,6 +6,7 @@
 
 #include "proto/log.h"
 #include "proto/settings.h"
+#include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
 #include "scheduler/farms/transcode/task.h"
 #include "scheduler/farms/transcode/video.h"
@@ -49,6 +50,8 @@ static int load(void *self, struct core *core, enum record_type type, struct str
         return rec_decode_transcode_worker(core->arena, value, &worker, err) ? -1 : api_load(farm, core, &worker, err);
     case TYPE_TRANSCODE_TASK:
         return rec_decode_transcode_task(core->arena, value, &task, err) ? -1 : transcode_task_load(farm, &task, err);
+    case TYPE_HEALTH_SWEEP:
+        return rec_decode_health_sweep(core->arena, value, &farm->sweep, err);
     default:
         if (rec_decode_transcode_log(core->arena, value, &log, err))
             return -1;
@@ -60,10 +63,9 @@ static int load(void *self, struct core *core, enum record_type type, struct str
 static int loaded(void *self, struct core *core, struct err *err)
 {
     struct transcode *farm = self;
-    (void)err;
     tasks_loaded(farm, core);
     library_loaded(farm, core);
-    return 0;
+    return health_loaded(farm, core, err);
 }
 
 /* ---- time ---- */
@@ -76,6 +78,8 @@ static uint64_t tick(void *self, struct core *core)
     uint64_t wait = tasks_expire(farm, core), its = api_expire(farm, core);
     wait = its < wait ? its : wait;
     its = library_tick(farm, core);
+    wait = its < wait ? its : wait;
+    its = health_tick(farm, core);
     return its < wait ? its : wait;
 }
 
@@ -118,8 +122,8 @@ static int64_t choose(void *self, const struct rec_worker *worker, const struct 
 
 /* ---- life ---- */
 
-static const struct farm_scan scans[] = {
-    {TYPE_VIDEO, false}, {TYPE_TRANSCODE_WORKER, false}, {TYPE_TRANSCODE_TASK, false}, {TYPE_TRANSCODE_LOG, true}, {0, false}};
+static const struct farm_scan scans[] = {{TYPE_VIDEO, false},        {TYPE_TRANSCODE_WORKER, false}, {TYPE_TRANSCODE_TASK, false},
+                                         {TYPE_TRANSCODE_LOG, true}, {TYPE_HEALTH_SWEEP, false},     {0, false}};
 
 static const struct core_route routes[] = {
     {MSG_TRANSCODE_PULL, DOOR_COMMANDS, transcode_on_pull, "a worker of the transcode API wants a task"},
@@ -132,6 +136,9 @@ static const struct core_route routes[] = {
     {MSG_TRANSCODE_WORKER_REMOVE, DOOR_COMMANDS, transcode_on_remove, "forgets a worker"},
     {MSG_TRANSCODE_DIRECT, DOOR_COMMANDS, transcode_on_direct, "tells a worker to go offline, or not to"},
     {MSG_VIDEO_SET, DOOR_COMMANDS, video_on_set, "queues or excludes a video"},
+    {MSG_VIDEO_CHECK, DOOR_COMMANDS, video_on_check, "has all of a video decoded"},
+    {MSG_HEALTH_SWEEP, DOOR_COMMANDS, health_on_sweep, "has all videos decoded, or not any more"},
+    {MSG_HEALTH_ASK, DOOR_COMMANDS, health_on_ask, "how far that is"},
     {MSG_LIBRARY_SCAN, DOOR_COMMANDS, library_on_scan, "has the library looked through"},
     {MSG_LIBRARY_KNOWN, DOOR_WORKERS, library_on_known, "what is known of a folder"},
     {MSG_LIBRARY_FOUND, DOOR_WORKERS, library_on_found, "what was found in a folder"},
@@ -145,6 +152,8 @@ static void free_all(struct transcode *farm)
         video_free(farm->videos.slots[i]);
     for (size_t i = 0; i < farm->tasks.size; i++)
         transcode_task_free(farm->tasks.slots[i]);
+    for (size_t i = 0; i < farm->checks.size; i++)
+        free(farm->checks.slots[i]);
     for (size_t i = 0; i < farm->workers.size; i++)
         api_free(farm->workers.slots[i]);
     for (size_t i = 0; i < TRANSCODE_ROOTS; i++)
@@ -155,7 +164,8 @@ static void transcode_close(void *self)
 {
     struct transcode *farm = self;
     struct heap *sets = &farm->sets[0][0][0];
-    struct index *indexes[] = {&farm->videos, &farm->video_keys, &farm->tasks, &farm->workers, &farm->worker_names};
+    struct index *indexes[] = {&farm->videos,  &farm->video_keys,   &farm->tasks,
+                               &farm->workers, &farm->worker_names, &farm->checks};
     free_all(farm);
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
         index_free(indexes[i]);
@@ -208,6 +218,7 @@ struct farm *transcode_farm(void)
     index_init(&farm->videos, offsetof(struct video, node) + node_id, false, seed);
     index_init(&farm->video_keys, offsetof(struct video, key), true, seed);
     index_init(&farm->tasks, offsetof(struct transcode_task, id), false, seed);
+    index_init(&farm->checks, 0, false, seed); /* run_id */
     index_init(&farm->workers, offsetof(struct api_worker, id), false, seed);
     index_init(&farm->worker_names, offsetof(struct api_worker, name_key), true, seed);
     return &farm->farm;

@@ -33,6 +33,7 @@ struct video {
     struct root *root;
     struct rec_video record; /* its texts are in `text` */
     char *text;
+    uint64_t check; /* the run that looks at the whole of it; 0: none */
 };
 
 struct video_place { /* in the order of ids */
@@ -88,16 +89,20 @@ struct transcode {
     struct index workers, worker_names;
     struct api_list here[2]; /* [old] */
 
+    struct index checks;           /* looks at whole videos that have not ended (health.c), by their runs */
+    struct rec_health_sweep sweep; /* id 0: there never was one */
+    uint64_t sweep_running;        /* of those looks: its own */
+
     uint64_t oldest_log;                       /* 0: there is none */
     const struct msg_transcode_report *report; /* while its task ends because of it */
 };
 
 /* ---- what went wrong, for the gateway's catalogue ---- */
 
-int fault_worker(struct fault *fault);            /* there is no such worker; answers -1 */
-int fault_task(struct fault *fault, uint64_t id); /* no such task */
+int fault_worker(struct fault *fault);                   /* there is no such worker; answers -1 */
+int fault_task(struct fault *fault, uint64_t id);        /* no such task */
 int fault_owner(struct fault *fault, struct str worker); /* somebody else's worker */
-int fault_away(struct fault *fault);              /* the store is away: nothing has changed */
+int fault_away(struct fault *fault);                     /* the store is away: nothing has changed */
 
 /* Copies texts into one block: *text is for free(), each str points into it from then on. -1 when out of memory. */
 int texts_copy(char **text, struct str *const *strs, size_t count);
