@@ -83,6 +83,7 @@ static void test_machine(void **state)
     has_not("-hwaccel");
     has_not("-threads");
     has_not(" -r:v:0 ");
+    has(" -vsync vfr "); /* MP4 would get a constant rate */
     has(" -x265-params log-level=error ");
     wish.hardware_decode = true;
     wish.threads = 3;
@@ -95,6 +96,7 @@ static void test_machine(void **state)
     has_not(" -r:v:0 ");
     probe.streams[0].fps = 59.94;
     has(" -r:v:0 30 ");
+    has_not(" -vsync ");
     wish.rate = 60;
     has_not(" -r:v:0 ");
     probe.streams[0].interlaced = true;

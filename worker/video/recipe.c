@@ -198,6 +198,8 @@ static void film_arguments(struct recipe *recipe, const struct probe *probe, con
     if (wish->rate && film->fps > wish->rate * 1.03) {
         add(recipe, "-r:v:0");
         addf(recipe, "%u", wish->rate);
+    } else {
+        add2(recipe, "-vsync", "vfr"); /* each frame at its own time: for MP4 ffmpeg would fill up to a constant rate */
     }
     if (!wish->av1 && strcmp(recipe->extension, "mp4") == 0)
         add2(recipe, "-tag:v:0", "hvc1");
