@@ -354,6 +354,16 @@ class Refused(Studio):
         farm = self.farm(**self.fake_ffmpeg('[[ "$*" == *libx265*file:* ]] && exec $REAL "${@:1:$#-1}" -t 2 "${@: -1}"; exec $REAL "$@"'))
         self.failed(farm, "a.mp4", "lasts")
 
+    def test_an_encoder_that_stops_early_beside_what_lasts(self):
+        """Audio, subtitles and chapters are all there: the container is as long as it was, its film is not."""
+        source = videos.put("multi.mkv", self.root / "m.mkv")
+        content = source.read_bytes()
+        farm = self.farm(transcode_save="!replace", **self.fake_ffmpeg(
+            '[[ "$*" == *libx265*file:* ]] || exec $REAL "$@"; args=("$@"); args[-1]="-filter:v:0"; '
+            'exec $REAL "${args[@]}" "trim=end=1.5" "${@: -1}"'))
+        self.failed(farm, "m.mkv", "the film that was made lasts 1.")
+        self.assertEqual(source.read_bytes(), content)
+
     def test_a_result_that_does_not_decode(self):
         farm = self.farm(transcode_verify="full", **self.fake_ffmpeg(
             '$REAL "$@" || exit; if [[ "$*" == *libx265*file:* ]]; then f="${@: -1}"; f="${f#file:}"; s=$(stat -c %s "$f");'

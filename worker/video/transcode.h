@@ -14,6 +14,7 @@
 
 #include "proto/str.h"
 #include "worker/video/farm.h"
+#include "worker/video/probe.h"
 
 #define TRANSCODE_REPLACE "!replace"
 
@@ -24,6 +25,7 @@ struct transcode {
     uint64_t run, attempt, video, size, mtime_ns;
     bool replace;
     char source[PATH_MAX], final[PATH_MAX], temporary[PATH_MAX], bak[PATH_MAX];
+    double film_seconds; /* of what was made, as far as its packets go; 0: not known */
     struct farm_line line;
     struct err *err;
 };
@@ -50,5 +52,8 @@ int transcode_undo(struct transcode *it);
 
 /* Whether a file decodes. full: every frame; else every packet is read, key frames are decoded, and the last seconds whole. */
 int transcode_decodes(struct transcode *it, const char *path, bool full, double duration);
+/* Whether its film goes as far as its source's, which is whole. -1 with err: it does not. */
+int transcode_lasts(struct transcode *it, const char *path, const struct probe *source);
+uint64_t transcode_stall_ms(const struct transcode *it);
 
 #endif

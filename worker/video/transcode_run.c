@@ -30,6 +30,7 @@ struct watching {
     double from, to; /* percent that this part of the work goes through */
     uint64_t begun, bytes_max;
     const char *why; /* it was ended */
+    uint64_t out_us; /* as far as it was */
 };
 
 static bool on_report(void *self, const struct ffmpeg_report *report)
@@ -37,6 +38,7 @@ static bool on_report(void *self, const struct ffmpeg_report *report)
     struct watching *watching = self;
     double done = watching->duration > 0 ? (double)report->out_us / 1e6 / watching->duration : 0;
     done = done > 1 ? 1 : done;
+    watching->out_us = report->out_us;
     if (done > 0) {
         double gone = (double)(clock_mono_ms() - watching->begun) / 1000;
         dprintf(JOB_FD_PROGRAM, "percent=%.2f\nnote=eta=%.0f\n", watching->from + (watching->to - watching->from) * done,
@@ -60,7 +62,7 @@ static void on_error_line(void *self, const char *text)
     (void)self, (void)text; /* counted; the first is told */
 }
 
-static uint64_t stall_ms(const struct transcode *it)
+uint64_t transcode_stall_ms(const struct transcode *it)
 {
     uint64_t seconds = words_number(it->words, "stall");
     return (seconds ? seconds : 300) * 1000;
@@ -71,7 +73,7 @@ static uint64_t stall_ms(const struct transcode *it)
 static int decode(struct transcode *it, char *const *argv, const struct watching *watching, struct ffmpeg_end *end)
 {
     const struct ffmpeg_watch watch = {
-        .report = on_report, .line = on_error_line, .self = (void *)watching, .stall_ms = stall_ms(it)};
+        .report = on_report, .line = on_error_line, .self = (void *)watching, .stall_ms = transcode_stall_ms(it)};
     return ffmpeg_run(argv, &watch, end, it->err);
 }
 
@@ -97,15 +99,19 @@ int transcode_decodes(struct transcode *it, const char *path, bool full, double 
                      S("0:a?"),   S("-f"), S("null"),  S("-"),        NULL};
     char *keys[] = {S("ffmpeg"),      S("-v"),    S("error"), S("-nostdin"), S("-nostats"), S("-progress"), S("pipe:1"),
                     S("-skip_frame"), S("nokey"), S("-i"),    file,          S("-map"),     S("0:v:0"),     S("-vsync"),
-                    S("passthrough"), S("-f"),    S("null"),  S("-"),        NULL};
+                    S("passthrough"), S("-f"),    S("null"),  S("-"),        S("-map"),     S("0:v:0"),     S("-c"),
+                    S("copy"),        S("-f"),    S("null"),  S("-"),        NULL}; /* the copy says where the film ends */
     char *tail[] = {S("ffmpeg"), S("-v"),     S("error"), S("-nostdin"), S("-nostats"), S("-progress"),
                     S("pipe:1"), S("-sseof"), S("-3"),    S("-i"),       file,          S("-map"),
                     S("0:v:0"),  S("-f"),     S("null"),  S("-"),        NULL};
 #undef S
     char *const *const passes[] = {full ? whole : keys, full || duration < 6 ? NULL : tail};
-    for (size_t i = 0; i < 2 && passes[i]; i++)
+    for (size_t i = 0; i < 2 && passes[i]; i++) {
         if (decode(it, passes[i], &watching, &end) < 0 || decode_judge(it, &end) < 0)
             return -1;
+        if (i == 0)
+            it->film_seconds = full ? 0 : (double)watching.out_us / 1e6;
+    }
     return 0;
 }
 
@@ -132,7 +138,8 @@ int transcode_health(struct transcode *it)
     bool healthy = !probe.error[0];
     if (healthy) {
         struct watching watching = {.it = it, .duration = probe.duration, .to = 100, .begun = clock_mono_ms()};
-        const struct ffmpeg_watch watch = {.report = on_report, .line = on_line, .self = &watching, .stall_ms = stall_ms(it)};
+        const struct ffmpeg_watch watch = {
+            .report = on_report, .line = on_line, .self = &watching, .stall_ms = transcode_stall_ms(it)};
         snprintf(file, sizeof(file), "file:%s", it->source);
         char *argv[] = {(char *)"ffmpeg",
                         (char *)"-v",
@@ -231,7 +238,8 @@ static int encode_failed(struct transcode *it, const struct ffmpeg_end *end, con
     struct stat info;
     ffmpeg_well(end, text, sizeof(text));
     if (end->stalled)
-        return err_set(it->err, ERR_INVALID, "ffmpeg made no progress for %" PRIu64 " s, and was ended", stall_ms(it) / 1000);
+        return err_set(it->err, ERR_INVALID, "ffmpeg made no progress for %" PRIu64 " s, and was ended",
+                       transcode_stall_ms(it) / 1000);
     if (watching->why)
         return err_set(it->err, ERR_INVALID, "%s", watching->why);
     if (stat(it->source, &info) < 0)
@@ -244,7 +252,8 @@ static int encode(struct transcode *it, const struct recipe *recipe, const struc
 {
     struct watching watching = {
         .it = it, .duration = source->duration, .to = 97, .begun = clock_mono_ms(), .bytes_max = it->size};
-    const struct ffmpeg_watch watch = {.report = on_report, .line = on_line, .self = &watching, .stall_ms = stall_ms(it)};
+    const struct ffmpeg_watch watch = {
+        .report = on_report, .line = on_line, .self = &watching, .stall_ms = transcode_stall_ms(it)};
     char text[600];
     unlink(target);
     if (ffmpeg_run(recipe->argv, &watch, end, it->err) < 0)
@@ -261,7 +270,7 @@ static int verify(struct transcode *it, const struct recipe *recipe, const struc
     if (recipe_fault(recipe, source, made, text, sizeof(text)))
         return err_set(it->err, ERR_INVALID, "%s", text);
     bool full = strcmp(words_or(it->words, "verify", "sampled"), "full") == 0;
-    return transcode_decodes(it, path, full, made->duration);
+    return transcode_decodes(it, path, full, made->duration) < 0 ? -1 : transcode_lasts(it, path, source);
 }
 
 /* From another file system into the folder where it is to be named. */
