@@ -114,6 +114,22 @@ static void verify_ended(struct run *run)
     run_event(run, SLOT_EV_BAD);
 }
 
+static void phase_name_own(struct run *run);
+
+/* A program that names its output was killed in between, for want of memory, say: it says once whether that came to its end, or undoes it. False:
+ * it cannot be asked. */
+static bool mend(struct run *run)
+{
+    bool named = run->phase == PHASE_NAME && run->places_output && run->naming && strcmp(run->naming[EXECUTOR_STEP], "name") == 0;
+    char *step = named ? strdup("mend") : NULL;
+    if (!step)
+        return false;
+    free(run->naming[EXECUTOR_STEP]);
+    run->naming[EXECUTOR_STEP] = step;
+    phase_name_own(run);
+    return true;
+}
+
 /* The helper processes write one line, and exit with 1 when it is `error TEXT`. */
 static void helper_ended(struct run *run, const struct process_end *end)
 {
@@ -129,6 +145,8 @@ static void helper_ended(struct run *run, const struct process_end *end)
         return;
     }
     bool told = strncmp(run->phase_text, "error ", 6) == 0;
+    if (!told && end->started && mend(run))
+        return;
     run_fail(run, OUTCOME_FAILED, "%s%s", told ? "" : "the output could not be handled: ",
              told              ? run->phase_text + 6
              : end->failure[0] ? end->failure

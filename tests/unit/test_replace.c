@@ -194,6 +194,36 @@ static void test_killed(void **state)
     killed_everywhere(false, false);
 }
 
+/* Its process alone is killed, and another says what came of it: the two agree with what stands there. */
+static void mended_everywhere(bool same, bool links)
+{
+    for (int n = 1;; n++) {
+        set_up(NULL);
+        const char *final = same ? source : other;
+        struct replacement replacement = it(final, links);
+        int end = run(&replacement, n);
+        bool done = replace_mend(journal, kept, "1-1");
+        assert_int_equal(done, is(final, "made"));
+        if (!done)
+            unlink(temporary);
+        check_after(final);
+        assert_int_equal(replace_mend(journal, kept, "1-1"), done); /* as often as one likes */
+        tear_down(NULL);
+        if (end == 0)
+            return;
+        assert_int_equal(end, DIE);
+    }
+}
+
+static void test_mended(void **state)
+{
+    (void)state;
+    mended_everywhere(true, true);
+    mended_everywhere(false, true);
+    mended_everywhere(true, false);
+    mended_everywhere(false, false);
+}
+
 static void test_done(void **state)
 {
     struct err err = {0};
@@ -301,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_mended),
         cmocka_unit_test_setup_teardown(test_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),

@@ -255,12 +255,13 @@ int replace_retire(const struct replacement *it, struct err *err)
 
 /* ---- after a crash ---- */
 
-static void recover_one(const char *path, const char *kept, const char *name)
+/* Whether the new file has the source's place. */
+static bool recover_one(const char *path, const char *kept, const char *name)
 {
     char *words[WORDS_MAX + 1], *bytes = journal_read(path, words);
     if (!bytes) {
         unlink(path); /* it was not written to its end: nothing was done */
-        return;
+        return false;
     }
     const char *source = words_or(words, "source", ""), *bak = words_or(words, "bak", ""), *final = words_or(words, "final", "");
     const char *temporary = words_or(words, "temporary", "");
@@ -279,6 +280,18 @@ static void recover_one(const char *path, const char *kept, const char *name)
     }
     journal_over(path, kept, name, done && stands(bak));
     free(bytes);
+    return done;
+}
+
+bool replace_mend(const char *journal, const char *kept, const char *name)
+{
+    char path[PATH_MAX], begun[PATH_MAX], over[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/%s", journal, name) >= PATH_MAX ||
+        snprintf(begun, sizeof(begun), "%s/%s.new", journal, name) >= PATH_MAX ||
+        snprintf(over, sizeof(over), "%s/%s", kept, name) >= PATH_MAX)
+        return false;
+    unlink(begun);
+    return stands(path) ? recover_one(path, kept, name) : stands(over);
 }
 
 void replace_recover(const char *journal, const char *kept)

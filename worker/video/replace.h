@@ -35,6 +35,9 @@ int replace_retire(const struct replacement *replacement, struct err *err);
 /* Ends what a dead worker had begun; no other may be at work in that folder. */
 void replace_recover(const char *journal, const char *kept);
 
+/* The same for one replacement, whose process is dead while the worker lives. True: it had come to its end, or has now. */
+bool replace_mend(const char *journal, const char *kept, const char *name);
+
 /* Removes `.bak` files whose time is over. Answers how many. */
 unsigned replace_expire(const char *kept, uint64_t now_ms);
 

@@ -129,6 +129,7 @@ int transcode_main(char *const *argv)
         bool helper; /* answers on stdout, in one line (worker/phase.c) */
     } steps[] = {{"run", transcode_run, false},
                  {"name", transcode_name, true},
+                 {"mend", transcode_mend, true},
                  {"health", transcode_health, false},
                  {"undo", transcode_undo, false}};
     struct err err = {0};

@@ -3,6 +3,7 @@
  * `gantry-worker --transcode STEP NAME=VALUE…`, a program of its own for each step, with the same arguments (executors/transcode.c):
  *   run     makes and verifies the file under its temporary name, and says on the channel where it is to go
  *   name    puts it there once that is granted: in its own place, or in the place of its source
+ *   mend    ends what a `name` that was killed had begun, one way or the other
  *   health  decodes a whole video, and says how many errors there are
  *   undo    gives a source its place back
  */
@@ -47,6 +48,7 @@ void transcode_result(const char *text); /* to the file GANTRY_RESULT */
 
 int transcode_run(struct transcode *it);
 int transcode_name(struct transcode *it);
+int transcode_mend(struct transcode *it);
 int transcode_health(struct transcode *it);
 int transcode_undo(struct transcode *it);
 

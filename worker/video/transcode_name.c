@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +108,26 @@ int transcode_name(struct transcode *it)
     if (rc == 0)
         puts("named");
     return rc;
+}
+
+int transcode_mend(struct transcode *it)
+{
+    char name[64];
+    struct stat info;
+    snprintf(it->temporary, sizeof(it->temporary), "%s", words_or(it->words, "temporary", ""));
+    snprintf(it->final, sizeof(it->final), "%s", words_or(it->words, "final", ""));
+    const struct replacement replacement = replacement_of(it, name);
+    bool named = replace_mend(replacement.journal, replacement.kept, name);
+    if (!it->replace) /* only by getting its name it is not there any more */
+        named = lstat(it->temporary, &info) < 0 && errno == ENOENT && lstat(it->final, &info) == 0;
+    if (!named) {
+        unlink(it->temporary);
+        return err_set(it->err, ERR_IO, "the step that gives it its name was killed; the original is as it was");
+    }
+    if (it->replace && it->video)
+        tell_file(it, it->final, true);
+    puts("named");
+    return 0;
 }
 
 static bool below(const char *path, const char *folder)
