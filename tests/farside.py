@@ -30,6 +30,7 @@ class FarSide:
         self.settings = dict(settings)
         self.slots = slots
         self.environment = environment or {}
+        self.programs = BUILD  # where its worker is
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
@@ -76,7 +77,7 @@ class FarSide:
 
     def start(self, wait=True):
         self.hello = None
-        command = [str(BUILD / "gantry-worker"), "--data", str(self.data), "--worker-name", self.name, "--worker-slots", str(self.slots),
+        command = [str(self.programs / "gantry-worker"), "--data", str(self.data), "--worker-name", self.name, "--worker-slots", str(self.slots),
                    "--bus-workers", self.endpoint]
         for key, value in self.settings.items():
             command += ["--set", f"{key.replace('_', '.', 1)}={value}"]

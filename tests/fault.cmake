@@ -4,6 +4,12 @@ if(NOT GANTRY_SANITIZE AND NOT GANTRY_FUZZ)
   add_library(shim MODULE ${CMAKE_SOURCE_DIR}/tests/fault/shim.c)
   target_link_libraries(shim PRIVATE gantry_flags ${CMAKE_DL_LIBS})
   set_target_properties(shim PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  # A worker whose steps are reached, too: it gives them no environment, and so no preload.
+  add_executable(faulted_worker ${CMAKE_SOURCE_DIR}/worker/main.c)
+  target_link_libraries(faulted_worker PRIVATE gantry_flags worker)
+  target_link_options(faulted_worker PRIVATE -Wl,--no-as-needed $<TARGET_FILE:shim>)
+  add_dependencies(faulted_worker shim)
+  set_target_properties(faulted_worker PROPERTIES OUTPUT_NAME gantry-worker RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/faulted)
 endif()
 # Without flags of ours: port is for programs that are not, and neither goes with a sanitizer.
 foreach(name port names)

@@ -9,7 +9,9 @@
 
 import mmap
 import pathlib
+import shutil
 import struct
+import types
 
 from tests.farm import BUILD
 
@@ -17,6 +19,7 @@ SHIM = BUILD / "tests" / "shim.so"
 SPARED = ("libzmq", "libczmq", "libstdc++", "libpgm-5")  # they end their process when memory runs out (docs/design.md)
 CALLS = {"fork": 1, "open": 2, "mkdir": 4, "rename": 8, "sync": 16, "write": 32, "link": 64}  # link: unlink, too
 KILL = 65535  # in the place of an errno
+STOP = 65534  # SIGSTOP: the call goes well, once the process is continued
 SIZE = 272
 
 
@@ -65,3 +68,12 @@ class Fault:
         self.map[128:256] = path.encode().ljust(128, b"\0")
         self.calls, self.error = sum(CALLS[call] for call in calls.split()), error
         self.times = times
+
+
+def faulted_worker(folder):
+    """A folder of programs with a worker that is linked with the shim, so that all its processes are reached; and its page."""
+    folder.mkdir()
+    shutil.copy(BUILD / "tests" / "faulted" / "gantry-worker", folder)
+    for name in ("gantry-run", "gantry-probe"):
+        (folder / name).symlink_to(BUILD / name)
+    return folder, Fault(types.SimpleNamespace(data=folder))

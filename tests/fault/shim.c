@@ -1,13 +1,13 @@
 /* Faults for whole processes: preloaded into one of Gantry's programs, told what to do through a shared page (tests/faults.py).
  *
  * FAULT_PAGE names the file of that page, FAULT_PROGRAM the program that is meant: whatever else inherits the preload (a run's
- * processes, say) is left alone. FAULT_SPARED lists libraries whose own allocations never fail, because they end their process by
+ * processes, say) is left alone. A program that is linked with it finds the page beside itself (`fault`): a worker's steps have no environment. FAULT_SPARED lists libraries whose own allocations never fail, because they end their process by
  * themselves then (docs/design.md names them).
  *
  * - The k-th allocation from now fails once: `countdown` is k, `hits` counts, `site` and `object` say where.
  * - Wall clock and the clock of deadlines (CLOCK_BOOTTIME, which goes on while a machine is suspended) are off by so many milliseconds.
  * - fork, or a call on a file whose path holds `path`, fails with an errno `times` times, behind `skip` that go well. FAULT_KILL in the
- *   place of an errno is SIGKILL before the call.
+ *   place of an errno is SIGKILL before the call, FAULT_STOP is SIGSTOP: the call goes well, later.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -30,6 +30,7 @@
 
 enum call { CALL_FORK = 1, CALL_OPEN = 2, CALL_MKDIR = 4, CALL_RENAME = 8, CALL_SYNC = 16, CALL_WRITE = 32, CALL_LINK = 64 };
 #define FAULT_KILL 65535
+#define FAULT_STOP 65534
 
 /* As tests/faults.py packs it. */
 struct page {
@@ -95,9 +96,15 @@ static int object_note(struct dl_phdr_info *info, size_t size, void *unused)
 __attribute__((constructor)) static void shim_begin(void)
 {
     const char *program = getenv("FAULT_PROGRAM"), *file = getenv("FAULT_PAGE");
+    char beside[4096] = "";
+    ssize_t len = program || file ? -1 : readlink("/proc/self/exe", beside, sizeof beside - sizeof "fault");
 
-    if (!program || !file || strcmp(program, program_invocation_short_name) != 0)
+    if (len > 0) {
+        strcpy(strrchr(beside, '/') + 1, "fault");
+        file = beside;
+    } else if (!program || !file || strcmp(program, program_invocation_short_name) != 0) {
         return;
+    }
     int fd = open(file, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return;
@@ -211,6 +218,10 @@ static bool call_fails(enum call call, const char *path)
     page->failed++;
     if (page->error == FAULT_KILL)
         kill(getpid(), SIGKILL);
+    if (page->error == FAULT_STOP) {
+        kill(getpid(), SIGSTOP);
+        return false;
+    }
     errno = (int)page->error;
     return true;
 }

@@ -15,7 +15,9 @@ from tests.scenario.test_transcode_worker import film
 WAITING, COMPLETED, FAILED = 1, 4, 5
 
 
-class Whole(unittest.TestCase):
+class Home(unittest.TestCase):
+    """A farm with a library, and what is asked of it."""
+
     def setUp(self):
         holder = tempfile.TemporaryDirectory(prefix="gantry-whole-")
         self.addCleanup(holder.cleanup)
@@ -65,6 +67,8 @@ exec "$real" "$@"
     def leftovers(self):
         return [str(path) for path in self.folder.rglob(".gantry-*")]
 
+
+class Whole(Home):
     def test_by_itself(self):
         videos.put("h264.mp4", self.root / "a/one.mp4")
         videos.put("multi.mkv", self.root / "two.mkv")
