@@ -15,6 +15,8 @@
 #include "proto/messages.h"
 
 #define READ_CHUNK ((size_t)1 << 20)
+#define TAIL_MAX                                                                                                                 \
+    100 /* bytes of a final name in a temporary one: so that with any name that a file system holds, that fits, too */
 
 /* ---- names ---- */
 
@@ -24,6 +26,25 @@ bool publish_parent_step(const char *path)
         if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
             return true;
     return false;
+}
+
+/* What of a file's name is in the temporary ones: its end, with what says what kind of file it is. */
+static const char *name_tail(const char *base)
+{
+    size_t len = strlen(base);
+    if (len <= TAIL_MAX)
+        return base;
+    for (base += len - TAIL_MAX; ((unsigned char)*base & 0xC0) == 0x80; base++)
+        ; /* not in the middle of a character */
+    return base;
+}
+
+int publish_beside(const char *final, uint64_t run, uint64_t attempt, char temporary[PUBLISH_PATH])
+{
+    const char *base = strrchr(final, '/') + 1;
+    int len = snprintf(temporary, PUBLISH_PATH, "%.*s" PUBLISH_PREFIX "%" PRIu64 "-%" PRIu64 ".%s", (int)(base - final), final,
+                       run, attempt, name_tail(base));
+    return len < 0 || len >= PUBLISH_PATH ? -1 : 0;
 }
 
 int publish_names(struct str output, struct str cwd, uint64_t run, uint64_t attempt, char final[PUBLISH_PATH],
@@ -43,10 +64,8 @@ int publish_names(struct str output, struct str cwd, uint64_t run, uint64_t atte
     const char *base = strrchr(final, '/') + 1;
     if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
         return err_set(err, ERR_INVALID, "output names no file: %.150s", final);
-    len = snprintf(temporary, PUBLISH_PATH, "%.*s" PUBLISH_PREFIX "%" PRIu64 "-%" PRIu64 ".%s", (int)(base - final), final, run,
-                   attempt, base);
-    if (len < 0 || len >= PUBLISH_PATH || strlen(strrchr(temporary, '/') + 1) > NAME_MAX)
-        return err_set(err, ERR_INVALID, "the output's file name is too long for a temporary name beside it: %.100s", base);
+    if (publish_beside(final, run, attempt, temporary) < 0)
+        return err_set(err, ERR_INVALID, "the output's path is too long for a temporary name beside it: %.100s", base);
     return 0;
 }
 
@@ -141,13 +160,14 @@ static bool file_is(const char *path, const struct publish_file *known)
 
 /* ---- the steps ---- */
 
-/* Whether a file name is `.gantry-<run>-<earlier attempt>.<base>`. */
+/* Whether a file name is `.gantry-<run>-<earlier attempt>.<base>`, or ends in the end of a long base. */
 static bool name_is_earlier(const char *name, const char *base, uint64_t run, uint64_t attempt)
 {
     uint64_t its_run, its_attempt;
     int used = 0;
     return sscanf(name, PUBLISH_PREFIX "%" SCNu64 "-%" SCNu64 ".%n", &its_run, &its_attempt, &used) == 2 && used > 0 &&
-           its_run == run && its_attempt < attempt && strcmp(name + used, base) == 0;
+           its_run == run && its_attempt < attempt &&
+           (strcmp(name + used, base) == 0 || strcmp(name + used, name_tail(base)) == 0);
 }
 
 /* What is to be adopted is named by whoever worked on the run before. A name that an attempt of it would not have made may be any file's,
@@ -209,6 +229,18 @@ static int rename_new(const char *from, const char *to)
     return link(from, to) == 0 ? unlink(from) : -1;
 }
 
+static int folder_flush(const char *path, struct err *err)
+{
+    int fd = folder_open(path), rc = fd < 0 ? -1 : fsync(fd);
+    if (rc < 0)
+        err_set(err, ERR_IO,
+                "the output has its name, but whether that is on disk is not known (its folder cannot be flushed: %s)",
+                strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 int publish_name(const char *temporary, const char *final, struct err *err)
 {
     if (rename_new(temporary, final) < 0) {
@@ -218,17 +250,7 @@ int publish_name(const char *temporary, const char *final, struct err *err)
             return err_set(err, ERR_CONFLICT, "output %.150s has come to be meanwhile, and is not this run's", final);
         return err_set(err, ERR_IO, "the output cannot be given its name %.120s: %s", final, strerror(saved));
     }
-    int fd = folder_open(final);
-    if (fd < 0 || fsync(fd) < 0) {
-        err_set(err, ERR_IO,
-                "the output has its name, but whether that is on disk is not known (its folder cannot be flushed: %s)",
-                strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    close(fd);
-    return 0;
+    return folder_flush(final, err);
 }
 
 /* ---- the process ---- */

@@ -32,6 +32,9 @@ int publish_names(struct str output, struct str cwd, uint64_t run, uint64_t atte
 /* Flushes the file to disk, then reads it. -1 with err when it is missing, no regular file, or cannot be read. */
 int publish_verify(const char *path, struct publish_file *out, struct err *err);
 
+/* The temporary name beside a final one; a long file name is in it by its end only. -1: the path is too long. */
+int publish_beside(const char *final, uint64_t run, uint64_t attempt, char temporary[PUBLISH_PATH]);
+
 enum publish_state {
     PUBLISH_FREE,   /* nothing stands at the final name: go on and make it */
     PUBLISH_STANDS, /* what an earlier attempt was granted stands there, complete */

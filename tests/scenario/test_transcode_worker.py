@@ -176,6 +176,19 @@ class Kept(Studio):
         self.failed(farm, "a.mp4", "is there already")
         self.assertEqual((self.out / "a.mp4").read_bytes(), b"something else")
 
+    def test_names_of_any_length(self):
+        """As long as a file system holds, in bytes."""
+        for name in ("x" * 251 + ".mp4", "电" * 83 + "ab.mp4", "y" * 252 + ".ts"):
+            self.assertEqual(len(name.encode()), 255)
+            with self.subTest(name[-8:]):
+                videos.put("h264.mp4", self.root / name)
+                farm = self.farm()
+                made = pathlib.Path(self.made(farm, name)["dest"])
+                self.assertLessEqual(len(made.name.encode()), 255)
+                self.assertEqual((film(made)["codec"], made.suffix), ("hevc", ".mp4"))
+                self.assertEqual(self.leftovers(), [])
+                farm.close()
+
     def test_what_is_offered(self):
         farm = self.farm(transcode_encoders="vpu,cpu", transcode_vr="none", transcode_slots="2", worker_labels="zone=a")
         self.assertEqual(farm.hello["labels"], {"zone": "a", "transcode.encoders": "cpu", "transcode.slots": "2", "transcode.vr": "0"})
@@ -239,6 +252,20 @@ class Replaced(Studio):
         self.assertFalse(source.exists())
         self.assertEqual(result["bak"], str(source) + ".bak")
         self.assertTrue((self.root / "m.mkv.bak").exists())
+
+    def test_names_of_any_length(self):
+        name = "电" * 83 + "ab.mp4"
+        source = videos.put("h264.mp4", self.root / name)
+        content = source.read_bytes()
+        farm = self.farm()
+        result = self.made(farm, name)
+        self.assertEqual(film(source)["codec"], "hevc")
+        self.assertEqual(pathlib.Path(result["bak"]).read_bytes(), content)
+        parameters = {key: result[key] for key in ("source", "dest", "bak", "size_after")}
+        end = farm.run("undo", name, parameters=dict(parameters, root=str(self.root)))
+        self.assertEqual(end["outcome"], 1, end)
+        self.assertEqual(source.read_bytes(), content)
+        self.assertEqual([path.name for path in self.root.iterdir()], [name])
 
     def test_and_back(self):
         for name in ("h264.mp4", "multi.mkv"):

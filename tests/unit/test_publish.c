@@ -86,8 +86,62 @@ static void test_names(void **state)
     memset(big, 'x', sizeof(big));
     big[0] = '/';
     assert_int_equal(publish_names((struct str){big, PUBLISH_PATH}, STR_LIT(""), 1, 1, final, temporary, &err), -1);
-    assert_int_equal(publish_names((struct str){big, 250}, STR_LIT(""), 1, 1, final, temporary, &err),
-                     -1); /* no room beside it */
+}
+
+/* Whatever name a file system holds has room for a temporary one beside it; its end says what kind of file it is. */
+static void test_long_names(void **state)
+{
+    (void)state;
+    static const uint64_t most = UINT64_MAX;
+    char path[PUBLISH_PATH], final[PUBLISH_PATH], temporary[PUBLISH_PATH], *base;
+    struct err err = {0};
+    for (size_t len = 1; len <= NAME_MAX; len++) {
+        memset(path, 'x', len + 3);
+        memcpy(path, "/a/", 3);
+        path[3 + len] = '\0';
+        assert_int_equal(publish_names(str_of(path), STR_LIT(""), most, most, final, temporary, &err), 0);
+        assert_true(strlen(strrchr(temporary, '/') + 1) <= NAME_MAX);
+        assert_memory_equal(temporary, "/a/.gantry-", 11);
+    }
+    for (size_t at = 3; at < 252; at += 3) /* never in the middle of a character */
+        memcpy(path + at, "\xe7\x94\xb5", 3);
+    memcpy(path + 252, ".webm", 6);
+    assert_int_equal(publish_names(str_of(path), STR_LIT(""), 7, 2, final, temporary, &err), 0);
+    assert_true(str_utf8(str_of(temporary)));
+    base = strrchr(temporary, '/') + 1;
+    assert_memory_equal(base, ".gantry-7-2.\xe7\x94\xb5", 15);
+    assert_string_equal(base + strlen(base) - 5, ".webm");
+    assert_true(strlen(base) < 130);
+    memset(path, 'y', sizeof(path));
+    path[0] = '/';
+    path[PUBLISH_PATH - 1] = '\0';
+    for (size_t at = 100; at < PUBLISH_PATH - 1; at += 100)
+        path[at] = '/';
+    assert_int_equal(publish_names(str_of(path), STR_LIT(""), most, most, final, temporary, &err), -1);
+}
+
+/* What earlier attempts at a long name left goes, by whichever form of its name; and is taken over. */
+static void test_long_leftovers(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    enum publish_state found;
+    struct publish_file known;
+    char base[NAME_MAX + 1], final[PUBLISH_PATH], kept[PUBLISH_PATH], whole[PUBLISH_PATH];
+    memset(base, 'b', 200);
+    memcpy(base + 200, ".mp4", 5);
+    snprintf(final, sizeof(final), "%s/%s", folder, base);
+    snprintf(whole, sizeof(whole), "%s/.gantry-5-1.%s", folder, base); /* as earlier versions named it */
+    assert_int_equal(publish_beside(final, 5, 2, kept), 0);
+    unit_write(whole, "old");
+    unit_write(kept, "content");
+    assert_int_equal(publish_verify(kept, &known, &err), 0);
+    assert_int_equal(publish_check(final, 5, 3, &known, kept, &found, &err), 0);
+    assert_int_equal(found, PUBLISH_ADOPT);
+    assert_int_equal(access(kept, F_OK), 0);
+    assert_int_equal(access(whole, F_OK), -1);
+    assert_int_equal(publish_check(final, 5, 3, NULL, NULL, &found, &err), 0);
+    assert_int_equal(access(kept, F_OK), -1);
 }
 
 static void test_verify(void **state)
@@ -236,6 +290,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test_setup_teardown(test_long_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),

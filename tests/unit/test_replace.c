@@ -278,6 +278,26 @@ static void test_names(void **state)
     assert_int_equal(replace_bak(source, 7, out), -1);
 }
 
+/* A name that has no room for `.bak` is cut at its end, between two characters. */
+static void test_long_names(void **state)
+{
+    char path[PATH_MAX], out[PATH_MAX], second[PATH_MAX], base[NAME_MAX + 1];
+    (void)state;
+    for (size_t at = 0; at + 3 <= NAME_MAX; at += 3)
+        memcpy(base + at, "\xe7\x94\xb5", 3);
+    base[NAME_MAX] = '\0';
+    snprintf(path, sizeof(path), "%s/%s", library, base);
+    unit_write(path, "x");
+    assert_int_equal(replace_bak(path, 7, out), 0);
+    assert_true(str_utf8(str_of(out)) && strlen(strrchr(out, '/') + 1) <= NAME_MAX);
+    assert_string_equal(out + strlen(out) - 4, ".bak");
+    unit_write(out, "x");
+    assert_int_equal(replace_bak(path, 7, second), 0);
+    assert_string_equal(second + strlen(second) - 6, ".7.bak");
+    unit_write(second, "x");
+    assert_int_equal(replace_bak(path, 7, out), -1);
+}
+
 static void undone(bool same)
 {
     struct err err = {0};
@@ -335,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_names, set_up, tear_down),
         cmocka_unit_test(test_undo),
         cmocka_unit_test_setup_teardown(test_retire, set_up, tear_down),
     };

@@ -19,15 +19,29 @@
 
 /* ---- names and folders ---- */
 
-int replace_bak(const char *source, uint64_t run, char out[PATH_MAX])
+/* path and suffix, with as much of the file's name as a name with that suffix has room for. */
+static int name_beside(const char *path, const char *suffix, char out[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    struct str kept = str_cut(str_of(base), NAME_MAX - strlen(suffix));
+    return snprintf(out, PATH_MAX, "%.*s%.*s%s", (int)(base - path), path, (int)kept.len, kept.ptr, suffix) < PATH_MAX ? 0 : -1;
+}
+
+static bool is_free(const char *path)
 {
     struct stat info;
-    if (snprintf(out, PATH_MAX, "%s.bak", source) >= PATH_MAX)
+    return lstat(path, &info) < 0 && errno == ENOENT;
+}
+
+int replace_bak(const char *source, uint64_t run, char out[PATH_MAX])
+{
+    char suffix[32];
+    if (name_beside(source, ".bak", out) < 0)
         return -1;
-    if (lstat(out, &info) < 0 && errno == ENOENT)
+    if (is_free(out))
         return 0;
-    return snprintf(out, PATH_MAX, "%s.%" PRIu64 ".bak", source, run) < PATH_MAX && lstat(out, &info) < 0 && errno == ENOENT ? 0
-                                                                                                                             : -1;
+    snprintf(suffix, sizeof(suffix), ".%" PRIu64 ".bak", run);
+    return name_beside(source, suffix, out) == 0 && is_free(out) ? 0 : -1;
 }
 
 static int folder_flush(const char *path)

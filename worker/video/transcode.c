@@ -83,20 +83,24 @@ static int folders_make(char *path)
     return 0;
 }
 
+/* How much of the path stays before the new ending: all but its own, and what a file name has no room for. */
+static int stem_len(const char *path, const char *extension)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    size_t len = dot && dot > base ? (size_t)(dot - base) : strlen(base), most = NAME_MAX - 1 - strlen(extension);
+    return (int)((size_t)(base - path) + str_cut((struct str){base, (uint32_t)len}, most).len);
+}
+
 int transcode_places(struct transcode *it, const char *extension)
 {
-    const char *slash = strrchr(it->path, '/'), *base = slash ? slash + 1 : it->path, *dot = strrchr(base, '.');
-    int len = (int)(dot && dot > base ? dot - it->path : (long)strlen(it->path));
     const char *save = it->replace ? it->root : words_or(it->words, "save", "");
     if (save[0] != '/')
         return err_set(it->err, ERR_INVALID, "transcode.save is to be an absolute folder, or %s", TRANSCODE_REPLACE);
-    if (snprintf(it->final, sizeof(it->final), "%s/%.*s.%s", save, len, it->path, extension) >= PATH_MAX)
+    if (snprintf(it->final, sizeof(it->final), "%s/%.*s.%s", save, stem_len(it->path, extension), it->path, extension) >=
+        PATH_MAX)
         return err_set(it->err, ERR_INVALID, "the name of what is to be made is too long");
-    base = strrchr(it->final, '/') + 1;
-    int rc = snprintf(it->temporary, sizeof(it->temporary), "%.*s" PUBLISH_PREFIX "%" PRIu64 "-%" PRIu64 ".%s",
-                      (int)(base - it->final), it->final, it->run, it->attempt, base);
-    if (rc >= PATH_MAX || strlen(strrchr(it->temporary, '/') + 1) > NAME_MAX)
-        return err_set(it->err, ERR_INVALID, "the file's name is too long for a temporary one beside it: %.150s", base);
+    if (publish_beside(it->final, it->run, it->attempt, it->temporary) < 0)
+        return err_set(it->err, ERR_INVALID, "the path is too long for a temporary name: %.150s", it->final);
     if (!it->replace && folders_make(it->final) < 0)
         return err_set(it->err, ERR_IO, "no folder can be made for %.150s: %s", it->final, strerror(errno));
     bool keeps = it->replace || words_number(it->words, "remove_original");
