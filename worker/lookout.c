@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "worker/video/mount.h"
 
 #define AGAIN_MS 60000 /* between two tries to watch a folder */
 #define ARENA_MAX ((size_t)1 << 16)
@@ -52,11 +53,14 @@ static void post_start(struct lookout_post *post)
 {
     static const struct process_events events = {.output = on_output, .channel = on_channel, .ended = on_ended};
     struct lookout *lookout = post->lookout;
-    char root[4200], extensions[1100], *env[] = {NULL};
+    char root[4200], prefix[4200], extensions[1100], *env[] = {NULL};
     struct err err = {0};
+    struct str here = mount_of(str_of(settings_text(lookout->settings, SET_LIBRARY)),
+                               str_of(settings_text(lookout->settings, SET_TRANSCODE_PREFIX)), str_of(post->root));
     snprintf(root, sizeof(root), "root=%s", post->root);
+    snprintf(prefix, sizeof(prefix), "prefix=%.*s", (int)here.len, here.ptr);
     snprintf(extensions, sizeof(extensions), "extensions=%s", settings_text(lookout->settings, SET_LIBRARY_EXTENSIONS));
-    char *argv[] = {(char *)lookout->self, (char *)"--watch", root, extensions, NULL};
+    char *argv[] = {(char *)lookout->self, (char *)"--watch", root, prefix, extensions, NULL};
     struct job job = {.argv = argv, .env = env, .cwd = "/", .grace_ms = 1000, .channel = true};
     post->line[0] = '\0';
     post->process = process_start(lookout->processes, &job, &events, post, &err);
@@ -87,9 +91,11 @@ int lookout_open(struct lookout *lookout, struct loop *loop, struct processes *p
         .loop = loop, .processes = processes, .link = link, .self = setup->self, .settings = settings, .timer = -1};
     const char *roots = serves(setup) ? settings_text(settings, SET_LIBRARY) : "";
     for (const char *at = roots; *at && lookout->count < LOOKOUT_ROOTS; at += *at == ':') {
-        size_t len = strcspn(at, ":");
+        size_t step = strcspn(at, ":"), len = step;
+        while (len > 1 && at[len - 1] == '/') /* as the farm names it */
+            len--;
         char *root = len ? strndup(at, len) : NULL;
-        at += len;
+        at += step;
         if (len && !root)
             return err_set(err, ERR_NO_MEMORY, "no memory");
         if (root)

@@ -70,6 +70,26 @@ class Scans(Library):
         self.assertEqual(farm.named("all/multi.mkv")["codec"], "av1")
         self.assertEqual(farm.named("all/h264.mp4")["mtime_ns"], 1700000000123456789)
 
+    def test_a_library_that_is_mounted_elsewhere(self):
+        """The farm has it at other places than this worker: it looks and watches here, and speaks of there."""
+        self.fill()
+        second = self.root.parent / "second"
+        videos.put("hevc.mkv", second / "x.mkv")
+        farm = self.farm(library="/farm/films/:/farm/shows", transcode_prefix=f"{self.root}:{second}/")
+        self.assertEqual(farm.scan("/farm/films")["files"], 6)
+        self.assertEqual({video["root"] for video in farm.videos.values()}, {"/farm/films"})
+        self.assertEqual(farm.scan("/farm/shows")["new"], 1)
+        self.assertEqual(farm.named("x.mkv")["root"], "/farm/shows")
+        self.assertTrue(farm.named("x.mkv")["codec"], "hevc")
+        (self.root / "all/hevc.mkv").rename(self.root / "moved.mkv")
+        self.assertEqual(farm.scan("/farm/films")["moved"], 1)
+        farm.hints.clear()
+        videos.put("h264.mp4", second / "new.mp4")
+        wait_for(lambda: "/farm/shows" in farm.hints, 60, "a hint of the folder by the farm's name")
+        self.root.rename(self.root.parent / "away")
+        end = farm.run("scan", "/farm/films")
+        self.assertIn(str(self.root), end["error"])
+
     def test_other_rules_judge_again(self):
         self.fill()
         farm = self.farm()

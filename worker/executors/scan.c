@@ -21,8 +21,9 @@ int executor_scan(struct plan *plan, struct err *err)
     const struct rec_assignment *run = plan->run;
     plan->channel = true;
     if (plan_arg(plan, str_of(plan->place.self), err) < 0 || plan_arg(plan, STR_LIT("--scan"), err) < 0 ||
-        words_add(plan, "root", run->spec.command, err) < 0 || words_add_number(plan, "run", run->run_id, err) < 0 ||
-        words_add_number(plan, "attempt", run->attempt, err) < 0 || plan_probe(plan, err) < 0)
+        words_add(plan, "root", run->spec.command, err) < 0 || words_add_prefix(plan, run->spec.command, err) < 0 ||
+        words_add_number(plan, "run", run->run_id, err) < 0 || words_add_number(plan, "attempt", run->attempt, err) < 0 ||
+        plan_probe(plan, err) < 0)
         return -1;
     return words_add_setting(plan, "rules", SET_TRANSCODE_RULES, err) < 0 ||
                    words_add_setting(plan, "vr", SET_LIBRARY_VR, err) < 0 ||

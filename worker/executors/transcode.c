@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "worker/executors/executor.h"
+#include "worker/value.h"
 #include "worker/video/transcode.h"
 #include "worker/video/words.h"
 
@@ -68,6 +69,17 @@ static int add_tmp(struct plan *plan, struct err *err)
     return words_add(plan, "tmp", str_of(path), err);
 }
 
+/* root is the farm's name of the folder. */
+static int add_prefix(struct plan *plan, struct err *err)
+{
+    struct str packed;
+    struct buf root = {.limit = PATH_MAX};
+    bool well = value_find(plan->run->parameters, STR_LIT("root"), &packed) && value_text(&root, packed) == 0;
+    int rc = well ? words_add_prefix(plan, buf_str(&root), err) : 0;
+    buf_free(&root);
+    return rc;
+}
+
 static int add_all(struct plan *plan, struct err *err)
 {
     const struct rec_assignment *run = plan->run;
@@ -81,8 +93,7 @@ static int add_all(struct plan *plan, struct err *err)
         words_add_number(plan, "attempt", run->attempt, err) < 0 || plan_probe(plan, err) < 0)
         return -1;
     if (add_flag(plan, "hardware_decode", SET_TRANSCODE_HARDWARE_DECODE, err) < 0 ||
-        add_flag(plan, "remove_original", SET_TRANSCODE_REMOVE_ORIGINAL, err) < 0 ||
-        words_add_setting(plan, "prefix", SET_TRANSCODE_PREFIX, err) < 0)
+        add_flag(plan, "remove_original", SET_TRANSCODE_REMOVE_ORIGINAL, err) < 0 || add_prefix(plan, err) < 0)
         return -1;
     return add_save(plan, err) < 0 || add_tmp(plan, err) < 0 || add_home(plan, "replace", err) < 0 ||
                    add_home(plan, "kept", err) < 0

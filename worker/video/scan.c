@@ -28,7 +28,8 @@ struct candidate { /* to be probed */
 };
 
 struct scan {
-    const char *root;
+    const char *root;   /* the farm's name of the folder */
+    const char *folder; /* where it is here */
     uint64_t run, attempt;
     struct found found; /* what is to be told */
     struct farm_line line;
@@ -126,18 +127,18 @@ static void on_unreadable(void *self, const char *path, int error)
 {
     struct scan *scan = self;
     if (scan->unreadable++ < TOLD_MAX)
-        fprintf(stderr, "not looked at: %s: %s\n", *path ? path : scan->root, strerror(error));
+        fprintf(stderr, "not looked at: %s: %s\n", *path ? path : scan->folder, strerror(error));
 }
 
 static int look(struct scan *scan, char *const *argv)
 {
     const struct walk_events events = {.file = on_file, .empty = on_empty, .unreadable = on_unreadable, .self = scan};
-    if (walk_root(scan->root, words_or(argv, "extensions", SCAN_EXTENSIONS), &events, scan->err) < 0)
+    if (walk_root(scan->folder, words_or(argv, "extensions", SCAN_EXTENSIONS), &events, scan->err) < 0)
         return -1;
     if (scan->files == 0 && scan->known.count)
         return err_set(scan->err, ERR_CONFLICT,
                        "%.100s holds no video, and %u were known there: is it mounted? Nothing is taken from the list",
-                       scan->root, scan->known.count);
+                       scan->folder, scan->known.count);
     return 0;
 }
 
@@ -190,7 +191,7 @@ static int probe_all(struct scan *scan, char *const *argv)
     unsigned jobs = (unsigned)words_number(argv, "jobs");
     if (scan->count == 0)
         return 0;
-    if (prober_start(&prober, words_or(argv, "probe", "gantry-probe"), scan->root, jobs ? jobs : 8, scan->err) < 0)
+    if (prober_start(&prober, words_or(argv, "probe", "gantry-probe"), scan->folder, jobs ? jobs : 8, scan->err) < 0)
         return -1;
     int rc = 1;
     for (uint32_t done = 0; rc == 1; done++) {
@@ -279,13 +280,14 @@ int scan_main(char *const *argv)
                         .attempt = words_number(argv, "attempt"),
                         .line = {.fd = JOB_FD_PROGRAM_CHANNEL},
                         .err = &err};
+    scan.folder = words_or(argv, "prefix", scan.root);
     const char *rules = words_or(argv, "rules", RULES_DEFAULT), *vr = words_or(argv, "vr", VR_DEFAULT);
     int rc = -1;
     scan.arena = arena_new(ANSWER_MAX);
     if (!scan.arena)
         err_set(&err, ERR_NO_MEMORY, "no memory");
-    else if (scan.root[0] != '/')
-        err_set(&err, ERR_INVALID, "root is to be an absolute folder");
+    else if (scan.root[0] != '/' || scan.folder[0] != '/')
+        err_set(&err, ERR_INVALID, "root, and transcode.prefix, are to be absolute folders");
     else if (found_begin(&scan.found, rules, vr, scan_rules_id(rules, vr), &err) == 0)
         rc = scan_run(&scan, argv);
     if (rc < 0)

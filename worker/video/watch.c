@@ -23,7 +23,8 @@
      IN_EXCL_UNLINK)
 
 struct watch {
-    const char *root, *extensions;
+    const char *root, *folder; /* the farm's name of it, and where it is here */
+    const char *extensions;
     int fd;
     unsigned folders;
     bool again;           /* folders have come: they are watched, too */
@@ -38,7 +39,7 @@ static int on_folder(void *self, const char *path, int fd)
     char name[64];
     snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
     if (inotify_add_watch(watch->fd, name, EVENTS) < 0) {
-        fprintf(stderr, "%s is not watched: %s%s\n", *path ? path : watch->root, strerror(errno),
+        fprintf(stderr, "%s is not watched: %s%s\n", *path ? path : watch->folder, strerror(errno),
                 errno == ENOSPC ? " (fs.inotify.max_user_watches)" : "");
         return errno == ENOSPC || errno == ENOMEM ? -1 : 0;
     }
@@ -69,7 +70,7 @@ static int watch_all(struct watch *watch, struct err *err)
     const struct walk_events events = {
         .folder = on_folder, .file = on_file, .empty = on_empty, .unreadable = on_unreadable, .self = watch};
     watch->again = false;
-    return walk_root(watch->root, "", &events, err);
+    return walk_root(watch->folder, "", &events, err);
 }
 
 static bool matters(const struct watch *watch, const struct inotify_event *event)
@@ -140,6 +141,7 @@ int watch_main(char *const *argv)
                           .extensions = words_or(argv, "extensions", SCAN_EXTENSIONS),
                           .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK),
                           .line = {.fd = JOB_FD_PROGRAM_CHANNEL}};
+    watch.folder = words_or(argv, "prefix", watch.root);
     int rc = watch.fd < 0 ? err_set(&err, ERR_IO, "inotify: %s", strerror(errno)) : work(&watch, &err);
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);

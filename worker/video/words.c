@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/value.h"
+#include "worker/video/mount.h"
 
 const char *words_text(char *const *argv, const char *name)
 {
@@ -50,6 +51,16 @@ int words_add_setting(struct plan *plan, const char *name, int setting, struct e
     if (!plan->place.settings)
         return 0;
     return words_add(plan, name, str_of(settings_text(plan->place.settings, setting)), err);
+}
+
+int words_add_prefix(struct plan *plan, struct str root, struct err *err)
+{
+    const struct settings *settings = plan->place.settings;
+    if (!settings)
+        return 0;
+    return words_add(
+        plan, "prefix",
+        mount_of(str_of(settings_text(settings, SET_LIBRARY)), str_of(settings_text(settings, SET_TRANSCODE_PREFIX)), root), err);
 }
 
 int words_add_parameter(struct plan *plan, const char *name, struct err *err)

@@ -14,6 +14,8 @@ uint64_t words_number(char *const *argv, const char *name); /* 0: it is not ther
 int words_add(struct plan *plan, const char *name, struct str value, struct err *err);
 int words_add_number(struct plan *plan, const char *name, uint64_t value, struct err *err);
 int words_add_setting(struct plan *plan, const char *name, int setting, struct err *err);
+/* `prefix=`, where this worker has the library's folder root. */
+int words_add_prefix(struct plan *plan, struct str root, struct err *err);
 /* A parameter of the run's, as text; nothing when it has none of that name. */
 int words_add_parameter(struct plan *plan, const char *name, struct err *err);
 
