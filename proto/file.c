@@ -112,6 +112,48 @@ int file_place(const char *fresh, const char *path, bool durable, struct err *er
     return place(fd, fresh, path, true, durable, err);
 }
 
+int file_name_new(int folder, const char *fresh, const char *name)
+{
+    if (renameat2(folder, fresh, folder, name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    return linkat(folder, fresh, folder, name, 0) == 0 ? unlinkat(folder, fresh, 0) : -1;
+}
+
+static bool is_seen(int folder, const char *name, const struct stat *seen)
+{
+    struct stat now;
+
+    return fstatat(folder, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == seen->st_dev && now.st_ino == seen->st_ino &&
+           now.st_size == seen->st_size && now.st_mtim.tv_sec == seen->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == seen->st_mtim.tv_nsec;
+}
+
+/* Both names change places at once, so that there is a whole file under the final one all the time, and what came out can be looked at.
+ * Where the file system cannot do that, the name is free for a moment. */
+int file_supplant(int folder, const char *fresh, const char *name, const struct stat *seen)
+{
+    if (renameat2(folder, fresh, folder, name, RENAME_EXCHANGE) == 0) {
+        if (is_seen(folder, fresh, seen)) {
+            unlinkat(folder, fresh, 0);
+            return 0;
+        }
+        renameat2(folder, fresh, folder, name, RENAME_EXCHANGE); /* another had come there: back */
+        errno = EEXIST;
+        return -1;
+    }
+    if (errno == ENOENT)
+        return file_name_new(folder, fresh, name);
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (!is_seen(folder, name, seen)) {
+        errno = EEXIST;
+        return -1;
+    }
+    return unlinkat(folder, name, 0) == 0 ? file_name_new(folder, fresh, name) : -1;
+}
+
 /* One that this makes is given away at once: what is made in it goes to the same owner. */
 static int folder_make(const char *path)
 {

@@ -18,6 +18,12 @@ int file_replace(const char *path, struct str text, bool durable, struct err *er
 /* The same for what somebody else has written to fresh, which is in the same folder and gone afterwards. */
 int file_place(const char *fresh, const char *path, bool durable, struct err *err);
 
+/* Gives fresh another name in the same folder (an open one, or AT_FDCWD), never over what has that name already: -1 with errno EEXIST. */
+int file_name_new(int folder, const char *fresh, const char *name);
+/* The same in the place of what stands there, which goes, if it is still what was seen of it: else -1 with errno EEXIST, and it stays. */
+struct stat;
+int file_supplant(int folder, const char *fresh, const char *name, const struct stat *seen);
+
 /* Makes a folder, for its owner alone, with those above it that are not there. -1 with err. */
 int file_folder(const char *path, struct err *err);
 /* Gives what is open as fd, and belongs at path, to the owner of the folder that it is in. -1 with errno. */

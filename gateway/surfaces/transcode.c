@@ -81,13 +81,17 @@ static const struct route routes[] = {
      "The source of a task that has not ended, for a worker that has no library mounted: the file itself, with `Range`, "
      "`If-Range` and `ETag`."},
     {METHOD_GET, "/stream/result/{task_id}", api_result_get, ROLE_WORKER,
-     "How many bytes of a task's result are here: where an upload that broke off goes on."},
+     "How many bytes of a task's result are here: where an upload that broke off goes on. With `size` and `hash` (XXH3 128, "
+     "hexadecimal): whether a result of that content stands complete."},
     {METHOD_PUT, "/stream/result/{task_id}", api_result_put, ROLE_WORKER,
      "Takes the result of a task that has not ended: the file itself, of any size. `Content-Range: bytes FIRST-LAST/TOTAL` sends "
      "a part of it, "
-     "which goes on behind what is here: 200, and 201 with the last. Without it the body is all of it. `X-Content-SHA256` "
-     "(hexadecimal) is held "
-     "against the whole file. It appears below `transcode.save`, by the path of its source, complete and on disk."},
+     "which goes on behind what is here: 200 once that is on disk, and 201 with the last, which may come again while the result "
+     "has "
+     "not got its name. Without it the body is all of it. `X-Content-SHA256` (hexadecimal) is held against the whole file. It "
+     "appears below `transcode.save`, by the path of its source (with another `extension`), complete and on disk, and in the "
+     "place "
+     "of an earlier result of the same video: 409 where another file stands, and when the task is not its worker's any more."},
 
     {METHOD_POST, "/worker/register", api_workers_create, ROLE_WORKER,
      "The older API: registers a worker, also one that is online. 20 s of silence take it offline."},
@@ -134,10 +138,11 @@ void api_say(struct request *request, unsigned status, enum text_id message)
 /* Rules whose sentence is the whole message, as this API's clients know it. */
 static bool rule_is_whole(struct str rule)
 {
-    static const char *const words[] = {
-        "worker_missing", "worker_online",  "worker_name",    "worker_session", "worker_full", "worker_owner", "directive",
-        "task_missing",   "task_owner",     "task_final",     "video_missing",  "video_busy",  "video_broken", "library_root",
-        "library_none",   "source_missing", "source_outside", "upload_offset",  "upload_busy", "upload_hash",  "upload_disk"};
+    static const char *const words[] = {"worker_missing", "worker_online",  "worker_name",   "worker_session", "worker_full",
+                                        "worker_owner",   "directive",      "task_missing",  "task_owner",     "task_final",
+                                        "video_missing",  "video_busy",     "video_broken",  "library_root",   "library_none",
+                                        "source_missing", "source_outside", "upload_offset", "upload_busy",    "upload_hash",
+                                        "upload_disk",    "upload_stands"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (str_is(rule, words[i]))

@@ -149,6 +149,117 @@ class Files(Contract):
         self.assertEqual(answer.body["data"]["received"], 1_000_000)
         self.assertEqual((self.save / "breaks.mp4").read_bytes(), b"a" * 200_000 + b"b" * 800_000)
 
+    def fail_task(self, task):
+        answer = self.farm.request("PATCH", f"/api/v1/tasks/{task}", {"worker_id": self.worker, "progress": 1, "status": 3, "error_message": "no"})
+        self.assertEqual(answer.status, 200, answer)
+
+    def parts(self, path):
+        return [p.name for p in (self.save / path).parent.glob(".gantry-*")]
+
+    def test_a_task_that_ends_while_its_result_comes(self):
+        """It is not its worker's any more: the result gets no name, and goes."""
+        task = self.task("lost/late.mp4", b"x")
+        with socket.create_connection(("127.0.0.1", self.farm.port)) as client:
+            client.sendall(f"PUT /api/v1/stream/result/{task} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n".encode()
+                           + b"a" * 100_000)
+            wait_for(lambda: self.farm.get(f"/api/v1/stream/result/{task}").body["data"]["received"] == 100_000, what="half of it")
+            self.fail_task(task)
+            client.sendall(b"b" * 100_000)
+            said = b""
+            while b"}" not in said:
+                said += client.recv(65536)
+        self.assertTrue(said.startswith(b"HTTP/1.1 409"), said)
+        self.assertIn("任务已结束".encode(), said)
+        self.assertEqual(list((self.save / "lost").iterdir()), [])
+
+    def test_what_stands_at_its_name(self):
+        """A result of the same video gives way, by whichever task it came; what somebody else put there does not."""
+        path = "again/one.mp4"
+        self.assertEqual(self.put(self.task(path, b"x"), b"first").status, 201)
+        fill(self.farm, self.library, video(path, size=77))  # another version, while its task goes on
+        self.farm.request("PATCH", f"/api/v1/tasks/{self.farm.get('/api/v1/tasks?per_page=1').body['data'][0]['task_id']}",
+                          {"worker_id": self.worker, "progress": 100, "status": 2})
+        second = self.task(path)
+        self.assertEqual(self.put(second, b"second").status, 201)
+        self.assertEqual((self.save / path).read_bytes(), b"second")
+        self.fail_task(second)
+        number = next(v["id"] for v in self.farm.get("/api/v1/videos?search=again").body["data"]["videos"] if v["video_path"] == path)
+        self.assertEqual(self.farm.request("PATCH", f"/api/v1/videos/{number}", {"transcode_status": 1, "bumped": True}).status, 200)
+        third = self.farm.post("/api/v1/tasks", {"worker_id": self.worker, "worker_type": 0, "support_vr": 0}).body["data"]["task_id"]
+        self.assertEqual(self.put(third, b"third").status, 201)
+        (self.save / path).write_bytes(b"somebody's")
+        refused = self.put(third, b"fourth")
+        self.refused(refused, 409, "one.mp4 已存在")
+        self.assertEqual((self.save / path).read_bytes(), b"somebody's")
+        self.assertEqual(self.parts(path), [])
+        (self.save / path).unlink()
+        (self.save / path).symlink_to("/etc/passwd")
+        self.refused(self.put(third, b"fifth"), 409, "已存在")
+        (self.save / path).unlink()
+        (self.save / path).mkdir()
+        self.refused(self.put(third, b"sixth"), 409, "已存在")
+        self.assertEqual(self.parts(path), [])
+        other = self.task("again/theirs.mp4", b"x")
+        (self.save / "again/theirs.mp4").write_bytes(b"somebody's")
+        english = self.farm.put(f"/api/v1/stream/result/{other}", b"x", headers={"Content-Type": "video/mp4", "Accept-Language": "en"})
+        self.refused(english, 409, "theirs.mp4 is there already, and is no result of this video")
+
+    def test_another_ending(self):
+        task = self.task("ends/film.old.avi", b"x")
+        result = f"/api/v1/stream/result/{task}"
+        for given in ("../x", "MP4", "a.b", "123456789", "%2f"):
+            self.refused(self.farm.put(f"{result}?extension={given}", b"x", headers={"Content-Type": "video/mp4"}), 400, "extension")
+        for given in ("0", "x", "1048577"):
+            self.refused(self.farm.get(f"{result}?attempt={given}"), 400, "attempt")
+        self.assertEqual(self.farm.put(f"{result}?extension=mkv", b"content", headers={"Content-Type": "video/mp4"}).status, 201)
+        self.assertEqual([p.name for p in (self.save / "ends").iterdir()], ["film.old.mkv"])
+        digest = "c4b7ba22bbf5c8d7b5e8b2fe1e6bd92b"
+        self.assertEqual(self.farm.get(f"{result}?extension=mkv&size=7&hash={digest}").body["data"]["complete"], False)
+        self.refused(self.farm.get(f"{result}?extension=mkv&size=7&hash=xyz"), 400, "hash")
+        self.refused(self.farm.put(f"{result}?attempt=1", b"x", headers={"Content-Type": "video/mp4"}), 409, "任务不属于该Worker")
+        self.assertEqual([p.name for p in (self.save / "ends").iterdir()], ["film.old.mkv"])
+        task = self.task("ends/" + "长" * 83 + "ab.ts", b"x")
+        self.assertEqual(self.farm.put(f"/api/v1/stream/result/{task}?extension=mkv", b"x", headers={"Content-Type": "video/mp4"}).status, 201)
+        self.assertTrue((self.save / ("ends/" + "长" * 83 + "ab.mkv")).exists())
+        task = self.task("ends/" + "y" * 252 + ".ts", b"x")
+        self.assertEqual(self.farm.put(f"/api/v1/stream/result/{task}?extension=mkv", b"x", headers={"Content-Type": "video/mp4"}).status, 201)
+        self.assertTrue((self.save / ("ends/" + "y" * 251 + ".mkv")).exists())
+
+    def test_the_last_part_again(self):
+        """All of it is here, and it has no name yet: nobody could say that it may have it."""
+        task = self.task("last.mp4", b"x")
+        self.put(task, b"a" * 1000, Content_Range="bytes 0-999/2000")
+        self.farm.stop("scheduler")
+        try:
+            answer = self.put(task, b"b" * 1000, Content_Range="bytes 1000-1999/2000")
+        finally:
+            self.farm.cont("scheduler")
+        self.refused(answer, 503)
+        self.assertFalse((self.save / "last.mp4").exists())
+        self.assertEqual(self.farm.get(f"/api/v1/stream/result/{task}").body["data"], {"received": 2000, "complete": False})
+        self.refused(self.put(task, b"b" * 10, Content_Range="bytes 10-19/2000"), 409, "已接收 2000 字节")
+        self.assertEqual(self.put(task, b"b" * 500, Content_Range="bytes 1500-1999/2000").status, 201)
+        self.assertEqual((self.save / "last.mp4").read_bytes(), b"a" * 1000 + b"b" * 1000)
+
+    def test_the_gateway_is_killed_while_it_comes(self):
+        """What was acknowledged is there, and it goes on behind what is there."""
+        task = self.task("killed.mp4", b"x")
+        content = os.urandom(600_000)
+        digest, result = hashlib.sha256(content).hexdigest(), f"/api/v1/stream/result/{task}"
+        self.assertEqual(self.put(task, content[:100_000], Content_Range="bytes 0-99999/600000").status, 200)
+        with socket.create_connection(("127.0.0.1", self.farm.port)) as client:
+            client.sendall(f"PUT {result} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n"
+                           f"Content-Range: bytes 100000-599999/600000\r\n\r\n".encode() + content[100_000:350_000])
+            wait_for(lambda: self.farm.get(result).body["data"]["received"] > 100_000, what="more of it")
+            self.farm.kill("gateway")
+        self.farm.start("gateway")
+        self.farm.wait_ready()
+        here = self.farm.get(result).body["data"]["received"]
+        self.assertTrue(100_000 <= here <= 350_000, here)
+        answer = self.put(task, content[here:], Content_Range=f"bytes {here}-599999/600000", X_Content_SHA256=digest)
+        self.assertEqual(answer.status, 201)
+        self.assertEqual((self.save / "killed.mp4").read_bytes(), content)
+
     def test_results_that_nobody_takes(self):
         self.refused(self.put("99999", b"x" * 3 * MIB), 404, "任务不存在")
         self.save.mkdir(exist_ok=True)

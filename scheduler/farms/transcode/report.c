@@ -113,7 +113,7 @@ static int report_late(const struct msg_transcode_report *report, struct fault *
     return report->status >= TRANSCODE_COMPLETED && report->status == report->known.status ? 0 : refuse_final(report, fault);
 }
 
-static void task_heard(struct transcode *farm, struct core *core, struct transcode_task *task)
+void task_heard(struct transcode *farm, struct core *core, struct transcode_task *task)
 {
     uint64_t silent = core->mono_ms - task->heard;
     if (task->record.reported_at && silent > task->longest)

@@ -15,6 +15,7 @@
 #include "scheduler/dispatch.h"
 #include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
+#include "scheduler/farms/transcode/made.h"
 #include "scheduler/farms/transcode/parameters.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
@@ -143,16 +144,17 @@ int transcode_task_load(struct transcode *farm, const struct rec_transcode_task 
 static void pack_video(struct buf *out, const struct rec_video *video, unsigned type)
 {
     msgpack_packer packer;
-    char hash[2 * 16 + 1] = "";
+    char hash[2 * 16 + 1] = "", made[MADE_TEXT];
     for (uint32_t i = 0; i < video->hash.len && i < 16; i++)
         snprintf(hash + (size_t)2 * i, 3, "%02x", (unsigned char)video->hash.ptr[i]);
-    parameters_begin(&packer, out, 14);
+    parameters_begin(&packer, out, 15);
     parameters_uint(&packer, "video_id", video->id);
     parameters_text(&packer, "root", video->root);
     parameters_text(&packer, "path", video->path);
     parameters_uint(&packer, "size", video->size);
     parameters_uint(&packer, "mtime_ns", video->mtime_ns);
     parameters_text(&packer, "hash", str_of(hash));
+    parameters_text(&packer, "made", str_of(made_text(video->made, made)));
     parameters_uint(&packer, "is_vr", video->is_vr);
     parameters_text(&packer, "codec", video->codec);
     parameters_uint(&packer, "bitrate_k", video->bitrate_k);
@@ -405,6 +407,8 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
     }
     if (video->record.excluded && video->record.transcode_status == VIDEO_WAITING)
         video->record.transcode_status = VIDEO_NOT_NEEDED;
+    if (HAS(run, rec_run, published) && made_add(farm, video, run->published.size, run->published.hash))
+        log_warn("GTY-TRANSCODE-MADE", "video=%llu no memory for what was made of it", (unsigned long long)video->record.id);
     if (told->skipped.len) {
         struct rec_video record = video->record;
         record.reason = told->skipped;

@@ -35,6 +35,8 @@ uint64_t tasks_expire(struct transcode *farm, struct core *core);
 /* All is loaded: what is there of each open task is heard now. */
 void tasks_loaded(struct transcode *farm, struct core *core);
 void tasks_renew(struct transcode *farm, const struct core *core);
+/* It is spoken of, over HTTP: heard now. */
+void task_heard(struct transcode *farm, struct core *core, struct transcode_task *task);
 /* Sets when its silence is over, after it was heard of. */
 void task_expect(struct transcode *farm, struct transcode_task *task);
 

@@ -8,6 +8,7 @@
 #include "proto/settings.h"
 #include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
+#include "scheduler/farms/transcode/made.h"
 #include "scheduler/farms/transcode/task.h"
 #include "scheduler/farms/transcode/video.h"
 #include "scheduler/farms/transcode/worker.h"
@@ -128,6 +129,7 @@ static const struct farm_scan scans[] = {{TYPE_VIDEO, false},        {TYPE_TRANS
 static const struct core_route routes[] = {
     {MSG_TRANSCODE_PULL, DOOR_COMMANDS, transcode_on_pull, "a worker of the transcode API wants a task"},
     {MSG_TRANSCODE_REPORT, DOOR_COMMANDS, transcode_on_report, "what it says of its task"},
+    {MSG_TRANSCODE_PUBLISH, DOOR_COMMANDS, transcode_on_publish, "its result has come whole, and wants its name"},
     {MSG_TRANSCODE_BEAT, DOOR_COMMANDS, transcode_on_beat, "it lives"},
     {MSG_TRANSCODE_LOG, DOOR_COMMANDS, transcode_on_log, "a line for a task's log"},
     {MSG_TRANSCODE_REGISTER, DOOR_COMMANDS, transcode_on_register, "a worker of the transcode API has started"},

@@ -74,7 +74,8 @@ struct video *video_at(const struct transcode *farm, const struct root *root, st
 static int describe(struct video *video, const struct rec_video *record)
 {
     struct rec_video copy = *record;
-    struct str *const strs[] = {&copy.root, &copy.path, &copy.codec, &copy.hash, &copy.error, &copy.container, &copy.reason};
+    struct str *const strs[] = {&copy.root,  &copy.path,      &copy.codec,  &copy.hash,
+                                &copy.error, &copy.container, &copy.reason, &copy.made};
     char *text;
     if (texts_copy(&text, strs, sizeof strs / sizeof *strs))
         return -1;
@@ -276,7 +277,7 @@ size_t video_bytes(const struct video *video)
 {
     const struct rec_video *record = &video->record;
     return 256 + (size_t)record->root.len + record->path.len + record->codec.len + record->error.len + record->container.len +
-           record->reason.len;
+           record->reason.len + record->made.len;
 }
 
 void video_put(struct core *core, struct video *video)
