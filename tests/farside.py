@@ -219,13 +219,15 @@ class FarSide:
 
     # -- what tests do --
 
-    def assign(self, executor, command, parameters=None, output="", timeout=600, **spec):
+    def assign(self, executor, command, parameters=None, output="", timeout=600, published=None, **spec):
+        """published: what an earlier attempt was granted."""
         with self.lock:
             self.next_run += 1
             run = self.next_run
         spec = dict({"name": "t", "task_type": "x", "executor": executor, "command": command, "output": output}, **spec)
-        self.say("assign", runs=[{"run_id": run, "attempt": self.attempt, "task_id": 1, "task_name": "t", "spec": spec, "parameters": parameters or {},
-                                  "timeout_seconds": timeout}])
+        assignment = {"run_id": run, "attempt": self.attempt, "task_id": 1, "task_name": "t", "spec": spec, "parameters": parameters or {},
+                      "timeout_seconds": timeout}
+        self.say("assign", runs=[dict(assignment, published=published) if published else assignment])
         return run
 
     def wait(self, run, timeout=120):

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "proto/file.h"
 #include "proto/messages.h"
 
 #define READ_CHUNK ((size_t)1 << 20)
@@ -219,16 +220,6 @@ int publish_check(const char *final, uint64_t run, uint64_t attempt, const struc
     return 0;
 }
 
-/* A rename that never replaces; where the file system has none, a second link, which does not replace either. */
-static int rename_new(const char *from, const char *to)
-{
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -1;
-    return link(from, to) == 0 ? unlink(from) : -1;
-}
-
 static int folder_flush(const char *path, struct err *err)
 {
     int fd = folder_open(path), rc = fd < 0 ? -1 : fsync(fd);
@@ -243,7 +234,7 @@ static int folder_flush(const char *path, struct err *err)
 
 int publish_name(const char *temporary, const char *final, struct err *err)
 {
-    if (rename_new(temporary, final) < 0) {
+    if (file_name_new(AT_FDCWD, temporary, final) < 0) {
         int saved = errno;
         unlink(temporary);
         if (saved == EEXIST)
@@ -251,6 +242,16 @@ int publish_name(const char *temporary, const char *final, struct err *err)
         return err_set(err, ERR_IO, "the output cannot be given its name %.120s: %s", final, strerror(saved));
     }
     return folder_flush(final, err);
+}
+
+int publish_supplant(const char *temporary, const char *final, const struct stat *standing, struct err *err)
+{
+    if (file_supplant(AT_FDCWD, temporary, final, standing) == 0)
+        return folder_flush(final, err);
+    int saved = errno;
+    unlink(temporary);
+    return err_set(err, saved == EEXIST ? ERR_CONFLICT : ERR_IO, "the output cannot be given its name %.120s: %s", final,
+                   strerror(saved));
 }
 
 /* ---- the process ---- */

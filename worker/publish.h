@@ -16,6 +16,8 @@
 #define PUBLISH_PATH 4096
 #define PUBLISH_PREFIX ".gantry-" /* of the temporary names of outputs */
 
+struct stat;
+
 struct publish_file {
     uint64_t size;
     unsigned char hash[PUBLISH_HASH];
@@ -48,6 +50,10 @@ int publish_check(const char *final, uint64_t run, uint64_t attempt, const struc
 
 /* Gives the file its final name and flushes the folder. -1 with err when something stands there; the temporary file is then removed. */
 int publish_name(const char *temporary, const char *final, struct err *err);
+
+/* The same in the place of a file of ours that stands there, which goes; standing: what was seen of it. Another one that came to be there
+ * meanwhile stays. */
+int publish_supplant(const char *temporary, const char *final, const struct stat *standing, struct err *err);
 
 /* The process behind `gantry-worker --publish check FINAL RUN ATTEMPT [TEMPORARY SIZE HASH] | verify FILE | name FILE FINAL`. One line on
  * stdout: `free`, `stands`, `adopt`, `verified SIZE HASH`, `named`, or `error TEXT` with exit code 1. */

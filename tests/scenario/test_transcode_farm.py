@@ -10,7 +10,7 @@ import unittest
 from tests import videos
 from tests.farm import BUILD, SLOW, Farm, clean_environment, wait_for
 from tests.patience import PATIENT
-from tests.scenario.test_transcode_worker import film
+from tests.scenario.test_transcode_worker import film, probe
 
 WAITING, COMPLETED, FAILED = 1, 4, 5
 
@@ -101,6 +101,23 @@ class Whole(Home):
         for _ in range(2):
             run = farm.data_of(farm.post("/api/v1/videos/scan", {}))["run_ids"][0]
             self.assertEqual(farm.wait_run(run, timeout=120)["status"], "completed")
+
+    def test_a_source_that_is_replaced_by_another_version(self):
+        """The result of the older one gives way to that of the new one."""
+        videos.put("h264.mp4", self.root / "one.mp4")
+        farm = self.farm()
+        wait_for(lambda: self.status(farm, "one.mp4") == COMPLETED, 120, "the transcode")
+        first = self.videos(farm)["one.mp4"]["transcode_task_id"]
+        videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "9", "-t", "3", str(self.folder / "next.mp4"))
+        os.rename(self.folder / "next.mp4", self.root / "one.mp4")
+
+        def again():
+            video = self.videos(farm).get("one.mp4", {})
+            return video.get("transcode_status") == COMPLETED and video["transcode_task_id"] != first
+
+        wait_for(again, 120, "the transcode of the new version")
+        self.assertAlmostEqual(probe(self.out / "one.mp4")["duration"], 3, delta=0.2)
+        self.assertEqual([path.name for path in self.out.iterdir()], ["one.mp4"])
 
     def gantry(self, farm, *arguments):
         command = [str(BUILD / "gantry"), *arguments, "--data", str(farm.data), "--url", f"http://127.0.0.1:{farm.port}"]

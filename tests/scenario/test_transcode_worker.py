@@ -51,8 +51,8 @@ class Studio(unittest.TestCase):
         return dict({"video_id": 1, "root": str(self.root), "path": path, "size": info.st_size, "mtime_ns": info.st_mtime_ns, "is_vr": 0,
                      "encoder": "cpu"}, **more)
 
-    def begin(self, farm, path, **more):
-        return farm.assign("transcode", path, parameters=self.parameters(path, **more), output=path)
+    def begin(self, farm, path, published=None, **more):
+        return farm.assign("transcode", path, parameters=self.parameters(path, **more), output=path, published=published)
 
     def transcode(self, farm, path, **more):
         run = self.begin(farm, path, **more)
@@ -168,13 +168,49 @@ class Kept(Studio):
         before = (self.out / "a.mp4").stat()
         self.failed(farm, "a.mp4", "is there already")  # another run's is of another version, or of another source
         farm.attempt = 2
-        again = self.made(farm, "a.mp4")
+        granted = farm.published[101]
+        again = self.made(farm, "a.mp4", published=granted)
         self.assertTrue(again["adopted"])
         self.assertFalse(first["adopted"])
         self.assertEqual((self.out / "a.mp4").stat().st_ino, before.st_ino)
         (self.out / "a.mp4").write_bytes(b"something else")
-        self.failed(farm, "a.mp4", "is there already")
+        self.failed(farm, "a.mp4", "is there already", published=granted)
         self.assertEqual((self.out / "a.mp4").read_bytes(), b"something else")
+
+    def word(self, farm, run):
+        """How the farm says what was made before."""
+        return f"{farm.published[run]['size']}-{farm.published[run]['hash'].hex()}"
+
+    def test_the_result_of_an_older_version(self):
+        """It gives way to the new one; a stranger's file does not, nor does one that somebody has changed since."""
+        videos.put("h264.mp4", self.root / "a.mp4")
+        farm = self.farm()
+        self.made(farm, "a.mp4")
+        made = self.word(farm, 101)
+        content = (self.out / "a.mp4").read_bytes()
+        videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "9", "-t", "3", str(self.root / "a.mp4"))
+        self.failed(farm, "a.mp4", "is there already")
+        self.failed(farm, "a.mp4", "is there already", made="5-" + "0" * 32)
+        self.assertEqual((self.out / "a.mp4").read_bytes(), content)
+        result = self.made(farm, "a.mp4", made=f"5-{'0' * 32},{made}")
+        self.assertFalse(result["adopted"])
+        self.assertAlmostEqual(probe(self.out / "a.mp4")["duration"], 3, delta=0.2)
+        self.assertEqual([path.name for path in self.out.iterdir()], ["a.mp4"])
+        with (self.out / "a.mp4").open("ab") as file:
+            file.write(b"x")
+        self.failed(farm, "a.mp4", "is there already", made=self.word(farm, farm.next_run))
+
+    def test_the_result_of_an_older_version_in_another_container(self):
+        videos.put("h264.mp4", self.root / "a.avi")
+        farm = self.farm()
+        first = self.made(farm, "a.avi")
+        self.assertTrue(first["dest"].endswith("a.mp4"))
+        made = self.word(farm, 101)
+        videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-c:v", "libx264", "-crf", "10", "-preset", "ultrafast", "-c:a", "libvorbis", "-f", "matroska",
+                      "-attach", str(videos.folder() / "s.srt"), "-metadata:s:t", "mimetype=application/x-truetype-font", str(self.root / "a.avi"))
+        second = self.made(farm, "a.avi", made=made)
+        self.assertTrue(second["dest"].endswith("a.mkv"), second["dest"])
+        self.assertEqual([path.name for path in self.out.iterdir()], ["a.mkv"])
 
     def test_names_of_any_length(self):
         """As long as a file system holds, in bytes."""

@@ -144,6 +144,45 @@ static void test_long_leftovers(void **state)
     assert_int_equal(access(kept, F_OK), -1);
 }
 
+static int exchange_error;
+
+static void supplants(bool other)
+{
+    struct err err = {0};
+    struct stat seen;
+    unit_write(in_folder("out"), "older");
+    unit_write(in_folder("t"), "newer");
+    assert_int_equal(lstat(in_folder("out"), &seen), 0);
+    if (other)
+        unit_write(in_folder("out"), "a stranger's");
+    rename_error = exchange_error;
+    assert_int_equal(publish_supplant(in_folder("t"), in_folder("out"), &seen, &err), other ? -1 : 0);
+    rename_error = 0;
+    assert_false(exists("t"));
+    struct publish_file file;
+    assert_int_equal(publish_verify(in_folder("out"), &file, &err), 0);
+    assert_int_equal(file.size, other ? 12 : 5);
+    if (other)
+        assert_int_equal(err.code, ERR_CONFLICT);
+}
+
+/* In the place of what was seen there, and of nothing else; also where a file system cannot exchange names. */
+static void test_supplant(void **state)
+{
+    (void)state;
+    for (exchange_error = 0; exchange_error <= EINVAL; exchange_error += EINVAL) {
+        supplants(false);
+        supplants(true);
+    }
+    struct err err = {0};
+    struct stat seen;
+    unit_write(in_folder("t"), "newer");
+    assert_int_equal(lstat(in_folder("out"), &seen), 0);
+    unlink(in_folder("out"));
+    assert_int_equal(publish_supplant(in_folder("t"), in_folder("out"), &seen, &err), 0); /* it went by itself */
+    assert_true(exists("out") && !exists("t"));
+}
+
 static void test_verify(void **state)
 {
     (void)state;
@@ -292,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_long_names),
         cmocka_unit_test_setup_teardown(test_long_leftovers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_supplant, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_check, set_up, tear_down),

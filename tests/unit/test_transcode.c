@@ -651,7 +651,6 @@ static void test_owners(void **unused)
     fixture_free(fixture);
 }
 
-/* While the store is away nothing is given, and nothing is lost. */
 /* ---- results that come over HTTP ---- */
 
 /* 0: it may have its name; else the code. made: what was made before, as told. */
@@ -755,6 +754,7 @@ static void test_uploaded_by_session(void **unused)
     fixture_free(fixture);
 }
 
+/* While the store is away nothing is given, and nothing is lost. */
 static void test_away(void **unused)
 {
     (void)unused;

@@ -5,12 +5,13 @@
 
 #include "worker/executors/executor.h"
 #include "worker/value.h"
+#include "worker/video/made.h"
 #include "worker/video/transcode.h"
 #include "worker/video/words.h"
 
 /* What of the run, of what is known of its video, and of the worker's settings its program is told. */
-static const char *const parameters[] = {"root",    "video_id", "size", "mtime_ns", "is_vr",
-                                         "encoder", "source",   "dest", "bak",      "size_after"};
+static const char *const parameters[] = {"root",  "video_id", "size",   "mtime_ns", "hash", "made",
+                                         "is_vr", "encoder",  "source", "dest",     "bak",  "size_after"};
 static const struct {
     const char *name;
     int setting;
@@ -80,6 +81,17 @@ static int add_prefix(struct plan *plan, struct err *err)
     return rc;
 }
 
+/* What an earlier attempt was granted may stand already (rule 6). */
+static int add_published(struct plan *plan, struct err *err)
+{
+    const struct rec_assignment *run = plan->run;
+    char word[MADE_WORD];
+    if (!HAS(run, rec_assignment, published) || run->published.hash.len != PUBLISH_HASH)
+        return 0;
+    made_word(run->published.size, (const unsigned char *)run->published.hash.ptr, word);
+    return words_add(plan, "published", str_of(word), err);
+}
+
 static int add_all(struct plan *plan, struct err *err)
 {
     const struct rec_assignment *run = plan->run;
@@ -93,7 +105,8 @@ static int add_all(struct plan *plan, struct err *err)
         words_add_number(plan, "attempt", run->attempt, err) < 0 || plan_probe(plan, err) < 0)
         return -1;
     if (add_flag(plan, "hardware_decode", SET_TRANSCODE_HARDWARE_DECODE, err) < 0 ||
-        add_flag(plan, "remove_original", SET_TRANSCODE_REMOVE_ORIGINAL, err) < 0 || add_prefix(plan, err) < 0)
+        add_flag(plan, "remove_original", SET_TRANSCODE_REMOVE_ORIGINAL, err) < 0 || add_prefix(plan, err) < 0 ||
+        add_published(plan, err) < 0)
         return -1;
     return add_save(plan, err) < 0 || add_tmp(plan, err) < 0 || add_home(plan, "replace", err) < 0 ||
                    add_home(plan, "kept", err) < 0

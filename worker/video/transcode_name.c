@@ -9,6 +9,7 @@
 #include "proto/messages.h"
 #include "worker/publish.h"
 #include "worker/video/found.h"
+#include "worker/video/made.h"
 #include "worker/video/prober.h"
 #include "worker/video/replace.h"
 #include "worker/video/scan.h"
@@ -78,12 +79,38 @@ static int name_replaced(struct transcode *it)
     return 0;
 }
 
+/* A result of an older version of this video that was named for its container goes with it. */
+static void sibling_remove(const struct transcode *it, const char *made)
+{
+    static const char *const endings[] = {"mp4", "mkv"};
+    const char *dot = strrchr(it->final, '.');
+    char path[PATH_MAX];
+    struct stat seen;
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        int len = snprintf(path, sizeof(path), "%.*s%s", (int)(dot + 1 - it->final), it->final, endings[i]);
+        if (len < PATH_MAX && strcmp(path, it->final) != 0 && made_stands(made, path, &seen) && unlink(path) == 0)
+            fprintf(stderr, "the result of an older version is gone: %s\n", path);
+    }
+}
+
+/* Under its name, or in the place of what was made of an older version. */
+static int name_give(struct transcode *it)
+{
+    const char *made = words_or(it->words, "made", "");
+    struct stat seen;
+    int rc = *made && made_stands(made, it->final, &seen) ? publish_supplant(it->temporary, it->final, &seen, it->err)
+                                                          : publish_name(it->temporary, it->final, it->err);
+    if (rc == 0 && *made)
+        sibling_remove(it, made);
+    return rc;
+}
+
 static int name_saved(struct transcode *it)
 {
     char name[64];
     struct replacement replacement = replacement_of(it, name);
     struct err err = {0};
-    if (publish_name(it->temporary, it->final, it->err) < 0)
+    if (name_give(it) < 0)
         return -1;
     replacement.temporary = NULL;
     if (words_number(it->words, "keep_days") == 0)

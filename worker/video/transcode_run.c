@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +13,13 @@
 #include "proto/messages.h"
 #include "worker/job.h"
 #include "worker/video/ffmpeg.h"
+#include "worker/video/made.h"
 #include "worker/video/prober.h"
 #include "worker/video/recipe.h"
 #include "worker/video/transcode.h"
 #include "worker/video/words.h"
 
 #define COPY_CHUNK ((size_t)16 << 20)
-#define ADOPT_SECONDS 0.1 /* a result that stands already lasts as long as its source, but for so much */
 
 /* ---- progress ---- */
 
@@ -308,23 +307,18 @@ static void rights_keep(const struct transcode *it)
     chmod(it->temporary, info.st_mode & 07777);
 }
 
-/* What an earlier attempt of this run may have finished without the farm hearing of it. 1: it is taken; 0: nothing stands there. What
- * another run made is of another version, or of another source. */
-static int adopt(struct transcode *it, const struct recipe *recipe, const struct probe *source, struct probe *made)
+/* What an earlier attempt of this run was granted may stand already. 1: it does, and is taken; 0: go on. What was made of an older version of
+ * the video gives way when the new result gets its name; what somebody else has put there does not. */
+static int adopt(struct transcode *it, struct probe *made)
 {
     struct stat info;
-    struct err why = {0}, *err = it->err;
-    if (lstat(it->final, &info) < 0)
+    if (lstat(it->final, &info) < 0 || (it->replace && strcmp(it->final, it->source) == 0))
         return 0;
-    if (it->replace && strcmp(it->final, it->source) == 0)
+    if (!it->replace && made_stands(words_or(it->words, "published", ""), it->final, &info))
+        return prober_one(words_or(it->words, "probe", "gantry-probe"), it->final, made, it->err) < 0 ? -1 : 1;
+    if (!it->replace && made_stands(words_or(it->words, "made", ""), it->final, &info))
         return 0;
-    it->err = &why;
-    bool fits = !it->replace && it->attempt > 1 && S_ISREG(info.st_mode) && verify(it, recipe, source, it->final, made) == 0 &&
-                fabs(made->duration - source->duration) <= ADOPT_SECONDS;
-    it->err = err;
-    if (fits)
-        return 1;
-    return err_set(err, ERR_CONFLICT, "%.150s is there already, and is not what this would make", it->final);
+    return err_set(it->err, ERR_CONFLICT, "%.150s is there already, and is no result of this video", it->final);
 }
 
 static int room_check(struct transcode *it, const char *folder)
@@ -361,7 +355,7 @@ static int work(struct transcode *it, struct recipe *recipe, const struct probe 
     static struct probe made;
     uint64_t begun = clock_mono_ms();
     char *command = command_text(recipe);
-    int there = adopt(it, recipe, source, &made), rc = there < 0 ? -1 : 0;
+    int there = adopt(it, &made), rc = there < 0 ? -1 : 0;
     if (recipe->left_out[0])
         fprintf(stderr, "not kept: %s\n", recipe->left_out);
     if (there == 0) {
