@@ -97,14 +97,34 @@ static uint32_t count_cpus(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
+static bool has_library(const struct settings *settings)
+{
+    return settings_text(settings, SET_LIBRARY)[0] || settings_text(settings, SET_TRANSCODE_PREFIX)[0];
+}
+
 /* With a library a worker scans and transcodes by itself, unless somebody said what it is to serve. */
 static void types_of_library(struct setup *setup, const struct settings *settings)
 {
-    bool library = settings_text(settings, SET_LIBRARY)[0] || settings_text(settings, SET_TRANSCODE_PREFIX)[0];
-    if (!library || strcmp(settings_source(settings, SET_WORKER_TYPES), "default") != 0)
+    bool library = has_library(settings), gateway = settings_text(settings, SET_WORKER_GATEWAY)[0];
+    if ((!library && !gateway) || strcmp(settings_source(settings, SET_WORKER_TYPES), "default") != 0)
         return;
-    setup->types[setup->type_count++] = STR_LIT("scan");
+    if (library)
+        setup->types[setup->type_count++] = STR_LIT("scan");
     setup->types[setup->type_count++] = STR_LIT("transcode");
+}
+
+/* One that gets its videos from the gateway can do nothing else with them. */
+static void executors_of(struct setup *setup, const struct settings *settings)
+{
+    static const char *const with_library[] = {"scan", "health", "undo"};
+    bool remote = settings_text(settings, SET_WORKER_GATEWAY)[0] && !has_library(settings);
+    for (const struct executor *row = executors; row->name && setup->executor_count < SETUP_TYPES_MAX; row++) {
+        bool serves = true;
+        for (size_t i = 0; remote && i < sizeof(with_library) / sizeof(with_library[0]); i++)
+            serves = serves && strcmp(row->name, with_library[i]) != 0;
+        if (serves)
+            setup->executors[setup->executor_count++] = str_of(row->name);
+    }
 }
 
 int setup_read(struct setup *setup, const struct settings *settings, struct err *err)
@@ -127,8 +147,7 @@ int setup_read(struct setup *setup, const struct settings *settings, struct err 
         if (setup->types[i].len > 64)
             return err_set(err, ERR_INVALID, "worker.types: a type has 64 characters at most: %.*s", (int)setup->types[i].len,
                            setup->types[i].ptr);
-    for (const struct executor *row = executors; row->name && setup->executor_count < SETUP_TYPES_MAX; row++)
-        setup->executors[setup->executor_count++] = str_of(row->name);
+    executors_of(setup, settings);
     return setup_labels(settings_text(settings, SET_WORKER_LABELS), &setup->labels, err);
 }
 

@@ -27,6 +27,9 @@ static const struct {
     {"keep_days", SET_TRANSCODE_KEEP_DAYS},
     {"rules", SET_TRANSCODE_RULES},
     {"vr", SET_LIBRARY_VR},
+    {"gateway", SET_WORKER_GATEWAY},
+    {"gateway_key", SET_WORKER_GATEWAY_KEY},
+    {"gateway_ca", SET_WORKER_GATEWAY_CA},
 };
 
 static int add_flag(struct plan *plan, const char *name, int setting, struct err *err)
@@ -46,6 +49,14 @@ static int add_home(struct plan *plan, const char *name, struct err *err)
         return 0;
     snprintf(path, sizeof(path), "%.*s%s", (int)(at - plan->place.folder), plan->place.folder, name);
     return words_add(plan, name, str_of(path), err);
+}
+
+/* Where a run writes what has no other place. */
+static int add_work(struct plan *plan, struct err *err)
+{
+    char path[PATH_MAX + 8];
+    snprintf(path, sizeof(path), "%s/work", plan->place.folder);
+    return words_add(plan, "work", str_of(path), err);
 }
 
 /* Empty: <data>/transcoded. */
@@ -108,7 +119,7 @@ static int add_all(struct plan *plan, struct err *err)
         add_flag(plan, "remove_original", SET_TRANSCODE_REMOVE_ORIGINAL, err) < 0 || add_prefix(plan, err) < 0 ||
         add_published(plan, err) < 0)
         return -1;
-    return add_save(plan, err) < 0 || add_tmp(plan, err) < 0 || add_home(plan, "replace", err) < 0 ||
+    return add_save(plan, err) < 0 || add_tmp(plan, err) < 0 || add_work(plan, err) < 0 || add_home(plan, "replace", err) < 0 ||
                    add_home(plan, "kept", err) < 0
                ? -1
                : 0;

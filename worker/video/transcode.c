@@ -93,14 +93,16 @@ static int stem_len(const char *path, const char *extension)
 
 int transcode_places(struct transcode *it, const char *extension)
 {
-    const char *save = it->replace ? it->root : words_or(it->words, "save", "");
+    const char *slash = strrchr(it->path, '/'), *path = it->remote && slash ? slash + 1 : it->path;
+    const char *save = it->remote ? transcode_workshop(it) : it->replace ? it->root : words_or(it->words, "save", "");
     if (save[0] != '/')
         return err_set(it->err, ERR_INVALID, "transcode.save is to be an absolute folder, or %s", TRANSCODE_REPLACE);
-    if (snprintf(it->final, sizeof(it->final), "%s/%.*s.%s", save, stem_len(it->path, extension), it->path, extension) >=
-        PATH_MAX)
+    if (snprintf(it->final, sizeof(it->final), "%s/%.*s.%s", save, stem_len(path, extension), path, extension) >= PATH_MAX)
         return err_set(it->err, ERR_INVALID, "the name of what is to be made is too long");
     if (publish_beside(it->final, it->run, it->attempt, it->temporary) < 0)
         return err_set(it->err, ERR_INVALID, "the path is too long for a temporary name: %.150s", it->final);
+    if (it->remote)
+        return 0;
     if (!it->replace && folders_make(it->final) < 0)
         return err_set(it->err, ERR_IO, "no folder can be made for %.150s: %s", it->final, strerror(errno));
     bool keeps = it->replace || words_number(it->words, "remove_original");

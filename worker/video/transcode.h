@@ -25,6 +25,7 @@ struct transcode {
     const char *library;     /* the farm's name of that folder */
     uint64_t run, attempt, video, size, mtime_ns;
     bool replace;
+    bool remote; /* the library is not here: transcode_remote.c */
     char source[PATH_MAX], final[PATH_MAX], temporary[PATH_MAX], bak[PATH_MAX];
     double film_seconds; /* of what was made, as far as its packets go; 0: not known */
     struct farm_line line;
@@ -44,6 +45,22 @@ int transcode_begin(struct transcode *it, char *const *words, struct err *err);
 int transcode_source(struct transcode *it);
 /* Where the result goes, by its extension; folders on the way are made. */
 int transcode_places(struct transcode *it, const char *extension);
+/* ---- without the library: each -1 with err ---- */
+
+struct probe;
+/* The folder that results are made in, and sent from. */
+const char *transcode_workshop(const struct transcode *it);
+bool transcode_is_remote(const struct transcode *it);                    /* by its final name: the result is to be sent */
+int transcode_fetch(struct transcode *it);                               /* the source is at it->source then */
+int transcode_fetched(struct transcode *it, const struct probe *source); /* whether that is what the farm has looked at */
+int transcode_still(struct transcode *it);                               /* whether it still is; also with the library */
+/* 1: what an earlier attempt was granted stands at the gateway, of this size. */
+int transcode_stands(struct transcode *it, uint64_t *size);
+int transcode_send(struct transcode *it);
+int transcode_name_remote(struct transcode *it);
+
+/* ---- and the rest ---- */
+
 void transcode_result(const char *text); /* to the file GANTRY_RESULT */
 
 int transcode_run(struct transcode *it);

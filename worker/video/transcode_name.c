@@ -126,6 +126,12 @@ int transcode_name(struct transcode *it)
     snprintf(it->final, sizeof(it->final), "%s", words_or(it->words, "final", ""));
     if (!it->temporary[0] || !it->final[0])
         return err_set(it->err, ERR_INVALID, "nothing is to be named");
+    if (transcode_is_remote(it)) {
+        if (transcode_name_remote(it) < 0)
+            return -1;
+        puts("named");
+        return 0;
+    }
     bool keeps = it->replace || words_number(it->words, "remove_original");
     if (keeps && replace_bak(it->source, it->run, it->bak) < 0) {
         unlink(it->temporary);
@@ -166,8 +172,12 @@ static bool below(const char *path, const char *folder)
 int transcode_undo(struct transcode *it)
 {
     struct err none = {0};
+    char made[PATH_MAX];
+    const char *dest = words_or(it->words, "dest", ""); /* of what was sent to the gateway: below its folder of results */
+    if (*dest && *dest != '/' && snprintf(made, sizeof(made), "%s/%s", words_or(it->words, "save", ""), dest) < PATH_MAX)
+        dest = made;
     const struct undo undo = {.source = words_or(it->words, "source", it->source),
-                              .dest = words_or(it->words, "dest", ""),
+                              .dest = dest,
                               .bak = words_or(it->words, "bak", ""),
                               .size_after = words_number(it->words, "size_after")};
     bool well = below(undo.source, it->root) && (!undo.bak[0] || below(undo.bak, it->root)) &&

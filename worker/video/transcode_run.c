@@ -189,15 +189,33 @@ static char *command_text(const struct recipe *recipe)
     return text.data; /* the caller's to free */
 }
 
+/* What people know them by: of a library that is not here, the farm's names. */
+static const char *source_name(const struct transcode *it, char out[PATH_MAX])
+{
+    if (!it->remote)
+        return it->source;
+    return snprintf(out, PATH_MAX, "%s/%s", it->library, it->path) < PATH_MAX ? out : it->path;
+}
+
+static const char *dest_name(const struct transcode *it, char out[PATH_MAX])
+{
+    const char *slash = strrchr(it->path, '/');
+    if (!it->remote)
+        return it->final;
+    snprintf(out, PATH_MAX, "%.*s%s", slash ? (int)(slash + 1 - it->path) : 0, it->path, strrchr(it->final, '/') + 1);
+    return out;
+}
+
 static void result_write(const struct transcode *it, const struct recipe *recipe, const struct probe *made, double seconds,
                          bool adopted, const char *command)
 {
-    json_t *object =
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:i, s:s, s:f, s:b, s:b, s:s, s:s}", "source", it->source, "dest",
-                  it->final, "size_before", (json_int_t)it->size, "size_after", (json_int_t)made->size, "saved",
-                  (json_int_t)it->size - (json_int_t)made->size, "encoder", recipe->encoder, "codec", recipe->codec, "preset",
-                  recipe->preset, "crf", (int)recipe->crf, "container", recipe->extension, "seconds", seconds, "replaced",
-                  it->replace, "adopted", adopted, "bak", it->bak, "command", command ? command : "");
+    char source[PATH_MAX], dest[PATH_MAX];
+    json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:i, s:s, s:f, s:b, s:b, s:s, s:s}", "source",
+                               source_name(it, source), "dest", dest_name(it, dest), "size_before", (json_int_t)it->size,
+                               "size_after", (json_int_t)made->size, "saved", (json_int_t)it->size - (json_int_t)made->size,
+                               "encoder", recipe->encoder, "codec", recipe->codec, "preset", recipe->preset, "crf",
+                               (int)recipe->crf, "container", recipe->extension, "seconds", seconds, "replaced", it->replace,
+                               "adopted", adopted, "bak", it->bak, "command", command ? command : "");
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     if (text)
         transcode_result(text);
@@ -312,6 +330,8 @@ static void rights_keep(const struct transcode *it)
 static int adopt(struct transcode *it, struct probe *made)
 {
     struct stat info;
+    if (it->remote)
+        return transcode_stands(it, &made->size);
     if (lstat(it->final, &info) < 0 || (it->replace && strcmp(it->final, it->source) == 0))
         return 0;
     if (!it->replace && made_stands(words_or(it->words, "published", ""), it->final, &info))
@@ -343,8 +363,10 @@ static int make(struct transcode *it, const struct recipe *recipe, const struct 
         struct err why = *it->err; /* ffmpeg may have ended well, and have said what went wrong */
         return end.lines ? err_set(it->err, why.code, "%.140s; ffmpeg said: %.90s", why.text, end.last) : -1;
     }
-    if (transcode_source(it) < 0)
+    if (transcode_still(it) < 0)
         return -1;
+    if (it->remote)
+        return transcode_send(it);
     if (strcmp(target, it->temporary) == 0)
         return 0;
     return farm_say(&it->line, CHANNEL_TEMPORARY, it->temporary, it->err) < 0 ? -1 : bring(it, target);
@@ -378,6 +400,15 @@ static int work(struct transcode *it, struct recipe *recipe, const struct probe 
     return rc;
 }
 
+/* Here, or at the farm's gateway. */
+static int find(struct transcode *it)
+{
+    bool reaches = *words_or(it->words, "gateway", "");
+    if (transcode_source(it) == 0)
+        return 0;
+    return reaches && it->err->code == ERR_NOT_FOUND ? transcode_fetch(it) : -1;
+}
+
 int transcode_run(struct transcode *it)
 {
     static struct probe source;
@@ -386,11 +417,13 @@ int transcode_run(struct transcode *it)
     struct err none = {0};
     char target[PATH_MAX];
     const char *tmp = words_text(it->words, "tmp"), *why;
-    if (transcode_source(it) < 0) {
+    if (find(it) < 0) {
         farm_hint(&it->line, it->library, &none); /* the farm looks again */
         return -1;
     }
     if (prober_one(words_or(it->words, "probe", "gantry-probe"), it->source, &source, it->err) < 0)
+        return -1;
+    if (transcode_fetched(it, &source) < 0)
         return -1;
     if (source.error[0])
         return err_set(it->err, ERR_INVALID, "the source cannot be read: %s", source.error);
