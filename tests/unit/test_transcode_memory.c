@@ -124,6 +124,12 @@ static void step_running(void)
     report(TRANSCODE_RUNNING);
 }
 
+static void step_publish(void)
+{
+    struct msg_transcode_publish say = {.task_id = task, .size = 5, .hash = STR_LIT("0123456789abcdef")};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_publish, &say), MSG_TRANSCODE_PUBLISHED);
+}
+
 static void step_failed(void)
 {
     report(TRANSCODE_FAILED);
@@ -215,6 +221,7 @@ static void test_all(void **state)
     assert_int_not_equal(task, 0);
     hard(step_log);
     hard(step_running);
+    hard(step_publish);
     hard(step_failed);
     hard(step_set);
     hard(step_rename);

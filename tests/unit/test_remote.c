@@ -1,0 +1,170 @@
+/* A gateway that is not there, or is none: errors that say so, after as long as is worth it. What it does with one that is there: scenario
+ * tests. */
+#include "tests/unit/unit.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include "proto/messages.h"
+#include "worker/video/remote.h"
+
+static struct remote remote_at(const char *gateway)
+{
+    return (struct remote){.gateway = gateway, .key_file = "", .ca_file = "", .task = 1, .attempt = 1, .patience_ms = 300};
+}
+
+/* A server of one answer, repeated for each connection. */
+struct server {
+    int fd;
+    unsigned port, asked;
+    const char *answer;
+    pthread_t thread;
+};
+
+static void *serve(void *arg)
+{
+    struct server *server = arg;
+    int client;
+    char bytes[4096];
+    while ((client = accept(server->fd, NULL, NULL)) >= 0) {
+        if (recv(client, bytes, sizeof(bytes), 0) > 0) {
+            server->asked++;
+            send(client, server->answer, strlen(server->answer), MSG_NOSIGNAL);
+        }
+        shutdown(client, SHUT_WR);
+        while (recv(client, bytes, sizeof(bytes), 0) > 0)
+            ;
+        close(client);
+    }
+    return NULL;
+}
+
+static void server_start(struct server *server, const char *answer, char url[64])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    *server = (struct server){.fd = socket(AF_INET, SOCK_STREAM, 0), .answer = answer};
+    assert_int_equal(bind(server->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(server->fd, 8), 0);
+    getsockname(server->fd, (struct sockaddr *)&address, &len);
+    server->port = ntohs(address.sin_port);
+    snprintf(url, 64, "http://127.0.0.1:%u/", server->port);
+    assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
+}
+
+static void server_stop(struct server *server)
+{
+    shutdown(server->fd, SHUT_RDWR);
+    pthread_join(server->thread, NULL);
+    close(server->fd);
+}
+
+static char folder[UNIT_FOLDER_SIZE], path[300];
+
+static int set_up(void **state)
+{
+    (void)state;
+    unit_folder(folder);
+    snprintf(path, sizeof(path), "%s/file", folder);
+    unit_write(path, "0123456789");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unit_remove(folder);
+    return 0;
+}
+
+/* Fetches ten bytes from a server that answers so. Answers the error's code, 0 when all is well. */
+static int fetched(const char *answer, const char *words, unsigned asked)
+{
+    struct server server;
+    struct err err = {0};
+    char url[64];
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    server_start(&server, answer, url);
+    struct remote remote = remote_at(url);
+    int rc = remote_fetch(&remote, fd, 10, &err);
+    server_stop(&server);
+    close(fd);
+    if (words && !strstr(err.text, words))
+        fail_msg("%s", err.text);
+    assert_true(asked ? server.asked == asked : server.asked > 1);
+    assert_int_equal(rc, err.code && rc ? -1 : 0);
+    return rc ? (int)err.code : 0;
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    assert_int_equal(fetched("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"a\"\r\n\r\nabcdefghij", NULL, 1), 0);
+    assert_int_equal(fetched("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nabcdefghijk", "has changed", 1), ERR_CONFLICT);
+    assert_int_equal(fetched("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcdefghi", "has changed", 1), ERR_CONFLICT);
+    assert_int_equal(fetched("HTTP/1.1 404 No\r\nContent-Length: 16\r\n\r\n{\"message\":\"no\"}", "the gateway says", 1),
+                     ERR_NOT_FOUND);
+    assert_int_equal(fetched("HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nplain", "the gateway", 1), ERR_UNAVAILABLE);
+    assert_int_equal(fetched("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "the gateway", 0), ERR_UNAVAILABLE);
+    assert_int_equal(fetched("HTTP/1.1 409 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", "the gateway", 0),
+                     ERR_UNAVAILABLE);
+    assert_int_equal(fetched("SSH-2.0-OpenSSH_9.2\r\n", "the gateway", 1), ERR_UNAVAILABLE);
+    assert_int_equal(
+        fetched("HTTP/1.1 302 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "the gateway", 0),
+        ERR_UNAVAILABLE);
+}
+
+static void test_nobody(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    bool stands;
+    struct remote remote = remote_at("http://127.0.0.1:1");
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(remote_fetch(&remote, fd, 10, &err), -1);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_int_equal(remote_finish(&remote, fd, 10, "00", &err), -1);
+    assert_int_equal(remote_stands(&remote, 10, "00", &stands, &err), -1);
+    assert_int_equal(remote_same(&remote, &err), -1);
+    assert_int_equal(remote_send(&remote, fd, 100000, &err), -1);
+    close(fd);
+}
+
+static void test_settings(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    struct remote remote = remote_at("ftp://127.0.0.1/");
+    assert_int_equal(remote_fetch(&remote, fd, 10, &err), -1);
+    char key[300], *big = calloc(1, 5000);
+    snprintf(key, sizeof(key), "%s/key", folder);
+    remote = remote_at("http://127.0.0.1:1");
+    remote.key_file = key;
+    assert_int_equal(remote_fetch(&remote, fd, 10, &err), -1);
+    assert_non_null(strstr(err.text, "worker.gateway_key"));
+    unit_write(key, "\n\n");
+    assert_int_equal(remote_fetch(&remote, fd, 10, &err), -1);
+    assert_non_null(strstr(err.text, "holds no key"));
+    unit_write(key, "two\nlines\n");
+    assert_int_equal(remote_fetch(&remote, fd, 10, &err), -1);
+    assert_non_null(strstr(err.text, "holds no key"));
+    memset(big, 'x', 4999);
+    remote = remote_at(big);
+    assert_int_equal(remote_fetch(&remote, fd, 10, &err), -1);
+    assert_non_null(strstr(err.text, "too long"));
+    free(big);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
