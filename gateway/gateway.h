@@ -20,6 +20,7 @@ struct gateway {
     struct http *http;
     struct ask *ask;
     struct files *files; /* NULL: none can be uploaded */
+    struct parts *parts; /* of uploads */
     struct events *events;
     struct feed *feed;
     struct hooks *hooks;

@@ -17,7 +17,7 @@
 #include "gateway/pulse.h"
 #include "gateway/stats.h"
 #include "gateway/surfaces/surface.h"
-#include "gateway/surfaces/transcode.h"
+#include "gateway/surfaces/transcode_parts.h"
 #include "gateway/traffic.h"
 #include "proto/clock.h"
 #include "proto/daemon.h"
@@ -185,8 +185,10 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     gateway->files = files_new(gateway->loop, err);
     if (!gateway->files)
         return -1;
-    upload_sweep(gateway);
     gateway->ask = ask_new(gateway, err);
+    gateway->parts = gateway->ask ? parts_new(gateway) : NULL;
+    if (gateway->ask && !gateway->parts)
+        return err_set(err, ERR_NO_MEMORY, "no memory for uploads");
     if (gateway->ask && audit_open(gateway, err) != 0)
         return -1;
     gateway->events = gateway->ask ? events_new(gateway, err) : NULL;
@@ -202,6 +204,7 @@ static void close_all(struct gateway *gateway)
 {
     http_free(gateway->http); /* first: its requests still ask and follow */
     files_free(gateway->files);
+    parts_free(gateway->parts);
     pulse_free(gateway->pulse);
     hooks_free(gateway->hooks);
     feed_free(gateway->feed);

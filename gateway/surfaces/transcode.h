@@ -85,8 +85,6 @@ void api_command(struct request *request, uint64_t task_id, const struct shape *
 
 /* Reads the one task that an answer has; false, and answered, when there is none, it has ended, or is not the caller's to work on. */
 bool api_open_task(struct request *request, const struct msg *msg, struct rec_transcode_task *task);
-/* Removes what uploads of days ago have left, in the helper thread; again and again. */
-void upload_sweep(struct gateway *gateway);
 
 /* ---- handlers ---- */
 

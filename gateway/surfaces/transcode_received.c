@@ -1,20 +1,13 @@
-/* GET /api/v1/stream/result/{task_id}: how far a result is that comes over HTTP, or whether it stands; and what becomes of parts that nobody
- * goes on with: those not touched for a day go. */
-#include <errno.h>
+/* GET /api/v1/stream/result/{task_id}: how far a result is that comes over HTTP, or whether it stands. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gateway/beneath.h"
 #include "gateway/gateway.h"
 #include "gateway/surfaces/transcode_upload.h"
-
-#define PART_SECONDS 86400
-#define SWEEP_MS 3600000
 
 struct looked {
     struct file_job job;
@@ -147,57 +140,4 @@ void api_result_get(struct request *request)
         return;
     }
     ask_send(request, ASK_STORE, &shape_msg_get, &get, on_task);
-}
-
-/* ---- what was left behind ---- */
-
-struct sweep {
-    struct file_job job;
-    struct gateway *gateway;
-    char folder[4096];
-};
-
-static int sweep_look(const char *path, const struct stat *stat, int kind, struct FTW *where)
-{
-    static const char head[] = ".gantry-", tail[] = ".part";
-    const char *name = path + where->base;
-    size_t len = strlen(name);
-
-    if (kind == FTW_F && len > sizeof head + sizeof tail && strncmp(name, head, sizeof head - 1) == 0 &&
-        strcmp(name + len - (sizeof tail - 1), tail) == 0 && stat->st_mtime + PART_SECONDS < time(NULL))
-        unlink(path);
-    return 0;
-}
-
-static void sweep_work(struct file_job *job)
-{
-    nftw(((struct sweep *)(void *)job)->folder, sweep_look, 16, FTW_PHYS);
-}
-
-static void sweep_again(void *arg)
-{
-    upload_sweep(arg);
-}
-
-static void sweep_done(struct file_job *job)
-{
-    struct sweep *sweep = (struct sweep *)(void *)job;
-
-    if (!sweep->gateway->stopping)
-        loop_after(sweep->gateway->loop, SWEEP_MS, sweep_again, sweep->gateway);
-    free(sweep);
-}
-
-void upload_sweep(struct gateway *gateway)
-{
-    struct sweep *sweep = gateway->files ? calloc(1, sizeof *sweep) : NULL;
-
-    if (!sweep)
-        return;
-    sweep->gateway = gateway;
-    sweep->job = (struct file_job){.work = sweep_work, .done = sweep_done};
-    if (upload_save(gateway, sweep->folder))
-        files_do(gateway->files, &sweep->job);
-    else
-        free(sweep);
 }

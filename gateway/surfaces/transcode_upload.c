@@ -15,6 +15,7 @@
 #include "gateway/beneath.h"
 #include "gateway/gateway.h"
 #include "gateway/http.h"
+#include "gateway/surfaces/transcode_parts.h"
 #include "gateway/surfaces/transcode_upload.h"
 #include "proto/ident.h"
 
@@ -197,7 +198,7 @@ static int hash_wanted(const struct request *request, struct wanted *wanted, str
 static int upload_open(struct request *request, struct upload *upload, const struct rec_transcode_task *task,
                        const struct wanted *wanted)
 {
-    char folder[4096];
+    char folder[4096], path[2 * 4096 + UPLOAD_PART];
     uint32_t base;
     struct err err = {0};
     struct stat stat;
@@ -222,6 +223,8 @@ static int upload_open(struct request *request, struct upload *upload, const str
         return -1;
     }
     upload->at = (uint64_t)stat.st_size;
+    if (snprintf(path, sizeof path, "%s/%.*s%s", folder, (int)base, task->video_path.ptr, upload->part) < (int)sizeof path)
+        parts_note(request->gateway->parts, task->id, path);
     return 0;
 error:
     upload_refuse_disk(request, errno);

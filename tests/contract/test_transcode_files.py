@@ -172,6 +172,21 @@ class Files(Contract):
         self.assertIn("任务已结束".encode(), said)
         self.assertEqual(list((self.save / "lost").iterdir()), [])
 
+    def test_parts_of_tasks_that_have_ended(self):
+        """They go, also those that a gateway before this one had; those of others stay."""
+        ended, lasts = self.task("ended/one.mp4", b"x"), self.task("ended/two.mp4", b"x")
+        for task in (ended, lasts):
+            self.assertEqual(self.put(task, b"a" * 10, Content_Range="bytes 0-9/20").status, 200)
+        self.fail_task(ended)
+        wait_for(lambda: self.parts("ended/x") == [f".gantry-{lasts}.part"], 60, "the end of what is of no use any more")
+        (self.save / f"ended/.gantry-{ended}.part").write_bytes(b"x")
+        (self.save / f"ended/.gantry-{ended}-1.part").write_bytes(b"x")
+        (self.save / "ended/.gantry-x.part").write_bytes(b"x")
+        self.farm.restart("gateway")
+        self.farm.wait_ready()
+        wait_for(lambda: sorted(self.parts("ended/x")) == [f".gantry-{lasts}.part", ".gantry-x.part"], 60, "the end of what was left")
+        self.assertEqual(self.put(lasts, b"b" * 10, Content_Range="bytes 10-19/20").status, 201)
+
     def test_what_stands_at_its_name(self):
         """A result of the same video gives way, by whichever task it came; what somebody else put there does not."""
         path = "again/one.mp4"

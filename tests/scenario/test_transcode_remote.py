@@ -164,10 +164,7 @@ class Killed(Remote):
         self.start_worker()
         self.wait_status("one.mp4")
         self.assertEqual(film(self.out / "one.mp4")["codec"], "hevc")
-        self.assertEqual(self.left_of_worker(), [])
-
-    def left_of_worker(self):
-        return [path for path in self.leftovers() if not path.endswith(".part")]  # that goes when nobody has gone on with it for a day
+        wait_for(lambda: not self.leftovers(), 60, "the end of what the gateway had of it")
 
     def test_while_it_fetches(self):
         source = videos.put("h264.mp4", self.root / "one.mp4")
@@ -175,7 +172,7 @@ class Killed(Remote):
         self.valve.hold(behind=source.stat().st_size // 2)
         self.start_worker()
         wait_for(self.valve.held, 120, "half of the source")
-        self.assertEqual(self.left_of_worker(), [])  # what is fetched has no name
+        self.assertEqual(self.leftovers(), [])  # what is fetched has no name
         self.again()
 
     def test_while_it_encodes(self):
