@@ -84,11 +84,15 @@ class Works(Remote):
         source = videos.put("h264.mp4", self.root / "片 1/one.mp4")
         videos.put("multi.mkv", self.root / "two.mkv")
         videos.put("cut.mp4", self.root / "cut.mp4")
+        longest = "电" * 83 + "ab.mp4"
+        videos.put("h264.mp4", self.root / longest)
         content = source.read_bytes()
         self.begin()
         self.start_worker()
         self.wait_status("片 1/one.mp4")
         self.wait_status("two.mkv")
+        self.wait_status(longest)
+        self.assertEqual(film(self.out / longest)["codec"], "hevc")
         self.assertEqual(film(self.out / "片 1/one.mp4")["codec"], "hevc")
         row = probe(self.out / "two.mp4")
         self.assertEqual([s["codec"] for s in row["streams"] if s["kind"] != "data"], ["hevc", "aac", "ac3", "mov_text"])
@@ -257,6 +261,34 @@ class Refused(Remote):
         source.symlink_to("/etc/passwd")  # a scan passes it over, so that the video stays in the list
         self.start_worker()
         self.failed("one.mp4", "the gateway says")
+
+    def test_a_source_that_is_not_what_was_looked_at(self):
+        """Of the same size, and nobody looks at it anew."""
+        source = videos.put("h264.mp4", self.root / "one.mp4")
+        self.begin(transcode_attempts="1")
+        wait_for(lambda: self.status("one.mp4") == 1, 60, "the scan")
+        self.farm.terminate("worker1")
+        with source.open("r+b") as file:
+            file.seek(source.stat().st_size // 2)
+            file.write(bytes(4096))
+            file.seek(100)
+            file.write(b"x")
+        self.start_worker()
+        self.failed("one.mp4", "not the video that was looked at")
+
+    def test_a_source_that_becomes_another_while_it_comes(self):
+        source = videos.put("h264.mp4", self.root / "one.mp4")
+        self.begin(transcode_attempts="1")
+        self.valve.hold(behind=source.stat().st_size // 2)
+        self.start_worker()
+        wait_for(self.valve.held, 120, "half of the source")
+        task = self.task("one.mp4")
+        self.farm.terminate("worker1")
+        (self.folder / "next").write_bytes(source.read_bytes()[::-1])
+        os.rename(self.folder / "next", source)
+        self.valve.cut()
+        self.valve.open()
+        self.assertIn("has changed", self.farm.wait_run(task, timeout=120)["error_message"])
 
     def test_a_source_that_changes(self):
         """Behind its encode: what was made is of no use, and the original stays."""
