@@ -10,13 +10,13 @@
 
 #include "proto/str.h"
 
-enum setting_kind { SETTING_TEXT, SETTING_COUNT, SETTING_BOOL, SETTING_WORD };
+enum setting_kind { SETTING_TEXT, SETTING_COUNT, SETTING_BOOL, SETTING_WORD, SETTING_DECIMAL };
 
 struct setting {      /* one row of the table */
     const char *name; /* "lease.seconds"; GANTRY_LEASE_SECONDS in the environment, --lease-seconds as a flag */
     enum setting_kind kind;
     const char *initial;
-    int64_t low, high; /* of a COUNT; bytes of a TEXT */
+    int64_t low, high; /* of a COUNT or DECIMAL; bytes of a TEXT */
     const char *words; /* of a WORD: "auto|always|never" */
     bool reload;       /* takes effect at SIGHUP */
     const char *who;   /* processes that read it: "scheduler", "all" */
@@ -48,7 +48,7 @@ void settings_free(struct settings *settings); /* takes NULL */
 int settings_reload(struct settings *settings, int *changed, struct err *err);
 
 const char *settings_text(const struct settings *settings, enum setting_id id); /* "" when empty */
-int64_t settings_count_of(const struct settings *settings, enum setting_id id);
+int64_t settings_count_of(const struct settings *settings, enum setting_id id); /* of a DECIMAL: thousandths */
 bool settings_bool(const struct settings *settings, enum setting_id id);
 /* Where the value comes from: "default", "file", "environment", "flag". */
 const char *settings_source(const struct settings *settings, enum setting_id id);

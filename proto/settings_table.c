@@ -107,6 +107,9 @@ const char *setting_range(const struct setting *setting, char *out, size_t size)
     case SETTING_COUNT:
         snprintf(out, size, "%" PRId64 "..%" PRId64, setting->low, setting->high);
         break;
+    case SETTING_DECIMAL:
+        snprintf(out, size, "%" PRId64 "..%" PRId64 ", with up to three decimals", setting->low, setting->high);
+        break;
     case SETTING_BOOL:
         snprintf(out, size, "true|false");
         break;
@@ -137,6 +140,21 @@ static bool count_parse(struct str value, int64_t *number)
     return true;
 }
 
+/* In thousandths. */
+static bool decimal_parse(struct str value, int64_t *number)
+{
+    const char *point = value.len ? memchr(value.ptr, '.', value.len) : NULL;
+    struct str whole = {value.ptr, point ? (uint32_t)(point - value.ptr) : value.len};
+    struct str part = {point ? point + 1 : NULL, point ? value.len - whole.len - 1 : 0};
+    int64_t thousandths = 0;
+    if (whole.len > 12 || !count_parse(whole, number) || part.len > 3 || (point && !count_parse(part, &thousandths)))
+        return false;
+    for (uint32_t i = part.len; i < 3; i++)
+        thousandths *= 10;
+    *number = *number * 1000 + thousandths;
+    return true;
+}
+
 static bool word_known(const char *words, struct str value)
 {
     for (const char *at = words; at && value.len > 0; at = strchr(at, '|'), at = at ? at + 1 : NULL)
@@ -161,6 +179,9 @@ int setting_check(const struct setting *setting, struct str value, const char *l
     switch (setting->kind) {
     case SETTING_COUNT:
         good = count_parse(value, &parsed) && parsed >= setting->low && parsed <= setting->high;
+        break;
+    case SETTING_DECIMAL:
+        good = decimal_parse(value, &parsed) && parsed >= setting->low * 1000 && parsed <= setting->high * 1000;
         break;
     case SETTING_BOOL:
         parsed = str_is(value, "true");

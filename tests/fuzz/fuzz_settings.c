@@ -96,6 +96,10 @@ static void check_values(const struct settings *settings)
             abort();
         if (setting->kind == SETTING_COUNT && (number < setting->low || number > setting->high))
             abort();
+        if (setting->kind == SETTING_DECIMAL)
+            number = settings_count_of(settings, (enum setting_id)id);
+        if (setting->kind == SETTING_DECIMAL && (number < setting->low * 1000 || number > setting->high * 1000))
+            abort();
     }
 }
 

@@ -91,6 +91,31 @@ static void test_defaults(void **state)
     settings_free(NULL);
 }
 
+/* A number with decimals is kept in thousandths. */
+static void test_decimals(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t number;
+    } good[] = {{"0", 0}, {"0.05", 50}, {"0.001", 1}, {"2.5", 2500}, {"100000", 100000000}, {"100000.000", 100000000}};
+    static const char *const bad[] = {"", ".", ".5", "5.", "-1", "1e3", "1,5", "0.0001", "100000.001", "100001", "9999999999999"};
+    char flag[64];
+    struct settings *settings = load(*state, NULL, NULL, NULL);
+    assert_int_equal(settings_count_of(settings, SET_TRANSCODE_SEGMENT_MINUTES), 10000);
+    settings_free(settings);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(flag, sizeof(flag), "--transcode-segment-minutes=%s", good[i].text);
+        settings = load(*state, flag, NULL, NULL);
+        assert_non_null(settings);
+        assert_int_equal(settings_count_of(settings, SET_TRANSCODE_SEGMENT_MINUTES), good[i].number);
+        settings_free(settings);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(flag, sizeof(flag), "--transcode-segment-minutes=%s", bad[i]);
+        refused(*state, flag, NULL, "expected 0..100000, with up to three decimals");
+    }
+}
+
 static void test_layers(void **state)
 {
     struct fixture *f = *state;
@@ -435,6 +460,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_sound),
         cmocka_unit_test_setup_teardown(test_defaults, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_decimals, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_layers, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_file_grammar, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_file_errors_say_where, fixture_open, fixture_close),
