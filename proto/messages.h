@@ -85,6 +85,7 @@ enum video_status { VIDEO_NOT_NEEDED, VIDEO_WAITING, VIDEO_CREATED, VIDEO_RUNNIN
 enum video_health { VIDEO_UNCHECKED, VIDEO_HEALTHY, VIDEO_DAMAGED };
 enum transcode_status { TRANSCODE_CREATED, TRANSCODE_RUNNING, TRANSCODE_COMPLETED, TRANSCODE_FAILED };
 enum transcode_type { TRANSCODE_CPU, TRANSCODE_NVENC, TRANSCODE_QSV, TRANSCODE_VPU };
+#define TRANSCODE_SEGMENTS 256 /* that a video is cut into at most */
 enum transcode_directive { DIRECTIVE_NONE, DIRECTIVE_OFFLINE, DIRECTIVE_SHUTDOWN };
 
 /* What the store keeps. Numbers are on disk: never re-used. */
@@ -106,6 +107,9 @@ enum record_type {
     TYPE_TRANSCODE_TASK = 42,
     TYPE_TRANSCODE_LOG = 43,
     TYPE_VIDEO_DETAIL = 44,
+    TYPE_TRANSCODE_CUT = 48,
+    TYPE_TRANSCODE_PACE = 49,
+    TYPE_TRANSCODE_TOTAL = 50,
     TYPE_VIDEO_CHECK = 60,
     TYPE_HEALTH_SWEEP = 61,
     TYPE_MAX

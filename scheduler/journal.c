@@ -87,6 +87,9 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
     [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log,
     [TYPE_VIDEO_DETAIL] = &shape_rec_video_detail,
+    [TYPE_TRANSCODE_CUT] = &shape_rec_transcode_cut,
+    [TYPE_TRANSCODE_PACE] = &shape_rec_transcode_pace,
+    [TYPE_TRANSCODE_TOTAL] = &shape_rec_transcode_total,
     [TYPE_VIDEO_CHECK] = &shape_rec_video_check,
     [TYPE_HEALTH_SWEEP] = &shape_rec_health_sweep,
 };
