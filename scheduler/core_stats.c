@@ -1,5 +1,6 @@
 /* What the core tells of itself for STATS. */
 #include "scheduler/core_state.h"
+#include "scheduler/farms/farm.h"
 #include "scheduler/key.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
@@ -64,4 +65,7 @@ void core_stats(const struct core *core, struct stats *stats)
     stats_workers(core, stats);
     stats_histogram(stats, "durations", &measure->durations);
     stats_histogram(stats, "dispatches", &measure->dispatches);
+    for (size_t i = 0; core->farms && core->farms[i]; i++)
+        if (core->farms[i]->stats)
+            core->farms[i]->stats(core->farms[i]->self, stats);
 }

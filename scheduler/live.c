@@ -181,7 +181,7 @@ static void reason_say(struct core *core, const struct run *run, char *out, size
     }
 }
 
-int live_fill(struct core *core, const struct run *run, struct rec_live_run *row)
+static int row_fill(struct core *core, const struct run *run, struct rec_live_run *row)
 {
     const struct lease *lease = run->lease;
     char reason[REASON_SIZE];
@@ -203,6 +203,16 @@ int live_fill(struct core *core, const struct run *run, struct rec_live_run *row
     reason_say(core, run, reason, sizeof reason);
     row->reason = arena_str(core->arena, str_cut(str_of(reason), sizeof reason));
     return row->reason.ptr ? 0 : -1;
+}
+
+int live_fill(struct core *core, const struct run *run, struct rec_live_run *row)
+{
+    const struct farm *farm = run->class->farm;
+    if (row_fill(core, run, row))
+        return -1;
+    if (farm && farm->live)
+        farm->live(farm->self, core, run, row);
+    return 0;
 }
 
 void live_on_runs(struct core *core, const struct core_call *call)

@@ -15,6 +15,7 @@ struct farm_run {
 };
 
 struct settings;
+struct stats;
 struct run;
 struct worker;
 
@@ -78,6 +79,12 @@ struct farm {
     /* An attempt of this run was lost or came back: whether another follows, as is usual (NULL: always), or the run has failed. */
     bool (*again)(void *self, const struct core *core, const struct run *run);
 
+    /* What it knows this second of a run of its own, over what the core has put into the row; texts are in the core's arena. */
+    void (*live)(void *self, struct core *core, const struct run *run, struct rec_live_run *row);
+
+    /* Its own counts, for STATS (proto/stats.h). */
+    void (*stats)(const void *self, struct stats *stats);
+
     /* Lines of a run of the farm's are being kept; for each of them there is room for FARM_LOGGED_OPS of its own, and FARM_LOGGED_BYTES
      * beside its text. */
     void (*logged)(void *self, struct core *core, const struct run *run, const struct rec_log_chunk *chunk);
@@ -89,7 +96,7 @@ struct farm {
 };
 
 #define FARM_LOGGED_OPS 3
-#define FARM_LOGGED_BYTES 128
+#define FARM_LOGGED_BYTES 160
 
 /* Adds one run to the batch being formed, from within expand or ended. spec says what a worker is to do. Answers its id, 0 with err. */
 uint64_t farm_add_run(struct core *core, const struct farm *farm, uint64_t task_id, const struct rec_task_spec *spec,

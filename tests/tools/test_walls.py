@@ -16,7 +16,7 @@ OWNED_HEADERS = {
     "jwt.h": ["gateway/auth_jwt.c"],
     "gnutls/gnutls.h": ["gateway/tls.c"],
     "yaml.h": ["gateway/cli/yaml.c"],
-    "jansson.h": ["gateway/", "worker/", "scheduler/farms/transcode/health.c", "scheduler/farms/transcode/task.c"],
+    "jansson.h": ["gateway/", "worker/", "scheduler/farms/transcode/health.c", "scheduler/farms/transcode/told.c"],
     "curl/curl.h": ["worker/", "gateway/"],
     "czmq.h": ["proto/"],
     "zmq.h": ["proto/", "gateway/cli/", "store/", "tests/"],

@@ -2,6 +2,7 @@
  * changed, and the same wish succeeds when it is asked again. */
 #include "tests/unit/unit.h"
 
+#include "scheduler/farms/transcode/cut.h"
 #include "scheduler/farms/transcode/library.h"
 #include "tests/unit/core_check.h"
 #include "tests/unit/core_fixture.h"
@@ -201,6 +202,107 @@ static void hello(unsigned peer, const char *ident, const char *type, struct str
     ask(DOOR_WORKERS, peer, &shape_msg_hello, &say);
 }
 
+/* ---- in segments ---- */
+
+static struct rec_lease cutter;
+
+static void step_cut(void)
+{
+    uint64_t starts[] = {0, 50};
+    struct msg_transcode_cut say = {
+        .run_id = cutter.run_id,
+        .attempt = cutter.attempt,
+        .cut = {
+            .id = cutter.run_id, .starts = {starts, 2}, .length = 100, .base_num = 1, .base_den = 1, .codec = STR_LIT("hevc")}};
+    SET_HAS(&say, msg_transcode_cut, cut);
+    ask(DOOR_WORKERS, 8, &shape_msg_transcode_cut, &say);
+    const struct transcode *farm = fixture->made[0]->self;
+    assert_int_equal(farm->tasks.count, 1);
+    assert_true(farm->cuts.count == 1 || memory_short());
+}
+
+static void step_estimate(void)
+{
+    uint64_t id = 1;
+    struct msg_transcode_estimate say = {.video_ids = {&id, 1}};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_transcode_estimate, &say), MSG_TRANSCODE_ESTIMATES);
+}
+
+static void step_live(void)
+{
+    struct msg_run_live say = {.ids = {&cutter.run_id, 1}};
+    expect(ask(DOOR_COMMANDS, 1000, &shape_msg_run_live, &say), MSG_RUN_LIVE_ROWS);
+}
+
+/* A worker with room is given a segment, now or at a later wake-up. */
+static void step_wake(void)
+{
+    fixture_wait(fixture, 1);
+    fixture_settle(fixture);
+}
+
+static struct rec_lease segment;
+
+static void step_made(void)
+{
+    struct rec_outcome item = {
+        .run_id = segment.run_id, .attempt = segment.attempt, .outcome = OUTCOME_COMPLETED, .result = STR_LIT("{\"seconds\":3}")};
+    SET_HAS(&item, rec_outcome, result);
+    struct msg_result message = {.items = {&item, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 8, 0, &shape_msg_result, &message);
+    fixture_settle(fixture);
+}
+
+static void test_segments(void **state)
+{
+    (void)state;
+    struct rec_video_found found = {.path = STR_LIT("long.mkv"),
+                                    .size = 9,
+                                    .codec = STR_LIT("h264"),
+                                    .width = 64,
+                                    .height = 64,
+                                    .fps = 25,
+                                    .duration_ms = 3600000,
+                                    .container = STR_LIT("matroska")};
+    fixture = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = farm_made;
+    fixture_start(fixture);
+    fixture->around = around;
+    memory_watched = false;
+    key++;
+    step_scan();
+    hello(7, "scanner", "scan", (struct str){0});
+    scan = fixture_begin(fixture, 7);
+    struct msg_library_found say = {
+        .run_id = scan.run_id, .attempt = scan.attempt, .seq = ++seq, .root = STR_LIT(ROOT), .videos = {&found, 1}, .walked = 1};
+    ask(DOOR_WORKERS, 7, &shape_msg_library_found, &say);
+    hello(8, "coder", "transcode", fixture_map((const char *[]){"transcode.encoders", "cpu", "transcode.joins", "x", NULL}));
+    cutter = fixture_begin(fixture, 8);
+    hard(step_cut);
+    fixture_result(fixture, 8, cutter, OUTCOME_ABORTED);
+    hard(step_wake);
+    hard(step_live);
+    for (unsigned i = 0; i < 2; i++) {
+        fixture_rebuild(fixture);
+        fixture_forget_letters(fixture);
+        hello(8, "coder", "transcode", fixture_map((const char *[]){"transcode.encoders", "cpu", "transcode.joins", "x", NULL}));
+        hard(step_wake);
+        const struct transcode *farm = fixture->made[0]->self;
+        segment = (struct rec_lease){.run_id = cut_find(farm, cutter.run_id)->runs[i]};
+        assert_int_not_equal(segment.run_id, 0);
+        segment.attempt = 1;
+        fixture_accept(fixture, 8, segment);
+        hard(step_made);
+        assert_int_equal(cut_made(cut_find(farm, cutter.run_id)), i + 1);
+    }
+    hard(step_estimate);
+    fixture->around = NULL;
+    memory_watched = true;
+    fixture_rebuild(fixture);
+    fixture_free(fixture);
+}
+
 static void test_all(void **state)
 {
     (void)state;
@@ -253,6 +355,6 @@ static void test_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_segments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

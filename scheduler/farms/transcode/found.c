@@ -9,6 +9,7 @@
 #include "proto/log.h"
 #include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
+#include "scheduler/farms/transcode/saved.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
@@ -23,9 +24,8 @@ static bool speaks_of_videos(const struct transcode *farm, const struct run *run
     return run->class->farm == &farm->farm || str_is(run->class->executor, "undo");
 }
 
-/* The lease that a message is about; NULL: its sender has been told that it is not its own. */
-static struct lease *lease_of(struct transcode *farm, struct core *core, const struct core_call *call, uint64_t run_id,
-                              uint64_t attempt)
+struct lease *library_lease(struct transcode *farm, struct core *core, const struct core_call *call, uint64_t run_id,
+                            uint64_t attempt)
 {
     const struct worker *worker = worker_of_call(core, call);
     struct lease *lease = worker ? lease_claim(core, worker, run_id, attempt) : NULL;
@@ -47,7 +47,7 @@ void library_on_known(struct core *core, const struct core_call *call)
 {
     const struct msg_library_known *asked = &call->msg->u.library_known;
     struct transcode *farm = transcode_of(core);
-    if (!lease_of(farm, core, call, asked->run_id, asked->attempt))
+    if (!library_lease(farm, core, call, asked->run_id, asked->attempt))
         return;
     const struct root *root = root_of(farm, asked->root);
     struct rec_video_known *rows = arena_alloc(core->arena, asked->limit * sizeof *rows);
@@ -165,7 +165,7 @@ static int take_new(struct transcode *farm, struct core *core, struct root *root
     return 0;
 }
 
-static int take(struct transcode *farm, struct core *core, struct root *root, const struct rec_video_found *found)
+static int take(struct transcode *farm, struct core *core, struct root *root, const struct rec_video_found *found, bool undone)
 {
     struct video *video = meant(farm, root, found);
     if (!video)
@@ -177,6 +177,8 @@ static int take(struct transcode *farm, struct core *core, struct root *root, co
     record_judge(&record, found, same);
     if (!same)
         health_forget(core, &record);
+    if (undone)
+        saved_undo(farm, core, &record);
     if (other && other != video) /* what was at that path is not any more */
         video_drop(farm, core, other);
     if (video_describe(farm, video, &record))
@@ -218,12 +220,12 @@ void library_on_found(struct core *core, const struct core_call *call)
     struct transcode *farm = transcode_of(core);
     struct msg_library_found_ack ack = {.run_id = found->run_id, .attempt = found->attempt, .seq = found->seq};
     struct fault fault;
-    const struct lease *lease = lease_of(farm, core, call, found->run_id, found->attempt);
+    const struct lease *lease = library_lease(farm, core, call, found->run_id, found->attempt);
     if (!lease)
         return;
     struct root *root = NULL;
-    uint32_t count = found->videos.count, ops = 6 * count + 3 * found->gone.count + 2;
-    size_t each = 1024 + 2 * (size_t)found->root.len; /* beside what the message has of it */
+    uint32_t count = found->videos.count, ops = 7 * count + 3 * found->gone.count + 2;
+    size_t each = 1024 + SAVED_BYTES + 2 * (size_t)found->root.len; /* beside what the message has of it */
     size_t bytes = 2 * (size_t)call->frame.len + count * (each + 1280) + DETAIL_ROOM;
     if (found_check(found, lease->run, &fault))
         goto error;
@@ -234,8 +236,9 @@ void library_on_found(struct core *core, const struct core_call *call)
     if (core_reserve(core, bytes, 128, ops, &fault))
         goto error;
     fault_memory(&fault);
+    bool undone = str_is(lease->run->class->executor, "undo");
     for (uint32_t i = 0; i < count; i++)
-        if (take(farm, core, root, &found->videos.items[i]))
+        if (take(farm, core, root, &found->videos.items[i], undone))
             goto error;
     take_gone(farm, core, root, &found->gone);
     journal_send(core->journal, &call->from, &shape_msg_library_found_ack, &ack);

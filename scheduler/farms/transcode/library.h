@@ -12,6 +12,11 @@ void library_loaded(struct transcode *farm, struct core *core);
 uint64_t library_tick(struct transcode *farm, struct core *core);
 void library_ended(struct transcode *farm, struct core *core, const struct rec_run *run);
 
+/* The lease that a message of a worker about a run of the farm's is about; its run is NULL when it is cancelled. NULL: it is not the
+ * sender's, who has been told so. */
+struct lease *library_lease(struct transcode *farm, struct core *core, const struct core_call *call, uint64_t run_id,
+                            uint64_t attempt);
+
 core_handler library_on_scan, library_on_hint;   /* library.c */
 core_handler library_on_known, library_on_found; /* found.c */
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "proto/log.h"
+#include "scheduler/farms/transcode/cut.h"
 #include "scheduler/farms/transcode/task.h"
 #include "scheduler/lease.h"
 #include "scheduler/run.h"
@@ -9,6 +10,7 @@
 
 #define LINE_BYTES (16u << 10)
 #define DROPS (TRANSCODE_LOG_OPS - 1)
+#define PREFIX_BYTES 16 /* of what FARM_LOGGED_BYTES has room for */
 
 void transcode_log(struct transcode *farm, struct core *core, uint64_t task_id, uint64_t level, struct str text,
                    struct rec_transcode_log *out)
@@ -27,11 +29,28 @@ void transcode_log(struct transcode *farm, struct core *core, uint64_t task_id, 
         *out = line;
 }
 
+/* Lines of several segments stand in their task's log: each says whose it is. */
+static struct str line_of(struct core *core, const struct transcode_cut *cut, uint32_t segment, struct str text)
+{
+    char *line = arena_alloc(core->arena, (size_t)text.len + PREFIX_BYTES);
+    if (!line)
+        return text;
+    int len = snprintf(line, PREFIX_BYTES, "[%u/%u] ", segment + 1, cut_count(cut));
+    if (text.len)
+        memcpy(line + len, text.ptr, text.len);
+    return (struct str){line, (uint32_t)len + text.len};
+}
+
 void transcode_logged(void *self, struct core *core, const struct run *run, const struct rec_log_chunk *chunk)
 {
     struct transcode *farm = self;
-    for (uint32_t i = 0; i < chunk->lines.count; i++)
-        transcode_log(farm, core, run->node.id, chunk->lines.items[i].level, chunk->lines.items[i].text, NULL);
+    uint32_t segment = 0;
+    const struct transcode_cut *cut = cut_of_segment(farm, run->node.id, &segment);
+    uint64_t task = cut ? cut->id : run->node.id;
+    for (uint32_t i = 0; i < chunk->lines.count; i++) {
+        struct str text = chunk->lines.items[i].text;
+        transcode_log(farm, core, task, chunk->lines.items[i].level, cut ? line_of(core, cut, segment, text) : text, NULL);
+    }
 }
 
 /* Into the run's own log, too, as long as it runs: its attempt counts what it has. */

@@ -52,3 +52,17 @@ void parameters_real(msgpack_packer *packer, const char *key, double value)
     pack_str(packer, str_of(key));
     msgpack_pack_double(packer, value);
 }
+
+uint64_t parameters_number(struct str map, const char *key)
+{
+    struct token token;
+    return map_find(map, key, &token) && token.kind == TOKEN_UINT ? token.u.natural : 0;
+}
+
+double parameters_number_real(struct str map, const char *key)
+{
+    struct token token;
+    if (!map_find(map, key, &token))
+        return 0;
+    return token.kind == TOKEN_REAL ? token.u.real : token.kind == TOKEN_UINT ? (double)token.u.natural : 0;
+}

@@ -2,31 +2,39 @@
  *
  * A run of this farm belongs to the worker it was made for. When its attempt ends in whatever way the run has ended, and the video
  * waits for a new one, or has failed: with another worker another encoder may be right, and others may have come before it. The exception is
- * a run that may publish: its output may have its name, and the next attempt finds it (rule 6).
+ * a run that may publish: its output may have its name, and the next attempt finds it (rule 6). And that of a video that is encoded in
+ * segments: it waits for them, and whoever has room joins them (cut.h).
  */
 #include "scheduler/farms/transcode/task.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/buf.h"
 #include "proto/log.h"
 #include "scheduler/dispatch.h"
+#include "scheduler/farms/transcode/cut.h"
 #include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
 #include "scheduler/farms/transcode/made.h"
+#include "scheduler/farms/transcode/pace.h"
 #include "scheduler/farms/transcode/parameters.h"
+#include "scheduler/farms/transcode/saved.h"
+#include "scheduler/farms/transcode/told.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
 
-#define TASK_SECONDS 31536000 /* of an attempt: what watches it is its worker, or its reports */
 #define NAME_BYTES 200
 
 static const char *const type_names[] = {"cpu", "nvenc", "qsv", "vpu"};
+
+const char *encoder_name(unsigned type)
+{
+    return type < sizeof type_names / sizeof *type_names ? type_names[type] : "";
+}
 
 struct transcode_task *transcode_task_find(const struct transcode *farm, uint64_t id)
 {
@@ -141,7 +149,7 @@ int transcode_task_load(struct transcode *farm, const struct rec_transcode_task 
 /* ---- what its run carries ---- */
 
 /* What a worker needs to know of the video, as parameters of its run. */
-static void pack_video(struct buf *out, const struct rec_video *video, unsigned type)
+static void pack_video(struct buf *out, const struct rec_video *video, unsigned type, uint64_t segment_ms)
 {
     msgpack_packer packer;
     char hash[2 * 16 + 1] = "", made[MADE_TEXT];
@@ -163,9 +171,11 @@ static void pack_video(struct buf *out, const struct rec_video *video, unsigned 
     parameters_uint(&packer, "height", video->height);
     parameters_uint(&packer, "duration_ms", video->duration_ms);
     parameters_text(&packer, "encoder", str_of(type_names[type]));
+    parameters_uint(&packer, "segment_ms", segment_ms); /* it is to be cut, where it can be; 0: it is made whole */
 }
 
-static struct run *run_of(struct transcode *farm, struct core *core, const struct rec_video *video, unsigned type)
+static struct run *run_of(struct transcode *farm, struct core *core, const struct rec_video *video, unsigned type,
+                          uint64_t segment_ms)
 {
     struct rec_task_spec spec =
         parameters_spec(str_cut(video->path, NAME_BYTES), STR_LIT(TRANSCODE_TYPE), video->path, TASK_SECONDS);
@@ -173,7 +183,7 @@ static struct run *run_of(struct transcode *farm, struct core *core, const struc
     struct err err = {0};
     spec.output = video->path; /* so that it may publish; its worker knows where */
     SET_HAS(&spec, rec_task_spec, output);
-    pack_video(&parameters, video, type);
+    pack_video(&parameters, video, type, segment_ms);
     struct run *run = parameters.failed ? NULL : farm_make(core, &farm->farm, &spec, buf_str(&parameters), &err);
     buf_free(&parameters);
     return run;
@@ -217,7 +227,8 @@ int task_give(struct transcode *farm, struct core *core, struct video *video, co
 {
     struct rec_transcode_task record = task_record_of(core, video, wish);
     struct transcode_task *task = task_make(farm, &record);
-    struct run *run = task && kept_reserve(farm) == 0 ? run_of(farm, core, &video->record, wish->type) : NULL;
+    uint64_t segment_ms = wish->api ? 0 : cut_length(farm, video, wish->worker);
+    struct run *run = task && kept_reserve(farm) == 0 ? run_of(farm, core, &video->record, wish->type, segment_ms) : NULL;
     size_t bytes = task_record_bytes(&record);
     const struct dispatch_room room = {
         .bytes = bytes + video_bytes(video) + 256, .answer = wish->call ? bytes + 64 : 0, .ops = 4 + KEPT_DROPS};
@@ -288,6 +299,24 @@ static bool decodes(const struct worker *worker)
            map_text(worker->kind->labels, STR_LIT("transcode.encoders"), &encoders) && encoders.len > 0;
 }
 
+/* The next name of a list; -1: it is none of ours. */
+static int encoder_next(struct str *names)
+{
+    const char *end = memchr(names->ptr, ',', names->len);
+    uint32_t len = end ? (uint32_t)(end - names->ptr) : names->len, step = end ? len + 1 : len;
+    int type = type_of(str_trim((struct str){names->ptr, len}, " "));
+    *names = (struct str){names->ptr + step, names->len - step};
+    return type;
+}
+
+bool encoder_listed(struct str names, unsigned type)
+{
+    while (names.len)
+        if (encoder_next(&names) == (int)type)
+            return true;
+    return false;
+}
+
 /* The first of its encoders that has something to do decides. */
 static struct video *pick_for(const struct transcode *farm, const struct worker *worker, unsigned *type)
 {
@@ -297,10 +326,7 @@ static struct video *pick_for(const struct transcode *farm, const struct worker 
         return NULL;
     int wanted = map_text(worker->kind->labels, STR_LIT("transcode.vr"), &vr) && vr.len == 1 ? vr.ptr[0] - '0' : -1;
     while (!video && encoders.len) {
-        const char *end = memchr(encoders.ptr, ',', encoders.len);
-        uint32_t len = end ? (uint32_t)(end - encoders.ptr) : encoders.len, step = end ? len + 1 : len;
-        int one = type_of(str_trim((struct str){encoders.ptr, len}, " "));
-        encoders = (struct str){encoders.ptr + step, encoders.len - step};
+        int one = encoder_next(&encoders);
         if (one < 0)
             continue;
         *type = (unsigned)one;
@@ -311,7 +337,7 @@ static struct video *pick_for(const struct transcode *farm, const struct worker 
 
 bool transcode_offers(const void *self)
 {
-    return video_waits(self) || health_offers(self);
+    return cuts_wait(self) || video_waits(self) || health_offers(self);
 }
 
 enum farm_pull transcode_pull(void *self, struct core *core, struct worker *worker)
@@ -321,11 +347,15 @@ enum farm_pull transcode_pull(void *self, struct core *core, struct worker *work
     struct fault fault;
     if (!text_list_has(worker->types, worker->type_count, STR_LIT(TRANSCODE_TYPE)))
         return FARM_NONE;
-    struct video *video = pick_for(farm, worker, &wish.type);
-    if (!video && !(decodes(worker) && health_offers(farm)))
+    uint32_t segment;
+    struct transcode_cut *cut = cut_pick(farm, worker, &segment); /* what was begun comes first */
+    struct video *video = cut ? NULL : pick_for(farm, worker, &wish.type);
+    if (!cut && !video && !(decodes(worker) && health_offers(farm)))
         return FARM_NONE;
     if (held_of(worker, &farm->farm) >= slots_of(worker))
         return FARM_FULL;
+    if (cut)
+        return cut_give(farm, core, cut, segment, worker, &fault) ? FARM_LATER : FARM_GAVE;
     if (!video)
         return health_pull(farm, core, worker);
     return task_give(farm, core, video, &wish, &fault) ? FARM_LATER : FARM_GAVE;
@@ -333,39 +363,12 @@ enum farm_pull transcode_pull(void *self, struct core *core, struct worker *work
 
 bool transcode_again(void *self, const struct core *core, const struct run *run)
 {
-    (void)self, (void)core;
-    return str_is(run->class->type, TRANSCODE_SCAN) || str_is(run->class->executor, TRANSCODE_HEALTH) ||
-           (run->more && run->more->published.attempt);
+    (void)core;
+    bool transcodes = str_is(run->class->executor, TRANSCODE_TYPE); /* others look through folders, decode, and remove files */
+    return !transcodes || (run->more && run->more->published.attempt) || cut_find(self, run->node.id);
 }
 
 /* ---- ended ---- */
-
-struct outcome_told { /* what a worker's result says, as far as it is understood */
-    json_t *json;     /* what the texts borrow from */
-    struct str skipped, dest;
-    uint64_t size_after;
-};
-
-static struct str json_text(const json_t *object, const char *key, size_t max)
-{
-    const json_t *value = json_object_get(object, key);
-    struct str text = {json_string_value(value), (uint32_t)json_string_length(value)};
-    return text.ptr ? str_cut(text, max) : (struct str){0};
-}
-
-static void told_read(const struct rec_run *run, struct outcome_told *told)
-{
-    *told = (struct outcome_told){0};
-    if (run->status != RUN_COMPLETED || !run->result.len)
-        return;
-    told->json = json_loadb(run->result.ptr, run->result.len, 0, NULL);
-    if (!told->json)
-        return; /* a sentence is as good */
-    json_int_t size = json_integer_value(json_object_get(told->json, "size_after"));
-    told->skipped = json_text(told->json, "skipped", 256);
-    told->dest = json_text(told->json, "dest", 4095);
-    told->size_after = size > 0 ? (uint64_t)size : 0;
-}
 
 static uint64_t last_outcome(const struct rec_run *run)
 {
@@ -373,18 +376,18 @@ static uint64_t last_outcome(const struct rec_run *run)
 }
 
 /* Whether the file became another one while it was worked on. In place of it may stand what was made of it. */
-static bool changed_since(const struct video *video, const struct transcode_task *task, const struct outcome_told *told)
+static bool changed_since(const struct video *video, const struct transcode_task *task, const struct told *told)
 {
     return video->record.size != task->record.size && video->record.size != told->size_after;
 }
 
 /* What the video is now. One that its worker gave back, or that was lost with a worker of ours, waits again; through the API a
- * worker that is gone fails it, as that API says. */
+ * worker that is gone fails it, as that API says. One that was cut had several: what came of one attempt says nothing of it. */
 static void video_after(struct transcode *farm, struct core *core, const struct rec_run *run, struct transcode_task *task,
-                        const struct outcome_told *told)
+                        const struct told *told)
 {
     struct video *video = video_find(farm, task->record.video_id);
-    uint64_t outcome = last_outcome(run);
+    uint64_t outcome = task->record.segments ? (uint64_t)OUTCOME_FAILED : last_outcome(run);
     const struct worker *worker = worker_find(core, task->record.worker_id);
     bool ours = !worker || !worker->asks;
     if (!video || video->record.task_id != task->id ||
@@ -419,8 +422,7 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
     video_put(core, video);
 }
 
-static void task_final(struct transcode_task *task, const struct core *core, const struct rec_run *run,
-                       const struct outcome_told *told)
+static void task_final(struct transcode_task *task, const struct core *core, const struct rec_run *run, const struct told *told)
 {
     struct rec_transcode_task *record = &task->record;
     bool completed = run->status == RUN_COMPLETED;
@@ -438,16 +440,49 @@ static void task_final(struct transcode_task *task, const struct core *core, con
     record->size_after = told->size_after;
 }
 
+/* What its end says of others: how fast its worker is, and how much is saved. */
+static void task_counts(struct transcode *farm, struct core *core, const struct rec_run *run, const struct transcode_task *task,
+                        const struct told *told)
+{
+    struct video *video = video_find(farm, task->record.video_id);
+    struct pace_film film = {.worker_id = task->record.worker_id,
+                             .pixels = parameters_number(run->parameters, "width") * parameters_number(run->parameters, "height"),
+                             .fps = parameters_number_real(run->parameters, "fps"),
+                             .seconds = (double)parameters_number(run->parameters, "duration_ms") / 1000};
+    if (run->status != RUN_COMPLETED || told->skipped.len)
+        return;
+    if (!map_text(run->parameters, STR_LIT("codec"), &film.codec))
+        film.codec = (struct str){0};
+    if (!task->record.segments) /* they have told theirs */
+        pace_learn(farm, core, &film, task->record.encoder, told->preset, told->json ? told->seconds : told_attempt_seconds(run));
+    if (told->size_after)
+        saved_accept(farm, core, video && video->record.task_id == task->id ? video : NULL, task->record.size, told->size_after);
+}
+
+/* A run of the farm's that is no task. */
+static void ended_other(struct transcode *farm, struct core *core, const struct rec_run *run)
+{
+    uint32_t segment;
+    struct transcode_cut *cut = cut_of_segment(farm, run->id, &segment);
+    if (cut)
+        cut_segment_ended(farm, core, cut, segment, run);
+    else if ((cut = cut_of_clear(farm, run->id)))
+        cut_clear_ended(farm, core, cut, run);
+    else
+        library_ended(farm, core, run);
+}
+
 void transcode_ended(void *self, struct core *core, const struct farm_run *view)
 {
     struct transcode *farm = self;
     const struct rec_run *run = view->run;
     struct transcode_task *task = transcode_task_find(farm, run->id);
+    struct transcode_cut *cut = cut_find(farm, run->id);
     const struct msg_transcode_report *report = farm->report;
-    struct outcome_told told;
+    struct told told;
     if (!task) {
         if (!health_ended(farm, core, run))
-            library_ended(farm, core, run);
+            ended_other(farm, core, run);
         return;
     }
     told_read(run, &told);
@@ -462,8 +497,11 @@ void transcode_ended(void *self, struct core *core, const struct farm_run *view)
     struct str said = report && report->error_message.len ? report->error_message : task->record.error_message;
     if (said.len)
         transcode_log(farm, core, task->id, LOG_ERROR, said, NULL);
+    task_counts(farm, core, run, task, &told);
     video_after(farm, core, run, task, &told);
-    json_decref(told.json);
+    told_clear(&told);
+    if (cut)
+        cut_task_ended(core, cut);
     if (kept_reserve(farm) == 0)
         kept_add(farm, task->id);
     task_leave(farm, task);

@@ -15,6 +15,12 @@ struct task_wish { /* for whom a task is made */
 /* Makes a task of a video that waits, and gives it out, in one batch. -1 with fault and nothing changed. */
 int task_give(struct transcode *farm, struct core *core, struct video *video, const struct task_wish *wish, struct fault *fault);
 
+#define TASK_SECONDS 31536000 /* of an attempt: what watches it is its worker, or its reports */
+
+const char *encoder_name(unsigned type); /* of enum transcode_type: "cpu", … */
+/* Whether a list of names, separated by commas, has it. */
+bool encoder_listed(struct str names, unsigned type);
+
 struct transcode_task *transcode_task_find(const struct transcode *farm, uint64_t id); /* one that has not ended */
 int transcode_task_load(struct transcode *farm, const struct rec_transcode_task *record, struct err *err);
 size_t task_record_bytes(const struct rec_transcode_task *record); /* a bound on it, encoded */

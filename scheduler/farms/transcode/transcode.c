@@ -6,9 +6,12 @@
 
 #include "proto/log.h"
 #include "proto/settings.h"
+#include "scheduler/farms/transcode/cut.h"
 #include "scheduler/farms/transcode/health.h"
 #include "scheduler/farms/transcode/library.h"
 #include "scheduler/farms/transcode/made.h"
+#include "scheduler/farms/transcode/pace.h"
+#include "scheduler/farms/transcode/saved.h"
 #include "scheduler/farms/transcode/task.h"
 #include "scheduler/farms/transcode/video.h"
 #include "scheduler/farms/transcode/worker.h"
@@ -43,6 +46,8 @@ static int load(void *self, struct core *core, enum record_type type, struct str
     struct rec_video video;
     struct rec_transcode_worker worker;
     struct rec_transcode_task task;
+    struct rec_transcode_cut cut;
+    struct rec_transcode_pace pace;
     struct rec_transcode_log log;
     switch (type) {
     case TYPE_VIDEO:
@@ -53,6 +58,12 @@ static int load(void *self, struct core *core, enum record_type type, struct str
         return rec_decode_transcode_task(core->arena, value, &task, err) ? -1 : transcode_task_load(farm, &task, err);
     case TYPE_HEALTH_SWEEP:
         return rec_decode_health_sweep(core->arena, value, &farm->sweep, err);
+    case TYPE_TRANSCODE_CUT:
+        return rec_decode_transcode_cut(core->arena, value, &cut, err) ? -1 : cut_load(farm, &cut, err);
+    case TYPE_TRANSCODE_PACE:
+        return rec_decode_transcode_pace(core->arena, value, &pace, err) ? -1 : pace_load(farm, &pace, err);
+    case TYPE_TRANSCODE_TOTAL:
+        return rec_decode_transcode_total(core->arena, value, &farm->total, err);
     default:
         if (rec_decode_transcode_log(core->arena, value, &log, err))
             return -1;
@@ -65,6 +76,7 @@ static int loaded(void *self, struct core *core, struct err *err)
 {
     struct transcode *farm = self;
     tasks_loaded(farm, core);
+    cuts_loaded(farm, core);
     library_loaded(farm, core);
     return health_loaded(farm, core, err);
 }
@@ -81,6 +93,8 @@ static uint64_t tick(void *self, struct core *core)
     its = library_tick(farm, core);
     wait = its < wait ? its : wait;
     its = health_tick(farm, core);
+    wait = its < wait ? its : wait;
+    its = cuts_tick(farm, core);
     return its < wait ? its : wait;
 }
 
@@ -104,6 +118,7 @@ static void configure(void *self, const struct settings *settings)
         .attempts = (uint64_t)settings_count_of(settings, SET_TRANSCODE_ATTEMPTS),
         .tasks_max = (uint64_t)settings_count_of(settings, SET_TRANSCODE_TASKS_MAX),
         .logs_max = (uint64_t)settings_count_of(settings, SET_TRANSCODE_LOGS_MAX),
+        .segment_ms = (uint64_t)settings_count_of(settings, SET_TRANSCODE_SEGMENT_MINUTES) * 60,
     };
     if (!library_configure(farm, str_of(settings_text(settings, SET_LIBRARY))))
         log_error("GTY-LIBRARY-FOLDERS", "library names more than %d folders, or memory is short", TRANSCODE_ROOTS);
@@ -114,17 +129,29 @@ static void configure(void *self, const struct settings *settings)
             video_place(farm, farm->order[i].video);
 }
 
-/* What a worker has by default wanted of it: any with a session may take over an output, and look through a folder. */
+/* What waits in the queue is for any worker with a session (it may take over an output, and look through a folder), but for what is about a
+ * video in segments: that is for those that share them, and its task's run only once all are there. */
 static int64_t choose(void *self, const struct rec_worker *worker, const struct farm_run *run)
 {
-    (void)self, (void)run;
-    return worker->asks ? -1 : 1;
+    const struct transcode *farm = self;
+    const struct transcode_cut *cut;
+    uint32_t segment;
+    bool well = !worker->asks;
+    if ((cut = cut_find(farm, run->run->id)))
+        well = well && cut_whole(cut) && cut_takes(cut, worker->labels);
+    else if ((cut = cut_of_clear(farm, run->run->id)))
+        well = well && cut_shares(cut, worker->labels);
+    else if ((cut = cut_of_segment(farm, run->run->id, &segment)))
+        well = well && cut_takes(cut, worker->labels);
+    return well ? 1 : -1;
 }
 
 /* ---- life ---- */
 
-static const struct farm_scan scans[] = {{TYPE_VIDEO, false},        {TYPE_TRANSCODE_WORKER, false}, {TYPE_TRANSCODE_TASK, false},
-                                         {TYPE_TRANSCODE_LOG, true}, {TYPE_HEALTH_SWEEP, false},     {0, false}};
+static const struct farm_scan scans[] = {
+    {TYPE_VIDEO, false},         {TYPE_TRANSCODE_WORKER, false}, {TYPE_TRANSCODE_TASK, false},
+    {TYPE_TRANSCODE_CUT, false}, {TYPE_TRANSCODE_PACE, false},   {TYPE_TRANSCODE_TOTAL, false},
+    {TYPE_TRANSCODE_LOG, true},  {TYPE_HEALTH_SWEEP, false},     {0, false}};
 
 static const struct core_route routes[] = {
     {MSG_TRANSCODE_PULL, DOOR_COMMANDS, transcode_on_pull, "a worker of the transcode API wants a task"},
@@ -145,6 +172,8 @@ static const struct core_route routes[] = {
     {MSG_LIBRARY_KNOWN, DOOR_WORKERS, library_on_known, "what is known of a folder"},
     {MSG_LIBRARY_FOUND, DOOR_WORKERS, library_on_found, "what was found in a folder"},
     {MSG_LIBRARY_HINT, DOOR_WORKERS, library_on_hint, "a folder has changed"},
+    {MSG_TRANSCODE_ESTIMATE, DOOR_COMMANDS, transcode_on_estimate, "how long videos would take"},
+    {MSG_TRANSCODE_CUT, DOOR_WORKERS, transcode_on_cut, "a video can be encoded in segments"},
     {0, DOOR_COMMANDS, NULL, NULL},
 };
 
@@ -158,6 +187,8 @@ static void free_all(struct transcode *farm)
         free(farm->checks.slots[i]);
     for (size_t i = 0; i < farm->workers.size; i++)
         api_free(farm->workers.slots[i]);
+    for (size_t i = 0; i < farm->cuts.size; i++)
+        cut_free(farm->cuts.slots[i]);
     for (size_t i = 0; i < TRANSCODE_ROOTS; i++)
         text_drop(farm->roots[i].path);
 }
@@ -166,7 +197,7 @@ static void transcode_close(void *self)
 {
     struct transcode *farm = self;
     struct heap *sets = &farm->sets[0][0][0];
-    struct index *indexes[] = {&farm->videos,  &farm->video_keys,   &farm->tasks,
+    struct index *indexes[] = {&farm->videos,  &farm->video_keys,   &farm->tasks, &farm->cuts,
                                &farm->workers, &farm->worker_names, &farm->checks};
     free_all(farm);
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
@@ -176,13 +207,14 @@ static void transcode_close(void *self)
     heap_free(&farm->dues);
     free(farm->order);
     free(farm->kept);
+    free(farm->paces);
     free(farm);
 }
 
 static const struct farm rows = {.name = "transcode",
                                  .choose = choose,
                                  .ended = transcode_ended,
-                                 .ended_bytes = 65536, /* a task, its video, a line of the log */
+                                 .ended_bytes = 131072, /* a task, its video, its segments, a line of the log */
                                  .ended_ops = 16,
                                  .configure = configure,
                                  .scans = scans,
@@ -194,6 +226,8 @@ static const struct farm rows = {.name = "transcode",
                                  .offers = transcode_offers,
                                  .pull = transcode_pull,
                                  .again = transcode_again,
+                                 .live = transcode_live,
+                                 .stats = transcode_stats,
                                  .logged = transcode_logged,
                                  .forgot = transcode_forgot,
                                  .close = transcode_close};
@@ -216,11 +250,13 @@ struct farm *transcode_farm(void)
                                              .first_report_ms = 600000,
                                              .attempts = 3,
                                              .tasks_max = 100000,
-                                             .logs_max = 1000000};
+                                             .logs_max = 1000000,
+                                             .segment_ms = 600000};
     index_init(&farm->videos, offsetof(struct video, node) + node_id, false, seed);
     index_init(&farm->video_keys, offsetof(struct video, key), true, seed);
     index_init(&farm->tasks, offsetof(struct transcode_task, id), false, seed);
     index_init(&farm->checks, 0, false, seed); /* run_id */
+    index_init(&farm->cuts, offsetof(struct transcode_cut, id), false, seed);
     index_init(&farm->workers, offsetof(struct api_worker, id), false, seed);
     index_init(&farm->worker_names, offsetof(struct api_worker, name_key), true, seed);
     return &farm->farm;

@@ -3,8 +3,8 @@
  * Tasks are runs, made lazily: a waiting video is no run but a member of a set ordered by bitrate, and becomes one when a worker wants
  * it (pick.h). So a million waiting videos cost a pull what a hundred do, and nothing has to be made again when rules or workers change.
  *
- * Everything here is rebuilt from records of four types (video, transcode_worker, transcode_task; of transcode_log only where it
- * begins). Invariants: a video is in the set that its status, attempts and root ask for; each open task has a run of the same id; a
+ * Everything here is rebuilt from records (video, transcode_worker, transcode_task, transcode_cut, transcode_pace, transcode_total; of transcode_log only
+ * where it begins). Invariants: a video is in the set that its status, attempts and root ask for; each open task has a run of the same id; a
  * video in CREATED or RUNNING names an open task.
  */
 #ifndef GANTRY_SCHEDULER_FARMS_TRANSCODE_H
@@ -67,7 +67,8 @@ struct api_list {
 };
 
 struct transcode_config {
-    uint64_t scan_ms, videos_max, offline_ms, offline_old_ms, report_ms, first_report_ms, attempts, tasks_max, logs_max;
+    uint64_t scan_ms, videos_max, offline_ms, offline_old_ms, report_ms, first_report_ms, attempts, tasks_max, logs_max,
+        segment_ms;
 };
 
 struct transcode {
@@ -82,6 +83,11 @@ struct transcode {
 
     struct index tasks;
     struct transcode_task *first_task;
+    struct index cuts; /* videos that are encoded in segments (cut.h) */
+    struct transcode_cut *first_cut, *last_cut;
+    struct transcode_pace *paces; /* how fast it goes (pace.h) */
+    uint32_t pace_count;
+    struct rec_transcode_total total; /* what it has come to (saved.h) */
     struct heap dues;
     uint64_t *kept; /* a ring of ended tasks' ids, the oldest first */
     size_t kept_first, kept_count, kept_size;

@@ -1,0 +1,497 @@
+/* A video that is encoded in segments, in the core: cut, given out, joined, cleared up, and all of it behind a restart at any step. */
+#include "tests/unit/unit.h"
+
+#include <math.h>
+
+#include "proto/stats.h"
+#include "scheduler/farms/transcode/cut.h"
+#include "scheduler/farms/transcode/library.h"
+#include "scheduler/farms/transcode/pace.h"
+#include "scheduler/farms/transcode/saved.h"
+#include "tests/unit/core_check.h"
+#include "tests/unit/core_fixture.h"
+
+#define ROOT "/library"
+#define SCANNER 7
+#define MINUTES UINT64_C(60000)
+
+struct farm *transcode_farm(void);
+
+static void farm_made(struct farm *farm)
+{
+    struct transcode *self = farm->self;
+    self->config.scan_ms = 0;
+    assert_true(library_configure(self, STR_LIT(ROOT)));
+}
+
+static struct transcode *farm_of(struct fixture *fixture)
+{
+    return fixture->made[0]->self;
+}
+
+/* ---- short forms ---- */
+
+static void hello(struct fixture *fixture, unsigned peer, const char *ident, const char *joins)
+{
+    const char *const pairs[] = {"transcode.encoders", "cpu", joins ? "transcode.joins" : NULL, joins, NULL};
+    struct str types[] = {STR_LIT("transcode"), STR_LIT("scan")},
+               executors[] = {STR_LIT("transcode"), STR_LIT("scan"), STR_LIT("clear")};
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = str_of(ident),
+                              .boot = STR_LIT("b"),
+                              .hostname = str_of(ident),
+                              .task_types = {peer == SCANNER ? types + 1 : types, 1},
+                              .executors = {executors, 3},
+                              .slots = 4,
+                              .credit = 4,
+                              .labels = fixture_map(pairs)};
+    fixture_send(fixture, DOOR_WORKERS, peer, ++fixture->corr, &shape_msg_hello, &hello);
+    fixture_settle(fixture);
+}
+
+static struct rec_video_found long_video(const char *path)
+{
+    return (struct rec_video_found){.path = str_of(path),
+                                    .size = 1000000,
+                                    .mtime_ns = 5,
+                                    .codec = STR_LIT("h264"),
+                                    .bitrate_k = 8000,
+                                    .fps = 25,
+                                    .width = 1920,
+                                    .height = 1080,
+                                    .container = STR_LIT("matroska"),
+                                    .duration_ms = 30 * MINUTES};
+}
+
+static void find(struct fixture *fixture, struct rec_video_found video)
+{
+    struct msg_library_scan ask = {.idem = fixture_key(fixture), .root = STR_LIT(ROOT)};
+    hello(fixture, SCANNER, "scanner", NULL);
+    fixture_ask(fixture, &shape_msg_library_scan, &ask);
+    struct rec_lease lease = fixture_begin(fixture, SCANNER);
+    struct msg_library_found say = {
+        .run_id = lease.run_id, .attempt = lease.attempt, .seq = 1, .root = STR_LIT(ROOT), .videos = {&video, 1}};
+    fixture_send(fixture, DOOR_WORKERS, SCANNER, ++fixture->corr, &shape_msg_library_found, &say);
+    fixture_settle(fixture);
+    fixture_result(fixture, SCANNER, lease, OUTCOME_COMPLETED);
+    fixture_settle(fixture);
+}
+
+/* What the worker of a task says; NULL when there is no answer but a CANCEL. */
+static const struct msg *cut_say(struct fixture *fixture, unsigned peer, struct rec_lease lease, uint64_t *starts, uint32_t count)
+{
+    struct msg_transcode_cut say = {.run_id = lease.run_id, .attempt = lease.attempt};
+    if (count) {
+        say.cut = (struct rec_transcode_cut){.id = lease.run_id,
+                                             .starts = {starts, count},
+                                             .length = 1800,
+                                             .base_num = 1,
+                                             .base_den = 1,
+                                             .codec = STR_LIT("hevc"),
+                                             .preset = STR_LIT("medium"),
+                                             .crf = 22};
+        SET_HAS(&say, msg_transcode_cut, cut);
+    }
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, DOOR_WORKERS, peer, corr, &shape_msg_transcode_cut, &say);
+    fixture_settle(fixture);
+    if (fixture_take(fixture, peer, MSG_CANCEL)) {
+        fixture_result(fixture, peer, lease, OUTCOME_ABORTED); /* it has stopped */
+        return NULL;
+    }
+    return fixture_answer(fixture, corr);
+}
+
+static bool cut_of(struct fixture *fixture, uint64_t task, struct rec_transcode_cut *cut)
+{
+    return fixture_stored(fixture, TYPE_TRANSCODE_CUT, task, cut);
+}
+
+static struct rec_transcode_task task_of(struct fixture *fixture, uint64_t id)
+{
+    struct rec_transcode_task task;
+    assert_true(fixture_stored(fixture, TYPE_TRANSCODE_TASK, id, &task));
+    return task;
+}
+
+static void assert_video(struct fixture *fixture, uint64_t status, uint64_t attempts)
+{
+    struct rec_video video;
+    assert_true(fixture_stored(fixture, TYPE_VIDEO, 1, &video));
+    assert_int_equal(video.transcode_status, status);
+    assert_int_equal(video.attempts, attempts);
+}
+
+/* What a run is told. */
+static uint64_t told(struct fixture *fixture, struct rec_lease lease, const char *name)
+{
+    struct rec_run run;
+    struct token token;
+    assert_true(fixture_run(fixture, lease.run_id, &run));
+    return map_find(run.parameters, name, &token) && token.kind == TOKEN_UINT ? token.u.natural : 0;
+}
+
+static void ends(struct fixture *fixture, unsigned peer, struct rec_lease lease, const char *result)
+{
+    struct rec_outcome item = {
+        .run_id = lease.run_id, .attempt = lease.attempt, .outcome = OUTCOME_COMPLETED, .result = str_of(result)};
+    SET_HAS(&item, rec_outcome, result);
+    struct msg_result message = {.items = {&item, 1}};
+    fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_result, &message);
+    fixture_settle(fixture);
+}
+
+static void turn(struct fixture *fixture)
+{
+    fixture_wait(fixture, 1);
+    fixture_settle(fixture);
+    core_check(fixture->core);
+}
+
+/* Given to either worker of the two. */
+static struct rec_lease begun(struct fixture *fixture, unsigned *peer)
+{
+    struct rec_lease lease = fixture_assigned(fixture, 1);
+    *peer = lease.run_id ? 1 : 2;
+    if (!lease.run_id)
+        return fixture_begin(fixture, 2);
+    fixture_accept(fixture, 1, lease);
+    return lease;
+}
+
+/* The scheduler dies; its worker comes back and names nothing of what it held. */
+static void restart(struct fixture *fixture)
+{
+    fixture_rebuild(fixture);
+    fixture_forget_letters(fixture);
+    hello(fixture, 1, "w1", "shared hevc");
+    turn(fixture);
+}
+
+static uint64_t thirds[] = {0, 600, 1200};
+
+/* A farm of workers 1 and 2, which share a folder, and 3, which does not; a video that is cut into three. Answers its task. */
+static uint64_t cut_farm(struct fixture **out)
+{
+    struct fixture *fixture = *out = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = farm_made;
+    fixture_start(fixture);
+    find(fixture, long_video("a.mkv"));
+    hello(fixture, 1, "w1", "shared hevc");
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    assert_int_equal(told(fixture, lease, "segment_ms"), 10 * MINUTES);
+    assert_null(cut_say(fixture, 1, lease, thirds, 3));
+    turn(fixture);
+    return lease.run_id;
+}
+
+/* ---- the whole way ---- */
+
+static void test_cut_and_joined(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_transcode_cut cut;
+    struct rec_run run;
+    uint64_t task = cut_farm(&fixture);
+    assert_true(cut_of(fixture, task, &cut));
+    assert_int_equal(cut.starts.count, 3);
+    assert_true(str_is(cut.joins, "shared hevc"));
+    assert_int_equal(cut.mtime_ns, 5);
+    assert_true(fixture_run(fixture, task, &run));
+    assert_int_equal(run.status, RUN_PENDING);
+    assert_int_equal(run.attempts.items[0].outcome, OUTCOME_RETURNED);
+    assert_int_equal(task_of(fixture, task).status, TRANSCODE_RUNNING);
+    assert_int_equal(task_of(fixture, task).segments, 3);
+    struct rec_lease one = fixture_begin(fixture, 1);
+    assert_int_equal(told(fixture, one, "segment"), 1);
+    assert_int_equal(told(fixture, one, "task"), task);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0); /* one at a time: transcode.slots */
+    hello(fixture, 3, "w3", "another hevc");
+    hello(fixture, 4, "w4", NULL);
+    turn(fixture);
+    assert_int_equal(fixture_assigned(fixture, 3).run_id, 0);
+    assert_int_equal(fixture_assigned(fixture, 4).run_id, 0);
+    hello(fixture, 2, "w2", "shared hevc");
+    struct rec_lease two = fixture_begin(fixture, 2);
+    assert_int_equal(told(fixture, two, "segment"), 2);
+    assert_string_equal(fixture_reason(fixture, task), "waits for its segments: 0 of 3 are encoded, 2 are being");
+    ends(fixture, 1, one, "{\"seconds\":300,\"preset\":\"medium\"}");
+    struct rec_lease three = fixture_begin(fixture, 1);
+    assert_int_equal(told(fixture, three, "segment"), 3);
+    assert_int_equal(task_of(fixture, task).segments_made, 1);
+    assert_true(task_of(fixture, task).progress > 31 && task_of(fixture, task).progress < 32);
+    ends(fixture, 1, three, "{}");
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0); /* the second is not there */
+    ends(fixture, 2, two, "{}");
+    turn(fixture);
+    unsigned peer;
+    struct rec_lease join = begun(fixture, &peer);
+    assert_int_equal(join.run_id, task);
+    assert_int_equal(join.attempt, 2);
+    const struct msg *answer = cut_say(fixture, peer, join, NULL, 0);
+    assert_int_equal(answer->shape->id, MSG_TRANSCODE_CUT_KNOWN);
+    assert_int_equal(answer->u.transcode_cut_known.cut.starts.count, 3);
+    ends(fixture, peer, join, "{\"size_after\":400000,\"dest\":\"/out/a.mkv\"}");
+    turn(fixture);
+    assert_video(fixture, VIDEO_COMPLETED, 1);
+    assert_int_equal(task_of(fixture, task).status, TRANSCODE_COMPLETED);
+    assert_true(cut_of(fixture, task, &cut));
+    assert_true(cut.over);
+    assert_int_not_equal(cut.clear, 0);
+    struct rec_lease clear = begun(fixture, &peer);
+    assert_int_equal(clear.run_id, cut.clear);
+    ends(fixture, peer, clear, "{}");
+    turn(fixture);
+    assert_false(cut_of(fixture, task, &cut));
+    assert_int_equal(farm_of(fixture)->cuts.count, 0);
+    assert_int_equal(farm_of(fixture)->total.saved, 600000);
+    fixture_free(fixture);
+}
+
+/* The scheduler dies between any two steps, with what workers hold told at their HELLO. */
+static void test_behind_restarts(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_transcode_cut cut;
+    uint64_t task = cut_farm(&fixture);
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    ends(fixture, 1, lease, "{}");
+    for (unsigned i = 0; i < 2; i++) {
+        restart(fixture);
+        lease = fixture_begin(fixture, 1);
+        assert_int_equal(told(fixture, lease, "segment"), 2 + i);
+        ends(fixture, 1, lease, "{}");
+        assert_int_equal(task_of(fixture, task).segments_made, 2 + i);
+    }
+    restart(fixture);
+    lease = fixture_begin(fixture, 1);
+    assert_int_equal(lease.run_id, task);
+    restart(fixture);
+    lease = fixture_begin(fixture, 1); /* joining was lost: again */
+    assert_int_equal(lease.run_id, task);
+    ends(fixture, 1, lease, "{\"size_after\":400000}");
+    restart(fixture);
+    assert_true(cut_of(fixture, task, &cut));
+    lease = fixture_begin(fixture, 1);
+    assert_int_equal(lease.run_id, cut.clear);
+    restart(fixture);
+    lease = fixture_begin(fixture, 1);
+    assert_int_equal(lease.run_id, cut.clear);
+    ends(fixture, 1, lease, "{}");
+    turn(fixture);
+    assert_false(cut_of(fixture, task, &cut));
+    assert_video(fixture, VIDEO_COMPLETED, 1);
+    fixture_free(fixture);
+}
+
+/* ---- what goes wrong ---- */
+
+static void fails(struct fixture *fixture, unsigned peer, struct rec_lease lease, const char *why)
+{
+    struct rec_outcome item = {.run_id = lease.run_id, .attempt = lease.attempt, .outcome = OUTCOME_FAILED, .error = str_of(why)};
+    struct msg_result message = {.items = {&item, 1}};
+    fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_result, &message);
+    fixture_settle(fixture);
+    turn(fixture);
+}
+
+static void test_a_segment_fails(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_transcode_cut cut;
+    uint64_t task = cut_farm(&fixture);
+    for (unsigned i = 0; i < 3; i++) {
+        struct rec_lease lease = fixture_begin(fixture, 1);
+        assert_int_equal(told(fixture, lease, "segment"), 1);
+        fails(fixture, 1, lease, "no memory on the card");
+        assert_true(cut_of(fixture, task, &cut));
+        assert_int_equal(cut.tries.items[0], i + 1);
+    }
+    turn(fixture);
+    struct rec_transcode_task record = task_of(fixture, task);
+    assert_int_equal(record.status, TRANSCODE_FAILED);
+    assert_true(str_is(record.error_message, "segment 1 of 3: no memory on the card"));
+    struct rec_lease next = fixture_begin(fixture, 1);
+    assert_true(cut_of(fixture, task, &cut));
+    if (next.run_id == cut.clear) {
+        ends(fixture, 1, next, "{}");
+        turn(fixture);
+        next = fixture_begin(fixture, 1);
+    }
+    assert_int_equal(told(fixture, next, "segment_ms"), 0); /* the second attempt makes it whole */
+    assert_true(str_is(task_of(fixture, next.run_id).video_path, "a.mkv"));
+    assert_video(fixture, VIDEO_RUNNING, 2);
+    fixture_free(fixture);
+}
+
+static void test_aborted(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_run run;
+    struct rec_transcode_cut cut;
+    uint64_t task = cut_farm(&fixture);
+    struct rec_lease one = fixture_begin(fixture, 1);
+    hello(fixture, 2, "w2", "shared hevc");
+    struct rec_lease two = fixture_begin(fixture, 2);
+    ends(fixture, 2, two, "{}");
+    two = fixture_begin(fixture, 2);
+    assert_int_equal(fixture_abort(fixture, task), 0);
+    fixture_rebuild(fixture); /* before anything followed of it */
+    turn(fixture);
+    assert_true(fixture_run(fixture, one.run_id, &run));
+    assert_int_equal(run.status, RUN_ABORTED);
+    assert_true(fixture_run(fixture, two.run_id, &run));
+    assert_int_equal(run.status, RUN_ABORTED);
+    assert_video(fixture, VIDEO_FAILED, 3);
+    hello(fixture, 1, "w1", "shared hevc");
+    turn(fixture);
+    assert_true(cut_of(fixture, task, &cut));
+    struct rec_lease clear = fixture_begin(fixture, 1);
+    assert_int_equal(clear.run_id, cut.clear);
+    fails(fixture, 1, clear, "no"); /* it is tried again for a while */
+    fixture_wait(fixture, 600000);
+    assert_true(cut_of(fixture, task, &cut));
+    fixture_free(fixture);
+}
+
+static void test_one_segment_aborted(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_run run;
+    uint64_t task = cut_farm(&fixture);
+    struct rec_lease one = fixture_begin(fixture, 1);
+    assert_int_equal(fixture_abort(fixture, one.run_id), 0);
+    turn(fixture);
+    assert_true(fixture_run(fixture, task, &run));
+    assert_int_equal(run.status, RUN_ABORTED);
+    assert_video(fixture, VIDEO_FAILED, 3);
+    fixture_free(fixture);
+}
+
+/* A worker that is gone costs its segment; what is published comes back as itself. */
+static void test_lost(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    uint64_t task = cut_farm(&fixture);
+    struct rec_lease one = fixture_begin(fixture, 1);
+    fixture_wait(fixture, 40000);
+    hello(fixture, 2, "w2", "shared hevc");
+    turn(fixture);
+    struct rec_lease again = fixture_begin(fixture, 2);
+    assert_int_equal(told(fixture, again, "segment"), 1);
+    assert_int_not_equal(again.run_id, one.run_id);
+    assert_int_equal(task_of(fixture, task).status, TRANSCODE_RUNNING);
+    fixture_free(fixture);
+}
+
+static void test_not_cut(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = farm_made;
+    fixture_start(fixture);
+    struct rec_video_found video = long_video("a.ts");
+    video.container = STR_LIT("mpegts");
+    find(fixture, video);
+    hello(fixture, 1, "w1", "shared hevc");
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    assert_int_equal(told(fixture, lease, "segment_ms"), 0);
+    uint64_t wrong[] = {0, 600, 600}, late[] = {0, 1800};
+    assert_int_equal(cut_say(fixture, 1, lease, wrong, 3)->u.error.code, ERR_INVALID);
+    assert_int_equal(cut_say(fixture, 1, lease, late, 2)->u.error.code, ERR_INVALID);
+    assert_int_equal(cut_say(fixture, 1, lease, wrong + 1, 2)->u.error.code, ERR_INVALID);
+    const struct msg *answer = cut_say(fixture, 1, lease, NULL, 0);
+    assert_false(HAS(&answer->u.transcode_cut_known, msg_transcode_cut_known, cut));
+    farm_of(fixture)->config.segment_ms = 0; /* a reload */
+    answer = cut_say(fixture, 1, lease, thirds, 3);
+    assert_false(HAS(&answer->u.transcode_cut_known, msg_transcode_cut_known, cut));
+    lease.attempt = 9;
+    struct msg_transcode_cut say = {.run_id = lease.run_id, .attempt = lease.attempt};
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, DOOR_WORKERS, 1, corr, &shape_msg_transcode_cut, &say);
+    fixture_settle(fixture);
+    assert_int_equal(fixture_answer(fixture, corr)->shape->id, MSG_REFUSED);
+    fixture_free(fixture);
+}
+
+/* ---- what it teaches ---- */
+
+static uint64_t estimate(struct fixture *fixture)
+{
+    uint64_t id = 1;
+    struct msg_transcode_estimate ask = {.video_ids = {&id, 1}};
+    const struct msg_transcode_estimates *answer =
+        &fixture_ask(fixture, &shape_msg_transcode_estimate, &ask)->u.transcode_estimates;
+    return answer->videos.count ? answer->videos.items[0].seconds : 0;
+}
+
+static void test_pace(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_transcode_pace pace;
+    cut_farm(&fixture);
+    assert_int_equal(estimate(fixture), 0);
+    ends(fixture, 1, fixture_begin(fixture, 1), "{\"seconds\":300,\"preset\":\"medium\"}"); /* ten of thirty minutes */
+    assert_int_equal(estimate(fixture), 900);
+    ends(fixture, 1, fixture_begin(fixture, 1), "{\"seconds\":600,\"preset\":\"medium\"}");
+    assert_int_equal(estimate(fixture), 1350); /* between the two */
+    assert_true(fixture_stored(fixture, TYPE_TRANSCODE_PACE, 1, &pace));
+    assert_int_equal(pace.count, 2);
+    assert_int_equal(fixture->disk_count[TYPE_TRANSCODE_PACE], 1);
+    fixture_rebuild(fixture);
+    assert_int_equal(estimate(fixture), 1350);
+    struct transcode *farm = farm_of(fixture);
+    struct pace_film film = {.codec = STR_LIT("hevc"), .pixels = 1920 * 1080 / 4, .fps = 25, .seconds = 1800};
+    assert_true(fabs(pace_estimate(farm, &film) - 1350.0 / 4) < 1); /* nothing nearer is known */
+    film.pixels = 0;
+    assert_true(pace_estimate(farm, &film) == 0);
+    fixture_free(fixture);
+}
+
+/* An undone result is taken back, once. */
+static void test_saved(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct stats stats = {0};
+    cut_farm(&fixture);
+    for (unsigned i = 0; i < 4; i++)
+        ends(fixture, 1, fixture_begin(fixture, 1), i == 3 ? "{\"size_after\":400000}" : "{}");
+    turn(fixture);
+    fixture_rebuild(fixture);
+    struct transcode *farm = farm_of(fixture);
+    assert_int_equal(farm->total.saved, 600000);
+    assert_int_equal(farm->total.results, 1);
+    transcode_stats(farm, &stats);
+    assert_string_equal(stats.counts[0].name.ptr, "transcode_saved_bytes");
+    assert_int_equal(stats.counts[0].value, 600000);
+    struct rec_video record;
+    assert_true(fixture_stored(fixture, TYPE_VIDEO, 1, &record));
+    assert_int_equal(record.saved, 600000);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cut_and_joined),
+        cmocka_unit_test(test_behind_restarts),
+        cmocka_unit_test(test_a_segment_fails),
+        cmocka_unit_test(test_aborted),
+        cmocka_unit_test(test_one_segment_aborted),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_not_cut),
+        cmocka_unit_test(test_pace),
+        cmocka_unit_test(test_saved),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
