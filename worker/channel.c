@@ -71,6 +71,10 @@ int channel_check(const struct msg *msg, uint64_t run, uint64_t attempt, struct 
         its_run = msg->u.library_found.run_id;
         its_attempt = msg->u.library_found.attempt;
         break;
+    case MSG_TRANSCODE_CUT:
+        its_run = msg->u.transcode_cut.run_id;
+        its_attempt = msg->u.transcode_cut.attempt;
+        break;
     case MSG_LIBRARY_HINT:
         return 0;
     default:

@@ -349,6 +349,7 @@ const struct worker_route link_routes[] = {
     {MSG_CANCEL, on_cancel, "runs to stop; their result is aborted"},
     {MSG_LIBRARY_KNOWN_ROWS, on_late_answer, "what the farm knows of a library, for a scan that asks"},
     {MSG_LIBRARY_FOUND_ACK, on_late_answer, "what a scan found is kept, and it may go on"},
+    {MSG_TRANSCODE_CUT_KNOWN, on_late_answer, "whether a video is made in segments"},
     {MSG_ERROR, on_error, "a session that is not known, or not wanted"},
     {0, NULL, NULL},
 };

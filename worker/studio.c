@@ -13,6 +13,7 @@
 #include "worker/video/encoders.h"
 #include "worker/video/hours.h"
 #include "worker/video/replace.h"
+#include "worker/video/share.h"
 #include "worker/video/transcode.h"
 
 #define LOOK_MS 20000     /* at the clock */
@@ -116,6 +117,8 @@ int studio_open(struct studio *studio, struct loop *loop, const struct settings 
     if (folders_open(studio, err) < 0 ||
         encoders_probe(settings_text(settings, SET_TRANSCODE_ENCODERS), av1, studio->encoders, err) < 0)
         return -1;
+    if (studio->encoders[0])
+        share_label(settings, studio->joins);
     studio->open = is_open(studio);
     expire(studio);
     studio->loop = loop;
@@ -137,7 +140,7 @@ int studio_labels(const struct studio *studio, struct buf *labels, struct err *e
     buf_reset(labels);
     if (!studio->serves)
         return setup_labels(given, labels, err);
-    struct str items[SETUP_LABELS_MAX * 2 + 6];
+    struct str items[SETUP_LABELS_MAX * 2 + 8];
     int count = setup_label_items(given, items, err);
     char slots[24];
     if (count < 0)
@@ -149,6 +152,11 @@ int studio_labels(const struct studio *studio, struct buf *labels, struct err *e
     items[2 * count] = STR_LIT("transcode.slots");
     items[2 * count + 1] = str_of(slots);
     count++;
+    if (studio->joins[0]) {
+        items[2 * count] = STR_LIT("transcode.joins");
+        items[2 * count + 1] = str_of(studio->joins);
+        count++;
+    }
     if (strcmp(vr, "both") != 0) {
         items[2 * count] = STR_LIT("transcode.vr");
         items[2 * count + 1] = str_of(strcmp(vr, "only") == 0 ? "1" : "0");

@@ -8,10 +8,10 @@
 #include "worker/setup.h"
 
 struct studio {
-    bool serves; /* it takes transcodes at all */
-    bool open;   /* and does now: its hours hold, and it has not done as many as it should */
-    char encoders[64];
-    uint64_t done; /* since its start */
+    bool serves;                   /* it takes transcodes at all */
+    bool open;                     /* and does now: its hours hold, and it has not done as many as it should */
+    char encoders[64], joins[160]; /* joins: see video/share.h */
+    uint64_t done;                 /* since its start */
     const struct settings *settings;
     const struct home *home;
     int timer;

@@ -227,8 +227,23 @@ class Kept(Studio):
 
     def test_what_is_offered(self):
         farm = self.farm(transcode_encoders="vpu,cpu", transcode_vr="none", transcode_slots="2", worker_labels="zone=a")
-        self.assertEqual(farm.hello["labels"], {"zone": "a", "transcode.encoders": "cpu", "transcode.slots": "2", "transcode.vr": "0"})
+        mark = os.readlink(self.out / ".gantry.id")
+        version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
+        self.assertEqual(farm.hello["labels"], {"zone": "a", "transcode.encoders": "cpu", "transcode.slots": "2", "transcode.vr": "0",
+                                                "transcode.joins": f"{mark} hevc {version}"})
         self.assertTrue({"scan", "transcode"} <= set(farm.hello["task_types"]))
+        self.assertIn("clear", farm.hello["executors"])
+
+    def test_who_joins_with_whom(self):
+        """Those that have the folder of results in common, and make the same."""
+        farms = [self.farm(), self.farm(), self.farm(transcode_save=str(self.folder / "other")), self.farm(transcode_save="!replace")]
+        joins = [farm.hello["labels"]["transcode.joins"] for farm in farms]
+        self.assertEqual(joins[0], joins[1])
+        self.assertEqual(len(set(joins)), 3)
+        self.assertTrue(joins[3].startswith("library hevc "))
+        locked = self.folder / "file"
+        locked.write_text("no folder")
+        self.assertNotIn("transcode.joins", self.farm(transcode_save=str(locked / "below")).hello["labels"])
 
     def test_as_many_as_wanted(self):
         videos.put("h264.mp4", self.root / "a.mp4")

@@ -25,6 +25,7 @@ int executor_scan(struct plan *plan, struct err *err);
 int executor_transcode(struct plan *plan, struct err *err);
 int executor_health(struct plan *plan, struct err *err);
 int executor_undo(struct plan *plan, struct err *err);
+int executor_clear(struct plan *plan, struct err *err);
 
 /* Adds `probe=` and the path of gantry-probe to the arguments. */
 int plan_probe(struct plan *plan, struct err *err);

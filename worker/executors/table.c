@@ -9,6 +9,7 @@ const struct executor executors[] = {
     {"transcode", executor_transcode, "command is a video below the library's folder (parameter root): encodes it anew", true},
     {"health", executor_health, "the same, and decodes it whole", false},
     {"undo", executor_undo, "the same, and gives it the place back that a transcode took", false},
+    {"clear", executor_clear, "the same, and removes what its segments have left (parameter task)", false},
     {NULL, NULL, NULL, false},
 };
 

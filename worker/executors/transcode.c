@@ -10,8 +10,13 @@
 #include "worker/video/words.h"
 
 /* What of the run, of what is known of its video, and of the worker's settings its program is told. */
-static const char *const parameters[] = {"root",  "video_id", "size",   "mtime_ns", "hash", "made",
-                                         "is_vr", "encoder",  "source", "dest",     "bak",  "size_after"};
+static const char *const parameters[] = {"root",    "video_id", "size", "mtime_ns", "hash",       "made", "is_vr",
+                                         "encoder", "source",   "dest", "bak",      "size_after", "task", "segment_ms",
+                                         "segment", "segments", "base", "from",     "to"};
+/* All segments of a video are made alike, whatever their workers' settings say. Of two words of a name the first counts. */
+static const struct {
+    const char *parameter, *word;
+} alike[] = {{"as_codec", "codec"}, {"as_crf", "crf"}, {"as_preset", "preset"}, {"as_rate", "rate"}};
 static const struct {
     const char *name;
     int setting;
@@ -109,6 +114,9 @@ static int add_all(struct plan *plan, struct err *err)
     for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
         if (words_add_parameter(plan, parameters[i], err) < 0)
             return -1;
+    for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++)
+        if (words_add_parameter_as(plan, alike[i].parameter, alike[i].word, err) < 0)
+            return -1;
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         if (words_add_setting(plan, settings[i].name, settings[i].setting, err) < 0)
             return -1;
@@ -147,4 +155,9 @@ int executor_health(struct plan *plan, struct err *err)
 int executor_undo(struct plan *plan, struct err *err)
 {
     return prepare(plan, "undo", err);
+}
+
+int executor_clear(struct plan *plan, struct err *err)
+{
+    return prepare(plan, "clear", err);
 }

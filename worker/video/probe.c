@@ -56,6 +56,7 @@ static const struct probe_field stream_fields[] = {
     OF(struct probe_stream, FLAG, stereo),
     OF(struct probe_stream, FLAG, dolby_vision),
     OF(struct probe_stream, FLAG, hdr10_plus),
+    TEXT_OF(struct probe_stream, headers),
     TEXT_OF(struct probe_stream, master),
     OF(struct probe_stream, NATURAL32, cll),
     OF(struct probe_stream, NATURAL32, fall),
@@ -63,9 +64,11 @@ static const struct probe_field stream_fields[] = {
 };
 
 static const struct probe_field file_fields[] = {
-    TEXT_OF(struct probe, error),          OF(struct probe, NATURAL64, size),   OF(struct probe, SIGNED64, mtime_ms),
-    TEXT_OF(struct probe, format),         OF(struct probe, REALNUM, duration), OF(struct probe, NATURAL64, bitrate),
-    OF(struct probe, NATURAL32, chapters), OF(struct probe, NATURAL32, more),   {0},
+    TEXT_OF(struct probe, error),          OF(struct probe, NATURAL64, size),
+    OF(struct probe, SIGNED64, mtime_ms),  TEXT_OF(struct probe, format),
+    OF(struct probe, REALNUM, duration),   OF(struct probe, NATURAL64, bitrate),
+    OF(struct probe, NATURAL32, chapters), OF(struct probe, NATURAL32, more),
+    OF(struct probe, SIGNED64, start_us),  {0},
 };
 
 static const char *const kinds[PROBE_KINDS] = {"video", "audio", "subtitle", "picture", "attachment", "data"};

@@ -35,6 +35,7 @@ struct probe_stream {
     int rotation; /* degrees, as a player is to turn it */
     char pixels[32], primaries[24], transfer[24], space[24], range[16];
     bool spherical, stereo, dolby_vision, hdr10_plus;
+    char headers[20]; /* hash of what a decoder is told before the first frame; empty: nothing */
     char master[128]; /* mastering display, as x265 takes it; empty: none */
     unsigned cll, fall;
 };
@@ -47,6 +48,7 @@ struct probe {
     unsigned char hash[PROBE_HASH]; /* of its size and three samples: who it is, wherever it stands */
     char format[48];
     double duration;  /* s; 0 is unknown */
+    int64_t start_us; /* its first time stamp */
     uint64_t bitrate; /* bit/s of the whole file */
     unsigned chapters;
     int video;            /* which of streams is the film; -1: none */

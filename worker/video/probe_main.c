@@ -1,11 +1,11 @@
 /* gantry-probe: what video files are, as JSON, a line each.
  *
- *   gantry-probe [--jobs N] [--seconds N] [--memory MIB] [--root DIR] [-0] [FILE…]
+ *   gantry-probe [--jobs N] [--seconds N] [--memory MIB] [--root DIR] [--keys MS] [-0] [FILE…]
  *
  * Without files their names are read from stdin, a line each (-0: each ended by a NUL), and answered as they are done; `number` counts
  * them from 0. Each file is looked at by a process of its own, a fork of this one, so that libraries are loaded once and a file that
  * crashes a demuxer, or makes it loop or grow, costs that file: its line has an `error`. With --root names are below that folder, and
- * nothing leads out of it.
+ * nothing leads out of it. With --keys they are asked where they can be cut, about every so many milliseconds (cuts.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "worker/video/probe_keys.h"
 #include "worker/video/probe_read.h"
 
 #define JOBS_MAX 64
@@ -38,7 +39,7 @@ struct job {   /* one file being looked at */
 
 struct prober {
     unsigned jobs, running;
-    uint64_t seconds, memory_mb, next;
+    uint64_t seconds, memory_mb, next, keys_ms;
     int root;
     char stop; /* behind a name */
     char **names;
@@ -92,12 +93,28 @@ static void answer_write(int fd, const struct buf *answer)
     }
 }
 
+static void child_keys(const struct prober *self, int fd, const char *name, struct buf *answer)
+{
+    static struct cut_places places;
+    if (fd < 0)
+        snprintf(places.error, sizeof(places.error), "it cannot be opened: %s", strerror(errno));
+    else
+        probe_keys(fd, name, self->keys_ms, &places);
+    if (cuts_write(&places, answer) < 0)
+        _exit(1);
+}
+
 static void child(const struct prober *self, const char *name, uint64_t number, int out)
 {
     static struct probe probe;
     struct buf answer = {.limit = PROBE_LINE};
     child_limits(self);
     int fd = file_open(self->root, name);
+    if (self->keys_ms) {
+        child_keys(self, fd, name, &answer);
+        answer_write(out, &answer);
+        _exit(0);
+    }
     if (fd < 0) {
         probe.video = -1;
         snprintf(probe.error, sizeof(probe.error), "it cannot be opened: %s", strerror(errno));
@@ -299,13 +316,16 @@ int main(int argc, char **argv)
             well = number_read(value, 1, 3600, &self.seconds);
         else if (strcmp(name, "--memory") == 0)
             well = number_read(value, 64, 1 << 20, &self.memory_mb);
+        else if (strcmp(name, "--keys") == 0)
+            well = number_read(value, 1, UINT32_MAX, &self.keys_ms);
         else
             well = strcmp(name, "--root") == 0 && (self.root = open(value, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0;
         if (!well) {
-            fprintf(stderr,
-                    "gantry-probe: %s %s: %s\nusage: gantry-probe [--jobs 1-64] [--seconds N] [--memory MIB] [--root DIR] [-0] "
-                    "[FILE…]\n",
-                    name, value, strcmp(name, "--root") == 0 ? strerror(errno) : "not understood");
+            fprintf(
+                stderr,
+                "gantry-probe: %s %s: %s\nusage: gantry-probe [--jobs 1-64] [--seconds N] [--memory MIB] [--root DIR] [--keys "
+                "MS] [-0] [FILE…]\n",
+                name, value, strcmp(name, "--root") == 0 ? strerror(errno) : "not understood");
             return 2;
         }
         at++;

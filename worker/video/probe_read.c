@@ -183,6 +183,9 @@ static void video_put(const AVStream *stream, struct probe_stream *out)
     out->variable = average > 0 && real > 0 && fabs(average - real) > 0.02 * average;
     out->interlaced = par->field_order > AV_FIELD_PROGRESSIVE;
     PUT(out->pixels, pixels ? pixels->name : "");
+    if (par->extradata_size > 0)
+        snprintf(out->headers, sizeof(out->headers), "%016" PRIx64,
+                 (uint64_t)XXH3_64bits(par->extradata, (size_t)par->extradata_size));
     if (par->color_primaries != AVCOL_PRI_UNSPECIFIED)
         PUT(out->primaries, av_color_primaries_name(par->color_primaries));
     if (par->color_trc != AVCOL_TRC_UNSPECIFIED)
@@ -295,6 +298,8 @@ static void file_put(AVFormatContext *format, struct probe *probe)
     PUT(probe->format, format->iformat->name);
     if (format->duration > 0)
         probe->duration = (double)format->duration / AV_TIME_BASE;
+    if (format->start_time != AV_NOPTS_VALUE)
+        probe->start_us = format->start_time;
     if (format->bit_rate > 0)
         probe->bitrate = (uint64_t)format->bit_rate;
     else if (probe->duration > 0)
@@ -324,7 +329,7 @@ static void problem(struct probe *probe, int code)
     PUT(probe->error, line);
 }
 
-static int file_open(AVFormatContext **format, AVIOContext *io, const char *name)
+static int format_open(AVFormatContext **format, AVIOContext *io, const char *name)
 {
     AVDictionary *options = NULL;
     *format = avformat_alloc_context();
@@ -339,35 +344,45 @@ static int file_open(AVFormatContext **format, AVIOContext *io, const char *name
     return rc < 0 ? rc : avformat_find_stream_info(*format, NULL);
 }
 
+int probe_open(struct probe_file *file, int fd, const char *name)
+{
+    *file = (struct probe_file){.fd = fd};
+    unsigned char *buffer = av_malloc(IO_BUFFER);
+    if (buffer)
+        file->io = avio_alloc_context(buffer, IO_BUFFER, 0, &file->fd, io_read, NULL, io_seek);
+    if (!file->io) {
+        av_free(buffer);
+        return AVERROR(ENOMEM);
+    }
+    av_log_set_level(AV_LOG_QUIET);
+    return format_open(&file->format, file->io, name);
+}
+
+void probe_close(struct probe_file *file)
+{
+    avformat_close_input(&file->format);
+    if (file->io)
+        av_free(file->io->buffer);
+    avio_context_free(&file->io);
+}
+
 void probe_read(int fd, const char *name, struct probe *probe)
 {
-    AVFormatContext *format = NULL;
-    AVIOContext *io = NULL;
+    struct probe_file file;
     *probe = (struct probe){.video = -1};
     if (!probe_identity(fd, probe))
         return;
-    unsigned char *buffer = av_malloc(IO_BUFFER);
-    if (buffer)
-        io = avio_alloc_context(buffer, IO_BUFFER, 0, &fd, io_read, NULL, io_seek);
-    if (!io) {
-        av_free(buffer);
-        PUT(probe->error, "no memory to read it");
-        return;
-    }
-    av_log_set_level(AV_LOG_QUIET);
-    int rc = file_open(&format, io, name);
+    int rc = probe_open(&file, fd, name);
     if (rc < 0)
         problem(probe, rc);
     else
-        file_put(format, probe);
+        file_put(file.format, probe);
     const struct probe_stream *film = probe_film(probe);
     if (film && probe_is_pq(probe))
-        first_frame(format, &probe->streams[probe->video]);
+        first_frame(file.format, &probe->streams[probe->video]);
     else if (rc >= 0 && !film)
         PUT(probe->error, "it has no video stream");
     else if (film && (film->width == 0 || film->height == 0))
         PUT(probe->error, "its video stream has no size: its header is damaged, or the file is cut short");
-    avformat_close_input(&format);
-    av_free(io->buffer);
-    avio_context_free(&io);
+    probe_close(&file);
 }

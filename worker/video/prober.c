@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "proto/messages.h"
+
+#define KEYS_SECONDS "600" /* to look for key frames: a group of frames is read for each, maybe over a network */
 
 static int spawn_with(struct prober *prober, char *const *argv, int in, int out)
 {
@@ -25,13 +28,10 @@ static int spawn_with(struct prober *prober, char *const *argv, int in, int out)
     return rc;
 }
 
-int prober_start(struct prober *prober, const char *program, const char *root, unsigned jobs, struct err *err)
+static int begin(struct prober *prober, char *const *argv, struct err *err)
 {
-    char count[16];
     int in[2], out[2];
     *prober = (struct prober){.in = -1, .out = -1};
-    snprintf(count, sizeof(count), "%u", jobs);
-    char *argv[] = {(char *)program, (char *)"-0", (char *)"--jobs", count, root ? (char *)"--root" : NULL, (char *)root, NULL};
     if (pipe2(in, O_CLOEXEC) < 0)
         return err_set(err, ERR_IO, "no descriptors for the prober");
     if (pipe2(out, O_CLOEXEC) < 0) {
@@ -49,7 +49,15 @@ int prober_start(struct prober *prober, const char *program, const char *root, u
         return 0;
     prober->pid = 0;
     prober_end(prober);
-    return err_set(err, ERR_IO, "%.150s cannot be started: %s", program, strerror(rc));
+    return err_set(err, ERR_IO, "%.150s cannot be started: %s", argv[0], strerror(rc));
+}
+
+int prober_start(struct prober *prober, const char *program, const char *root, unsigned jobs, struct err *err)
+{
+    char count[16];
+    snprintf(count, sizeof(count), "%u", jobs);
+    char *argv[] = {(char *)program, (char *)"-0", (char *)"--jobs", count, root ? (char *)"--root" : NULL, (char *)root, NULL};
+    return begin(prober, argv, err);
 }
 
 bool prober_give(struct prober *prober, const char *name)
@@ -89,15 +97,24 @@ static int lines_read(struct prober *prober)
     }
 }
 
-int prober_take(struct prober *prober, struct probe *probe, uint64_t *number, struct err *err)
+/* The next line, which stays in the buffer. -1 with err. */
+static int line_wait(struct prober *prober, struct str *line, struct err *err)
 {
-    char *end;
-    if (prober->given == prober->taken)
-        return 0;
+    const char *end;
     while (!(end = prober->lines.len ? memchr(prober->lines.data, '\n', prober->lines.len) : NULL))
         if (lines_read(prober) < 0)
             return err_set(err, ERR_IO, "gantry-probe ended before it had answered");
-    struct str line = {prober->lines.data, (uint32_t)(end - prober->lines.data)};
+    *line = (struct str){prober->lines.data, (uint32_t)(end - prober->lines.data)};
+    return 0;
+}
+
+int prober_take(struct prober *prober, struct probe *probe, uint64_t *number, struct err *err)
+{
+    struct str line;
+    if (prober->given == prober->taken)
+        return 0;
+    if (line_wait(prober, &line, err) < 0)
+        return -1;
     int rc = probe_parse(line, probe, number, err);
     size_t used = (size_t)line.len + 1;
     prober->lines.len -= used;
@@ -132,4 +149,23 @@ int prober_one(const char *program, const char *path, struct probe *probe, struc
     int rc = prober_give(&prober, path) ? prober_take(&prober, probe, &number, err) : err_set(err, ERR_NO_MEMORY, "no memory");
     prober_end(&prober);
     return rc == 1 ? 0 : -1;
+}
+
+int prober_keys(const char *program, const char *path, uint64_t every_ms, struct cut_places *places, struct err *err)
+{
+    struct prober prober;
+    struct str line;
+    char every[24];
+    snprintf(every, sizeof(every), "%" PRIu64, every_ms);
+    char *argv[] = {
+        (char *)program, (char *)"-0", (char *)"--jobs", (char *)"1", (char *)"--seconds", (char *)KEYS_SECONDS, (char *)"--keys",
+        every,           NULL};
+    if (begin(&prober, argv, err) < 0)
+        return -1;
+    int rc = prober_give(&prober, path) ? line_wait(&prober, &line, err) : err_set(err, ERR_NO_MEMORY, "no memory");
+    rc = rc < 0 ? rc : cuts_parse(line, places, err);
+    if (rc == 0)
+        prober.taken++;
+    prober_end(&prober);
+    return rc;
 }

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "worker/video/cuts.h"
 #include "worker/video/probe.h"
 
 #define PROBER_AHEAD 64 /* names given and not answered */
@@ -25,5 +26,7 @@ void prober_end(struct prober *prober);
 
 /* One file, by itself. */
 int prober_one(const char *program, const char *path, struct probe *probe, struct err *err);
+/* Where it can be cut, about every so many ms. -1 with err: it cannot, and why. */
+int prober_keys(const char *program, const char *path, uint64_t every_ms, struct cut_places *places, struct err *err);
 
 #endif

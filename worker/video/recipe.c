@@ -32,6 +32,8 @@ const char *recipe_refusal(const struct probe *probe)
     return film->hdr10_plus ? "HDR10+ would be lost" : NULL;
 }
 
+#define SEEK_BEFORE 0.5 /* s */
+
 /* ---- arguments ---- */
 
 static void add(struct recipe *recipe, const char *text)
@@ -131,7 +133,8 @@ static void x265_params(struct recipe *recipe, const struct probe *probe, const 
 {
     const struct probe_stream *film = probe_film(probe);
     char text[1024];
-    size_t len = (size_t)snprintf(text, sizeof(text), "log-level=error");
+    size_t len =
+        (size_t)snprintf(text, sizeof(text), "log-level=error%s", wish->joins ? ":info=0" : ""); /* info tells of threads */
     if (wish->pools && wish->pools[0])
         len += (size_t)snprintf(text + len, sizeof(text) - len, ":pools=%.200s", wish->pools);
     else if (wish->threads)
@@ -230,22 +233,39 @@ static bool kept(const struct recipe *recipe, const struct probe_stream *stream)
     }
 }
 
-static void map_stream(struct recipe *recipe, const struct probe_stream *stream)
+static void map_stream(struct recipe *recipe, unsigned input, const struct probe_stream *stream)
 {
     add(recipe, "-map");
-    addf(recipe, "0:%u", stream->index);
+    addf(recipe, "%u:%u", input, stream->index);
 }
 
-/* The film first, then audio, subtitles, pictures, attachments, each as they stood. */
-static void maps(struct recipe *recipe, const struct probe *probe)
+/* What the source says of the stream that became output stream number `at`. */
+static void map_words(struct recipe *recipe, unsigned at, const struct probe_stream *stream)
+{
+    addf(recipe, "-map_metadata:s:%u", at);
+    addf(recipe, "1:s:%u", stream->index);
+}
+
+/* The film first, then audio, subtitles, pictures, attachments, each as they stood. joined: the film comes from the first input, and the
+ * source is the second. */
+static void maps(struct recipe *recipe, const struct probe *probe, bool joined)
 {
     static const enum probe_kind order[] = {PROBE_AUDIO, PROBE_SUBTITLE, PROBE_PICTURE, PROBE_ATTACHMENT};
-    unsigned pictures = 0;
-    map_stream(recipe, probe_film(probe));
+    unsigned pictures = 0, at = 1;
+    if (joined) {
+        add2(recipe, "-map", "0:v:0");
+        map_words(recipe, 0, probe_film(probe));
+    } else {
+        map_stream(recipe, 0, probe_film(probe));
+    }
     for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++)
-        for (unsigned i = 0; i < probe->count; i++)
-            if (probe->streams[i].kind == order[k] && kept(recipe, &probe->streams[i]))
-                map_stream(recipe, &probe->streams[i]);
+        for (unsigned i = 0; i < probe->count; i++) {
+            if (probe->streams[i].kind != order[k] || !kept(recipe, &probe->streams[i]))
+                continue;
+            map_stream(recipe, joined, &probe->streams[i]);
+            if (joined)
+                map_words(recipe, at++, &probe->streams[i]);
+        }
     for (unsigned i = 0; i < probe->count; i++) {
         const struct probe_stream *stream = &probe->streams[i];
         if (!kept(recipe, stream))
@@ -302,7 +322,8 @@ static void choices(struct recipe *recipe, const struct probe *probe, const stru
         recipe->crf = wish->engine == ENGINE_VPU ? 22 : 23;
 }
 
-int recipe_make(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const char *source, const char *target)
+/* -1: there is no encoder, or no film. */
+static int begin(struct recipe *recipe, const struct probe *probe, const struct wish *wish)
 {
     *recipe = (struct recipe){0};
     choices(recipe, probe, wish);
@@ -314,29 +335,110 @@ int recipe_make(struct recipe *recipe, const struct probe *probe, const struct w
     add(recipe, "-nostdin");
     add(recipe, "-nostats");
     add2(recipe, "-progress", "pipe:1");
-    if (wish->hardware_decode)
-        add2(recipe, "-hwaccel", "auto");
+    return 0;
+}
+
+static void input(struct recipe *recipe, const char *path)
+{
     add2(recipe, "-protocol_whitelist", "file");
     add(recipe, "-i");
-    addf(recipe, "file:%s", source);
-    maps(recipe, probe);
-    film_arguments(recipe, probe, wish);
-    if (wish->threads) {
-        add(recipe, "-threads");
-        addf(recipe, "%u", wish->threads);
-    }
-    add2(recipe, "-map_metadata", "0");
-    add2(recipe, "-map_chapters", "0");
+    addf(recipe, "file:%s", path);
+}
+
+static void threads(struct recipe *recipe, const struct wish *wish)
+{
+    if (!wish->threads)
+        return;
+    add(recipe, "-threads");
+    addf(recipe, "%u", wish->threads);
+}
+
+/* played: it is a result that people play, not a part of one. */
+static int finish(struct recipe *recipe, const char *target, bool played)
+{
     add2(recipe, "-max_muxing_queue_size", "9999");
     if (strcmp(recipe->format, "mp4") == 0) {
         add2(recipe, "-strict", "unofficial"); /* for spherical metadata */
-        add2(recipe, "-movflags", "+faststart");
+        if (played)
+            add2(recipe, "-movflags", "+faststart");
     }
     add2(recipe, "-f", recipe->format);
     add(recipe, "-y");
     addf(recipe, "file:%s", target);
-    note_left_out(recipe, probe);
     return recipe->failed ? -1 : 0;
+}
+
+int recipe_make(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const char *source, const char *target)
+{
+    if (begin(recipe, probe, wish) < 0)
+        return -1;
+    if (wish->hardware_decode)
+        add2(recipe, "-hwaccel", "auto");
+    input(recipe, source);
+    maps(recipe, probe, false);
+    film_arguments(recipe, probe, wish);
+    threads(recipe, wish);
+    add2(recipe, "-map_metadata", "0");
+    add2(recipe, "-map_chapters", "0");
+    note_left_out(recipe, probe);
+    return finish(recipe, target, true);
+}
+
+/* Frames are chosen by their time stamps as they stand in the file, which are whole numbers: so each is in one segment, and one only. The place
+ * that is sought is some way before, as an index knows when frames are decoded, not when they are shown. */
+int recipe_segment(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const struct recipe_part *part,
+                   const char *source, const char *target)
+{
+    double seconds = (double)part->from * (double)part->base_num / (double)part->base_den;
+    if (begin(recipe, probe, wish) < 0)
+        return -1;
+    recipe->extension = recipe->format = "mp4"; /* keeps time stamps as they are, and what is said of the film */
+    if (wish->hardware_decode)
+        add2(recipe, "-hwaccel", "auto");
+    add(recipe, "-copyts");
+    if (!part->first) {
+        add2(recipe, "-seek_timestamp", "1");
+        add(recipe, "-noaccurate_seek");
+        add(recipe, "-ss");
+        addf(recipe, "%.6f", seconds - SEEK_BEFORE);
+    }
+    input(recipe, source);
+    map_stream(recipe, 0, probe_film(probe));
+    add(recipe, "-filter:v:0");
+    if (part->last)
+        addf(recipe, "trim=start_pts=%lld,setpts=PTS-(%lld)", (long long)part->from, (long long)part->from);
+    else
+        addf(recipe, "trim=start_pts=%lld:end_pts=%lld,setpts=PTS-(%lld)", (long long)part->from, (long long)part->to,
+             (long long)part->from);
+    film_arguments(recipe, probe, wish);
+    threads(recipe, wish);
+    add2(recipe, "-fps_mode:v:0", "passthrough");
+    add2(recipe, "-enc_time_base", "-1");
+    add2(recipe, "-map_metadata", "-1");
+    add2(recipe, "-map_chapters", "-1");
+    return finish(recipe, target, false);
+}
+
+int recipe_join(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const char *list, int64_t offset_us,
+                const char *source, const char *target)
+{
+    if (begin(recipe, probe, wish) < 0)
+        return -1;
+    recipe->joined = true;
+    add(recipe, "-itsoffset");
+    addf(recipe, "%.6f", (double)offset_us / 1e6);
+    add2(recipe, "-f", "concat");
+    add2(recipe, "-safe", "0");
+    input(recipe, list);
+    input(recipe, source);
+    maps(recipe, probe, true);
+    add2(recipe, "-c:v:0", "copy");
+    if (!wish->av1 && strcmp(recipe->extension, "mp4") == 0)
+        add2(recipe, "-tag:v:0", "hvc1");
+    add2(recipe, "-map_metadata", "1");
+    add2(recipe, "-map_chapters", "1");
+    note_left_out(recipe, probe);
+    return finish(recipe, target, true);
 }
 
 void recipe_clear(struct recipe *recipe)

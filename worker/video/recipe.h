@@ -16,6 +16,13 @@ struct wish {
     unsigned threads;   /* 0: as many as it likes */
     const char *pools;  /* x265's NUMA pools; empty: all */
     bool hardware_decode;
+    bool joins; /* what is made is joined with others */
+};
+
+struct recipe_part {            /* a segment of a film, and what it is joined of */
+    int64_t from, to;           /* time stamps of the film: what is shown at `from` or later, before `to` */
+    bool first, last;           /* there is nothing before, behind */
+    int64_t base_num, base_den; /* a unit of the film's clock in seconds */
 };
 
 #define RECIPE_ARGS 512
@@ -28,6 +35,7 @@ struct recipe {
     const char *codec;              /* that the film must have then: hevc, av1 */
     const char *encoder, *preset;   /* ffmpeg's name of it */
     unsigned crf;
+    bool joined;               /* its film is copied from segments */
     unsigned audio, subtitles; /* streams that must be there then */
     char left_out[160];        /* what is not kept, in words; empty: nothing */
 };
@@ -46,6 +54,13 @@ const char *recipe_container(const struct probe *probe);
 /* Fills the recipe. -1 when recipe->failed. recipe_clear afterwards in either case. */
 int recipe_make(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const char *source,
                 const char *target);
+/* The film alone, and of it a segment, into a file of its own (mp4) whose time begins at 0. */
+int recipe_segment(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const struct recipe_part *part,
+                   const char *source, const char *target);
+/* The same result as recipe_make's, but that its film is copied from the segments that a list for ffmpeg's concat demuxer names. offset_us:
+ * between the start of the source and its film's first frame. */
+int recipe_join(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const char *list, int64_t offset_us,
+                const char *source, const char *target);
 void recipe_clear(struct recipe *recipe);
 
 /* bit/s that the film of the result may have at most: three quarters of an H.264 source's, all of another's. */

@@ -15,6 +15,7 @@
 #include "worker/job.h"
 #include "worker/publish.h"
 #include "worker/video/replace.h"
+#include "worker/video/segment.h"
 #include "worker/video/words.h"
 
 int transcode_begin(struct transcode *it, char *const *words, struct err *err)
@@ -137,7 +138,8 @@ int transcode_main(char *const *argv)
                  {"name", transcode_name, true},
                  {"mend", transcode_mend, true},
                  {"health", transcode_health, false},
-                 {"undo", transcode_undo, false}};
+                 {"undo", transcode_undo, false},
+                 {"clear", segment_clear, false}};
     struct err err = {0};
     struct transcode it;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

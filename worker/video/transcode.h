@@ -6,6 +6,7 @@
  *   mend    ends what a `name` that was killed had begun, one way or the other
  *   health  decodes a whole video, and says how many errors there are
  *   undo    gives a source its place back
+ *   clear   removes what segments have left
  */
 #ifndef GANTRY_WORKER_VIDEO_TRANSCODE_H
 #define GANTRY_WORKER_VIDEO_TRANSCODE_H
@@ -62,6 +63,22 @@ int transcode_name_remote(struct transcode *it);
 /* ---- and the rest ---- */
 
 void transcode_result(const char *text); /* to the file GANTRY_RESULT */
+
+struct wish;
+struct recipe;
+struct probe;
+struct ffmpeg_end;
+struct wish transcode_wish(const struct transcode *it);
+/* Whether the source is what it was, and what it is. */
+int transcode_look(struct transcode *it, const struct wish *wish, struct probe *source);
+void transcode_target(const struct transcode *it, char target[PATH_MAX]); /* where it is made */
+int transcode_room(struct transcode *it, const char *path);               /* on the disk of that file */
+/* Has ffmpeg make target, of so many seconds. */
+int transcode_encode(struct transcode *it, const struct recipe *recipe, double duration, const char *target,
+                     struct ffmpeg_end *end);
+/* From another file system to it->temporary. */
+int transcode_bring(struct transcode *it, const char *from);
+char *transcode_command(const struct recipe *recipe); /* its arguments as a shell takes them; for free(); NULL: no memory */
 
 int transcode_run(struct transcode *it);
 int transcode_name(struct transcode *it);

@@ -126,6 +126,12 @@ int transcode_name(struct transcode *it)
     snprintf(it->final, sizeof(it->final), "%s", words_or(it->words, "final", ""));
     if (!it->temporary[0] || !it->final[0])
         return err_set(it->err, ERR_INVALID, "nothing is to be named");
+    if (words_number(it->words, "segment")) { /* it takes nobody's place */
+        if (publish_name(it->temporary, it->final, it->err) < 0)
+            return -1;
+        puts("named");
+        return 0;
+    }
     if (transcode_is_remote(it)) {
         if (transcode_name_remote(it) < 0)
             return -1;

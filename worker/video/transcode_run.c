@@ -16,6 +16,7 @@
 #include "worker/video/made.h"
 #include "worker/video/prober.h"
 #include "worker/video/recipe.h"
+#include "worker/video/segment.h"
 #include "worker/video/transcode.h"
 #include "worker/video/words.h"
 
@@ -173,7 +174,7 @@ int transcode_health(struct transcode *it)
 
 /* ---- what came of it ---- */
 
-static char *command_text(const struct recipe *recipe)
+char *transcode_command(const struct recipe *recipe)
 {
     struct buf text = {.limit = 32768};
     for (unsigned i = 0; i < recipe->count; i++) {
@@ -234,7 +235,7 @@ static int skip(const char *why)
 
 /* ---- the work ---- */
 
-static struct wish wish_of(const struct transcode *it)
+struct wish transcode_wish(const struct transcode *it)
 {
     char *const *words = it->words;
     return (struct wish){.engine = recipe_engine(words_or(words, "encoder", "cpu")),
@@ -264,11 +265,15 @@ static int encode_failed(struct transcode *it, const struct ffmpeg_end *end, con
     return err_set(it->err, ERR_INVALID, "%.250s", text);
 }
 
-static int encode(struct transcode *it, const struct recipe *recipe, const struct probe *source, const char *target,
-                  struct ffmpeg_end *end)
+int transcode_encode(struct transcode *it, const struct recipe *recipe, double duration, const char *target,
+                     struct ffmpeg_end *end)
 {
-    struct watching watching = {
-        .it = it, .duration = source->duration, .to = 97, .begun = clock_mono_ms(), .bytes_max = it->size};
+    struct watching watching = {.it = it,
+                                .duration = duration,
+                                .from = recipe->joined ? SEGMENT_PERCENT : 0,
+                                .to = 97,
+                                .begun = clock_mono_ms(),
+                                .bytes_max = it->size};
     const struct ffmpeg_watch watch = {
         .report = on_report, .line = on_line, .self = &watching, .stall_ms = transcode_stall_ms(it)};
     char text[600];
@@ -290,8 +295,7 @@ static int verify(struct transcode *it, const struct recipe *recipe, const struc
     return transcode_decodes(it, path, full, made->duration) < 0 ? -1 : transcode_lasts(it, path, source);
 }
 
-/* From another file system into the folder where it is to be named. */
-static int bring(struct transcode *it, const char *from)
+int transcode_bring(struct transcode *it, const char *from)
 {
     int in = open(from, O_RDONLY | O_CLOEXEC), out = open(it->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     char *chunk = malloc(COPY_CHUNK);
@@ -341,7 +345,7 @@ static int adopt(struct transcode *it, struct probe *made)
     return err_set(it->err, ERR_CONFLICT, "%.150s is there already, and is no result of this video", it->final);
 }
 
-static int room_check(struct transcode *it, const char *folder)
+int transcode_room(struct transcode *it, const char *folder)
 {
     struct statvfs info;
     char path[PATH_MAX];
@@ -357,7 +361,7 @@ static int make(struct transcode *it, const struct recipe *recipe, const struct 
                 struct probe *made)
 {
     struct ffmpeg_end end = {0};
-    if (room_check(it, target) < 0 || encode(it, recipe, source, target, &end) < 0)
+    if (transcode_room(it, target) < 0 || transcode_encode(it, recipe, source->duration, target, &end) < 0)
         return -1;
     if (verify(it, recipe, source, target, made) < 0) {
         struct err why = *it->err; /* ffmpeg may have ended well, and have said what went wrong */
@@ -369,14 +373,14 @@ static int make(struct transcode *it, const struct recipe *recipe, const struct 
         return transcode_send(it);
     if (strcmp(target, it->temporary) == 0)
         return 0;
-    return farm_say(&it->line, CHANNEL_TEMPORARY, it->temporary, it->err) < 0 ? -1 : bring(it, target);
+    return farm_say(&it->line, CHANNEL_TEMPORARY, it->temporary, it->err) < 0 ? -1 : transcode_bring(it, target);
 }
 
 static int work(struct transcode *it, struct recipe *recipe, const struct probe *source, const char *target)
 {
     static struct probe made;
     uint64_t begun = clock_mono_ms();
-    char *command = command_text(recipe);
+    char *command = transcode_command(recipe);
     int there = adopt(it, &made), rc = there < 0 ? -1 : 0;
     if (recipe->left_out[0])
         fprintf(stderr, "not kept: %s\n", recipe->left_out);
@@ -409,38 +413,71 @@ static int find(struct transcode *it)
     return reaches && it->err->code == ERR_NOT_FOUND ? transcode_fetch(it) : -1;
 }
 
-int transcode_run(struct transcode *it)
+void transcode_target(const struct transcode *it, char target[PATH_MAX])
 {
-    static struct probe source;
-    struct recipe recipe = {0};
-    struct wish wish = wish_of(it);
+    const char *tmp = words_text(it->words, "tmp");
+    snprintf(target, PATH_MAX, "%s", it->temporary);
+    if (tmp && *tmp)
+        snprintf(target, PATH_MAX, "%.3000s%s", tmp, strrchr(it->temporary, '/'));
+}
+
+int transcode_look(struct transcode *it, const struct wish *wish, struct probe *source)
+{
     struct err none = {0};
-    char target[PATH_MAX];
-    const char *tmp = words_text(it->words, "tmp"), *why;
     if (find(it) < 0) {
         farm_hint(&it->line, it->library, &none); /* the farm looks again */
         return -1;
     }
-    if (prober_one(words_or(it->words, "probe", "gantry-probe"), it->source, &source, it->err) < 0)
+    if (prober_one(words_or(it->words, "probe", "gantry-probe"), it->source, source, it->err) < 0)
         return -1;
-    if (transcode_fetched(it, &source) < 0)
+    if (transcode_fetched(it, source) < 0)
         return -1;
-    if (source.error[0])
-        return err_set(it->err, ERR_INVALID, "the source cannot be read: %s", source.error);
-    if ((why = recipe_refusal(&source)))
-        return skip(why);
-    if (wish.engine == ENGINES)
+    if (source->error[0])
+        return err_set(it->err, ERR_INVALID, "the source cannot be read: %s", source->error);
+    if (wish->engine == ENGINES)
         return err_set(it->err, ERR_INVALID, "there is no encoder %.40s", words_or(it->words, "encoder", ""));
-    if (transcode_places(it, recipe_container(&source)) < 0)
-        return -1;
-    snprintf(target, sizeof(target), "%s", it->temporary);
-    if (tmp && *tmp)
-        snprintf(target, sizeof(target), "%.3000s%s", tmp, strrchr(it->temporary, '/'));
-    int rc = recipe_make(&recipe, &source, &wish, it->source, target) < 0
-                 ? err_set(it->err, ERR_INVALID, "no command line can be made of these settings")
-                 : farm_say(&it->line, CHANNEL_TEMPORARY, target, it->err);
+    return 0;
+}
+
+/* Its segments are there: what is made is joined of them. */
+static int joined(struct transcode *it, const struct probe *source, const char *target, const struct rec_transcode_cut *cut)
+{
+    struct recipe recipe = {0};
+    int rc = segment_recipe(it, source, cut, target, &recipe);
     if (rc == 0)
-        rc = work(it, &recipe, &source, target);
+        rc = work(it, &recipe, source, target);
     recipe_clear(&recipe);
     return rc;
+}
+
+static int whole(struct transcode *it, const struct probe *source, const char *target, const struct wish *wish)
+{
+    struct recipe recipe = {0};
+    int rc = recipe_make(&recipe, source, wish, it->source, target) < 0
+                 ? err_set(it->err, ERR_INVALID, "no command line can be made of these settings")
+                 : work(it, &recipe, source, target);
+    recipe_clear(&recipe);
+    return rc;
+}
+
+int transcode_run(struct transcode *it)
+{
+    static struct probe source;
+    static struct rec_transcode_cut cut;
+    const struct wish wish = transcode_wish(it);
+    char target[PATH_MAX];
+    const char *why;
+    if (words_number(it->words, "segment"))
+        return segment_run(it);
+    if (transcode_look(it, &wish, &source) < 0)
+        return -1;
+    if ((why = recipe_refusal(&source)))
+        return skip(why);
+    if (transcode_places(it, recipe_container(&source)) < 0)
+        return -1;
+    transcode_target(it, target);
+    int there = it->remote ? 0 : segment_cut(it, &source, &wish, &cut);
+    if (there < 0 || farm_say(&it->line, CHANNEL_TEMPORARY, target, it->err) < 0)
+        return -1;
+    return there ? joined(it, &source, target, &cut) : whole(it, &source, target, &wish);
 }

@@ -63,14 +63,19 @@ int words_add_prefix(struct plan *plan, struct str root, struct err *err)
         mount_of(str_of(settings_text(settings, SET_LIBRARY)), str_of(settings_text(settings, SET_TRANSCODE_PREFIX)), root), err);
 }
 
-int words_add_parameter(struct plan *plan, const char *name, struct err *err)
+int words_add_parameter_as(struct plan *plan, const char *parameter, const char *name, struct err *err)
 {
     struct str value;
     struct buf text = {.limit = PLAN_TEXT_MAX};
-    if (!value_find(plan->run->parameters, str_of(name), &value))
+    if (!value_find(plan->run->parameters, str_of(parameter), &value))
         return 0;
-    int rc = value_text(&text, value) < 0 ? err_set(err, ERR_INVALID, "parameter %s cannot be written as text", name)
+    int rc = value_text(&text, value) < 0 ? err_set(err, ERR_INVALID, "parameter %s cannot be written as text", parameter)
                                           : words_add(plan, name, buf_str(&text), err);
     buf_free(&text);
     return rc;
+}
+
+int words_add_parameter(struct plan *plan, const char *name, struct err *err)
+{
+    return words_add_parameter_as(plan, name, name, err);
 }

@@ -18,5 +18,7 @@ int words_add_setting(struct plan *plan, const char *name, int setting, struct e
 int words_add_prefix(struct plan *plan, struct str root, struct err *err);
 /* A parameter of the run's, as text; nothing when it has none of that name. */
 int words_add_parameter(struct plan *plan, const char *name, struct err *err);
+/* The same, under another name. */
+int words_add_parameter_as(struct plan *plan, const char *parameter, const char *name, struct err *err);
 
 #endif
