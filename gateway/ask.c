@@ -279,6 +279,7 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_transcode_report, MSG_DONE},
         {&shape_msg_transcode_log, MSG_TRANSCODE_LOGGED},
         {&shape_msg_transcode_publish, MSG_TRANSCODE_PUBLISHED},
+        {&shape_msg_transcode_estimate, MSG_TRANSCODE_ESTIMATES},
         {&shape_msg_video_set, MSG_VIDEO_ANSWER},
         {&shape_msg_library_scan, MSG_LIBRARY_SCANNING},
         {&shape_msg_video_check, MSG_VIDEO_CHECKING},

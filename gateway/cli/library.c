@@ -80,6 +80,20 @@ static int list_path(const struct cli *cli, char *path, size_t size)
     return rc ? -1 : 0;
 }
 
+/* Hours and minutes, or seconds; empty where nothing is known. */
+static void list_time(struct table *table, const json_t *video)
+{
+    const json_t *value = json_object_get(video, "estimated_time");
+    long long seconds = (long long)json_integer_value(value);
+
+    if (!json_is_integer(value))
+        table_add(table, "");
+    else if (seconds < 60)
+        table_addf(table, "%llds", seconds);
+    else
+        table_addf(table, "%lldh%02lldm", seconds / 3600, seconds / 60 % 60);
+}
+
 static void list_row(struct table *table, const json_t *video)
 {
     const json_t *resolution = json_object_get(video, "resolution");
@@ -91,15 +105,27 @@ static void list_row(struct table *table, const json_t *video)
     table_addf(table, "%lldx%lld", show_number(resolution, "width"), show_number(resolution, "height"));
     show_cell(table, video, "bitrate_k");
     table_addf(table, "%.0f", json_number_value(json_object_get(video, "video_size")));
+    list_time(table, video);
     show_cell(table, video, "transcode_task_id");
     long long health = show_number(video, "health");
     table_add(table, health > 0 && health < (long long)(sizeof healths / sizeof *healths) ? healths[health] : "-");
     show_cell(table, video, "video_path");
 }
 
+/* What all transcodes have come to. */
+static void list_saved(struct cli *cli)
+{
+    struct err err = {0};
+    json_t *stats = NULL;
+
+    if (client_call(cli->client, "GET", "/v1/statistics", NULL, &stats, &err) == 0 && show_number(stats, "results") > 0)
+        printf("%lld results save %.1f MB\n", show_number(stats, "results"), (double)show_number(stats, "saved_bytes") / 1048576);
+    json_decref(stats);
+}
+
 int library_list(struct cli *cli)
 {
-    static const char *const headings[] = {">ID", "STATUS", "CODEC", "SIZE", ">KBIT/S", ">MB", ">TASK", "HEALTH", "PATH"};
+    static const char *const headings[] = {">ID", "STATUS", "CODEC", "SIZE", ">KBIT/S", ">MB", ">TAKES", ">TASK", "HEALTH", "PATH"};
     char path[4096];
     struct err err = {0};
     json_t *data = NULL;
@@ -121,6 +147,8 @@ int library_list(struct cli *cli)
     if (!cli->json)
         json_object_set(data, "total", json_object_get(json_object_get(data, "pagination"), "total"));
     code = cli->json ? code : show_table(table, data);
+    if (!cli->json && code == EXIT_FINE)
+        list_saved(cli);
     json_decref(data);
     return code;
 }

@@ -71,6 +71,9 @@ static const struct route routes[] = {
      "Has the library's folders looked through: 201, with the runs that do so. `library`: only this one. A scan that has not "
      "ended is not begun "
      "again."},
+    {METHOD_GET, "/statistics", api_statistics, ROLE_READONLY,
+     "What transcodes have come to: `results` that were accepted and have not been undone, where their size is known, and "
+     "`saved_bytes`, that they are smaller than their sources."},
     {METHOD_GET, "/logs", api_logs_list, ROLE_READONLY,
      "Lists log lines, newest first. `page`, `per_page`, `log_level[]` (0 debug, 1 info, 2 warning, 3 error), `task_id`, "
      "`start_time`, `end_time`, "

@@ -97,7 +97,7 @@ void api_workers_online(struct request *request);
 void api_tasks_create(struct request *request), api_tasks_list(struct request *request), api_tasks_get(struct request *request);
 void api_tasks_update(struct request *request), api_task_new(struct request *request), api_task_progress(struct request *request);
 void api_videos_list(struct request *request), api_videos_get(struct request *request), api_videos_set(struct request *request);
-void api_videos_scan(struct request *request);
+void api_videos_scan(struct request *request), api_statistics(struct request *request);
 void api_health_one(struct request *request), api_health_begin(struct request *request), api_health_get(struct request *request);
 void api_health_stop(struct request *request);
 void api_logs_list(struct request *request), api_logs_create(struct request *request);

@@ -73,6 +73,8 @@ static void task_write(struct writer *w, const char *key, const struct rec_trans
     write_times(w, task, live, progress);
     writer_time(w, "start_time", task->started_at);
     writer_time(w, "end_time", task->ended_at);
+    writer_uint(w, "segments", task->segments);
+    writer_uint(w, "segments_made", task->segments_made);
     if (task->size_after) {
         writer_uint(w, "size_before", task->size);
         writer_uint(w, "size_after", task->size_after);

@@ -1,6 +1,7 @@
 /* /api/v1/videos */
 #include <stdio.h>
 
+#include "gateway/gateway.h"
 #include "gateway/surfaces/transcode.h"
 #include "proto/log.h"
 
@@ -21,6 +22,20 @@ static const struct api_sort sorts[] = {
 };
 
 /* ---- one video; the object stays open ---- */
+
+/* How long it would take, where that is known; estimates may be NULL. */
+static void write_estimate(struct writer *w, const struct msg *estimates, uint64_t id)
+{
+    const struct rec_transcode_estimate_list *list = estimates ? &estimates->u.transcode_estimates.videos : NULL;
+
+    for (uint32_t i = 0; list && i < list->count; i++) {
+        if (list->items[i].id == id) {
+            writer_uint(w, "estimated_time", list->items[i].seconds);
+            return;
+        }
+    }
+    writer_null(w, "estimated_time");
+}
 
 static void video_open(struct writer *w, const char *key, const struct rec_video *video)
 {
@@ -99,26 +114,93 @@ static bool row_video(struct request *request, const struct rec_row *row, struct
 
 /* ---- the list ---- */
 
-static void on_listed(struct request *request, const struct msg *msg)
+struct listed {           /* request->own */
+    struct api_page page; /* the first, as pages are looked for there */
+    struct rec_video *videos;
+    const struct rec_video_check **checks; /* the newest of each; NULL: there was none */
+    uint32_t count;
+    uint64_t total;
+    bool lower_bound;
+};
+
+static void listed_write(struct request *request, const struct msg *estimates)
 {
-    const struct msg_query_rows *rows = &msg->u.query_rows;
+    const struct listed *listed = request->own;
     struct writer w;
 
     api_open(request, &w, 200, TEXT_API_OK);
     writer_open(&w, "data", '{');
     writer_open(&w, "videos", '[');
-    for (uint32_t i = 0; i < rows->rows.count; i++) {
-        struct rec_video video;
-        if (!row_video(request, &rows->rows.items[i], &video))
-            continue;
-        video_open(&w, NULL, &video);
-        check_write(&w, video.health ? row_check(request, rows->rows.items[i].also) : NULL);
+    for (uint32_t i = 0; i < listed->count; i++) {
+        video_open(&w, NULL, &listed->videos[i]);
+        write_estimate(&w, estimates, listed->videos[i].id);
+        check_write(&w, listed->checks[i]);
         writer_close(&w, '}');
     }
     writer_close(&w, ']');
-    api_page_write(&w, request->own, rows->total, rows->total_is_lower_bound);
+    api_page_write(&w, &listed->page, listed->total, listed->lower_bound);
     writer_close(&w, '}');
     api_close(request, &w, 200);
+}
+
+/* Reads the rows into memory that outlives their message. False: there is no room for them. */
+static bool listed_read(struct request *request, struct listed *listed, const struct rec_row_list *rows)
+{
+    struct arena *arena = request_arena(request);
+    size_t bytes = 0;
+
+    listed->videos = request_alloc(request, rows->count * sizeof *listed->videos + 1);
+    listed->checks = request_alloc(request, rows->count * sizeof *listed->checks + 1);
+    for (uint32_t i = 0; arena && listed->videos && listed->checks && i < rows->count; i++) {
+        const struct rec_row *from = &rows->items[i];
+        struct rec_row row = {.id = from->id, .value = arena_str(arena, from->value), .also = arena_str(arena, from->also)};
+        struct rec_video *video = &listed->videos[listed->count];
+        bytes += row.value.len + row.also.len;
+        if (!row.value.ptr || !row.also.ptr)
+            return false;
+        if (row_video(request, &row, video))
+            listed->checks[listed->count++] = video->health ? row_check(request, row.also) : NULL;
+        if (request->out.failed)
+            return false;
+    }
+    return arena && listed->videos && listed->checks && budget_hold(&request->gateway->budget, &request->held, bytes);
+}
+
+static bool is_open(const struct rec_video *video)
+{
+    return video->transcode_status == VIDEO_WAITING || video->transcode_status == VIDEO_FAILED;
+}
+
+/* What those that wait would take only the scheduler knows; without it they are listed all the same. */
+static void listed_estimate(struct request *request, struct listed *listed)
+{
+    uint64_t *ids = request_alloc(request, listed->count * sizeof *ids + 1);
+    struct msg_transcode_estimate ask = {.video_ids = {ids, 0}};
+
+    for (uint32_t i = 0; ids && i < listed->count; i++) {
+        if (is_open(&listed->videos[i]))
+            ids[ask.video_ids.count++] = listed->videos[i].id;
+    }
+    request->own = listed;
+    if (ask.video_ids.count)
+        ask_soft(request, ASK_SCHEDULER, &shape_msg_transcode_estimate, &ask, listed_write);
+    else
+        listed_write(request, NULL);
+}
+
+static void on_listed(struct request *request, const struct msg *msg)
+{
+    const struct msg_query_rows *rows = &msg->u.query_rows;
+    struct listed *listed = request_alloc(request, sizeof *listed);
+
+    if (!listed || !listed_read(request, listed, &rows->rows)) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return;
+    }
+    listed->page = *(const struct api_page *)request->own;
+    listed->total = rows->total;
+    listed->lower_bound = rows->total_is_lower_bound;
+    listed_estimate(request, listed);
 }
 
 static void codecs_filter(struct rec_filter_list *filters, const struct str_list *codecs)
@@ -190,16 +272,18 @@ struct shown { /* request->own: what was read so far, in the request's memory */
     struct rec_video video;
     struct rec_video_detail detail;
     bool has_detail;
+    const struct rec_video_check *check;
 };
 
-static void shown_write(struct request *request, const struct rec_video_check *check)
+static void shown_write(struct request *request, const struct msg *estimates)
 {
     const struct shown *shown = request->own;
     struct writer w;
 
     api_open(request, &w, 200, TEXT_API_OK);
     video_open(&w, "data", &shown->video);
-    check_write(&w, check);
+    check_write(&w, shown->check);
+    write_estimate(&w, estimates, shown->video.id);
     video_more(&w, &shown->video);
     if (shown->has_detail)
         writer_map(&w, "detail", shown->detail.detail);
@@ -209,11 +293,25 @@ static void shown_write(struct request *request, const struct rec_video_check *c
     api_close(request, &w, 200);
 }
 
+static void shown_estimate(struct request *request)
+{
+    struct shown *shown = request->own;
+    struct msg_transcode_estimate ask = {.video_ids = {&shown->video.id, 1}};
+
+    if (is_open(&shown->video))
+        ask_soft(request, ASK_SCHEDULER, &shape_msg_transcode_estimate, &ask, shown_write);
+    else
+        shown_write(request, NULL);
+}
+
 static void on_check(struct request *request, const struct msg *msg)
 {
     const struct rec_row_list *rows = &msg->u.query_rows.rows;
+    struct shown *shown = request->own;
 
-    shown_write(request, rows->count ? row_check(request, rows->items[0].value) : NULL);
+    if (rows->count) /* what it borrows has to outlive its message */
+        shown->check = row_check(request, arena_str(request_arena(request), rows->items[0].value));
+    shown_estimate(request);
 }
 
 /* The row as copies that outlive their message. False, and answered: it cannot be read, or there is no memory. */
@@ -253,7 +351,7 @@ static void on_one(struct request *request, const struct msg *msg)
     if (shown->video.health)
         ask_send(request, ASK_STORE, &shape_msg_get, &get, on_check);
     else
-        shown_write(request, NULL);
+        shown_estimate(request);
 }
 
 void api_videos_get(struct request *request)
@@ -278,6 +376,7 @@ static void on_set(struct request *request, const struct msg *msg)
 
     api_open(request, &w, 200, TEXT_API_UPDATED);
     video_open(&w, "data", video);
+    write_estimate(&w, NULL, video->id);
     video_more(&w, video);
     writer_close(&w, '}');
     api_close(request, &w, 200);

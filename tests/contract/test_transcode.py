@@ -324,6 +324,75 @@ class Tasks(TranscodeContract):
             self.assertEqual(video_of(self.farm, ids["session.mp4"])["transcode_status"], 4)
             worker.tell("bye")
 
+    def test_one_in_segments(self):
+        long = {"duration_ms": 1800000, "container": "matroska", "bitrate_k": 9000}
+        ids = self.fill(video("long.mkv", **long), video("next.mkv", **dict(long, bitrate_k=10)))
+        other = video_of(self.farm, ids["next.mkv"])
+        with ScriptedWorker(self.farm.endpoint("workers"), types=("transcode",), executors=("transcode", "clear"), slots=2) as worker:
+            worker.hello(labels={"transcode.encoders": "cpu", "transcode.joins": "contract"})
+            run = worker.assignment()
+            task = run["run_id"]
+            lease = {"run_id": task, "attempt": run["attempt"]}
+            self.assertEqual(run["parameters"]["segment_ms"], 600000)
+            worker.tell("accept", leases=[lease])
+            worker.tell("transcode_cut", cut={"id": task, "starts": [0, 600, 1200], "length": 1800, "base_num": 1, "base_den": 1, "codec": "hevc",
+                                              "crf": 22, "preset": "medium"}, **lease)
+            self.assertEqual(worker.expect("cancel")["leases"][0]["run_id"], task)
+            worker.insist("result", "result_ack", items=[dict(lease, outcome=4)])
+            part = worker.assignment()
+            self.assertEqual([part["parameters"][name] for name in ("task", "segment", "segments", "from", "to", "as_codec", "as_crf", "as_preset")],
+                             [task, 1, 3, "0", "600", "hevc", 22, "medium"])
+            one = self.task(task)
+            self.assertEqual((one["status"], one["segments"], one["segments_made"], one["progress"]), (1, 3, 0, 0))
+            lease = {"run_id": part["run_id"], "attempt": part["attempt"]}
+            worker.tell("log", chunk=dict(lease, lines=[{"seq": 1, "level": 1, "text": "frame=1"}]))
+            worker.expect("log_ack")
+            lines = self.farm.get(f"/api/v1/logs?task_id={task}").body["data"]["logs"]
+            self.assertEqual(lines[0]["log_message"], "[1/3] frame=1")
+            worker.insist("result", "result_ack", items=[dict(lease, outcome=1, result='{"seconds":300,"preset":"medium"}')])
+            one = wait_for(lambda: self.task(task)["segments_made"] == 1 and self.task(task), what="a segment")
+            self.assertAlmostEqual(one["progress"], 95 / 3, delta=0.1)
+            self.assertEqual(one["remaining_time"], 600)
+            self.assertEqual(self.farm.get(f"/api/runs/{task}").body["data"]["status"], "pending")
+            other = video_of(self.farm, ids["next.mkv"])
+            self.assertEqual((other["transcode_status"], other["estimated_time"]), (1, 900))
+            listed = self.farm.get("/api/v1/videos?transcode_status[]=1").body["data"]["videos"]
+            self.assertEqual([one["estimated_time"] for one in listed], [900])
+            part = worker.assignment()
+            self.assertEqual(self.farm.post(f"/api/runs/{task}/abort", {}).status, 200)
+            self.assertEqual(worker.expect("cancel")["leases"][0]["run_id"], part["run_id"])
+            self.assertEqual(self.task(task)["status"], 3)
+            self.assertEqual(self.farm.get(f"/api/runs/{part['run_id']}").body["data"]["status"], "aborted")
+            worker.tell("bye")
+
+
+class Saved(TranscodeContract):
+    def saved(self):
+        stats = self.said(self.farm.get("/api/v1/statistics"), 200, "成功")
+        line = re.search(r"^gantry_transcode_saved_bytes_total (\d+)$", self.farm.get("/api/system/metrics").body, re.M)
+        return stats["results"], stats["saved_bytes"], int(line.group(1))
+
+    def test_what_is_saved(self):
+        """Counted with the result, and taken back by who undoes it, once."""
+        ids = self.fill(video("saves.mp4", size=1000000))
+        with ScriptedWorker(self.farm.endpoint("workers"), types=("transcode",), executors=("transcode", "undo")) as worker:
+            worker.hello(labels={"transcode.encoders": "cpu"})
+            run = worker.assignment()
+            lease = {"run_id": run["run_id"], "attempt": run["attempt"]}
+            worker.insist("result", "result_ack", items=[dict(lease, outcome=1, result='{"dest":"/out/s.mp4","size_after":400000}')])
+            wait_for(lambda: self.saved() == (1, 600000, 600000), what="what it saves")
+            for _ in range(2):
+                answer = self.farm.post("/api/runs", {"task_type": "transcode", "executor": "undo", "command": "saves.mp4", "parameters": {"root": ROOT}})
+                self.assertEqual(answer.status, 201, answer)
+                run = worker.assignment()
+                lease = {"run_id": run["run_id"], "attempt": run["attempt"]}
+                found = dict(video("saves.mp4", size=1000000), id=ids["saves.mp4"])
+                name, fields = worker.ask("library_found", seq=1, root=ROOT, videos=[found], walked=1, **lease)
+                self.assertEqual(name, "library_found_ack", fields)
+                worker.insist("result", "result_ack", items=[dict(lease, outcome=1)])
+            wait_for(lambda: self.saved() == (0, 0, 0), what="that it saves nothing any more")
+            worker.tell("bye")
+
 
 class Old(TranscodeContract):
     def test_the_four_paths(self):
