@@ -31,6 +31,11 @@ static const struct {
     {"redis", redis_measure, "LPUSH, BLMOVE, SET and LREM at --at"},
     {"schedules", schedules_measure,
      "--rows tasks with schedules, --batch of them due in one second: until a worker holds their runs; --pending: none is due"},
+    {"videos", videos_measure, "a scan that finds --rows videos behind --keys others; it is to wait for a worker"},
+    {"pulls", pulls_measure,
+     "--clients workers of the transcode API at --at: each asks for a task every --pace ms and beats every fifth time; --status "
+     "404: "
+     "nothing waits for them, 201: each gets one, and fails it at once"},
     {"fill", fill_measure, "--rows final runs (--pending: waiting ones) into the database in --data"},
 };
 
@@ -49,13 +54,14 @@ void bench_put(struct bench *bench, const char *name, double value)
 
 static int usage(const char *text)
 {
-    fprintf(stderr,
-            "gantry-bench: %s\nusage: gantry-bench MEASURE [--seconds N] [--clients N] [--workers N] [--batch N] [--slots N] "
-            "[--credit N]\n"
-            "    [--rows N] [--keys N] [--tasks N] [--pending] [--at HOST:PORT] [--path PATH] [--body JSON] [--status N] "
-            "[--watch NAME=PID]… "
-            "[settings of the farm]\n",
-            text);
+    fprintf(
+        stderr,
+        "gantry-bench: %s\nusage: gantry-bench MEASURE [--seconds N] [--clients N] [--workers N] [--batch N] [--slots N] "
+        "[--credit N]\n"
+        "    [--rows N] [--keys N] [--tasks N] [--pending] [--pace MS] [--at HOST:PORT] [--path PATH] [--body JSON] [--status N] "
+        "[--watch NAME=PID]… "
+        "[settings of the farm]\n",
+        text);
     for (size_t i = 0; i < MEASURES; i++)
         fprintf(stderr, "  %-10s  %s\n", measures[i].name, measures[i].doc);
     return 2;
@@ -102,6 +108,8 @@ static int option_take(struct bench *bench, const char *name, const char *value)
         bench->keys = strtoull(value, NULL, 10);
     else if (strcmp(name, "--tasks") == 0)
         bench->tasks = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--pace") == 0)
+        bench->pace_ms = strtoull(value, NULL, 10);
     else if (strcmp(name, "--at") == 0)
         bench->at = value;
     else if (strcmp(name, "--path") == 0)
@@ -151,7 +159,7 @@ int main(int argc, char **argv)
     free(flags);
     if (!settings)
         return usage(wrong == 0 ? err.text : argc > wrong ? argv[wrong] : "which measure?");
-    bool sane = bench.seconds > 0 && bench.seconds <= SECONDS_MOST && bench.clients >= 0 && bench.clients <= 1000 &&
+    bool sane = bench.seconds > 0 && bench.seconds <= SECONDS_MOST && bench.clients >= 0 && bench.clients <= 10000 &&
                 bench.workers >= 0 && bench.workers <= 1000 && bench.batch >= 1 && bench.batch <= 1000;
     if (!sane)
         return usage("an option is out of its range");

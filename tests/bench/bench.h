@@ -37,6 +37,7 @@ struct bench {
     uint64_t keys;    /* and idempotency keys beside them */
     uint64_t tasks;   /* ended ones with words to be found by */
     bool pending;     /* they wait */
+    uint64_t pace_ms; /* between two questions of a worker; 0: none */
     const char *at;   /* HOST:PORT of what is not a farm */
     const char *path; /* of a request */
     const char *body; /* NULL: GET, otherwise POST */
@@ -59,6 +60,8 @@ bench_measure beanstalk_measure;                    /* beanstalk.c */
 bench_measure redis_measure;                        /* redis.c */
 bench_measure fill_measure;                         /* fill.c */
 bench_measure schedules_measure;                    /* schedules.c */
+bench_measure videos_measure;                       /* videos.c */
+bench_measure pulls_measure;                        /* pulls.c */
 
 /* Says why on stderr; -1. */
 int bench_fail(const char *what, const char *why);
@@ -95,7 +98,8 @@ struct window {
 void window_open(struct window *window, struct bench *bench);
 /* So many jobs are open: counting begins once they have come to OPEN_MOST, or grow no more. */
 void window_queue(struct window *window, uint64_t open);
-enum phase window_tick(struct window *window); /* often: phases change only here */
+enum phase window_tick(struct window *window); /* often: phases change only here, or there: */
+void window_whole(struct window *window);      /* once to begin counting, once to end it */
 /* rate (count a second), seconds, busy, and cpu_us: CPU of each process for each that was counted. -1 when none was. */
 int window_report(const struct window *window, uint64_t count);
 

@@ -71,7 +71,7 @@ int constant_serve(struct bench *bench)
     MHD_add_response_header(constant, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json; charset=utf-8");
     struct MHD_Daemon *daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, constant,            //
                                                  MHD_OPTION_LISTEN_SOCKET, listener,                   //
-                                                 MHD_OPTION_CONNECTION_LIMIT, 1088U,                   //
+                                                 MHD_OPTION_CONNECTION_LIMIT, 4096U,                   //
                                                  MHD_OPTION_CONNECTION_TIMEOUT, 75U,                   //
                                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32 << 10, //
                                                  MHD_OPTION_END);

@@ -74,7 +74,7 @@ class BenchFarm(harness.Farm):
         """In our own session, as everything else that is measured: the kernel shares a busy machine out by session first."""
         with open(self.log_path(name), "ab") as log:
             process = subprocess.Popen(self.command(name) + list(extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                       env=harness.clean_environment())
+                                       env=dict(harness.clean_environment(), **self.environments.get(name, {})))
         self.processes[name] = process
         self.seen_pids.add(process.pid)
         return process

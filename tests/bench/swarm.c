@@ -135,14 +135,20 @@ static void link_read(struct link *link)
         swarm_fail(swarm, "an answer is too long");
 }
 
-int swarm_turn(struct swarm *swarm, int wait_ms)
+int swarm_turn_us(struct swarm *swarm, uint64_t wait_us)
 {
     struct epoll_event events[256];
-    int ready = epoll_wait(swarm->epoll, events, 256, wait_ms);
+    struct timespec wait = {.tv_sec = (time_t)(wait_us / 1000000), .tv_nsec = (long)(wait_us % 1000000 * 1000)};
+    int ready = epoll_pwait2(swarm->epoll, events, 256, &wait, NULL);
 
     for (int i = 0; i < ready && !swarm->failed; i++)
         link_read(events[i].data.ptr);
     return ready;
+}
+
+int swarm_turn(struct swarm *swarm, int wait_ms)
+{
+    return swarm_turn_us(swarm, (uint64_t)wait_ms * 1000);
 }
 
 int swarm_run(struct swarm *swarm)

@@ -47,6 +47,7 @@ void swarm_done(struct link *link, uint64_t n); /* and counts them */
 void swarm_fail(struct swarm *swarm, const char *why);
 /* Waits at most so long, and hands what came to take; answers how many connections had something. */
 int swarm_turn(struct swarm *swarm, int wait_ms);
+int swarm_turn_us(struct swarm *swarm, uint64_t wait_us);
 /* Until the window is over; -1 when it failed. */
 int swarm_run(struct swarm *swarm);
 

@@ -38,19 +38,21 @@ class Rows:
     def __init__(self, bench):
         self.bench, self.rows = bench, []
 
+    def figure(self, name):
+        value = self.bench.get(f"{name}.rate")
+        return self.bench.get(name) if value is None else value
+
     def add(self, section, what, name, unit, latency=".", beside=None, targets=()):
-        """name.rate is the figure unless name is a figure itself. targets: (words, value or None, limit, at least?). What has a target is
-        shown also when it was not measured, unless only a part was to be."""
+        """name.rate is the figure unless name is a figure itself; so of beside: (words, name). targets: (words, value or None, limit, at
+        least?). What has a target is shown also when it was not measured, unless only a part was to be."""
         bench = self.bench
-        value = bench.get(f"{name}.rate")
-        if value is None:
-            value = bench.get(name)
+        value = self.figure(name)
         if value is None and (bench.partial or not targets):
             return
         judged = [dict(words=words, value=got, limit=limit, least=least, reached=got is not None and (got >= limit if least else got <= limit))
                   for words, got, limit, least in targets]
         share = cpu(bench, name)
-        ratio = over(value, bench.get(f"{beside[1]}.rate")) if beside else None
+        ratio = over(value, self.figure(beside[1])) if beside else None
         self.rows.append({"section": section, "what": what, "value": value, "unit": unit, "latency": latencies(bench, f"{name}{latency}"),
                           "cpu": " ".join(f"{who} {number(us)}" for who, us in share.items()),
                           "beside": beside[0] if ratio is not None else "", "ratio": ratio, "targets": judged})

@@ -43,20 +43,37 @@ static bool steady(struct window *window, uint64_t now)
     return !grew;
 }
 
+static void count_begin(struct window *window)
+{
+    cpu_read(window->bench, window->cpu_began);
+    window->began_us = clock_mono_us();
+    window->phase = PHASE_COUNT;
+}
+
+static void count_end(struct window *window)
+{
+    window->ended_us = clock_mono_us();
+    cpu_read(window->bench, window->cpu);
+    window->phase = PHASE_OVER;
+}
+
 enum phase window_tick(struct window *window)
 {
     uint64_t now = clock_mono_us();
 
-    if (window->phase == PHASE_WARM && steady(window, now)) {
-        cpu_read(window->bench, window->cpu_began);
-        window->began_us = clock_mono_us();
-        window->phase = PHASE_COUNT;
-    } else if (window->phase == PHASE_COUNT && now >= window->began_us + (uint64_t)(window->bench->seconds * 1e6)) {
-        window->ended_us = clock_mono_us();
-        cpu_read(window->bench, window->cpu);
-        window->phase = PHASE_OVER;
-    }
+    if (window->phase == PHASE_WARM && steady(window, now))
+        count_begin(window);
+    else if (window->phase == PHASE_COUNT && now >= window->began_us + (uint64_t)(window->bench->seconds * 1e6))
+        count_end(window);
     return window->phase;
+}
+
+void window_whole(struct window *window)
+{
+    if (window->phase == PHASE_WARM)
+        count_begin(window);
+    else
+        count_end(window);
 }
 
 int window_report(const struct window *window, uint64_t count)

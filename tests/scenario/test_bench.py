@@ -62,6 +62,25 @@ class Bench(unittest.TestCase):
                 got = self.generate("requests", at, at=at.at(), path=where, body="{}", status=201, clients=3)
                 self.assertGreater(got["rate"], 0)
 
+    def test_workers_of_the_transcode_api(self):
+        """Those that find nothing and those that get a video each time, which a scan has put in."""
+        with farms.BenchFarm(library="/library", library_scan_minutes=0, transcode_attempts=100) as farm:
+            paced = {"clients": 5, "pace": 50, "seconds": 3}  # in a moment a busy disk may not commit once
+            got = self.generate("pulls", farm, at=farm.at(), status=404, **paced)
+            self.assertGreater(got["pulls"], 0)
+            self.assertEqual(got["given"], 0)
+            farm.data_of(farm.post("/api/v1/videos/scan", {}))
+            got = self.generate("videos", farm, farm.data, rows=700)
+            self.assertEqual(got["count"], 700)
+            self.assertEqual(farm.data_of(farm.get("/api/v1/videos?transcode_status[]=1&per_page=1"))["pagination"]["total"], 700)
+            for options in (paced, {"clients": 1, "seconds": 3}):
+                got = self.generate("pulls", farm, at=farm.at(), status=201, **options)
+                self.assertGreater(got["given"], 0)
+                self.assertLessEqual({"store", "scheduler", "gateway", "generator"}, set(got["cpu_us"]))
+            self.assertEqual(self.generate("pulls", farm, at=farm.at(), status=404, **paced)["given"], 0)
+        with farms.Constant(self.generate.program) as constant:
+            self.assertGreater(self.generate("pulls", constant, at=constant.at(), path="/x", status=201, **paced)["rate"], 0)
+
     def test_limits(self):
         for measure, options in (("sync", {}), ("commit", {"batch": 3})):
             self.assertGreater(self.generate(measure, data=self.folder, **options)["rate"], 0)

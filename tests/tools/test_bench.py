@@ -2,12 +2,14 @@
 
 import contextlib
 import io
+import pathlib
 import random
+import tempfile
 import types
 import unittest
 
 from tests.bench import bench as command
-from tests.bench import soak, table
+from tests.bench import soak, table, transcode
 
 
 def samples(**figures):
@@ -124,6 +126,36 @@ class Table(unittest.TestCase):
         self.assertIn("it took 77 s", table.machine_words(MACHINE))
 
     def test_the_page_has_its_places(self):
-        for where in (table, soak):
-            text = where.PAGE.read_text()
+        for where in (table, soak, transcode):
+            text = table.PAGE.read_text()
             self.assertEqual((text.count(where.BEGIN), text.count(where.END)), (1, 1))
+
+
+class Transcodes(unittest.TestCase):
+    def test_targets(self):
+        bench = Bench({"rescan.files": 50000.0, "rescan.ms": 4000.0, "rescan.find_ms": 400.0, "probing": 100.0, "probing.ffprobe": 50.0, "probing.share": 0.5,
+                       "overhead.whole": 50.0, "overhead.whole_share": 1.03, "pulls.none.rate": 2400.0, "pulls.none.percent": 60.0,
+                       "pulls.none.pull_p99_us": 21000.0, "choice.much.rate": 100.0, "choice.much.pull_p50_us": 140.0, "choice.few.pull_p50_us": 100.0,
+                       "choice.much.cpu_us.scheduler": 50.0, "choice.few.cpu_us.scheduler": 50.0})
+        found = {row["what"]: [(round(t["value"], 6), t["reached"]) for t in row["targets"]] for row in transcode.rows_of(bench)}
+        self.assertEqual(found["50,000 files, nothing changed: scanned in"], [(8.0, True)])
+        self.assertEqual(found["files of 8 sorts probed by a scan, 8 side by side"], [(0.5, True)])
+        self.assertEqual(found["from the wish to the end, all of it"], [(1.03, False)])
+        self.assertEqual(found["nothing waits"], [(60.0, True), (21.0, False)])
+        self.assertEqual(found["one of 1,000,000"], [(1.4, False), (1.0, True)])
+
+    def test_what_was_not_measured_is_missed(self):
+        found = transcode.rows_of(Bench({}, partial=False))
+        self.assertEqual(len(table.misses(found)), 13)
+        table.markdown(found, MACHINE, [])
+
+    def test_it_is_recorded_in_its_place(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = pathlib.Path(folder) / "page.md"
+            page.write_text(table.PAGE.read_text())
+            transcode.record(transcode.rows_of(Bench({"overhead.bare": 40.0})), MACHINE, page)
+            text = page.read_text()
+            transcode.record(transcode.rows_of(Bench({"overhead.bare": 40.0})), MACHINE, page)
+            self.assertEqual(page.read_text(), text)
+        self.assertIn("40.0 s", text.split(transcode.BEGIN)[1].split(transcode.END)[0])
+        self.assertEqual([text.count(word) for word in (table.BEGIN, table.END, transcode.BEGIN, transcode.END)], [1, 1, 1, 1])

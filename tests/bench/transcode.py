@@ -1,0 +1,384 @@
+#!/usr/bin/python3
+"""./dev bench --transcode: what the transcode farm costs, beside what the machine can do without it, in one run.
+
+    tests/bench/transcode.py [--build DIR] [--quick] [--only NAME,…] [--json FILE] [--record] [--anyway]
+
+Everything is real: store, scheduler, gateway, a worker with its programs, files, ffmpeg. The table, and what --record asks for, are those of
+./dev bench; its section of docs/performance.md is one of its own.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ["GANTRY_TEST_SLOW"] = "10"  # what is waited for is not measured
+
+from tests import videos  # noqa: E402
+from tests.bench import bench as whole, table  # noqa: E402
+from tests.bus import Peer  # noqa: E402
+from tests.chaos.books import decode  # noqa: E402
+
+BEGIN, END = "<!-- what `./dev bench --transcode --record` writes -->\n", "<!-- end of the transcode farm's figures -->\n"
+RUN_COMPLETED = 2  # enum run_status
+RECORD_RUN = 3  # enum record_type
+
+FILES_MANY = 100000
+FOLDER_FILES = 250
+SORTS = ("h264.mp4", "hevc.mkv", "hevc.mp4", "av1.webm", "hdr10.mkv", "vfr.mkv", "multi.mkv", "wide.mp4")
+SIDE_BY_SIDE = 8
+FILM_SECONDS = 60
+PULLERS, PACE_MS = 2000, 1000
+FEW, MANY = 100, 1000000  # videos that wait
+
+
+# -- files --
+
+
+def tail(name, number):
+    """What makes a copy a file of its own, behind its content: a box or an element that is passed over."""
+    if name.endswith("mp4"):
+        return struct.pack(">I4sQ", 16, b"free", number)
+    return b"\xec\x88" + struct.pack(">Q", number)
+
+
+def copies(root, names, count):
+    """So many files below root, each with a content of its own, copied from those videos in turn."""
+    contents = [(name, videos.video(name).read_bytes()) for name in names]
+    for number in range(count):
+        name, content = contents[number % len(contents)]
+        folder = root / f"folder {number // FOLDER_FILES:03}"
+        if number % FOLDER_FILES == 0:
+            folder.mkdir(parents=True)
+        (folder / f"a film with a name {number:06}{pathlib.Path(name).suffix}").write_bytes(content + tail(name, number))
+    os.sync()
+
+
+class Watched:
+    """An ffmpeg that notes when each of its calls began and ended; that costs a call some milliseconds."""
+
+    def __init__(self, folder):
+        self.notes = folder / "ffmpeg.calls"
+        self.folder = folder / "bin"
+        self.folder.mkdir()
+        program = self.folder / "ffmpeg"
+        program.write_text(f"#!/bin/bash\nbegan=$EPOCHREALTIME\n{shlex.quote(shutil.which('ffmpeg'))} \"$@\"\ncode=$?\n"
+                           f"echo \"$began $EPOCHREALTIME $*\" >>{shlex.quote(str(self.notes))}\nexit $code\n")
+        program.chmod(0o755)
+
+    def environment(self):
+        return {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+
+    def took(self, source):
+        """Seconds of the newest encode of that source, and of the calls behind it, which looked at what it had made."""
+        encode, behind = 0.0, 0.0
+        for line in self.notes.read_text().splitlines():
+            began, ended, words = line.split(" ", 2)
+            seconds = float(ended) - float(began)
+            if str(source) in words:
+                encode, behind = seconds, 0.0
+            else:
+                behind += seconds
+        return encode, behind
+
+
+class Bench(whole.Bench):
+    """As of ./dev bench; but each of GROUPS sees to its repetitions itself, as what it prepares takes longer than what it measures."""
+
+    def __init__(self, options, folder):
+        super().__init__(options, folder)
+        self.libraries = {}
+        self.times = range(options.repetitions)
+
+    def trouble(self, text):
+        raise self.farms.Trouble(text)
+
+    def seconds_of(self, command, **more):
+        """How long a command takes, on the wall."""
+        began = time.monotonic()
+        done = subprocess.run(command, **dict({"stdin": subprocess.DEVNULL}, **more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            self.trouble(f"{command[0]} ended with {done.returncode}")
+        return time.monotonic() - began
+
+    def library(self, name, names, count):
+        """A folder of so many files, made once."""
+        if name not in self.libraries:
+            print(f"making {count} files", file=sys.stderr)
+            self.libraries[name] = self.folder / f"library-{name}"
+            copies(self.libraries[name], names, count)
+        return self.libraries[name]
+
+    def farm(self, root, types, environment=None, **settings):
+        """One with a worker for these types."""
+        farm = self.farms.BenchFarm(library=str(root), library_scan_minutes=0, **settings)
+        farm.types = list(types)
+        farm.workers = ["worker1"]
+        farm.environments["worker1"] = environment or {}
+        return farm
+
+    def run_record(self, farm, number):
+        """A run that completes, as the store has it: with its times in milliseconds."""
+        farm.wait_run(number, timeout=600)
+        with Peer(farm.endpoint("store")) as peer:
+            _, fields = peer.ask("get", type=RECORD_RUN, ids=[number])
+        run = decode("run", fields["rows"][0]["value"])
+        if run.status != RUN_COMPLETED:
+            self.trouble(f"run {number} did not complete: {run.error_message}")
+        return run
+
+    def scan(self, farm, **wanted):
+        """Milliseconds from the start of a scan's run to its end. It is to find this."""
+        run = self.run_record(farm, farm.data_of(farm.post("/api/v1/videos/scan", {}))["run_ids"][0])
+        result = json.loads(run.result)
+        if {name: result[name] for name in wanted} != wanted:
+            self.trouble(f"a scan found {result}")
+        return run.completed_at - run.created_at
+
+    # -- what is measured --
+
+    def rescan(self):
+        """A library of many files: looked through for the first time, then with nothing changed, beside find."""
+        count = 2500 if self.options.quick else FILES_MANY
+        root = self.library("many", ("hevc.mp4",), count)
+        with self.farm(root, ["scan"]) as farm:
+            self.put("rescan.files", count)
+            self.put("rescan.first", count * 1000 / self.scan(farm, files=count, new=count))
+            for _ in self.times:
+                self.put("rescan.find_ms", 1000 * self.seconds_of(["find", str(root), "-type", "f", "-printf", "%s %T@ %P\\n"]))
+                self.put("rescan.ms", self.scan(farm, files=count, probed=0, gone=0))
+
+    def probing(self):
+        """All files of a library probed, beside ffprobe on the same ones."""
+        count = 48 if self.options.quick else 480
+        root = self.library("sorts", SORTS, count)
+        paths = sorted(path for path in root.rglob("*") if path.is_file())
+        ffprobe = ["xargs", "-0", "-n", "1", "-P", str(SIDE_BY_SIDE), "ffprobe", "-v", "error", "-show_format", "-show_streams", "-show_chapters",
+                   "-of", "json"]
+        for _ in self.times:
+            with self.farm(root, ["scan"], library_probes=SIDE_BY_SIDE) as farm:
+                ours = self.scan(farm, probed=count, broken=0) / 1000
+            with tempfile.TemporaryFile() as names:
+                names.write(b"".join(os.fsencode(path) + b"\0" for path in paths))
+                names.seek(0)
+                theirs = self.seconds_of(ffprobe, stdin=names)
+            self.put("probing", count / ours)
+            self.put("probing.ffprobe", count / theirs)
+            self.put("probing.share", ours / theirs)
+
+    def film(self):
+        """One whose encode takes the most part of a minute on two cores."""
+        path = self.folder / "film" / "film.mp4"
+        if not path.exists():
+            path.parent.mkdir()
+            seconds = 5 if self.options.quick else FILM_SECONDS
+            videos.ffmpeg("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate=25:duration={seconds}", "-f", "lavfi", "-i",
+                          f"sine=frequency=440:duration={seconds}", *videos.H264, "-crf", "10", "-c:a", "aac", str(path))
+        return path
+
+    def transcode(self, farm, watched):
+        """The film through the farm, now: seconds of it and of its parts, and the command line that was used."""
+        wished = time.time()
+        known = farm.get("/api/v1/videos/1")
+        before = known.body["data"]["transcode_task_id"] if known.status == 200 else None
+        if known.status == 200:
+            farm.data_of(farm.request("PATCH", "/api/v1/videos/1", {"transcode_status": 1}))
+        else:
+            self.scan(farm, new=1)
+
+        def begun():
+            task = farm.get("/api/v1/videos/1").body["data"]["transcode_task_id"]
+            return task if task != before else None
+
+        run = self.run_record(farm, self.farms.harness.wait_for(begun, 60, "a task"))
+        result = json.loads(run.result)
+        if result.get("skipped") or result.get("adopted"):
+            self.trouble(f"the film was not transcoded: {result}")
+        pathlib.Path(result["dest"]).unlink()
+        encode, behind = watched.took(self.film())
+        return {"whole": run.completed_at / 1000 - wished, "encode": encode, "verify": behind}, shlex.split(result["command"])
+
+    def bare(self, command, folder):
+        seconds = self.seconds_of(command, cwd=folder)
+        pathlib.Path(command[-1].removeprefix("file:")).unlink()
+        return seconds
+
+    def overhead(self):
+        """The same film by the farm, and by the command line that the farm used, turn about."""
+        root = self.film().parent
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="overhead-", dir=self.folder))
+        watched = Watched(folder)
+        settings = {"transcode_save": folder / "out", "transcode_encoders": "cpu"}
+        if self.options.quick:
+            settings["transcode_preset"] = "ultrafast"
+        with self.farm(root, ["scan", "transcode"], watched.environment(), **settings) as farm:
+            _, command = self.transcode(farm, watched)  # the first tells what to hold against, and warms what is to be warm
+            for turn in self.times:
+                bare = self.bare(command, folder) if turn % 2 else None
+                took, command = self.transcode(farm, watched)
+                bare = bare or self.bare(command, folder)
+                self.put("overhead.bare", bare)
+                self.put("overhead.encode", took["encode"])
+                self.put("overhead.verify", took["verify"])
+                self.put("overhead.rest", took["whole"] - took["encode"] - took["verify"])
+                self.put("overhead.encode_share", took["encode"] / bare)
+                self.put("overhead.unverified_share", (took["whole"] - took["verify"]) / bare)
+                self.put("overhead.whole_share", took["whole"] / bare)
+                self.put("overhead.whole", took["whole"])
+
+    def pulls(self, name, farm, status, **more):
+        got = self.generate("pulls", farm, at=farm.at(), status=status, **more)
+        of_core = {who: us * got["rate"] / 10000 for who, us in got["cpu_us"].items()}
+        got["percent"] = sum(of_core.get(who, 0) for who in ("gateway", "scheduler", "libmicrohttpd"))
+        self.put(name, got)
+
+    def filled(self, farm, count):
+        farm.data_of(farm.post("/api/v1/videos/scan", {}))
+        return self.generate("videos", farm, farm.data, rows=count)
+
+    def workers(self):
+        """Workers of the API that poll and beat, while what they ask for is not there, waits for others, waits for them; and a choice's cost."""
+        paced = {"pace": PACE_MS, "clients": 100 if self.options.quick else PULLERS}
+        many = 5000 if self.options.quick else MANY
+        settings = {"library": "/library", "library_scan_minutes": 0, "http_connections": 2 * PULLERS, "transcode_attempts": 100}
+        with self.farms.BenchFarm(**settings) as few, self.farms.BenchFarm(**settings) as much:
+            self.put("pulls.workers", paced["clients"])
+            self.put("pulls.videos", many)
+            for _ in self.times:
+                with self.farms.Constant(self.generate.program) as constant:
+                    self.pulls("pulls.constant", constant, 201, path="/x", **paced)
+                self.pulls("pulls.none", few, 404, **paced)
+            self.filled(few, FEW)
+            self.put("pulls.filled", self.filled(much, many))
+            for _ in self.times:
+                self.pulls("choice.few", few, 201, clients=1)
+                self.pulls("choice.much", much, 201, clients=1)
+                self.pulls("pulls.others", much, 404, **paced)
+                self.pulls("pulls.each", much, 201, **paced)
+
+    def run(self, names):
+        for name in names:
+            print(name, file=sys.stderr)
+            try:
+                getattr(self, name)()
+            except (self.farms.Trouble, AssertionError, OSError) as trouble:
+                print(f"bench: {name}: {trouble}", file=sys.stderr)
+                self.put("troubles", 1)
+
+
+GROUPS = ["rescan", "probing", "overhead", "workers"]
+
+
+# -- the table --
+
+
+def add_files(rows, bench):
+    files = bench.get("rescan.files") or FILES_MANY
+    took = table.times(bench.get("rescan.ms"), 1 / 1000)
+    rows.add("a library", f"{files:,.0f} files, none known: scanned", "rescan.first", "files/s")
+    rows.add("a library", f"{files:,.0f} files, nothing changed: scanned in", "rescan.ms", "ms",
+             targets=[("s for 100,000", table.times(took, FILES_MANY / files), 10, False)])
+    rows.add("a library", "the same files listed by find -printf in", "rescan.find_ms", "ms", beside=("the scan", "rescan.ms"))
+    rows.add("a library", f"files of {len(SORTS)} sorts probed by a scan, {SIDE_BY_SIDE} side by side", "probing", "files/s",
+             targets=[("of ffprobe's time", bench.get("probing.share"), 1.1, False)])
+    rows.add("a library", f"ffprobe on the same files, {SIDE_BY_SIDE} side by side", "probing.ffprobe", "files/s", beside=("the scan", "probing"))
+
+
+def add_overhead(rows, bench):
+    def share(name):
+        return [("× the bare command", bench.get(f"overhead.{name}_share"), 1.02, False)]
+
+    rows.add("a transcode", "the command line that the farm uses, bare", "overhead.bare", "s")
+    rows.add("a transcode", "the same command within the farm", "overhead.encode", "s", targets=share("encode"))
+    rows.add("a transcode", "beside it: choosing, probing, hashing, naming, records", "overhead.rest", "s", targets=share("unverified"))
+    rows.add("a transcode", "beside it: verifying", "overhead.verify", "s")
+    rows.add("a transcode", "from the wish to the end, all of it", "overhead.whole", "s", targets=share("whole"))
+
+
+def add_workers(rows, bench):
+    videos_there, workers = bench.get("pulls.videos") or MANY, bench.get("pulls.workers") or PULLERS
+    cases = {"constant": "libmicrohttpd, a constant", "none": "nothing waits", "others": f"{videos_there:,.0f} wait, for other encoders",
+             "each": f"{videos_there:,.0f} wait: each gets one, and ends it"}
+    section = f"{workers:,.0f} workers over REST: a question a second, a heartbeat in 5 s"
+    for name, words in cases.items():
+        targets = [("% of a core", bench.get(f"pulls.{name}.percent"), 100, False),
+                   ("ms until answered (p99)", table.times(bench.get(f"pulls.{name}.pull_p99_us"), 1 / 1000), 20, False)]
+        rows.add(section, words, f"pulls.{name}", "answers/s", ".pull_", targets=targets if name != "constant" else ())
+    rows.add("choosing", f"{videos_there:,.0f} videos put in by a scan", "pulls.filled", "videos/s")
+    rows.add("choosing", f"a worker gets one of {FEW} and ends it", "choice.few", "/s, one after the other", ".pull_")
+    ratios = {which: table.over(bench.get(f"choice.much.{which}"), bench.get(f"choice.few.{which}")) for which in ("pull_p50_us", "cpu_us.scheduler")}
+    rows.add("choosing", f"one of {videos_there:,.0f}", "choice.much", "/s, one after the other", ".pull_",
+             targets=[(f"× that of {FEW} (p50)", ratios["pull_p50_us"], 1.3, False), ("× its CPU of the scheduler", ratios["cpu_us.scheduler"], 1.3, False)])
+
+
+def rows_of(bench):
+    found = table.Rows(bench)
+    add_files(found, bench)
+    add_overhead(found, bench)
+    add_workers(found, bench)
+    return found.rows
+
+
+def record(found, at, page=table.PAGE):
+    head, rest = page.read_text().split(BEGIN, 1)
+    page.write_text(head + BEGIN + "\n" + table.markdown(found, at, []) + "\n" + END + rest.split(END, 1)[1])
+
+
+def options_read():
+    parser = argparse.ArgumentParser(prog="./dev bench --transcode")
+    parser.add_argument("--build", default=str(ROOT / "build"), help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="once, a second each, and little of it: to see that it works")
+    parser.add_argument("--repetitions", type=int, help="3; 1 with --quick")
+    parser.add_argument("--seconds", type=float, help="of each measure of workers: 5; 1 with --quick")
+    parser.add_argument("--only", help=f"some of {', '.join(GROUPS)}, separated by commas")
+    parser.add_argument("--json", metavar="FILE", help="every figure of every repetition")
+    parser.add_argument("--record", action="store_true", help="write the table into docs/performance.md: of a whole run without troubles, on a quiet machine")
+    parser.add_argument("--anyway", action="store_true", help="record also on a machine that is busy")
+    options = parser.parse_args()
+    options.repetitions = options.repetitions or (1 if options.quick else 3)
+    options.seconds = options.seconds or (1 if options.quick else 5)
+    options.names = options.only.split(",") if options.only else GROUPS
+    if set(options.names) - set(GROUPS):
+        parser.error(f"--only takes {', '.join(GROUPS)}")
+    options.partial = bool(options.quick or options.only)
+    options.load = [os.getloadavg()[0]]
+    refused = whole.refusal(options, options.load[0])
+    if refused:
+        parser.error(refused)
+    return options
+
+
+def main():
+    options = options_read()
+    os.environ["GANTRY_BUILD"] = options.build
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-bench-"))
+    try:
+        bench = Bench(options, folder)
+        began = time.monotonic()
+        bench.run([name for name in GROUPS if name in options.names])
+        load = options.load + [os.getloadavg()[0]]
+        machine = table.machine(folder, load, options, time.monotonic() - began)
+        rows = rows_of(bench)
+        table.show(rows, machine, [])
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps({"machine": machine, "rows": rows, "values": bench.values}, indent=1))
+        if options.record and "troubles" in bench.values:
+            print("bench: nothing is recorded: there were troubles", file=sys.stderr)
+        elif options.record:
+            record(rows, machine)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return whole.verdict(bench, table.misses(rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
