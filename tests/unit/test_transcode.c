@@ -549,6 +549,66 @@ static void test_session(void **unused)
     fixture_free(fixture);
 }
 
+/* What a worker said of a version stands, wherever the file is moved; other rules judge anew, as long as it may be tried. */
+static void test_skipped(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_lease lease = scan(fixture);
+    struct rec_video_found video = h264("a.mp4", 9000);
+    video.hash = STR_LIT("0123456789abcdef");
+    video.rules = 7;
+    find_one(fixture, lease, video);
+    hello(fixture, 1, "w1", "transcode", labels("cpu", "1"));
+    struct rec_lease task = fixture_begin(fixture, 1);
+    struct rec_outcome outcome = {.run_id = task.run_id,
+                                  .attempt = task.attempt,
+                                  .outcome = OUTCOME_COMPLETED,
+                                  .result = STR_LIT("{\"skipped\":\"Dolby Vision would be lost\"}")};
+    SET_HAS(&outcome, rec_outcome, result);
+    struct msg_result result = {.items = {&outcome, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_result, &result);
+    fixture_settle(fixture);
+    assert_video(fixture, 1, VIDEO_NOT_NEEDED, 1);
+    video.id = 1;
+    video.path = STR_LIT("there/a.mp4");
+    find_one(fixture, lease, video);
+    assert_video(fixture, 1, VIDEO_NOT_NEEDED, 1);
+    assert_true(str_is(video_of(fixture, 1).reason, "Dolby Vision would be lost"));
+    for (uint64_t i = 2; i <= 3; i++) { /* other rules: three attempts in all */
+        video.rules++;
+        find_one(fixture, lease, video);
+        outcome.run_id = fixture_begin(fixture, 1).run_id;
+        assert_video(fixture, 1, VIDEO_RUNNING, i);
+        fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_result, &result);
+        fixture_settle(fixture);
+    }
+    video.rules++;
+    find_one(fixture, lease, video);
+    assert_video(fixture, 1, VIDEO_NOT_NEEDED, 3);
+    fixture_free(fixture);
+}
+
+/* A file that becomes another one of the same size while it is transcoded is not the one that was. */
+static void test_changed_meanwhile(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_lease lease = scan(fixture);
+    struct rec_video_found video = h264("a.mp4", 9000);
+    video.hash = STR_LIT("0123456789abcdef");
+    find_one(fixture, lease, video);
+    uint64_t worker = enlist(fixture, "w", TRANSCODE_CPU, false), task = pulled(fixture, worker);
+    video.hash = STR_LIT("another version!");
+    find_one(fixture, lease, video);
+    assert_int_equal(report(fixture, task, worker, TRANSCODE_COMPLETED, 100), 0);
+    assert_video(fixture, 1, VIDEO_WAITING, 0);
+    task = pulled(fixture, worker);
+    assert_int_equal(report(fixture, task, worker, TRANSCODE_COMPLETED, 100), 0);
+    assert_video(fixture, 1, VIDEO_COMPLETED, 1);
+    fixture_free(fixture);
+}
+
 static void test_logs(void **unused)
 {
     (void)unused;
@@ -783,6 +843,7 @@ int main(void)
         cmocka_unit_test(test_away),        cmocka_unit_test(test_aborted),
         cmocka_unit_test(test_many_lines),  cmocka_unit_test(test_owners),
         cmocka_unit_test(test_uploaded),    cmocka_unit_test(test_uploaded_by_session),
+        cmocka_unit_test(test_skipped),     cmocka_unit_test(test_changed_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

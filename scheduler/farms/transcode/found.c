@@ -103,20 +103,23 @@ static void record_found(struct rec_video *record, const struct rec_video_found 
     record->rules = found->rules;
 }
 
-/* Its status, by what was found of it and what became of it before. */
-static void record_judge(struct rec_video *record, const struct rec_video_found *found, bool same)
+/* Its status, by what was found of it and what became of it before. same: it is the version that is known; judged: by the same rules. Where
+ * a worker has said of this version that it needs nothing, that stands as long as the rules do, wherever the file is moved. */
+static void record_judge(const struct transcode *farm, struct rec_video *record, const struct rec_video_found *found, bool same,
+                         bool judged)
 {
     bool busy = record->transcode_status == VIDEO_CREATED || record->transcode_status == VIDEO_RUNNING;
     bool wanted = HAS(found, rec_video_found, wanted) ? found->wanted : video_wanted(record);
-    if (found->error.len || record->excluded)
-        wanted = false;
+    bool skipped = same && judged && record->transcode_status == VIDEO_NOT_NEEDED && record->attempts;
     if (!same)
         record->attempts = 0;
+    if (found->error.len || record->excluded || record->attempts >= farm->config.attempts)
+        wanted = false;
     if (busy)
         return; /* its task says what comes of it */
     if (found->made) {
         record->transcode_status = VIDEO_COMPLETED;
-    } else if (!same || record->transcode_status <= VIDEO_WAITING) {
+    } else if (!same || (record->transcode_status <= VIDEO_WAITING && !skipped)) {
         record->transcode_status = wanted ? VIDEO_WAITING : VIDEO_NOT_NEEDED;
         record->reason = wanted ? (struct str){0} : found->reason;
     }
@@ -154,7 +157,7 @@ static int take_new(struct transcode *farm, struct core *core, struct root *root
         return 0;
     }
     record_found(&record, found);
-    record_judge(&record, found, false);
+    record_judge(farm, &record, found, false, false);
     struct video *video = video_make(farm, root, &record);
     if (!video)
         return -1;
@@ -172,9 +175,9 @@ static int take(struct transcode *farm, struct core *core, struct root *root, co
         return take_new(farm, core, root, found);
     struct video *other = video_at(farm, root, found->path);
     struct rec_video record = video->record;
-    bool same = same_version(&record, found);
+    bool same = same_version(&record, found), judged = record.rules == found->rules;
     record_found(&record, found);
-    record_judge(&record, found, same);
+    record_judge(farm, &record, found, same, judged);
     if (!same)
         health_forget(core, &record);
     if (undone)

@@ -375,10 +375,12 @@ static uint64_t last_outcome(const struct rec_run *run)
     return run->attempts.count ? run->attempts.items[run->attempts.count - 1].outcome : OUTCOME_OPEN;
 }
 
-/* Whether the file became another one while it was worked on. In place of it may stand what was made of it. */
+/* Whether the file became another one while it was worked on: a new version of it has had no attempt, also where it has the size of
+ * the one before. In place of it may stand what was made of it. */
 static bool changed_since(const struct video *video, const struct transcode_task *task, const struct told *told)
 {
-    return video->record.size != task->record.size && video->record.size != told->size_after;
+    bool other = video->record.size != task->record.size || video->record.attempts == 0;
+    return other && video->record.size != told->size_after;
 }
 
 /* What the video is now. One that its worker gave back, or that was lost with a worker of ours, waits again; through the API a
