@@ -150,6 +150,14 @@ void check_letter(uint32_t place, struct connection *to, const struct msg *msg)
         check_welcome(&msg->u.welcome);
         to->greeted = true;
         break;
+    case MSG_TRANSCODE_WORKER:
+        if (!disk_get(TYPE_TRANSCODE_WORKER, msg->u.transcode_worker.worker.id))
+            broken(0, "a worker of the API is told that it is registered before that is on disk");
+        break;
+    case MSG_TRANSCODE_PULLED:
+        if (HAS(&msg->u.transcode_pulled, msg_transcode_pulled, task))
+            shelf_given(msg->u.transcode_pulled.task.id, to->who);
+        break;
     default:
         break;
     }
@@ -178,8 +186,19 @@ static void heard(const struct connection *from, uint64_t id, uint64_t attempt)
     run->heard = sim.now;
 }
 
+static void check_api(uint32_t place, const struct connection *from, const struct msg *msg)
+{
+    if (scheds[place].granted != store_epoch())
+        return;
+    api_handled(from->who, msg);
+    if (msg->shape->id == MSG_TRANSCODE_REPORT)
+        shelf_heard(msg->u.transcode_report.task_id, from->who);
+}
+
 void check_handled(uint32_t place, const struct connection *from, const struct msg *msg)
 {
+    if (from->kind == PEER_API)
+        check_api(place, from, msg);
     if (!from->greeted || scheds[place].granted != store_epoch())
         return; /* no session, or with a scheduler that is superseded */
     switch (msg->shape->id) {
@@ -197,6 +216,12 @@ void check_handled(uint32_t place, const struct connection *from, const struct m
         break;
     case MSG_LOG:
         heard(from, msg->u.log.chunk.run_id, msg->u.log.chunk.attempt);
+        break;
+    case MSG_LIBRARY_KNOWN:
+        heard(from, msg->u.library_known.run_id, msg->u.library_known.attempt);
+        break;
+    case MSG_LIBRARY_FOUND:
+        heard(from, msg->u.library_found.run_id, msg->u.library_found.attempt);
         break;
     case MSG_PUBLISH:
         heard(from, msg->u.publish.run_id, msg->u.publish.output.attempt);
@@ -270,7 +295,7 @@ void check_log(uint32_t place, const char *id, const char *text)
 
 /* ---- memory against records ---- */
 
-static void same(enum record_type type, uint64_t id, const struct shape *shape, const void *value, const char *whose)
+void check_same(enum record_type type, uint64_t id, const struct shape *shape, const void *value, const char *whose)
 {
     static struct buf bytes;
     struct err err = {0};
@@ -336,7 +361,7 @@ static void same_pool(const struct core *core, const struct pool *pool, const ch
     struct rec_pool record;
     uint64_t running = 0;
     pool_record(pool, &record);
-    same(TYPE_POOL, pool->id, &shape_rec_pool, &record, whose);
+    check_same(TYPE_POOL, pool->id, &shape_rec_pool, &record, whose);
     for (size_t i = 0; i < core->runs.size; i++) {
         const struct run *run = core->runs.slots[i];
         running += run && run->class->pool == pool && run->lease;
@@ -352,12 +377,16 @@ static void check_memory(struct core *core, const char *whose)
     uint64_t waiting = 0, running = 0;
     for (size_t i = 0; i < core->runs.size; i++) {
         struct run *run = core->runs.slots[i];
+        struct rec_task_spec *spec = NULL;
         struct rec_run record;
         if (!run)
             continue;
-        run_record(run, NULL, &record);
+        arena_reset(core->arena);
+        if (run_own_spec(core, run, &spec))
+            broken(run->node.id, "its spec cannot be read");
+        run_record(run, spec, &record);
         backoff_forgiven(&record);
-        same(TYPE_RUN, run->node.id, &shape_rec_run, &record, whose);
+        check_same(TYPE_RUN, run->node.id, &shape_rec_run, &record, whose);
         if ((run->lease != NULL) != !run_waits(run))
             broken(run->node.id, "%s: it is %s, and has %s lease", whose, run_state_name(run->state), run->lease ? "a" : "no");
         waiting += run_waits(run);
@@ -376,15 +405,16 @@ static void check_memory(struct core *core, const char *whose)
         arena_reset(core->arena);
         if (task_record(core, task, &record))
             broken(0, "task %lu has no record", (unsigned long)task_id(task));
-        same(TYPE_TASK, task_id(task), &shape_rec_task, &record, whose);
+        check_same(TYPE_TASK, task_id(task), &shape_rec_task, &record, whose);
         if (disk_get(TYPE_TASK_STAT, task_id(task)) || task->stat.total)
-            same(TYPE_TASK_STAT, task_id(task), &shape_rec_task_stat, &task->stat, whose);
+            check_same(TYPE_TASK_STAT, task_id(task), &shape_rec_task_stat, &task->stat, whose);
     }
     for (struct worker *worker = core->first_worker; worker; worker = worker->next)
         same_worker(worker, whose);
     for (size_t i = 0; i < core->pools.size; i++)
         if (core->pools.slots[i])
             same_pool(core, core->pools.slots[i], whose);
+    check_films(core, whose);
     arena_reset(core->arena);
     arena_reset(sim.arena);
 }
@@ -407,7 +437,17 @@ static void no_bell(void *self, uint64_t event, const uint64_t *runs, uint32_t c
 
 static void load_all(struct core *core)
 {
-    static const enum record_type order[] = {TYPE_POOL, TYPE_TASK, TYPE_TASK_STAT, TYPE_RUN, TYPE_WORKER, TYPE_KEY, TYPE_EVENT};
+    static const enum record_type order[] = {TYPE_POOL,
+                                             TYPE_TASK,
+                                             TYPE_TASK_STAT,
+                                             TYPE_RUN,
+                                             TYPE_WORKER,
+                                             TYPE_KEY,
+                                             TYPE_EVENT,
+                                             TYPE_VIDEO,
+                                             TYPE_TRANSCODE_WORKER,
+                                             TYPE_TRANSCODE_TASK,
+                                             TYPE_TRANSCODE_LOG};
     struct err err = {0};
     uint64_t next[TYPE_MAX] = {0};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
@@ -419,6 +459,8 @@ static void load_all(struct core *core)
             if (core_load(core, order[i], (struct str){record->bytes, record->len}, &err))
                 broken(order[i] == TYPE_RUN ? id : 0, "record %lu of type %d cannot be loaded: %s", (unsigned long)id,
                        (int)order[i], err.text);
+            if (order[i] == TYPE_TRANSCODE_LOG) /* the oldest tells where they begin */
+                break;
         }
     }
     if (core_loaded(core, next, TYPE_MAX, &err))
@@ -433,6 +475,7 @@ static void check_rebuilt(const struct core *living)
     journal_begin(journal, 1);
     load_all(core);
     check_memory(core, "the rebuilt scheduler");
+    check_films_rebuilt(core, living);
     for (int type = TYPE_TASK; type < TYPE_MAX; type++)
         if ((type == TYPE_TASK || type == TYPE_RUN || type == TYPE_WORKER) && core->next_id[type] != living->next_id[type])
             broken(0, "the next id of type %d is %lu, and rebuilt %lu", type, (unsigned long)living->next_id[type],
@@ -442,7 +485,7 @@ static void check_rebuilt(const struct core *living)
         broken(0, "rebuilt: %zu tasks, %zu workers, %zu runs, %lu keys; living: %zu, %zu, %zu, %lu", core->tasks.count,
                core->workers.count, core->runs.count, (unsigned long)keys_count(core->keys), living->tasks.count,
                living->workers.count, living->runs.count, (unsigned long)keys_count(living->keys));
-    core_free(core);
+    core_unmade(core);
     journal_free(journal);
 }
 

@@ -23,7 +23,9 @@ enum wish {
     WISH_TEMP,
     WISH_DELETE,
     WISH_RESUME,
-    WISH_LOOSEN
+    WISH_LOOSEN,
+    WISH_VIDEO,
+    WISH_DIRECT
 };
 
 struct client_sim {
@@ -326,6 +328,8 @@ static void wish_other(uint32_t who, enum wish wish)
     uint64_t run = ring[below(RING)], task = tasks[below(sim.world->tasks)];
     if (wish == WISH_ABORT && one_in(3) && sim.newest_grant)
         run = sim.newest_grant;
+    if (wish == WISH_ABORT && one_in(5) && sim.newest_film)
+        run = sim.newest_film;
     if (wish == WISH_ABORT && run) {
         struct msg_run_abort abort = {.idem = idem_of(++idem), .id = run};
         client->target = run;
@@ -350,6 +354,23 @@ static void wish_other(uint32_t who, enum wish wish)
         struct msg_task_delete delete = {.idem = idem_of(++idem), .id = temps[at], .force = true};
         temps[at] = temps[--temp_count];
         ask(who, wish, &shape_msg_task_delete, &delete);
+    }
+}
+
+/* A video is queued, excluded or put first; a worker of the API is told to go, or not to. */
+static void wish_film(uint32_t who)
+{
+    uint64_t worker = api_number((uint32_t)below(sim.world->apis)), video = shelf_any();
+    struct msg_video_set set = {.idem = idem_of(++idem), .id = video, .transcode_status = below(3) != 0, .bumped = one_in(2)};
+    struct msg_transcode_direct direct = {.idem = idem_of(++idem), .id = worker, .directive = below(3)};
+    if (worker && one_in(4)) {
+        ask(who, WISH_DIRECT, &shape_msg_transcode_direct, &direct);
+    } else if (video) {
+        if (!one_in(3))
+            SET_HAS(&set, msg_video_set, transcode_status);
+        if (one_in(3))
+            SET_HAS(&set, msg_video_set, bumped);
+        ask(who, WISH_VIDEO, &shape_msg_video_set, &set);
     }
 }
 
@@ -420,6 +441,8 @@ static void wish_make(uint32_t who)
         wish_pool(who, (uint32_t)below(POOLS));
     else if (who == 0) /* frees what others have paused: they would fill the queue */
         wish_other(who, WISH_PAUSE);
+    else if (what < 40 && who % 4 != 3) /* what only the gateway may ask */
+        wish_film(who);
     else if (what < 550)
         wish_runs(who, WISH_TRIGGER);
     else if (what < 850)
@@ -559,6 +582,7 @@ void client_message(uint32_t who, struct packet *packet, uint32_t connection)
         on_task(who, msg.u.task_answer.task.id);
         break;
     case MSG_POOL_ANSWER:
+    case MSG_VIDEO_ANSWER:
     case MSG_DONE:
         settle(who);
         break;

@@ -101,11 +101,19 @@ uint64_t disk_live_first(void)
 
 void *disk_read(enum record_type type, uint64_t id, void *out)
 {
-    static const struct shape *const shapes[TYPE_MAX] = {[TYPE_TASK] = &shape_rec_task,  [TYPE_TASK_STAT] = &shape_rec_task_stat,
-                                                         [TYPE_RUN] = &shape_rec_run,    [TYPE_WORKER] = &shape_rec_worker,
-                                                         [TYPE_KEY] = &shape_rec_key,    [TYPE_EVENT] = &shape_rec_event,
-                                                         [TYPE_FIRE] = &shape_rec_fire,  [TYPE_POOL] = &shape_rec_pool,
-                                                         [TYPE_AUDIT] = &shape_rec_audit};
+    static const struct shape *const shapes[TYPE_MAX] = {[TYPE_TASK] = &shape_rec_task,
+                                                         [TYPE_TASK_STAT] = &shape_rec_task_stat,
+                                                         [TYPE_RUN] = &shape_rec_run,
+                                                         [TYPE_WORKER] = &shape_rec_worker,
+                                                         [TYPE_KEY] = &shape_rec_key,
+                                                         [TYPE_EVENT] = &shape_rec_event,
+                                                         [TYPE_FIRE] = &shape_rec_fire,
+                                                         [TYPE_POOL] = &shape_rec_pool,
+                                                         [TYPE_AUDIT] = &shape_rec_audit,
+                                                         [TYPE_VIDEO] = &shape_rec_video,
+                                                         [TYPE_TRANSCODE_WORKER] = &shape_rec_transcode_worker,
+                                                         [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
+                                                         [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log};
     const struct kept *record = disk_get(type, id);
     struct err err = {0};
     if (!record)
@@ -325,6 +333,7 @@ static void apply_run(uint64_t id, struct str value)
     check_attempts(run, &now);
     check_path(run, &now);
     limits_run(run, &now);
+    shelf_run(&now);
     if (now.status == RUN_COMPLETED && now.attempt < 64 && !(run->ended >> now.attempt & 1) && !run->renamed)
         broken(id, "attempt %lu is completed and no worker ended it", (unsigned long)now.attempt);
     disk_put(TYPE_RUN, id, value);
@@ -413,6 +422,10 @@ void disk_apply(const struct rec_op *op)
             limits_task(op->id, op->value);
         if (op->type == TYPE_POOL)
             limits_pool(op->value);
+        if (op->type == TYPE_VIDEO)
+            shelf_video(op->id, op->value);
+        if (op->type == TYPE_TRANSCODE_TASK)
+            shelf_task(op->id, op->value);
         break;
     case OP_DELETE:
         if (op->type == TYPE_EVENT && op->id == top[TYPE_EVENT]) {
@@ -420,6 +433,7 @@ void disk_apply(const struct rec_op *op)
             sim.events_unseen++;
         }
         disk_remove(op->type, op->id);
+        shelf_gone(op->type, op->id);
         break;
     case OP_LOG:
         apply_log(op->value);

@@ -14,20 +14,48 @@ static uint64_t restarts_at;
 
 static uint32_t any_worker(void)
 {
-    return (uint32_t)below(sim.world->workers);
+    return (uint32_t)below(workers_all());
 }
 
 /* A cable, a switch: many at once. */
 static void many_break(void)
 {
-    uint32_t from = any_worker(), count = 1 + (uint32_t)below(sim.world->workers / 100 + 4);
+    uint32_t from = any_worker(), count = 1 + (uint32_t)below(workers_all() / 100 + 4);
     for (uint32_t i = 0; i < count; i++)
-        net_break(worker_connection((from + i) % sim.world->workers));
+        net_break(worker_connection((from + i) % workers_all()));
     sim.breaks++;
+}
+
+static void api_fault(void)
+{
+    uint32_t who = (uint32_t)below(sim.world->apis);
+    switch (below(6)) {
+    case 0:
+    case 1:
+        api_kill(who, 100 + about(30000));
+        break;
+    case 2:
+        api_freeze(who, sim.offline_ms + about(sim.report_ms));
+        break;
+    case 3:
+        api_freeze(who, 200 + about(10000));
+        break;
+    case 4:
+        net_break(api_connection(who));
+        sim.breaks++;
+        break;
+    default:
+        api_lie(who);
+        break;
+    }
 }
 
 static void worker_fault(void)
 {
+    if (sim.world->apis && one_in(5)) {
+        api_fault();
+        return;
+    }
     uint32_t who = any_worker();
     switch (below(12)) {
     case 0:

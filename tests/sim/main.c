@@ -19,10 +19,11 @@
 struct sim sim;
 
 static const struct shape_of_world worlds[] = {
-    {"week", 100, 24, 60, 4, 500000, 168 * HOUR, 600000, 5000, 30000, 2 * MINUTE, 30 * MINUTE, 1500, 1},
-    {"hour", 10000, 48, 120, 3, 500000, HOUR, 60000, 5000, 30000, 2000, 5 * MINUTE, 4000, 20},
-    {"crowd", 300, 12, 40, 2, 4000, 5 * MINUTE, 20000, 5000, 30000, 1000, 30000, 2000, 10},
-    {"small", 12, 6, 20, 3, 3000, 20 * MINUTE, 20000, 2000, 10000, 1500, 12000, 500, 1},
+    {"week", 100, 24, 60, 4, 500000, 168 * HOUR, 600000, 5000, 30000, 2 * MINUTE, 30 * MINUTE, 1500, 1, 6, 6, 200, 2 * MINUTE,
+     30000},
+    {"hour", 10000, 48, 120, 3, 500000, HOUR, 60000, 5000, 30000, 2000, 5 * MINUTE, 4000, 20, 60, 200, 2000, 1000, 5000},
+    {"crowd", 300, 12, 40, 2, 4000, 5 * MINUTE, 20000, 5000, 30000, 1000, 30000, 2000, 10, 8, 20, 100, 2000, 2000},
+    {"small", 12, 6, 20, 3, 3000, 20 * MINUTE, 20000, 2000, 10000, 1500, 12000, 500, 1, 4, 5, 40, 4000, 1500},
 };
 
 static char **arguments;
@@ -107,6 +108,15 @@ static bool names(const struct msg *msg)
         return msg->u.publish.run_id == sim.trace;
     case MSG_PUBLISH_GRANT:
         return msg->u.publish_grant.run_id == sim.trace;
+    case MSG_TRANSCODE_PULLED:
+        return msg->u.transcode_pulled.task.id == sim.trace;
+    case MSG_TRANSCODE_REPORT:
+        return msg->u.transcode_report.task_id == sim.trace;
+    case MSG_LIBRARY_KNOWN:
+    case MSG_LIBRARY_KNOWN_ROWS:
+    case MSG_LIBRARY_FOUND:
+    case MSG_LIBRARY_FOUND_ACK:
+        return msg->u.library_known.run_id == sim.trace; /* the first member of all */
     case MSG_RUN_ANSWER:
         return msg->u.run_answer.run.id == sim.trace;
     case MSG_RUN_ABORT:
@@ -178,12 +188,15 @@ static void deliver_down(struct event *event)
     struct packet *packet = event->arg.packet;
     const struct connection *to = net_of(packet->from);
     uint64_t at;
-    if (to->up && to->kind == PEER_WORKER && !worker_thawed(to->who, &at)) {
+    bool thawed = to->kind == PEER_WORKER ? worker_thawed(to->who, &at) : to->kind != PEER_API || api_thawed(to->who, &at);
+    if (to->up && !thawed) {
         wheel_add(at, EVENT_DOWN, to->who, packet, 0);
         return;
     }
     if (to->up && to->kind == PEER_WORKER)
         worker_message(to->who, packet, packet->from);
+    else if (to->up && to->kind == PEER_API)
+        api_message(to->who, packet, packet->from);
     else if (to->up)
         client_message(to->who, packet, packet->from);
     free(packet);
@@ -235,6 +248,12 @@ static void handle(struct event *event)
     case EVENT_CLIENT:
         client_event(event->who);
         break;
+    case EVENT_API:
+        api_event(event->who);
+        break;
+    case EVENT_FILM:
+        film_event();
+        break;
     case EVENT_FAULT:
         fault_event();
         break;
@@ -270,6 +289,10 @@ static void config_draw(void)
                                       .keys_max = 20000,
                                       .keys_ms = 3600000 * (1 + below(24)),
                                       .events_max = 1000 + below(5000)};
+    sim.film_attempts = 1 + below(4);
+    sim.report_ms = 1000 * (20 + below(60));
+    sim.offline_ms = 30000;
+    sim.offline_old_ms = 20000;
 }
 
 static void end_come(void)
@@ -279,10 +302,11 @@ static void end_come(void)
     while (sim.now < limit) {
         run_until(sim.now + 5000);
         if (clients_done() && !runs_open() && !workers_busy() && sched_serving() >= 0 && !scheds[1 - sched_serving()].alive &&
-            journal_idle(scheds[sched_serving()].journal) && store_idle())
+            journal_idle(scheds[sched_serving()].journal) && store_idle() && apis_done() && shelf_settled())
             break;
     }
     clients_check();
+    shelf_check();
     if (runs_open())
         broken(disk_live_first(), "%lu runs never ended", (unsigned long)runs_open());
     for (int i = 0; i < 1000 && !journal_idle(scheds[sched_serving()].journal); i++)
@@ -315,15 +339,16 @@ static void report(double took)
            "workers, %lu superseded, %lu breaks, %lu freezes, %lu gaps, %lu clock jumps, %lu lost and %lu doubled messages, %lu "
            "resumes, %lu refused; %lu executed, %lu of them again, %lu leases lost, %lu starts with a rate, %lu times a "
            "pool was full, %lu keys repeated, %lu rebuilds, %lu records "
-           "compared; history %016lx; %.1f s\n",
+           "compared; %lu scans, %lu videos transcoded, %lu failed, %lu ends of workers of the API; history %016lx; %.1f s\n",
            (unsigned long)sim.seed, sim.world->name, sim.world->workers, (unsigned long)(runs_top() ? runs_top() - 1 : 0),
            (unsigned long)clients_asked(), (unsigned long)sim.batches, (double)sim.events / 1e6, (unsigned long)sim.kills,
            (unsigned long)sim.store_kills, (unsigned long)sim.worker_kills, (unsigned long)sim.zombies, (unsigned long)sim.breaks,
            (unsigned long)sim.freezes, (unsigned long)sim.gaps, (unsigned long)sim.jumps, (unsigned long)sim.lost,
            (unsigned long)sim.doubled, (unsigned long)sim.resumes, (unsigned long)sim.refused, (unsigned long)sim.executed,
            (unsigned long)sim.twice, (unsigned long)sim.losses, (unsigned long)sim.rated, (unsigned long)sim.pool_full,
-           (unsigned long)sim.keys_repeated, (unsigned long)sim.rebuilds, (unsigned long)sim.compared, (unsigned long)sim.history,
-           took);
+           (unsigned long)sim.keys_repeated, (unsigned long)sim.rebuilds, (unsigned long)sim.compared, (unsigned long)sim.scans,
+           (unsigned long)sim.films_completed, (unsigned long)sim.films_failed, (unsigned long)sim.api_kills,
+           (unsigned long)sim.history, took);
     report_steps();
     fflush(stdout);
 }
@@ -342,10 +367,13 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     check_reset();
     limits_reset();
     limits_clock_set();
+    shelf_reset();
     config_draw();
     sched_start(0);
     workers_reset();
     clients_reset();
+    films_reset();
+    apis_reset();
     faults_begin();
     wheel_add(world->length_ms / 9, EVENT_CHECK, 0, NULL, 0);
     run_until(world->length_ms);
@@ -355,6 +383,9 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     store_free();
     workers_free();
     clients_free();
+    apis_free();
+    films_free();
+    shelf_reset();
     disk_reset();
     limits_reset();
     net_reset();

@@ -53,6 +53,8 @@ void net_break(uint32_t connection)
         connections[connection].up = false;
         if (connections[connection].kind == PEER_WORKER)
             worker_lost(connections[connection].who, connection);
+        else if (connections[connection].kind == PEER_API)
+            api_lost(connections[connection].who, connection);
         else
             client_lost(connections[connection].who, connection);
     }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "scheduler/farms/farm_host.h"
 #include "tests/sim/sim.h"
 
 struct sched scheds[SCHEDS];
@@ -16,8 +17,8 @@ void sched_reset(void)
 
 static struct settings *settings_make(void)
 {
-    char text[16][64];
-    char *argv[40] = {(char *)(uintptr_t) "sim"};
+    char text[24][64];
+    char *argv[48] = {(char *)(uintptr_t) "sim"};
     int argc = 1, at = 0;
     const struct {
         const char *name;
@@ -32,11 +33,21 @@ static struct settings *settings_make(void)
                    {"--retry-cap-ms", sim.config.retry_cap_ms},
                    {"--keys-max", sim.config.keys_max},
                    {"--keys-hours", sim.config.keys_ms / 3600000},
-                   {"--events-max", sim.config.events_max}};
-    static char *const places[] = {
-        (char *)(uintptr_t) "--bus-store=inproc://store", (char *)(uintptr_t) "--bus-scheduler=inproc://commands",
-        (char *)(uintptr_t) "--bus-workers=inproc://workers", (char *)(uintptr_t) "--bus-doorbell=inproc://bell",
-        (char *)(uintptr_t) "--data=/nonexistent"}; /* where no settings file is */
+                   {"--events-max", sim.config.events_max},
+                   {"--library-scan-minutes", 1 + sim.world->length_ms / 60000 / 200},
+                   {"--transcode-attempts", sim.film_attempts},
+                   {"--transcode-report-seconds", sim.report_ms / 1000},
+                   {"--transcode-first-report-seconds", sim.report_ms / 1000},
+                   {"--transcode-offline-seconds", sim.offline_ms / 1000},
+                   {"--transcode-offline-old-seconds", sim.offline_old_ms / 1000},
+                   {"--transcode-tasks-max", 1000},
+                   {"--transcode-logs-max", 1000}};
+    static char *const places[] = {(char *)(uintptr_t) "--bus-store=inproc://store",
+                                   (char *)(uintptr_t) "--bus-scheduler=inproc://commands",
+                                   (char *)(uintptr_t) "--bus-workers=inproc://workers",
+                                   (char *)(uintptr_t) "--bus-doorbell=inproc://bell",
+                                   (char *)(uintptr_t) "--library=" FILM_ROOT,
+                                   (char *)(uintptr_t) "--data=/nonexistent"}; /* where no settings file is */
     struct err err = {0};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         snprintf(text[at], sizeof text[at], "%s=%llu", numbers[i].name, (unsigned long long)numbers[i].value);
@@ -213,10 +224,25 @@ int __wrap_core_loaded(struct core *core, const uint64_t *next_ids, uint32_t cou
     return result;
 }
 
+/* Farms belong to the host, and to the simulation those of a core that is beside. */
+static const struct farm *farms_made[FARMS_MAX + 1];
+
 struct core *core_made(const struct core_config *config, struct journal *journal)
 {
+    for (size_t i = 0; i < farms_count; i++) {
+        struct farm *farm = farm_makers[i]();
+        farm->configure(farm->self, scheds[sched_serving()].settings);
+        farms_made[i] = farm;
+    }
     made_for = journal;
-    struct core *core = __wrap_core_new(config, &clock_of_hosts, journal, NULL);
+    struct core *core = __wrap_core_new(config, &clock_of_hosts, journal, farms_made);
     made_for = NULL;
     return core;
+}
+
+void core_unmade(struct core *core)
+{
+    core_free(core);
+    for (size_t i = 0; i < farms_count; i++)
+        farms_made[i]->close(farms_made[i]->self);
 }

@@ -32,6 +32,8 @@ enum event_kind {
     EVENT_START,  /* a scheduler is started */
     EVENT_WORKER, /* who: which */
     EVENT_CLIENT,
+    EVENT_API,   /* who: which worker of the transcode API */
+    EVENT_FILM,  /* a file of the library changes */
     EVENT_FAULT, /* something is to go wrong */
     EVENT_CHECK, /* memory against records */
 };
@@ -66,10 +68,12 @@ struct shape_of_world {
     uint32_t workers, clients, tasks, slots_max;
     uint64_t runs, length_ms, duration_ms; /* duration: of the longest usual run */
     uint64_t heartbeat_ms, lease_ms;
-    uint64_t fault_ms;   /* mean time between faults */
-    uint64_t restart_ms; /* between those that hit scheduler or store */
-    uint64_t spread_ms;  /* over which reconnecting workers spread */
-    uint64_t tick_ms;    /* arrivals over the network are at multiples of this */
+    uint64_t fault_ms;                 /* mean time between faults */
+    uint64_t restart_ms;               /* between those that hit scheduler or store */
+    uint64_t spread_ms;                /* over which reconnecting workers spread */
+    uint64_t tick_ms;                  /* arrivals over the network are at multiples of this */
+    uint32_t transcoders, apis, films; /* workers of the transcode farm, with a session and of its API; files of its library */
+    uint64_t film_ms, api_ms;          /* mean time between changes of files; between a worker's questions for work */
 };
 
 struct weather {          /* of the network */
@@ -116,8 +120,11 @@ struct sim {
     struct core_config config;
     /* counted */
     uint64_t kills, store_kills, worker_kills, breaks, freezes, jumps, zombies, lost, doubled, resumes, refused;
-    uint64_t steps[STEP_COUNT], events_unseen; /* unseen: written and deleted in one batch */
-    uint64_t rated, pool_full;                 /* starts of tasks with a rate; times a pool became full */
+    uint64_t steps[STEP_COUNT], events_unseen;                     /* unseen: written and deleted in one batch */
+    uint64_t rated, pool_full;                                     /* starts of tasks with a rate; times a pool became full */
+    uint64_t film_attempts, report_ms, offline_ms, offline_old_ms; /* settings of the transcode farm */
+    uint64_t newest_film;                                          /* the task of it that was given last */
+    uint64_t films_completed, films_failed, api_kills, scans;
     uint64_t executed, twice, losses, batches, frames, rebuilds, compared, keys_repeated, gaps;
 };
 extern struct sim sim;
@@ -152,7 +159,7 @@ struct packet *packet_new(uint32_t from, struct str bytes);
 
 /* ---- the network (net.c) ---- */
 
-enum peer_kind { PEER_WORKER, PEER_CLIENT };
+enum peer_kind { PEER_WORKER, PEER_CLIENT, PEER_API };
 
 struct connection { /* of a worker or client to a scheduler's door */
     uint8_t kind, sched;
@@ -207,6 +214,7 @@ int sched_serving(void); /* the place of the one whose doors are open, newest; -
 void sched_reset(void);
 void sched_free(void);
 struct core *core_made(const struct core_config *config, struct journal *journal); /* one more, beside those that run */
+void core_unmade(struct core *core);
 
 struct loop *ground_loop(uint32_t place);
 void ground_free(struct loop *loop);
@@ -287,6 +295,7 @@ void limits_batch(void);                  /* a batch has been applied */
 
 /* ---- workers and clients ---- */
 
+uint32_t workers_all(void); /* transcoders are behind the others */
 void workers_reset(void);
 void workers_free(void);
 void worker_event(uint32_t who);
@@ -296,6 +305,7 @@ void worker_kill(uint32_t who, uint64_t away_ms);
 void worker_freeze(uint32_t who, uint64_t ms);
 void worker_lie(uint32_t who); /* about a run that is another's */
 void worker_leave(uint32_t who);
+void worker_hint(uint32_t who); /* a transcoder, that the library has changed */
 uint32_t worker_connection(uint32_t who);
 bool worker_thawed(uint32_t who, uint64_t *at); /* false: frozen until *at */
 void worker_heard_ack(uint32_t who);
@@ -311,6 +321,73 @@ void clients_check(void); /* that all was answered */
 uint64_t clients_asked(void);
 void clients_burst(void);
 
+/* ---- the transcode farm: the library's files, and scans of them (films.c) ---- */
+
+#define FILM_ROOT "/library"
+#define FILM_RULES 7
+
+struct film { /* a file */
+    bool there, vr, wide, wanted, broken;
+    uint32_t name, bitrate;
+    uint64_t size, content, mtime;
+};
+
+void films_reset(void);
+void films_free(void);
+void film_event(void);
+struct film *film_named(uint32_t name);     /* NULL: there is none */
+const struct film *film_at(uint32_t place); /* NULL: behind the last; it may not be there */
+void film_replace(struct film *film);
+bool film_was_made(uint64_t content);
+uint32_t film_name_of(struct str path);
+uint64_t film_content_of(struct str hash);
+struct rec_video_found film_found(const struct film *film, uint64_t id, bool made, unsigned slot);
+
+struct library_walk;
+union walk_message {
+    struct msg_library_known known;
+    struct msg_library_found found;
+};
+struct library_walk *walk_new(void);
+void walk_free(struct library_walk *scan); /* takes NULL */
+bool walk_done(const struct library_walk *scan);
+const struct shape *walk_question(struct library_walk *scan, uint64_t run, uint64_t attempt, union walk_message *out);
+bool walk_answer(struct library_walk *scan, const struct msg *msg); /* false: of an earlier question */
+
+/* ---- its records (shelf.c) ---- */
+
+void shelf_reset(void);
+void shelf_video(uint64_t id, struct str value);
+void shelf_task(uint64_t id, struct str value);
+void shelf_gone(uint64_t type, uint64_t id);
+void shelf_run(const struct rec_run *run);
+void shelf_batch(void);                      /* a batch has been applied */
+void shelf_heard(uint64_t id, uint32_t who); /* a worker of the API says something of a task, and is about to be handled */
+void shelf_given(uint64_t id, uint32_t who); /* it is about to hear that it is its own */
+bool shelf_is_of(uint64_t id, uint32_t who); /* it was told so */
+bool shelf_open(uint64_t id);                /* a task, on disk */
+uint64_t shelf_status(uint64_t id);
+uint64_t shelf_any(void); /* the id of a video that is or was there; 0: there was none */
+bool shelf_settled(void); /* the list is what the folder has, and nothing waits */
+void shelf_check(void);
+
+/* ---- workers of its API (api.c) ---- */
+
+void apis_reset(void);
+void apis_free(void);
+void api_event(uint32_t who);
+void api_message(uint32_t who, struct packet *packet, uint32_t connection);
+void api_lost(uint32_t who, uint32_t connection);
+bool api_thawed(uint32_t who, uint64_t *at);
+void api_kill(uint32_t who, uint64_t away_ms);
+void api_freeze(uint32_t who, uint64_t ms);
+void api_lie(uint32_t who);
+uint64_t api_number(uint32_t who);
+uint32_t api_connection(uint32_t who);
+void api_handled(uint32_t who, const struct msg *msg); /* what it says is about to be */
+bool api_silent(uint32_t who);                         /* for as long as it may */
+bool apis_done(void);
+
 /* ---- faults and checks ---- */
 
 void faults_begin(void);
@@ -325,5 +402,8 @@ void check_log(uint32_t place, const char *id, const char *text);
 void check_reset(void);
 void check_now(void); /* if nothing is under way: memory against records */
 void check_end(void);
+void check_films(const struct core *core, const char *whose); /* memory of the transcode farm against records (check_films.c) */
+void check_films_rebuilt(const struct core *core, const struct core *living);
+void check_same(enum record_type type, uint64_t id, const struct shape *shape, const void *value, const char *whose);
 
 #endif

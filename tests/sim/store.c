@@ -220,6 +220,7 @@ static bool batch_apply(uint32_t link, const struct msg *msg, struct str frame)
     for (uint32_t i = 0; i < batch->ops.count; i++)
         disk_apply(&batch->ops.items[i]);
     limits_batch();
+    shelf_batch();
     store.applied = batch->seq;
     sim.batches++;
     return true;

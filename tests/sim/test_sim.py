@@ -24,7 +24,8 @@ class Simulation(unittest.TestCase):
 
     def test_small_worlds(self):
         told = self.held("--world", "small", "--seed", 1, "--seeds", 8 if SLOW <= 1 else 4)
-        for word in ("scheduler", "superseded", "leases lost", "starts with a rate", "times a pool was full"):
+        for word in ("scheduler", "superseded", "leases lost", "starts with a rate", "times a pool was full", "scans", "videos transcoded", "failed",
+                     "ends of workers of the API"):
             self.assertRegex(told, rf"[1-9][0-9]* {word}")
         self.every_step(told)
 

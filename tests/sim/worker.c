@@ -10,7 +10,16 @@
 #define LOG_AGAIN_MS 2000
 #define QUIET_MS 20000 /* without a word from the scheduler the connection counts as dead */
 
-enum hand_state { HAND_WAITING, HAND_RUNNING, HAND_OWED, HAND_LOGGING, HAND_PUBLISHING, HAND_RESULT };
+enum hand_state {
+    HAND_WAITING,
+    HAND_RUNNING,
+    HAND_SCANNING, /* it asks and tells of the library */
+    HAND_OWED,
+    HAND_LOGGING,
+    HAND_PUBLISHING,
+    HAND_TELLING, /* that what it made stands in its source's place */
+    HAND_RESULT
+};
 
 struct hand { /* a run it holds */
     uint64_t run, end_at, next_at, started;
@@ -18,6 +27,11 @@ struct hand { /* a run it holds */
     uint16_t lines, acked;
     uint8_t state, outcome;
     bool output, cancelled;
+    struct library_walk *scan; /* of a scan */
+    bool film;                 /* it transcodes this: */
+    bool skips, tells;
+    uint32_t name;
+    uint64_t video, size, content;
 };
 
 struct worker_sim {
@@ -31,12 +45,25 @@ struct worker_sim {
 
 static struct worker_sim *workers;
 static struct buf out;
+static uint64_t questions;
 static struct str idle_beat;
 static char idle_beat_bytes[32];
 
+uint32_t workers_all(void)
+{
+    return sim.world->workers + sim.world->transcoders;
+}
+
+static bool transcodes(uint32_t who)
+{
+    return who >= sim.world->workers;
+}
+
 void workers_free(void)
 {
-    for (uint32_t i = 0; workers && i < sim.world->workers; i++) {
+    for (uint32_t i = 0; workers && i < workers_all(); i++) {
+        for (uint32_t k = 0; k < workers[i].count; k++)
+            walk_free(workers[i].hands[k].scan);
         free(workers[i].hands);
         free(workers[i].gone);
     }
@@ -49,12 +76,13 @@ void workers_reset(void)
 {
     struct msg_heartbeat nothing = {0};
     struct err err = {0};
-    workers = calloc(sim.world->workers, sizeof *workers);
+    workers = calloc(workers_all(), sizeof *workers);
+    questions = 0;
     if (codec_encode(&out, &shape_msg_heartbeat, &nothing, 0, (struct str){0}, &err) || out.len > sizeof idle_beat_bytes)
         broken(0, "a heartbeat cannot be encoded");
     memcpy(idle_beat_bytes, out.data, out.len);
     idle_beat = (struct str){idle_beat_bytes, (uint32_t)out.len};
-    for (uint32_t i = 0; i < sim.world->workers; i++) {
+    for (uint32_t i = 0; i < workers_all(); i++) {
         struct worker_sim *worker = &workers[i];
         worker->slots = 1 + (uint32_t)below(sim.world->slots_max);
         worker->credit = worker->slots + (one_in(4) ? 1 + (uint32_t)below(4) : 0);
@@ -78,7 +106,7 @@ static void arm(uint32_t who, uint64_t at)
 uint64_t workers_busy(void)
 {
     uint64_t busy = 0;
-    for (uint32_t i = 0; i < sim.world->workers; i++)
+    for (uint32_t i = 0; i < workers_all(); i++)
         busy += workers[i].count;
     return busy;
 }
@@ -134,23 +162,40 @@ static struct rec_lease *listed(const struct worker_sim *worker)
     return rows;
 }
 
+/* Every one has a CPU; some have a graphics card, too, and more than one slot for transcodes. */
+static struct str labels_of(uint32_t who)
+{
+    static const char cpu[] = "\x82\xb2transcode.encoders\xa3"
+                              "cpu\xaftranscode.slots\xa1"
+                              "1";
+    static const char both[] = "\x82\xb2transcode.encoders\xa9"
+                               "nvenc,cpu\xaftranscode.slots\xa1"
+                               "2";
+    return who % 2 ? (struct str){both, sizeof both - 1} : (struct str){cpu, sizeof cpu - 1};
+}
+
 static void say_hello(uint32_t who)
 {
     struct worker_sim *worker = &workers[who];
     char ident[24], boot[24], types[2][16];
-    struct str serves[2], executors[1] = {STR_LIT("shell")};
+    struct str serves[2], executors[2] = {STR_LIT("shell")};
     snprintf(ident, sizeof ident, "w%u", who);
     snprintf(boot, sizeof boot, "b%u-%u", who, worker->boot);
     snprintf(types[0], sizeof types[0], "type-%u", worker->type);
     snprintf(types[1], sizeof types[1], "type-%u", worker->more_type);
     serves[0] = str_of(types[0]);
     serves[1] = str_of(types[1]);
+    if (transcodes(who)) {
+        serves[0] = executors[0] = STR_LIT("scan");
+        serves[1] = executors[1] = STR_LIT("transcode");
+    }
     struct msg_hello hello = {.protocol = 1,
                               .ident = str_of(ident),
                               .boot = str_of(boot),
                               .hostname = STR_LIT("host"),
-                              .task_types = {serves, worker->type == worker->more_type ? 1 : 2},
-                              .executors = {executors, 1},
+                              .task_types = {serves, !transcodes(who) && worker->type == worker->more_type ? 1 : 2},
+                              .executors = {executors, transcodes(who) ? 2 : 1},
+                              .labels = transcodes(who) ? labels_of(who) : (struct str){0},
                               .slots = worker->slots,
                               .credit = worker->credit,
                               .running = {listed(worker), worker->count}};
@@ -195,6 +240,40 @@ static void say_publish(uint32_t who, struct hand *hand)
     hand->next_at = sim.now + AGAIN_MS;
 }
 
+static void say_scan(uint32_t who, struct hand *hand)
+{
+    union walk_message message;
+    const struct shape *shape = walk_question(hand->scan, hand->run, hand->attempt, &message);
+    say(who, shape, &message, ++questions);
+    hand->next_at = sim.now + LOG_AGAIN_MS;
+}
+
+/* That the file it has worked on is another now. */
+static void say_made(uint32_t who, struct hand *hand)
+{
+    const struct film *film = film_named(hand->name);
+    if (!film) { /* it has been moved or removed: a scan finds out */
+        hand->tells = false;
+        return;
+    }
+    struct rec_video_found row = film_found(film, hand->video, true, 0);
+    struct msg_library_found found = {
+        .run_id = hand->run, .attempt = hand->attempt, .seq = 1, .root = STR_LIT(FILM_ROOT), .videos = {&row, 1}, .walked = 1};
+    say(who, &shape_msg_library_found, &found, ++questions);
+    hand->next_at = sim.now + LOG_AGAIN_MS;
+}
+
+static struct str film_result(const struct hand *hand)
+{
+    static char text[96];
+    if (hand->skips)
+        return STR_LIT("{\"skipped\":\"Dolby Vision would be lost\"}");
+    const struct film *film = film_named(hand->name);
+    snprintf(text, sizeof text, "{\"dest\":\"/out/%lu\",\"size_after\":%lu}", (unsigned long)hand->run,
+             (unsigned long)(film && film_was_made(film->content) ? film->size : 1));
+    return str_of(text);
+}
+
 static void say_result(uint32_t who, struct hand *hand)
 {
     struct rec_outcome item = {.run_id = hand->run,
@@ -207,6 +286,10 @@ static void say_result(uint32_t who, struct hand *hand)
     item.exit_code = hand->outcome == OUTCOME_COMPLETED ? 0 : 1;
     if (hand->outcome != OUTCOME_COMPLETED)
         item.error = STR_LIT("it did not go well");
+    if (hand->film && hand->outcome == OUTCOME_COMPLETED) {
+        item.result = film_result(hand);
+        SET_HAS(&item, rec_outcome, result);
+    }
     struct msg_result result = {.items = {&item, 1}};
     say(who, &shape_msg_result, &result, 0);
     hand->next_at = sim.now + AGAIN_MS;
@@ -230,6 +313,7 @@ static void hand_drop(uint32_t who, uint64_t run, uint64_t attempt, const char *
     if (!hand)
         return;
     tell(run, "worker %u lets go of attempt %lu: %s", who, (unsigned long)attempt, why);
+    walk_free(hand->scan);
     memmove(hand, hand + 1, (size_t)(worker->hands + --worker->count - hand) * sizeof *hand);
 }
 
@@ -237,8 +321,15 @@ static uint32_t hands_running(const struct worker_sim *worker)
 {
     uint32_t running = 0;
     for (uint32_t i = 0; i < worker->count; i++)
-        running += worker->hands[i].state == HAND_RUNNING;
+        running += worker->hands[i].state == HAND_RUNNING || worker->hands[i].state == HAND_SCANNING;
     return running;
+}
+
+/* The source is there as it was when the farm looked at it. */
+static bool film_is_as_given(const struct hand *hand)
+{
+    const struct film *film = film_named(hand->name);
+    return film && film->content == hand->content;
 }
 
 static void hand_start(uint32_t who, struct hand *hand)
@@ -252,13 +343,23 @@ static void hand_start(uint32_t who, struct hand *hand)
     }
     hand->state = HAND_RUNNING;
     hand->started = wall_now();
-    hand->outcome = one_in(12) ? OUTCOME_FAILED : OUTCOME_COMPLETED;
+    hand->outcome = one_in(12) && !(sim.calm && hand->film) ? OUTCOME_FAILED : OUTCOME_COMPLETED;
+    if (hand->scan) {
+        hand->state = HAND_SCANNING;
+        hand->outcome = OUTCOME_COMPLETED;
+        hand->next_at = sim.now;
+        return;
+    }
+    if (hand->film && !film_is_as_given(hand))
+        hand->outcome = OUTCOME_FAILED;
+    if (hand->skips)
+        hand->output = false;
     if (hand->earlier && run->renamed == hand->earlier) { /* that output stands: it is this one's result */
         length = 1;
-        hand->output = false;
+        hand->output = hand->skips = false;
         hand->outcome = OUTCOME_COMPLETED;
     }
-    if (hand->timeout_s && (length > hand->timeout_s * UINT64_C(1000) || one_in(200))) {
+    if (!hand->film && hand->timeout_s && (length > hand->timeout_s * UINT64_C(1000) || one_in(200))) {
         length = hand->timeout_s * UINT64_C(1000);
         hand->outcome = OUTCOME_TIMEOUT;
     }
@@ -280,6 +381,8 @@ static void hand_go_on(uint32_t who, struct hand *hand)
     } else if (hand->output && hand->outcome == OUTCOME_COMPLETED) {
         hand->state = HAND_PUBLISHING;
         say_publish(who, hand);
+    } else if (hand->tells && (say_made(who, hand), hand->tells)) {
+        hand->state = HAND_TELLING;
     } else {
         hand->state = HAND_RESULT;
         say_result(who, hand);
@@ -289,9 +392,13 @@ static void hand_go_on(uint32_t who, struct hand *hand)
 static void hand_end(uint32_t who, struct hand *hand)
 {
     struct srun *run = run_of(hand->run);
+    bool adopts = hand->earlier && run->renamed == hand->earlier;
+    if (hand->film && hand->outcome == OUTCOME_COMPLETED && !adopts && !film_is_as_given(hand))
+        hand->outcome = OUTCOME_FAILED; /* it looks once more before its result counts */
     tell(hand->run, "worker %u has ended attempt %u: %s", who, hand->attempt, outcome_name(hand->outcome));
     if (hand->outcome == OUTCOME_COMPLETED && !hand->cancelled) {
         sim.executed++;
+        sim.scans += hand->scan != NULL;
         sim.twice += run->ended != 0;
         if (hand->attempt < 64)
             run->ended |= UINT64_C(1) << hand->attempt;
@@ -314,6 +421,12 @@ static void hand_step(uint32_t who, struct hand *hand)
     case HAND_RUNNING:
         hand_end(who, hand);
         break;
+    case HAND_SCANNING:
+        if (workers[who].session)
+            say_scan(who, hand);
+        else
+            hand->next_at = NEVER;
+        break;
     default:
         hand_go_on(who, hand);
         break;
@@ -330,6 +443,28 @@ static void slots_fill(uint32_t who)
             hand_start(who, &worker->hands[i]);
             running++;
         }
+}
+
+/* What it is to do in the library, if that is what it is. */
+static void take_film(struct hand *hand, const struct rec_assignment *given)
+{
+    struct token token;
+    struct str text;
+    hand->film = str_is(given->spec.task_type, "transcode");
+    if (str_is(given->spec.task_type, "scan"))
+        hand->scan = walk_new();
+    if (!hand->film)
+        return;
+    if (!map_text(given->parameters, STR_LIT("path"), &text) || !map_find(given->parameters, "video_id", &token))
+        broken(hand->run, "a transcode does not say of what");
+    hand->name = film_name_of(text);
+    hand->video = token.u.natural;
+    if (map_find(given->parameters, "size", &token))
+        hand->size = token.u.natural;
+    const struct film *film = film_named(hand->name); /* beside its size, its time of change tells */
+    hand->content = film && film->size == hand->size ? film->content : 0;
+    hand->skips = one_in(20);
+    sim.newest_film = hand->run;
 }
 
 static void take(uint32_t who, const struct rec_assignment *given)
@@ -353,6 +488,7 @@ static void take(uint32_t who, const struct rec_assignment *given)
         say_lease(who, &shape_msg_reject, &hand, "not now");
         return;
     }
+    take_film(&hand, given);
     if (one_in(10))
         hand.lines = (uint16_t)(1 + below(6));
     worker->hands[worker->count++] = hand;
@@ -384,6 +520,10 @@ static void on_granted(uint32_t who, const struct msg_publish_grant *grant)
         run->ended &= ~(UINT64_C(1) << (hand->attempt & 63));
     } else {
         run->renamed = hand->attempt;
+        struct film *film = hand->film && who % 3 == 0 && film_is_as_given(hand) ? film_named(hand->name) : NULL;
+        if (film)
+            film_replace(film);
+        hand->tells = film != NULL;
         if (dies_at(who, STEP_WORKER_RENAMED))
             return;
     }
@@ -412,6 +552,30 @@ static void on_acked(uint32_t who, const struct rec_lease_list *leases)
                    outcome_name(hand->outcome), outcome_name(outcome_of(run, attempt)));
         hand_drop(who, id, attempt, "acknowledged");
     }
+}
+
+static void on_library(uint32_t who, uint64_t run, uint64_t attempt, const struct msg *msg)
+{
+    struct hand *hand = hand_find(&workers[who], run, attempt);
+    if (hand && hand->state == HAND_TELLING) {
+        hand->tells = false;
+        hand_go_on(who, hand);
+    } else if (hand && hand->state == HAND_SCANNING && walk_answer(hand->scan, msg)) {
+        if (walk_done(hand->scan))
+            hand_end(who, hand);
+        else
+            say_scan(who, hand);
+    }
+}
+
+/* Rows of what is known name the run, and not its attempt. */
+static void on_known(uint32_t who, const struct msg *msg)
+{
+    for (uint32_t i = 0; i < workers[who].count; i++)
+        if (workers[who].hands[i].run == msg->u.library_known_rows.run_id && workers[who].hands[i].scan) {
+            on_library(who, workers[who].hands[i].run, workers[who].hands[i].attempt, msg);
+            return;
+        }
 }
 
 static void on_cancel(uint32_t who, const struct rec_lease_list *leases)
@@ -471,6 +635,8 @@ static void on_error(uint32_t who, const struct msg_error *error)
     if (worker->session && str_is(error->rule, "hello")) {
         worker->session = false;
         say_hello(who);
+    } else if (error->code == ERR_INVALID || error->code == ERR_INTERNAL) {
+        broken(0, "worker %u is refused: %.*s", who, (int)error->text.len, error->text.ptr);
     }
 }
 
@@ -513,6 +679,12 @@ void worker_message(uint32_t who, struct packet *packet, uint32_t connection)
         break;
     case MSG_LOG_ACK:
         on_logged(who, &msg.u.log_ack);
+        break;
+    case MSG_LIBRARY_KNOWN_ROWS:
+        on_known(who, &msg);
+        break;
+    case MSG_LIBRARY_FOUND_ACK:
+        on_library(who, msg.u.library_found_ack.run_id, msg.u.library_found_ack.attempt, &msg);
         break;
     default:
         on_error(who, &msg.u.error);
@@ -560,6 +732,8 @@ void worker_kill(uint32_t who, uint64_t away_ms)
     sim.worker_kills++;
     worker->down = true;
     worker->session = worker->leaving = worker->dying = false;
+    for (uint32_t i = 0; i < worker->count; i++)
+        walk_free(worker->hands[i].scan);
     if (worker->count) {
         free(worker->gone);
         worker->gone = worker->hands;
@@ -600,6 +774,13 @@ void worker_lie(uint32_t who)
         return;
     say(who, &shape_msg_accept, &accept, 0);
     say(who, &shape_msg_result, &result, 0);
+}
+
+void worker_hint(uint32_t who)
+{
+    struct msg_library_hint hint = {.root = STR_LIT(FILM_ROOT)};
+    if (!workers[who].down && workers[who].session && workers[who].frozen_until <= sim.now)
+        say(who, &shape_msg_library_hint, &hint, 0);
 }
 
 void worker_leave(uint32_t who)
