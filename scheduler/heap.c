@@ -50,6 +50,8 @@ static void heap_sink(struct heap *heap, uint32_t at, struct heap_node *node)
         uint32_t child = at * 2 + 1;
         if (child >= heap->count)
             break;
+        for (uint32_t next = child * 2 + 1, i = 0; i < 4 && next + i < heap->count; i++)
+            __builtin_prefetch(heap->nodes[next + i]);
         if (child + 1 < heap->count && heap_before(heap->nodes[child + 1], heap->nodes[child]))
             child++;
         if (!heap_before(heap->nodes[child], node))
