@@ -3,36 +3,11 @@
  * their connection, and leave. */
 #include <stdlib.h>
 
-#include "tests/sim/sim.h"
+#include "tests/sim/worker.h"
 
 #define HELLO_AGAIN_MS 3000
 #define AGAIN_MS 10000 /* what the farm has not confirmed is said again */
-#define LOG_AGAIN_MS 2000
 #define QUIET_MS 20000 /* without a word from the scheduler the connection counts as dead */
-
-enum hand_state {
-    HAND_WAITING,
-    HAND_RUNNING,
-    HAND_SCANNING, /* it asks and tells of the library */
-    HAND_OWED,
-    HAND_LOGGING,
-    HAND_PUBLISHING,
-    HAND_TELLING, /* that what it made stands in its source's place */
-    HAND_RESULT
-};
-
-struct hand { /* a run it holds */
-    uint64_t run, end_at, next_at, started;
-    uint32_t attempt, timeout_s, earlier; /* earlier: the attempt whose output may stand */
-    uint16_t lines, acked;
-    uint8_t state, outcome;
-    bool output, cancelled;
-    struct library_walk *scan; /* of a scan */
-    bool film;                 /* it transcodes this: */
-    bool skips, tells;
-    uint32_t name;
-    uint64_t video, size, content;
-};
 
 struct worker_sim {
     uint32_t connection, boot;
@@ -45,7 +20,6 @@ struct worker_sim {
 
 static struct worker_sim *workers;
 static struct buf out;
-static uint64_t questions;
 static struct str idle_beat;
 static char idle_beat_bytes[32];
 
@@ -77,7 +51,6 @@ void workers_reset(void)
     struct msg_heartbeat nothing = {0};
     struct err err = {0};
     workers = calloc(workers_all(), sizeof *workers);
-    questions = 0;
     if (codec_encode(&out, &shape_msg_heartbeat, &nothing, 0, (struct str){0}, &err) || out.len > sizeof idle_beat_bytes)
         broken(0, "a heartbeat cannot be encoded");
     memcpy(idle_beat_bytes, out.data, out.len);
@@ -135,7 +108,7 @@ static bool dies_at(uint32_t who, enum step step)
 
 /* ---- what it says ---- */
 
-static void say(uint32_t who, const struct shape *shape, const void *value, uint64_t corr)
+void worker_say(uint32_t who, const struct shape *shape, const void *value, uint64_t corr)
 {
     struct err err = {0};
     if (workers[who].dying)
@@ -150,7 +123,7 @@ static void say_lease(uint32_t who, const struct shape *shape, const struct hand
 {
     struct rec_lease lease = {.run_id = hand->run, .attempt = hand->attempt, .reason = str_of(reason)};
     struct msg_accept message = {.leases = {&lease, 1}}; /* REJECT has the same members */
-    say(who, shape, &message, 0);
+    worker_say(who, shape, &message, 0);
 }
 
 static struct rec_lease *listed(const struct worker_sim *worker)
@@ -160,18 +133,6 @@ static struct rec_lease *listed(const struct worker_sim *worker)
         rows[i] = (struct rec_lease){
             .run_id = worker->hands[i].run, .attempt = worker->hands[i].attempt, .started_at = worker->hands[i].started};
     return rows;
-}
-
-/* Every one has a CPU; some have a graphics card, too, and more than one slot for transcodes. */
-static struct str labels_of(uint32_t who)
-{
-    static const char cpu[] = "\x82\xb2transcode.encoders\xa3"
-                              "cpu\xaftranscode.slots\xa1"
-                              "1";
-    static const char both[] = "\x82\xb2transcode.encoders\xa9"
-                               "nvenc,cpu\xaftranscode.slots\xa1"
-                               "2";
-    return who % 2 ? (struct str){both, sizeof both - 1} : (struct str){cpu, sizeof cpu - 1};
 }
 
 static void say_hello(uint32_t who)
@@ -195,11 +156,11 @@ static void say_hello(uint32_t who)
                               .hostname = STR_LIT("host"),
                               .task_types = {serves, !transcodes(who) && worker->type == worker->more_type ? 1 : 2},
                               .executors = {executors, transcodes(who) ? 2 : 1},
-                              .labels = transcodes(who) ? labels_of(who) : (struct str){0},
+                              .labels = transcodes(who) ? transcoder_labels(who) : (struct str){0},
                               .slots = worker->slots,
                               .credit = worker->credit,
                               .running = {listed(worker), worker->count}};
-    say(who, &shape_msg_hello, &hello, 7);
+    worker_say(who, &shape_msg_hello, &hello, 7);
     worker->hello_at = sim.now + HELLO_AGAIN_MS;
 }
 
@@ -212,7 +173,7 @@ static void say_beat(uint32_t who)
         return;
     }
     struct msg_heartbeat beat = {.running = {listed(worker), worker->count}};
-    say(who, &shape_msg_heartbeat, &beat, 0);
+    worker_say(who, &shape_msg_heartbeat, &beat, 0);
 }
 
 static void say_lines(uint32_t who, struct hand *hand)
@@ -222,7 +183,7 @@ static void say_lines(uint32_t who, struct hand *hand)
     for (uint16_t seq = (uint16_t)(hand->acked + 1); seq <= hand->lines && count < 8; seq++)
         lines[count++] = (struct rec_log_line){.seq = seq, .at = wall_now(), .level = 1, .stream = 1, .text = STR_LIT("a line")};
     struct msg_log log = {.chunk = {.run_id = hand->run, .attempt = hand->attempt, .lines = {lines, count}}};
-    say(who, &shape_msg_log, &log, 0);
+    worker_say(who, &shape_msg_log, &log, 0);
     hand->next_at = sim.now + LOG_AGAIN_MS;
 }
 
@@ -236,42 +197,8 @@ static void say_publish(uint32_t who, struct hand *hand)
         .run_id = hand->run,
         .output = {
             .attempt = hand->attempt, .path = str_of(path), .temporary = str_of(temporary), .size = 100, .hash = str_of(hash)}};
-    say(who, &shape_msg_publish, &publish, 0);
+    worker_say(who, &shape_msg_publish, &publish, 0);
     hand->next_at = sim.now + AGAIN_MS;
-}
-
-static void say_scan(uint32_t who, struct hand *hand)
-{
-    union walk_message message;
-    const struct shape *shape = walk_question(hand->scan, hand->run, hand->attempt, &message);
-    say(who, shape, &message, ++questions);
-    hand->next_at = sim.now + LOG_AGAIN_MS;
-}
-
-/* That the file it has worked on is another now. */
-static void say_made(uint32_t who, struct hand *hand)
-{
-    const struct film *film = film_named(hand->name);
-    if (!film) { /* it has been moved or removed: a scan finds out */
-        hand->tells = false;
-        return;
-    }
-    struct rec_video_found row = film_found(film, hand->video, true, 0);
-    struct msg_library_found found = {
-        .run_id = hand->run, .attempt = hand->attempt, .seq = 1, .root = STR_LIT(FILM_ROOT), .videos = {&row, 1}, .walked = 1};
-    say(who, &shape_msg_library_found, &found, ++questions);
-    hand->next_at = sim.now + LOG_AGAIN_MS;
-}
-
-static struct str film_result(const struct hand *hand)
-{
-    static char text[96];
-    if (hand->skips)
-        return STR_LIT("{\"skipped\":\"Dolby Vision would be lost\"}");
-    const struct film *film = film_named(hand->name);
-    snprintf(text, sizeof text, "{\"dest\":\"/out/%lu\",\"size_after\":%lu}", (unsigned long)hand->run,
-             (unsigned long)(film && film_was_made(film->content) ? film->size : 1));
-    return str_of(text);
 }
 
 static void say_result(uint32_t who, struct hand *hand)
@@ -287,11 +214,11 @@ static void say_result(uint32_t who, struct hand *hand)
     if (hand->outcome != OUTCOME_COMPLETED)
         item.error = STR_LIT("it did not go well");
     if (hand->film && hand->outcome == OUTCOME_COMPLETED) {
-        item.result = film_result(hand);
+        item.result = transcoder_result(hand);
         SET_HAS(&item, rec_outcome, result);
     }
     struct msg_result result = {.items = {&item, 1}};
-    say(who, &shape_msg_result, &result, 0);
+    worker_say(who, &shape_msg_result, &result, 0);
     hand->next_at = sim.now + AGAIN_MS;
     (void)dies_at(who, STEP_WORKER_REPORTED);
 }
@@ -325,13 +252,6 @@ static uint32_t hands_running(const struct worker_sim *worker)
     return running;
 }
 
-/* The source is there as it was when the farm looked at it. */
-static bool film_is_as_given(const struct hand *hand)
-{
-    const struct film *film = film_named(hand->name);
-    return film && film->content == hand->content;
-}
-
 static void hand_start(uint32_t who, struct hand *hand)
 {
     struct srun *run = run_of(hand->run);
@@ -350,7 +270,7 @@ static void hand_start(uint32_t who, struct hand *hand)
         hand->next_at = sim.now;
         return;
     }
-    if (hand->film && !film_is_as_given(hand))
+    if (hand->film && !transcoder_source_stands(hand))
         hand->outcome = OUTCOME_FAILED;
     if (hand->skips)
         hand->output = false;
@@ -381,7 +301,7 @@ static void hand_go_on(uint32_t who, struct hand *hand)
     } else if (hand->output && hand->outcome == OUTCOME_COMPLETED) {
         hand->state = HAND_PUBLISHING;
         say_publish(who, hand);
-    } else if (hand->tells && (say_made(who, hand), hand->tells)) {
+    } else if (hand->tells && (transcoder_tell(who, hand), hand->tells)) {
         hand->state = HAND_TELLING;
     } else {
         hand->state = HAND_RESULT;
@@ -393,7 +313,7 @@ static void hand_end(uint32_t who, struct hand *hand)
 {
     struct srun *run = run_of(hand->run);
     bool adopts = hand->earlier && run->renamed == hand->earlier;
-    if (hand->film && hand->outcome == OUTCOME_COMPLETED && !adopts && !film_is_as_given(hand))
+    if (hand->film && hand->outcome == OUTCOME_COMPLETED && !adopts && !transcoder_source_stands(hand))
         hand->outcome = OUTCOME_FAILED; /* it looks once more before its result counts */
     tell(hand->run, "worker %u has ended attempt %u: %s", who, hand->attempt, outcome_name(hand->outcome));
     if (hand->outcome == OUTCOME_COMPLETED && !hand->cancelled) {
@@ -423,7 +343,7 @@ static void hand_step(uint32_t who, struct hand *hand)
         break;
     case HAND_SCANNING:
         if (workers[who].session)
-            say_scan(who, hand);
+            transcoder_ask(who, hand);
         else
             hand->next_at = NEVER;
         break;
@@ -443,28 +363,6 @@ static void slots_fill(uint32_t who)
             hand_start(who, &worker->hands[i]);
             running++;
         }
-}
-
-/* What it is to do in the library, if that is what it is. */
-static void take_film(struct hand *hand, const struct rec_assignment *given)
-{
-    struct token token;
-    struct str text;
-    hand->film = str_is(given->spec.task_type, "transcode");
-    if (str_is(given->spec.task_type, "scan"))
-        hand->scan = walk_new();
-    if (!hand->film)
-        return;
-    if (!map_text(given->parameters, STR_LIT("path"), &text) || !map_find(given->parameters, "video_id", &token))
-        broken(hand->run, "a transcode does not say of what");
-    hand->name = film_name_of(text);
-    hand->video = token.u.natural;
-    if (map_find(given->parameters, "size", &token))
-        hand->size = token.u.natural;
-    const struct film *film = film_named(hand->name); /* beside its size, its time of change tells */
-    hand->content = film && film->size == hand->size ? film->content : 0;
-    hand->skips = one_in(20);
-    sim.newest_film = hand->run;
 }
 
 static void take(uint32_t who, const struct rec_assignment *given)
@@ -488,7 +386,7 @@ static void take(uint32_t who, const struct rec_assignment *given)
         say_lease(who, &shape_msg_reject, &hand, "not now");
         return;
     }
-    take_film(&hand, given);
+    transcoder_take(&hand, given);
     if (one_in(10))
         hand.lines = (uint16_t)(1 + below(6));
     worker->hands[worker->count++] = hand;
@@ -520,7 +418,7 @@ static void on_granted(uint32_t who, const struct msg_publish_grant *grant)
         run->ended &= ~(UINT64_C(1) << (hand->attempt & 63));
     } else {
         run->renamed = hand->attempt;
-        struct film *film = hand->film && who % 3 == 0 && film_is_as_given(hand) ? film_named(hand->name) : NULL;
+        struct film *film = hand->film && who % 3 == 0 && transcoder_source_stands(hand) ? film_named(hand->name) : NULL;
         if (film)
             film_replace(film);
         hand->tells = film != NULL;
@@ -564,7 +462,7 @@ static void on_library(uint32_t who, uint64_t run, uint64_t attempt, const struc
         if (walk_done(hand->scan))
             hand_end(who, hand);
         else
-            say_scan(who, hand);
+            transcoder_ask(who, hand);
     }
 }
 
@@ -772,15 +670,15 @@ void worker_lie(uint32_t who)
     struct msg_result result = {.items = {&item, 1}};
     if (hand_find(&workers[who], id, lease.attempt))
         return;
-    say(who, &shape_msg_accept, &accept, 0);
-    say(who, &shape_msg_result, &result, 0);
+    worker_say(who, &shape_msg_accept, &accept, 0);
+    worker_say(who, &shape_msg_result, &result, 0);
 }
 
 void worker_hint(uint32_t who)
 {
     struct msg_library_hint hint = {.root = STR_LIT(FILM_ROOT)};
     if (!workers[who].down && workers[who].session && workers[who].frozen_until <= sim.now)
-        say(who, &shape_msg_library_hint, &hint, 0);
+        worker_say(who, &shape_msg_library_hint, &hint, 0);
 }
 
 void worker_leave(uint32_t who)
@@ -791,14 +689,14 @@ void worker_leave(uint32_t who)
         return;
     worker->leaving = true;
     worker->left_at = sim.now + about(60000);
-    say(who, &shape_msg_drain, &drain, 0);
+    worker_say(who, &shape_msg_drain, &drain, 0);
     arm(who, worker->left_at);
 }
 
 static void leave(uint32_t who)
 {
     struct msg_bye bye = {0};
-    say(who, &shape_msg_bye, &bye, 0);
+    worker_say(who, &shape_msg_bye, &bye, 0);
     workers[who].connection = 0; /* the connection outlives it by what it said last */
     worker_kill(who, 1000 + about(60000));
 }
