@@ -64,7 +64,7 @@ static int granted_check(const struct run *run, const struct msg_transcode_publi
     return published->size == asked->size && str_eq(published->hash, asked->hash) ? 0 : refuse(asked, "upload_hash", fault);
 }
 
-/* Whether the task is still in the hands that it was in. One that gives its result lives, and so does its task: neither ends in silence
+/* Whether the task is still in the hands that it was in; that its caller's credential is theirs, the gateway has looked at. One that gives its result lives, and so does its task: neither ends in silence
  * while the gateway renames. -1 with fault. */
 static int holder_check(struct transcode *farm, struct core *core, const struct run *run,
                         const struct msg_transcode_publish *asked, struct fault *fault)
@@ -73,7 +73,8 @@ static int holder_check(struct transcode *farm, struct core *core, const struct 
         return refuse(asked, "task_final", fault);
     if (!run->lease || run->lease->worker->kept == (asked->attempt != 0))
         return refuse(asked, "task_owner", fault);
-    return asked->attempt ? granted_check(run, asked, fault) : api_attend(farm, core, run->lease->worker->id, fault);
+    return asked->attempt ? granted_check(run, asked, fault)
+                          : api_attend(farm, core, run->lease->worker->id, (struct str){0}, fault);
 }
 
 void transcode_on_publish(struct core *core, const struct core_call *call)
