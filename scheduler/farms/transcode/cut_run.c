@@ -115,7 +115,7 @@ void transcode_on_cut(struct core *core, const struct core_call *call)
     struct fault fault;
     if (!lease)
         return;
-    if (!lease->run || !task) { /* it is cancelled, and hears so; or no transcode, and cuts nothing */
+    if (!task) { /* a scan, a segment: nothing is cut of it */
         fault_task(&fault, asked->run_id);
         goto error;
     }

@@ -12,8 +12,7 @@ void library_loaded(struct transcode *farm, struct core *core);
 uint64_t library_tick(struct transcode *farm, struct core *core);
 void library_ended(struct transcode *farm, struct core *core, const struct rec_run *run);
 
-/* The lease that a message of a worker about a run of the farm's is about; its run is NULL when it is cancelled. NULL: it is not the
- * sender's, who has been told so. */
+/* The lease, of a run of the farm's, that a message of a worker is about; NULL: it is not the sender's any more, who has been told so. */
 struct lease *library_lease(struct transcode *farm, struct core *core, const struct core_call *call, uint64_t run_id,
                             uint64_t attempt);
 

@@ -155,7 +155,7 @@ static void pack_video(struct buf *out, const struct rec_video *video, unsigned 
     char hash[2 * 16 + 1] = "", made[MADE_TEXT];
     for (uint32_t i = 0; i < video->hash.len && i < 16; i++)
         snprintf(hash + (size_t)2 * i, 3, "%02x", (unsigned char)video->hash.ptr[i]);
-    parameters_begin(&packer, out, 15);
+    parameters_begin(&packer, out, 16);
     parameters_uint(&packer, "video_id", video->id);
     parameters_text(&packer, "root", video->root);
     parameters_text(&packer, "path", video->path);
