@@ -172,11 +172,14 @@ static unsigned replies_make(struct replies *out)
     struct rec_transcode_worker coder = {.id = 1, .name = STR_LIT("w")};
     struct msg_transcode_worker_rows coders = {.workers = {&coder, 1}, .total = 1};
     struct msg_transcode_pulled pulled = {.task = transcoded};
+    struct msg_video_checking checking = {.run_id = 1};
+    struct msg_health_state health = {.sweep = {.id = 1, .begun_at = 1}};
     unsigned count = 0;
     SET_HAS(&task.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, schedule);
     SET_HAS(&pulled, msg_transcode_pulled, task);
+    SET_HAS(&health, msg_health_state, sweep);
 
     for (const uint16_t *id = fuzz_request_answers; *id; id++, count++) {
         const uint16_t ids[] = {*id, 0};
@@ -215,6 +218,10 @@ static unsigned replies_make(struct replies *out)
     reply_add(&out[count].first, &shape_msg_transcode_worker_rows, &coders);
     reply_add(&out[count++].second, &shape_msg_done, &done);
     reply_add(&out[count].first, &shape_msg_transcode_pulled, &pulled);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_add(&out[count].first, &shape_msg_video_checking, &checking);
+    reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_add(&out[count].first, &shape_msg_health_state, &health);
     reply_add(&out[count++].second, &shape_msg_done, &done);
     return count;
 }
