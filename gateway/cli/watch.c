@@ -20,7 +20,7 @@
 #define PAUSE_LEAST_MS 50 /* between questions; none behind lines, as more may come than are kept */
 #define PAUSE_MOST_MS 500
 #define LINES_AT_ONCE 1000
-#define STOP_MS 20000 /* how long the farm may take over what a stopped command still asks of it; a second signal ends that at once */
+#define STOP_MS 20000 /* for what a stopped command still asks of the farm; a second signal ends that at once */
 
 struct watch {
     struct cli *cli;
