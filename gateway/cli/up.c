@@ -39,8 +39,8 @@
 #define CHECK_MS 100   /* how often the farm is asked whether it is ready */
 #define PING_MS 1000
 #define SUPERSEDED_MS 1000 /* how often the scheduler that took over is asked whether it still answers, */
-#define SILENCES 3         /* and how often in a row it does not before it counts as gone: it may have stood still */
-#define DRAIN_SECONDS 5    /* runs get this long to finish at the end */
+#define SILENCES 10 /* and how often in a row it does not before it counts as gone: it may be rebuilding, or have stood still */
+#define DRAIN_SECONDS 5 /* runs get this long to finish at the end */
 
 enum stage { STAGE_WORKERS, STAGE_GATEWAY, STAGE_SCHEDULER, STAGE_STORE, STAGE_OVER };
 
@@ -212,6 +212,7 @@ static void member_start(void *arg)
         return;
     }
     member->noted_down = false;
+    member->silences = 0;
     note_children(up);
 }
 
@@ -264,7 +265,7 @@ static void rival_answer(void *arg, const struct msg *msg, const struct err *err
         return;
     }
     if (msg == NULL || msg->shape->id != MSG_PONG) {
-        if (member->noted_down && ++member->silences < SILENCES) {
+        if (++member->silences < SILENCES) {
             rival_ask(member);
             return;
         }

@@ -193,7 +193,7 @@ class Restarts(unittest.TestCase):
                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
             log.close()
             try:
-                wait_for(lambda: "another scheduler" in up.err() and "has taken over" in up.err(), 30, "the older one to give way")
+                wait_for(lambda: "has taken over: not starting one while it answers" in up.err(), 60, "the older one to give way")
                 wait_for(lambda: "scheduler" not in up.children(), 30, "the end of the older one")
                 done = up.gantry("run", "--wait", "--shell", "echo rival")
                 self.assertEqual((done.returncode, done.stdout), (0, "rival\n"), done.stderr)
