@@ -13,6 +13,7 @@ class Pools(unittest.TestCase):
         self.farm = Farm(**dict(PATIENT, worker_slots=8))
         self.farm.__enter__()
         self.addCleanup(self.farm.close)
+        self.addCleanup(self.farm.print_logs)  # shown where a test fails
         self.locks = [self.farm.data / "lock1", self.farm.data / "lock2"]
         self.go, self.exceeded = self.farm.data / "go", self.farm.data / "exceeded"
         for lock in self.locks:
