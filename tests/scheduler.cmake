@@ -30,6 +30,7 @@ gantry_test(core_doors LINKS core_fixture)
 gantry_test(core_farm LINKS core_fixture)
 gantry_test(cut LINKS core_fixture)
 gantry_test(transcode LINKS core_fixture)
+gantry_test(transcode_upload LINKS core_fixture)
 gantry_test(transcode_health LINKS core_fixture)
 gantry_test(core_random LINKS core_fixture)
 

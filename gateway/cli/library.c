@@ -125,7 +125,8 @@ static void list_saved(struct cli *cli)
 
 int library_list(struct cli *cli)
 {
-    static const char *const headings[] = {">ID", "STATUS", "CODEC", "SIZE", ">KBIT/S", ">MB", ">TAKES", ">TASK", "HEALTH", "PATH"};
+    static const char *const headings[] = {">ID", "STATUS", "CODEC", "SIZE",   ">KBIT/S",
+                                           ">MB", ">TAKES", ">TASK", "HEALTH", "PATH"};
     char path[4096];
     struct err err = {0};
     json_t *data = NULL;

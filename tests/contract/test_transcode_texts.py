@@ -167,8 +167,14 @@ class Texts(Asked):
             received = lambda: self.farm.get(path).body["data"]["received"]  # noqa: E731
             wait_for(lambda: received() == 4, what="what was sent")
             self.both("upload_busy", 409, "PUT", path, b"x", Content_Range="bytes 4-4/9", **kind)
-        free = lambda: self.farm.put(path, b"whole", headers={"Content-Type": "application/octet-stream"}).status == 201  # noqa: E731
-        wait_for(free, what="the end of that upload")
+        names = [self.save / pathlib.Path(shown).with_suffix(ending) for ending in (".mp4", ".mkv")]
+        for name in names:
+            name.write_text("somebody's")
+        said = lambda: self.farm.put(path, b"whole", headers={"Content-Type": "application/octet-stream"}).body["message"]  # noqa: E731
+        wait_for(lambda: self.sentences["upload_stands"][0].match(said()), what="the end of that upload")
+        self.both("upload_stands", 409, "PUT", path, b"whole", **kind)
+        for name in names:
+            name.unlink()
         self.both("API_UPLOADED", 201, "PUT", path, b"whole", **kind)
         self.both(None, 416, "GET", f"/api/v1/stream/source/{tasks[2]}", Range="bytes=99-")
 

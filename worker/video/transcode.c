@@ -134,12 +134,8 @@ int transcode_main(char *const *argv)
         const char *name;
         int (*run)(struct transcode *it);
         bool helper; /* answers on stdout, in one line (worker/phase.c) */
-    } steps[] = {{"run", transcode_run, false},
-                 {"name", transcode_name, true},
-                 {"mend", transcode_mend, true},
-                 {"health", transcode_health, false},
-                 {"undo", transcode_undo, false},
-                 {"clear", segment_clear, false}};
+    } steps[] = {{"run", transcode_run, false},       {"name", transcode_name, true},  {"mend", transcode_mend, true},
+                 {"health", transcode_health, false}, {"undo", transcode_undo, false}, {"clear", segment_clear, false}};
     struct err err = {0};
     struct transcode it;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
