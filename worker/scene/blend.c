@@ -226,7 +226,7 @@ static void cycles(struct reading *self, struct blend_thing scene)
         if (one.block && blend_number(&self->file, one, "type", -1) == INT)
             scene_sampling(self->scene, samples[i].name, blend_number(&self->file, one, "data.val", NAN));
     }
-    scene_sampling(self->scene, "samples", self->file.version < 300 ? 128 : 4096); /* unless it is there */
+    scene_sampling_assume(self->scene, "samples", self->file.version < 300 ? 128 : 4096);
 }
 
 static void sampling(struct reading *self, struct blend_thing scene)

@@ -70,9 +70,11 @@ static bool join(char out[PATH_MAX], const char *folder, const char *name)
 /* Opens what is below a root, or anywhere if there are none. -1 with errno. */
 static int open_at(const struct locate *locate, unsigned root, const char *name, int flags)
 {
-    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC | O_NOCTTY), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    unsigned all =
+        (unsigned)flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY); /* the call refuses what O_PATH has no use for */
+    struct open_how how = {.flags = all, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     if (locate->count == 0)
-        return open(name, flags | O_CLOEXEC | O_NOCTTY);
+        return open(name, (int)all);
     return (int)syscall(SYS_openat2, locate->fds[root], *name ? name : ".", &how, sizeof(how));
 }
 

@@ -93,8 +93,8 @@ static void log_line(const struct scene *scene, const struct err *err)
     if (err)
         printf("it could not be read: %s\n", err->text);
     else
-        printf("%s %.*s, %u files it needs, %u of them missing\n", scene_format_name(scene->format), (int)scene->version.len,
-               scene->version.ptr, scene->count, gone);
+        printf("%s%s%.*s: %u files it needs, %u of them missing\n", scene_format_name(scene->format),
+               scene->version.len ? " " : "", (int)scene->version.len, scene->version.ptr, scene->count, gone);
 }
 
 static int say(const struct options *options, const struct scene *scene, const struct err *err)

@@ -272,8 +272,10 @@ static void format_end(struct maya *maya)
         scene->image_format = str_of(name);
     else if (maya->format_name.len)
         scene->image_format = maya->format_name;
-    else
+    else {
         scene->image_format = str_of(str_is(scene->renderer, "arnold") ? "exr" : "iff");
+        scene_assume(scene, "image_format");
+    }
 }
 
 void maya_end(struct maya *maya)
@@ -282,8 +284,10 @@ void maya_end(struct maya *maya)
     camera_end(maya);
     if (maya->references)
         scene_note(scene, "edits that are kept with references were not read: a file that only such an edit names is not listed");
-    if (scene->renderer.len == 0)
+    if (scene->renderer.len == 0) {
         scene->renderer = str_of("mayaSoftware");
+        scene_assume(scene, "renderer");
+    }
     format_end(maya);
     scene_number_assume(&scene->start_frame, 1);
     scene_number_assume(&scene->end_frame, 10);
@@ -293,7 +297,7 @@ void maya_end(struct maya *maya)
     scene_number_assume(&scene->height, 540);
     if (!str_is(scene->renderer, "arnold"))
         return;
-    scene_sampling(scene, "camera", 3); /* unless they are there */
-    scene_sampling(scene, "diffuse", 2);
-    scene_sampling(scene, "specular", 2);
+    scene_sampling_assume(scene, "camera", 3);
+    scene_sampling_assume(scene, "diffuse", 2);
+    scene_sampling_assume(scene, "specular", 2);
 }

@@ -117,6 +117,10 @@ static void assumed(struct buf *out, const struct scene *scene)
             comma(out);
             text(out, str_of(numbers[i].name));
         }
+    for (uint32_t i = 0; i < scene->assumed.count; i++) {
+        comma(out);
+        text(out, scene->assumed.items[i].name);
+    }
     buf_text(out, "]");
 }
 

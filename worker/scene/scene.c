@@ -18,7 +18,8 @@ int scene_open(struct scene *scene, struct err *err)
 
 void scene_close(struct scene *scene)
 {
-    struct scene_pairs *pairs[] = {&scene->render_cameras, &scene->cameras, &scene->sampling, &scene->plugins, &scene->notes};
+    struct scene_pairs *pairs[] = {&scene->render_cameras, &scene->cameras, &scene->sampling,
+                                   &scene->plugins,        &scene->notes,   &scene->assumed};
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
         free(pairs[i]->items);
     if (scene->codeset)
@@ -136,6 +137,21 @@ void scene_sampling(struct scene *scene, const char *name, double value)
         return;
     snprintf(text, sizeof(text), "%.10g", value);
     scene_pair_add(scene, &scene->sampling, name, strlen(name), text, strlen(text));
+}
+
+void scene_sampling_assume(struct scene *scene, const char *name, double value)
+{
+    char field[64];
+    uint32_t before = scene->sampling.count;
+    scene_sampling(scene, name, value);
+    snprintf(field, sizeof(field), "sampling.%s", name);
+    if (scene->sampling.count > before)
+        scene_assume(scene, field);
+}
+
+void scene_assume(struct scene *scene, const char *field)
+{
+    scene_pair_add(scene, &scene->assumed, field, strlen(field), "", 0);
 }
 
 void scene_note(struct scene *scene, const char *format, ...)

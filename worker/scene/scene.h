@@ -79,6 +79,7 @@ struct scene {
     struct scene_pairs sampling;                /* name, number as text */
     struct scene_pairs plugins;                 /* name, version */
     struct scene_pairs notes;                   /* what was not read: each a sentence in name */
+    struct scene_pairs assumed;                 /* fields that are a program\'s default, but for the numbers above */
 
     struct scene_asset *assets; /* owned */
     uint32_t count, room, left_out;
@@ -102,6 +103,8 @@ void scene_pair_add(struct scene *scene, struct scene_pairs *pairs, const char *
                     size_t value_len);
 void scene_name_add(struct scene *scene, struct scene_pairs *pairs, struct str name);
 void scene_sampling(struct scene *scene, const char *name, double value);
+void scene_sampling_assume(struct scene *scene, const char *name, double value); /* unless it is there */
+void scene_assume(struct scene *scene, const char *field);
 void scene_note(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void scene_number_set(struct scene_number *number, double value);    /* values that are not finite are passed over */
