@@ -102,15 +102,18 @@ static bool has_library(const struct settings *settings)
     return settings_text(settings, SET_LIBRARY)[0] || settings_text(settings, SET_TRANSCODE_PREFIX)[0];
 }
 
-/* With a library a worker scans and transcodes by itself, unless somebody said what it is to serve. */
-static void types_of_library(struct setup *setup, const struct settings *settings)
+/* With a library a worker scans and transcodes by itself, with folders of scenes it reads those, unless somebody said what it is to serve. */
+static void types_of_folders(struct setup *setup, const struct settings *settings)
 {
     bool library = has_library(settings), gateway = settings_text(settings, SET_WORKER_GATEWAY)[0];
-    if ((!library && !gateway) || strcmp(settings_source(settings, SET_WORKER_TYPES), "default") != 0)
+    if (strcmp(settings_source(settings, SET_WORKER_TYPES), "default") != 0)
         return;
     if (library)
         setup->types[setup->type_count++] = STR_LIT("scan");
-    setup->types[setup->type_count++] = STR_LIT("transcode");
+    if (library || gateway)
+        setup->types[setup->type_count++] = STR_LIT("transcode");
+    if (settings_text(settings, SET_SCENE_ROOT)[0])
+        setup->types[setup->type_count++] = STR_LIT("scene");
 }
 
 /* One that gets its videos from the gateway can do nothing else with them. */
@@ -141,7 +144,7 @@ int setup_read(struct setup *setup, const struct settings *settings, struct err 
     if (types < 0)
         return -1;
     setup->type_count = (uint32_t)types;
-    types_of_library(setup, settings);
+    types_of_folders(setup, settings);
     types = (int)setup->type_count;
     for (int i = 0; i < types; i++)
         if (setup->types[i].len > 64)

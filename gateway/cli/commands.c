@@ -167,6 +167,12 @@ static const struct option logs_options[] = {
     {0},
 };
 
+static const struct option render_analyze_options[] = {
+    {"missing", 0, NULL, NULL, "list only files that are not there"},
+    {"root", 0, "DIR", NULL, "folder that names are below, and nothing leads out of; may be repeated"},
+    {0},
+};
+
 static const struct option workers_options[] = {
     {"status", 's', "STATUS", "active|draining|offline", "only workers in this state"},
     {"type", 't', "TYPE", NULL, "only workers that serve this type"},
@@ -305,7 +311,7 @@ static const struct option health_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", "transcode", "library", NULL};
+const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", "transcode", "library", "render", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -389,6 +395,12 @@ const struct command commands[] = {
      "It is a run of its own, by a worker of the transcode farm that has the files; its number is printed. What took an "
      "original's place can be undone while the original is kept (transcode.keep_days). A file that has changed since is left "
      "as it is. The video is not transcoded again until somebody queues it."},
+    {"render analyze", "FILE", render_analyze_options, render_analyze, false, false, 1, 1,
+     "say how a scene is rendered and which files it needs, without its program",
+     "Blender's .blend (2.80 on), Maya's .ma (also .gz) and .mb, Unreal's .uproject and .umap, as far as these formats are open; "
+     "what was "
+     "not read is said. With --root names are below these folders, where C:/x is C/x. Exits with 1 when the file cannot be "
+     "read."},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
     {"worker drain", "ID…", no_options, worker_drain, true, false, 1, -1,
      "let workers finish what they have, and take nothing new", "It holds over restarts, until `gantry worker resume`."},

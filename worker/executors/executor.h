@@ -26,7 +26,10 @@ int executor_transcode(struct plan *plan, struct err *err);
 int executor_health(struct plan *plan, struct err *err);
 int executor_undo(struct plan *plan, struct err *err);
 int executor_clear(struct plan *plan, struct err *err);
+int executor_scene(struct plan *plan, struct err *err);
 
+/* The path (PATH_MAX bytes) of a program that stands beside gantry-worker. */
+int plan_sibling(const struct plan *plan, const char *program, char *path, struct err *err);
 /* Adds `probe=` and the path of gantry-probe to the arguments. */
 int plan_probe(struct plan *plan, struct err *err);
 

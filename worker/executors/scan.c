@@ -5,15 +5,19 @@
 #include "worker/executors/executor.h"
 #include "worker/video/words.h"
 
-/* gantry-probe stands beside this program. */
+int plan_sibling(const struct plan *plan, const char *program, char *path, struct err *err)
+{
+    const char *slash = strrchr(plan->place.self, '/');
+    int folder = slash ? (int)(slash - plan->place.self) : 0;
+    if (snprintf(path, PATH_MAX, "%.*s/%s", folder, plan->place.self, program) >= PATH_MAX)
+        return err_set(err, ERR_INVALID, "the path of %s is too long", program);
+    return 0;
+}
+
 int plan_probe(struct plan *plan, struct err *err)
 {
     char path[PATH_MAX];
-    const char *slash = strrchr(plan->place.self, '/');
-    int folder = slash ? (int)(slash - plan->place.self) : 0;
-    if (snprintf(path, sizeof(path), "%.*s/gantry-probe", folder, plan->place.self) >= (int)sizeof(path))
-        return err_set(err, ERR_INVALID, "the path of gantry-probe is too long");
-    return words_add(plan, "probe", str_of(path), err);
+    return plan_sibling(plan, "gantry-probe", path, err) < 0 ? -1 : words_add(plan, "probe", str_of(path), err);
 }
 
 int executor_scan(struct plan *plan, struct err *err)

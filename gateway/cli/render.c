@@ -1,0 +1,217 @@
+/* `gantry render …` */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gateway/cli/args.h"
+#include "gateway/cli/child.h"
+#include "gateway/cli/progress.h"
+#include "gateway/cli/show.h"
+#include "proto/buf.h"
+#include "proto/messages.h"
+
+#define ROOTS_MAX 16
+
+/* ---- gantry-scene ---- */
+
+/* Its arguments: NULL-terminated, room for two a root and four. */
+static int scene_arguments(const struct cli *cli, char *program, const char **argv, struct err *err)
+{
+    size_t at = 0;
+    int count = 0;
+    argv[count++] = program;
+    for (const char *root; (root = args_each(cli->args, "root", &at)) != NULL;) {
+        if (count > 2 * ROOTS_MAX)
+            return err_set(err, ERR_BAD_REQUEST, "--root: %d folders at most", ROOTS_MAX);
+        argv[count++] = "--root";
+        argv[count++] = root;
+    }
+    argv[count++] = "--";
+    argv[count++] = args_at(cli->args, 0);
+    argv[count] = NULL;
+    return 0;
+}
+
+static int read_all(int fd, struct buf *out, struct err *err)
+{
+    char bytes[65536];
+    for (;;) {
+        ssize_t got = read(fd, bytes, sizeof bytes);
+        if (got == 0)
+            return 0;
+        if (got < 0 && errno != EINTR)
+            return err_set(err, ERR_IO, "the reader's answer cannot be read: %s", strerror(errno));
+        if (got > 0 && buf_add(out, bytes, (size_t)got) < 0)
+            return err_set(err, ERR_NO_MEMORY, "out of memory for the reader's answer");
+    }
+}
+
+/* Runs it, and takes what it prints. What it says on stderr is said there. Its exit code; -1 with err. */
+static int scene_run(const char **argv, struct buf *out, struct err *err)
+{
+    int ends[2], status = 0;
+    if (pipe(ends) != 0)
+        return err_set(err, ERR_IO, "no pipe: %s", strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    close(ends[1]);
+    int rc = pid < 0 ? err_set(err, ERR_IO, "no process: %s", strerror(errno)) : read_all(ends[0], out, err);
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (rc < 0)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status)
+                             : err_set(err, ERR_INTERNAL, "gantry-scene was killed (signal %d)", WTERMSIG(status));
+}
+
+static json_t *scene_read(const struct cli *cli, struct err *err)
+{
+    const char *argv[2 * ROOTS_MAX + 5];
+    char program[PATH_MAX];
+    struct buf out = {0};
+    json_t *row = NULL;
+    if (child_sibling("gantry-scene", program, sizeof program, err) == 0 && scene_arguments(cli, program, argv, err) == 0 &&
+        scene_run(argv, &out, err) >= 0) {
+        row = json_loadb(out.data ? out.data : "", out.len, JSON_REJECT_DUPLICATES, NULL);
+        if (!row)
+            err_set(err, ERR_BAD_REQUEST, "%s was not read", args_at(cli->args, 0));
+    }
+    buf_free(&out);
+    return row;
+}
+
+/* ---- showing it ---- */
+
+static void show_size(const char *label, long long bytes)
+{
+    double size = (double)bytes;
+    const char *unit = "bytes";
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    for (size_t i = 0; i < sizeof units / sizeof *units && size >= 1024; i++) {
+        size /= 1024;
+        unit = units[i];
+    }
+    show_fieldf(label, size == (double)bytes ? "%.0f %s" : "%.1f %s", size, unit);
+}
+
+/* A list of texts on one line. */
+static void show_list(const char *label, const json_t *list)
+{
+    char text[512] = "";
+    size_t index;
+    json_t *one;
+    json_array_foreach(list, index, one)
+    {
+        if (!str_append(text, sizeof text - 8, ", ", json_string_value(one))) {
+            str_append(text, sizeof text, ", ", "…");
+            break;
+        }
+    }
+    show_field(label, text);
+}
+
+static void show_range(const json_t *info)
+{
+    const json_t *first = json_object_get(info, "start_frame"), *last = json_object_get(info, "end_frame");
+    const json_t *step = json_object_get(info, "frame_step");
+    if (!json_is_number(first) || !json_is_number(last))
+        return;
+    if (json_is_number(step) && json_number_value(step) != 1)
+        show_fieldf("frames", "%.10g-%.10g, each %.10g", json_number_value(first), json_number_value(last),
+                    json_number_value(step));
+    else
+        show_fieldf("frames", "%.10g-%.10g", json_number_value(first), json_number_value(last));
+}
+
+static void show_picture(const json_t *info)
+{
+    const json_t *percentage = json_object_get(info, "resolution_percentage");
+    double share = json_is_number(percentage) ? json_number_value(percentage) / 100 : 1;
+    double width = json_number_value(json_object_get(info, "width")), height = json_number_value(json_object_get(info, "height"));
+    if (width > 0 && height > 0)
+        show_fieldf("pictures", "%.0fx%.0f %s", width * share, height * share, show_text(info, "image_format"));
+}
+
+static void show_scene(const json_t *row)
+{
+    const json_t *info = json_object_get(row, "scene_info"), *summary = json_object_get(row, "asset_summary");
+    show_fieldf("format", "%s %s", show_text(row, "format"), show_text(row, "version"));
+    show_size("size", show_number(row, "scene_file_size"));
+    show_member("md5", row, "scene_file_hash");
+    show_member("scene", info, "scene");
+    show_member("renderer", info, "renderer");
+    show_range(info);
+    show_member("fps", info, "fps");
+    show_picture(info);
+    show_member("output", info, "output");
+    show_list("rendered from", json_object_get(info, "render_camera"));
+    show_list("cameras", json_object_get(info, "cameras"));
+    show_member("sampling", info, "sampling");
+    show_member("plug-ins", info, "plugins");
+    show_list("by default", json_object_get(info, "assumed"));
+    show_fieldf("files", "%lld, %lld of them missing", show_number(summary, "total_count"),
+                show_number(summary, "missing_count"));
+    size_t index;
+    json_t *note;
+    json_array_foreach(json_object_get(row, "not_read"), index, note) show_field("not read", json_string_value(note));
+}
+
+static int show_assets(const struct cli *cli, const json_t *row)
+{
+    static const char *const headings[] = {"TYPE", ">SIZE", "THERE", "FILE"};
+    struct table *table = table_new(headings, sizeof headings / sizeof *headings);
+    struct err err = {0};
+    size_t index;
+    json_t *asset;
+    if (!table) {
+        err_set(&err, ERR_NO_MEMORY, "out of memory");
+        return show_error(&err);
+    }
+    json_array_foreach(json_object_get(row, "assets"), index, asset)
+    {
+        bool exists = json_is_true(json_object_get(asset, "exists"));
+        if (exists && args_has(cli->args, "missing"))
+            continue;
+        show_cell(table, asset, "type");
+        show_cell(table, asset, "size");
+        table_add(table, json_is_true(json_object_get(asset, "packed")) ? "packed" : exists ? "yes" : "no");
+        show_cell(table, asset, "path");
+    }
+    return show_table(table, NULL);
+}
+
+int render_analyze(struct cli *cli)
+{
+    struct err err = {0};
+    json_t *row = scene_read(cli, &err);
+    if (!row)
+        return show_error(&err);
+    const char *wrong = json_string_value(json_object_get(row, "error"));
+    int code = EXIT_FINE;
+    if (cli->json)
+        code = show_json(row);
+    else if (!wrong) {
+        show_scene(row);
+        if (json_array_size(json_object_get(row, "assets")) > 0) {
+            printf("\n");
+            code = show_assets(cli, row);
+        }
+    }
+    if (wrong && !cli->json) {
+        err_set(&err, ERR_INVALID, "%s: %s", args_at(cli->args, 0), wrong);
+        code = show_error(&err);
+    }
+    json_decref(row);
+    return wrong ? EXIT_TROUBLE : code;
+}
