@@ -84,7 +84,9 @@ class Maya(Folder):
     def test_code_pages(self):
         text = '//Maya ASCII 2020 scene\n//Codeset: 936\ncreateNode file -n "f";\n\tsetAttr ".ftn" -type "string" "D:/贴图/木头.jpg";\n'
         self.assertEqual(list(self.assets(self.said(text.encode("gbk")))), ["D:/贴图/木头.jpg"])
-        self.assertEqual(list(self.assets(self.said(text.encode()))), ["D:/贴图/木头.jpg"])  # whatever it claims, it is UTF-8
+        utf8 = text.replace("936", "UTF-8")
+        self.assertEqual(list(self.assets(self.said(utf8.encode()))), ["D:/贴图/木头.jpg"])
+        self.assertEqual(list(self.assets(self.said(text.replace("贴图/", "").encode("gbk")))), ["D:/木头.jpg"])  # bytes that are UTF-8, too
         latin = text.replace("936", "1252").replace("贴图/木头", "é")
         self.assertEqual(list(self.assets(self.said(latin.encode("cp1252")))), ["D:/é.jpg"])
 

@@ -309,13 +309,31 @@ def corpus():
     }
 
 
+def regressions():
+    """The same of files that nobody should write."""
+    ring = blend().add("DATA", "IDProperty", 0x310, next=0x310, type=6, name="x", data={"group": {"first": 0x310}})
+    lying = Blend().raw("SC", b"x" * 50, 1, 0, length=0x7fffffff)
+    dna = blend().dna()
+    deep = b""
+    for _ in range(40):
+        deep = Iff(False).group(b"NODE", deep)
+    return {
+        "blend": {"ring": ring.bytes(), "lying_length": lying.bytes(), "huge_dna": blend().bytes(dna=dna[:8] + b"\xff\xff\xff\x7f" + dna[12:]),
+                  "header": b"BLENDER17-02v0500"},
+        "maya_ascii": {"bomb": gzip.compress(b"\n" * (4 << 20), mtime=0), "quotes": b'"' * 5000 + b'\\' * 5000, "no_end": b'setAttr ".ftn" -type "string" (' * 50},
+        "maya_binary": {"deep_groups": Iff(False).group(b"Maya", deep), "short_group": Iff(True).chunk(b"FOR8", b"")},
+        "unreal": {"names": umap(count=0x3d0900), "back": umap(at=5), "arrays": b"[" * 3000},
+    }
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parents[1] / "fuzz"
-    for target, files in corpus().items():
-        for name, data in files.items():
-            path = folder / "corpus" / target / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+    for kind, targets in (("corpus", corpus()), ("regressions", regressions())):
+        for target, files in targets.items():
+            for name, data in files.items():
+                path = folder / kind / target / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@
 
 #include "worker/scene/blend_file.h"
 
-#define LIST_MAX 100000 /* things of a list that are looked at: one that has no end has no more */
-#define OB_CAMERA 11    /* Object.type */
+#define OB_CAMERA 11 /* Object.type */
 
 /* Data of objects and materials that names a file. */
 static const struct {
@@ -202,7 +201,7 @@ static void renderer(struct reading *self, struct blend_thing scene)
 static struct blend_thing property(struct reading *self, struct blend_thing group, const char *name)
 {
     struct blend_thing at = blend_follow(&self->file, group, "data.group.first");
-    for (unsigned i = 0; at.block && i < LIST_MAX; i++) {
+    for (unsigned i = 0; at.block && i < self->file.count; i++) {
         if (str_is(blend_text(&self->file, at, "name"), name))
             return at;
         at = blend_follow(&self->file, at, "next");
@@ -243,7 +242,7 @@ static void render_cameras(struct reading *self, struct blend_thing scene)
     struct scene *into = self->scene;
     scene_name_add(into, &into->render_cameras, name_of(self, blend_follow(&self->file, scene, "camera")));
     struct blend_thing marker = blend_follow(&self->file, scene, "markers.first");
-    for (unsigned i = 0; marker.block && i < LIST_MAX; i++) {
+    for (unsigned i = 0; marker.block && i < self->file.count; i++) {
         scene_name_add(into, &into->render_cameras, name_of(self, blend_follow(&self->file, marker, "camera")));
         marker = blend_follow(&self->file, marker, "next");
     }

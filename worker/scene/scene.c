@@ -34,15 +34,22 @@ void scene_close(struct scene *scene)
 
 void scene_codeset(struct scene *scene, unsigned page)
 {
+    static const unsigned pages[] = {874, 932, 936, 949, 950, 54936}; /* of Windows: in all of them ASCII is itself */
     char name[16];
     if (scene->codeset) {
         iconv_close(scene->codeset);
         scene->codeset = NULL;
     }
-    if (page == 0 || page == 65001)
+    if (page == 65001)
         return;
-    snprintf(name, sizeof(name), "CP%u", page);
-    iconv_t made = iconv_open("UTF-8", name);
+    bool known = page >= 1250 && page <= 1258;
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        known = known || page == pages[i];
+    if (page == 54936)
+        snprintf(name, sizeof(name), "GB18030");
+    else
+        snprintf(name, sizeof(name), "CP%u", page);
+    iconv_t made = known ? iconv_open("UTF-8", name) : (iconv_t)-1;
     if (made == (iconv_t)-1)
         scene_note(scene, "names are in the code page %u, which is not known here", page);
     else
@@ -54,7 +61,7 @@ static bool convert(struct scene *scene, const char *bytes, size_t len, char *ou
 {
     char *in = (char *)bytes, *to = out;
     size_t left = len, room = size;
-    if (!scene->codeset || str_utf8((struct str){bytes, (uint32_t)len}))
+    if (!scene->codeset)
         return false;
     iconv(scene->codeset, NULL, NULL, NULL, NULL);
     if (iconv(scene->codeset, &in, &left, &to, &room) == (size_t)-1)

@@ -92,7 +92,7 @@ struct scene {
 int scene_open(struct scene *scene, struct err *err);
 void scene_close(struct scene *scene); /* takes a zeroed one */
 
-/* From here on texts are in this code page of Windows' (936, 1252, 65001, …). An unknown one is noted. */
+/* From here on texts are in this code page of Windows' (936, 1252, 65001, …). One that is not known is noted. */
 void scene_codeset(struct scene *scene, unsigned page);
 
 /* A copy in the arena, cut and cleaned; empty (with starved, or left out) where there is no room. */
