@@ -41,6 +41,7 @@ gantry_fuzz(template LINKS worker)
 gantry_fuzz(worker LINKS worker HELPERS frames.c steps.c farside.c
   WRAPS bus_client_new bus_client_free bus_client_is_up bus_ask bus_forget bus_tell bus_tell_bytes bus_ear_new bus_ear_free bus_ear_listen
   clock_mono_ms clock_mono_us clock_wall_ms process_start process_term process_kill process_forget)
-foreach(name blend maya_ascii maya_binary unreal)
-  gantry_fuzz(${name} LINKS scene proto HELPERS scene_input.c)
-endforeach()
+gantry_fuzz(blend LINKS scene proto HELPERS scene_input.c)
+gantry_fuzz(maya_ascii LINKS scene proto HELPERS scene_input.c)
+gantry_fuzz(maya_binary LINKS scene proto HELPERS scene_input.c)
+gantry_fuzz(unreal LINKS scene proto HELPERS scene_input.c)
