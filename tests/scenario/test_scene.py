@@ -90,6 +90,24 @@ class Maya(Folder):
         latin = text.replace("936", "1252").replace("贴图/木头", "é")
         self.assertEqual(list(self.assets(self.said(latin.encode("cp1252")))), ["D:/é.jpg"])
 
+    def test_files_of_other_code_pages(self):
+        """Names in the scene are in its code page, those on this disk are not."""
+        self.put("贴图/木头.jpg", b"123")
+        text = '//Maya ASCII 2020 scene\n//Codeset: 936\ncreateNode file -n "f";\n\tsetAttr ".ftn" -type "string" "贴图/木头.jpg";\n'
+        asset = self.assets(self.said(text.encode("gbk"), "场景.ma"))["贴图/木头.jpg"]
+        self.assertEqual((asset["size"], asset["file"]), (3, str(self.folder / "贴图/木头.jpg")))
+
+    def test_called_from_below(self):
+        self.put("show/workspace.mel")
+        self.put("show/sourceimages/wood.jpg")
+        self.put("show/scenes/a.ma", tiny.MAYA.replace("C:/textures", "sourceimages").encode())
+        done = subprocess.run([SCENE, "a.ma"], capture_output=True, timeout=60 * SLOW, check=False, cwd=self.folder / "show/scenes")
+        self.assertTrue(self.assets(json.loads(done.stdout))["sourceimages/wood.jpg"]["exists"])
+
+    def test_a_name_that_is_no_text(self):
+        done = run(os.fsdecode(bytes(self.folder) + b"/\xff.ma"))
+        self.assertEqual(json.loads(done.stdout)["scene_file"], f"{self.folder}/\ufffd.ma")
+
     def test_at_each_place_of_a_block(self):
         """Statements, quotes, escapes and comments that go on in the next block of 256 KiB."""
         wanted = '/* " */ // "\ncreateNode file -n "f\\"1";\n\tsetAttr ".ftn" -type "string" "a\\\\;\\"b.jpg";\ncreateNode camera -n "c1";\n'

@@ -8,6 +8,8 @@
 #define NAMES_MAX 100000
 #define TYPES_MAX 20000
 #define STRUCTS_MAX 20000
+#define FIELDS_MAX 2000 /* of a struct */
+#define NAME_MAX_LEN 255
 
 struct dna {
     char *data;
@@ -61,7 +63,7 @@ static bool texts(struct walk *walk, const char *name, uint32_t most, const char
         return false;
     for (uint32_t i = 0; i < *count; i++) {
         const char *text = walk->dna->data + walk->at, *end = memchr(text, '\0', walk->dna->len - walk->at);
-        if (!end)
+        if (!end || end - text > NAME_MAX_LEN)
             return false;
         (*out)[i] = text;
         walk->at += (size_t)(end - text) + 1;
@@ -82,7 +84,7 @@ static bool structs(struct walk *walk)
         if (dna->len - walk->at < 4 || half(dna, at) >= dna->type_count)
             return false;
         size_t fields = half(dna, at + 2);
-        if ((dna->len - walk->at - 4) / 4 < fields)
+        if (fields > FIELDS_MAX || (dna->len - walk->at - 4) / 4 < fields)
             return false;
         for (size_t j = 0; j < fields; j++)
             if (half(dna, at + 4 + 4 * j) >= dna->type_count || half(dna, at + 6 + 4 * j) >= dna->name_count)

@@ -93,9 +93,9 @@ static void where(const struct locate *locate, struct scene *scene, struct scene
 {
     char path[PATH_MAX];
     if (locate->count == 0)
-        asset->file = scene_text(scene, name, strlen(name));
+        asset->file = scene_utf8(scene, name, strlen(name));
     else if (join(path, locate->roots[root], name))
-        asset->file = scene_text(scene, path, strlen(path));
+        asset->file = scene_utf8(scene, path, strlen(path));
 }
 
 static void missing(struct scene_asset *asset, int cause)
@@ -291,10 +291,13 @@ static int opened(struct locate *locate, unsigned root, const char *name, int fd
 
 int locate_open(struct locate *locate, const char *given, struct err *err)
 {
-    char path[PATH_MAX], out[PATH_MAX];
+    char path[PATH_MAX], out[PATH_MAX], here[PATH_MAX];
     int worst = ENOENT, flags = O_RDONLY | O_NONBLOCK;
     if (!plain(str_of(given), path) || *path == '\0')
         return err_set(err, ERR_INVALID, "its name is too long, or empty");
+    /* Whole, so that the folders above it can be told: a project's is one of them. */
+    if (locate->count == 0 && given[0] != '/' && getcwd(here, sizeof(here)) && join(out, here, given))
+        given = out;
     for (unsigned i = 0; i < (locate->count ? locate->count : 1); i++) {
         const char *name = locate->count ? below(locate, i, path, out) : given;
         int fd = name ? open_at(locate, i, name, flags) : -1;

@@ -221,8 +221,10 @@ static const char *error_word(int code)
 
 static void all(struct buf *out, const struct scene *scene, const struct report *report, uint32_t most)
 {
+    char path[SCENE_TEXT];
+    struct str clean = {path, (uint32_t)str_clean(path, sizeof(path), str_of(report->path))};
     buf_text(out, "{");
-    text_member(out, "scene_file", str_of(report->path));
+    text_member(out, "scene_file", clean);
     name(out, "scene_file_size");
     buf_printf(out, scene->md5[0] ? "%" PRIu64 : "null", scene->size);
     text_member(out, "scene_file_hash", str_of(scene->md5));

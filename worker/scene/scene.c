@@ -72,14 +72,20 @@ static bool convert(struct scene *scene, const char *bytes, size_t len, char *ou
 
 struct str scene_text(struct scene *scene, const char *bytes, size_t len)
 {
-    char converted[SCENE_TEXT], clean[SCENE_TEXT];
+    char converted[SCENE_TEXT];
     size_t made;
     if (len > SCENE_TEXT)
         len = SCENE_TEXT;
-    if (len && convert(scene, bytes, len, converted, sizeof(converted), &made)) {
-        bytes = converted;
-        len = made;
-    }
+    if (len && convert(scene, bytes, len, converted, sizeof(converted), &made))
+        return scene_utf8(scene, converted, made);
+    return scene_utf8(scene, bytes, len);
+}
+
+struct str scene_utf8(struct scene *scene, const char *bytes, size_t len)
+{
+    char clean[SCENE_TEXT];
+    if (len > SCENE_TEXT)
+        len = SCENE_TEXT;
     len = len ? str_clean(clean, sizeof(clean), (struct str){bytes, (uint32_t)len}) : 0;
     if (len == 0)
         return (struct str){"", 0};

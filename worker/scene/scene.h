@@ -97,6 +97,8 @@ void scene_codeset(struct scene *scene, unsigned page);
 
 /* A copy in the arena, cut and cleaned; empty (with starved, or left out) where there is no room. */
 struct str scene_text(struct scene *scene, const char *bytes, size_t len);
+struct str scene_utf8(struct scene *scene, const char *bytes,
+                      size_t len); /* of what is not from the file: UTF-8 whatever its code page */
 
 /* Each does nothing for an empty name, and for one that is there. */
 void scene_pair_add(struct scene *scene, struct scene_pairs *pairs, const char *name, size_t name_len, const char *value,
