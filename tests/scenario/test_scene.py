@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import unittest
 
-from tests.farm import BUILD, SLOW
+from tests.farm import BUILD, SLOW, alive, descendants, wait_for
 from tests.scene import tiny
 
 SCENE = str(BUILD / "gantry-scene")
@@ -317,6 +318,33 @@ class Hostile(Folder):
         path = self.put("big.ma", b"//Maya ASCII\n" + body * ((160 << 20) // len(body)))
         row = json.loads(run("--memory", 100, path).stdout)
         self.assertNotIn("error", row)
+
+    def endless(self):
+        """A scene that takes minutes to read, and no space: 1 TiB of nothing."""
+        path = self.put("endless.ma", b"//Maya ASCII\n")
+        os.truncate(path, 1 << 40)
+        return path
+
+    def test_it_takes_too_long(self):
+        done = run("--seconds", 1, self.endless())
+        row = json.loads(done.stdout)
+        self.assertEqual((done.returncode, row["error"], row["error_kind"]), (1, "it was given up after 1 s", "invalid"))
+
+    def test_a_crash_is_an_answer(self):
+        process = subprocess.Popen([SCENE, str(self.endless())], stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        wait_for(lambda: descendants(process.pid), what="its child")
+        os.kill(next(iter(descendants(process.pid))), signal.SIGSEGV)
+        row = json.loads(process.communicate(timeout=60 * SLOW)[0])
+        self.assertIn("the reader crashed on it (signal 11", row["error"])
+
+    def test_the_reader_dies_with_it(self):
+        process = subprocess.Popen([SCENE, str(self.endless())], stdout=subprocess.DEVNULL)
+        wait_for(lambda: descendants(process.pid), what="its child")
+        children = descendants(process.pid)
+        process.kill()
+        process.wait()
+        wait_for(lambda: not any(alive(child) for child in children), what="the child's end")
 
     def test_no_scene(self):
         self.assertIn("none of the scenes", self.said(b"hello", "a.txt")["error"])

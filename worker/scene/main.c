@@ -45,7 +45,7 @@ static void limits(const struct options *options)
     signal(SIGALRM, SIG_DFL);
     alarm((unsigned)options->seconds);
     limit(RLIMIT_CORE, 0);
-#ifndef __SANITIZE_ADDRESS__ /* whose shadow takes terabytes of address space */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose shadow takes terabytes of address space */
     limit(RLIMIT_AS, options->memory_mb << 20);
 #endif
 }
