@@ -61,9 +61,9 @@ class Maya(Folder):
         self.assertEqual([(a["path"], a["type"], a["node"]) for a in row["assets"]],
                          [("C:/proj/char.ma", "reference", "charRN"), ("C:/textures/wood.jpg", "texture", "file1"),
                           ("sourceimages/t.<UDIM>.exr", "texture", "file2"), ("Y:\\Render_Test\\mis;sing\".jpg", "texture", "file3"),
-                          ("D:/cache.abc", "cache", "abc1"), ("sound/a.wav", "sound", "sound1"),
+                          ("D:/cache.abc", "cache", "abc1"), ("C:/proj/skin v2.jpg", "texture", "charRN"), ("sound/a.wav", "sound", "sound1"),
                           ("//sourceimages/plate.####.jpg", "texture", "plane1"), ("$ASSETS/tree.ass", "proxy", "proxy1")])
-        self.assertEqual(row["asset_summary"], {"total_count": 8, "total_size": 0, "missing_count": 8})
+        self.assertEqual(row["asset_summary"], {"total_count": 9, "total_size": 0, "missing_count": 9})
         self.assertEqual(row["missing"][-1], {"node": "proxy1", "path": "$ASSETS/tree.ass", "reason": "unknown_variable"})
         self.assertEqual(row["missing"][0]["reason"], "file_not_found")
 
@@ -119,11 +119,14 @@ class Maya(Folder):
             self.assertEqual(row["scene_info"]["render_camera"], ["c1"], at)
 
     def test_long_statements(self):
-        long = 'createNode file -n "f";\n\tsetAttr ".ftn" -type "string" "%s";\n' % ("x" * 700000)
+        long = 'createNode file -n "f";\n\tsetAttr ".ftn" -type "string" "%s";\n' % ("x" * 3000000)
         after = 'createNode file -n "g";\n\tsetAttr ".ftn" -type "string" "g.jpg";\n'
         row = self.said((long + after).encode())
         self.assertEqual(list(self.assets(row)), ["g.jpg"])
-        self.assertIn("1 statements of over 64 KiB were passed over", row["not_read"])
+        self.assertIn("1 statements of over 1024 KiB were passed over", row["not_read"])
+        edits = 'createNode reference -n "r";\n\tsetAttr ".ed" -type "dataReferenceEdits" "r" "r" 1\n' + '\t\t2 "a" "b" " 1"\n' * 60000
+        row = self.said((edits + '\t\t2 "c" "ftn" " -type \\"string\\" \\"c.jpg\\"";\n' + after).encode())
+        self.assertEqual((list(self.assets(row)), row["not_read"]), (["c.jpg", "g.jpg"], []))
         mesh = 'createNode mesh -n "m";\n\tsetAttr ".vt" ' + "1 2 3 " * 500000 + ";\n"
         row = self.said((mesh + after).encode())
         self.assertEqual((list(self.assets(row)), row["not_read"]), (["g.jpg"], []))
@@ -156,7 +159,7 @@ class Maya(Folder):
         self.assertEqual((wood["exists"], wood["size"], wood["file"]), (True, 5, str(self.folder / "show/sourceimages/wood.jpg")))
         self.assertEqual((tiles["exists"], tiles["size"], tiles["files"]), (True, 9, 3))
         self.assertEqual(assets["//sourceimages/plate.####.jpg"]["files"], 1)
-        self.assertEqual(row["asset_summary"]["missing_count"], 5)
+        self.assertEqual(row["asset_summary"]["missing_count"], 6)
 
 
 class MayaBinary(Folder):

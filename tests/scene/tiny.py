@@ -267,6 +267,12 @@ createNode AlembicNode -n "abc1";
 \t\t+ "che.abc");
 createNode reference -n "charRN";
 \tsetAttr ".fn[0]" -type "string" "C:/proj/char.ma";
+\tsetAttr ".ed" -type "dataReferenceEdits"
+\t\t"charRN"
+\t\t"charRN" 3
+\t\t2 "|char:root" "visibility" " 1"
+\t\t2 "char:skin" "fileTextureName" " -type \\"string\\" \\"C:/proj/skin v2.jpg\\""
+\t\t2 "char:skin" "ftn" " -type \\"string\\" \\"\\"";
 createNode gpuCache -n "gpu1";
 \tsetAttr ".cfn" -type "string" "";
 createNode audio -n "sound1";

@@ -41,6 +41,7 @@ static const struct maya_row rows[] = {
     ASSET("diskCache", "cn", "cacheName", ASSET_CACHE),
     ASSET("mayaUsdProxyShape", "fp", "filePath", ASSET_REFERENCE),
     ASSET("reference", "fn", "fileNames", ASSET_REFERENCE),
+    OTHER("reference", "ed", "edits", MAYA_EDITS),
     ASSET("aiStandIn", "dso", "dso", ASSET_PROXY),
     ASSET("RedshiftProxyMesh", "fn", "fileName", ASSET_PROXY),
     ASSET("VRayMesh", "fn2", "fileName2", ASSET_PROXY),
@@ -282,7 +283,7 @@ void maya_end(struct maya *maya)
 {
     struct scene *scene = maya->scene;
     camera_end(maya);
-    if (maya->references)
+    if (maya->references && !maya->edits_read)
         scene_note(scene, "edits that are kept with references were not read: a file that only such an edit names is not listed");
     if (scene->renderer.len == 0) {
         scene->renderer = str_of("mayaSoftware");

@@ -14,6 +14,7 @@ enum maya_what {
     MAYA_NUMBER, /* offset: which */
     MAYA_SAMPLING,
     MAYA_RENDERABLE,
+    MAYA_EDITS, /* what is changed in what a reference brings */
 };
 
 struct maya_row { /* an attribute of a node that matters; rows of one node stand together */
@@ -30,6 +31,7 @@ struct maya {
     struct str node;             /* the one that attributes belong to now; empty if it does not matter */
     const struct maya_row *rows; /* of it; NULL: none of its attributes matters */
     bool camera, renderable;     /* it is a camera; it is rendered */
+    bool edits_read;             /* the reader looks into MAYA_EDITS */
     bool references;             /* there are some */
     int format;                  /* as a number; -1: not said */
     struct str format_name, format_driver;

@@ -8,6 +8,7 @@
 #include "worker/scene/maya_words.h"
 
 #define COMMENT_KEPT 256
+#define WORD_MAX 16 /* characters that tell which command a statement is */
 
 enum state {
     BETWEEN,
@@ -44,6 +45,37 @@ static double number_of(struct str word, bool *is)
     return value;
 }
 
+/* The first text in " -type \"string\" \"C:/a.jpg\"", as an edit has it. */
+static void edit_value(struct reading *self, const struct maya_row *row, struct str value)
+{
+    struct maya_words words;
+    struct maya_word word;
+    bool named = false, type = false;
+    words.at = value.ptr;
+    words.end = value.ptr + value.len;
+    while (maya_words_next(&words, &word)) {
+        if (named && word.quoted) {
+            maya_text(&self->maya, row, word.text.ptr, word.text.len);
+            return;
+        }
+        named = named || (type && str_is(word.text, "string"));
+        type = !word.quoted && str_is(word.text, "-type");
+    }
+}
+
+/* -type "dataReferenceEdits" "charRN" … 2 "|char:file1" "fileTextureName" " -type \"string\" \"C:/a.jpg\"" …: a node, its attribute, what
+ * is set on that. */
+static void edits(struct reading *self, struct maya_words *words)
+{
+    struct maya_word word;
+    const struct maya_row *row = NULL;
+    while (maya_words_next(words, &word)) {
+        if (row && word.quoted)
+            edit_value(self, row, word.text);
+        row = word.quoted ? maya_row_anywhere(word.text) : NULL;
+    }
+}
+
 /* setAttr ".ftn" -type "string" "…"; setAttr -k off ".rnd" no; setAttr "other.attr" … belongs to another node. */
 static void set_attr(struct reading *self, struct maya_words *words)
 {
@@ -59,6 +91,10 @@ static void set_attr(struct reading *self, struct maya_words *words)
     struct str attr = {word.text.ptr + 1, (uint32_t)((bracket ? bracket : word.text.ptr + word.text.len) - word.text.ptr) - 1};
     if (!(row = maya_row(&self->maya, attr)))
         return;
+    if (row->what == MAYA_EDITS) {
+        edits(self, words);
+        return;
+    }
     bool flag = false; /* the word before was -type: this one names it */
     while (maya_words_next(words, &word)) {
         bool is, skip = flag;
@@ -309,6 +345,8 @@ static const char *long_comment_pass(struct reading *self, const char *at, const
 static const char *statement_pass(struct reading *self, const char *at, const char *end)
 {
     const char *stop = statement_end(self, at, end);
+    if (!stop && self->len == 0 && end - at >= WORD_MAX && !command_of(self, at, end))
+        self->state = PASSED; /* what does not matter is not kept either */
     if (!stop) {
         if (self->state == STATEMENT && !keep(self, at, end)) {
             const char *from = self->len ? self->kept : at;
@@ -354,6 +392,7 @@ int maya_ascii_read(struct source *source, struct scene *scene, struct err *err)
     scene->compression = source_compression(source);
     self->scene = scene;
     maya_begin(&self->maya, scene);
+    self->maya.edits_read = true;
     int rc;
     while ((rc = source_next(source, &data, &len, err)) > 0)
         feed(self, data, data + len);

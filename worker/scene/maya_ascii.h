@@ -9,7 +9,7 @@
 #include "worker/scene/scene.h"
 #include "worker/scene/source.h"
 
-#define MAYA_STATEMENT ((size_t)64 << 10) /* bytes of a statement that is looked into; of longer ones nothing is taken */
+#define MAYA_STATEMENT ((size_t)1 << 20) /* bytes of a statement that is looked into; of longer ones nothing is taken */
 
 /* -1 with err; what was found until then stays in the scene. */
 int maya_ascii_read(struct source *source, struct scene *scene, struct err *err);
