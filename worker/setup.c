@@ -119,7 +119,7 @@ static void types_of_folders(struct setup *setup, const struct settings *setting
 /* One that gets its videos from the gateway can do nothing else with them. */
 static void executors_of(struct setup *setup, const struct settings *settings)
 {
-    static const char *const with_library[] = {"scan", "health", "undo"};
+    static const char *const with_library[] = {"scan", "health", "undo", "clear"};
     bool remote = settings_text(settings, SET_WORKER_GATEWAY)[0] && !has_library(settings);
     for (const struct executor *row = executors; row->name && setup->executor_count < SETUP_TYPES_MAX; row++) {
         bool serves = true;
