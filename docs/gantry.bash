@@ -3,7 +3,7 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up run runs logs abort restart why prune graph task fires preview pool library transcode workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up run runs logs abort restart why prune graph task fires preview pool library transcode render workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
@@ -51,6 +51,13 @@ _gantry() {
     if [ "$command" = library ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
             COMPREPLY=($(compgen -W 'scan list' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [ "$command" = render ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'analyze' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -191,6 +198,7 @@ _gantry() {
         'library list:--page') return ;;
         'library list:--size') return ;;
         'transcode undo:--key') return ;;
+        'render analyze:--root') files=1 ;;
         'workers:--status' | 'workers:-s') words='active draining offline' ;;
         'workers:--type' | 'workers:-t') return ;;
         'workers:--hostname') return ;;
@@ -279,6 +287,7 @@ _gantry() {
         'transcode bump') words='--json --help --url --key-file --ca --data' ;;
         'transcode health') words='--all --unchecked --stop --wait --json --help --url --key-file --ca --data' ;;
         'transcode undo') words='--wait --key --json --help --url --key-file --ca --data' ;;
+        'render analyze') words='--missing --root --json --help --url --key-file --ca --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'worker drain') words='--json --help --url --key-file --ca --data' ;;
         'worker resume') words='--json --help --url --key-file --ca --data' ;;
@@ -305,7 +314,7 @@ _gantry() {
         'key process') words='--public-key --out --json --help --url --key-file --ca --data' ;;
         'config') words='--explain --markdown --json --help --url --key-file --ca --data' ;;
         'version') words='--json --help --url --key-file --ca --data' ;;
-        'help') words='--json --help up run runs logs abort restart why prune graph task fires preview pool library transcode workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
+        'help') words='--json --help up run runs logs abort restart why prune graph task fires preview pool library transcode render workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --key-file --ca --data' ;;
         'completion') words='--json --help --url --key-file --ca --data' ;;
         esac
