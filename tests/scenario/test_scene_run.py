@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from tests.farm import BUILD, SLOW, Farm
+from tests.farm import BUILD, SLOW, Farm, clean_environment
 from tests.scene import tiny
 
 
@@ -51,7 +51,7 @@ class Runs(Scenes):
 
 class Command(Scenes):
     def gantry(self, *arguments):
-        return subprocess.run([str(BUILD / "gantry"), "render", "analyze", *map(str, arguments)], capture_output=True, text=True, timeout=60 * SLOW,
+        return subprocess.run([str(BUILD / "gantry"), "render", "analyze", *map(str, arguments)], capture_output=True, text=True, timeout=60 * SLOW, env=clean_environment(),
                               check=False)
 
     def test_words(self):
