@@ -193,6 +193,18 @@ class Made(Segments):
         self.check_result(source, self.out / "long.mkv")
         self.wait_nothing_left()
 
+    def test_sound_that_lasts_longer(self):
+        """The file lasts as long as its sound: by three seconds longer than the film does."""
+        source = make(self.root / "short.mkv")
+        videos.ffmpeg("-i", str(source), "-f", "lavfi", "-i", f"sine=frequency=440:duration={SECONDS + 3}", "-map", "0:v", "-map", "1:a", "-c:v",
+                      "copy", "-c:a", "aac", str(self.root / "long.mkv"))
+        source.unlink()
+        farm = self.farm()
+        task = self.wait_status(farm, COMPLETED)
+        self.assertGreater(task["segments"], 2)
+        self.check_result(self.root / "long.mkv", self.out / "long.mp4")
+        self.wait_nothing_left()
+
     def test_a_sphere(self):
         videos.ffmpeg("-f", "lavfi", "-i", f"testsrc2=size=192x96:rate=25:duration={SECONDS}", "-vf", "noise=alls=30:allf=t", "-c:v", "libx264",
                       "-preset", "ultrafast", "-crf", "10", "-g", "25", str(self.folder / "plain.mp4"))

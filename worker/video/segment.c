@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +73,7 @@ static int part_of(const struct transcode *it, struct recipe_part *part)
     return err_set(it->err, ERR_INVALID, "it needs the parameters base, from and to of its segment");
 }
 
-/* Of the last one only the film's own length says how long it is. */
+/* Of the last one only the source's length says how long it is, at most. */
 static double seconds_of(const struct recipe_part *part, const struct probe *source)
 {
     double unit = (double)part->base_num / (double)part->base_den;
@@ -85,7 +84,7 @@ static double seconds_of(const struct recipe_part *part, const struct probe *sou
 
 /* ---- what came of it ---- */
 
-int segment_verify(struct transcode *it, const char *path, const char *codec, double seconds, struct probe *made)
+int segment_verify(struct transcode *it, const char *path, const char *codec, double seconds, bool last, struct probe *made)
 {
     if (prober_one(words_or(it->words, "probe", "gantry-probe"), path, made, it->err) < 0)
         return -1;
@@ -97,7 +96,7 @@ int segment_verify(struct transcode *it, const char *path, const char *codec, do
     if (made->start_us > START_US || made->start_us < -START_US)
         return err_set(it->err, ERR_INVALID, "a segment begins %.3f s late: its first frames are missing",
                        (double)made->start_us / 1e6);
-    if (fabs(made->duration - seconds) > 1)
+    if (made->duration - seconds > 1 || (!last && seconds - made->duration > 1))
         return err_set(it->err, ERR_INVALID, "a segment lasts %.2f s, and should %.2f s", made->duration, seconds);
     return 0;
 }
@@ -114,19 +113,20 @@ static void result_write(const struct recipe *recipe, const struct probe *made, 
 }
 
 /* What an earlier run of this segment made, and the farm did not hear of. 1: it is taken, 0: there is none. */
-static int adopt(struct transcode *it, const struct recipe *recipe, double seconds, struct probe *made)
+static int adopt(struct transcode *it, const struct recipe *recipe, double seconds, bool last, struct probe *made)
 {
     struct stat info;
     if (lstat(it->final, &info) < 0)
         return 0;
-    return S_ISREG(info.st_mode) && segment_verify(it, it->final, recipe->codec, seconds, made) == 0
+    return S_ISREG(info.st_mode) && segment_verify(it, it->final, recipe->codec, seconds, last, made) == 0
                ? 1
                : err_set(it->err, ERR_CONFLICT, "%.150s is there already, and is not this segment", it->final);
 }
 
 /* ---- the work ---- */
 
-static int make(struct transcode *it, const struct recipe *recipe, double seconds, const char *target, struct probe *made)
+static int make(struct transcode *it, const struct recipe *recipe, double seconds, bool last, const char *target,
+                struct probe *made)
 {
     struct ffmpeg_end end = {0};
     char *command = transcode_command(recipe);
@@ -134,20 +134,20 @@ static int make(struct transcode *it, const struct recipe *recipe, double second
     fflush(stdout);
     free(command);
     if (transcode_room(it, target) < 0 || transcode_encode(it, recipe, seconds, target, &end) < 0 ||
-        segment_verify(it, target, recipe->codec, seconds, made) < 0 || transcode_source(it) < 0)
+        segment_verify(it, target, recipe->codec, seconds, last, made) < 0 || transcode_source(it) < 0)
         return -1;
     if (strcmp(target, it->temporary) == 0)
         return 0;
     return farm_say(&it->line, CHANNEL_TEMPORARY, it->temporary, it->err) < 0 ? -1 : transcode_bring(it, target);
 }
 
-static int work(struct transcode *it, const struct recipe *recipe, double seconds, const char *target)
+static int work(struct transcode *it, const struct recipe *recipe, double seconds, bool last, const char *target)
 {
     static struct probe made;
     uint64_t begun = clock_mono_ms();
-    int there = adopt(it, recipe, seconds, &made), rc = there < 0 ? -1 : 0;
+    int there = adopt(it, recipe, seconds, last, &made), rc = there < 0 ? -1 : 0;
     if (there == 0) {
-        rc = make(it, recipe, seconds, target, &made);
+        rc = make(it, recipe, seconds, last, target, &made);
         if (strcmp(target, it->temporary) != 0)
             unlink(target);
         rc = rc == 0 ? farm_say(&it->line, CHANNEL_FINAL, it->final, it->err) : rc;
@@ -172,7 +172,7 @@ int segment_run(struct transcode *it)
                  ? err_set(it->err, ERR_INVALID, "no command line can be made of these settings")
                  : farm_say(&it->line, CHANNEL_TEMPORARY, target, it->err);
     if (rc == 0)
-        rc = work(it, &recipe, seconds_of(&part, &source), target);
+        rc = work(it, &recipe, seconds_of(&part, &source), part.last, target);
     recipe_clear(&recipe);
     return rc;
 }

@@ -28,8 +28,9 @@ int segment_recipe(struct transcode *it, const struct probe *source, const struc
 int segment_run(struct transcode *it);
 /* Its file's name, of a video that is saved where `it` says. -1 with err: too long. */
 int segment_path(struct transcode *it, uint64_t task, uint64_t number, char path[PATH_MAX]);
-/* Whether the file is what a segment of that many seconds should be. -1 with err. */
-int segment_verify(struct transcode *it, const char *path, const char *codec, double seconds, struct probe *made);
+/* Whether the file is what a segment of that many seconds should be. The last one may end before: its seconds go to the end of the source, and
+ * sound may go on behind the film. Whether that is whole is seen of what is joined (transcode_lasts). -1 with err. */
+int segment_verify(struct transcode *it, const char *path, const char *codec, double seconds, bool last, struct probe *made);
 
 int segment_clear(struct transcode *it);
 

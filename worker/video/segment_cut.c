@@ -134,7 +134,7 @@ static int list_write(struct transcode *it, const struct probe *source, const st
         if (access(path, R_OK) < 0)
             return err_set(it->err, ERR_NOT_FOUND, "segment %u is not here, or cannot be read: %.100s: %s", i + 1, path,
                            strerror(errno));
-        if (segment_verify(it, path, codec, (double)(to - from) / 1e6, i ? &made : &first) < 0)
+        if (segment_verify(it, path, codec, (double)(to - from) / 1e6, last, i ? &made : &first) < 0)
             return -1;
         if (i && strcmp(probe_film(&made)->headers, probe_film(&first)->headers) != 0)
             return err_set(it->err, ERR_CONFLICT, "segment %u was made by another encoder than the first, and cannot be joined",
