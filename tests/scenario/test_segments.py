@@ -152,7 +152,7 @@ class Made(Segments):
         run = farm.get(f"/api/runs/{task['task_id']}").body["data"]
         self.assertEqual([attempt["outcome"] for attempt in run["attempts"]], ["returned", "completed"])
         result = json.loads(run["result"])
-        self.assertEqual(result["dest"], str(self.out / "long.mp4"))
+        self.assertEqual((result["dest"], result["preset"]), (str(self.out / "long.mp4"), "ultrafast"))
         logs = farm.get(f"/api/v1/logs?task_id={task['task_id']}&per_page=500").body["data"]["logs"]
         said = [line["log_message"] for line in logs]
         for n in (1, 2, 3, 4):

@@ -149,7 +149,8 @@ static int list_write(struct transcode *it, const struct probe *source, const st
 int segment_recipe(struct transcode *it, const struct probe *source, const struct rec_transcode_cut *cut, const char *target,
                    struct recipe *recipe)
 {
-    char folder[PATH_MAX - sizeof(LIST) - 1], path[PATH_MAX], preset[33];
+    char folder[PATH_MAX - sizeof(LIST) - 1], path[PATH_MAX];
+    static char preset[33]; /* recipe borrows it */
     struct wish wish = transcode_wish(it);
     FILE *list = NULL;
     if (getcwd(folder, sizeof(folder))) {
