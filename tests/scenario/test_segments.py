@@ -356,6 +356,21 @@ class Ended(Segments):
         self.assertRegex(task["error_message"], r"segment \d of 4: it was aborted")
         self.wait_nothing_left()
 
+    def test_another_farm(self):
+        """Its data is lost, and numbers begin anew: what is left of the first film's segments gets into no other."""
+        farm = self.half()
+        before = self.task(farm)["task_id"]
+        farm.close()
+        self.assertNotEqual(self.left(), [])
+        make(self.root / "long.mkv", "-vf", "negate")
+        for path in self.folder.glob("encoded-*"):
+            path.unlink()
+        (self.folder / "go").touch()
+        farm = self.farm(environment={"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"})
+        task = self.wait_status(farm, COMPLETED)
+        self.assertEqual((task["task_id"], self.encoded()), (before, {1, 2, 3, 4}))
+        self.wait_nothing_left()
+
     def test_the_source_changes(self):
         """What is there does not go with what was begun: it fails, nothing is replaced, and the new version is judged anew."""
         farm = self.half(transcode_save="!replace", transcode_attempts="1")

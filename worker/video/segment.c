@@ -36,7 +36,9 @@ int segment_path(struct transcode *it, uint64_t task, uint64_t number, char path
     char folder[PATH_MAX];
     if (folder_of(it, folder) < 0)
         return -1;
-    if (snprintf(path, PATH_MAX, "%s" PUBLISH_PREFIX "%" PRIu64 ".%04" PRIu64 ".mp4", folder, task, number) >= PATH_MAX)
+    uint64_t version = it->size * UINT64_C(0x9E3779B97F4A7C15) ^ it->mtime_ns;
+    if (snprintf(path, PATH_MAX, "%s" PUBLISH_PREFIX "%" PRIu64 ".%016" PRIx64 ".%04" PRIu64 ".mp4", folder, task, version,
+                 number) >= PATH_MAX)
         return err_set(it->err, ERR_INVALID, "the name of a segment is too long");
     return 0;
 }
