@@ -391,6 +391,91 @@ static void test_lost(void **unused)
     fixture_free(fixture);
 }
 
+/* Workers stay, and time passes: less than one of them may be silent. */
+static void stay(struct fixture *fixture, unsigned peer, uint64_t ms)
+{
+    for (; ms > 10000; ms -= 10000) {
+        fixture_heartbeat(fixture, peer, NULL, 0);
+        fixture_wait(fixture, 10000);
+    }
+    fixture_heartbeat(fixture, peer, NULL, 0);
+    fixture_wait(fixture, ms);
+}
+
+/* Its ffmpeg is another: nobody can join what is there, but the files can be removed by whoever has the folder. */
+static void test_nobody_joins_any_more(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_transcode_cut cut;
+    uint64_t task = cut_farm(&fixture);
+    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
+    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
+    fixture_result(fixture, 1, fixture_begin(fixture, 1), OUTCOME_RETURNED);
+    hello(fixture, 1, "w1", "shared other");
+    stay(fixture, 1, 200000);
+    hello(fixture, 1, "w1", "shared hevc"); /* it is back: what was is forgotten */
+    struct rec_lease back = fixture_begin(fixture, 1);
+    fixture_wait(fixture, 11000);
+    fixture_result(fixture, 1, back, OUTCOME_RETURNED);
+    hello(fixture, 1, "w1", "shared other");
+    stay(fixture, 1, 200000);
+    assert_int_equal(task_of(fixture, task).status, TRANSCODE_RUNNING);
+    for (unsigned i = 0; i < 12 && task_of(fixture, task).status == TRANSCODE_RUNNING; i++)
+        stay(fixture, 1, 10000);
+    struct rec_transcode_task record = task_of(fixture, task);
+    assert_int_equal(record.status, TRANSCODE_FAILED);
+    assert_true(str_is(record.error_message, "no worker that could join its segments is there any more"));
+    assert_true(cut_of(fixture, task, &cut));
+    for (unsigned i = 0, cleared = 0; i < 2; i++) {
+        struct rec_lease next = fixture_begin(fixture, 1);
+        cleared += next.run_id == cut.clear;
+        if (next.run_id != cut.clear)
+            assert_int_equal(told(fixture, next, "segment_ms"), 0); /* made whole */
+        ends(fixture, 1, next, "{}");
+        assert_true(i == 0 || cleared == 1);
+    }
+    turn(fixture);
+    assert_false(cut_of(fixture, task, &cut));
+    fixture_free(fixture);
+}
+
+/* Nobody is there at all, or only one that rests: it waits. */
+static void test_waits_for_its_workers(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    uint64_t task = cut_farm(&fixture);
+    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
+    fixture_wait(fixture, 600000);
+    assert_int_equal(task_of(fixture, task).status, TRANSCODE_RUNNING);
+    fixture_free(fixture);
+}
+
+/* Files whose folder nobody has are given up after a week. */
+static void test_files_left(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_transcode_cut cut;
+    struct rec_run run;
+    uint64_t task = cut_farm(&fixture);
+    assert_int_equal(fixture_abort(fixture, task), 0);
+    hello(fixture, 1, "w1", "elsewhere hevc");
+    turn(fixture);
+    stay(fixture, 1, 400000);
+    assert_true(cut_of(fixture, task, &cut));
+    assert_int_not_equal(cut.clear, 0);
+    fixture_jump(fixture, UINT64_C(7) * 86400000);
+    hello(fixture, 1, "w1", "elsewhere hevc");
+    stay(fixture, 1, 400000);
+    assert_false(cut_of(fixture, task, &cut));
+    assert_true(fixture_run(fixture, cut.clear, &run));
+    assert_int_equal(run.status, RUN_FAILED);
+    assert_int_equal(farm_of(fixture)->cuts.count, 0);
+    fixture_free(fixture);
+}
+
 static void test_not_cut(void **unused)
 {
     (void)unused;
@@ -489,6 +574,9 @@ int main(void)
         cmocka_unit_test(test_aborted),
         cmocka_unit_test(test_one_segment_aborted),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_nobody_joins_any_more),
+        cmocka_unit_test(test_waits_for_its_workers),
+        cmocka_unit_test(test_files_left),
         cmocka_unit_test(test_not_cut),
         cmocka_unit_test(test_pace),
         cmocka_unit_test(test_saved),

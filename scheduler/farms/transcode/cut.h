@@ -10,7 +10,8 @@
  * or behind a restart: it looks at what there is, not at what happened.
  *
  * Only workers that have the same label transcode.joins as the one that cut it take part: they have the folder in common in which
- * segments lie, and their encoders make what can be joined.
+ * segments lie, and their encoders make what can be joined. When no such worker has been there for some minutes, while others transcode,
+ * the task fails, and the next one about the video makes it whole. Files can be removed by whoever has the folder.
  */
 #ifndef GANTRY_SCHEDULER_FARMS_CUT_H
 #define GANTRY_SCHEDULER_FARMS_CUT_H
@@ -27,6 +28,7 @@ struct transcode_cut {
     uint64_t *numbers; /* starts, made, tries, and runs: as many of each as there are segments */
     uint64_t *runs;    /* that encode them; 0: none */
     char error[512];
+    uint64_t watch_due, alone_since;   /* mono; 0: now; it is not alone (cut_alone.c) */
     struct transcode_cut *next, *prev; /* in the order in which they were cut */
 };
 
@@ -61,7 +63,7 @@ struct transcode_cut *cut_of_clear(const struct transcode *farm, uint64_t run_id
 
 /* The length in ms from which on this worker is to cut the video; 0: it is not to. */
 uint64_t cut_length(const struct transcode *farm, const struct video *video, const struct worker *worker);
-/* Whether a worker of these labels has the folder of its segments; whether it may encode and join them. */
+/* Whether a worker of these labels makes what can be joined with its segments, in their folder; whether it may encode and join them. */
 bool cut_shares(const struct transcode_cut *cut, struct str labels);
 bool cut_takes(const struct transcode_cut *cut, struct str labels);
 /* Some segment waits for a worker. */
@@ -80,6 +82,16 @@ void cut_clear_ended(struct transcode *farm, struct core *core, struct transcode
 void cuts_loaded(struct transcode *farm, struct core *core);
 /* Does what is due; answers the ms until it is to be called again. */
 uint64_t cuts_tick(struct transcode *farm, struct core *core);
+
+/* ---- when nobody can go on with them (cut_alone.c) ---- */
+
+/* Whether a worker of these labels has the folder of its segments, whatever it makes. */
+bool cut_reaches(const struct transcode_cut *cut, struct str labels);
+/* Gives up what has been alone for too long: the cut has an error then; or the run that is to remove its files ends, and the cut goes with it.
+ * False: not now. */
+bool cut_watch(struct core *core, struct transcode_cut *cut);
+uint64_t cuts_watch_wait(const struct transcode *farm); /* the ms until one is to be looked at again */
+void cuts_renew(struct transcode *farm);                /* the time of an outage counts for none */
 
 core_handler transcode_on_cut;
 

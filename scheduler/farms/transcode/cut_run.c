@@ -398,9 +398,13 @@ static bool clear_make(struct transcode *farm, struct core *core, struct transco
 static bool cut_look(struct transcode *farm, struct core *core, struct transcode_cut *cut)
 {
     bool idle = true;
+    if (!cut->record.over && !cut->record.error.len)
+        cut_watch(core, cut);
     if (!cut->record.over && cut->record.error.len && !task_end(core, cut))
         return false;
-    if (!cut->record.over || cut->record.clear)
+    if (cut->record.over && cut->record.clear)
+        return cut_watch(core, cut); /* which may be the end of it */
+    if (!cut->record.over)
         return true;
     if (!segments_abort(core, cut))
         return false;
@@ -411,7 +415,7 @@ static bool cut_look(struct transcode *farm, struct core *core, struct transcode
 
 uint64_t cuts_tick(struct transcode *farm, struct core *core)
 {
-    uint64_t wait = UINT64_MAX;
+    uint64_t wait = cuts_watch_wait(farm);
     for (struct transcode_cut *cut = farm->first_cut, *next; cut; cut = next) {
         next = cut->next;
         if (!cut_look(farm, core, cut))

@@ -101,6 +101,7 @@ static uint64_t tick(void *self, struct core *core)
 static void renew(void *self, struct core *core)
 {
     api_renew(self, core);
+    cuts_renew(self);
     tasks_renew(self, core);
 }
 
@@ -140,7 +141,7 @@ static int64_t choose(void *self, const struct rec_worker *worker, const struct 
     if ((cut = cut_find(farm, run->run->id)))
         well = well && cut_whole(cut) && cut_takes(cut, worker->labels);
     else if ((cut = cut_of_clear(farm, run->run->id)))
-        well = well && cut_shares(cut, worker->labels);
+        well = well && cut_reaches(cut, worker->labels);
     else if ((cut = cut_of_segment(farm, run->run->id, &segment)))
         well = well && cut_takes(cut, worker->labels);
     return well ? 1 : -1;
