@@ -47,11 +47,13 @@ static void expire(const struct studio *studio)
 
 static void look(struct studio *studio)
 {
-    bool open = is_open(studio);
-    if (open == studio->open)
+    bool open = is_open(studio), apart = share_apart(studio->settings);
+    if (open == studio->open && apart == studio->apart)
         return;
+    if (open != studio->open)
+        log_info("GTY-TRANSCODE-HOURS", "%s", open ? "transcodes are taken from now on" : "no transcodes are taken from now on");
     studio->open = open;
-    log_info("GTY-TRANSCODE-HOURS", "%s", open ? "transcodes are taken from now on" : "no transcodes are taken from now on");
+    studio->apart = apart;
     studio->changed(studio->self);
 }
 
@@ -120,6 +122,7 @@ int studio_open(struct studio *studio, struct loop *loop, const struct settings 
     if (studio->encoders[0])
         share_label(settings, studio->joins);
     studio->open = is_open(studio);
+    studio->apart = share_apart(settings);
     expire(studio);
     studio->loop = loop;
     studio->timer = loop_every(loop, LOOK_MS, on_timer, studio);
@@ -152,7 +155,7 @@ int studio_labels(const struct studio *studio, struct buf *labels, struct err *e
     items[2 * count] = STR_LIT("transcode.slots");
     items[2 * count + 1] = str_of(slots);
     count++;
-    if (studio->joins[0]) {
+    if (studio->joins[0] && !studio->apart) {
         items[2 * count] = STR_LIT("transcode.joins");
         items[2 * count + 1] = str_of(studio->joins);
         count++;

@@ -10,6 +10,7 @@
 struct studio {
     bool serves;                   /* it takes transcodes at all */
     bool open;                     /* and does now: its hours hold, and it has not done as many as it should */
+    bool apart;                    /* it joins nobody now, whatever joins says: share_apart */
     char encoders[64], joins[160]; /* joins: see video/share.h */
     uint64_t done;                 /* since its start */
     const struct settings *settings;

@@ -245,6 +245,12 @@ class Kept(Studio):
         locked.write_text("no folder")
         self.assertNotIn("transcode.joins", self.farm(transcode_save=str(locked / "below")).hello["labels"])
 
+    def test_threads_and_joins(self):
+        """Without threads libx265 makes what is not joined with what others make; how many there are does not matter."""
+        for pools in ("none", "-,0"):
+            self.assertNotIn("transcode.joins", self.farm(transcode_pools=pools).hello["labels"], pools)
+        self.assertIn("transcode.joins", self.farm(transcode_pools="-,2").hello["labels"])
+
     def test_as_many_as_wanted(self):
         videos.put("h264.mp4", self.root / "a.mp4")
         farm = self.farm(transcode_count="1")

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "proto/ident.h"
@@ -84,6 +85,12 @@ static void version_read(char version[VERSION_SIZE])
     struct err err = {0};
     version[0] = '\0';
     ffmpeg_run(argv, &watch, &end, &err);
+}
+
+bool share_apart(const struct settings *settings)
+{
+    const char *pools = settings_text(settings, SET_TRANSCODE_POOLS);
+    return *pools && strcasecmp(pools, "NULL") != 0 && !strpbrk(pools, "+*123456789"); /* NULL, to x265: all there are */
 }
 
 void share_label(const struct settings *settings, char out[SHARE_TEXT])

@@ -12,4 +12,8 @@
  * as the folder cannot be written to. */
 void share_label(const struct settings *settings, char out[SHARE_TEXT]);
 
+/* Whether transcode.pools leaves libx265 no thread: it makes no wavefronts then, which its headers say, and decoders of others' segments take
+ * one header for all. Such a worker has no label, whatever share_label says; the setting can be reloaded. */
+bool share_apart(const struct settings *settings);
+
 #endif
