@@ -186,6 +186,13 @@ static uint64_t cut_farm(struct fixture **out)
     return lease.run_id;
 }
 
+static double live_progress(struct fixture *fixture, uint64_t run_id)
+{
+    struct msg_run_live live = {.ids = {&run_id, 1}};
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_run_live, &live);
+    return answer->u.run_live_rows.runs.count ? answer->u.run_live_rows.runs.items[0].progress : -1;
+}
+
 /* ---- the whole way ---- */
 
 static void test_cut_and_joined(void **unused)
@@ -518,6 +525,24 @@ static uint64_t estimate(struct fixture *fixture)
     return answer->videos.count ? answer->videos.items[0].seconds : 0;
 }
 
+/* What is done of the segments that run counts for the task. */
+static void test_progress(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    uint64_t task = cut_farm(&fixture);
+    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    assert_true(fabs(live_progress(fixture, task) - 95.0 / 3) < 0.01);
+    struct rec_progress item = {.run_id = lease.run_id, .attempt = lease.attempt, .percent = 50};
+    SET_HAS(&item, rec_progress, percent);
+    struct msg_progress progress = {.items = {&item, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_progress, &progress);
+    fixture_settle(fixture);
+    assert_true(fabs(live_progress(fixture, task) - 95.0 / 2) < 0.01);
+    fixture_free(fixture);
+}
+
 static void test_pace(void **unused)
 {
     (void)unused;
@@ -578,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_waits_for_its_workers),
         cmocka_unit_test(test_files_left),
         cmocka_unit_test(test_not_cut),
+        cmocka_unit_test(test_progress),
         cmocka_unit_test(test_pace),
         cmocka_unit_test(test_saved),
     };
