@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -20,8 +21,20 @@ struct server {
     int fd;
     unsigned port, asked;
     const char *answer;
+    int quiet_ms; /* says nothing for so long before it answers */
     pthread_t thread;
 };
+
+/* Waits, and takes what comes meanwhile. False: the client does not want to. */
+static bool quiet(const struct server *server, int client)
+{
+    char bytes[4096];
+    struct pollfd one = {.fd = client, .events = POLLIN};
+    while (poll(&one, 1, server->quiet_ms) > 0)
+        if (recv(client, bytes, sizeof(bytes), 0) <= 0)
+            return false;
+    return true;
+}
 
 static void *serve(void *arg)
 {
@@ -31,7 +44,8 @@ static void *serve(void *arg)
     while ((client = accept(server->fd, NULL, NULL)) >= 0) {
         if (recv(client, bytes, sizeof(bytes), 0) > 0) {
             server->asked++;
-            send(client, server->answer, strlen(server->answer), MSG_NOSIGNAL);
+            if (!server->quiet_ms || quiet(server, client))
+                send(client, server->answer, strlen(server->answer), MSG_NOSIGNAL);
         }
         shutdown(client, SHUT_WR);
         while (recv(client, bytes, sizeof(bytes), 0) > 0)
@@ -45,7 +59,8 @@ static void server_start(struct server *server, const char *answer, char url[64]
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
-    *server = (struct server){.fd = socket(AF_INET, SOCK_STREAM, 0), .answer = answer};
+    server->fd = socket(AF_INET, SOCK_STREAM, 0);
+    server->answer = answer;
     assert_int_equal(bind(server->fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(server->fd, 8), 0);
     getsockname(server->fd, (struct sockaddr *)&address, &len);
@@ -82,7 +97,7 @@ static int tear_down(void **state)
 /* Fetches ten bytes from a server that answers so. Answers the error's code, 0 when all is well. */
 static int fetched(const char *answer, const char *words, unsigned asked)
 {
-    struct server server;
+    struct server server = {0};
     struct err err = {0};
     char url[64];
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -132,6 +147,27 @@ static void test_nobody(void **state)
     close(fd);
 }
 
+/* A gateway that reads and hashes a large result says nothing for long, and is not given up. */
+static void test_slow_answer(void **state)
+{
+    (void)state;
+    struct server server = {.quiet_ms = 4000};
+    struct err err = {0};
+    char url[64];
+    bool stands = true;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    server_start(&server, "HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{\"data\":{\"received\":0,\"complete\":false}}", url);
+    struct remote remote = remote_at(url);
+    remote.silence_s = 1;
+    assert_int_equal(remote_finish(&remote, fd, 10, "00", &err), 0);
+    assert_int_equal(server.asked, 2);
+    assert_int_equal(remote_stands(&remote, 10, "00", &stands, &err), 0);
+    assert_int_equal(server.asked, 3);
+    assert_false(stands);
+    server_stop(&server);
+    close(fd);
+}
+
 static void test_settings(void **state)
 {
     (void)state;
@@ -164,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,7 @@ int remote_same(struct remote *remote, struct err *err)
 static enum remote_verdict received(struct remote *remote, const char *url, uint64_t *bytes, bool *complete, struct err *err)
 {
     struct exchange it = exchange_of(remote, -1, 0);
+    it.slow = strstr(url, "&hash=") != NULL;
     enum remote_verdict verdict = remote_ask(&it, REMOTE_GET, url, NULL, err);
     json_t *json = verdict == REMOTE_WELL && it.answer.len ? json_loadb(it.answer.data, it.answer.len, 0, NULL) : NULL;
     const json_t *data = json_object_get(json, "data"), *number = json_object_get(data, "received");
@@ -182,6 +183,7 @@ int remote_finish(struct remote *remote, int fd, uint64_t size, const char *hash
     uint64_t here = 0;
     char url[URL_MAX], question[URL_MAX];
     bool complete;
+    it.slow = true; /* the last part is answered when the whole is read and named */
     if (address(remote, "result", url, err) < 0 || address(remote, "result", question, err) < 0 ||
         with_hash(question, size, hash, err) < 0)
         return -1;

@@ -24,6 +24,7 @@ struct remote {
     void (*progress)(void *self, uint64_t done, uint64_t total);
     void *self;
     uint64_t patience_ms; /* 0: REMOTE_PATIENCE_MS */
+    long silence_s;       /* a connection on which nothing moves for so long is given up; 0: a minute */
 
     char tag[64]; /* of the source, once a part of it came: another tag is another file */
     char key[320];

@@ -10,6 +10,7 @@
 #include "proto/messages.h"
 
 #define SILENCE_SECONDS 60L /* a connection on which nothing moves is given up */
+#define SLOW_SECONDS 3600L  /* also where a long silence is to be expected: a file of a terabyte is read for the answer */
 #define ANSWER_MAX ((size_t)65536)
 
 /* ---- what comes and goes ---- */
@@ -109,14 +110,25 @@ static int key_read(struct remote *remote, struct err *err)
     return rc;
 }
 
+/* A gateway that reads all of a file before it answers says nothing meanwhile. That it lives, TCP has to say: a peer that is gone is
+ * noticed after two minutes. */
+static void curl_silence(const struct exchange *it)
+{
+    long silence = it->remote->silence_s ? it->remote->silence_s : SILENCE_SECONDS;
+    curl_easy_setopt(it->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(it->curl, CURLOPT_LOW_SPEED_TIME, it->slow ? SLOW_SECONDS : silence);
+    curl_easy_setopt(it->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(it->curl, CURLOPT_TCP_KEEPIDLE, 30L);
+    curl_easy_setopt(it->curl, CURLOPT_TCP_KEEPINTVL, 10L);
+}
+
 static void curl_prepare(struct exchange *it, const char *url)
 {
     CURL *curl = it->curl;
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 10L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENCE_SECONDS);
+    curl_silence(it);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "gantry/" GANTRY_VERSION);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, it->trouble);

@@ -25,6 +25,7 @@ struct exchange { /* zeroed but for remote, fd, end, total */
     struct buf answer; /* of what is no file */
     char tag[64];      /* ETag of the answer to REMOTE_HEAD */
     long status;
+    bool slow;    /* its answer may take long: the gateway reads all of a file for it */
     bool wants;   /* a file */
     bool file;    /* the answer is one */
     bool changed; /* it is another than the one before */
