@@ -567,7 +567,6 @@ static void test_pace(void **unused)
     fixture_free(fixture);
 }
 
-/* An undone result is taken back, once. */
 static void test_saved(void **unused)
 {
     (void)unused;
@@ -590,6 +589,39 @@ static void test_saved(void **unused)
     fixture_free(fixture);
 }
 
+/* The video is made once more, in one run. */
+static void made_again(struct fixture *fixture, const char *result)
+{
+    struct msg_video_set set = {.idem = fixture_key(fixture), .id = 1, .transcode_status = VIDEO_WAITING};
+    SET_HAS(&set, msg_video_set, transcode_status);
+    fixture_ask(fixture, &shape_msg_video_set, &set);
+    ends(fixture, 1, fixture_begin(fixture, 1), result);
+    turn(fixture);
+}
+
+/* A result in the place of an older one saves instead of it; one in the place of its source, beside what was saved before. */
+static void test_saved_again(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = farm_made;
+    fixture_start(fixture);
+    find(fixture, long_video("a.mkv"));
+    hello(fixture, 1, "w1", NULL);
+    ends(fixture, 1, fixture_begin(fixture, 1), "{\"size_after\":400000}");
+    made_again(fixture, "{\"size_after\":300000}");
+    struct transcode *farm = farm_of(fixture);
+    assert_int_equal(farm->total.saved, 700000);
+    assert_int_equal(farm->total.results, 1);
+    made_again(fixture, "{\"size_after\":900000,\"replaced\":true}");
+    assert_int_equal(farm->total.saved, 800000);
+    assert_int_equal(farm->total.results, 2);
+    fixture_rebuild(fixture);
+    assert_int_equal(farm_of(fixture)->total.saved, 800000);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -606,6 +638,7 @@ int main(void)
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_pace),
         cmocka_unit_test(test_saved),
+        cmocka_unit_test(test_saved_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,9 +8,11 @@ static void total_put(struct transcode *farm, struct core *core)
     journal_put(core->journal, TYPE_TRANSCODE_TOTAL, 1, &farm->total);
 }
 
-void saved_accept(struct transcode *farm, struct core *core, struct video *video, uint64_t before, uint64_t after)
+void saved_accept(struct transcode *farm, struct core *core, struct video *video, uint64_t before, uint64_t after, bool replaced)
 {
     int64_t saved = (int64_t)(before - after);
+    if (video && !replaced)
+        saved_undo(farm, core, &video->record);
     if (video)
         video->record.saved = saved;
     farm->total.saved += saved;

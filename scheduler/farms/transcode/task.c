@@ -458,7 +458,8 @@ static void task_counts(struct transcode *farm, struct core *core, const struct 
     if (!task->record.segments) /* they have told theirs */
         pace_learn(farm, core, &film, task->record.encoder, told->preset, told->json ? told->seconds : told_attempt_seconds(run));
     if (told->size_after)
-        saved_accept(farm, core, video && video->record.task_id == task->id ? video : NULL, task->record.size, told->size_after);
+        saved_accept(farm, core, video && video->record.task_id == task->id ? video : NULL, task->record.size, told->size_after,
+                     told->replaced);
 }
 
 /* A run of the farm's that is no task. */

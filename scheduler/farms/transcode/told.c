@@ -22,6 +22,7 @@ void told_read(const struct rec_run *run, struct told *told)
     told->dest = json_text(told->json, "dest", 4095);
     told->preset = json_text(told->json, "preset", 32);
     told->size_after = size > 0 ? (uint64_t)size : 0;
+    told->replaced = json_is_true(json_object_get(told->json, "replaced"));
     if (!json_is_true(json_object_get(told->json, "adopted")))
         told->seconds = json_number_value(json_object_get(told->json, "seconds"));
 }

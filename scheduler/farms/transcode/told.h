@@ -8,6 +8,7 @@ struct told {
     void *json; /* what the texts borrow from; NULL: it is no such object */
     struct str skipped, dest, preset;
     uint64_t size_after; /* bytes; 0: not known */
+    bool replaced;       /* it has the place of its source */
     double seconds;      /* that it took; 0: not known, or it was there already */
 };
 
