@@ -108,6 +108,29 @@ static void test_uploaded(void **unused)
     fixture_free(fixture);
 }
 
+/* The size of what came is told with the task, and what it saves is counted when the task has ended well. */
+static void test_uploaded_saves(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_lease lease = scan(fixture);
+    find_one(fixture, lease, h264("a.mp4", 9000));
+    uint64_t worker = enlist(fixture, "w", TRANSCODE_CPU, false), task = pulled(fixture, worker);
+    assert_int_equal(publish(fixture, task, 0, 9000, HASH_A, NULL), 0);
+    assert_int_equal(report(fixture, task, worker, TRANSCODE_FAILED, 99), 0);
+    assert_int_equal(task_of(fixture, task).size_after, 0);
+    task = pulled(fixture, worker);
+    assert_int_equal(publish(fixture, task, 0, 9000, HASH_A, NULL), 0);
+    fixture_rebuild(fixture);
+    assert_int_equal(report(fixture, task, worker, TRANSCODE_COMPLETED, 100), 0);
+    assert_int_equal(task_of(fixture, task).size_after, 9000);
+    assert_int_equal(video_of(fixture, 1).saved, 1000000);
+    const struct transcode *farm = fixture->made[0]->self;
+    assert_int_equal(farm->total.saved, 1000000);
+    assert_int_equal(farm->total.results, 1);
+    fixture_free(fixture);
+}
+
 static void grant(struct fixture *fixture, unsigned peer, struct rec_lease lease, const char *hash)
 {
     struct msg_publish ask = {.run_id = lease.run_id,
@@ -163,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_owners),
         cmocka_unit_test(test_uploaded),
+        cmocka_unit_test(test_uploaded_saves),
         cmocka_unit_test(test_uploaded_by_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

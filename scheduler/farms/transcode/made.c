@@ -103,6 +103,7 @@ void transcode_on_publish(struct core *core, const struct core_call *call)
             goto error;
         }
         task_heard(farm, core, task);
+        task->record.size_after = asked->size; /* its end says nothing of it */
         journal_put(core->journal, TYPE_TRANSCODE_TASK, task->id, &task->record);
         if (video)
             video_put(core, video);

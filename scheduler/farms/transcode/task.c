@@ -377,10 +377,10 @@ static uint64_t last_outcome(const struct rec_run *run)
 
 /* Whether the file became another one while it was worked on: a new version of it has had no attempt, also where it has the size of
  * the one before. In place of it may stand what was made of it. */
-static bool changed_since(const struct video *video, const struct transcode_task *task, const struct told *told)
+static bool changed_since(const struct video *video, const struct transcode_task *task)
 {
     bool other = video->record.size != task->record.size || video->record.attempts == 0;
-    return other && video->record.size != told->size_after;
+    return other && video->record.size != task->record.size_after;
 }
 
 /* What the video is now. One that its worker gave back, or that was lost with a worker of ours, waits again; through the API a
@@ -396,7 +396,7 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
         (video->record.transcode_status != VIDEO_CREATED && video->record.transcode_status != VIDEO_RUNNING))
         return;
     video->record.transcode_status = VIDEO_FAILED;
-    if (changed_since(video, task, told)) { /* this version has had no task yet */
+    if (changed_since(video, task)) { /* this version has had no task yet */
         video->record.transcode_status = video_wanted(&video->record) ? VIDEO_WAITING : VIDEO_NOT_NEEDED;
         video->record.attempts = 0;
         video->record.rules = 0; /* the next scan judges it */
@@ -439,7 +439,8 @@ static void task_final(struct transcode_task *task, const struct core *core, con
     else
         CLEAR_HAS(record, rec_transcode_task, remaining_time);
     record->output = told->dest;
-    record->size_after = told->size_after;
+    if (told->size_after || !completed) /* of a result that came over HTTP it is known already */
+        record->size_after = told->size_after;
 }
 
 /* What its end says of others: how fast its worker is, and how much is saved. */
@@ -457,9 +458,9 @@ static void task_counts(struct transcode *farm, struct core *core, const struct 
         film.codec = (struct str){0};
     if (!task->record.segments) /* they have told theirs */
         pace_learn(farm, core, &film, task->record.encoder, told->preset, told->json ? told->seconds : told_attempt_seconds(run));
-    if (told->size_after)
-        saved_accept(farm, core, video && video->record.task_id == task->id ? video : NULL, task->record.size, told->size_after,
-                     told->replaced);
+    if (task->record.size_after)
+        saved_accept(farm, core, video && video->record.task_id == task->id ? video : NULL, task->record.size,
+                     task->record.size_after, told->replaced);
 }
 
 /* A run of the farm's that is no task. */
