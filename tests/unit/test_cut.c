@@ -8,6 +8,9 @@
 #include "scheduler/farms/transcode/library.h"
 #include "scheduler/farms/transcode/pace.h"
 #include "scheduler/farms/transcode/saved.h"
+#include "scheduler/lease.h"
+#include "scheduler/run.h"
+#include "scheduler/worker.h"
 #include "tests/unit/core_check.h"
 #include "tests/unit/core_fixture.h"
 
@@ -567,6 +570,51 @@ static void test_pace(void **unused)
     fixture_free(fixture);
 }
 
+/* A worker with a graphics card tells little of one without, even where it tells the newest. */
+static void test_pace_of_encoders(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    cut_farm(&fixture);
+    struct transcode *farm = farm_of(fixture);
+    struct pace_film film = {.worker_id = 1, .codec = STR_LIT("h264"), .pixels = 1920 * 1080, .fps = 25, .seconds = 1800};
+    pace_learn(farm, fixture->core, &film, TRANSCODE_CPU, STR_LIT("slow"), 9000);
+    pace_learn(farm, fixture->core, &film, TRANSCODE_CPU, STR_LIT("fast"), 1000);
+    pace_learn(farm, fixture->core, &film, TRANSCODE_NVENC, STR_LIT("p5"), 100);
+    film.encoder = STR_LIT("nvenc");
+    assert_int_equal((int)(pace_estimate(farm, &film) + 0.5), 100);
+    film.encoder = STR_LIT("cpu");
+    film.preset = STR_LIT("slow");
+    assert_int_equal((int)(pace_estimate(farm, &film) + 0.5), 9000);
+    film.preset = STR_LIT("fast");
+    assert_int_equal((int)(pace_estimate(farm, &film) + 0.5), 1000);
+    film.worker_id = 2; /* another's */
+    assert_int_equal((int)(pace_estimate(farm, &film) + 0.5), 1000);
+    fixture_free(fixture);
+}
+
+/* What a run that has begun is told to take is by the encoder that it has, not by another that its worker has too. */
+static void test_pace_of_its_run(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = farm_made;
+    fixture_start(fixture);
+    find(fixture, long_video("a.mkv"));
+    hello(fixture, 1, "w1", NULL);
+    const struct run *run = run_find(fixture->core, fixture_begin(fixture, 1).run_id);
+    struct transcode *farm = farm_of(fixture);
+    struct rec_live_run row = {0};
+    struct pace_film film = {
+        .worker_id = run->lease->worker->id, .codec = STR_LIT("h264"), .pixels = 1920 * 1080, .fps = 25, .seconds = 1800};
+    pace_learn(farm, fixture->core, &film, TRANSCODE_NVENC, STR_LIT("p5"), 100);
+    pace_learn(farm, fixture->core, &film, TRANSCODE_CPU, STR_LIT("slow"), 9000);
+    transcode_live(farm, fixture->core, run, &row);
+    assert_true(str_is(row.note, "eta=9000"));
+    fixture_free(fixture);
+}
+
 static void test_saved(void **unused)
 {
     (void)unused;
@@ -637,6 +685,8 @@ int main(void)
         cmocka_unit_test(test_not_cut),
         cmocka_unit_test(test_progress),
         cmocka_unit_test(test_pace),
+        cmocka_unit_test(test_pace_of_encoders),
+        cmocka_unit_test(test_pace_of_its_run),
         cmocka_unit_test(test_saved),
         cmocka_unit_test(test_saved_again),
     };

@@ -4,6 +4,7 @@
 #include "scheduler/farms/transcode/cut.h"
 #include "scheduler/farms/transcode/pace.h"
 #include "scheduler/farms/transcode/parameters.h"
+#include "scheduler/farms/transcode/task.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
@@ -24,7 +25,9 @@ static void live_cut(const struct transcode *farm, struct core *core, const stru
     char text[128];
     uint32_t busy = 0;
     double share = cut_share(cut, core, true), unit = (double)cut->record.base_num / (double)cut->record.base_den;
-    struct pace_film film = {.codec = cut->record.source_codec,
+    struct pace_film film = {.encoder = str_of(encoder_name((unsigned)cut->record.encoder)),
+                             .preset = cut->record.preset,
+                             .codec = cut->record.source_codec,
                              .pixels = cut->record.pixels,
                              .fps = cut->record.fps,
                              .seconds = (1 - share) * (double)cut->record.length * unit};
@@ -54,6 +57,8 @@ static void live_begun(const struct transcode *farm, struct core *core, const st
                              .seconds = (double)parameters_number(parameters, "duration_ms") / 1000};
     if (!map_text(parameters, STR_LIT("codec"), &film.codec))
         film.codec = (struct str){0};
+    if (!map_text(parameters, STR_LIT("encoder"), &film.encoder))
+        film.encoder = (struct str){0};
     double seconds = pace_estimate(farm, &film), since = run->more && run->more->started_at ? (double)run->more->started_at : 0;
     double gone = since > 0 && (double)core->wall_ms > since ? ((double)core->wall_ms - since) / 1000 : 0;
     if (seconds > 0)

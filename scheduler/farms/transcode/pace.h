@@ -19,8 +19,10 @@ struct transcode_pace {
 
 struct pace_film {      /* film that was, or would be, encoded */
     uint64_t worker_id; /* 0: whichever */
-    struct str codec;   /* of the source */
-    uint64_t pixels;    /* of a frame */
+    struct str encoder; /* "cpu", …; empty: whichever, as preset is */
+    struct str preset;
+    struct str codec; /* of the source */
+    uint64_t pixels;  /* of a frame */
     double fps, seconds;
 };
 
