@@ -303,6 +303,81 @@ static void test_segments(void **state)
     fixture_free(fixture);
 }
 
+/* ---- a task whose run is gone ---- */
+
+static char long_root[4096], long_path[4096];
+
+static void long_made(struct farm *farm)
+{
+    struct transcode *self = farm->self;
+    self->config.scan_ms = 0;
+    self->config.first_report_ms = 10; /* before anything else happens that would make room */
+    assert_true(library_configure(self, str_of(long_root)));
+}
+
+static void run_lost(uint64_t id)
+{
+    struct stored *runs = fixture->disk[TYPE_RUN];
+    size_t at = 0, count = fixture->disk_count[TYPE_RUN];
+    while (at < count && runs[at].id != id)
+        at++;
+    assert_true(at < count);
+    free(runs[at].bytes);
+    memmove(runs + at, runs + at + 1, (count - at - 1) * sizeof *runs);
+    fixture->disk_count[TYPE_RUN]--;
+}
+
+static void step_orphan(void)
+{
+    fixture_wait(fixture, 1100); /* also until it is tried again */
+}
+
+/* Its records are as long as they can be: there is room for them, or it ends later. */
+static void test_orphan(void **state)
+{
+    (void)state;
+    memset(long_root, 'r', 4095);
+    memset(long_path, 'p', 4095);
+    long_root[0] = '/';
+    fixture = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = long_made;
+    fixture_start(fixture);
+    memory_watched = false;
+    key++;
+    step_register();
+    key++;
+    seq++;
+    struct msg_library_scan walk = {.idem = fixture_key_of((unsigned)key, 1), .root = str_of(long_root)};
+    ask(DOOR_COMMANDS, 1000, &shape_msg_library_scan, &walk);
+    hello(7, "scanner", "scan", (struct str){0});
+    scan = fixture_begin(fixture, 7);
+    struct rec_video_found video = found(long_path);
+    struct msg_library_found say = {.run_id = scan.run_id,
+                                    .attempt = scan.attempt,
+                                    .seq = seq,
+                                    .root = str_of(long_root),
+                                    .videos = {&video, 1},
+                                    .walked = 1};
+    ask(DOOR_WORKERS, 7, &shape_msg_library_found, &say);
+    fixture_result(fixture, 7, scan, OUTCOME_COMPLETED);
+    key++;
+    step_pull();
+    assert_int_not_equal(task, 0);
+    run_lost(task);
+    fixture_rebuild(fixture);
+    fixture->around = around;
+    hard(step_orphan);
+    fixture->around = NULL;
+    memory_watched = true;
+    struct rec_transcode_task record;
+    assert_true(fixture_stored(fixture, TYPE_TRANSCODE_TASK, task, &record));
+    assert_int_equal(record.status, TRANSCODE_FAILED);
+    assert_true(str_is(record.error_message, "its run is gone"));
+    fixture_rebuild(fixture);
+    fixture_free(fixture);
+}
+
 static void test_all(void **state)
 {
     (void)state;
@@ -355,6 +430,7 @@ static void test_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_segments)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_segments),
+                                       cmocka_unit_test(test_orphan)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static bool end_orphan(struct transcode *farm, struct core *core, struct transco
     struct fault fault;
     struct rec_run run = {.id = task->id, .status = RUN_FAILED, .error_message = STR_LIT("its run is gone")};
     struct farm_run view = {&run};
-    if (core_reserve(core, 8192, 0, 8, &fault) != 0)
+    if (core_reserve(core, farm->farm.ended_bytes, 0, farm->farm.ended_ops, &fault) != 0)
         return false;
     transcode_ended(farm, core, &view); /* frees the task */
     return true;
