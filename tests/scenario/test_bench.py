@@ -64,7 +64,7 @@ class Bench(unittest.TestCase):
 
     def test_workers_of_the_transcode_api(self):
         """Those that find nothing and those that get a video each time, which a scan has put in."""
-        with farms.BenchFarm(library="/library", library_scan_minutes=0, transcode_attempts=100) as farm:
+        with farms.BenchFarm(library="/library", library_scan_minutes=0, transcode_attempts=100, **PATIENT) as farm:
             paced = {"clients": 5, "pace": 50, "seconds": 3}  # in a moment a busy disk may not commit once
             got = self.generate("pulls", farm, at=farm.at(), status=404, **paced)
             self.assertGreater(got["pulls"], 0)
