@@ -36,6 +36,7 @@ struct parts {
     struct list list;
     int walk_timer, look_timer;
     bool asking;
+    size_t asked; /* of the first of list; what was noted since has not been asked for */
     uint64_t corr;
 };
 
@@ -137,7 +138,7 @@ static void on_rows(void *arg, const struct msg *msg, const struct err *err)
     (void)err;
 
     parts->asking = false;
-    for (size_t i = 0; arena && i < parts->list.count; i++) {
+    for (size_t i = 0; arena && i < parts->asked; i++) {
         struct part *part = &parts->list.items[i];
         arena_reset(arena);
         part->gone = part->gone || !is_open(arena, &msg->u.query_rows.rows, part->task);
@@ -158,6 +159,7 @@ static void look(void *arg)
         return;
     for (size_t i = 0; i < parts->list.count; i++)
         ids[get.ids.count++] = parts->list.items[i].task;
+    parts->asked = get.ids.count;
     parts->asking = true;
     uint64_t corr =
         bus_ask(ask_client(parts->gateway->ask, ASK_STORE), &shape_msg_get, &get, (struct str){0}, ANSWER_MS, on_rows, parts);
