@@ -2,13 +2,16 @@
 replaced, no temporary file stays, and in the end all is done once."""
 
 import os
+import pathlib
 import shutil
 import signal
+import subprocess
+import tempfile
 import unittest
 
 from tests import videos
 from tests.bus import process_state
-from tests.farm import descendants, wait_for
+from tests.farm import BUILD, clean_environment, descendants, wait_for
 from tests.farside import FarSide
 from tests.faults import KILL, STOP, faulted_worker, have_shim
 from tests.scenario.test_transcode_farm import COMPLETED, Home
@@ -192,6 +195,26 @@ printf 'out_time_us=4000000\\nprogress=end\\n'
     def test_the_step_itself_is_killed(self):
         """By the kernel for want of memory, say: its worker lives on, and leaves nothing half done."""
         self.everywhere("helper")
+
+
+class Mended(unittest.TestCase):
+    def test_a_segment(self):
+        """It takes nobody's place, also where results do: that it has its name is all there is to it."""
+        with tempfile.TemporaryDirectory(prefix="gantry-mend-") as folder:
+            final, temporary = pathlib.Path(folder, "final"), pathlib.Path(folder, "temporary")
+            final.write_text("made")
+            words = [f"root={folder}", "path=a.mp4", "run=1", "attempt=1", "save=!replace", "segment=1", f"temporary={temporary}", f"final={final}",
+                     f"work={folder}/work", f"replace={folder}/replace", f"kept={folder}/kept"]
+
+            def mended():
+                return subprocess.run([str(BUILD / "gantry-worker"), "--transcode", "mend", *words], capture_output=True, text=True, timeout=60,
+                                      env=clean_environment(), check=False).stdout
+
+            self.assertEqual(mended(), "named\n")
+            temporary.write_text("made")
+            self.assertIn("was killed", mended())
+            self.assertFalse(temporary.exists())
+            self.assertEqual(final.read_text(), "made")
 
 
 @unittest.skipUnless(have_shim(), "there is no shim beside sanitizers")

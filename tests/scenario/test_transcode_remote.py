@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -12,6 +13,7 @@ import unittest
 from tests import videos
 from tests.farm import BUILD, Farm, clean_environment, descendants, wait_for
 from tests.farside import FarSide
+from tests.patience import PATIENT
 from tests.scenario.test_transcode_worker import film, probe
 from tests.valve import Valve
 
@@ -31,7 +33,7 @@ class Remote(unittest.TestCase):
 
     def begin(self, gateway=None, worker=None, environment=None, **settings):
         settings = dict({"library": str(self.root), "transcode_save": str(self.out), "transcode_preset": "ultrafast", "transcode_encoders": "cpu",
-                         "lease_seconds": "15", "lease_heartbeat_ms": "500"}, **settings)
+                         "lease_heartbeat_ms": "500"}, **dict(PATIENT, **settings))
         self.farm = Farm(types=["scan"], **settings)
         self.farm.__enter__()
         self.addCleanup(self.farm.close)
@@ -229,6 +231,19 @@ class Killed(Remote):
         self.again()
         self.assertEqual(self.task("one.mp4"), run)
         self.assertEqual((self.folder / "encodes").read_text().count("x"), 2)
+
+    def test_the_step_itself(self):
+        """By the kernel for want of memory, say: its worker lives on, and sends what is left."""
+        self.name_step()
+        run = self.task("one.mp4")
+        os.kill(self.steps("name")[0], signal.SIGKILL)
+        wait_for(lambda: self.steps("mend"), 60, "what ends it")
+        self.valve.open()
+        self.wait_status("one.mp4")
+        self.assertEqual(self.task("one.mp4"), run)
+        self.assertEqual((self.folder / "encodes").read_text().count("x"), 1)
+        self.assertEqual(film(self.out / "one.mp4")["codec"], "hevc")
+        self.assertEqual(self.leftovers(), [])
 
     def test_behind_its_name(self):
         """The result has its name, and the worker did not live to hear it: it is taken, and not made again."""

@@ -155,15 +155,20 @@ int transcode_mend(struct transcode *it)
     struct stat info;
     snprintf(it->temporary, sizeof(it->temporary), "%s", words_or(it->words, "temporary", ""));
     snprintf(it->final, sizeof(it->final), "%s", words_or(it->words, "final", ""));
+    bool segment = words_number(it->words, "segment"), sent = !segment && transcode_is_remote(it),
+         own = it->replace && !segment && !sent;
+    bool there = lstat(it->temporary, &info) == 0 || errno != ENOENT;
+    if (sent && there) /* the gateway may have it already: it is asked before anything is sent */
+        return transcode_name(it);
     const struct replacement replacement = replacement_of(it, name);
     bool named = replace_mend(replacement.journal, replacement.kept, name);
-    if (!it->replace) /* only by getting its name it is not there any more */
-        named = lstat(it->temporary, &info) < 0 && errno == ENOENT && lstat(it->final, &info) == 0;
+    if (!own) /* only by getting its name it is not there any more */
+        named = !there && (sent || lstat(it->final, &info) == 0);
     if (!named) {
         unlink(it->temporary);
         return err_set(it->err, ERR_IO, "the step that gives it its name was killed; the original is as it was");
     }
-    if (it->replace && it->video)
+    if (own && it->video)
         tell_file(it, it->final, true);
     puts("named");
     return 0;
