@@ -107,19 +107,39 @@ class Works(Remote):
         lines = self.farm.get(f"/api/v1/logs?task_id={self.task('two.mkv')}&per_page=100").body["data"]["logs"]
         self.assertIn(f"the library is not here: its video comes from {self.valve.url()}", [line["log_message"] for line in lines])
 
-    def test_undone_by_who_has_the_library(self):
+    def undone(self, *settings, **farm):
+        """What `gantry transcode undo` says when a worker with these settings does it."""
         videos.put("multi.mkv", self.root / "two.mkv")
-        self.begin()
+        self.begin(**farm)
         self.start_worker()
         self.wait_status("two.mkv")
         self.farm.terminate("worker2")
-        self.farm.start("worker3", ["--set", "worker.types=transcode", "--set", "transcode.encoders=vpu"])
+        more = [word for setting in settings for word in ("--set", setting)]
+        self.farm.start("worker3", ["--set", "worker.types=transcode", "--set", "transcode.encoders=vpu", *more])
         command = [str(BUILD / "gantry"), "transcode", "undo", str(self.task("two.mkv")), "--wait", "--data", str(self.farm.data), "--url",
                    f"http://127.0.0.1:{self.farm.port}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=clean_environment(), check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, env=clean_environment(), check=False)
+
+    def test_undone_by_who_has_the_library(self):
+        """Under another name of its folder, too."""
+        (self.folder / "mounted").symlink_to(self.root)
+        done = self.undone(f"transcode.prefix={self.folder / 'mounted'}")
         self.assertEqual(done.returncode, 0, done)
         self.assertFalse((self.out / "two.mp4").exists())
         self.assertTrue((self.root / "two.mkv").exists())
+
+    def test_undone_where_others_are_replaced(self):
+        """Those that come over HTTP are beside the farm's data then."""
+        done = self.undone(transcode_save="!replace")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual([path for path in self.farm.data.rglob("two.mp4")], [])
+        self.assertTrue((self.root / "two.mkv").exists())
+
+    def test_not_undone_by_who_has_not_the_results(self):
+        done = self.undone(f"transcode.save={self.folder / 'elsewhere'}")
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("not on this machine", done.stdout + done.stderr)
+        self.assertTrue((self.out / "two.mp4").exists())
 
     def test_connections_that_break(self):
         """In the middle of the source, and of the result: it goes on where it was."""

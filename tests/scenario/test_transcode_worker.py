@@ -355,6 +355,23 @@ class Replaced(Studio):
         self.assertIn("not there any more", farm.run("undo", "a.mp4", parameters=dict(parameters, root=str(self.root)))["error"])
         self.assertTrue((self.root / "a.mp4").exists())
 
+    def test_what_was_sent_goes(self):
+        """By the farm's names, wherever its library is here; one more attempt finds that it is done."""
+        source, made = videos.put("h264.mp4", self.root / "a.mp4"), self.out / "a.mp4"
+        self.out.mkdir()
+        made.write_bytes(b"made")
+        farm = Studio.farm(self, transcode_prefix=str(self.root), library="/farms")
+        parameters = {"root": "/farms", "source": "/farms/a.mp4", "dest": "a.mp4", "bak": "", "size_after": 4}
+        self.assertIn("below", farm.run("undo", "a.mp4", parameters=dict(parameters, dest="../library/a.mp4"))["error"])
+        self.assertIn("original is not", farm.run("undo", "b.mp4", parameters=parameters)["error"])
+        self.assertTrue(made.exists())
+        for attempt, outcome in ((1, 1), (1, 2), (2, 1)):
+            farm.attempt = attempt
+            end = farm.run("undo", "a.mp4", parameters=parameters)
+            self.assertEqual(end["outcome"], outcome, end)
+            self.assertFalse(made.exists())
+        self.assertTrue(source.exists())
+
     def test_originals_go_when_their_time_is_over(self):
         videos.put("h264.mp4", self.root / "a.mp4")
         farm = self.farm(transcode_keep_days="0")

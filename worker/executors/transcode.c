@@ -64,17 +64,17 @@ static int add_work(struct plan *plan, struct err *err)
     return words_add(plan, "work", str_of(path), err);
 }
 
-/* Empty: <data>/transcoded. */
+/* `save`, where it puts what it makes (empty: <data>/transcoded); `results`, where its farm's gateway puts what is sent there. */
 static int add_save(struct plan *plan, struct err *err)
 {
     char real[PATH_MAX], path[PATH_MAX + 16];
     const char *save = plan->place.settings ? settings_text(plan->place.settings, SET_TRANSCODE_SAVE) : "";
-    if (*save)
-        return words_add(plan, "save", str_of(save), err);
+    if (*save && *save != '!')
+        return words_add(plan, "save", str_of(save), err) < 0 ? -1 : words_add(plan, "results", str_of(save), err);
     if (!plan->place.settings || !realpath(settings_text(plan->place.settings, SET_DATA), real))
         return err_set(err, ERR_IO, "the data folder cannot be found");
     snprintf(path, sizeof(path), "%s/transcoded", real);
-    return words_add(plan, "save", str_of(path), err);
+    return words_add(plan, "save", str_of(*save ? save : path), err) < 0 ? -1 : words_add(plan, "results", str_of(path), err);
 }
 
 /* Runs of one worker do not meet in it, and what a dead one left goes with the folder. */

@@ -180,23 +180,41 @@ static bool below(const char *path, const char *folder)
     return folder[0] == '/' && strncmp(path, folder, len) == 0 && path[len] == '/' && !strstr(path, "/../");
 }
 
+/* Of what was sent to the gateway: it is where this worker has the farm's folder of results, if it has it. The first attempt has to find
+ * it; a later one may come behind its removal. */
+static int sent_check(const struct transcode *it, const char *made)
+{
+    struct stat info;
+    char folder[PATH_MAX];
+    if (stat(it->source, &info) < 0 || !S_ISREG(info.st_mode))
+        return err_set(it->err, ERR_NOT_FOUND, "the original is not on this machine: %.150s", it->source);
+    if (lstat(made, &info) == 0 || errno != ENOENT)
+        return 0;
+    snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(made, '/') - made), made);
+    return it->attempt > 1 && stat(folder, &info) == 0
+               ? 0
+               : err_set(it->err, ERR_NOT_FOUND, "the result is not on this machine: %.150s", made);
+}
+
 int transcode_undo(struct transcode *it)
 {
     struct err none = {0};
     char made[PATH_MAX];
-    const char *dest = words_or(it->words, "dest", ""); /* of what was sent to the gateway: below its folder of results */
-    if (*dest && *dest != '/' && snprintf(made, sizeof(made), "%s/%s", words_or(it->words, "save", ""), dest) < PATH_MAX)
+    const char *results = words_or(it->words, "results", ""), *dest = words_or(it->words, "dest", "");
+    bool sent = *dest && *dest != '/'; /* to the gateway: below its folder of results, and the source's name is the farm's */
+    if (sent && snprintf(made, sizeof(made), "%s/%s", results, dest) < PATH_MAX)
         dest = made;
-    const struct undo undo = {.source = words_or(it->words, "source", it->source),
+    const struct undo undo = {.source = sent ? it->source : words_or(it->words, "source", it->source),
                               .dest = dest,
                               .bak = words_or(it->words, "bak", ""),
                               .size_after = words_number(it->words, "size_after")};
-    bool well = below(undo.source, it->root) && (!undo.bak[0] || below(undo.bak, it->root)) &&
-                (below(undo.dest, it->root) || below(undo.dest, words_or(it->words, "save", "")));
+    bool well =
+        below(undo.source, it->root) && (!undo.bak[0] || below(undo.bak, it->root)) &&
+        (sent ? below(undo.dest, results) : below(undo.dest, it->root) || below(undo.dest, words_or(it->words, "save", "")));
     if (!well)
         return err_set(it->err, ERR_INVALID,
                        "it needs the parameters source, dest and bak as the transcode's result has them, below %.100s", it->root);
-    if (replace_undo(&undo, it->err) < 0)
+    if ((sent && sent_check(it, dest) < 0) || replace_undo(&undo, it->err) < 0)
         return -1;
     if (it->video)
         tell_file(it, undo.source, false);
