@@ -16,12 +16,13 @@ static struct remote remote_at(const char *gateway)
     return (struct remote){.gateway = gateway, .key_file = "", .ca_file = "", .task = 1, .attempt = 1, .patience_ms = 300};
 }
 
-/* A server of one answer, repeated for each connection. */
+/* A server of one answer, repeated for each connection, behind some others. */
 struct server {
     int fd;
-    unsigned port, asked;
+    unsigned port, asked, firsts;
     const char *answer;
     int quiet_ms; /* says nothing for so long before it answers */
+    const char *const *first;
     pthread_t thread;
 };
 
@@ -43,9 +44,10 @@ static void *serve(void *arg)
     char bytes[4096];
     while ((client = accept(server->fd, NULL, NULL)) >= 0) {
         if (recv(client, bytes, sizeof(bytes), 0) > 0) {
+            const char *answer = server->asked < server->firsts ? server->first[server->asked] : server->answer;
             server->asked++;
             if (!server->quiet_ms || quiet(server, client))
-                send(client, server->answer, strlen(server->answer), MSG_NOSIGNAL);
+                send(client, answer, strlen(answer), MSG_NOSIGNAL);
         }
         shutdown(client, SHUT_WR);
         while (recv(client, bytes, sizeof(bytes), 0) > 0)
@@ -168,6 +170,26 @@ static void test_slow_answer(void **state)
     close(fd);
 }
 
+/* An older request of this worker's may write on while the gateway is asked how far it is: then it is asked again. */
+static void test_last_part(void **state)
+{
+    (void)state;
+    static const char elsewhere[] = "HTTP/1.1 409 No\r\nContent-Length: 0\r\n\r\n",
+                      none[] = "HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{\"data\":{\"received\":0}}",
+                      half[] = "HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{\"data\":{\"received\":5}}";
+    static const char *const answers[] = {none, elsewhere, half};
+    struct server server = {.first = answers, .firsts = 3};
+    struct err err = {0};
+    char url[64];
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    server_start(&server, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", url);
+    struct remote remote = remote_at(url);
+    assert_int_equal(remote_finish(&remote, fd, 10, "00", &err), 0);
+    server_stop(&server);
+    assert_int_equal(server.asked, 4);
+    close(fd);
+}
+
 static void test_settings(void **state)
 {
     (void)state;
@@ -201,6 +223,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_last_part, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

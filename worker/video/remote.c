@@ -180,9 +180,10 @@ int remote_finish(struct remote *remote, int fd, uint64_t size, const char *hash
     struct patience patience = {0};
     struct exchange it = exchange_of(remote, fd, size);
     enum remote_verdict verdict;
-    uint64_t here = 0;
+    uint64_t here = 0, tried = 0;
     char url[URL_MAX], question[URL_MAX];
-    bool complete;
+    unsigned resyncs = 0;
+    bool complete, elsewhere = false; /* the gateway was, when it was told the last part */
     it.slow = true; /* the last part is answered when the whole is read and named */
     if (address(remote, "result", url, err) < 0 || address(remote, "result", question, err) < 0 ||
         with_hash(question, size, hash, err) < 0)
@@ -191,10 +192,17 @@ int remote_finish(struct remote *remote, int fd, uint64_t size, const char *hash
         verdict = received(remote, question, &here, &complete, err);
         if (verdict == REMOTE_WELL && complete) /* the answer to an earlier try was lost */
             break;
+        if (verdict == REMOTE_WELL && elsewhere && here <= tried) /* nobody was: it was refused for good, as err says */
+            verdict = REMOTE_NEVER;
         if (verdict == REMOTE_WELL && here < last_of(size))
             verdict = never(err, "the gateway has lost what was sent");
-        if (verdict == REMOTE_WELL)
+        if (verdict == REMOTE_WELL) {
+            tried = here;
             verdict = put(&it, url, here < size ? here : last_of(size), size, err);
+            elsewhere = verdict == REMOTE_RESYNC;
+        }
+        if (verdict == REMOTE_RESYNC && ++resyncs <= RESYNCS_MAX) /* an earlier try of ours may have been writing on */
+            verdict = REMOTE_AGAIN;
         it.at = 0;
     } while (verdict == REMOTE_AGAIN && wait_again(&patience, &it));
     return over(&it, verdict);
