@@ -117,17 +117,17 @@ static void on_studio(void *self)
     link_again(worker->link);
 }
 
-static const char *on_refusal(void *self, struct str executor, uint32_t held)
+static const char *on_refusal(void *self, const struct rec_assignment *assignment, uint32_t held)
 {
     struct worker *worker = self;
-    return studio_refusal(&worker->studio, executor, held);
+    return studio_refusal(&worker->studio, assignment, held);
 }
 
 static void on_finished(void *self, const struct run *run)
 {
     struct worker *worker = self;
     if (run->outcome == OUTCOME_COMPLETED)
-        studio_count(&worker->studio, run->assignment.spec.executor);
+        studio_count(&worker->studio, &run->assignment);
 }
 
 static int open_link(struct worker *worker, struct err *err)

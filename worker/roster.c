@@ -63,13 +63,13 @@ static bool older_drop(struct roster *roster, const struct rec_assignment *assig
     return newer_held;
 }
 
-static const char *refusal(const struct roster *roster, struct str executor)
+static const char *refusal(const struct roster *roster, const struct rec_assignment *assignment)
 {
     const struct run_context *context = &roster->context;
     uint32_t held = 0;
     for (const struct run *run = roster->first; run; run = run->next)
-        held += run->state != SLOT_GONE && !run->acked_at && str_eq(run->assignment.spec.executor, executor);
-    return context->refusal ? context->refusal(context->refuser, executor, held) : NULL;
+        held += run->state != SLOT_GONE && !run->acked_at && str_eq(run->assignment.spec.executor, assignment->spec.executor);
+    return context->refusal ? context->refusal(context->refuser, assignment, held) : NULL;
 }
 
 int roster_assign(struct roster *roster, const struct rec_assignment *assignment, struct err *err)
@@ -84,7 +84,7 @@ int roster_assign(struct roster *roster, const struct rec_assignment *assignment
         return err_set(err, ERR_UNAVAILABLE, "the worker is draining");
     if (roster->count >= ROSTER_CREDIT_MAX)
         return err_set(err, ERR_LIMIT, "the worker holds %u runs", roster->count);
-    const char *why = refusal(roster, assignment->spec.executor);
+    const char *why = refusal(roster, assignment);
     if (why)
         return err_set(err, ERR_UNAVAILABLE, "%s", why);
     struct run *run = run_new(&roster->context, assignment, err);

@@ -30,8 +30,8 @@ struct run_context { /* what all runs of a worker share; borrowed */
     const char *run_as; /* users that runs may become, separated by commas */
     uint64_t grace_ms;
     size_t log_bytes; /* held of one run's log */
-    /* Why no further run of this executor is taken, of which so many are held; NULL: it is. May be NULL itself. */
-    const char *(*refusal)(void *refuser, struct str executor, uint32_t held);
+    /* Why this run is not taken, with so many of its executor held; NULL: it is. May be NULL itself. */
+    const char *(*refusal)(void *refuser, const struct rec_assignment *assignment, uint32_t held);
     void *refuser;
     const struct settings *settings; /* of the worker, for executors; NULL in tests that need none */
 };

@@ -64,19 +64,27 @@ static void on_timer(void *arg)
     expire(studio);
 }
 
-const char *studio_refusal(const struct studio *studio, struct str executor, uint32_t held)
+/* One that was begun is made to its end, by this worker alone if there is no other: its segments count for nothing. */
+static bool is_segment(const struct rec_assignment *assignment)
+{
+    struct token token;
+    return map_find(assignment->parameters, "segment", &token) && token.kind == TOKEN_UINT && token.u.natural;
+}
+
+const char *studio_refusal(const struct studio *studio, const struct rec_assignment *assignment, uint32_t held)
 {
     uint64_t most = studio->serves ? (uint64_t)settings_count_of(studio->settings, SET_TRANSCODE_COUNT) : 0;
-    if (!studio->serves || !str_is(executor, "transcode"))
+    if (!studio->serves || !str_is(assignment->spec.executor, "transcode"))
         return NULL;
     if (!hours_hold(settings_text(studio->settings, SET_TRANSCODE_HOURS), minute_now()))
         return "these are not the hours in which this worker transcodes";
-    return most && studio->done + held >= most ? "this worker has done as many transcodes as it should" : NULL;
+    return most && !is_segment(assignment) && studio->done + held >= most ? "this worker has done as many transcodes as it should"
+                                                                          : NULL;
 }
 
-void studio_count(struct studio *studio, struct str executor)
+void studio_count(struct studio *studio, const struct rec_assignment *assignment)
 {
-    if (!studio->serves || !str_is(executor, "transcode"))
+    if (!studio->serves || !str_is(assignment->spec.executor, "transcode") || is_segment(assignment))
         return;
     studio->done++;
     look(studio);

@@ -3,6 +3,7 @@
 #define GANTRY_WORKER_STUDIO_H
 
 #include "proto/loop.h"
+#include "proto/messages.h"
 #include "proto/settings.h"
 #include "worker/home.h"
 #include "worker/setup.h"
@@ -12,7 +13,7 @@ struct studio {
     bool open;                     /* and does now: its hours hold, and it has not done as many as it should */
     bool apart;                    /* it joins nobody now, whatever joins says: share_apart */
     char encoders[64], joins[160]; /* joins: see video/share.h */
-    uint64_t done;                 /* since its start */
+    uint64_t done;                 /* since its start; of a video in segments, that they were joined */
     const struct settings *settings;
     const struct home *home;
     int timer;
@@ -28,9 +29,9 @@ int studio_open(struct studio *studio, struct loop *loop, const struct settings 
 void studio_close(struct studio *studio);
 /* Adds what it offers now to the labels that settings give. */
 int studio_labels(const struct studio *studio, struct buf *labels, struct err *err);
-/* Why no further run of this executor is taken while so many are held; NULL: it is. */
-const char *studio_refusal(const struct studio *studio, struct str executor, uint32_t held);
+/* Why this run is not taken while so many of its executor are held; NULL: it is. */
+const char *studio_refusal(const struct studio *studio, const struct rec_assignment *assignment, uint32_t held);
 /* A run has ended well. */
-void studio_count(struct studio *studio, struct str executor);
+void studio_count(struct studio *studio, const struct rec_assignment *assignment);
 
 #endif

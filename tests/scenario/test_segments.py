@@ -225,6 +225,15 @@ class Made(Segments):
         self.assertEqual(task["segments"], 0)
         self.assertEqual(self.runs(farm, "segment "), [])
 
+    def test_a_worker_that_takes_one_transcode(self):
+        """It makes all of it, and then no other: its segments do not count."""
+        make(self.root / "long.mkv")
+        farm = self.farm(workers=1, transcode_count="1")
+        task = self.wait_status(farm, COMPLETED)
+        self.assertEqual((task["segments"], task["segments_made"]), (4, 4))
+        wait_for(lambda: "no transcodes are taken from now on" in farm.log("worker1"), 60, "the end of its work")
+        self.wait_nothing_left()
+
     def test_workers_that_share_no_folder(self):
         make(self.root / "long.mkv")
         farm = self.farm(workers=1, environment=self.slow_ffmpeg())
