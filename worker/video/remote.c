@@ -184,7 +184,7 @@ int remote_finish(struct remote *remote, int fd, uint64_t size, const char *hash
     char url[URL_MAX], question[URL_MAX];
     unsigned resyncs = 0;
     bool complete, elsewhere = false; /* the gateway was, when it was told the last part */
-    it.slow = true; /* the last part is answered when the whole is read and named */
+    it.slow = true;                   /* the last part is answered when the whole is read and named */
     if (address(remote, "result", url, err) < 0 || address(remote, "result", question, err) < 0 ||
         with_hash(question, size, hash, err) < 0)
         return -1;
