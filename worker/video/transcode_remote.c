@@ -157,7 +157,7 @@ static int result_open(const struct transcode *it, uint64_t *size)
 
 int transcode_send(struct transcode *it)
 {
-    uint64_t size;
+    uint64_t size = 0;
     int fd = result_open(it, &size), rc = fd < 0 ? -1 : remote_send(remote_of(it, "sending"), fd, size, it->err);
     if (fd >= 0)
         close(fd);
@@ -168,7 +168,7 @@ int transcode_name_remote(struct transcode *it)
 {
     struct publish_file file;
     char hex[2 * PUBLISH_HASH + 1];
-    uint64_t size;
+    uint64_t size = 0;
     if (publish_verify(it->temporary, &file, it->err) < 0)
         return -1;
     int fd = result_open(it, &size);
