@@ -353,12 +353,8 @@ static void test_orphan(void **state)
     hello(7, "scanner", "scan", (struct str){0});
     scan = fixture_begin(fixture, 7);
     struct rec_video_found one = found(long_path);
-    struct msg_library_found say = {.run_id = scan.run_id,
-                                    .attempt = scan.attempt,
-                                    .seq = seq,
-                                    .root = str_of(long_root),
-                                    .videos = {&one, 1},
-                                    .walked = 1};
+    struct msg_library_found say = {
+        .run_id = scan.run_id, .attempt = scan.attempt, .seq = seq, .root = str_of(long_root), .videos = {&one, 1}, .walked = 1};
     ask(DOOR_WORKERS, 7, &shape_msg_library_found, &say);
     fixture_result(fixture, 7, scan, OUTCOME_COMPLETED);
     key++;
