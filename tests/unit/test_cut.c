@@ -27,6 +27,15 @@ static void farm_made(struct farm *farm)
     assert_true(library_configure(self, STR_LIT(ROOT)));
 }
 
+static struct fixture *farm_fixture(void)
+{
+    struct fixture *fixture = fixture_new();
+    fixture->make_farm = transcode_farm;
+    fixture->farm_made = farm_made;
+    fixture_start(fixture);
+    return fixture;
+}
+
 static struct transcode *farm_of(struct fixture *fixture)
 {
     return fixture->made[0]->self;
@@ -489,10 +498,7 @@ static void test_files_left(void **unused)
 static void test_not_cut(void **unused)
 {
     (void)unused;
-    struct fixture *fixture = fixture_new();
-    fixture->make_farm = transcode_farm;
-    fixture->farm_made = farm_made;
-    fixture_start(fixture);
+    struct fixture *fixture = farm_fixture();
     struct rec_video_found video = long_video("a.ts");
     video.container = STR_LIT("mpegts");
     find(fixture, video);
@@ -597,10 +603,7 @@ static void test_pace_of_encoders(void **unused)
 static void test_pace_of_its_run(void **unused)
 {
     (void)unused;
-    struct fixture *fixture = fixture_new();
-    fixture->make_farm = transcode_farm;
-    fixture->farm_made = farm_made;
-    fixture_start(fixture);
+    struct fixture *fixture = farm_fixture();
     find(fixture, long_video("a.mkv"));
     hello(fixture, 1, "w1", NULL);
     const struct run *run = run_find(fixture->core, fixture_begin(fixture, 1).run_id);
@@ -651,10 +654,7 @@ static void made_again(struct fixture *fixture, const char *result)
 static void test_saved_again(void **unused)
 {
     (void)unused;
-    struct fixture *fixture = fixture_new();
-    fixture->make_farm = transcode_farm;
-    fixture->farm_made = farm_made;
-    fixture_start(fixture);
+    struct fixture *fixture = farm_fixture();
     find(fixture, long_video("a.mkv"));
     hello(fixture, 1, "w1", NULL);
     ends(fixture, 1, fixture_begin(fixture, 1), "{\"size_after\":400000}");
