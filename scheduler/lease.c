@@ -278,9 +278,12 @@ void lease_expire(struct core *core)
             return;
         worker_rest(core, worker, core->config.heartbeat_ms);
     }
-    while (lease_over(core, core->accepted.first, lease_term(core)))
+    while (lease_over(core, core->accepted.first, lease_term(core))) {
+        struct worker *worker = core->accepted.first->worker;
         if (lease_take(core, core->accepted.first, OUTCOME_LOST, "the worker said nothing of it for a whole lease"))
             return;
+        worker_rest(core, worker, core->config.heartbeat_ms); /* if it has died, the run would go to it again until that is known */
+    }
     backstop_fire(core);
 }
 

@@ -386,6 +386,13 @@ def left_running():
     return found
 
 
+def reason(text):
+    """The line that says most of a failure: who reads only the end of a long output still learns it."""
+    lines = [line.strip() for line in text.split("\n---- output of")[0].splitlines() if line.strip()]
+    said = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception|Expired|Exit)\b|\[ *(ERROR|FAILED) *\]|SUMMARY:", line)]
+    return (said or lines or ["it says nothing"])[-1][:300]
+
+
 class Board:
     def __init__(self, verbose):
         self.verbose, self.outcomes, self.lock = verbose, [], threading.Lock()
@@ -459,7 +466,7 @@ def main():
     if skipped:
         print("skipped: " + ", ".join(skipped))
     for outcome in failed:
-        print(f"FAILED {outcome.name}")
+        print(f"FAILED {outcome.name}: {reason(outcome.text)}")
     print(f"{time.monotonic() - began:.0f} s")
     print(f"{sum(o.status == 'passed' for o in board.outcomes)} passed, {len(failed)} failed", flush=True)
     return 1 if failed or not any(o.status == "passed" for o in board.outcomes) else 0

@@ -109,6 +109,26 @@ static void test_silence(void **unused)
     fixture_free(fixture);
 }
 
+/* What a dying worker said last need not be of all its runs: theirs end before it is known to be gone, and it gets none of them again. */
+static void test_lost_goes_elsewhere(void **unused)
+{
+    (void)unused;
+    struct rec_lease lease;
+    struct fixture *fixture = farm_with_run(&lease);
+    fixture_accept(fixture, 1, lease);
+    fixture_wait(fixture, 1000);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    fixture_wait(fixture, 29100);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 1);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    fixture_wait(fixture, 1000);
+    struct rec_worker worker;
+    assert_true(fixture_stored(fixture, TYPE_WORKER, 1, &worker));
+    assert_int_equal(worker.status, WORKER_OFFLINE);
+    assert_int_equal(run_of(fixture, lease.run_id).losses, 1);
+    fixture_free(fixture);
+}
+
 static void test_losses_fail(void **unused)
 {
     (void)unused;
@@ -454,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_rejected),
         cmocka_unit_test(test_kept_by_heartbeats),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_lost_goes_elsewhere),
         cmocka_unit_test(test_losses_fail),
         cmocka_unit_test(test_not_named),
         cmocka_unit_test(test_heartbeat_accepts),

@@ -58,9 +58,9 @@ static int places_of(struct transcode *it, const struct probe *source, const str
 static int ask(struct transcode *it, const struct rec_transcode_cut *told, struct rec_transcode_cut *cut)
 {
     static struct msg answer; /* cut borrows from it, and from its memory, until this program ends */
-    struct arena *arena = arena_new((size_t)1 << 20);
+    static struct arena *arena;
     struct msg_transcode_cut question = {.run_id = it->run, .attempt = it->attempt};
-    if (!arena)
+    if (!arena && !(arena = arena_new((size_t)1 << 20)))
         return err_set(it->err, ERR_NO_MEMORY, "no memory to ask the farm");
     if (told) {
         question.cut = *told;
