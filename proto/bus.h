@@ -59,6 +59,8 @@ struct bus_route {
  * pong (may be NULL). Messages without a route are answered with ERROR/ERR_PROTOCOL. NULL with err on failure. */
 struct bus_server *bus_server_new(struct loop *loop, const char *endpoint, const struct bus_curve *curve,
                                   const struct bus_route *routes, void *self, struct err *err);
+/* Messages of this kind are thrown away unread when one peer sends more bytes of them in a second. */
+void bus_server_limit(struct bus_server *server, uint16_t id, uint32_t bytes_s);
 void bus_server_on_ping(struct bus_server *server, void (*fill)(void *self, struct msg_pong *pong));
 void bus_server_free(struct bus_server *server); /* takes NULL */
 /* With CURVE: a key that is let in no more is not listened to any more, and its connection is cut when it says something. True when the

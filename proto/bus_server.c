@@ -10,6 +10,7 @@
 #include "proto/bus_socket.h"
 #include "proto/clock.h"
 #include "proto/curve_keys.h"
+#include "proto/flood.h"
 #include "proto/log.h"
 #include "proto/trace.h"
 
@@ -21,6 +22,8 @@ struct bus_server {
     const struct bus_route *by_id[ROUTE_IDS];
     void *self;
     void (*fill_pong)(void *self, struct msg_pong *pong);
+    uint32_t most_s[ROUTE_IDS]; /* bus_server_limit; 0: none */
+    struct flood flood;
     struct arena *arena; /* lists of the message being handled */
     struct msg msg;
     struct buf out;
@@ -70,6 +73,11 @@ struct bus_server *bus_server_new(struct loop *loop, const char *endpoint, const
 error:
     bus_server_free(server);
     return NULL;
+}
+
+void bus_server_limit(struct bus_server *server, uint16_t id, uint32_t bytes_s)
+{
+    server->most_s[id] = bytes_s;
 }
 
 void bus_server_on_ping(struct bus_server *server, void (*fill)(void *self, struct msg_pong *pong))
@@ -215,6 +223,14 @@ static bool sender_known(struct bus_server *server, zmq_msg_t *msg)
     return false;
 }
 
+static bool too_much(struct bus_server *server, const struct bus_peer *peer, struct str frame)
+{
+    uint64_t id = codec_id(frame);
+    uint32_t most = id < ROUTE_IDS ? server->most_s[id] : 0;
+
+    return most != 0 && flood_over(&server->flood, peer, clock_mono_ms(), frame.len, most);
+}
+
 /* One whole message: the routing id, then one frame. Anything else is read away. -1 when there is none. */
 static int server_receive(struct bus_server *server)
 {
@@ -246,7 +262,11 @@ static int server_receive(struct bus_server *server)
         if (trace_on()) {
             trace_frame('<', server->label, (struct str){(const char *)peer.id, peer.len}, frame);
         }
-        bus_server_handle(server, &peer, frame);
+        if (too_much(server, &peer, frame)) {
+            server_complain(server, "more of its kind in a second than a peer has need of");
+        } else {
+            bus_server_handle(server, &peer, frame);
+        }
     } else {
         server_complain(server, "a message is one frame, from a peer whose routing id has at most 15 bytes");
     }

@@ -213,6 +213,14 @@ static int reader_open(struct reader *reader, struct str bytes, struct err *err)
     return 0;
 }
 
+uint64_t codec_id(struct str bytes)
+{
+    struct reader reader;
+    uint64_t id = 0;
+
+    return reader_open(&reader, bytes, NULL) == 0 && envelope_head(&reader, &id, NULL) >= 0 ? id : 0;
+}
+
 int codec_open(struct str bytes, struct codec_envelope *out, struct err *err)
 {
     struct reader reader;

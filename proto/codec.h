@@ -88,6 +88,8 @@ struct codec_envelope {
     struct str rid; /* empty if none */
 };
 
+/* The id of what may be a message, without a look at the rest; 0: it is none. */
+uint64_t codec_id(struct str bytes);
 /* -1 when bytes are not [id, {…}], with or without corr and rid. */
 int codec_open(struct str bytes, struct codec_envelope *out, struct err *err);
 

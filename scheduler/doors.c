@@ -7,8 +7,9 @@
 #include "proto/log.h"
 
 #define DOORS 2
-#define DRAIN_ROUNDS 1000 /* wake-ups' worth of messages handled at once */
-#define BELL_RUNS 4096u   /* msg_doorbell.runs */
+#define DRAIN_ROUNDS 1000        /* wake-ups' worth of messages handled at once */
+#define BELL_RUNS 4096u          /* msg_doorbell.runs */
+#define LISTS_BYTES_S (8u << 20) /* a list of 65,536 leases has 2 MiB at most, and comes once a heartbeat */
 
 struct doors {
     struct loop *loop;
@@ -119,6 +120,9 @@ int doors_prepare(const struct settings *settings, struct err *err)
                : 0;
 }
 
+/* Going through them takes longer than sending them. */
+static const uint16_t lists[] = {MSG_HELLO, MSG_HEARTBEAT, MSG_ACCEPT, MSG_REJECT};
+
 static int door_open(struct doors *doors, enum door door, struct err *err)
 {
     struct endpoint at;
@@ -134,6 +138,11 @@ static int door_open(struct doors *doors, enum door door, struct err *err)
         return -1;
     }
     bus_server_on_ping(doors->servers[door], on_ping);
+    if (door == DOOR_WORKERS) {
+        for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+            bus_server_limit(doors->servers[door], lists[i], LISTS_BYTES_S);
+        }
+    }
     return 0;
 }
 
