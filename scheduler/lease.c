@@ -282,8 +282,8 @@ void lease_expire(struct core *core)
         struct worker *worker = core->accepted.first->worker;
         if (lease_take(core, core->accepted.first, OUTCOME_LOST, "the worker said nothing of it for a whole lease"))
             return;
-        worker_rest(core, worker,
-                    core->config.heartbeat_ms); /* if it has died, the run would go to it again until that is known */
+        /* If it has died, the run would go to it again until that is known. */
+        worker_rest(core, worker, core->config.heartbeat_ms);
     }
     backstop_fire(core);
 }
