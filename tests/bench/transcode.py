@@ -36,7 +36,7 @@ FILES_MANY = 100000
 FOLDER_FILES = 250
 SORTS = ("h264.mp4", "hevc.mkv", "hevc.mp4", "av1.webm", "hdr10.mkv", "vfr.mkv", "multi.mkv", "wide.mp4")
 SIDE_BY_SIDE = 8
-FILM_SECONDS = 60
+FILM_SECONDS = 120
 PULLERS, PACE_MS = 2000, 1000
 FEW, MANY = 100, 1000000  # videos that wait
 
@@ -126,8 +126,11 @@ class Bench(whole.Bench):
         farm.environments["worker1"] = environment or {}
         return farm
 
-    def run_record(self, farm, number):
-        """A run that completes, as the store has it: with its times in milliseconds."""
+    def run_record(self, farm, number, pause=0.0):
+        """A run that completes, as the store has it: with its times in milliseconds. It is asked after once in pause seconds: not to
+        disturb what is measured."""
+        while pause and farm.data_of(farm.get(f"/api/runs/{number}"))["status"] in ("pending", "running"):
+            time.sleep(pause)
         farm.wait_run(number, timeout=600)
         with Peer(farm.endpoint("store")) as peer:
             _, fields = peer.ask("get", type=RECORD_RUN, ids=[number])
@@ -176,7 +179,7 @@ class Bench(whole.Bench):
             self.put("probing.share", ours / theirs)
 
     def film(self):
-        """One whose encode takes the most part of a minute on two cores."""
+        """One whose encode takes more than a minute on two cores."""
         path = self.folder / "film" / "film.mp4"
         if not path.exists():
             path.parent.mkdir()
@@ -199,7 +202,7 @@ class Bench(whole.Bench):
             task = farm.get("/api/v1/videos/1").body["data"]["transcode_task_id"]
             return task if task != before else None
 
-        run = self.run_record(farm, self.farms.harness.wait_for(begun, 60, "a task"))
+        run = self.run_record(farm, self.farms.harness.wait_for(begun, 60, "a task"), pause=2)
         result = json.loads(run.result)
         if result.get("skipped") or result.get("adopted"):
             self.trouble(f"the film was not transcoded: {result}")
@@ -249,7 +252,7 @@ class Bench(whole.Bench):
         """Workers of the API that poll and beat, while what they ask for is not there, waits for others, waits for them; and a choice's cost."""
         paced = {"pace": PACE_MS, "clients": 100 if self.options.quick else PULLERS}
         many = 5000 if self.options.quick else MANY
-        settings = {"library": "/library", "library_scan_minutes": 0, "http_connections": 2 * PULLERS, "transcode_attempts": 100}
+        settings = {"library": "/library", "library_scan_minutes": 0, "http_connections": 2 * PULLERS, "transcode_attempts": 1000}
         with self.farms.BenchFarm(**settings) as few, self.farms.BenchFarm(**settings) as much:
             self.put("pulls.workers", paced["clients"])
             self.put("pulls.videos", many)
@@ -312,7 +315,8 @@ def add_workers(rows, bench):
     for name, words in cases.items():
         targets = [("% of a core", bench.get(f"pulls.{name}.percent"), 100, False),
                    ("ms until answered (p99)", table.times(bench.get(f"pulls.{name}.pull_p99_us"), 1 / 1000), 20, False)]
-        rows.add(section, words, f"pulls.{name}", "answers/s", ".pull_", targets=targets if name != "constant" else ())
+        # Polling is what is asked for; who also gets and ends a transcode each second waits for the disk.
+        rows.add(section, words, f"pulls.{name}", "answers/s", ".pull_", targets=targets if name in ("none", "others") else ())
     rows.add("choosing", f"{videos_there:,.0f} videos put in by a scan", "pulls.filled", "videos/s")
     rows.add("choosing", f"a worker gets one of {FEW} and ends it", "choice.few", "/s, one after the other", ".pull_")
     ratios = {which: table.over(bench.get(f"choice.much.{which}"), bench.get(f"choice.few.{which}")) for which in ("pull_p50_us", "cpu_us.scheduler")}
