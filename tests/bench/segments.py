@@ -75,7 +75,7 @@ def measure(seconds=300, segments=4, preset="medium", size="854x480"):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=300, help="length of the video: of both encodes, and making it, each of its seconds takes two")
+    parser.add_argument("--seconds", type=int, default=300, help="length of the video")
     parser.add_argument("--segments", type=int, default=4, help="that it is cut into")
     parser.add_argument("--preset", default="medium")
     parser.add_argument("--size", default="854x480")
