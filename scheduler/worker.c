@@ -106,6 +106,7 @@ static void worker_goes_offline(struct core *core, struct worker *worker)
 
 void worker_part(struct core *core, struct worker *worker, const char *why)
 {
+    worker->rest_until = 0; /* whoever comes back is there again */
     quiet_remove(core, worker);
     worker_unbind(core, worker);
     kind_leave(core, worker);
