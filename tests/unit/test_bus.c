@@ -409,34 +409,6 @@ static void test_hostile_frames(void **state)
     bus_server_free(server);
 }
 
-/* Of a kind that is limited too much is not heard; all else is, and a second later it is heard again. */
-static void test_too_much_of_a_kind(void **state)
-{
-    (void)state;
-    struct bus_server *server = serve(endpoint, NULL);
-    struct bus_client *client = connect_to(endpoint, NULL);
-    struct err err = {0};
-    uint64_t id = 7;
-    struct msg_get get = {.type = 1, .ids = {&id, 1}};
-    struct msg_ping ping = {0};
-
-    ask(client, 1, LONG_MS);
-    run_until(&saw.answers, 1);
-    bus_server_limit(server, MSG_GET, 100);
-    for (int i = 0; i < 2000; i++) {
-        assert_int_equal(bus_tell(client, &shape_msg_get, &get, &err), 0);
-    }
-    bus_ask(client, &shape_msg_ping, &ping, STR_LIT("req_ping"), LONG_MS, on_reply, NULL);
-    run_until(&saw.answers, 2);
-    assert_in_range(saw.seen_count, 2, 1999);
-    run_for(1100);
-    ask(client, 3, LONG_MS);
-    run_until(&saw.answers, 3);
-    assert_int_equal(saw.order[2], 3);
-    bus_client_free(client);
-    bus_server_free(server);
-}
-
 static void test_bad_endpoints(void **state)
 {
     char deep[200];
@@ -808,7 +780,6 @@ int main(void)
         TEST(test_tell_needs_a_connection),
         TEST(test_gone_peer),
         TEST(test_hostile_frames),
-        TEST(test_too_much_of_a_kind),
         TEST(test_bad_endpoints),
         TEST(test_doorbell),
         TEST(test_deaf_ear),
