@@ -14,6 +14,7 @@
 #define PAGE 5000
 #define DEADLINE_MS 30000
 #define PAUSE_MS 200
+#define NEXT_IDS 128 /* of an EPOCH_GRANT, at most */
 #define EVENTS_BACK UINT64_C(65536) /* newest events the core learns accepted results from */
 
 enum from { FROM_START, FROM_RECENT }; /* where a scan begins */
@@ -76,7 +77,7 @@ struct recover {
     struct scan scan; /* under way */
     uint64_t after;   /* last id of it so far */
     uint64_t epoch;
-    uint64_t next_ids[64];
+    uint64_t next_ids[NEXT_IDS];
     uint32_t next_count;
     uint64_t records, began_ms;
 };
@@ -229,7 +230,7 @@ static void on_grant(struct recover *recover, const struct msg *msg)
     struct err why = {0};
     const struct msg_epoch_grant *grant = &msg->u.epoch_grant;
     recover->epoch = grant->epoch;
-    recover->next_count = grant->next_ids.count < 64 ? grant->next_ids.count : 64;
+    recover->next_count = grant->next_ids.count < NEXT_IDS ? grant->next_ids.count : NEXT_IDS;
     if (recover->next_count > 0) {
         memcpy(recover->next_ids, grant->next_ids.items, recover->next_count * sizeof recover->next_ids[0]);
     }
