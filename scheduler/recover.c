@@ -14,7 +14,7 @@
 #define PAGE 5000
 #define DEADLINE_MS 30000
 #define PAUSE_MS 200
-#define NEXT_IDS 128 /* of an EPOCH_GRANT, at most */
+#define NEXT_IDS 128                /* of an EPOCH_GRANT, at most */
 #define EVENTS_BACK UINT64_C(65536) /* newest events the core learns accepted results from */
 
 enum from { FROM_START, FROM_RECENT }; /* where a scan begins */

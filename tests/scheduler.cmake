@@ -33,6 +33,7 @@ gantry_test(transcode LINKS core_fixture)
 gantry_test(transcode_upload LINKS core_fixture)
 gantry_test(transcode_health LINKS core_fixture)
 gantry_test(core_random LINKS core_fixture)
+gantry_test(record_plan LINKS scheduler)
 
 # The host's side: journal, keys, events, schedules, rebuilding.
 gantry_test(journal LINKS scheduler)
