@@ -12,7 +12,7 @@
 #include "proto/str.h"
 
 #define KV_KEY_MAX 511
-#define KV_TABLES_MAX 72
+#define KV_TABLES_MAX 136
 
 enum kv_result {
     KV_OK,
