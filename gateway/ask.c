@@ -285,6 +285,9 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_video_check, MSG_VIDEO_CHECKING},
         {&shape_msg_health_sweep, MSG_HEALTH_STATE},
         {&shape_msg_health_ask, MSG_HEALTH_STATE},
+        {&shape_msg_recorder_configure, MSG_RECORDER_CONFIGURED},
+        {&shape_msg_recorder_run, MSG_RECORDER_VIEW},
+        {&shape_msg_recorder_ask, MSG_RECORDER_VIEW},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

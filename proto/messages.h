@@ -88,6 +88,30 @@ enum transcode_type { TRANSCODE_CPU, TRANSCODE_NVENC, TRANSCODE_QSV, TRANSCODE_V
 #define TRANSCODE_SEGMENTS 256 /* that a video is cut into at most */
 enum transcode_directive { DIRECTIVE_NONE, DIRECTIVE_OFFLINE, DIRECTIVE_SHUTDOWN };
 
+/* Of the recorder, as its API spells them, and on disk. */
+enum recording_status {
+    RECORDING_IDLE,
+    RECORDING_CONNECTING,
+    RECORDING_CONNECTED,
+    RECORDING_RECORDING,
+    RECORDING_COMPLETED, /* this and those behind it are final */
+    RECORDING_CONNECT_ERROR,
+    RECORDING_READ_ERROR,
+    RECORDING_TIMEOUT,
+    RECORDING_CANCELLED,
+    RECORDING_UNAVAILABLE,
+};
+enum recorder_verb {
+    RECORDER_IMPORT = 1, /* if there is none */
+    RECORDER_RELOAD,     /* a file takes the place of all */
+    RECORDER_REPLACE,
+    RECORDER_SET_GLOBAL,
+    RECORDER_ADD_STREAM,
+    RECORDER_SET_STREAM,
+    RECORDER_REMOVE_STREAM,
+};
+#define RECORDER_STREAMS 400 /* at most */
+
 /* What the store keeps. Numbers are on disk: never re-used. */
 enum record_type {
     TYPE_TASK = 1,
@@ -112,6 +136,11 @@ enum record_type {
     TYPE_TRANSCODE_TOTAL = 50,
     TYPE_VIDEO_CHECK = 60,
     TYPE_HEALTH_SWEEP = 61,
+    TYPE_RECORDER_CONFIG = 80,
+    TYPE_RECORDER_CYCLE = 81,
+    TYPE_RECORDING = 82,
+    TYPE_RECORDER_STATE = 83,
+    TYPE_RECORDER_DAY = 84,
     TYPE_MAX
 };
 

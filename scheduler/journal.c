@@ -92,6 +92,11 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_TRANSCODE_TOTAL] = &shape_rec_transcode_total,
     [TYPE_VIDEO_CHECK] = &shape_rec_video_check,
     [TYPE_HEALTH_SWEEP] = &shape_rec_health_sweep,
+    [TYPE_RECORDER_CONFIG] = &shape_rec_recorder_config,
+    [TYPE_RECORDER_CYCLE] = &shape_rec_recorder_cycle,
+    [TYPE_RECORDING] = &shape_rec_recording,
+    [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
+    [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
 };
 
 static void journal_fail(struct journal *journal, const char *why)

@@ -34,6 +34,7 @@ gantry_test(transcode_upload LINKS core_fixture)
 gantry_test(transcode_health LINKS core_fixture)
 gantry_test(core_random LINKS core_fixture)
 gantry_test(record_plan LINKS scheduler)
+gantry_test(record LINKS core_fixture)
 
 # The host's side: journal, keys, events, schedules, rebuilding.
 gantry_test(journal LINKS scheduler)

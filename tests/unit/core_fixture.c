@@ -473,7 +473,12 @@ bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id,
                                                          [TYPE_TRANSCODE_PACE] = &shape_rec_transcode_pace,
                                                          [TYPE_TRANSCODE_TOTAL] = &shape_rec_transcode_total,
                                                          [TYPE_VIDEO_CHECK] = &shape_rec_video_check,
-                                                         [TYPE_HEALTH_SWEEP] = &shape_rec_health_sweep};
+                                                         [TYPE_HEALTH_SWEEP] = &shape_rec_health_sweep,
+                                                         [TYPE_RECORDER_CONFIG] = &shape_rec_recorder_config,
+                                                         [TYPE_RECORDER_CYCLE] = &shape_rec_recorder_cycle,
+                                                         [TYPE_RECORDING] = &shape_rec_recording,
+                                                         [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
+                                                         [TYPE_RECORDER_DAY] = &shape_rec_recorder_day};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)

@@ -1,0 +1,111 @@
+/* The recorder's memory: its live configuration, whether it goes through cycles, the cycle under way (or the newest), and what of the ledger
+ * still changes.
+ *
+ * A cycle is planned when it begins (plan.h): each stream has a recording with a slot. When its slot comes a recording becomes a run of the executor
+ * `record`, and its record says of which; when that run is final, so is the recording, in the same batch. So a restart finds each recording
+ * waiting, or with a run, or over, and goes on. When all are over the cycle is.
+ *
+ * Everything here is rebuilt from records. Invariants: state.cycle names a cycle that has not ended, and no other has; a recording
+ * without a run that is not final waits; each recording that is final counts once in its cycle and once in its stream's day.
+ */
+#ifndef GANTRY_SCHEDULER_FARMS_RECORD_RECORD_H
+#define GANTRY_SCHEDULER_FARMS_RECORD_RECORD_H
+
+#include "proto/arena.h"
+#include "scheduler/core_state.h"
+#include "scheduler/farms/farm.h"
+
+#define RECORD_TYPE "record" /* task type and executor of its runs */
+#define RECORD_ONE 1         /* id of what there is one of */
+
+struct recording {
+    struct rec_recording record; /* its texts are in the two below; gaps are not kept */
+    char *fixed;                 /* as the cycle began */
+    char *told;                  /* as it ended */
+};
+
+struct kept_cycle { /* a cycle whose records are there */
+    uint64_t id, first, count;
+    char name[24];
+};
+
+struct day { /* of a stream: it may change yet */
+    struct rec_recorder_day record;
+    char output[256];
+};
+
+struct recorder {
+    struct farm farm;
+    uint64_t cycles_max, recordings_max; /* that are kept */
+
+    struct rec_recorder_config config; /* id 0: there is none; its texts are in the arena */
+    struct arena *config_arena;
+    struct rec_recorder_state state;
+
+    struct rec_recorder_cycle cycle; /* id 0: there was none yet */
+    struct arena *cycle_arena;
+    struct recording *recordings;
+    uint32_t count;
+    uint64_t begun; /* mono: when it began, as far as one can know */
+
+    struct kept_cycle *kept; /* the oldest first */
+    size_t kept_count, kept_size;
+    uint64_t kept_recordings;
+
+    struct day *days;
+    size_t day_count, day_size;
+};
+
+struct recorder *recorder_of(const struct core *core); /* NULL: the core has no such farm */
+
+/* ---- configuration (config.c) ---- */
+
+core_handler recorder_on_configure;
+int recorder_config_load(struct recorder *farm, const struct rec_recorder_config *config, struct err *err);
+/* Whether this configuration would do; -1 with fault, which names the field. */
+int recorder_config_check(const struct rec_recorder_config *config, struct fault *fault);
+
+/* ---- cycles (cycle.c) ---- */
+
+core_handler recorder_on_run;
+core_handler recorder_on_reported;
+int recorder_cycle_load(struct recorder *farm, const struct rec_recorder_cycle *cycle, struct err *err);
+int recorder_recording_load(struct recorder *farm, const struct rec_recording *recording, struct err *err);
+int recorder_loaded(struct recorder *farm, struct core *core, struct err *err);
+uint64_t recorder_tick(void *self, struct core *core);
+uint64_t recorder_elapsed_ms(const struct recorder *farm, const struct core *core); /* of the cycle */
+void recorder_recordings_free(struct recorder *farm);
+struct recording *recorder_recording_of(const struct recorder *farm, uint64_t run_id); /* NULL: none of the cycle's */
+/* It is final, as this says, and counts; with the last the cycle is over. Room of RECORDING_BYTES and RECORDING_OPS has been reserved, and for
+ * its day. The texts in record are literals, or those of recording_tell. */
+void recorder_recording_over(struct recorder *farm, struct core *core, struct recording *recording,
+                             const struct rec_recording *record);
+#define RECORDING_BYTES 40960
+#define RECORDING_OPS 8 /* itself, its day, its cycle, the state */
+
+/* ---- runs (recording.c) ---- */
+
+/* Its run is made and waits for a worker; so many there are then. -1: not now. */
+int recording_begin(struct recorder *farm, struct core *core, struct recording *recording, uint64_t active);
+/* Copies what it says of its end; -1 when out of memory. */
+int recording_tell(struct recording *recording, const struct rec_recording *record);
+void recorder_ended(void *self, struct core *core, const struct farm_run *run);
+
+/* ---- the ledger (day.c) ---- */
+
+int recorder_day_load(struct recorder *farm, const struct rec_recorder_day *day, struct err *err);
+/* Room for the days of recordings of `more` streams; -1 when out of memory. */
+int recorder_day_reserve(struct recorder *farm, size_t more);
+/* Counts a recording that is over. */
+void recorder_day_count(struct recorder *farm, struct core *core, const struct rec_recording *recording);
+uint64_t recorder_day_of(uint64_t wall_ms); /* local, YYYYMMDD */
+
+/* ---- what is true this second (view.c) ---- */
+
+core_handler recorder_on_ask;
+/* Answers the call; rows: with the recordings. */
+void recorder_view(const struct recorder *farm, struct core *core, struct msg_recorder_view *view, bool rows);
+/* The address without user and password; in the core's arena. */
+struct str recorder_mask(struct core *core, struct str url);
+
+#endif

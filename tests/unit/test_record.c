@@ -1,0 +1,455 @@
+/* The recorder in the core: its configuration, cycles through restarts, what recordings come to, and the ledger. */
+#include "tests/unit/unit.h"
+
+#include "scheduler/farms/record/record.h"
+#include "tests/unit/core_check.h"
+#include "tests/unit/core_fixture.h"
+
+#define FOLDER "/srv/output"
+#define RECORDER 1 /* the peer that records */
+
+struct farm *record_farm(void);
+
+static struct fixture *farm_fixture(void)
+{
+    struct fixture *fixture = fixture_new();
+    fixture->make_farm = record_farm;
+    fixture_start(fixture);
+    return fixture;
+}
+
+static struct rec_recorder_global global_of(int64_t total, int64_t lanes, int64_t cycles, int64_t interval)
+{
+    struct rec_recorder_global global = {.total_poll_duration_seconds = total,
+                                         .max_concurrent_streams = lanes,
+                                         .output_directory = STR_LIT("./output"),
+                                         .report_filename = STR_LIT("rtsp_report.json"),
+                                         .connection_timeout_seconds = 3,
+                                         .read_timeout_seconds = 5,
+                                         .poll_cycles = cycles,
+                                         .cycle_interval_seconds = interval};
+    SET_HAS(&global, rec_recorder_global, total_poll_duration_seconds);
+    SET_HAS(&global, rec_recorder_global, max_concurrent_streams);
+    SET_HAS(&global, rec_recorder_global, output_directory);
+    SET_HAS(&global, rec_recorder_global, report_filename);
+    SET_HAS(&global, rec_recorder_global, connection_timeout_seconds);
+    SET_HAS(&global, rec_recorder_global, read_timeout_seconds);
+    SET_HAS(&global, rec_recorder_global, poll_cycles);
+    SET_HAS(&global, rec_recorder_global, cycle_interval_seconds);
+    return global;
+}
+
+static struct rec_recorder_stream stream_of(const char *url, int64_t seconds, double weight, const char *output)
+{
+    struct rec_recorder_stream stream = {
+        .rtsp_url = str_of(url), .duration_seconds = seconds, .weight = weight, .output_filename = str_of(output)};
+    SET_HAS(&stream, rec_recorder_stream, duration_seconds);
+    SET_HAS(&stream, rec_recorder_stream, weight);
+    SET_HAS(&stream, rec_recorder_stream, output_filename);
+    return stream;
+}
+
+static const struct msg *configure(struct fixture *fixture, enum recorder_verb verb, const struct rec_recorder_global *global,
+                                   struct rec_recorder_stream *streams, uint32_t count, uint64_t index)
+{
+    struct msg_recorder_configure ask = {
+        .idem = fixture_key(fixture), .verb = verb, .streams = {streams, count}, .index = index, .folder = STR_LIT(FOLDER)};
+    if (global) {
+        ask.global = *global;
+        SET_HAS(&ask, msg_recorder_configure, global);
+    }
+    return fixture_ask(fixture, &shape_msg_recorder_configure, &ask);
+}
+
+/* Two streams as in the seed. */
+static struct fixture *two_streams(int64_t total, int64_t lanes, int64_t cycles, int64_t interval)
+{
+    struct fixture *fixture = farm_fixture();
+    struct rec_recorder_global global = global_of(total, lanes, cycles, interval);
+    struct rec_recorder_stream streams[] = {stream_of("rtsp://u:secret@cam/1", 15, 1, "a.mp4"),
+                                            stream_of("rtsp://cam/2", 20, 1.5, "b.mp4")};
+    assert_int_equal(configure(fixture, RECORDER_IMPORT, &global, streams, 2, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    return fixture;
+}
+
+static const struct msg *run(struct fixture *fixture, bool stop)
+{
+    struct msg_recorder_run ask = {.idem = fixture_key(fixture), .stop = stop};
+    return fixture_ask(fixture, &shape_msg_recorder_run, &ask);
+}
+
+static struct msg_recorder_view view(struct fixture *fixture)
+{
+    const struct msg_recorder_ask ask = {0};
+    return fixture_ask(fixture, &shape_msg_recorder_ask, &ask)->u.recorder_view;
+}
+
+static void comes_back(struct fixture *fixture, const struct rec_lease *leases, uint32_t count)
+{
+    struct str type = STR_LIT(RECORD_TYPE);
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = STR_LIT("recorder"),
+                              .boot = STR_LIT("b"),
+                              .hostname = STR_LIT("host"),
+                              .task_types = {&type, 1},
+                              .executors = {&type, 1},
+                              .slots = 8,
+                              .credit = 8,
+                              .running = {(struct rec_lease *)(uintptr_t)leases, count}};
+    fixture_send(fixture, DOOR_WORKERS, RECORDER, ++fixture->corr, &shape_msg_hello, &hello);
+    fixture_settle(fixture);
+}
+
+static void hello(struct fixture *fixture)
+{
+    comes_back(fixture, NULL, 0);
+}
+
+static void result(struct fixture *fixture, struct rec_lease lease, enum outcome outcome, const char *text)
+{
+    struct rec_outcome item = {.run_id = lease.run_id, .attempt = lease.attempt, .outcome = outcome};
+    struct msg_result result = {.items = {&item, 1}};
+    if (outcome == OUTCOME_COMPLETED) {
+        item.result = str_of(text);
+        SET_HAS(&item, rec_outcome, result);
+    } else {
+        item.error = str_of(text);
+    }
+    fixture_send(fixture, DOOR_WORKERS, RECORDER, 0, &shape_msg_result, &result);
+    fixture_settle(fixture);
+}
+
+/* The next recording that is given out, when its time comes. */
+static struct rec_lease begin_next(struct fixture *fixture)
+{
+    struct rec_lease lease = fixture_assigned(fixture, RECORDER);
+    for (int i = 0; i < 100 && !lease.run_id; i++) {
+        fixture_wait(fixture, 100);
+        lease = fixture_assigned(fixture, RECORDER);
+    }
+    assert_int_not_equal(lease.run_id, 0);
+    fixture_accept(fixture, RECORDER, lease);
+    return lease;
+}
+
+static struct rec_recording stored(struct fixture *fixture, uint64_t id)
+{
+    struct rec_recording recording;
+    assert_true(fixture_stored(fixture, TYPE_RECORDING, id, &recording));
+    return recording;
+}
+
+#define WELL                                                                                                                     \
+    "{\"seconds\":15.5,\"bytes\":1000,\"frames\":375,\"gaps\":[{\"at\":2,\"seconds\":1.25,\"cause\":\"read\"}],\"status\":4}"
+
+/* ---- configuration ---- */
+
+static void refused(const struct msg *answer, uint64_t code, const char *rule, const char *field)
+{
+    assert_int_equal(answer->shape->id, MSG_ERROR);
+    assert_int_equal(answer->u.error.code, code);
+    assert_true(str_is(answer->u.error.rule, rule));
+    if (field)
+        assert_true(str_is(answer->u.error.field, field));
+}
+
+static void test_config(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_recorder_stream stream = stream_of("rtsp://cam/3", 25, 1.8, "c.mp4");
+    struct rec_recorder_global part = {0};
+    refused(configure(fixture, RECORDER_ADD_STREAM, NULL, &stream, 1, 0), ERR_NOT_FOUND, "recorder_unloaded", NULL);
+    refused(run(fixture, false), ERR_NOT_FOUND, "recorder_unloaded", NULL);
+    assert_false(view(fixture).loaded);
+    fixture_free(fixture);
+
+    fixture = two_streams(60, 2, 3, 30);
+    const struct msg *answer = configure(fixture, RECORDER_ADD_STREAM, NULL, &stream, 1, 0);
+    assert_int_equal(answer->shape->id, MSG_RECORDER_CONFIGURED);
+    assert_true(answer->u.recorder_configured.index == 2 &&
+                str_is(answer->u.recorder_configured.stream.output_filename, "c.mp4"));
+    part.max_concurrent_streams = 0;
+    SET_HAS(&part, rec_recorder_global, max_concurrent_streams);
+    refused(configure(fixture, RECORDER_SET_GLOBAL, &part, NULL, 0, 0), ERR_INVALID, "recorder_positive",
+            "max_concurrent_streams");
+    part.max_concurrent_streams = 7;
+    assert_int_equal(
+        configure(fixture, RECORDER_SET_GLOBAL, &part, NULL, 0, 0)->u.recorder_configured.global.max_concurrent_streams, 7);
+    struct rec_recorder_stream change = {.weight = 4};
+    SET_HAS(&change, rec_recorder_stream, weight);
+    answer = configure(fixture, RECORDER_SET_STREAM, NULL, &change, 1, 0);
+    assert_true(answer->u.recorder_configured.stream.weight == 4);
+    assert_true(str_is(answer->u.recorder_configured.stream.rtsp_url, "rtsp://u:secret@cam/1"));
+    refused(configure(fixture, RECORDER_SET_STREAM, NULL, &change, 1, 3), ERR_NOT_FOUND, "recorder_index", NULL);
+    change.weight = 0;
+    refused(configure(fixture, RECORDER_SET_STREAM, NULL, &change, 1, 0), ERR_INVALID, "recorder_stream_value",
+            "streams[0].weight");
+    const char *const bad[] = {"../c.mp4", "c/d.mp4", "c.avi", ".c.mp4", "", ".mp4"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct rec_recorder_stream other = stream_of("rtsp://cam/4", 5, 1, bad[i]);
+        refused(configure(fixture, RECORDER_ADD_STREAM, NULL, &other, 1, 0), ERR_INVALID, "recorder_stream_value",
+                "streams[3].output_filename");
+    }
+    struct rec_recorder_stream other = stream_of("http://cam/4", 5, 1, "d.mp4");
+    refused(configure(fixture, RECORDER_ADD_STREAM, NULL, &other, 1, 0), ERR_INVALID, "recorder_stream_value",
+            "streams[3].rtsp_url");
+    other = stream_of("", 5, 1, "d.mp4");
+    refused(configure(fixture, RECORDER_ADD_STREAM, NULL, &other, 1, 0), ERR_INVALID, "recorder_stream", NULL);
+    fixture_rebuild(fixture);
+    configure(fixture, RECORDER_IMPORT, &part, NULL, 0, 0); /* the live one stays */
+    struct rec_recorder_config config;
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CONFIG, 1, &config));
+    assert_true(config.streams.count == 3 && config.streams.items[2].id == 3 && config.global.max_concurrent_streams == 7);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(configure(fixture, RECORDER_REMOVE_STREAM, NULL, NULL, 0, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    refused(configure(fixture, RECORDER_REMOVE_STREAM, NULL, NULL, 0, 0), ERR_INVALID, "recorder_last", NULL);
+    fixture_free(fixture);
+}
+
+/* A list that comes whole keeps the identity of the streams it still has; addresses shown masked are as they were. */
+static void test_identity(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 3, 30);
+    struct rec_recorder_global global = global_of(60, 2, 3, 30);
+    struct rec_recorder_stream streams[] = {stream_of("rtsp://cam/2", 20, 1.5, "b.mp4"),
+                                            stream_of("rtsp://***@cam/1", 9, 1, "a.mp4"),
+                                            stream_of("rtsp://cam/9", 9, 1, "b.mp4")};
+    assert_int_equal(configure(fixture, RECORDER_REPLACE, &global, streams, 3, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    struct rec_recorder_config config;
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CONFIG, 1, &config));
+    assert_true(config.streams.items[0].id == 2 && config.streams.items[1].id == 1 && config.streams.items[2].id == 3);
+    assert_true(str_is(config.streams.items[1].rtsp_url, "rtsp://u:secret@cam/1"));
+    refused(configure(fixture, RECORDER_REPLACE, &global, NULL, 0, 0), ERR_INVALID, "recorder_last", NULL);
+    fixture_free(fixture);
+}
+
+/* ---- cycles ---- */
+
+static void test_cycle(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 2, 30);
+    struct rec_recorder_cycle cycle;
+    struct rec_recorder_day day;
+    hello(fixture);
+    assert_true(run(fixture, false)->u.recorder_view.state.running);
+    refused(run(fixture, false), ERR_CONFLICT, "recorder_running", NULL);
+    fixture_wait(fixture, 1);
+    struct rec_lease a = fixture_begin(fixture, RECORDER), b = fixture_begin(fixture, RECORDER);
+    assert_true(stored(fixture, 1).run_id == a.run_id && stored(fixture, 2).run_id == b.run_id);
+    struct rec_run record;
+    assert_true(fixture_run(fixture, a.run_id, &record));
+    struct str output;
+    assert_true(map_text(record.parameters, STR_LIT("output"), &output));
+    assert_true(output.len > 20 && memcmp(output.ptr, FOLDER "/", sizeof FOLDER) == 0);
+    struct msg_recorder_view seen = view(fixture);
+    assert_true(seen.recordings.count == 2 && str_is(seen.recordings.items[0].rtsp_url, "rtsp://***@cam/1"));
+    assert_int_equal(seen.recordings.items[0].status, RECORDING_CONNECTING);
+    fixture_rebuild(fixture);
+    const struct rec_lease held[] = {a, b};
+    comes_back(fixture, held, 2);
+    result(fixture, a, OUTCOME_COMPLETED, WELL);
+    struct rec_recording first = stored(fixture, 1);
+    assert_int_equal(first.status, RECORDING_COMPLETED);
+    assert_true(first.frames == 375 && first.bytes == 1000 && first.gaps.count == 1 && str_is(first.gaps.items[0].cause, "read"));
+    assert_true(view(fixture).state.cycle == 1);
+    result(fixture, b, OUTCOME_FAILED, "auth: 401 Unauthorized");
+    assert_int_equal(stored(fixture, 2).status, RECORDING_CONNECT_ERROR);
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CYCLE, 1, &cycle)); /* over with the last of them */
+    assert_true(cycle.ended_at && cycle.unreported == 1 && cycle.completed == 1 && cycle.failed == 1 && cycle.most == 2);
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_DAY, 1, &day));
+    assert_true(day.stream == 1 && day.due_seconds == 15 && day.recorded_ms == 15500 && day.gap_ms == 1250 && day.completed == 1);
+    struct msg_recorder_reported told = {.known = cycle};
+    fixture_ask(fixture, &shape_msg_recorder_reported, &told);
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CYCLE, 1, &cycle) && !cycle.unreported);
+    fixture_rebuild(fixture);
+    hello(fixture);
+    fixture_wait(fixture, 29000);
+    assert_int_equal(fixture_assigned(fixture, RECORDER).run_id, 0); /* not before its interval */
+    fixture_heartbeat(fixture, RECORDER, NULL, 0);
+    fixture_wait(fixture, 2000);
+    a = fixture_begin(fixture, RECORDER), b = fixture_begin(fixture, RECORDER);
+    assert_int_equal(stored(fixture, 3).cycle, 2);
+    result(fixture, a, OUTCOME_COMPLETED, WELL);
+    result(fixture, b, OUTCOME_COMPLETED, "not an object");
+    seen = view(fixture);
+    assert_true(!seen.state.running && seen.state.ended_at && seen.cycle.completed == 2); /* poll_cycles */
+    fixture_wait(fixture, 120000);
+    assert_int_equal(view(fixture).cycle.id, 2);
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_DAY, 1, &day));
+    assert_true(day.due_seconds == 30 && day.recorded_ms == 31000 && day.completed == 2);
+    fixture_free(fixture);
+}
+
+/* One at a time: the second when the first is over; what is late is cut, and what has no time left is cancelled. */
+static void test_one_lane(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(36, 1, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    fixture_wait(fixture, 1);
+    struct rec_lease b = fixture_begin(fixture, RECORDER);
+    assert_int_equal(stored(fixture, 2).run_id, b.run_id); /* the heavier */
+    for (int i = 0; i < 25; i++) {
+        fixture_wait(fixture, 1000);
+        fixture_heartbeat(fixture, RECORDER, &b, 1);
+    }
+    assert_int_equal(fixture_assigned(fixture, RECORDER).run_id, 0); /* its slot has come, and the lane is not free */
+    result(fixture, b, OUTCOME_COMPLETED, WELL);
+    fixture_wait(fixture, 200);
+    struct rec_lease a = fixture_begin(fixture, RECORDER);
+    assert_true(stored(fixture, 1).run_id == a.run_id && stored(fixture, 1).seconds < 15);
+    result(fixture, a, OUTCOME_COMPLETED, WELL);
+    assert_int_equal(view(fixture).cycle.most, 1);
+    fixture_free(fixture);
+}
+
+static void test_does_not_fit(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(1, 1, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    fixture_wait(fixture, 1);
+    struct rec_recording left = stored(fixture, 1);
+    assert_int_equal(left.status, RECORDING_CANCELLED);
+    assert_true(left.error.len > 0 && left.seconds == 0);
+    result(fixture, fixture_begin(fixture, RECORDER), OUTCOME_COMPLETED, WELL);
+    struct msg_recorder_view seen = view(fixture);
+    assert_true(seen.cycle.cancelled == 1 && seen.cycle.completed == 1 && seen.cycle.ended_at);
+    fixture_free(fixture);
+}
+
+/* Nobody records: each slot is told as unavailable when it is over, and the cycle ends. */
+static void test_no_worker(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 1, 0);
+    run(fixture, false);
+    fixture_wait(fixture, 16000);
+    assert_int_equal(stored(fixture, 1).status, RECORDING_UNAVAILABLE);
+    assert_int_equal(stored(fixture, 2).status, RECORDING_IDLE);
+    fixture_wait(fixture, 6000);
+    assert_int_equal(stored(fixture, 2).status, RECORDING_UNAVAILABLE);
+    assert_true(view(fixture).cycle.failed == 2 && !view(fixture).state.running);
+    fixture_free(fixture);
+}
+
+static void test_stop(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 1, -1, 0);
+    hello(fixture);
+    assert_false(run(fixture, true)->u.recorder_view.state.running); /* idle: as it is */
+    run(fixture, false);
+    fixture_wait(fixture, 1);
+    struct rec_lease b = fixture_begin(fixture, RECORDER);
+    assert_false(run(fixture, true)->u.recorder_view.state.running);
+    fixture_rebuild(fixture);
+    comes_back(fixture, &b, 1);
+    fixture_wait(fixture, 300);
+    assert_int_equal(stored(fixture, 1).status, RECORDING_CANCELLED);
+    assert_int_equal(stored(fixture, 2).status, RECORDING_CANCELLED);
+    struct msg_recorder_view seen = view(fixture);
+    assert_true(seen.cycle.cancelled == 2 && seen.cycle.ended_at && seen.state.cycle == 0);
+    fixture_wait(fixture, 60000);
+    assert_int_equal(view(fixture).cycle.id, 1);
+    fixture_free(fixture);
+}
+
+/* Each kind of end, as the seed numbers it. */
+static void test_statuses(void **unused)
+{
+    static const struct {
+        enum outcome outcome;
+        const char *text;
+        unsigned status;
+    } cases[] = {{OUTCOME_COMPLETED, WELL, 4},
+                 {OUTCOME_COMPLETED, "{\"seconds\":3,\"status\":6,\"error\":\"it broke off\"}", 6},
+                 {OUTCOME_COMPLETED, "{\"status\":44}", 4},
+                 {OUTCOME_FAILED, "connect: refused", 5},
+                 {OUTCOME_FAILED, "auth: 401", 5},
+                 {OUTCOME_FAILED, "read: reset", 6},
+                 {OUTCOME_FAILED, "disk: full", 6},
+                 {OUTCOME_FAILED, "timeout: no packet for 5 s", 7},
+                 {OUTCOME_TIMEOUT, "it took too long", 7},
+                 {OUTCOME_FAILED, "notfound: 404", 9},
+                 {OUTCOME_FAILED, "unavailable: no media", 9}};
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_recorder_global global = global_of(60, 1, -1, 1);
+    struct rec_recorder_stream stream = stream_of("rtsp://cam/1", 15, 1, "a.mp4");
+    configure(fixture, RECORDER_IMPORT, &global, &stream, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    for (uint64_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        result(fixture, begin_next(fixture), cases[i].outcome, cases[i].text);
+        assert_int_equal(stored(fixture, i + 1).status, cases[i].status);
+    }
+    fixture_free(fixture);
+}
+
+/* Streams may share a name: the later one's file gets a number that nobody has. */
+static void test_names(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_recorder_global global = global_of(60, 9, 1, 1);
+    struct rec_recorder_stream streams[] = {stream_of("rtsp://c/1", 5, 1, "a.mp4"), stream_of("rtsp://c/2", 5, 1, "a.mp4"),
+                                            stream_of("rtsp://c/3", 5, 1, "a_2.mp4"), stream_of("rtsp://c/4", 5, 1, "a.mp4")};
+    configure(fixture, RECORDER_IMPORT, &global, streams, 4, 0);
+    run(fixture, false);
+    fixture_wait(fixture, 1);
+    const char *const names[] = {"a.mp4", "a_3.mp4", "a_2.mp4", "a_4.mp4"};
+    for (uint64_t i = 0; i < 4; i++)
+        assert_true(str_is(stored(fixture, i + 1).output, names[i]));
+    fixture_free(fixture);
+}
+
+/* Old cycles go with their recordings; the sums of their days stay. */
+static void farm_small(struct farm *farm)
+{
+    struct recorder *self = farm->self;
+    self->cycles_max = 2;
+}
+
+static void test_prune(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = fixture_new();
+    fixture->make_farm = record_farm;
+    fixture->farm_made = farm_small;
+    fixture_start(fixture);
+    struct rec_recorder_global global = global_of(60, 1, 4, 1);
+    struct rec_recorder_stream stream = stream_of("rtsp://cam/1", 15, 1, "a.mp4");
+    struct rec_recording gone;
+    struct rec_recorder_day day;
+    configure(fixture, RECORDER_IMPORT, &global, &stream, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    for (int i = 0; i < 4; i++) {
+        result(fixture, begin_next(fixture), OUTCOME_COMPLETED, WELL);
+        fixture_rebuild(fixture);
+        hello(fixture);
+    }
+    fixture_wait(fixture, 10);
+    assert_false(fixture_stored(fixture, TYPE_RECORDING, 1, &gone));
+    assert_false(fixture_stored(fixture, TYPE_RECORDING, 2, &gone));
+    assert_true(fixture_stored(fixture, TYPE_RECORDING, 3, &gone));
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_DAY, 1, &day) && day.completed == 4 && day.due_seconds == 60);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config),   cmocka_unit_test(test_identity),     cmocka_unit_test(test_cycle),
+        cmocka_unit_test(test_one_lane), cmocka_unit_test(test_does_not_fit), cmocka_unit_test(test_no_worker),
+        cmocka_unit_test(test_stop),     cmocka_unit_test(test_statuses),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_prune),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
