@@ -1,5 +1,6 @@
 #include "gateway/connection.h"
 
+#include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "gateway/dispatch.h"
+#include "gateway/port.h"
 #include "gateway/request.h"
 #include "proto/clock.h"
 #include "proto/log.h"
@@ -47,6 +49,19 @@ static bool room_make(struct connections *all)
     return made > 0;
 }
 
+/* The number of the port that its client connected to; 0: not known. */
+static unsigned port_number(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return 0;
+    if (address.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)(const void *)&address)->sin6_port);
+    return address.ss_family == AF_INET ? ntohs(((const struct sockaddr_in *)(const void *)&address)->sin_port) : 0;
+}
+
 struct connection *connection_new(struct connections *all, struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -57,6 +72,8 @@ struct connection *connection_new(struct connections *all, struct MHD_Connection
     connection->all = all;
     connection->mhd = mhd;
     connection->fd = info ? info->connect_fd : -1;
+    if (all->ports && all->ports->count > 0)
+        connection->port = port_of(all->ports, port_number(connection->fd));
     connection->peer = peer_of_socket(connection->fd);
     peer_text(&connection->peer, connection->address);
     connection->refused = all->open - all->leaving >= all->max && !room_make(all);

@@ -10,6 +10,8 @@
 
 struct MHD_Connection;
 struct http;
+struct port;
+struct ports;
 struct request;
 
 struct connection {
@@ -17,6 +19,7 @@ struct connection {
     struct connection *prev, *next;
     struct MHD_Connection *mhd;
     struct request *request; /* the one under way */
+    const struct port *port; /* that it came in by; NULL: the main one */
     uint64_t since_ms;       /* of the phase */
     enum limit_phase phase;
     struct peer peer;        /* the client's address */
@@ -29,6 +32,7 @@ struct connection {
 
 struct connections {
     struct http *http;
+    const struct ports *ports; /* NULL: there is only the main one */
     struct connection *first;
     unsigned open, max;
     unsigned leaving;   /* of those open: cut */

@@ -10,10 +10,12 @@
 #include "gateway/surfaces/surface.h"
 
 /* Whose envelope answers what is refused before it is routed, as an address that cannot be read: the longest prefix decides. */
-static const struct surface *surface_of(const char *target)
+static const struct surface *surface_of(const struct connection *connection, const char *target)
 {
     const struct surface *best = surfaces_all[0];
 
+    if (connection->port)
+        return connection->port->surface;
     for (size_t i = 1; surfaces_all[i]; i++) {
         size_t len = strlen(surfaces_all[i]->prefix);
         if (len > strlen(best->prefix) && strncmp(target, surfaces_all[i]->prefix, len) == 0 &&
@@ -27,7 +29,7 @@ void dispatch_target(struct request *request, const char *target)
 {
     size_t len = strlen(target);
 
-    request->match.surface = surface_of(target);
+    request->match.surface = surface_of(request->connection, target);
     request->uri.path = STR_LIT("/");
     if (len > URI_MAX)
         return; /* told by dispatch_headers, as target stays empty */
@@ -162,7 +164,9 @@ enum dispatch dispatch_headers(struct request *request, bool refused)
         problem_set(&problem, PROBLEM_OVERLOADED, NULL, "connections");
         goto error;
     }
-    router_match(request->gateway->router, request->method, request->uri.segments, request->uri.segment_count, &request->match);
+    const struct port *port = request->connection->port;
+    router_match(port ? port->router : request->gateway->router, request->method, request->uri.segments,
+                 request->uri.segment_count, &request->match);
     if (admit_request(request, &problem) != 0 || check_route(request, &problem) != 0)
         goto error;
     if (request->match.route && request->match.route->handle == request->match.surface->upload)

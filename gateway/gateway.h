@@ -7,6 +7,7 @@
 #include "gateway/guard.h"
 #include "gateway/limit.h"
 #include "gateway/meter.h"
+#include "gateway/port.h"
 #include "gateway/rate.h"
 #include "gateway/resources.h"
 #include "gateway/tls.h"
@@ -16,7 +17,8 @@
 struct gateway {
     struct loop *loop;
     struct settings *settings;
-    struct router *router;
+    struct router *router; /* of the main port */
+    struct ports ports;
     struct http *http;
     struct ask *ask;
     struct files *files; /* NULL: none can be uploaded */

@@ -34,6 +34,12 @@
 #define RESERVE 64  /* connections above the limit, which hear that there are too many */
 #define STREAM_BLOCK (16u << 10)
 
+struct also {
+    struct http *http;
+    int fd;
+    bool rests; /* there were no descriptors for its connections */
+};
+
 struct http {
     struct gateway *gateway;
     struct MHD_Daemon *daemon;
@@ -42,8 +48,8 @@ struct http {
     struct pool pool;
     unsigned waiting;
     int epoll_fd;
-    int also;         /* a second listener, whose connections are handed over; -1: none */
-    bool also_rests;  /* there were no descriptors for them */
+    struct also also[HTTP_ALSO]; /* further listeners, whose connections are handed over */
+    unsigned also_count;
     int sweep, again; /* timers */
     bool dirty;       /* answers are ready to be handed over */
     bool stopping;
@@ -86,48 +92,58 @@ void http_settle(struct http *http)
         http_run(http);
 }
 
-/* ---- the second listener ---- */
+/* ---- further listeners ---- */
 
 static void on_accept(void *arg)
 {
-    struct http *http = arg;
+    struct also *also = arg;
+    struct http *http = also->http;
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
     int fd;
 
-    while ((fd = accept4(http->also, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = accept4(also->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address, len) != MHD_YES) /* which closes it */
             log_debug("GTY-HTTP-FULL", "a connection found no room");
         len = sizeof address;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        loop_remove_fd(http->gateway->loop, http->also); /* it would wake us again and again */
-        http->also_rests = true;
+        loop_remove_fd(http->gateway->loop, also->fd); /* it would wake us again and again */
+        also->rests = true;
     }
     http_run(http);
 }
 
 int http_also(struct http *http, int listener)
 {
-    http->also = listener;
-    return loop_add_fd(http->gateway->loop, listener, false, on_accept, http);
+    struct also *also = &http->also[http->also_count];
+
+    if (http->also_count == HTTP_ALSO || loop_add_fd(http->gateway->loop, listener, false, on_accept, also) != 0) {
+        close(listener);
+        return -1;
+    }
+    *also = (struct also){.http = http, .fd = listener};
+    http->also_count++;
+    return 0;
 }
 
 static void also_close(struct http *http)
 {
-    if (http->also < 0)
-        return;
-    loop_remove_fd(http->gateway->loop, http->also);
-    close(http->also);
-    http->also = -1;
+    for (; http->also_count > 0; http->also_count--) {
+        loop_remove_fd(http->gateway->loop, http->also[http->also_count - 1].fd);
+        close(http->also[http->also_count - 1].fd);
+    }
 }
 
 static void on_sweep(void *arg)
 {
     struct http *http = arg;
 
-    if (http->also >= 0 && http->also_rests)
-        http->also_rests = loop_add_fd(http->gateway->loop, http->also, false, on_accept, http) != 0;
+    for (unsigned i = 0; i < http->also_count; i++) {
+        struct also *also = &http->also[i];
+        if (also->rests)
+            also->rests = loop_add_fd(http->gateway->loop, also->fd, false, on_accept, also) != 0;
+    }
     connections_sweep(&http->connections, &http->gateway->limits, clock_mono_ms());
     http_run(http);
 }
@@ -421,8 +437,9 @@ struct http *http_new(struct gateway *gateway, int listener, unsigned max_connec
         return NULL;
     }
     http->gateway = gateway;
-    http->sweep = http->again = http->also = -1;
-    http->connections = (struct connections){.http = http, .max = max_connections, .tls = tls_is_on(&gateway->tls)};
+    http->sweep = http->again = -1;
+    http->connections =
+        (struct connections){.http = http, .ports = &gateway->ports, .max = max_connections, .tls = tls_is_on(&gateway->tls)};
     http->no_memory = response_no_memory();
     http->daemon = http->no_memory ? daemon_start(http, listener, max_connections) : NULL;
     const union MHD_DaemonInfo *info = http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;

@@ -12,7 +12,8 @@ struct http;
 
 /* Serves what connects to listener (taken). NULL with err. */
 struct http *http_new(struct gateway *gateway, int listener, unsigned max_connections, struct err *err);
-/* Serves what connects to another listener, too (taken). -1: out of memory. */
+/* Serves what connects to another listener, too (taken); at most HTTP_ALSO. -1: out of memory. */
+#define HTTP_ALSO 15
 int http_also(struct http *http, int listener);
 /* Ends what is open: requests that wait get a 503, streams end. Takes NULL. */
 void http_free(struct http *http);

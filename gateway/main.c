@@ -122,7 +122,7 @@ static int open_routes(struct gateway *gateway, struct err *err)
     if (!gateway->router)
         return err_set(err, ERR_NO_MEMORY, "no memory for the routes");
     for (const struct surface *const *surface = surfaces_all; *surface; surface++) {
-        if (router_add(gateway->router, *surface, err) != 0)
+        if (router_add(gateway->router, *surface, (*surface)->prefix, err) != 0)
             return -1;
     }
     return 0;
@@ -138,8 +138,8 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     daemon_descriptors((uint64_t)connections + DESCRIPTORS);
     if (tls_open(gateway->settings, &gateway->tls, err) != 0)
         return -1;
-    bool insecure = settings_bool(gateway->settings, SET_HTTP_INSECURE);
-    int listener = listen_open(host, &port, insecure || auth_has_source(gateway->auth), err);
+    bool guarded = settings_bool(gateway->settings, SET_HTTP_INSECURE) || auth_has_source(gateway->auth);
+    int listener = listen_open(host, &port, guarded, err);
     if (listener < 0)
         return -1;
     auth_decide(gateway->auth, !listen_is_loopback(listener));
@@ -151,6 +151,8 @@ static int open_http(struct gateway *gateway, const char *runtime, struct err *e
     int also = listen_also(host, port, err);
     if (err->code || (also >= 0 && http_also(gateway->http, also) != 0))
         return err->code ? -1 : err_set(err, ERR_NO_MEMORY, "no memory for the HTTP server");
+    if (ports_open(gateway, guarded, err) != 0)
+        return -1;
     snprintf(path, sizeof path, "%s/gateway.port", runtime);
     if (listen_announce(path, port, err) != 0)
         return -1;
@@ -203,6 +205,7 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
 static void close_all(struct gateway *gateway)
 {
     http_free(gateway->http); /* first: its requests still ask and follow */
+    ports_close(gateway);
     files_free(gateway->files);
     parts_free(gateway->parts);
     pulse_free(gateway->pulse);

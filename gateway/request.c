@@ -6,6 +6,7 @@
 #include "gateway/connection.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
+#include "gateway/surfaces/surface.h"
 #include "proto/ident.h"
 
 #define REQUEST_MEMORY ((size_t)64 << 20)
@@ -166,9 +167,11 @@ static struct str caller_address(const struct request *request)
 void request_scope(const struct request *request, const char *what, struct str key, uint8_t *out)
 {
     struct str address = caller_address(request);
-    const struct str scope[] = {request_whose(request), str_of(what), request->uri.path, key, address};
+    const struct port *port = request->connection ? request->connection->port : NULL; /* one path is two on two ports */
+    const struct str scope[] = {
+        request_whose(request), str_of(what), request->uri.path, key, address, str_of(port ? port->surface->name : "")};
 
-    ident_hash(out, scope, address.len > 0 ? 5 : 4);
+    ident_hash(out, scope, port ? 6 : address.len > 0 ? 5 : 4);
 }
 
 int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem)

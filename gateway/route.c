@@ -135,10 +135,10 @@ static struct node *node_path(struct node *node, const char *path, unsigned *arg
     return node;
 }
 
-int router_add(struct router *router, const struct surface *surface, struct err *err)
+int router_add(struct router *router, const struct surface *surface, const char *prefix, struct err *err)
 {
     unsigned args = 0;
-    struct node *top = node_path(&router->root, surface->prefix, &args, err);
+    struct node *top = node_path(&router->root, prefix, &args, err);
 
     if (!top)
         return -1;
@@ -153,8 +153,8 @@ int router_add(struct router *router, const struct surface *surface, struct err 
             return -1;
         int index = method_index(route->method);
         if (index < 0 || args > ROUTE_ARGS || node->routes[index])
-            return err_set(err, ERR_INTERNAL, "route %s %s%s is wrong or given twice", method_name(route->method),
-                           surface->prefix, route->path);
+            return err_set(err, ERR_INTERNAL, "route %s %s%s is wrong or given twice", method_name(route->method), prefix,
+                           route->path);
         node->routes[index] = route;
     }
     return 0;
@@ -200,6 +200,8 @@ void route_markdown(const struct surface *const *surfaces, FILE *out)
           out);
     for (; *surfaces; surfaces++) {
         fprintf(out, "\n## %s\n\n%s\n", (*surfaces)->name, (*surfaces)->doc);
+        if ((*surfaces)->own)
+            fprintf(out, "On the surface's own port `%s` stands for `%s`.\n", (*surfaces)->own, (*surfaces)->prefix);
         for (const struct route *route = (*surfaces)->routes; route->handle; route++)
             fprintf(out, "\n### `%s %s%s`\n\n%s\nRole: %s.\n", method_name(route->method), (*surfaces)->prefix, route->path,
                     route->doc, role_name(route->role));

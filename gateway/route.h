@@ -46,8 +46,8 @@ struct router;
 struct router *router_new(void);         /* NULL when out of memory */
 void router_free(struct router *router); /* takes NULL */
 
-/* Adds a surface's routes (borrowed). -1 with err: a row given twice, too many arguments, or out of memory. */
-int router_add(struct router *router, const struct surface *surface, struct err *err);
+/* Adds a surface's routes (borrowed) below prefix: its own or, on a port of its own, another. -1 with err: a row given twice, too many arguments, or out of memory. */
+int router_add(struct router *router, const struct surface *surface, const char *prefix, struct err *err);
 
 void router_match(const struct router *router, enum method method, const struct str *segments, uint32_t count,
                   struct route_match *out);

@@ -191,6 +191,9 @@ class Farm:
         command = [str(BUILD / f"gantry-{kind}"), "--data", str(self.data)]
         if kind == "gateway":
             command += ["--port", str(self.port)]
+            for surface, key in (("render", "render_port"), ("recorder", "recorder_port")):
+                if key not in self.settings:
+                    command += [f"--{surface}-port", "0"]
         if kind == "worker":
             command += ["--worker-name", name]
             if self.types:

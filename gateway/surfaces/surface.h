@@ -8,7 +8,8 @@ struct problem;
 
 struct surface {
     const char *name;   /* "scheduler" */
-    const char *prefix; /* "/api"; "" for the root */
+    const char *prefix; /* on the main port: "/api"; "" for the root */
+    const char *own;    /* the same on a port of its own (port.h); NULL: it has none */
     const struct route *routes;
     /* Writes an error's whole body to request->out. */
     void (*write_problem)(struct request *request, const struct problem *problem);

@@ -1,6 +1,9 @@
-/* The surfaces of the main port. */
+/* The surfaces of the main port, and those that have one of their own. */
+#include "gateway/port.h"
 #include "gateway/surfaces/surface.h"
 
 #include <stddef.h>
 
 const struct surface *const surfaces_all[] = {&surface_scheduler, &surface_transcode, &surface_web, NULL};
+
+const struct port_row ports_all[] = {{.surface = NULL}};

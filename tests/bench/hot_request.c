@@ -71,7 +71,7 @@ static void prepare(void)
     gateway.router = router_new();
     hot_check(gateway.settings && gateway.loop && gateway.router, err.text);
     for (const struct surface *const *surface = surfaces_all; *surface; surface++)
-        hot_check(router_add(gateway.router, *surface, &err) == 0, err.text);
+        hot_check(router_add(gateway.router, *surface, (*surface)->prefix, &err) == 0, err.text);
     gateway.guard = (struct guard){.bound = "127.0.0.1", .names = "", .origins = ""};
     gateway.limits = (struct limits){.idle_ms = 75000, .request_ms = 30000, .body = 1 << 20};
     gateway.deadline_ms = 10000;

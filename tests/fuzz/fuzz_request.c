@@ -297,7 +297,7 @@ static void open_all(void)
     gateway.router = router_new();
     farside_check(gateway.settings && gateway.loop && gateway.router);
     for (const struct surface *const *surface = surfaces_all; *surface; surface++)
-        farside_check(router_add(gateway.router, *surface, &err) == 0);
+        farside_check(router_add(gateway.router, *surface, (*surface)->prefix, &err) == 0);
     gateway.guard = (struct guard){.bound = "127.0.0.1", .names = "farm.example", .origins = "https://app.example"};
     gateway.limits = (struct limits){.idle_ms = 75000, .request_ms = 30000, .body = 32768};
     gateway.deadline_ms = 10000;

@@ -12,7 +12,7 @@ static void test_tables_are_sound(void **state)
     (void)state;
 
     for (const struct surface *const *surface = surfaces_all; *surface; surface++) {
-        if (router_add(router, *surface, &err) != 0)
+        if (router_add(router, *surface, (*surface)->prefix, &err) != 0)
             fail_msg("%s", err.text);
         assert_non_null((*surface)->write_problem);
         assert_true((*surface)->doc[0] != '\0');

@@ -129,7 +129,7 @@ static void step_routes(void)
     struct router *router = router_new();
     int added = 0;
     for (size_t i = 0; router && surfaces_all[i]; i++)
-        added |= router_add(router, surfaces_all[i], &err);
+        added |= router_add(router, surfaces_all[i], surfaces_all[i]->prefix, &err);
     assert_true((router && added == 0) || memory_short());
     router_free(router);
 }

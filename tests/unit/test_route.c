@@ -29,7 +29,7 @@ static int begin(void **state)
     (void)state;
     router = router_new();
     struct err err;
-    return !router || router_add(router, &api, &err) != 0 || router_add(router, &web, &err) != 0;
+    return !router || router_add(router, &api, api.prefix, &err) != 0 || router_add(router, &web, web.prefix, &err) != 0;
 }
 
 static int end(void **state)
@@ -97,7 +97,7 @@ static void test_refuses_a_row_given_twice(void **state)
 {
     struct err err = {0};
     (void)state;
-    assert_int_equal(router_add(router, &api, &err), -1);
+    assert_int_equal(router_add(router, &api, api.prefix, &err), -1);
     assert_int_equal(err.code, ERR_INTERNAL);
 }
 
