@@ -19,6 +19,7 @@ enum channel_word {
     CHANNEL_TELL = 'H',      /* a message for the farm, which does not answer it */
     CHANNEL_TEMPORARY = 'T', /* the run's output is being written under this absolute name */
     CHANNEL_FINAL = 'F',     /* and is complete now, to be published under this one */
+    CHANNEL_REMAINS = 'R',   /* what later attempts go on from is in this folder: it goes only if there are none */
     CHANNEL_ERROR = 'E',     /* back: why the farm does not answer */
 };
 

@@ -34,6 +34,19 @@ static int hear_name(struct run *run, char **name, struct str text, struct err *
     return 0;
 }
 
+/* A folder of ours, by its name: it is removed with all that is in it. */
+static int hear_remains(struct run *run, struct str text, struct err *err)
+{
+    if (hear_name(run, &run->remains, text, err) < 0)
+        return -1;
+    if (strncmp(strrchr(run->remains, '/') + 1, PUBLISH_PREFIX, strlen(PUBLISH_PREFIX)) == 0 &&
+        !publish_parent_step(run->remains))
+        return 0;
+    free(run->remains);
+    run->remains = NULL;
+    return err_set(err, ERR_INVALID, "not a name for what is to remain");
+}
+
 static int hear_message(struct run *run, const struct channel_frame *frame, struct err *err)
 {
     struct arena *arena = arena_new(ARENA_MAX);
@@ -70,6 +83,8 @@ static int hear_frame(struct run *run, const struct channel_frame *frame, struct
         return home_output_begins(run->context->home, run->id, run->attempt, run->temporary, err);
     case CHANNEL_FINAL:
         return hear_name(run, &run->final, frame->content, err);
+    case CHANNEL_REMAINS:
+        return hear_remains(run, frame->content, err);
     default:
         return err_set(err, ERR_INVALID, "an unknown word");
     }

@@ -93,6 +93,7 @@ void run_free(struct run *run)
     naming_free(run);
     free(run->final);
     free(run->temporary);
+    free(run->remains);
     free(run);
 }
 
@@ -247,6 +248,13 @@ static void output_discard(struct run *run)
     home_output_over(run->context->home, run->id, run->attempt);
 }
 
+/* No attempt comes after this one. */
+static void remains_discard(struct run *run)
+{
+    if (run->remains)
+        sweep_folder(run->remains, DISCARD_BUDGET, NULL);
+}
+
 static void run_ended(struct run *run)
 {
     run->ended_at = clock_wall_ms();
@@ -307,6 +315,7 @@ void run_event(struct run *run, enum slot_event event)
             process_kill(run->process);
         break;
     case SLOT_ABORT:
+        remains_discard(run);
         run_fail(run, OUTCOME_ABORTED, "aborted");
         run_ended(run);
         break;
@@ -319,6 +328,8 @@ void run_event(struct run *run, enum slot_event event)
     case SLOT_FREE:
         if (!run->asked || run->spent || run->places_output)
             output_discard(run);
+        if (run->spent)
+            remains_discard(run);
         break;
     }
     if (nothing_ends(run))
