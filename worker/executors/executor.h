@@ -26,6 +26,7 @@ int executor_transcode(struct plan *plan, struct err *err);
 int executor_health(struct plan *plan, struct err *err);
 int executor_undo(struct plan *plan, struct err *err);
 int executor_clear(struct plan *plan, struct err *err);
+int executor_record(struct plan *plan, struct err *err);
 int executor_scene(struct plan *plan, struct err *err);
 
 /* The path (PATH_MAX bytes) of a program that stands beside gantry-worker. */

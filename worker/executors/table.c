@@ -10,6 +10,8 @@ const struct executor executors[] = {
     {"health", executor_health, "the same, and decodes it whole", false},
     {"undo", executor_undo, "the same, and gives it the place back that a transcode took", false},
     {"clear", executor_clear, "the same, and removes what its segments have left (parameter task)", false},
+    {"record", executor_record,
+     "command names a stream, parameter url is its address: records it for duration_s seconds into the MP4 output", true},
     {"scene", executor_scene,
      "parameter path, or else command, is a scene below scene.root: says how it is rendered, and what it needs", false},
     {NULL, NULL, NULL, false},

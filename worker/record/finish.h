@@ -1,0 +1,16 @@
+/* The pieces of a recording become one file: all that they hold, each where its clock says, with its index in front. */
+#ifndef GANTRY_WORKER_RECORD_FINISH_H
+#define GANTRY_WORKER_RECORD_FINISH_H
+
+#include "worker/record/pieces.h"
+#include "worker/record/report.h"
+
+/* Makes target, new, of the pieces, each at the time of its clock from start_ms on, and looks whether it is what was to be made. Fills the report's
+ * seconds, bytes, frames, codecs and size of the picture, and adds the gaps between pieces, and those in pieces of earlier attempts than `own`, whose
+ * gaps the report has. 0: done; 1: there is nothing whole in them; -1 with err. */
+int finish_make(const struct pieces *pieces, uint64_t start_ms, uint64_t own, const char *target, struct record_report *report,
+                struct err *err);
+/* Looks at a file that was made so: the same of the report. -1 with err: it is none. */
+int finish_check(const char *path, struct record_report *report, struct err *err);
+
+#endif

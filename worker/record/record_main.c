@@ -1,0 +1,271 @@
+/* gantry-record: records an RTSP stream, as a run's program. A process of its own for each: what a server sends may crash a library.
+ *
+ *   gantry-record --record STEP NAME=VALUE…
+ *     run    records, as the JSON file GANTRY_PARAMS says, and says on the channel where the result is to go
+ *     name   puts it there once that is granted: temporary=, final=
+ *     mend   ends what a `name` that was killed had begun
+ *   run=, attempt=: which; published=: what an earlier attempt was granted (made.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/file.h"
+#include "proto/messages.h"
+#include "worker/channel.h"
+#include "worker/job.h"
+#include "worker/record/finish.h"
+#include "worker/record/session.h"
+#include "worker/video/made.h"
+
+#define MEMORY_BYTES ((rlim_t)1 << 30) /* whatever a server sends */
+
+struct recording {
+    char *const *words;
+    uint64_t run, attempt;
+    struct record_config config;
+    struct pieces pieces;
+    struct record_report report;
+    char temporary[PUBLISH_PATH];
+};
+
+static const char *word(char *const *words, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *words; words++)
+        if (strncmp(*words, name, len) == 0 && (*words)[len] == '=')
+            return *words + len + 1;
+    return "";
+}
+
+/* What is said last is the run's error. */
+static int fail(const struct recording *it, enum record_fault fault, const char *text)
+{
+    char clean[512];
+    record_mask(it->config.url, text, clean, sizeof(clean));
+    fprintf(stderr, "%s: %s\n", record_fault_word(fault), clean);
+    return 1;
+}
+
+/* ---- to the worker ---- */
+
+static int say(enum channel_word what, const char *text, struct err *err)
+{
+    struct buf frame = {0};
+    int rc = channel_pack(&frame, what, str_of(text)) < 0 ? err_set(err, ERR_NO_MEMORY, "no memory to tell the worker") : 0;
+    for (size_t done = 0; rc == 0 && done < frame.len;) {
+        ssize_t put = write(JOB_FD_PROGRAM_CHANNEL, frame.data + done, frame.len - done);
+        if (put < 0 && errno != EINTR)
+            rc = err_set(err, ERR_IO, "the worker is not there any more: %s", strerror(errno));
+        done += put > 0 ? (size_t)put : 0;
+    }
+    buf_free(&frame);
+    return rc;
+}
+
+static int result_write(const struct recording *it, struct err *err)
+{
+    const char *path = getenv("GANTRY_RESULT");
+    struct buf text = {0};
+    FILE *file = path ? fopen(path, "we") : NULL;
+    int rc = report_write(&it->report, &text);
+    if (rc == 0 && file && fwrite(text.data, 1, text.len, file) != text.len)
+        rc = -1;
+    if (file && fclose(file) != 0)
+        rc = -1;
+    if (rc < 0)
+        err_set(err, ERR_IO, "the result cannot be written");
+    buf_free(&text);
+    return rc;
+}
+
+/* ---- the steps ---- */
+
+static void on_terminate(int number)
+{
+    (void)number;
+    source_stopped = 1;
+}
+
+static void process_prepare(void)
+{
+    struct sigaction action = {.sa_handler = on_terminate};
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose shadow takes terabytes of address space */
+    setrlimit(RLIMIT_AS, &(struct rlimit){MEMORY_BYTES, MEMORY_BYTES});
+#endif
+}
+
+static int begin(struct recording *it, struct err *err)
+{
+    const char *path = getenv("GANTRY_PARAMS");
+    struct buf json = {0};
+    int rc = path ? file_read(path, &json, err) : err_set(err, ERR_INVALID, "GANTRY_PARAMS is not set");
+    if (rc > 0)
+        rc = err_set(err, ERR_NOT_FOUND, "the run's parameters are not there");
+    if (rc == 0)
+        rc = record_config_read(buf_str(&json), &it->config, err);
+    buf_free(&json);
+    if (rc < 0 || pieces_find(it->config.output, it->run, &it->pieces, err) < 0)
+        return -1;
+    if (publish_beside(it->config.output, it->run, it->attempt, it->temporary) < 0)
+        return err_set(err, ERR_INVALID, "the output's path is too long");
+    return 0;
+}
+
+/* What an earlier attempt was granted may stand already. 1: it does, and is the result; 0: no; -1 with err: something else does. */
+static int stands(struct recording *it, struct err *err)
+{
+    struct stat info;
+    if (lstat(it->config.output, &info) < 0)
+        return 0;
+    if (!made_stands(word(it->words, "published"), it->config.output, &info))
+        return err_set(err, ERR_CONFLICT, "%.150s is there already, and is not this run's", it->config.output);
+    return finish_check(it->config.output, &it->report, err) < 0 ? -1 : 1;
+}
+
+/* FAULT_NONE, or what cut the recording short. */
+static enum record_fault record(struct recording *it, struct session *session)
+{
+    uint64_t start_ms = it->pieces.count ? it->pieces.at[0].start_ms : 0;
+    *session = (struct session){.config = &it->config,
+                                .pieces = &it->pieces,
+                                .attempt = it->attempt,
+                                .progress_fd = JOB_FD_PROGRAM,
+                                .report = &it->report,
+                                .start_ms = start_ms};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    if (start_ms && (int64_t)(now_ms - start_ms) * 1000 >= record_due_us(&it->config, start_ms))
+        return FAULT_NONE; /* its time was over before this attempt began */
+    if (record_due_us(&it->config, now_ms) > 0 || start_ms)
+        return session_record(session);
+    snprintf(session->text, sizeof(session->text), "its time was over before it began");
+    return FAULT_TIMEOUT;
+}
+
+/* There is no room for a second copy, say: what was recorded is a video as it is. */
+static int take_whole(struct recording *it, struct err *err)
+{
+    char path[PATH_MAX];
+    if (it->pieces.count != 1)
+        return -1;
+    fprintf(stderr, "%s; it is kept as it was recorded\n", err->text);
+    pieces_path(&it->pieces, &it->pieces.at[0], path);
+    if (rename(path, it->temporary) < 0)
+        return -1;
+    struct record_report check = {0};
+    return finish_check(it->temporary, &check, err);
+}
+
+/* What the slot is short of at its end is a gap, too, if nobody has said so. */
+static void end_mark(struct recording *it, uint64_t start_ms, enum record_fault fault)
+{
+    struct record_report *report = &it->report;
+    int64_t due = record_due_us(&it->config, start_ms), missing = due - report->recorded_us - report_gaps_us(report);
+    if (missing > 1500000)
+        report_gap(report, due - missing, missing, fault ? fault : FAULT_STOPPED);
+}
+
+static int finish(struct recording *it, const struct session *session, enum record_fault fault, struct err *err)
+{
+    if (say(CHANNEL_TEMPORARY, it->temporary, err) < 0)
+        return -1;
+    uint64_t start_ms = it->pieces.count ? it->pieces.at[0].start_ms : 0;
+    unlink(it->temporary);
+    int rc = finish_make(&it->pieces, start_ms, it->attempt, it->temporary, &it->report, err);
+    if (rc < 0 && err->code == ERR_IO && take_whole(it, err) == 0)
+        rc = 0;
+    if (rc != 0)
+        return rc;
+    end_mark(it, start_ms, fault);
+    it->report.fault = fault;
+    if (fault)
+        snprintf(it->report.error, sizeof(it->report.error), "%s: %.200s", record_fault_word(fault), session->text);
+    return say(CHANNEL_FINAL, it->config.output, err) < 0 ? -1 : result_write(it, err);
+}
+
+static int step_run(struct recording *it)
+{
+    static struct session session;
+    struct err err = {0};
+    process_prepare();
+    it->report.jitter_ms = it->report.first_frame_ms = -1;
+    if (begin(it, &err) < 0)
+        return fail(it, FAULT_OUTPUT, err.text);
+    source_log(it->config.url);
+    int there = stands(it, &err);
+    if (there < 0)
+        return fail(it, FAULT_OUTPUT, err.text);
+    if (there > 0) {
+        pieces_remove(&it->pieces);
+        return result_write(it, &err) < 0 ? fail(it, FAULT_DISK, err.text) : 0;
+    }
+    if (say(CHANNEL_REMAINS, it->pieces.folder, &err) < 0)
+        return fail(it, FAULT_STOPPED, err.text);
+    enum record_fault fault = record(it, &session);
+    if (fault == FAULT_STOPPED)
+        return fail(it, fault, "it was told to end");
+    if (fault == FAULT_DISK && it->pieces.count == 0)
+        return fail(it, fault, session.text);
+    int rc = finish(it, &session, fault, &err);
+    if (rc < 0)
+        return fail(it, FAULT_DISK, err.text);
+    if (rc > 0) {
+        pieces_remove(&it->pieces);
+        return fail(it, fault ? fault : FAULT_READ, fault ? session.text : "nothing of it was recorded");
+    }
+    printf("%.1f s recorded, %llu frames\n", (double)it->report.recorded_us / 1e6, (unsigned long long)it->report.frames);
+    return 0;
+}
+
+static int step_name(struct recording *it)
+{
+    const char *temporary = word(it->words, "temporary"), *final = word(it->words, "final");
+    struct err err = {0};
+    if (temporary[0] != '/' || final[0] != '/')
+        err_set(&err, ERR_BAD_REQUEST, "it needs temporary= and final=");
+    else if (publish_name(temporary, final, &err) == 0) {
+        if (pieces_find(final, it->run, &it->pieces, NULL) == 0)
+            pieces_remove(&it->pieces);
+        puts("named");
+        return 0;
+    }
+    printf("error %s\n", err.text);
+    return 1;
+}
+
+static int step_mend(struct recording *it)
+{
+    const char *temporary = word(it->words, "temporary"), *final = word(it->words, "final");
+    if (access(temporary, F_OK) < 0 && access(final, F_OK) == 0) {
+        puts("named");
+        return 0;
+    }
+    return step_name(it);
+}
+
+int main(int argc, char **argv)
+{
+    static struct recording it;
+    static const struct {
+        const char *name;
+        int (*run)(struct recording *it);
+    } steps[] = {{"run", step_run}, {"name", step_name}, {"mend", step_mend}};
+    for (size_t i = 0; argc > 2 && i < sizeof(steps) / sizeof(steps[0]); i++)
+        if (strcmp(argv[1], "--record") == 0 && strcmp(argv[2], steps[i].name) == 0) {
+            it.words = argv + 3;
+            it.run = strtoull(word(it.words, "run"), NULL, 10);
+            it.attempt = strtoull(word(it.words, "attempt"), NULL, 10);
+            return steps[i].run(&it);
+        }
+    fprintf(stderr, "usage: gantry-record --record run|name|mend NAME=VALUE…\n");
+    return 2;
+}
