@@ -1,0 +1,368 @@
+"""Recordings by a worker: of good streams and bad ones, from their first frame to the file that is published."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from tests.farm import alive, clean_environment, descendants, free_port, wait_for
+from tests.farside import FarSide
+from tests.rtsp.film import FRAMES, decode_faults, look
+from tests.rtsp.server import Server
+
+COMPLETED, FAILED, ABORTED = 1, 2, 4
+
+
+class Recorder(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="gantry-record-")
+        self.addCleanup(holder.cleanup)
+        self.root = pathlib.Path(holder.name).resolve()
+        self.output = self.root / "20251010_163000" / "cam.mp4"
+
+    def farm(self, **settings):
+        farm = FarSide(worker_types="record", **settings)
+        self.addCleanup(farm.close)
+        farm.start()
+        return farm
+
+    def server(self, **ways):
+        server = Server(**ways)
+        self.addCleanup(server.close)
+        return server
+
+    def begin(self, farm, url, seconds=2, published=None, run=None, **more):
+        parameters = dict({"url": more.pop("address", url), "duration_s": seconds, "output": str(self.output), "connect_s": 20, "read_s": 20, "stream": "cam", "cycle": 1}, **more)
+        if run:
+            farm.next_run = run - 1
+        return farm.assign("record", "cam", parameters, output=str(self.output), published=published)
+
+    def record(self, farm, url, seconds=2, **more):
+        run = self.begin(farm, url, seconds, **more)
+        return dict(farm.wait(run), run=run)
+
+    def made(self, farm, url, seconds=2, **more):
+        """What the RESULT of a recording says that has come to its end; the file is held to it."""
+        end = self.record(farm, url, seconds, **more)
+        self.assertEqual(end["outcome"], COMPLETED, (end, farm.logs[end["run"]]))
+        return self.checked(json.loads(end["result"]))
+
+    def checked(self, result):
+        streams = look(self.output)
+        self.assertEqual(int(streams["video"]["nb_read_packets"]), result["frames"])
+        self.assertEqual((int(streams["video"]["width"]), int(streams["video"]["height"])), (result["width"], result["height"]))
+        self.assertEqual(streams["video"]["codec_name"], result["video"])
+        self.assertEqual(streams.get("audio", {}).get("codec_name", ""), result["audio"])
+        length = result["seconds"] + sum(gap["seconds"] for gap in result["gaps"])
+        last = float(streams["video"]["duration"])
+        self.assertLessEqual(last, length + 0.5)
+        self.assertEqual(decode_faults(self.output), "")
+        data = self.output.read_bytes()
+        self.assertLess(data.index(b"moov"), data.index(b"mdat"))  # fast-start
+        self.assertEqual(sorted(path.name for path in self.output.parent.iterdir()), ["cam.mp4"])
+        return result
+
+    def failed(self, farm, url, word, seconds=2, **more):
+        end = self.record(farm, url, seconds, **more)
+        self.assertEqual(end["outcome"], FAILED, end)
+        self.assertEqual(end["error"].split(":")[0], word, end)
+        self.assertFalse(self.output.exists())
+        self.assertEqual([path for path in self.root.rglob("*") if path.is_file()], [])
+        return end
+
+
+class Good(Recorder):
+    def test_video(self):
+        farm, server = self.farm(), self.server()
+        result = self.made(farm, server.url)
+        self.assertEqual((result["status"], result["error"], result["gaps"], result["reconnects"], result["video"]), (4, "", [], 0, "h264"))
+        self.assertEqual(result["frames"], 2 * FRAMES)
+        self.assertAlmostEqual(result["seconds"], 2, delta=0.1)
+        self.assertGreater(result["first_frame_ms"], 0)
+        self.assertIn("TEARDOWN", server.methods())
+
+    def test_progress(self):
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 4)
+        self.assertEqual(farm.wait(run)["outcome"], COMPLETED)
+        notes = [json.loads(item["note"]) for item in farm.progress[run] if item.get("note")]
+        self.assertTrue(all(set(note) == {"status", "seconds", "bytes", "frames"} for note in notes))
+        self.assertTrue([note for note in notes if note["status"] == 3 and note["bytes"] > 0 and note["frames"] > 0], notes)
+
+    def test_h265_and_g711(self):
+        farm = self.farm()
+        for law in ("pcmu", "pcma"):
+            server = self.server(codec="h265", audio=law)
+            result = self.made(farm, server.url)
+            self.assertEqual((result["video"], result["audio"], result["status"]), ("hevc", "aac", 4))
+            self.assertGreater(result["audio_frames"], 12)
+            self.output.unlink()
+
+    def test_udp_where_there_is_no_tcp(self):
+        farm, server = self.farm(), self.server(udp_only=True)
+        result = self.made(farm, server.url)
+        self.assertEqual(result["status"], 4)
+        self.assertEqual(server.methods().count("SETUP"), 2)
+
+    def test_lost_packets_are_counted(self):
+        farm, server = self.farm(), self.server(udp_only=True, lose=40)
+        end = self.record(farm, server.url)
+        self.assertEqual(end["outcome"], COMPLETED, end)
+        self.assertGreater(json.loads(end["result"])["lost_packets"], 0)
+
+    def test_a_password(self):
+        farm, server = self.farm(), self.server(auth=("me", "secret-word"))
+        url = server.url.replace("//", "//me:secret-word@")
+        run = self.begin(farm, url)
+        wait_for(lambda: server.frames > 5 or farm.ends.get(run), what="frames")
+        for pid in descendants(farm.process.pid):
+            for name in ("cmdline", "environ"):
+                try:
+                    self.assertNotIn(b"secret-word", pathlib.Path("/proc", str(pid), name).read_bytes(), name)
+                except OSError:
+                    pass  # it has ended
+        end = farm.wait(run)
+        self.assertEqual(end["outcome"], COMPLETED, end)
+        self.assertNotIn("secret-word", json.dumps([end, farm.logs[run], farm.progress[run], farm.log()], default=str))
+
+
+class Times(Recorder):
+    """A source's clock may do what it likes: the file's goes on."""
+
+    def test_jumps(self):
+        farm = self.farm()
+        step = 90000 // FRAMES
+        for name, ways in (("wraps", {"firsts": [2**32 - 20 * step]}),
+                           ("ahead", {"stamps": lambda frame: frame * step + (2**31 - 9 if frame >= 20 else 0)}),
+                           ("back", {"stamps": lambda frame: (frame - 20 if frame >= 20 else frame + 10**6) * step}),
+                           ("stands", {"stamps": lambda frame: min(frame, 20) * step})):
+            with self.subTest(name):
+                result = self.made(farm, self.server(**ways).url)
+                self.assertEqual((result["status"], result["gaps"]), (4, []))
+                self.assertAlmostEqual(result["seconds"], 2, delta=1.2)
+                self.output.unlink()
+
+
+class Broken(Recorder):
+    def test_it_breaks_off_and_comes_back(self):
+        farm, server = self.farm(), self.server(drops=[30, None], firsts=[1000, 77777])
+        result = self.made(farm, server.url, 8)
+        self.assertEqual((result["status"], result["reconnects"]), (4, 1))
+        self.assertLess(result["frames"], 8 * FRAMES)
+        self.assertGreater(result["frames"], 30)
+        self.assertLessEqual(result["seconds"] + sum(gap["seconds"] for gap in result["gaps"]), 8.2)
+
+    def test_it_is_away_for_a_while(self):
+        farm, port = self.farm(), free_port()
+        server = self.server(port=port, drops=[FRAMES])
+        run = self.begin(farm, server.url, 12)
+        wait_for(lambda: server.frames >= FRAMES, what="frames")
+        server.close()
+        wait_for(lambda: [line for line in farm.logs[run] if line.startswith("connect:")], what="a try in vain")
+        self.server(port=port)
+        end = farm.wait(run)
+        self.assertEqual(end["outcome"], COMPLETED, end)
+        result = self.checked(json.loads(end["result"]))
+        self.assertEqual(result["status"], 4)
+        self.assertGreaterEqual(result["reconnects"], 1)
+
+    def test_it_does_not_come_back(self):
+        farm, server = self.farm(), self.server(drops=[30, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        result = self.made(farm, server.url, 4)
+        self.assertIn(result["status"], (6, 7, 9))
+        self.assertEqual(result["frames"], 30)
+        self.assertTrue(result["error"])
+        self.assertAlmostEqual(result["seconds"] + sum(gap["seconds"] for gap in result["gaps"]), 4, delta=0.1)
+
+    def test_it_falls_silent(self):
+        farm, server = self.farm(), self.server(stalls=[30, 0])
+        result = self.made(farm, server.url, 5, read_s=1)
+        self.assertEqual(result["status"], 7)
+        self.assertTrue(result["error"].startswith("timeout: "))
+        self.assertGreaterEqual(result["reconnects"], 1)
+
+
+class Nothing(Recorder):
+    """What comes to no recording says why in its first word."""
+
+    def test_nobody_there(self):
+        self.failed(self.farm(), f"rtsp://127.0.0.1:{free_port()}/cam", "connect", connect_s=1)
+
+    def test_no_such_host(self):
+        self.failed(self.farm(), "rtsp://no-such-host.invalid/cam", "connect", connect_s=1)
+
+    def test_answers(self):
+        farm = self.farm()
+        for word, ways in (("auth", {"auth": ("me", "right")}), ("notfound", {"statuses": [404] * 9}), ("unavailable", {"statuses": [503] * 9}),
+                           ("unavailable", {"sdp": "this is no SDP\r\n"}), ("unavailable", {"codec": None, "audio": "pcmu"})):
+            with self.subTest(word, ways=ways):
+                end = self.failed(farm, self.server(**ways).url.replace("//", "//me:wrong-word@"), word)
+                self.assertNotIn("wrong-word", json.dumps([end, farm.logs[end["run"]]], default=str))
+
+    def test_silence(self):
+        farm = self.farm()
+        self.failed(farm, self.server(silent=True).url, "timeout", connect_s=1)
+        self.failed(farm, self.server(stalls=[0]).url, "timeout", read_s=1, connect_s=1)
+
+    def test_it_ends_before_it_begins(self):
+        self.failed(self.farm(), self.server(drops=[0] * 99).url, "read", connect_s=1)
+
+    def test_redirects(self):
+        farm, there = self.farm(), self.server()
+        self.assertEqual(self.made(farm, self.server(redirect=there.url).url)["status"], 4)
+        self.output.unlink()
+        shutil.rmtree(self.output.parent)
+        around = self.server()
+        around.redirect = around.url
+        self.failed(farm, around.url, "timeout", connect_s=1)
+
+    def test_bad_parameters(self):
+        farm = self.farm()
+        for more, words in (({"address": "file:///etc/passwd"}, "url"), ({"duration_s": 0}, "duration_s"), ({"output": "x.mp4"}, "output")):
+            end = self.record(farm, "rtsp://127.0.0.1/x", **more)
+            self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+            self.assertIn(words, end["error"])
+
+    def test_a_place_that_is_taken(self):
+        self.output.parent.mkdir()
+        self.output.write_text("somebody's")
+        end = self.record(self.farm(), "rtsp://127.0.0.1/x")
+        self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+        self.assertEqual(self.output.read_text(), "somebody's")
+
+    def test_no_folder(self):
+        self.output = self.root / "gone" / "cycle" / "cam.mp4"
+        self.failed(self.farm(), self.server().url, "disk")
+
+
+class Killed(Recorder):
+    def piece(self):
+        return next(iter(self.root.rglob(".gantry-rec-*/*.mp4")), None)
+
+    def told(self, farm, run):
+        """Frames, as its PROGRESS counted them."""
+        return [json.loads(item["note"])["frames"] for item in farm.progress[run] if item.get("note")]
+
+    def seconds(self, path):
+        try:
+            return float(look(path)["video"]["duration"])
+        except (subprocess.CalledProcessError, KeyError, ValueError):
+            return 0
+
+    def test_the_worker(self):
+        """What was recorded can be played, and is in the file that the next attempt makes."""
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 15)
+        came = wait_for(lambda: max(self.told(farm, run), default=0) >= 2 * FRAMES and max(self.told(farm, run)), what="two seconds")
+        farm.kill()
+        kept = int(look(self.piece())["video"]["nb_read_packets"])
+        self.assertGreater(kept, came - FRAMES)
+        farm.attempt = 2
+        farm.start()
+        again = self.begin(farm, server.url, 15, run=run)
+        self.assertEqual(again, run)
+        end = farm.wait(run)
+        self.assertEqual(end["outcome"], COMPLETED, (end, farm.logs[run]))
+        result = self.checked(json.loads(end["result"]))
+        self.assertEqual(result["status"], 4)
+        self.assertEqual([gap["cause"] for gap in result["gaps"]][:1], ["worker"])
+        self.assertGreaterEqual(result["frames"], kept)
+        if len(server.sessions) > 1 and server.frames > kept + 5 * FRAMES:
+            self.assertGreater(result["frames"], kept + FRAMES)
+        self.assertAlmostEqual(result["seconds"] + sum(gap["seconds"] for gap in result["gaps"]), 15, delta=1.6)
+
+    def test_the_worker_until_its_time_is_over(self):
+        """Nothing is recorded any more: what there is is published."""
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 3)
+        wait_for(lambda: server.frames >= FRAMES and self.piece() and self.seconds(self.piece()) > 0.4, what="a second")
+        farm.kill()
+        server.close()
+        piece = self.piece()
+        early = int(piece.stem.split("-")[1]) - 60000  # a minute ago
+        piece.rename(piece.with_name(f"1-{early}.mp4"))
+        farm.attempt = 2
+        farm.start()
+        end = dict(farm.wait(self.begin(farm, server.url, 3, run=run)))
+        self.assertEqual(end["outcome"], COMPLETED, (end, farm.logs[run]))
+        result = self.checked(json.loads(end["result"]))
+        self.assertEqual((result["status"], result["gaps"][-1]["cause"]), (4, "worker"))
+
+    def test_the_program(self):
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 20)
+        wait_for(lambda: server.frames >= FRAMES, what="a second")
+        for pid in descendants(farm.process.pid):
+            try:
+                if b"--record" in pathlib.Path("/proc", str(pid), "cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self.assertEqual(farm.wait(run)["outcome"], FAILED)
+        self.assertTrue(self.piece())
+        self.assertEqual(decode_faults(self.piece()), "")
+
+    def test_after_it_was_granted(self):
+        """The first attempt's file stands, and the worker was killed before it could say so."""
+        farm, server = self.farm(), self.server()
+        farm.mute.add("result")
+        run = self.begin(farm, server.url, 2)
+        wait_for(self.output.exists, what="the file")
+        farm.kill()
+        server.close()
+        published = farm.published[run]
+        farm.mute.discard("result")
+        farm.ends.pop(run, None)
+        farm.attempt = 2
+        farm.start()
+        end = farm.wait(self.begin(farm, server.url, 2, run=run, published=published))
+        self.assertEqual(end["outcome"], COMPLETED, end)
+        self.assertEqual(self.checked(json.loads(end["result"]))["frames"], 2 * FRAMES)
+
+
+class Cancelled(Recorder):
+    def test_nothing_is_left(self):
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 60)
+        wait_for(lambda: server.frames >= FRAMES, what="a second")
+        left = descendants(farm.process.pid)
+        farm.cancel(run)
+        self.assertEqual(farm.wait(run)["outcome"], ABORTED)
+        self.assertEqual(list(self.output.parent.iterdir()), [])
+        wait_for(lambda: not [pid for pid in left if alive(pid)], what="the end of what it started")
+
+    def test_a_worker_that_leaves_keeps_it(self):
+        farm, server = self.farm(), self.server()
+        self.begin(farm, server.url, 60)
+        wait_for(lambda: server.frames >= 2 * FRAMES, what="two seconds")
+        farm.close()
+        piece = next(iter(self.root.rglob(".gantry-rec-*/*.mp4")))
+        self.assertGreater(int(look(piece)["video"]["nb_read_packets"]), FRAMES // 2)
+
+
+@unittest.skipUnless(subprocess.run([sys.executable, "-c", "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"],
+                                    capture_output=True, check=False, env=clean_environment(), timeout=600).returncode == 0, "GStreamer's RTSP server is not there")
+class GStreamer(Recorder):
+    def test_all_of_it(self):
+        server = subprocess.Popen([sys.executable, str(pathlib.Path(__file__).parent.parent / "rtsp" / "gst.py")], stdout=subprocess.PIPE, text=True,
+                                  env=clean_environment())
+        self.addCleanup(server.wait, 60)
+        self.addCleanup(server.kill)
+        self.addCleanup(server.stdout.close)
+        port = int(server.stdout.readline())
+        farm = self.farm()
+        for path, video, audio in (("h264", "h264", ""), ("h264-aac", "h264", "aac"), ("h264-pcma", "h264", "aac"), ("h265", "hevc", "")):
+            with self.subTest(path):
+                result = self.made(farm, f"rtsp://127.0.0.1:{port}/{path}", 3)
+                self.assertEqual((result["status"], result["video"], result["audio"]), (4, video, audio))
+                self.assertEqual(result["audio_frames"] > 10, audio != "")
+                self.output.unlink()
+
+
+if __name__ == "__main__":
+    unittest.main()
