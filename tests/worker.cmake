@@ -37,6 +37,7 @@ gantry_fuzz(channel LINKS worker)
 gantry_fuzz(cuts LINKS worker)
 gantry_fuzz(job LINKS worker)
 gantry_fuzz(probe LINKS worker)
+gantry_fuzz(recording LINKS record worker)
 gantry_fuzz(rules LINKS worker)
 gantry_fuzz(template LINKS worker)
 gantry_fuzz(worker LINKS worker HELPERS frames.c steps.c farside.c

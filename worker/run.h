@@ -59,7 +59,7 @@ struct run {
     struct backlog backlog;
 
     char *final, *temporary; /* of the output; NULL without one */
-    char *remains;      /* folder of what a later attempt goes on from; NULL: there is none */
+    char *remains;           /* folder of what a later attempt goes on from; NULL: there is none */
     bool places_output; /* its program says where its output goes, so both are NULL until it does. No later attempt follows it */
     bool own;           /* its program is Gantry's own: what it says last is the error, in words */
     char **naming;      /* what gives that output its name: arguments, NULL-terminated */

@@ -211,8 +211,8 @@ class Server:
     first DESCRIBEs. firsts: RTP times of each connection's beginning. stamps: from a frame's number to its RTP time. lose: each so manieth UDP packet."""
 
     def __init__(self, codec="h264", audio=None, port=0, auth=None, drops=(), stalls=(None,), statuses=(), sdp=None, redirect=None, udp_only=False, silent=False,
-                 firsts=(1000,), stamps=None, lose=0):
-        self.film = film(codec) if codec else None
+                 firsts=(1000,), stamps=None, lose=0, size="320x180"):
+        self.film = film(codec, size) if codec else None
         self.audio, self.auth, self.drops, self.stalls, self.statuses = audio, auth, list(drops), list(stalls), list(statuses)
         self.sdp, self.redirect, self.udp_only, self.silent = sdp, redirect, udp_only, silent
         self.firsts, self.stamps, self.lose = list(firsts), stamps, lose

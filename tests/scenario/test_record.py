@@ -171,6 +171,30 @@ class Broken(Recorder):
         self.assertEqual(result["status"], 4)
         self.assertGreaterEqual(result["reconnects"], 1)
 
+    def comes_back(self, seconds, **ways):
+        farm, port = self.farm(), free_port()
+        server = self.server(port=port)
+        run = self.begin(farm, server.url, seconds)
+        wait_for(lambda: server.frames >= 2 * FRAMES, what="frames")
+        server.close()
+        after = self.server(port=port, **ways)
+        end = farm.wait(run)
+        self.assertEqual(end["outcome"], COMPLETED, end)
+        return after, self.checked(json.loads(end["result"]))
+
+    def test_it_comes_back_in_another_size(self):
+        _, result = self.comes_back(12, size="640x360")
+        self.assertEqual(result["status"], 4)
+        sizes = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "frame=width", "-select_streams", "v", "-of", "csv=p=0", str(self.output)],
+                               check=True, capture_output=True, text=True, timeout=120).stdout.split()
+        self.assertEqual({size.strip(",") for size in sizes}, {"320", "640"})
+
+    def test_it_comes_back_with_another_codec(self):
+        after, result = self.comes_back(6, codec="h265")
+        self.assertEqual((result["status"], result["video"]), (9, "h264"))
+        self.assertIn("other video", result["error"])
+        self.assertGreater(len(after.sessions), 0)
+
     def test_it_does_not_come_back(self):
         farm, server = self.farm(), self.server(drops=[30, 0, 0, 0, 0, 0, 0, 0, 0, 0])
         result = self.made(farm, server.url, 4)
@@ -275,6 +299,21 @@ class Killed(Recorder):
         if len(server.sessions) > 1 and server.frames > kept + 5 * FRAMES:
             self.assertGreater(result["frames"], kept + FRAMES)
         self.assertAlmostEqual(result["seconds"] + sum(gap["seconds"] for gap in result["gaps"]), 15, delta=1.6)
+
+    def test_the_worker_and_the_camera(self):
+        """The next attempt's parameter sets are others."""
+        farm, port = self.farm(), free_port()
+        server = self.server(port=port)
+        run = self.begin(farm, server.url, 12)
+        wait_for(lambda: max(self.told(farm, run), default=0) >= FRAMES, what="a second")
+        farm.kill()
+        server.close()
+        self.server(port=port, size="640x360")
+        farm.attempt = 2
+        farm.start()
+        end = farm.wait(self.begin(farm, server.url, 12, run=run))
+        self.assertEqual(end["outcome"], COMPLETED, (end, farm.logs[run]))
+        self.assertEqual(self.checked(json.loads(end["result"]))["status"], 4)
 
     def test_the_worker_until_its_time_is_over(self):
         """Nothing is recorded any more: what there is is published."""

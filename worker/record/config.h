@@ -6,9 +6,9 @@
 #include "worker/publish.h"
 
 #define RECORD_URL_MAX 2048
-#define RECORD_DURATION_MAX 604800 /* seconds: a week */
-#define RECORD_TIMEOUT_MAX 3600    /* seconds */
-#define RECORD_CONNECT 10          /* seconds, where none are given */
+#define RECORD_DURATION_MAX 86400 /* seconds: a day, as the index of more would not fit in memory */
+#define RECORD_TIMEOUT_MAX 3600   /* seconds */
+#define RECORD_CONNECT 10         /* seconds, where none are given */
 #define RECORD_READ 15
 
 struct record_config {

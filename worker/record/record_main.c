@@ -23,7 +23,7 @@
 #include "worker/record/session.h"
 #include "worker/video/made.h"
 
-#define MEMORY_BYTES ((rlim_t)1 << 30) /* whatever a server sends */
+#define MEMORY_BYTES ((rlim_t)2 << 30) /* whatever a server sends */
 
 struct recording {
     char *const *words;
