@@ -11,8 +11,10 @@
 #include "worker/executors/executor.h"
 #include "worker/link.h"
 #include "worker/lookout.h"
+#include "worker/render/offer.h"
 #include "worker/setup.h"
 #include "worker/studio.h"
+#include "worker/value.h"
 #include "worker/video/rules.h"
 #include "worker/video/scan.h"
 #include "worker/video/transcode.h"
@@ -27,6 +29,7 @@ struct worker {
     struct setup setup;
     struct home home;
     struct studio studio;
+    struct offer offer;
     struct lookout lookout;
     struct processes *processes;
     struct roster roster;
@@ -104,12 +107,25 @@ static void on_welcomed(void *self, struct str name)
     notify_ready(status);
 }
 
+/* Those that settings give, and what it offers to farms. */
+static int labels_make(struct worker *worker, struct err *err)
+{
+    struct str items[2 * (SETUP_LABELS_MAX + STUDIO_LABELS + OFFER_LABELS)];
+    int count = setup_label_items(settings_text(worker->daemon.settings, SET_WORKER_LABELS), items, err);
+    if (count < 0)
+        return -1;
+    count += studio_labels(&worker->studio, items + (ptrdiff_t)2 * count);
+    count += offer_labels(&worker->offer, items + (ptrdiff_t)2 * count);
+    buf_reset(&worker->setup.labels);
+    return value_pack_texts(&worker->setup.labels, items, (uint32_t)count) < 0 ? err_set(err, ERR_NO_MEMORY, "no memory") : 0;
+}
+
 /* What it offers to the transcode farm is another: it says HELLO anew, which changes nothing else of its session. */
 static void on_studio(void *self)
 {
     struct worker *worker = self;
     struct err err = {0};
-    if (studio_labels(&worker->studio, &worker->setup.labels, &err) < 0) {
+    if (labels_make(worker, &err) < 0) {
         log_warn("GTY-TRANSCODE-HOURS", "it cannot be said what is offered now: %s", err.text);
         return;
     }
@@ -163,8 +179,10 @@ static int open_all(struct worker *worker, struct err *err)
         return -1;
     worker->studio.changed = on_studio;
     worker->studio.self = worker;
-    if (studio_open(&worker->studio, worker->daemon.loop, settings, &worker->home, &worker->setup, err) < 0 ||
-        studio_labels(&worker->studio, &worker->setup.labels, err) < 0)
+    if (studio_open(&worker->studio, worker->daemon.loop, settings, &worker->home, &worker->setup, err) < 0)
+        return -1;
+    offer_open(&worker->offer, settings, &worker->home, &worker->setup);
+    if (labels_make(worker, err) < 0)
         return -1;
     daemon_descriptors((uint64_t)worker->setup.slots * FDS_OF_A_RUN + FDS_BESIDES);
     worker->processes = processes_new(worker->daemon.loop, worker->setup.supervisor, err);

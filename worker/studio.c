@@ -144,24 +144,17 @@ void studio_close(struct studio *studio)
     studio->loop = NULL;
 }
 
-int studio_labels(const struct studio *studio, struct buf *labels, struct err *err)
+int studio_labels(const struct studio *studio, struct str *items)
 {
-    const char *given = settings_text(studio->settings, SET_WORKER_LABELS),
-               *vr = settings_text(studio->settings, SET_TRANSCODE_VR);
-    buf_reset(labels);
+    const char *vr = settings_text(studio->settings, SET_TRANSCODE_VR);
+    int count = 0;
     if (!studio->serves)
-        return setup_labels(given, labels, err);
-    struct str items[SETUP_LABELS_MAX * 2 + 8];
-    int count = setup_label_items(given, items, err);
-    char slots[24];
-    if (count < 0)
-        return -1;
-    snprintf(slots, sizeof(slots), "%s", settings_text(studio->settings, SET_TRANSCODE_SLOTS));
+        return 0;
     items[2 * count] = STR_LIT("transcode.encoders");
     items[2 * count + 1] = str_of(studio->open ? studio->encoders : "");
     count++;
     items[2 * count] = STR_LIT("transcode.slots");
-    items[2 * count + 1] = str_of(slots);
+    items[2 * count + 1] = str_of(settings_text(studio->settings, SET_TRANSCODE_SLOTS));
     count++;
     if (studio->joins[0] && !studio->apart) {
         items[2 * count] = STR_LIT("transcode.joins");
@@ -170,8 +163,8 @@ int studio_labels(const struct studio *studio, struct buf *labels, struct err *e
     }
     if (strcmp(vr, "both") != 0) {
         items[2 * count] = STR_LIT("transcode.vr");
-        items[2 * count + 1] = str_of(strcmp(vr, "only") == 0 ? "1" : "0");
+        items[2 * count + 1] = strcmp(vr, "only") == 0 ? STR_LIT("1") : STR_LIT("0");
         count++;
     }
-    return value_pack_texts(labels, items, (uint32_t)count) < 0 ? err_set(err, ERR_NO_MEMORY, "no memory") : 0;
+    return count;
 }

@@ -27,8 +27,9 @@ struct studio {
 int studio_open(struct studio *studio, struct loop *loop, const struct settings *settings, const struct home *home,
                 const struct setup *setup, struct err *err);
 void studio_close(struct studio *studio);
-/* Adds what it offers now to the labels that settings give. */
-int studio_labels(const struct studio *studio, struct buf *labels, struct err *err);
+/* What it offers now as labels, names and values in turn into items (2 * STUDIO_LABELS). How many pairs; they borrow. */
+#define STUDIO_LABELS 4
+int studio_labels(const struct studio *studio, struct str *items);
 /* Why this run is not taken while so many of its executor are held; NULL: it is. */
 const char *studio_refusal(const struct studio *studio, const struct rec_assignment *assignment, uint32_t held);
 /* A run has ended well. */

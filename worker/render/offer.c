@@ -1,0 +1,173 @@
+#include "worker/render/offer.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "proto/file.h"
+#include "proto/log.h"
+#include "proto/messages.h"
+#include "worker/render/child.h"
+#include "worker/render/engine.h"
+
+#define ASK_MS 60000u
+#define KNOWN_MAX ((size_t)16384)
+
+/* ---- which engines ---- */
+
+/* The program as it would be started, through PATH. False: it is not there. */
+static bool program_find(const char *name, char path[PATH_MAX], struct stat *info)
+{
+    const char *folders = strchr(name, '/') ? NULL : getenv("PATH");
+    if (!folders)
+        return realpath(name, path) && access(path, X_OK) == 0 && stat(path, info) == 0;
+    for (size_t len; *folders; folders += len + (folders[len] == ':')) {
+        char whole[PATH_MAX];
+        len = strcspn(folders, ":");
+        if (len && snprintf(whole, sizeof(whole), "%.*s/%s", (int)len, folders, name) < PATH_MAX && access(whole, X_OK) == 0 &&
+            realpath(whole, path) && stat(path, info) == 0 && S_ISREG(info->st_mode))
+            return true;
+    }
+    return false;
+}
+
+struct hearing {
+    const struct engine *engine;
+    char version[32];
+};
+
+static void on_line(void *self, const char *text)
+{
+    struct hearing *hearing = self;
+    if (!hearing->version[0])
+        engine_version(hearing->engine, text, hearing->version, sizeof(hearing->version));
+}
+
+static bool ask(const struct engine *engine, const char *program, char version[32])
+{
+    char *argv[] = {(char *)program, (char *)engine->version_flag, NULL};
+    struct hearing hearing = {.engine = engine};
+    struct child_end end;
+    struct err err = {0};
+    bool well = child_run(argv, "/", ASK_MS, on_line, &hearing, &end, &err) == 0 && end.exit_code == 0 && hearing.version[0];
+    if (!well)
+        log_warn("GTY-RENDER-ENGINE", "engine=%s program=%s not offered: it does not say which version it is%s%s", engine->name,
+                 program, err.code ? ": " : "", err.text);
+    snprintf(version, 32, "%s", hearing.version);
+    return well;
+}
+
+/* What is known of a program: `path size mtime_ns version`, a line each. */
+static bool known_version(const struct buf *known, const char *head, char version[32])
+{
+    size_t len = strlen(head);
+    for (const char *at = known->data, *end = at + known->len; at && at < end;) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t line = (size_t)((newline ? newline : end) - at);
+        if (line > len && line - len < 32 && memcmp(at, head, len) == 0) {
+            snprintf(version, 32, "%.*s", (int)(line - len), at + len);
+            return true;
+        }
+        at += line + 1;
+    }
+    return false;
+}
+
+static void engine_offer(struct offer *offer, const struct engine *engine, const char *program, const struct buf *known,
+                         struct buf *now)
+{
+    char path[PATH_MAX], head[PATH_MAX + 64], version[32] = "", text[64];
+    struct stat info;
+    if (!program_find(program, path, &info)) {
+        log_debug("GTY-RENDER-ENGINE", "engine=%s not offered: there is no program %s", engine->name, program);
+        return;
+    }
+    snprintf(head, sizeof(head), "%s %" PRIu64 " %" PRIu64 " ", path, (uint64_t)info.st_size,
+             (uint64_t)info.st_mtim.tv_sec * 1000000000u + (uint64_t)info.st_mtim.tv_nsec);
+    if (engine->version_flag && !known_version(known, head, version) && !ask(engine, path, version))
+        return;
+    if (engine->version_flag)
+        buf_printf(now, "%s%s\n", head, version);
+    snprintf(text, sizeof(text), "%s%s%s", engine->name, version[0] ? " " : "", version);
+    str_append(offer->engines, sizeof(offer->engines), ",", text);
+    log_info("GTY-RENDER-ENGINE", "engine=%s version=%s program=%s", engine->name, version, path);
+}
+
+static void engines_offer(struct offer *offer, const struct settings *settings, const struct home *home)
+{
+    char path[PATH_MAX + 16];
+    struct buf known = {0}, now = {.limit = KNOWN_MAX};
+    struct err err = {0};
+    snprintf(path, sizeof(path), "%s/engines", home->path);
+    if (file_read(path, &known, &err) < 0)
+        buf_reset(&known);
+    for (const struct engine *row = engines; row->name; row++)
+        engine_offer(offer, row, settings_text(settings, row->setting), &known, &now);
+    if (!str_eq(buf_str(&known), buf_str(&now)) && file_replace(path, buf_str(&now), false, &err) < 0)
+        log_warn("GTY-RENDER-ENGINE", "they are asked again at the next start: %s", err.text);
+    buf_free(&known);
+    buf_free(&now);
+}
+
+/* ---- the machine ---- */
+
+static unsigned gpus_count(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir("/proc/driver/nvidia/gpus");
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        count += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* A machine that is sold with 64 GB has a little less. */
+static uint64_t ram_gb(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? ((uint64_t)info.totalram * info.mem_unit + (UINT64_C(1) << 29)) >> 30 : 0;
+}
+
+static bool serves(const struct setup *setup)
+{
+    for (uint32_t i = 0; i < setup->type_count; i++)
+        if (str_is(setup->types[i], "render"))
+            return true;
+    return false;
+}
+
+void offer_open(struct offer *offer, const struct settings *settings, const struct home *home, const struct setup *setup)
+{
+    const char *engines_set = settings_text(settings, SET_WORKER_RENDER_ENGINES),
+               *gpus = settings_text(settings, SET_WORKER_RENDER_GPUS);
+    uint64_t ram = (uint64_t)settings_count_of(settings, SET_WORKER_RENDER_RAM_GB);
+    *offer = (struct offer){.serves = serves(setup)};
+    if (!offer->serves)
+        return;
+    if (*engines_set)
+        snprintf(offer->engines, sizeof(offer->engines), "%s", engines_set);
+    else
+        engines_offer(offer, settings, home);
+    snprintf(offer->plugins, sizeof(offer->plugins), "%s", settings_text(settings, SET_WORKER_RENDER_PLUGINS));
+    snprintf(offer->ram, sizeof(offer->ram), "%" PRIu64, ram ? ram : ram_gb());
+    if (*gpus)
+        snprintf(offer->gpus, sizeof(offer->gpus), "%s", gpus);
+    else
+        snprintf(offer->gpus, sizeof(offer->gpus), "%u", gpus_count());
+}
+
+int offer_labels(const struct offer *offer, struct str *items)
+{
+    if (!offer->serves)
+        return 0;
+    const struct str labels[] = {STR_LIT("render.engines"), str_of(offer->engines), STR_LIT("render.ram_gb"),
+                                 str_of(offer->ram),        STR_LIT("render.gpus"), str_of(offer->gpus),
+                                 STR_LIT("render.plugins"), str_of(offer->plugins)};
+    memcpy(items, labels, sizeof(labels));
+    return OFFER_LABELS;
+}
