@@ -12,6 +12,7 @@
 #include "worker/link.h"
 #include "worker/lookout.h"
 #include "worker/render/offer.h"
+#include "worker/render/render.h"
 #include "worker/setup.h"
 #include "worker/studio.h"
 #include "worker/value.h"
@@ -226,6 +227,8 @@ int main(int argc, char **argv)
         return watch_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--transcode") == 0)
         return transcode_main(argv + 2);
+    if (argc > 2 && strcmp(argv[1], "--render") == 0)
+        return render_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--publish") == 0)
         return publish_main(argc - 2, argv + 2);
 

@@ -102,7 +102,18 @@ static bool has_library(const struct settings *settings)
     return settings_text(settings, SET_LIBRARY)[0] || settings_text(settings, SET_TRANSCODE_PREFIX)[0];
 }
 
-/* With a library a worker scans and transcodes by itself, with folders of scenes it reads those, unless somebody said what it is to serve. */
+/* Whether somebody has said anything of rendering here: to ask Blender which it is takes a while, so that not every worker does. */
+static bool has_renderers(const struct settings *settings)
+{
+    static const int ids[] = {SET_RENDER_OUTPUT, SET_RENDER_BLENDER, SET_RENDER_MAYA, SET_RENDER_UNREAL,
+                              SET_WORKER_RENDER_ENGINES};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+        if (strcmp(settings_source(settings, (enum setting_id)ids[i]), "default") != 0)
+            return true;
+    return false;
+}
+
+/* With a library a worker scans and transcodes by itself, with folders of scenes it reads those, with renderers it renders, unless somebody said what it is to serve. */
 static void types_of_folders(struct setup *setup, const struct settings *settings)
 {
     bool library = has_library(settings), gateway = settings_text(settings, SET_WORKER_GATEWAY)[0];
@@ -114,6 +125,8 @@ static void types_of_folders(struct setup *setup, const struct settings *setting
         setup->types[setup->type_count++] = STR_LIT("transcode");
     if (settings_text(settings, SET_SCENE_ROOT)[0])
         setup->types[setup->type_count++] = STR_LIT("scene");
+    if (has_renderers(settings))
+        setup->types[setup->type_count++] = STR_LIT("render");
 }
 
 /* One that gets its videos from the gateway can do nothing else with them. */

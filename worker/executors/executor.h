@@ -28,6 +28,7 @@ int executor_undo(struct plan *plan, struct err *err);
 int executor_clear(struct plan *plan, struct err *err);
 int executor_record(struct plan *plan, struct err *err);
 int executor_scene(struct plan *plan, struct err *err);
+int executor_render(struct plan *plan, struct err *err);
 
 /* The path (PATH_MAX bytes) of a program that stands beside gantry-worker. */
 int plan_sibling(const struct plan *plan, const char *program, char *path, struct err *err);

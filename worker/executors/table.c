@@ -14,6 +14,7 @@ const struct executor executors[] = {
      "command names a stream, parameter url is its address: records it for duration_s seconds into the MP4 output", true},
     {"scene", executor_scene,
      "parameter path, or else command, is a scene below scene.root: says how it is rendered, and what it needs", false},
+    {"render", executor_render, "command is a scene, parameter engine a renderer, frame a number: makes that picture", true},
     {NULL, NULL, NULL, false},
 };
 

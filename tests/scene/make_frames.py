@@ -1,0 +1,79 @@
+"""Run by Blender (-b --factory-startup -P this -- FOLDER): makes small scenes to be rendered, with what they refer to."""
+
+import pathlib
+import sys
+
+import bpy
+
+FOLDER = pathlib.Path(sys.argv[sys.argv.index("--") + 1])
+
+
+def image(path, colour):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = bpy.data.images.new("x", 4, 4)
+    picture.pixels = [*colour, 1.0] * 16
+    picture.filepath_raw = str(path)
+    picture.file_format = "PNG"
+    picture.save()
+    bpy.data.images.remove(picture)
+
+
+def small():
+    """The default scene, which asks for a denoiser, in 64x48 and one sample."""
+    bpy.ops.wm.read_factory_settings()
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 1
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 64, 48, 100
+    return scene
+
+
+def save(name):
+    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / name), compress=name == "black.blend", relative_remap=name != "wood.blend")
+
+
+def glow(node_tree, source):
+    """Nothing but the picture is to be seen."""
+    nodes = node_tree.nodes
+    nodes.clear()
+    out, emission, texture = (nodes.new("ShaderNode" + kind) for kind in ("OutputMaterial", "Emission", "TexImage"))
+    texture.image = bpy.data.images.new("wood", 4, 4)
+    texture.image.source = "FILE"
+    texture.image.filepath = source
+    node_tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
+    node_tree.links.new(emission.outputs["Emission"], out.inputs["Surface"])
+
+
+def main():
+    image(FOLDER / "C/textures/wood.png", (0.0, 1.0, 0.0))
+    scene = small()
+    cube = bpy.data.objects["Cube"]
+    for frame, place in ((1, 0.0), (3, 1.0)):
+        cube.location.x = place
+        cube.keyframe_insert("location", frame=frame)
+    save("cube.blend")
+    scene.camera = None
+    save("blind.blend")
+    scene = small()
+    scene.world.use_nodes = False
+    scene.world.color = (0, 0, 0)
+    for light in list(bpy.data.lights):
+        bpy.data.lights.remove(light)
+    save("black.blend")
+    scene = small()
+    scene.view_settings.view_transform = "Standard"
+    cube = bpy.data.objects["Cube"]
+    cube.scale = (9, 9, 9)
+    cube.location = (0, 0, -9)
+    glow(cube.active_material.node_tree, "C:\\textures\\wood.png")
+    lost = bpy.data.images.new("lost", 4, 4)
+    lost.source = "FILE"
+    lost.filepath = "D:\\gone\\away.png"
+    lost.use_fake_user = True
+    save("wood.blend")
+    scene = small()
+    scene.render.engine = "BLENDER_EEVEE"
+    save("eevee.blend")
+
+
+main()

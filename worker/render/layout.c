@@ -1,0 +1,227 @@
+/* A scene with its files, as its engine is to find them: laid out in the run's own folder from the farm's store of files, or used where it
+ * is below the folders of scenes. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "proto/messages.h"
+#include "worker/render/fetch.h"
+#include "worker/render/place.h"
+#include "worker/render/render.h"
+#include "worker/video/words.h"
+
+#define CHUNK ((size_t)8 << 20)
+#define MD5_HEX 32
+
+int layout_folders(const char *path, struct err *err)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof(folder), "%s", path);
+    for (char *at = folder + 1; (at = strchr(at, '/')); at++) {
+        *at = '\0';
+        if (mkdir(folder, 0777) < 0 && errno != EEXIST)
+            return err_set(err, ERR_IO, "no folder can be made for %.150s: %s", path, strerror(errno));
+        *at = '/';
+    }
+    return 0;
+}
+
+static bool copy_bytes(int in, int out)
+{
+    for (;;) {
+        ssize_t got = copy_file_range(in, NULL, out, NULL, CHUNK, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got == 0)
+            return true;
+        if (got < 0)
+            break;
+    }
+    char bytes[65536]; /* between file systems that cannot do that */
+    ssize_t got;
+    while ((got = read(in, bytes, sizeof(bytes))) > 0)
+        for (ssize_t done = 0, put; done < got; done += put)
+            if ((put = write(out, bytes + done, (size_t)(got - done))) < 0)
+                return false;
+    return got == 0;
+}
+
+static int copy(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
+    bool well = in >= 0 && (out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)) >= 0 &&
+                (ioctl(out, FICLONE, in) == 0 || copy_bytes(in, out));
+    int saved = errno;
+    if (in >= 0)
+        close(in);
+    if (out >= 0 && close(out) < 0 && well) {
+        saved = errno;
+        well = false;
+    }
+    if (!well && out >= 0)
+        unlink(to);
+    errno = saved;
+    return well ? 0 : -1;
+}
+
+int layout_bring(const char *from, const char *to, bool keep, struct err *err)
+{
+    if (layout_folders(to, err) < 0)
+        return -1;
+    if (keep ? link(from, to) == 0 : rename(from, to) == 0)
+        return 0;
+    if (copy(from, to) < 0)
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%.100s cannot be brought to %.100s: %s", from, to,
+                       strerror(errno));
+    if (!keep)
+        unlink(from);
+    return 0;
+}
+
+/* ---- from the store ---- */
+
+static bool is_md5(const char *text)
+{
+    return strlen(text) == MD5_HEX && strspn(text, "0123456789abcdef") == MD5_HEX;
+}
+
+/* Puts a file of the store at a name below the run's root. */
+static int blob_lay(const struct render *it, const char *md5, const char *name, char path[PATH_MAX], struct err *err)
+{
+    char blob[PATH_MAX];
+    if (snprintf(blob, sizeof(blob), "%s/assets/%.2s/%s", words_or(it->words, "blobs", "/nonexistent"), md5, md5) >= PATH_MAX ||
+        snprintf(path, PATH_MAX, "%s/%s", it->root, name) >= PATH_MAX)
+        return err_set(err, ERR_INVALID, "the name of a file is too long: %.150s", name);
+    if (access(blob, R_OK) == 0)
+        return layout_bring(blob, path, true, err);
+    if (!fetch_can(it))
+        return err_set(err, ERR_NOT_FOUND, "the store of files has no %s", md5);
+    return layout_folders(path, err) < 0 ? -1 : fetch_blob(it, md5, path, err);
+}
+
+/* What the engine takes for a scene by its name. */
+static const char *scene_name(const struct render *it, const char *named, char place[PATH_MAX])
+{
+    const char *base = strrchr(named, '/');
+    base = base ? base + 1 : named;
+    if (strncmp(named, "assets/", 7) == 0 || !strchr(base, '.') || !place_below(named, place, PATH_MAX))
+        snprintf(place, PATH_MAX, "scene%s",
+                 strcmp(it->engine->name, "blender") == 0 ? ".blend"
+                 : strcmp(it->engine->name, "maya") == 0  ? ".ma"
+                                                          : ".uproject");
+    return place;
+}
+
+static void file_lay(const struct render *it, const json_t *file, unsigned *missing)
+{
+    static const char *const paths[] = {"server_path", "file_path", "path"}, *const hashes[] = {"file_hash", "md5", "hash"};
+    const char *path = NULL, *hash = NULL;
+    char place[PATH_MAX], whole[PATH_MAX];
+    struct err err = {0};
+    for (size_t i = 0; i < 3; i++) {
+        path = path ? path : json_string_value(json_object_get(file, paths[i]));
+        hash = hash ? hash : json_string_value(json_object_get(file, hashes[i]));
+    }
+    bool well = path && hash && is_md5(hash) && place_below(path, place, sizeof(place));
+    if (well && blob_lay(it, hash, place, whole, &err) == 0)
+        return;
+    if (well && err.code == ERR_IO && access(whole, R_OK) == 0)
+        return; /* it is named twice */
+    (*missing)++;
+    printf("WARNING: missing file %s%s%s\n", path ? path : "without a name", err.code ? ": " : "", err.text);
+}
+
+/* Those that the run names, or else its task. */
+static json_t *files_of(const struct render *it)
+{
+    json_t *files = json_incref(json_object_get(it->parameters, "files"));
+    struct err err = {0};
+    bool can = fetch_can(it) || *words_or(it->words, "near", "");
+    if (files || !can || !render_number(it, "render_task"))
+        return files;
+    files = fetch_files(it, &err);
+    if (!files && err.code != ERR_NOT_FOUND)
+        printf("WARNING: it is not known which files the scene needs: %s\n", err.text);
+    return files;
+}
+
+static int files_lay(const struct render *it)
+{
+    json_t *files = files_of(it);
+    size_t count = json_array_size(files);
+    unsigned missing = 0;
+    for (size_t i = 0; i < count && i < RENDER_FILES_MAX; i++)
+        file_lay(it, json_array_get(files, i), &missing);
+    if (count > RENDER_FILES_MAX)
+        printf("WARNING: %zu files of the scene are over the %d that are laid out\n", count - RENDER_FILES_MAX, RENDER_FILES_MAX);
+    if (missing)
+        printf("WARNING: %u of %zu files of the scene are missing\n", missing, count);
+    fflush(stdout);
+    json_decref(files);
+    return !missing || render_allows_missing(it) ? 0
+                                                 : err_set(it->err, ERR_INVALID, "scene: %u of its files are missing", missing);
+}
+
+static int lay_from_store(struct render *it, const char *md5, const char *named)
+{
+    char place[PATH_MAX];
+    struct err err = {0};
+    snprintf(it->root, sizeof(it->root), "%s/scene", it->work);
+    if (blob_lay(it, md5, scene_name(it, named, place), it->scene, &err) < 0)
+        return err_set(it->err, err.code, "scene: %.100s: %.130s", named, err.text);
+    return files_lay(it);
+}
+
+/* ---- below the folders of scenes ---- */
+
+static bool is_below(const char *root, const char *place)
+{
+    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    struct stat info;
+    int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = folder < 0 ? -1 : (int)syscall(SYS_openat2, folder, place, &how, sizeof(how));
+    bool well = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+    if (folder >= 0)
+        close(folder);
+    if (fd >= 0)
+        close(fd);
+    return well;
+}
+
+static int find_below_roots(struct render *it, const char *named)
+{
+    const char *roots = words_or(it->words, "roots", "");
+    char place[PATH_MAX];
+    if (!place_below(named, place, sizeof(place)))
+        return err_set(it->err, ERR_INVALID, "scene: not a name of a scene: %.150s", named);
+    for (size_t len; *roots; roots += len + (roots[len] == ':')) {
+        len = strcspn(roots, ":");
+        if (len == 0 || snprintf(it->root, sizeof(it->root), "%.*s", (int)len, roots) >= PATH_MAX || !is_below(it->root, place))
+            continue;
+        if (snprintf(it->scene, sizeof(it->scene), "%s/%s", it->root, place) < PATH_MAX)
+            return 0;
+    }
+    return err_set(it->err, ERR_NOT_FOUND, "scene: %.150s is neither in the store of files nor below the folders of scenes",
+                   named);
+}
+
+int layout_scene(struct render *it)
+{
+    const char *named = words_or(it->words, "scene", ""), *md5 = render_text(it, "scene_md5"), *bound = render_text(it, "scene");
+    if (!*md5 && strncmp(named, "assets/", 7) == 0)
+        md5 = named + 7;
+    if (*md5 && !is_md5(md5))
+        return err_set(it->err, ERR_INVALID, "scene: not an MD5 in hexadecimal: %.60s", md5);
+    if (*md5 && lay_from_store(it, md5, *bound ? bound : named) == 0)
+        return 0;
+    bool elsewhere = !*md5 || (it->err->code == ERR_NOT_FOUND && strncmp(named, "assets/", 7) != 0);
+    return elsewhere ? find_below_roots(it, named) : -1;
+}

@@ -1,0 +1,60 @@
+/* One frame: lays its scene out, has an engine render it, and lets nothing stand that is no picture.
+ *
+ * `gantry-worker --render STEP NAME=VALUE…`, a program of its own for each step, with the same arguments (executors/render.c):
+ *   run   makes and verifies the frame under its temporary name, and says on the channel where it is to go
+ *   name  puts it there once that is granted: also in the place of what stood there when it was begun (a frame rendered again)
+ * What is wrong is its last line on stderr. Its first word tells who is to see to it: `scene:`, `engine:`, `memory:`.
+ */
+#ifndef GANTRY_WORKER_RENDER_RENDER_H
+#define GANTRY_WORKER_RENDER_RENDER_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdint.h>
+
+#include "worker/render/engine.h"
+#include "worker/video/farm.h"
+
+#define RENDER_FILES_MAX 32768 /* of a scene */
+
+struct render {
+    char *const *words;
+    json_t *parameters; /* of the run */
+    const struct engine *engine;
+    const char *program, *extension, *format; /* of the engine; of what it is to make */
+    const char *output;                       /* below the folder of frames */
+    uint64_t run, attempt, frame;
+    char work[PATH_MAX - 300]; /* the run's own folder */
+    char root[PATH_MAX];       /* where C:/x of the scene is C/x */
+    char scene[PATH_MAX], made[PATH_MAX], final[PATH_MAX], temporary[PATH_MAX];
+    char version[32]; /* of the engine, as it said */
+    struct farm_line line;
+    struct err *err;
+};
+
+struct picture { /* what gantry-picture says of a file */
+    uint64_t width, height, size;
+    bool black;
+    char md5[33];
+};
+
+int render_main(char *const *argv); /* STEP, and the words */
+
+/* ---- between the files of it; each -1 with err ---- */
+
+const char *render_text(const struct render *it, const char *parameter); /* "" if it has none */
+uint64_t render_number(const struct render *it, const char *parameter);  /* 0 */
+/* Whether a frame counts whose scene lacks a file: unless the run says otherwise. */
+bool render_allows_missing(const struct render *it);
+
+int layout_scene(struct render *it); /* the scene and its files are at it->scene, below it->root */
+int frame_make(struct render *it);   /* its picture is at it->made */
+/* Puts a file at a new name: by its name, a clone, or a copy. to's folders are made. */
+int layout_bring(const char *from, const char *to, bool keep, struct err *err);
+int layout_folders(const char *path, struct err *err); /* those above it */
+
+int picture_look(const struct render *it, const char *path, struct picture *out);
+/* Where that works: a small PNG beside the picture. False: not. */
+bool picture_thumbnail(const struct render *it, const char *path, const char *thumbnail);
+
+#endif
