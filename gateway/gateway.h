@@ -21,8 +21,10 @@ struct gateway {
     struct ports ports;
     struct http *http;
     struct ask *ask;
-    struct files *files; /* NULL: none can be uploaded */
-    struct parts *parts; /* of uploads */
+    struct files *files;           /* NULL: none can be uploaded */
+    struct parts *parts;           /* of uploads */
+    struct recordings *recordings; /* for the helper thread alone */
+    struct recorder *recorder;
     struct events *events;
     struct feed *feed;
     struct hooks *hooks;

@@ -15,6 +15,8 @@
 #include "gateway/http.h"
 #include "gateway/listen.h"
 #include "gateway/pulse.h"
+#include "gateway/recorder.h"
+#include "gateway/recordings.h"
 #include "gateway/stats.h"
 #include "gateway/surfaces/surface.h"
 #include "gateway/surfaces/transcode_parts.h"
@@ -199,7 +201,11 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     gateway->hooks = gateway->feed ? hooks_new(gateway, err) : NULL;
     gateway->pulse = gateway->hooks ? pulse_new(gateway, err) : NULL;
     gateway->stats = gateway->pulse ? stats_asker_new(gateway, err) : NULL;
-    return gateway->stats && open_measures(gateway, err) == 0 ? open_http(gateway, runtime, err) : -1;
+    gateway->recordings = recordings_new();
+    if (!gateway->recordings)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the recorder");
+    gateway->recorder = gateway->stats ? recorder_new(gateway, err) : NULL;
+    return gateway->recorder && open_measures(gateway, err) == 0 ? open_http(gateway, runtime, err) : -1;
 }
 
 static void close_all(struct gateway *gateway)
@@ -207,6 +213,8 @@ static void close_all(struct gateway *gateway)
     http_free(gateway->http); /* first: its requests still ask and follow */
     ports_close(gateway);
     files_free(gateway->files);
+    recorder_free(gateway->recorder);
+    recordings_free(gateway->recordings);
     parts_free(gateway->parts);
     pulse_free(gateway->pulse);
     hooks_free(gateway->hooks);

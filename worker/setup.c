@@ -113,7 +113,8 @@ static bool has_renderers(const struct settings *settings)
     return false;
 }
 
-/* With a library a worker scans and transcodes by itself, with folders of scenes it reads those, with renderers it renders, unless somebody said what it is to serve. */
+/* With a library a worker scans and transcodes by itself, with folders of scenes it reads those, with renderers it renders, with a folder for
+ * recordings it records, unless somebody said what it is to serve. */
 static void types_of_folders(struct setup *setup, const struct settings *settings)
 {
     bool library = has_library(settings), gateway = settings_text(settings, SET_WORKER_GATEWAY)[0];
@@ -127,6 +128,8 @@ static void types_of_folders(struct setup *setup, const struct settings *setting
         setup->types[setup->type_count++] = STR_LIT("scene");
     if (has_renderers(settings))
         setup->types[setup->type_count++] = STR_LIT("render");
+    if (settings_text(settings, SET_OUTPUT)[0])
+        setup->types[setup->type_count++] = STR_LIT("record");
 }
 
 /* One that gets its videos from the gateway can do nothing else with them. */

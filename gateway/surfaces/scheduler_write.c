@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "gateway/position.h"
+#include "gateway/surfaces/recorder.h"
 #include "gateway/surfaces/scheduler.h"
 #include "proto/clock.h"
 #include "proto/log.h"
@@ -304,7 +305,10 @@ void run_write_open(struct writer *w, const struct rec_run *run, const struct re
         writer_uint(w, "restart_of", run->restart_of);
     if (HAS(run, rec_run, published))
         published_write(w, &run->published);
-    writer_map(w, "parameters", run->parameters);
+    if (str_is(run->farm, "record")) /* an address in them may have credentials */
+        recorder_parameters_write(w, "parameters", run->parameters);
+    else
+        writer_map(w, "parameters", run->parameters);
     writer_time(w, "created_at", run->created_at);
 }
 

@@ -4,6 +4,6 @@
 
 #include <stddef.h>
 
-const struct surface *const surfaces_all[] = {&surface_scheduler, &surface_transcode, &surface_web, NULL};
+const struct surface *const surfaces_all[] = {&surface_scheduler, &surface_transcode, &surface_recorder, &surface_web, NULL};
 
-const struct port_row ports_all[] = {{.surface = NULL}};
+const struct port_row ports_all[] = {{SET_HTTP_RECORDER_PORT, &surface_recorder}, {.surface = NULL}};

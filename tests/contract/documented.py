@@ -20,6 +20,8 @@ class Documented:
         self.surfaces = {surface: Surface(surface) for surface in ("scheduler",) + spec.OWN}
 
     def check(self, method, target, answer):
+        if target.startswith("/recorder/"):
+            return  # described in docs/recorder.md, and held to that by test_recorder.py
         surface = "transcode" if target.startswith("/api/v1/") else "scheduler"
         self.surfaces[surface].check(method, target, answer)
 

@@ -33,7 +33,7 @@ struct scene {
     uint16_t answer_id;
     struct err answer_err;
     char text[300];
-    uint64_t ids[64];
+    uint64_t ids[128];
     uint32_t id_count;
     uint64_t rows;
     uint64_t answers, wrong, least; /* of many asks: how many have fewer rows than that, or are none */

@@ -1,0 +1,54 @@
+/* What is in the recorder's output folder: cycles' folders and the videos in them, from their names and sizes alone.
+ *
+ * Kept between listings, by the time a folder was changed last: only folders that have changed since are read again, and no video is
+ * opened ever. Used in the helper thread for files only, but for its making and its end.
+ */
+#ifndef GANTRY_GATEWAY_RECORDINGS_H
+#define GANTRY_GATEWAY_RECORDINGS_H
+
+#include <time.h>
+
+#include "proto/str.h"
+
+#define RECORDINGS_FOLDERS 200000 /* beyond these, further ones are left out */
+#define RECORDINGS_FILES 20000    /* of one folder */
+#define RECORDINGS_NAME 16        /* YYYYMMDD_HHMMSS, with its NUL */
+
+struct recording_file {
+    char *name;
+    uint64_t size;
+    uint64_t changed_ms; /* wall */
+};
+
+struct recording_folder {
+    char name[RECORDINGS_NAME];
+    struct timespec changed;
+    bool settled; /* what changes it from now on changes `changed`, too */
+    struct recording_file *files;
+    uint32_t count; /* by name */
+    uint64_t bytes;
+};
+
+struct recordings {
+    char root[4096];
+    struct recording_folder *folders; /* the newest first */
+    uint32_t count;
+};
+
+struct recordings *recordings_new(void);             /* NULL when out of memory */
+void recordings_free(struct recordings *recordings); /* takes NULL */
+
+/* Looks at the folder again. One that is not there has nothing in it. -1 with errno. */
+int recordings_look(struct recordings *recordings, const char *root);
+const struct recording_folder *recordings_find(const struct recordings *recordings, struct str name); /* NULL: none */
+
+bool recordings_folder_name(struct str name); /* whether it is one of a cycle's folder */
+bool recordings_video_name(struct str name);  /* of a video: no hidden one, nothing but a name */
+struct str recordings_index(struct str name); /* the number in a file's name: of test_stream1.mp4 1; empty: none */
+
+/* Removes a video, or a folder with all below it (file empty). Nothing outside of the folder is reached, by whatever name. -1 with errno. */
+int recordings_remove(const char *root, struct str folder, struct str file);
+/* Opens a video for reading. -1 with errno. */
+int recordings_open(const char *root, struct str folder, struct str file);
+
+#endif

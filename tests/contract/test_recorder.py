@@ -1,0 +1,344 @@
+"""The recorder's API: every endpoint, both shapes of each answer, exact texts, and what it refuses."""
+
+import csv
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+from tests.bus import ScriptedWorker
+from tests.contract.base import Contract
+from tests.farm import free_port, wait_for
+
+API = "/recorder/api"
+EN = {"Accept-Language": "en"}
+GLOBAL = {"total_poll_duration_seconds": 60, "max_concurrent_streams": 2, "report_filename": "rtsp_report.json",
+          "connection_timeout_seconds": 3, "read_timeout_seconds": 5, "poll_cycles": 1, "cycle_interval_seconds": 30}
+STREAMS = [{"rtsp_url": "rtsp://cam:secret@example.com/stream1", "duration_seconds": 15, "weight": 1.0, "output_filename": "test_stream1.mp4"},
+           {"rtsp_url": "rtsp://example.com/stream2", "duration_seconds": 20, "weight": 1.5, "output_filename": "test_stream2.mp4"}]
+
+
+class RecorderContract(Contract):
+    @classmethod
+    def make_farm(cls, **more):
+        cls.output = pathlib.Path(tempfile.mkdtemp(prefix="recorder-"))
+        cls.addClassCleanup(shutil.rmtree, cls.output, True)
+        return super().make_farm(workers=0, output=str(cls.output / "out"), recorder_config=str(cls.output / "config.json"), **more)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.out = cls.output / "out"
+        cls.out.mkdir()
+        wait_for(lambda: cls.farm.get(f"{API}/config").status == 200, what="the configuration")
+
+    def get(self, path, **more):
+        return self.farm.get(API + path, **more)
+
+    def said(self, answer, message):
+        self.assertEqual(answer.status, 200, answer)
+        self.assertIs(answer.body["success"], True)
+        self.assertEqual(answer.body["message"], message)
+        return answer.body
+
+    def refused(self, answer, status, error, message=None):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.body["error"], error)
+        if message is not None:
+            self.assertEqual(answer.body["message"], message)
+        self.assertTrue(answer.body["message"])
+
+    def configure(self, streams=STREAMS, **changes):
+        whole = {"global_config": dict(GLOBAL, output_directory=str(self.out), **changes), "streams": streams}
+        self.said(self.farm.put(f"{API}/config", whole), "配置更新成功")
+        return whole
+
+
+class Configuration(RecorderContract):
+    def test_1_default_file(self):
+        """Started without a file it writes a valid one, and has what is in it."""
+        written = json.loads((self.output / "config.json").read_text())
+        self.assertEqual(set(written), {"global_config", "streams"})
+        self.assertEqual(self.get("/config").body, written)
+        self.refused(self.farm.post(f"{API}/scheduler/start"), 400, "Bad Request", "没有可录制的流，请先添加流配置")
+
+    def test_2_whole(self):
+        whole = self.configure()
+        self.assertEqual(self.get("/config").body, whole)
+        self.assertEqual(self.get("/config/global").body, whole["global_config"])
+        listed = self.get("/config/streams").body
+        self.assertEqual(listed, {"count": 2, "streams": [dict(STREAMS[0], index=0), dict(STREAMS[1], index=1)]})
+        for bad, field in (({"global_config": 5}, "global_config"), ({"streams": {}}, "streams"), ({"streams": [dict(STREAMS[0], weight="1")]}, "streams[0].weight"),
+                           ({"streams": [dict(STREAMS[0], output_filename="a/b.mp4")]}, "streams[0].output_filename"),
+                           ({"global_config": {"poll_cycles": 0}, "streams": STREAMS}, "poll_cycles"), ({"streams": []}, "")):
+            answer = self.farm.put(f"{API}/config", bad)
+            self.refused(answer, 400, "Bad Request")
+            self.assertIn(field, answer.body["message"])
+            self.assertEqual(self.get("/config").body, whole)
+        self.refused(self.farm.put(f"{API}/config", {"streams": [{"rtsp_url": "rtsp://a/b"}]}), 400, "Bad Request", "流配置参数不完整或不合法")
+
+    def test_3_global(self):
+        self.configure()
+        body = self.said(self.farm.put(f"{API}/config/global", {"max_concurrent_streams": 3, "poll_cycles": 5, "cycle_interval_seconds": 45}), "全局配置更新成功")
+        self.assertEqual(body["updated_config"], dict(GLOBAL, output_directory=str(self.out), max_concurrent_streams=3, poll_cycles=5, cycle_interval_seconds=45))
+        self.refused(self.farm.put(f"{API}/config/global", {"max_concurrent_streams": 0}), 400, "Bad Request", "配置验证失败: max_concurrent_streams 必须大于 0")
+        answer = self.farm.put(f"{API}/config/global", {"max_concurrent_streams": 0}, headers=EN)
+        self.assertEqual(answer.body["message"], "The configuration is not valid: max_concurrent_streams must be greater than 0")
+        for outside in ("/etc", "..", str(self.out / ".." / "x"), "/"):
+            self.refused(self.farm.put(f"{API}/config/global", {"output_directory": outside}), 400, "Bad Request")
+        below = str(self.out / "below")
+        self.assertEqual(self.said(self.farm.put(f"{API}/config/global", {"output_directory": below}), "全局配置更新成功")["updated_config"]["output_directory"], below)
+        for bad in ("a/b", "report.txt", "x.mp4", ".hidden"):
+            self.refused(self.farm.put(f"{API}/config/global", {"report_filename": bad}), 400, "Bad Request")
+
+    def test_4_streams(self):
+        self.configure()
+        new = {"rtsp_url": "rtsp://example.com/new_stream", "duration_seconds": 25, "weight": 1.8, "output_filename": "new_stream.mp4"}
+        body = self.said(self.farm.post(f"{API}/config/streams", new), "流配置添加成功")
+        self.assertEqual((body["stream_index"], body["index"], body["added_stream"]), (2, 2, new))
+        body = self.said(self.farm.put(f"{API}/config/streams/0", {"duration_seconds": 30, "weight": 2.0}), "流配置更新成功")
+        self.assertEqual((body["stream_index"], body["index"]), (0, 0))
+        self.assertEqual(body["updated_stream"], dict(STREAMS[0], duration_seconds=30, weight=2.0))
+        body = self.said(self.farm.delete(f"{API}/config/streams/1"), "流配置删除成功")
+        self.assertEqual((body["deleted_stream_index"], body["deleted_index"]), (1, 1))
+        self.assertEqual(self.get("/config/streams").body["streams"][1]["output_filename"], "new_stream.mp4")
+        self.refused(self.farm.delete(f"{API}/config/streams/5"), 404, "Not Found", "无效的流索引: 5")
+        self.refused(self.farm.put(f"{API}/config/streams/x", {"weight": 1}), 404, "Not Found", "无效的流索引: x")
+        self.refused(self.farm.post(f"{API}/config/streams", {"rtsp_url": "rtsp://example.com/x"}), 400, "Bad Request", "流配置参数不完整或不合法")
+        self.refused(self.farm.post(f"{API}/config/streams", dict(new, rtsp_url="file:///etc/passwd")), 400, "Bad Request")
+        self.refused(self.farm.post(f"{API}/config/streams", dict(new, duration_seconds="25")), 400, "Bad Request")
+        self.refused(self.farm.post(f"{API}/config/streams", b"{"), 400, "Bad Request")
+        self.said(self.farm.delete(f"{API}/config/streams/1"), "流配置删除成功")
+        self.refused(self.farm.delete(f"{API}/config/streams/0"), 400, "Bad Request", "必须至少保留一个流配置")
+
+    def test_5_file(self):
+        whole, path = self.configure(), self.output / "config.json"
+        body = self.said(self.farm.post(f"{API}/config/save"), "配置保存成功")
+        self.assertEqual((body["saved_to"], body["file_path"]), (str(path), str(path)))
+        self.assertEqual(json.loads(path.read_text()), whole)
+        self.said(self.farm.post(f"{API}/config/save", {"file_path": "other.json"}), "配置保存成功")
+        self.assertEqual(json.loads((self.output / "other.json").read_text()), whole)
+        for outside in ("../x.json", "/tmp/x.json", "a/b.json", ".json", "config.txt"):
+            self.refused(self.farm.post(f"{API}/config/save", {"file_path": outside}), 403, "Forbidden")
+        path.write_text(json.dumps(dict(whole, streams=STREAMS[:1])))
+        body = self.said(self.farm.post(f"{API}/config/reload"), "配置重新加载成功")
+        self.assertEqual((body["loaded_from"], body["file_path"]), (str(path), str(path)))
+        self.assertEqual(self.get("/config/streams").body["count"], 1)
+        path.write_text("{")
+        self.refused(self.farm.post(f"{API}/config/reload"), 400, "Bad Request")
+        self.assertEqual(self.get("/config/streams").body["count"], 1)
+        self.said(self.farm.put(f"{API}/config/global", {"poll_cycles": 7}), "全局配置更新成功")
+        self.farm.restart("gateway")
+        self.farm.restart("scheduler")
+        self.farm.wait_ready()
+        self.assertEqual(self.get("/config/global").body["poll_cycles"], 7)  # though it was not saved
+
+    def test_6_http(self):
+        answer = self.farm.get(f"{API}/config", headers={"Origin": "http://anywhere.example"})
+        self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]), (200, "http://anywhere.example"))
+        answer = self.farm.request("OPTIONS", f"{API}/config", headers={"Origin": "http://anywhere.example", "Access-Control-Request-Method": "PUT"})
+        self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]), (204, "http://anywhere.example"))
+        self.refused(self.get("/nothing"), 404, "Not Found")
+        answer = self.farm.delete(f"{API}/config")
+        self.refused(answer, 405, "Method Not Allowed")
+        self.refused(self.farm.put(f"{API}/config", b"x", headers={"Content-Type": "text/plain"}), 415, "Unsupported Media Type")
+
+
+class Folder(RecorderContract):
+    """What is in the output folder, straight from there."""
+
+    def make(self, *paths):
+        for path in paths:
+            (self.out / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.out / path).write_bytes(b"0123456789")
+
+    def setUp(self):
+        self.configure()
+        for one in self.out.iterdir():
+            shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+        self.make("20251010_163000/test_stream1.mp4", "20251010_163000/test_stream2.mp4", "20251010_163000/report.txt", "20251010_163100/cam.mp4",
+                  "other/no.mp4", "20251010_163000/.hidden.mp4", "20251010_163000/.gantry-rec-7/x.mp4")
+        os.utime(self.out / "20251010_163000/test_stream1.mp4", (1760085026, 1760085026))
+
+    def test_lists(self):
+        self.assertEqual(self.get("/timestamps").body, {"count": 2, "timestamps": [
+            {"timestamp": "20251010_163100", "video_count": 1, "total_size": 10}, {"timestamp": "20251010_163000", "video_count": 2, "total_size": 20}]})
+        videos = self.get("/videos").body
+        self.assertEqual(videos["count"], 3)
+        self.assertEqual([one["filename"] for one in videos["videos"]], ["cam.mp4", "test_stream1.mp4", "test_stream2.mp4"])
+        self.assertEqual(videos["videos"][1], {"filename": "test_stream1.mp4", "full_path": f"{self.out}/20251010_163000/test_stream1.mp4",
+                                               "timestamp_dir": "20251010_163000", "file_size": 10, "created_time": videos["videos"][1]["created_time"], "stream_index": "1"})
+        self.assertRegex(videos["videos"][1]["created_time"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
+        self.assertEqual(videos["videos"][0]["stream_index"], "")
+        one = self.get("/videos/20251010_163000").body
+        self.assertEqual((one["timestamp"], one["count"], one["videos"]), ("20251010_163000", 2, videos["videos"][1:]))
+        self.assertEqual(self.get("/videos?timestamp=20251010_163000").body, one)
+        self.make("20251010_163000/third3.mp4")  # a folder that has changed is read again
+        self.assertEqual(self.get("/videos").body["count"], 4)
+        (self.out / "20251010_163100/cam.mp4").unlink()
+        self.assertEqual(self.get("/timestamps").body["timestamps"][0], {"timestamp": "20251010_163100", "video_count": 0, "total_size": 0})
+        self.refused(self.get("/videos/20251010_999999"), 404, "Not Found", "文件或目录不存在")
+        self.refused(self.get("/videos?timestamp=../../etc"), 403, "Forbidden")
+
+    def test_playback(self):
+        path = f"{API}/videos/20251010_163000/test_stream1.mp4"
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=120)
+        self.addCleanup(connection.close)
+        for headers, status, content in (({}, 200, b"0123456789"), ({"Range": "bytes=2-4"}, 206, b"234"), ({"Range": "bytes=-3"}, 206, b"789"), ({"Range": "bytes=99-"}, 416, None)):
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            self.assertEqual(answer.status, status)
+            if content is not None:
+                self.assertEqual(body, content)
+                self.assertEqual(answer.headers["Content-Type"], "video/mp4")
+        os.symlink("/etc/passwd", self.out / "20251010_163000/link.mp4")
+        self.refused(self.get("/videos/20251010_163000/link.mp4"), 403, "Forbidden")
+        self.refused(self.get("/videos/20251010_163000/none.mp4"), 404, "Not Found")
+        self.refused(self.get("/videos/20251010_163000/report.txt"), 404, "Not Found")
+        for attack in ("/videos/..%2f..%2fetc/passwd", "/videos/20251010_163000/..%2fx.mp4"):
+            self.assertIn(self.get(attack).status, (400, 403, 404))
+
+    def test_delete_file(self):
+        path = f"{self.out}/20251010_163000/test_stream1.mp4"
+        body = self.said(self.farm.delete(f"{API}/video?path={path}"), "文件删除成功")
+        self.assertEqual(body["path"], path)
+        self.assertFalse(os.path.exists(path))
+        answer = self.farm.delete(f"{API}/video?path={path}")
+        self.refused(answer, 404, "Not Found", "文件或目录不存在")
+        self.assertEqual((answer.body["success"], answer.body["path"]), (False, path))
+        outside = self.output / "config.json"
+        for attack in (str(outside), f"{self.out}/../config.json", "/etc/passwd", f"{self.out}/20251010_163000/../../config.json", "config.json",
+                       f"{self.out}/20251010_163000/%2e%2e/%2e%2e/config.json", f"{self.out}x/20251010_163000/a.mp4"):
+            answer = self.farm.delete(f"{API}/video?path={attack}")
+            self.refused(answer, 403, "Forbidden")
+            self.assertIs(answer.body["success"], False)
+        os.symlink(self.output, self.out / "20251010_163200")
+        (self.output / "v.mp4").write_bytes(b"x")
+        self.refused(self.farm.delete(f"{API}/video?path={self.out}/20251010_163200/v.mp4"), 403, "Forbidden")
+        self.assertTrue((self.output / "v.mp4").exists() and outside.exists())
+        self.refused(self.farm.delete(f"{API}/video"), 400, "Bad Request")
+        self.refused(self.farm.delete(f"{API}/video?path={self.out}/20251010_163000/report.txt"), 404, "Not Found")
+
+    def test_delete_folder(self):
+        body = self.said(self.farm.delete(f"{API}/timestamp/20251010_163000"), "目录删除成功")
+        self.assertEqual((body["timestamp"], body["path"]), ("20251010_163000", f"{self.out}/20251010_163000"))
+        self.assertFalse((self.out / "20251010_163000").exists())
+        answer = self.farm.delete(f"{API}/timestamp/20251010_163000")
+        self.refused(answer, 404, "Not Found")
+        self.assertEqual((answer.body["success"], answer.body["timestamp"]), (False, "20251010_163000"))
+        os.symlink(self.output, self.out / "20251010_163200")
+        self.refused(self.farm.delete(f"{API}/timestamp/20251010_163200"), 403, "Forbidden")
+        self.refused(self.farm.delete(f"{API}/timestamp/other"), 404, "Not Found")
+        self.assertTrue((self.out / "other/no.mp4").exists() and (self.output / "config.json").exists())
+
+
+class Recorder(ScriptedWorker):
+    """A worker that says what recordings would say."""
+
+    def __init__(self, farm):
+        super().__init__(farm.endpoint("workers"), types=("record",), executors=("record",), slots=4)
+
+    def __enter__(self):
+        self.hello()
+        self.given = []
+        return self
+
+    def __exit__(self, *more):
+        self.tell("bye")
+        super().__exit__(*more)
+
+    def begin(self):
+        while not self.given:
+            self.given = list(self.expect("assign")["runs"])
+        run = self.given.pop(0)
+        self.tell("accept", leases=[{"run_id": run["run_id"], "attempt": run["attempt"]}])
+        return run
+
+    def end(self, run, outcome=1, **said):
+        self.insist("result", "result_ack", items=[dict(said, run_id=run["run_id"], attempt=run["attempt"], outcome=outcome)])
+
+
+class Cycles(RecorderContract):
+    def test_cycle(self):
+        self.configure()
+        idle = self.get("/scheduler/status").body
+        self.assertEqual((idle["is_running"], idle["start_time"], idle["end_time"], idle["total_tasks"]), (False, "", "", 0))
+        self.assertEqual(self.get("/tasks").body["tasks"], [])
+        self.assertIs(self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")["is_running"], False)
+        with Recorder(self.farm) as worker:
+            self.assertIs(self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")["is_running"], True)
+            self.refused(self.farm.post(f"{API}/scheduler/start"), 409, "Conflict", "调度器已经在运行中")
+            runs = [worker.begin(), worker.begin()]
+            first, second = sorted(runs, key=lambda run: run["parameters"]["stream"])
+            self.assertEqual(first["parameters"]["url"], STREAMS[0]["rtsp_url"])
+            folder = pathlib.Path(first["parameters"]["output"]).parent
+            self.assertEqual((folder.parent, first["spec"]["output"]), (self.out, first["parameters"]["output"]))
+            self.assertEqual((first["parameters"]["duration_s"], first["parameters"]["connect_s"], first["parameters"]["read_s"]), (15, 3, 5))
+            shown = self.farm.get(f"/api/runs/{first['run_id']}").body["data"]
+            self.assertEqual((shown["parameters"]["url"], shown["parameters"]["stream"]), ("rtsp://***@example.com/stream1", 1))
+            self.assertNotIn("secret", json.dumps(shown))
+            note = json.dumps({"status": 3, "seconds": 12.5, "bytes": 1024000, "frames": 300})
+            worker.tell("progress", items=[{"run_id": second["run_id"], "attempt": second["attempt"], "percent": 60, "note": note}])
+            tasks = wait_for(lambda: (found := self.get("/tasks").body)["tasks"][1]["status"] == 3 and found, what="its progress")
+            self.assertEqual((tasks["count"], tasks["scheduler_running"], tasks["total_tasks"], tasks["completed_tasks"]), (2, True, 2, 0))
+            self.assertEqual(tasks["schedule_info"], "调度方案: 2个任务\n任务 0: 0秒开始, 持续 15秒\n任务 1: 0秒开始, 持续 20秒")
+            one = tasks["tasks"][1]
+            self.assertEqual((one["status_code"], one["status_name"], one["status_text"], one["progress"], one["bytes_received"], one["frames_received"]),
+                             (3, "录制中", "录制中", 12, 1024000, 300))
+            self.assertEqual((one["output_file"], one["end_time"], one["error_message"]), (str(folder / "test_stream2.mp4"), "", ""))
+            self.assertEqual(tasks["tasks"][0]["rtsp_url"], "rtsp://***@example.com/stream1")
+            self.assertEqual(self.get("/tasks/status", headers=EN).body["tasks"][1]["status_name"], "recording")
+            cycle = self.get("/scheduler/cycle").body
+            self.assertEqual((cycle["scheduler_running"], cycle["is_running"], cycle["current_cycle"]), (True, True, 1))
+            self.assertEqual((cycle["cycle_info"]["total_duration"], cycle["cycle_progress"]["total_seconds"]), (60, 60))
+            self.assertIn({"stream_index": 1, "status": 3, "progress_seconds": 12, "target_duration": 20}, cycle["active_tasks"])
+            folder.mkdir(exist_ok=True)
+            (folder / "test_stream1.mp4").write_bytes(b"x")
+            answer = self.farm.delete(f"{API}/video?path={folder}/test_stream1.mp4")
+            self.refused(answer, 409, "Conflict", "正在录制，无法删除")
+            self.refused(self.farm.delete(f"{API}/timestamp/{folder.name}"), 409, "Conflict")
+            said = {"seconds": 15.2, "bytes": 2048576, "frames": 450, "gaps": [{"at": 3, "seconds": 0.5, "cause": "read"}], "status": 4, "video": "h264"}
+            worker.end(first, result=json.dumps(said))
+            self.farm.restart("scheduler")
+            worker.hello(running=[{"run_id": second["run_id"], "attempt": second["attempt"]}])
+            worker.end(second, outcome=2, error="=connect: refused")
+        report = wait_for(lambda: (folder / "streams.csv").exists() and json.loads((folder / "rtsp_report.json").read_text()), what="the reports")
+        self.assertEqual((report["total_tasks"], report["completed_tasks"], report["failed_tasks"]), (2, 1, 1))
+        self.assertEqual(report["streams"][0]["gaps"], said["gaps"])
+        text = (folder / "report.txt").read_text()
+        rows = list(csv.reader((folder / "streams.csv").open(newline="")))
+        self.assertEqual((len(rows), rows[1][2], rows[1][3], rows[2][-1]), (3, "test_stream1.mp4", "4", "'=connect: refused"))
+        for content in (text, (folder / "rtsp_report.json").read_text(), (folder / "streams.csv").read_text()):
+            self.assertNotIn("secret", content)
+        ended = self.get("/scheduler/status").body
+        self.assertEqual((ended["is_running"], ended["completed_tasks"], ended["failed_tasks"], ended["max_concurrent_used"], ended["completion_rate"]), (False, 1, 1, 2, 0.5))
+        self.assertTrue(ended["start_time"] and ended["end_time"])
+        done = self.get("/tasks").body["tasks"]
+        self.assertEqual([(one["status"], one["status_text"]) for one in done], [(4, "已完成"), (6, "录制错误")])
+        days = self.get("/coverage").body
+        self.assertEqual((days["count"], sum(day["due_seconds"] for day in days["days"]), sum(day["recorded_seconds"] for day in days["days"])), (2, 35, 15.2))
+        self.assertEqual(self.get("/coverage?stream_id=1").body["count"], 1)
+        for bad in ("page=0", "per_page=1001", "stream_id=x", "day=-1"):
+            self.refused(self.get(f"/coverage?{bad}"), 400, "Bad Request")
+        self.assertEqual(self.farm.delete(f"{API}/timestamp/{folder.name}").status, 200)
+
+
+class OwnPort(RecorderContract):
+    @classmethod
+    def make_farm(cls, **more):
+        cls.own = free_port()
+        return super().make_farm(recorder_port=cls.own, **more)
+
+    def test_port(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.own, timeout=120)
+        self.addCleanup(connection.close)
+        for path, status in (("/api/config", 200), ("/api/timestamps", 200), ("/api/runs", 404), ("/api/nothing", 404)):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+            self.assertEqual(answer.status, status)
+            if status == 404:
+                self.assertEqual(set(body), {"error", "message"})
