@@ -56,7 +56,7 @@ static AVStream *track_add(struct writer *writer, const AVStream *source, struct
         return NULL;
     stream->codecpar->codec_tag = source->codecpar->codec_id == AV_CODEC_ID_HEVC ? MKTAG('h', 'v', 'c', '1') : 0;
     stream->time_base = (AVRational){1, rate};
-    *track = (struct writer_track){stream->index, source->codecpar->codec_id, INT64_MIN};
+    *track = (struct writer_track){.number = stream->index, .source = source->codecpar->codec_id, .last = INT64_MIN};
     return stream;
 }
 
@@ -138,26 +138,54 @@ int writer_resume(struct writer *writer, const AVStream *video, const AVStream *
 
 /* ---- packets ---- */
 
+/* duration 0: as long as it says itself. */
+static int held_write(struct writer *writer, struct writer_track *track, int64_t duration, struct err *err)
+{
+    if (!track->held || !track->held->buf)
+        return 0;
+    if (duration > 0)
+        track->held->duration = duration;
+    int rc = av_write_frame(writer->mux, track->held);
+    av_packet_unref(track->held);
+    return rc < 0 ? failed(rc, err) : 0;
+}
+
 /* writer->packet goes into the file at these times of the track. */
 static int packet_put(struct writer *writer, struct writer_track *track, int64_t dts, int64_t pts, struct err *err)
 {
     AVPacket *packet = writer->packet;
-    if (dts <= track->last)
+    if (!track->held && !(track->held = av_packet_alloc()))
+        return failed(AVERROR(ENOMEM), err);
+    if (track->last != INT64_MIN && dts <= track->last)
         dts = track->last + 1;
+    int rc = held_write(writer, track, track->last != INT64_MIN ? dts - track->last : 0, err);
     track->last = dts;
     packet->dts = dts;
     packet->pts = pts > dts ? pts : dts;
     packet->stream_index = track->number;
     packet->pos = -1;
-    int rc = av_write_frame(writer->mux, packet);
-    av_packet_unref(packet);
-    return rc < 0 ? failed(rc, err) : 0;
+    av_packet_move_ref(track->held, packet);
+    return rc;
+}
+
+static int fragment_end(struct writer *writer, struct err *err)
+{
+    writer->fragment_us = -1;
+    int rc = av_write_frame(writer->mux, NULL);
+    avio_flush(writer->mux->pb);
+    if (rc >= 0 && writer->mux->pb->error < 0)
+        rc = writer->mux->pb->error;
+    if (rc < 0)
+        return failed(rc, err);
+    sync_file_range(writer->fd, 0, 0,
+                    SYNC_FILE_RANGE_WRITE); /* on its way to disk; where that is refused, it goes in its own time */
+    return fragment_own(writer, err);
 }
 
 /* Before another fragment is begun, that one is ended. */
 static int fragment_turn(struct writer *writer, int64_t at_us, struct err *err)
 {
-    if (writer->fragment_us >= 0 && at_us - writer->fragment_us >= WRITER_FRAGMENT_US && writer_flush(writer, err) < 0)
+    if (writer->fragment_us >= 0 && at_us - writer->fragment_us >= WRITER_FRAGMENT_US && fragment_end(writer, err) < 0)
         return -1;
     if (writer->fragment_us < 0)
         writer->fragment_us = at_us;
@@ -231,16 +259,9 @@ int writer_audio(struct writer *writer, const AVPacket *packet, int64_t dts, str
 
 int writer_flush(struct writer *writer, struct err *err)
 {
-    writer->fragment_us = -1;
-    int rc = av_write_frame(writer->mux, NULL);
-    avio_flush(writer->mux->pb);
-    if (rc >= 0 && writer->mux->pb->error < 0)
-        rc = writer->mux->pb->error;
-    if (rc < 0)
-        return failed(rc, err);
-    sync_file_range(writer->fd, 0, 0,
-                    SYNC_FILE_RANGE_WRITE); /* on its way to disk; where that is refused, it goes in its own time */
-    return fragment_own(writer, err);
+    if (held_write(writer, &writer->video, 0, err) < 0 || held_write(writer, &writer->audio, 0, err) < 0)
+        return -1;
+    return fragment_end(writer, err);
 }
 
 int writer_close(struct writer *writer, struct err *err)
@@ -258,6 +279,8 @@ int writer_close(struct writer *writer, struct err *err)
     avformat_free_context(writer->mux);
     sound_free(writer->sound);
     av_packet_free(&writer->packet);
+    av_packet_free(&writer->video.held);
+    av_packet_free(&writer->audio.held);
     av_freep(&writer->headers);
     if (writer->fd >= 0 && fdatasync(writer->fd) < 0 && rc == 0)
         rc = err_set(err, ERR_IO, "it cannot be flushed: %s", strerror(errno));

@@ -13,6 +13,7 @@ struct writer_track {
     int number;            /* of the stream in the file; -1: there is none */
     enum AVCodecID source; /* what goes into it */
     int64_t last;          /* dts of its last packet, in its own units */
+    AVPacket *held;        /* that packet: it is written when it is known how long it lasts; NULL: none came yet */
 };
 
 struct writer {
@@ -34,7 +35,7 @@ int writer_resume(struct writer *writer, const AVStream *video, const AVStream *
 /* Puts a packet into it, at the timeline's dts and pts, lasting step (µs each). -1 with err. */
 int writer_video(struct writer *writer, const AVPacket *packet, int64_t dts, int64_t pts, int64_t step, struct err *err);
 int writer_audio(struct writer *writer, const AVPacket *packet, int64_t dts, struct err *err);
-/* Ends the fragment: what came is in the file then. -1 with err. */
+/* Ends the fragment: all that came is in the file then. -1 with err. */
 int writer_flush(struct writer *writer, struct err *err);
 /* The same, and closes it. Takes one that is not open. */
 int writer_close(struct writer *writer, struct err *err);
