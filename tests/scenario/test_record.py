@@ -171,6 +171,19 @@ class Broken(Recorder):
         self.assertEqual(result["status"], 4)
         self.assertGreaterEqual(result["reconnects"], 1)
 
+    def test_it_is_silent_until_its_time_is_over(self):
+        farm, server = self.farm(), self.server(stalls=[30])
+        result = self.made(farm, server.url, 3)
+        self.assertEqual((result["status"], result["frames"]), (4, 30))
+        self.assertEqual([gap["cause"] for gap in result["gaps"]], ["timeout"])
+        self.assertAlmostEqual(result["seconds"], 1.2, delta=0.1)
+        self.assertAlmostEqual(result["gaps"][0]["seconds"], 1.8, delta=0.1)
+
+    def test_it_ends_with_its_time(self):
+        farm, server = self.farm(), self.server(drops=[48])
+        result = self.made(farm, server.url, 2)
+        self.assertEqual((result["status"], result["frames"], result["reconnects"]), (4, 48, 0))
+
     def comes_back(self, seconds, **ways):
         farm, port = self.farm(), free_port()
         server = self.server(port=port)

@@ -166,12 +166,12 @@ static int take_whole(struct recording *it, struct err *err)
 }
 
 /* What the slot is short of at its end is a gap, too, if nobody has said so. */
-static void end_mark(struct recording *it, uint64_t start_ms, enum record_fault fault)
+static void end_mark(struct recording *it, uint64_t start_ms, enum record_fault cause)
 {
     struct record_report *report = &it->report;
     int64_t due = record_due_us(&it->config, start_ms), missing = due - report->recorded_us - report_gaps_us(report);
     if (missing > 1500000)
-        report_gap(report, due - missing, missing, fault ? fault : FAULT_STOPPED);
+        report_gap(report, due - missing, missing, cause);
 }
 
 static int finish(struct recording *it, const struct session *session, enum record_fault fault, struct err *err)
@@ -185,7 +185,8 @@ static int finish(struct recording *it, const struct session *session, enum reco
         rc = 0;
     if (rc != 0)
         return rc;
-    end_mark(it, start_ms, fault);
+    bool lost = !session->begun_us; /* nothing was recorded in this attempt: its time was over */
+    end_mark(it, start_ms, fault ? fault : lost ? FAULT_STOPPED : FAULT_TIMEOUT);
     it->report.fault = fault;
     if (fault)
         snprintf(it->report.error, sizeof(it->report.error), "%s: %.200s", record_fault_word(fault), session->text);

@@ -14,8 +14,8 @@
 #define BACKOFF_FIRST (SECOND / 4)
 #define BACKOFF_MAX (8 * SECOND)
 #define TELL_EVERY SECOND
-#define GAP_LEAST (SECOND * 3 / 2)
-#define JITTER_AFTER 25 /* frames: the first come out of a buffer */
+#define NEARLY (SECOND / 2) /* that a stream may end before its time is over */
+#define JITTER_AFTER 25     /* frames of a connection: the first come out of a buffer */
 
 enum { STATUS_CONNECTING = 1, STATUS_CONNECTED, STATUS_RECORDING };
 
@@ -93,7 +93,7 @@ static enum record_fault piece_begin(struct session *it, int64_t arrival)
 static void jitter_take(struct session *it, int64_t arrival, int64_t dts)
 {
     double apart = (double)((arrival - it->jittered_us) - (dts - it->jittered_dts)) / 1000;
-    if (it->report->frames > JITTER_AFTER) {
+    if (++it->jitter_frames > JITTER_AFTER) {
         double before = it->report->jitter_ms < 0 ? 0 : it->report->jitter_ms;
         it->report->jitter_ms = before + ((apart < 0 ? -apart : apart) - before) / 16;
     }
@@ -156,12 +156,12 @@ static int64_t read_deadline(const struct session *it)
     return it->slot_end_us ? least(read, it->slot_end_us) : read;
 }
 
-/* Nothing came until the time was over: that is its end, with a gap if the stream had fallen silent. */
-static void end_silent(struct session *it)
+/* Whether that is the end of the recording all the same: its time is over, or all but over. */
+static bool ends(const struct session *it, enum record_fault fault, int64_t now)
 {
-    int64_t end = done_us(it), missing = due_us(it) - end;
-    if (missing > GAP_LEAST && missing > 4 * it->timeline.tracks[0].step)
-        report_gap(it->report, end, missing, FAULT_TIMEOUT);
+    bool over = fault == FAULT_TIMEOUT && it->slot_end_us && now >= it->slot_end_us;
+    bool nearly = (fault == FAULT_READ || fault == FAULT_TIMEOUT) && done_us(it) + NEARLY >= due_us(it);
+    return it->keyed && (over || nearly);
 }
 
 static enum record_fault packets_take(struct session *it, AVPacket *packet)
@@ -170,12 +170,8 @@ static enum record_fault packets_take(struct session *it, AVPacket *packet)
     for (;;) {
         enum record_fault fault = source_read(&it->source, read_deadline(it), packet, it->text, sizeof(it->text));
         int64_t arrival = source_now_us();
-        if (fault == FAULT_TIMEOUT && it->keyed && it->slot_end_us && arrival >= it->slot_end_us) {
-            end_silent(it);
-            return FAULT_NONE;
-        }
         if (fault)
-            return fault;
+            return ends(it, fault, arrival) ? FAULT_NONE : fault;
         bool film = packet->stream_index == it->source.video;
         it->last_packet_us = film || it->keyed ? arrival : it->last_packet_us;
         fault = film ? frame_take(it, packet, arrival, &over) : sound_take(it, packet, arrival);
@@ -206,6 +202,7 @@ static enum record_fault connection(struct session *it, int64_t deadline_us, AVP
         return fault;
     tell(it, STATUS_CONNECTED);
     it->keyed = false;
+    it->jitter_frames = 0;
     it->last_packet_us = source_now_us();
     timeline_connect(&it->timeline);
     fault = source_look(&it->source, read_deadline(it), it->text, sizeof(it->text));

@@ -21,6 +21,7 @@ struct session {
     bool opened;                   /* its piece is there */
     bool keyed;                    /* a key frame came in this connection */
     int64_t last_packet_us, told_us, jittered_us, jittered_dts;
+    unsigned jitter_frames;  /* of this connection */
     enum record_fault broke; /* why the connection before ended */
     struct source source;
     struct writer writer;
