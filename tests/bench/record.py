@@ -8,7 +8,6 @@ GStreamer's RTSP server sends a film made once, at its pace, over TCP. CPU is th
 
 import argparse
 import json
-import os
 import pathlib
 import resource
 import shutil
@@ -48,17 +47,9 @@ def record(folder, port, streams, seconds):
         home.mkdir()
         (home / "params.json").write_text(json.dumps({"url": f"rtsp://127.0.0.1:{port}/film", "duration_s": seconds, "connect_s": 60, "read_s": 60,
                                                       "output": str(folder / "out" / f"{number}.mp4")}))
-        sink = os.open("/dev/null", os.O_WRONLY)
-
-        def wire(sink=sink):
-            os.dup2(sink, 3)
-            os.dup2(sink, 4)
-
-        running.append(subprocess.Popen([str(BUILD / "gantry-record"), "--record", "run", f"run={number + 1}", "attempt=1"], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, env=dict(clean_environment(), GANTRY_PARAMS=str(home / "params.json"),
-                                                                            GANTRY_RESULT=str(home / "result")),
-                                        preexec_fn=wire, pass_fds=(3, 4)))
-        os.close(sink)
+        running.append(subprocess.Popen(["sh", "-c", 'exec "$@" 3>/dev/null 4>/dev/null', "sh", str(BUILD / "gantry-record"), "--record", "run", f"run={number + 1}",
+                                         "attempt=1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        env=dict(clean_environment(), GANTRY_PARAMS=str(home / "params.json"), GANTRY_RESULT=str(home / "result"))))
     codes = [process.wait() for process in running]
     results = [json.loads((folder / f"run{number}" / "result").read_text()) for number in range(streams) if codes[number] == 0]
     return spent() - before, results

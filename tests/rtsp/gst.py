@@ -15,7 +15,7 @@ H265 = VIDEO + "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=12 !
 TONE = " audiotestsrc is-live=true ! audio/x-raw,rate={rate},channels=1 ! {encoder} name=pay1 pt={pt}"
 STREAMS = {
     "/h264": H264,
-    "/h264-aac": H264 + TONE.format(rate=48000, encoder="avenc_aac ! rtpmp4gpay", pt=97),
+    "/h264-aac": H264 + TONE.format(rate=48000, encoder="voaacenc ! aacparse ! rtpmp4gpay", pt=97),
     "/h264-pcma": H264 + TONE.format(rate=8000, encoder="alawenc ! rtppcmapay", pt=8),
     "/h265": H265,
 }

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 
-from tests.farm import alive, clean_environment, descendants, free_port, wait_for
+from tests.farm import BUILD, alive, clean_environment, descendants, free_port, wait_for
 from tests.farside import FarSide
 from tests.rtsp.film import FRAMES, decode_faults, look
 from tests.rtsp.server import Server
@@ -275,6 +275,24 @@ class Nothing(Recorder):
     def test_no_folder(self):
         self.output = self.root / "gone" / "cycle" / "cam.mp4"
         self.failed(self.farm(), self.server().url, "disk")
+
+
+class Full(Recorder):
+    def test_the_disk(self):
+        """What was written until then is kept, and says so."""
+        self.output.parent.mkdir()
+        parameters, result = self.root / "params.json", self.root / "result"
+        parameters.write_text(json.dumps({"url": self.server().url, "duration_s": 30, "output": str(self.output)}))
+
+        done = subprocess.run(["sh", "-c", 'ulimit -f 300; exec "$@" 3>/dev/null 4>/dev/null', "sh", str(BUILD / "gantry-record"), "--record", "run", "run=1",
+                               "attempt=1"], capture_output=True, text=True, timeout=600, check=False,
+                              env=dict(clean_environment(), GANTRY_PARAMS=str(parameters), GANTRY_RESULT=str(result)))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        row = json.loads(result.read_text())
+        self.assertEqual((row["status"], row["error"].split(":")[0]), (6, "disk"))
+        made = self.output.with_name(".gantry-1-1.cam.mp4")
+        self.assertEqual(int(look(made)["video"]["nb_read_packets"]), row["frames"])
+        self.assertEqual(decode_faults(made), "")
 
 
 class Killed(Recorder):
