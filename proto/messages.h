@@ -112,6 +112,40 @@ enum recorder_verb {
 };
 #define RECORDER_STREAMS 400 /* at most */
 
+/* Of the render farm. As its records have them on disk. */
+enum render_status {
+    RENDER_QUEUED,
+    RENDER_TESTING,
+    RENDER_RENDERING,
+    RENDER_PAUSED,
+    RENDER_COMPLETED,
+    RENDER_FAILED,
+    RENDER_CANCELLED
+};
+enum render_frame_status {
+    FRAME_PENDING,
+    FRAME_RENDERING,
+    FRAME_COMPLETED,
+    FRAME_FAILED,
+    FRAME_CANCELLED,
+    FRAME_STARVED, /* pending: it ran out of memory, and goes to a host that has more */
+};
+enum render_action {
+    RENDER_PAUSE = 1,
+    RENDER_RESUME,
+    RENDER_CANCEL,
+    RENDER_CLEANUP,
+    RENDER_RETRY_FRAME,
+    RENDER_RETRY_FAILED,
+};
+#define RENDER_FRAMES 10000  /* of a task, at most */
+#define RENDER_FRAME_BITS 14 /* of a frame's id that are its place in the task */
+
+static inline bool render_status_final(uint64_t status)
+{
+    return status >= RENDER_COMPLETED;
+}
+
 /* What the store keeps. Numbers are on disk: never re-used. */
 enum record_type {
     TYPE_TASK = 1,
@@ -141,6 +175,8 @@ enum record_type {
     TYPE_RECORDING = 82,
     TYPE_RECORDER_STATE = 83,
     TYPE_RECORDER_DAY = 84,
+    TYPE_RENDER_TASK = 70,
+    TYPE_RENDER_FRAME = 71,
     TYPE_MAX
 };
 

@@ -97,6 +97,8 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_RECORDING] = &shape_rec_recording,
     [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
     [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
+    [TYPE_RENDER_TASK] = &shape_rec_render_task,
+    [TYPE_RENDER_FRAME] = &shape_rec_render_frame,
 };
 
 static void journal_fail(struct journal *journal, const char *why)
