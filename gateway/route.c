@@ -170,6 +170,8 @@ void router_match(const struct router *router, enum method method, const struct 
     if (node->surface && count == 0)
         out->surface = node->surface;
     for (uint32_t i = 0; i < count; i++) {
+        if (segments[i].len == 0 && i + 1 == count && out->surface && out->surface->slash)
+            break;
         const struct node *child = node_literal(node, segments[i]);
         if (!child && node->any && segments[i].len > 0 && args < ROUTE_ARGS) {
             child = node->any;

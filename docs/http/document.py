@@ -33,7 +33,7 @@ def operations(document):
                 yield method.upper(), path, item[method], parameters
 
 
-OWN = ("transcode",)  # surfaces with a document of their own; the others are in the scheduler's
+OWN = ("transcode", "render")  # surfaces with a document of their own; the others are in the scheduler's
 
 
 def table(surface="scheduler"):

@@ -18,12 +18,14 @@ struct surface {
      * NULL: there are none. */
     void (*upload)(struct request *request);
     bool any_origin;  /* pages of any origin may call here */
+    bool slash;       /* a path may have a / at its end */
     unsigned invalid; /* status of what is well-formed and breaks a rule; 0: 422 */
 };
 
 extern const struct surface surface_scheduler;
 extern const struct surface surface_transcode;
 extern const struct surface surface_recorder;
+extern const struct surface surface_render;
 extern const struct surface surface_web;
 
 /* Every surface of the main port, NULL at the end. The first one's envelope answers for paths that are nobody's. */

@@ -22,7 +22,7 @@ class Documented:
     def check(self, method, target, answer):
         if target.startswith("/recorder/"):
             return  # described in docs/recorder.md, and held to that by test_recorder.py
-        surface = "transcode" if target.startswith("/api/v1/") else "scheduler"
+        surface = "transcode" if target.startswith("/api/v1/") else "render" if target.startswith("/render/") else "scheduler"
         self.surfaces[surface].check(method, target, answer)
 
 
@@ -32,8 +32,9 @@ class Surface:
         self.document = spec.load(surface)
         self.validators = {}
         self.error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        self.slash = "/?" if surface == "render" else ""  # that may stand at the end of a path
         paths = sorted(self.document["paths"], key=lambda path: path.count("{"))
-        self.patterns = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "$"), path) for path in paths]
+        self.patterns = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + self.slash + "$"), path) for path in paths]
 
     def operation(self, method, target):
         """(name, operation or None): what answers there."""

@@ -261,7 +261,7 @@ class Early(unittest.TestCase):
                 self.assertEqual(code, 0, err)
 
     def test_up(self):
-        code, err = self.ends(GANTRY, "up", "--port", "0")
+        code, err = self.ends(GANTRY, "up", "--port", "0", "--render-port", "0", "--recorder-port", "0")
         self.assertEqual(code, 0, err)
 
 

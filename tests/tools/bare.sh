@@ -63,7 +63,7 @@ fetch() {
 
 up() { # `./dev up` until it is ready, then SIGTERM
     inside 'cd /gantry
-        ./dev up --data /tmp/bare-data --port 0 >up.out 2>up.err &
+        ./dev up --data /tmp/bare-data --port 0 --render-port 0 --recorder-port 0 >up.out 2>up.err &
         pid=$!
         until grep -q "^ready http://" up.out; do
             if ! kill -0 $pid 2>/dev/null; then tail -n 40 up.out up.err >&2; echo "bare: ./dev up ended before it was ready" >&2; exit 1; fi

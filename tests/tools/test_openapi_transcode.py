@@ -13,9 +13,11 @@ SURFACE = "transcode"
 
 
 class OpenAPI(unittest.TestCase):
+    surface = SURFACE
+
     @classmethod
     def setUpClass(cls):
-        cls.document = spec.load(SURFACE)
+        cls.document = spec.load(cls.surface)
         cls.operations = list(spec.operations(cls.document))
         cls.code = "".join(path.read_text() for path in sorted((spec.FOLDER.parents[1] / "gateway" / "surfaces").glob("transcode*.c")))
 
@@ -26,9 +28,9 @@ class OpenAPI(unittest.TestCase):
     def test_it_says_what_the_table_says(self):
         said = {(method, path): (" ".join(operation["description"].split()), operation["x-role"])
                 for method, path, operation, _ in self.operations}
-        self.assertEqual(said, spec.table(SURFACE))
-        text = spec.source(SURFACE).read_text()
-        self.assertEqual(spec.synced(text, spec.table(SURFACE)), text)
+        self.assertEqual(said, spec.table(self.surface))
+        text = spec.source(self.surface).read_text()
+        self.assertEqual(spec.synced(text, spec.table(self.surface)), text)
 
     def test_every_operation_says_what_every_operation_answers(self):
         for method, path, operation, parameters in self.operations:
@@ -80,7 +82,7 @@ class OpenAPI(unittest.TestCase):
         self.assertEqual(sorts, said)
 
     def test_every_part_is_used(self):
-        named = set(re.findall(r"#/components/(\w+)/(\w+)", spec.source(SURFACE).read_text()))
+        named = set(re.findall(r"#/components/(\w+)/(\w+)", spec.source(self.surface).read_text()))
         there = {(kind, name) for kind, parts in self.document["components"].items() for name in parts}
         self.assertEqual(there - named, {("securitySchemes", name) for name in self.document["components"]["securitySchemes"]})
         self.assertEqual(named - there, set())

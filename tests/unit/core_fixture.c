@@ -478,8 +478,7 @@ bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id,
                                                          [TYPE_RECORDER_CYCLE] = &shape_rec_recorder_cycle,
                                                          [TYPE_RECORDING] = &shape_rec_recording,
                                                          [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
-                                                         [TYPE_RECORDER_DAY] = &shape_rec_recorder_day};
-                                                         [TYPE_HEALTH_SWEEP] = &shape_rec_health_sweep,
+                                                         [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
                                                          [TYPE_RENDER_TASK] = &shape_rec_render_task,
                                                          [TYPE_RENDER_FRAME] = &shape_rec_render_frame};
     const struct stored *stored = disk_find(fixture, type, id);

@@ -1,0 +1,222 @@
+/* The render farm's dialect: its routes and its envelope. */
+#include "gateway/surfaces/render.h"
+
+#include "gateway/json.h"
+#include "gateway/surfaces/surface.h"
+
+static const struct route routes[] = {
+    {METHOD_POST, "/tasks", render_create, ROLE_USER,
+     "Has a scene rendered: 201. `unionid`, `oss_file_path` (`assets/<md5>`, or a name bound at upload) and `render_engine` "
+     "(`maya`, `ue`, `blender`) are required. `total_frames` (1 to 10000, default 1) from `task_info.start_frame` (default 1), "
+     "`priority` (0 to 10, default 5; the highest goes first), `test_frames` (`50` or `10,20`), `stop_after_test`, `ram` (4 to "
+     "512 "
+     "GB), `gpu_count` (0 to 8), `hardware_config_id`, `frame_timeout` (default 43200 s), `task_timeout` (default 86400 s), "
+     "`cg_version`, `renderer`, `plugins`, `is_compressed`, `allow_missing`."},
+    {METHOD_GET, "/tasks", render_list, ROLE_READONLY,
+     "Lists tasks, newest first. `page`, `page_size` (20, up to 1000), `sort_by` (`created_at`, `id`, `status`, `priority`), "
+     "`order`, `status`, `unionid`, `engine`."},
+    {METHOD_POST, "/tasks/batch-status", render_batch, ROLE_READONLY,
+     "The statuses of up to 1000 tasks, `task_ids`, in their order; `missing` are those that there are not."},
+    {METHOD_GET, "/tasks/{id}", render_get, ROLE_READONLY,
+     "Tells of one task; `fields=id,status` shows these only. `reason` says what a task waits for. Costs are the price of its "
+     "hardware config for the time of its frames."},
+    {METHOD_GET, "/tasks/{id}/status", render_status, ROLE_READONLY, "How far one task is."},
+    {METHOD_POST, "/tasks/{id}/pause", render_pause, ROLE_USER,
+     "Gives out no more frames; those that are being rendered go on to their end. 409 for one that has ended or is paused."},
+    {METHOD_POST, "/tasks/{id}/resume", render_resume, ROLE_USER, "Goes on with a paused task. 409 for any other."},
+    {METHOD_POST, "/tasks/{id}/cancel", render_cancel, ROLE_USER,
+     "Ends a task: what is being rendered is killed. 409 for one that has ended."},
+    {METHOD_POST, "/tasks/{id}/cleanup", render_cleanup, ROLE_USER,
+     "The workspace of a task that has ended is not needed any more; results stay. 409 for one that has not ended."},
+    {METHOD_POST, "/tasks/{id}/retry-failed", render_retry_failed, ROLE_USER,
+     "Renders all failed frames again; a task that had ended goes on."},
+    {METHOD_GET, "/tasks/{id}/frames", render_frames, ROLE_READONLY,
+     "Lists frames by their numbers. `page`, `page_size`, `status` (`pending`, `rendering`, `completed`, `failed`, "
+     "`cancelled`)."},
+    {METHOD_GET, "/tasks/{id}/frames/{frame_number}", render_frame, ROLE_READONLY, "Tells of one frame."},
+    {METHOD_POST, "/tasks/{id}/frames/{frame_number}/retry", render_retry_frame, ROLE_USER,
+     "Renders a frame again that is completed, failed or cancelled; a task that had ended goes on. 409 for one that has not "
+     "ended."},
+    {METHOD_GET, "/hardware-configs", render_hardware, ROLE_READONLY,
+     "The hardware configs of the setting `render.hardware`. `is_available`: a worker that is connected has as much."},
+    {METHOD_POST, "/hardware-configs/match", render_match, ROLE_READONLY,
+     "The cheapest config that has `ram` and `gpu_count`, and the others that have, by price. 404 when none has."},
+    {.handle = NULL},
+};
+
+/* ---- envelope ---- */
+
+void render_open(struct request *request, struct writer *w, unsigned status, enum text_id message)
+{
+    buf_reset(&request->out);
+    *w = (struct writer){.out = &request->out};
+    writer_open(w, NULL, '{');
+    writer_uint(w, "code", status);
+    writer_text(w, "message", str_of(text_of(message, request->lang)));
+}
+
+void render_close(struct request *request, struct writer *w, unsigned status)
+{
+    writer_close(w, '}');
+    reply_done(request, status);
+}
+
+static const struct {
+    unsigned code;
+    enum text_id text;
+} codes[] = {
+    {1000, TEXT_RENDER_1000}, {1001, TEXT_RENDER_1001}, {1002, TEXT_RENDER_1002}, {2000, TEXT_RENDER_2000},
+    {2001, TEXT_RENDER_2001}, {2002, TEXT_RENDER_2002}, {3000, TEXT_RENDER_3000}, {4000, TEXT_RENDER_4000},
+    {4001, TEXT_RENDER_4001}, {5000, TEXT_RENDER_5000}, {5001, TEXT_RENDER_5001},
+};
+
+static unsigned code_not_found(struct str rule)
+{
+    return str_is(rule, "render_task") ? 2001 : str_is(rule, "render_scene") ? 2002 : 2000;
+}
+
+/* What was wrong with the request: a field that is missing, one that is malformed, or something else. */
+static unsigned code_bad(const struct problem *problem)
+{
+    bool whole = str_is(problem->rule, "json") || str_is(problem->rule, "json_object") || problem->field.len == 0;
+    return str_is(problem->rule, "required") ? 1001 : whole ? 1000 : 1002;
+}
+
+static unsigned code_of(const struct problem *problem)
+{
+    switch (problem->kind) {
+    case PROBLEM_BAD_REQUEST:
+    case PROBLEM_INVALID:
+        return code_bad(problem);
+    case PROBLEM_UNAUTHENTICATED:
+        return 4000;
+    case PROBLEM_FORBIDDEN:
+        return str_is(problem->rule, "render_whose") ? 4001 : 4000;
+    case PROBLEM_NOT_FOUND:
+        return code_not_found(problem->rule);
+    case PROBLEM_CONFLICT:
+    case PROBLEM_KEY_REUSED:
+        return 3000;
+    case PROBLEM_STORE_AWAY:
+    case PROBLEM_STORE_UNKNOWN:
+        return 5001;
+    case PROBLEM_INTERNAL:
+    case PROBLEM_OVERLOADED:
+    case PROBLEM_STOPPING:
+    case PROBLEM_SCHEDULER_AWAY:
+    case PROBLEM_SCHEDULER_UNKNOWN:
+        return 5000;
+    default:
+        return 1000;
+    }
+}
+
+static enum text_id text_of_code(unsigned code)
+{
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        if (codes[i].code == code)
+            return codes[i].text;
+    }
+    return TEXT_RENDER_1000;
+}
+
+/* The rule's sentence alone, or, where there is none, that of its kind. */
+static void sentence_write(struct writer *w, const char *key, struct request *request, const struct problem *problem)
+{
+    struct buf sentence = {.limit = 16384}, given = {.limit = 2 * PROBLEM_VALUE_MAX + 8}, expected = {.limit = 1024};
+    struct text_words words = {problem->field, str_cut(problem->value, PROBLEM_VALUE_MAX), problem->expected};
+    const char *rule = problem->rule.len ? text_rule(problem->rule, request->lang) : NULL;
+
+    if (problem->given) {
+        json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
+        words.value = buf_str(&given);
+    }
+    text_phrase(&expected, problem->expected, request->lang);
+    words.expected = buf_str(&expected);
+    if (rule)
+        text_fill(&sentence, rule, &words);
+    else
+        problem_sentence(&sentence, problem, request->lang);
+    writer_text(w, key, buf_str(&sentence));
+    request->out.failed = request->out.failed || sentence.failed;
+    buf_free(&sentence);
+    buf_free(&given);
+    buf_free(&expected);
+}
+
+static void error_write(struct writer *w, struct request *request, const struct problem *problem)
+{
+    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8}, expected = {.limit = 1024};
+
+    writer_open(w, NULL, '{');
+    writer_text(w, "field", problem->field);
+    sentence_write(w, "message", request, problem);
+    if (problem->given) {
+        json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
+        writer_json(w, "value", buf_str(&given));
+    } else if (problem->has_value) {
+        writer_text(w, "value", str_cut(problem->value, PROBLEM_VALUE_MAX));
+    } else {
+        writer_null(w, "value");
+    }
+    text_phrase(&expected, problem->expected, request->lang);
+    writer_text_or_null(w, "expected", buf_str(&expected));
+    writer_close(w, '}');
+    buf_free(&given);
+    buf_free(&expected);
+}
+
+void render_problem(struct request *request, const struct problem *problem)
+{
+    struct writer w = {.out = &request->out};
+    unsigned code = code_of(problem);
+
+    writer_open(&w, NULL, '{');
+    writer_uint(&w, "code", code);
+    writer_text(&w, "message", str_of(text_of(text_of_code(code), request->lang)));
+    sentence_write(&w, "detail", request, problem);
+    writer_open(&w, "errors", '[');
+    if (problem->field.len)
+        error_write(&w, request, problem);
+    writer_close(&w, ']');
+    writer_uint(&w, "error_code", code);
+    writer_close(&w, '}');
+}
+
+/* ---- who may see what ---- */
+
+bool render_whose(const struct request *request, struct str *unionid)
+{
+    const struct actor *actor = &request->actor;
+
+    *unionid = str_of(actor->name);
+    return actor->role == ROLE_USER && (actor->kind == ACTOR_KEY || actor->kind == ACTOR_TOKEN);
+}
+
+bool render_may(struct request *request, struct str unionid)
+{
+    struct problem problem;
+    struct str own;
+
+    if (!render_whose(request, &own) || str_eq(own, unionid))
+        return true;
+    problem_set(&problem, PROBLEM_FORBIDDEN, "unionid", "render_whose");
+    reply_problem(request, &problem);
+    return false;
+}
+
+const struct surface surface_render = {
+    .name = "render",
+    .prefix = "/render/api",
+    .own = "/api",
+    .routes = routes,
+    .write_problem = render_problem,
+    .invalid = 400,
+    .slash = true,
+    .doc =
+        "The render farm's API. Answers are `{code, message, data}`; refusals add `detail`, `errors` and `error_code`, and their "
+        "`code` is the API's own (1001 a field is missing, 1002 it is malformed, 2000, 2001, 2002 there is no such thing, task, "
+        "file, 3000 not in this state, 4000, 4001 not allowed, 5000, 5001 not now). `message` is Chinese, or English where "
+        "`Accept-Language` prefers it. A key or token of the role `user` sees only tasks whose `unionid` is its name or subject. "
+        "Every path may have a `/` at its end.",
+};

@@ -1,0 +1,308 @@
+/* POST /tasks: what a client says of a task, checked field by field. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/beneath.h"
+#include "gateway/gateway.h"
+#include "gateway/json.h"
+#include "gateway/surfaces/render.h"
+#include "gateway/surfaces/transcode.h"
+#include "proto/ident.h"
+
+#define PATH_BYTES 1024
+#define SECONDS_MAX 31536000
+#define PLUGINS_MAX 64
+#define PLUGINS_BYTES 4096
+#define TEST_CHARACTERS 100
+#define HASH_DIGITS 32
+
+/* ---- scenes ---- */
+
+static bool is_hash(struct str text)
+{
+    for (uint32_t i = 0; i < text.len; i++) {
+        bool digit = (text.ptr[i] >= '0' && text.ptr[i] <= '9') || (text.ptr[i] >= 'a' && text.ptr[i] <= 'f');
+        if (!digit)
+            return false;
+    }
+    return text.len == HASH_DIGITS;
+}
+
+static bool size_of(const char *folder, struct str path, uint64_t *size)
+{
+    int fd = beneath_open(folder, path);
+    struct stat file;
+
+    if (fd < 0)
+        return false;
+    bool there = fstat(fd, &file) == 0;
+    *size = there ? (uint64_t)file.st_size : 0;
+    close(fd);
+    return there;
+}
+
+/* assets/<md5>: a blob. */
+static bool find_asset(const struct request *request, struct str path, struct render_scene *out)
+{
+    static const char assets[] = "assets/";
+    const uint32_t len = sizeof assets - 1;
+    char folder[4096], name[64];
+
+    if (path.len <= len || memcmp(path.ptr, assets, len) != 0 || !is_hash((struct str){path.ptr + len, path.len - len}))
+        return false;
+    str_copy(out->md5, sizeof out->md5, (struct str){path.ptr + len, HASH_DIGITS});
+    snprintf(name, sizeof name, "%.2s/%s", out->md5, out->md5);
+    snprintf(folder, sizeof folder, "%s/blobs/assets", settings_text(request->gateway->settings, SET_DATA));
+    return size_of(folder, str_of(name), &out->size);
+}
+
+bool render_scene_find(const struct request *request, struct str path, struct render_scene *out)
+{
+    const char *roots = settings_text(request->gateway->settings, SET_SCENE_ROOT);
+    char root[4096];
+
+    *out = (struct render_scene){0};
+    if (find_asset(request, path, out))
+        return true;
+    out->md5[0] = '\0';
+    while (*roots) {
+        size_t len = strcspn(roots, ":");
+        if (len > 0 && str_copy(root, sizeof root, (struct str){roots, (uint32_t)len}) && size_of(root, path, &out->size))
+            return true;
+        roots += len + (roots[len] == ':');
+    }
+    return false;
+}
+
+/* ---- fields ---- */
+
+static uint32_t characters(struct str text)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < text.len; i++)
+        count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return count;
+}
+
+static int read_unionid(const struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    const json_t *given = json_object_get(request->json, "unionid");
+
+    if (api_text(request, "unionid", API_REQUIRED, 400, &task->unionid, problem) < 0)
+        return -1;
+    if (characters(task->unionid) > 100)
+        return problem_json(problem, "unionid", "length", given, "1..100 characters");
+    return 0;
+}
+
+static int read_engine(const struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    static const char *const engines[] = {"maya", "ue", "blender"};
+
+    if (api_text(request, "render_engine", API_REQUIRED, 16, &task->render_engine, problem) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++) {
+        if (str_is(task->render_engine, engines[i]))
+            return 0;
+    }
+    return problem_json(problem, "render_engine", "enum", json_object_get(request->json, "render_engine"), "maya|ue|blender");
+}
+
+/* "50" or "10, 20,30": numbers above 0 that the task has. */
+static int read_tests(const struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    const json_t *given = json_object_get(request->json, "test_frames");
+    unsigned long long first = task->start_frame, last = first + task->total_frames - 1;
+    int there = api_text(request, "test_frames", API_OPTIONAL, 400, &task->test_frames, problem);
+    struct str list = task->test_frames;
+
+    if (there <= 0)
+        return there;
+    if (characters(list) > TEST_CHARACTERS)
+        return problem_json(problem, "test_frames", "length", given, "1..%d characters", TEST_CHARACTERS);
+    do {
+        const char *comma = list.len ? memchr(list.ptr, ',', list.len) : NULL;
+        struct str item = {list.ptr, comma ? (uint32_t)(comma - list.ptr) : list.len};
+        uint64_t number = 0;
+        list = comma ? (struct str){comma + 1, list.len - item.len - 1} : (struct str){NULL, 0};
+        item = str_trim(item, " ");
+        if (item.len > 7 || !uri_number(item, &number))
+            return problem_json(problem, "test_frames", "render_tests", given, "a number, or numbers as 1,2,3");
+        if (number < first || number > last)
+            return problem_json(problem, "test_frames", "range", given, "%llu..%llu", first, last);
+        if (comma && list.len == 0)
+            return problem_json(problem, "test_frames", "render_tests", given, "a number, or numbers as 1,2,3");
+    } while (list.len > 0);
+    return 0;
+}
+
+/* Names and versions, as a map in msgpack. */
+static int read_plugins(struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    const json_t *plugins = json_object_get(request->json, "plugins"), *version;
+    struct buf packed = {.limit = PLUGINS_BYTES};
+    const char *name;
+
+    if (!plugins || json_is_null(plugins) || json_object_size(plugins) == 0) {
+        if (plugins && !json_is_null(plugins) && !json_is_object(plugins))
+            return problem_json(problem, "plugins", "type", plugins, "object");
+        return 0;
+    }
+    if (json_object_size(plugins) > PLUGINS_MAX)
+        return problem_json(problem, "plugins", "items", plugins, "0..%d", PLUGINS_MAX);
+    json_object_foreach((json_t *)(uintptr_t)plugins, name, version)
+    {
+        if (!json_is_string(version))
+            return problem_value(problem, PROBLEM_INVALID, "plugins", "text_map", str_of(name), NULL);
+    }
+    bool fits = json_pack_value(&packed, plugins, 2) == 0;
+    if (fits && request_arena(request))
+        task->plugins = arena_str(request_arena(request), buf_str(&packed));
+    buf_free(&packed);
+    if (!fits)
+        return problem_json(problem, "plugins", "size", plugins, "at most %d bytes", PLUGINS_BYTES);
+    return task->plugins.ptr ? 0 : problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+}
+
+static int read_info_text(const json_t *info, const char *name, uint32_t max, struct str *out, struct problem *problem)
+{
+    const json_t *value = json_object_get(info, name);
+    char field[64];
+
+    if (!value || json_is_null(value))
+        return 0;
+    snprintf(field, sizeof field, "task_info.%s", name);
+    if (!json_is_string(value))
+        return problem_json(problem, field, "type", value, "string");
+    *out = (struct str){json_string_value(value), (uint32_t)json_string_length(value)};
+    return out->len > max ? problem_json(problem, field, "length", value, "0..%u bytes", max) : 0;
+}
+
+static int read_info(const struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    const json_t *info = json_object_get(request->json, "task_info"), *start = json_object_get(info, "start_frame");
+    int64_t number = 1;
+
+    if (info && !json_is_null(info) && !json_is_object(info))
+        return problem_json(problem, "task_info", "type", info, "object");
+    if (read_info_text(info, "renderer", 64, &task->renderer, problem) < 0 ||
+        read_info_text(info, "source_dir", PATH_BYTES, &task->source_dir, problem) < 0 ||
+        read_info_text(info, "project_dir", PATH_BYTES, &task->project_dir, problem) < 0 ||
+        read_info_text(info, "renders_dir", PATH_BYTES, &task->renders_dir, problem) < 0)
+        return -1;
+    if (start && !json_is_null(start) && !json_integral(start, &number))
+        return problem_json(problem, "task_info.start_frame", "type", start, "integer");
+    if (number < 0 || number > 1000000)
+        return problem_json(problem, "task_info.start_frame", "range", start, "0..1000000");
+    task->start_frame = (uint64_t)number;
+    return 0;
+}
+
+static int read_numbers(const struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    task->total_frames = 1;
+    task->priority = 5;
+    task->frame_timeout = 43200;
+    task->task_timeout = 86400;
+    if (api_uint(request, "total_frames", API_OPTIONAL, 1, RENDER_FRAMES, &task->total_frames, problem) < 0 ||
+        api_uint(request, "priority", API_OPTIONAL, 0, 10, &task->priority, problem) < 0 ||
+        api_uint(request, "ram", API_OPTIONAL, 4, 512, &task->ram, problem) < 0 ||
+        api_uint(request, "gpu_count", API_OPTIONAL, 0, 8, &task->gpu_count, problem) < 0 ||
+        api_uint(request, "frame_timeout", API_OPTIONAL, 1, SECONDS_MAX, &task->frame_timeout, problem) < 0 ||
+        api_uint(request, "task_timeout", API_OPTIONAL, 1, SECONDS_MAX, &task->task_timeout, problem) < 0)
+        return -1;
+    return 0;
+}
+
+static int read_rest(struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    bool allow_missing = true;
+
+    if (api_bool(request, "stop_after_test", &task->stop_after_test, problem) < 0 ||
+        api_bool(request, "is_compressed", &task->is_compressed, problem) < 0 ||
+        api_bool(request, "allow_missing", &allow_missing, problem) < 0 ||
+        api_text(request, "cg_version", API_OPTIONAL, 64, &task->cg_version, problem) < 0 ||
+        api_text(request, "renderer", API_OPTIONAL, 64, &task->renderer, problem) < 0 ||
+        api_text(request, "hardware_config_id", API_OPTIONAL, 64, &task->config_id, problem) < 0)
+        return -1;
+    task->no_missing = !allow_missing;
+    return read_plugins(request, task, problem);
+}
+
+/* The hardware config that it asks for, or the cheapest that has what it needs: it sets the price. */
+static int read_config(const struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    struct render_config configs[RENDER_CONFIGS];
+    unsigned count = render_configs(request, configs);
+    const struct render_config *config = render_config_pick(configs, count, task->config_id, task->ram, task->gpu_count);
+
+    if (!config && task->config_id.len)
+        return problem_value(problem, PROBLEM_NOT_FOUND, "hardware_config_id", "render_config", task->config_id, NULL);
+    if (!config)
+        return 0;
+    task->config_id = config->id;
+    task->config_name = config->name;
+    task->config_ram = config->ram;
+    task->config_gpus = config->gpus;
+    task->price = config->price;
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+/* A random UUID (version 4), 36 characters, in the request's memory. */
+static struct str uuid(struct request *request)
+{
+    char hex[33], *out = request_alloc(request, 37);
+
+    if (!out)
+        return (struct str){NULL, 0};
+    ident_random(hex, 16);
+    hex[12] = '4';
+    hex[16] = "89ab"[(unsigned char)hex[16] % 4];
+    snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+    return str_of(out);
+}
+
+static int read_task(struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    if (read_unionid(request, task, problem) < 0 ||
+        api_text(request, "oss_file_path", API_REQUIRED, PATH_BYTES, &task->oss_file_path, problem) < 0 ||
+        read_engine(request, task, problem) < 0 || read_numbers(request, task, problem) < 0 ||
+        read_info(request, task, problem) < 0 || read_tests(request, task, problem) < 0 ||
+        read_rest(request, task, problem) < 0 || read_config(request, task, problem) < 0)
+        return -1;
+    task->celery_task_id = uuid(request);
+    return task->celery_task_id.ptr ? 0 : problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+}
+
+static void on_created(struct request *request, const struct msg *msg)
+{
+    struct writer w;
+
+    render_open(request, &w, 201, TEXT_RENDER_CREATED);
+    render_task_write(&w, "data", &msg->u.render_answer.task, NULL, (struct str){NULL, 0});
+    render_close(request, &w, 201);
+}
+
+void render_create(struct request *request)
+{
+    struct msg_render_create create = {.task = {.id = 1}};
+    struct render_scene scene;
+    struct problem problem;
+
+    if (request_read_json(request, &problem) != 0 || read_task(request, &create.task, &problem) != 0 ||
+        request_idem(request, &create.idem, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    if (!render_may(request, create.task.unionid))
+        return;
+    create.scene_found = render_scene_find(request, create.task.oss_file_path, &scene);
+    create.task.scene_md5 = str_of(scene.md5);
+    create.task.scene_size = scene.size;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_render_create, &create, on_created);
+}

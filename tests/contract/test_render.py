@@ -1,0 +1,428 @@
+"""The render farm's API: every endpoint, example, code and message, and validation edge by edge."""
+
+import hashlib
+import http.client
+import json
+import re
+
+from tests.bus import ScriptedWorker
+from tests.contract.base import Contract
+from tests.contract.test_auth import bearer, make_key
+from tests.farm import free_port, wait_for
+
+BASE = "/render/api"
+EN = {"Accept-Language": "en"}
+TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+SCENE = b"a scene, as far as anybody here looks at it"
+MD5 = hashlib.md5(SCENE).hexdigest()
+BODY = {"unionid": "user123", "oss_file_path": f"assets/{MD5}", "render_engine": "blender"}
+LABELS = {"render.engines": "blender 3.4.1", "render.ram_gb": "64", "render.gpus": "2", "render.plugins": "mtoa 5.5.1"}
+
+
+class Studio(ScriptedWorker):
+    """A worker that renders, at the test's word."""
+
+    def __init__(self, farm, **labels):
+        super().__init__(farm.endpoint("workers"), ("render",), executors=("render",))
+        self.farm = farm
+        self.hello(labels=dict(LABELS, **labels))
+
+    def __exit__(self, *_):
+        """It says so, and is gone when the next test begins."""
+        self.tell("bye")
+        wait_for(lambda: not any(row["is_available"] for row in self.farm.get(f"{BASE}/hardware-configs").body["data"]), what="its end")
+        super().__exit__()
+
+    def frame(self):
+        run = self.assignment()
+        self.tell("accept", leases=[{"run_id": run["run_id"], "attempt": run["attempt"]}])
+        return run
+
+    def render(self, run, **more):
+        number = run["parameters"]["frame"]
+        said = dict({"output_path": run["spec"]["output"], "output_size": 1000 + number, "output_hash": MD5, "render_time": 36.0,
+                     "width": 64, "height": 32, "black": False, "engine_version": "3.4.1"}, **more)
+        self.result(run["run_id"], run["attempt"], result=json.dumps(said))
+        self.expect("result_ack")
+
+    def fail(self, run, error="the renderer gave up"):
+        self.result(run["run_id"], run["attempt"], outcome=2, exit_code=1, error=error)
+        self.expect("result_ack")
+
+
+class RenderContract(Contract):
+    options = {"workers": 0, "render_attempts": 1}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        blob = cls.farm.data / "blobs" / "assets" / MD5[:2] / MD5
+        blob.parent.mkdir(parents=True)
+        blob.write_bytes(SCENE)
+
+    def setUp(self):
+        self.addCleanup(self.end_all)
+
+    def end_all(self):
+        """What a test leaves open is not for the workers of the next one."""
+        for task in self.farm.get(f"{BASE}/tasks?page_size=1000").body["data"]["items"]:
+            if task["status"] in ("queued", "testing", "rendering", "paused"):
+                self.farm.post(f"{BASE}/tasks/{task['id']}/cancel")
+
+    def said(self, answer, status=200, message=None):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.body["code"], status)
+        if message:
+            self.assertEqual(answer.body["message"], message)
+        return answer.body["data"]
+
+    def refused(self, answer, status, code, field=None):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(set(answer.body), {"code", "message", "detail", "errors", "error_code"})
+        self.assertEqual((answer.body["code"], answer.body["error_code"]), (code, code), answer.body)
+        self.assertTrue(answer.body["message"] and answer.body["detail"])
+        if field:
+            self.assertEqual(answer.body["errors"][0]["field"], field)
+            self.assertEqual(set(answer.body["errors"][0]), {"field", "message", "value", "expected"})
+        return answer.body
+
+    def create(self, **more):
+        return self.said(self.farm.post(f"{BASE}/tasks/", dict(BODY, **more)), 201, "任务创建成功")
+
+    def task(self, number, query=""):
+        return self.said(self.farm.get(f"{BASE}/tasks/{number}{query}"))
+
+    def frame(self, task, number):
+        return self.said(self.farm.get(f"{BASE}/tasks/{task}/frames/{number}"))
+
+    def becomes(self, task, status):
+        wait_for(lambda: self.task(task)["status"] == status, what=f"task {task} to be {status}")
+        return self.task(task)
+
+
+class Tasks(RenderContract):
+    def test_create(self):
+        """Section 3.1 and 4.3 of the API."""
+        data = self.create(task_info={"renderer": "arnold", "source_dir": "source", "project_dir": "project",
+                                      "renders_dir": "Sys_Default_Renders"}, total_frames=100, priority=5, is_compressed=True)
+        self.assertEqual((data["unionid"], data["status"], data["total_frames"], data["priority"]), ("user123", "queued", 100, 5))
+        self.assertRegex(data["celery_task_id"], r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+        self.assertRegex(data["created_at"], TIME)
+        data = self.create(total_frames=100, test_frames="50", stop_after_test=True, ram=64, gpu_count=2, cg_version="3.4",
+                           hardware_config_id="high_performance", frame_timeout=43200, task_timeout=86400, renderer="arnold",
+                           plugins={"mtoa": "5.5.1"})
+        self.assertEqual(data["estimated_cost"], 12.5)
+        self.assertEqual(data["test_frames"], "50")
+        config = data["hardware_config"]
+        self.assertEqual((config["id"], config["name"], config["ram"], config["gpu_count"]), ("high_performance", "高性能配置", 64, 2))
+        shown = self.task(data["id"])
+        self.assertEqual(shown["plugins"], {"mtoa": "5.5.1"})
+        self.assertEqual((shown["scene_file"], shown["scene_file_hash"], shown["scene_file_size"]), (BODY["oss_file_path"], MD5, len(SCENE)))
+        self.assertEqual((shown["test_frame_status"], shown["progress"], shown["actual_cost"]), ("pending", 0, 0))
+        self.assertIn("no worker", shown["reason"])
+        self.assertIsNone(shown["started_at"])
+
+    def test_what_is_not_said_is_the_default(self):
+        data = self.create()
+        self.assertEqual((data["total_frames"], data["priority"], data["gpu_count"], data["ram"]), (1, 5, 0, None))
+        self.assertEqual((data["frame_timeout"], data["task_timeout"], data["stop_after_test"]), (43200, 86400, False))
+        self.assertIsNone(data["test_frame_status"])
+        self.assertEqual(data["hardware_config"]["id"], "basic")  # the cheapest that fits
+        data = self.create(ram=512)
+        self.assertIsNone(data["hardware_config"])
+
+    def test_idempotency(self):
+        key = {"Idempotency-Key": "render-once"}
+        one = self.farm.post(f"{BASE}/tasks", BODY, headers=key)
+        again = self.farm.post(f"{BASE}/tasks", BODY, headers=key)
+        self.assertEqual(one.body, again.body)
+        self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, priority=1), headers=key), 422, 3000)
+
+    def test_validation(self):
+        for name in BODY:
+            with self.subTest(name):
+                body = {key: value for key, value in BODY.items() if key != name}
+                self.refused(self.farm.post(f"{BASE}/tasks", body), 400, 1001, name)
+                self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, **{name: ""})), 400, 1002, name)
+                self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, **{name: 7})), 400, 1002, name)
+        for name, values in {"unionid": ["x" * 101, "长" * 101], "render_engine": ["houdini", "Maya"],
+                             "total_frames": [0, 10001, "100", 1.5], "priority": [-1, 11, "5"], "ram": [3, 513, True],
+                             "gpu_count": [-1, 9], "frame_timeout": [0, -1], "task_timeout": [0, 31536001],
+                             "test_frames": ["abc", "0", "1,,2", "-3", "1,", "", 5, "1 2", "2", "1," * 60],
+                             "stop_after_test": ["yes", 1], "is_compressed": [1], "plugins": [[], {"mtoa": 5}, "mtoa"],
+                             "cg_version": [2024, "x" * 65], "task_info": [5], "hardware_config_id": [5]}.items():
+            for value in values:
+                with self.subTest(name, value=value):
+                    self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, **{name: value})), 400, 1002, name)
+        self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, task_info={"start_frame": -1})), 400, 1002, "task_info.start_frame")
+        self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, hardware_config_id="huge")), 404, 2000, "hardware_config_id")
+        for path in ("assets/" + "0" * 32, "assets/../" + MD5, "nothing/here.ma", "../../etc/passwd", "/etc/passwd"):
+            self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, oss_file_path=path)), 404, 2002, "oss_file_path")
+        self.refused(self.farm.post(f"{BASE}/tasks", b"{"), 400, 1000)
+        self.refused(self.farm.post(f"{BASE}/tasks", [1]), 400, 1000)
+        for name, values in {"unionid": ["x" * 100, "长" * 100], "total_frames": [1, 10000, 5.0], "priority": [0, 10], "ram": [4, 512],
+                             "gpu_count": [0, 8], "test_frames": ["1", " 1 , 1"], "frame_timeout": [1], "task_timeout": [1]}.items():
+            for value in values:
+                with self.subTest(name, value=value):
+                    self.create(**{name: value})
+
+    def test_the_words_of_the_example(self):
+        """Section 5.2."""
+        body = self.refused(self.farm.post(f"{BASE}/tasks", dict(BODY, test_frames="abc")), 400, 1002, "test_frames")
+        self.assertEqual(body["message"], "字段格式错误")
+        self.assertEqual(body["detail"], "test_frames 字段必须是数字或逗号分隔的数字列表")
+        self.assertEqual(body["errors"][0]["value"], "abc")
+        self.assertEqual(body["errors"][0]["expected"], "数字或 '1,2,3' 格式")
+        body = self.farm.post(f"{BASE}/tasks", dict(BODY, test_frames="abc"), headers=EN).body
+        self.assertEqual((body["code"], body["message"]), (1002, "A field is malformed"))
+
+    def test_there_is_no_such_task(self):
+        for number in (999999, "abc", 0):
+            self.refused(self.farm.get(f"{BASE}/tasks/{number}"), 404, 2001)
+            self.refused(self.farm.get(f"{BASE}/tasks/{number}/status"), 404, 2001)
+            self.refused(self.farm.get(f"{BASE}/tasks/{number}/frames"), 404, 2001)
+            for action in ("pause", "resume", "cancel", "cleanup", "retry-failed", "frames/1/retry"):
+                self.refused(self.farm.post(f"{BASE}/tasks/{number}/{action}"), 404, 2001)
+        self.refused(self.farm.get(f"{BASE}/nothing"), 404, 2000)
+        answer = self.farm.request("DELETE", f"{BASE}/tasks")
+        self.refused(answer, 405, 1000)
+        self.assertIn("POST", answer.headers["allow"])
+
+    def test_list(self):
+        ids = [self.create(unionid="lister", priority=n % 3)["id"] for n in range(5)]
+        page = self.said(self.farm.get(f"{BASE}/tasks?unionid=lister&page=1&page_size=2&sort_by=created_at&order=desc"))
+        self.assertEqual([one["id"] for one in page["items"]], ids[:2:-1])
+        self.assertEqual((page["total"], page["page"], page["page_size"], page["total_pages"]), (5, 1, 2, 3))
+        page = self.said(self.farm.get(f"{BASE}/tasks/?unionid=lister&page=9"))
+        self.assertEqual((page["items"], page["total"]), ([], 5))
+        page = self.said(self.farm.get(f"{BASE}/tasks?unionid=lister&sort_by=priority&order=asc"))
+        self.assertEqual([one["priority"] for one in page["items"]], [0, 0, 1, 1, 2])
+        self.farm.post(f"{BASE}/tasks/{ids[0]}/cancel")
+        page = self.said(self.farm.get(f"{BASE}/tasks?unionid=lister&status=cancelled&engine=blender"))
+        self.assertEqual([one["id"] for one in page["items"]], ids[:1])
+        for query, field in {"page=0": "page", "page=-1": "page", "page=x": "page", "page_size=0": "page_size",
+                             "sort_by=colour": "sort_by", "order=up": "order", "status=gone": "status"}.items():
+            self.refused(self.farm.get(f"{BASE}/tasks?{query}"), 400, 1002, field)
+        self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks?page_size=5000"))["page_size"], 1000)
+
+    def test_fields(self):
+        """Section 9.2."""
+        number = self.create()["id"]
+        self.assertEqual(self.task(number, "?fields=id,status,progress"), {"id": number, "status": "queued", "progress": 0})
+        self.refused(self.farm.get(f"{BASE}/tasks/{number}?fields=id,colour"), 400, 1002, "fields")
+
+    def test_batch(self):
+        """Section 9.3."""
+        ids = [self.create()["id"] for _ in range(2)]
+        data = self.said(self.farm.post(f"{BASE}/tasks/batch-status", {"task_ids": [ids[1], 999999, ids[0]]}))
+        self.assertEqual([one["id"] for one in data["items"]], [ids[1], ids[0]])
+        self.assertEqual(data["missing"], [999999])
+        for value in ([], "1", ["x"], [0], [1] * 1001):
+            self.refused(self.farm.post(f"{BASE}/tasks/batch-status", {"task_ids": value}), 400, 1002, "task_ids")
+        self.refused(self.farm.post(f"{BASE}/tasks/batch-status", {}), 400, 1001, "task_ids")
+
+
+class Actions(RenderContract):
+    def test_pause_resume_cancel_cleanup(self):
+        number = self.create(total_frames=3)["id"]
+        path = f"{BASE}/tasks/{number}"
+        self.refused(self.farm.post(f"{path}/resume"), 409, 3000)
+        self.refused(self.farm.post(f"{path}/cleanup"), 409, 3000)
+        self.assertEqual(self.said(self.farm.post(f"{path}/pause"), message="任务暂停成功")["status"], "paused")
+        self.refused(self.farm.post(f"{path}/pause"), 409, 3000)
+        self.assertEqual(self.said(self.farm.post(f"{path}/resume"), message="任务恢复成功")["status"], "queued")
+        data = self.said(self.farm.post(f"{path}/cancel"), message="任务取消成功")
+        self.assertEqual((data["id"], data["status"]), (number, "cancelled"))
+        for action in ("cancel", "pause", "resume"):
+            self.refused(self.farm.post(f"{path}/{action}"), 409, 3000)
+        self.assertIsNotNone(self.said(self.farm.post(f"{path}/cleanup"), message="工作空间清理成功")["cleaned_at"])
+        frames = self.said(self.farm.get(f"{path}/frames"))
+        self.assertEqual({one["status"] for one in frames["items"]}, {"cancelled"})
+
+    def test_pause_lets_a_frame_end_and_cancel_kills_it(self):
+        with Studio(self.farm) as studio:
+            number = self.create(total_frames=3)["id"]
+            run = studio.frame()
+            self.assertEqual(self.becomes(number, "rendering")["rendering_frames"], 1)
+            self.said(self.farm.post(f"{BASE}/tasks/{number}/pause"))
+            studio.render(run)
+            self.assertEqual(self.task(number)["completed_frames"], 1)
+            self.assertEqual(self.said(self.farm.post(f"{BASE}/tasks/{number}/resume"))["status"], "rendering")
+            run = studio.frame()
+            self.said(self.farm.post(f"{BASE}/tasks/{number}/cancel"))
+            cancelled = studio.expect("cancel")["leases"][0]
+            self.assertEqual(cancelled["run_id"], run["run_id"])
+            shown = wait_for(lambda: (one := self.task(number))["cancelled_frames"] == 2 and one, what="the frames to be cancelled")
+            self.assertEqual((shown["completed_frames"], shown["status"]), (1, "cancelled"))
+
+
+class Rendered(RenderContract):
+    def test_a_task_from_end_to_end(self):
+        with Studio(self.farm) as studio:
+            data = self.create(total_frames=3, test_frames="2", stop_after_test=True, ram=64, gpu_count=2, cg_version="3.4",
+                               hardware_config_id="high_performance", plugins={"mtoa": "5.5"})
+            number = data["id"]
+            run = studio.frame()
+            told = run["parameters"]
+            self.assertEqual((told["frame"], told["frames_to"], told["engine"], told["render_task"]), (2, 2, "blender", number))
+            self.assertEqual((told["scene"], told["scene_md5"], told["unionid"], told["retry"]), (BODY["oss_file_path"], MD5, "user123", 0))
+            self.assertEqual(run["spec"]["output"], f"user123/{number}/renders/frame.0002.png")
+            self.assertEqual(run["timeout_seconds"], 43200)
+            self.assertEqual(self.becomes(number, "testing")["test_frame_status"], "rendering")
+            status = self.said(self.farm.get(f"{BASE}/tasks/{number}/status"))
+            self.assertRegex(status["estimated_completion"], TIME)
+            studio.render(run)
+            shown = self.task(number)
+            self.assertEqual((shown["test_frame_status"], shown["completed_frames"]), ("completed", 1))
+            self.assertEqual(shown["actual_cost"], 0.025)  # 36 s of 2.5 an hour
+            self.assertEqual(shown["estimated_cost"], 0.075)  # three times what the first one took
+            for frame in (1, 3):
+                run = studio.frame()
+                self.assertEqual(run["parameters"]["frame"], frame)
+                studio.render(run)
+            shown = self.becomes(number, "completed")
+            self.assertEqual((shown["progress"], shown["completed_frames"], shown["actual_cost"]), (100, 3, 0.075))
+            self.assertRegex(shown["completed_at"], TIME)
+            frame = self.frame(number, 2)
+            self.assertEqual((frame["task_id"], frame["frame_number"], frame["status"], frame["is_test_frame"]), (number, 2, "completed", True))
+            self.assertEqual((frame["output_path"], frame["output_size"], frame["output_hash"]), (f"user123/{number}/renders/frame.0002.png", 1002, MD5))
+            self.assertEqual((frame["render_time"], frame["retry_count"], frame["error_message"]), (36, 0, None))
+            self.assertTrue(frame["node_id"])
+            for name in ("created_at", "started_at", "completed_at"):
+                self.assertRegex(frame[name], TIME)
+            again = self.create(total_frames=10, hardware_config_id="high_performance")
+            self.assertEqual(again["estimated_cost"], 0.25)  # by what the same scene took before
+
+    def test_retry(self):
+        with Studio(self.farm) as studio:
+            number = self.create(total_frames=2)["id"]
+            self.refused(self.farm.post(f"{BASE}/tasks/{number}/frames/2/retry"), 409, 3000)
+            studio.fail(studio.frame())
+            studio.render(studio.frame())
+            shown = self.becomes(number, "failed")
+            self.assertEqual((shown["completed_frames"], shown["failed_frames"]), (1, 1))
+            frame = self.frame(number, 1)
+            self.assertEqual((frame["status"], frame["error_message"], frame["output_path"]), ("failed", "the renderer gave up", None))
+            data = self.said(self.farm.post(f"{BASE}/tasks/{number}/frames/1/retry"), message="帧重试已提交")
+            self.assertEqual((data["frame_number"], data["status"], data["id"]), (1, "pending", frame["id"]))
+            run = studio.frame()
+            self.assertEqual(run["parameters"]["retry"], 1)
+            studio.render(run)
+            self.assertEqual(self.becomes(number, "completed")["failed_frames"], 0)
+            self.assertEqual(self.frame(number, 1)["retry_count"], 1)
+            self.refused(self.farm.post(f"{BASE}/tasks/{number}/frames/3/retry"), 404, 2000)
+            self.refused(self.farm.get(f"{BASE}/tasks/{number}/frames/x"), 404, 2000)
+            self.assertEqual(self.said(self.farm.post(f"{BASE}/tasks/{number}/retry-failed"))["retried"], 0)
+            self.said(self.farm.post(f"{BASE}/tasks/{number}/frames/2/retry"))
+            studio.fail(studio.frame())
+            self.becomes(number, "failed")
+            self.assertEqual(self.said(self.farm.post(f"{BASE}/tasks/{number}/retry-failed"))["retried"], 1)
+            studio.render(studio.frame())
+            self.becomes(number, "completed")
+
+    def test_a_test_frame_that_fails_ends_the_task(self):
+        with Studio(self.farm) as studio:
+            number = self.create(total_frames=5, test_frames="3", stop_after_test=True)["id"]
+            studio.fail(studio.frame())
+            shown = self.becomes(number, "failed")
+            self.assertEqual((shown["test_frame_status"], shown["failed_frames"], shown["cancelled_frames"]), ("failed", 1, 4))
+            self.assertTrue(shown["error_message"])
+            frames = self.said(self.farm.get(f"{BASE}/tasks/{number}/frames?status=cancelled&page_size=3"))
+            self.assertEqual(([one["frame_number"] for one in frames["items"]], frames["total"], frames["total_pages"]), ([1, 2, 4], 4, 2))
+            frames = self.said(self.farm.get(f"{BASE}/tasks/{number}/frames?status=cancelled&page_size=3&page=2"))
+            self.assertEqual([one["frame_number"] for one in frames["items"]], [5])
+            self.refused(self.farm.get(f"{BASE}/tasks/{number}/frames?status=gone"), 400, 1002, "status")
+
+    def test_one_that_fits_nobody_waits(self):
+        with Studio(self.farm, **{"render.ram_gb": "16"}):
+            number = self.create(ram=64)["id"]
+            shown = self.task(number)
+            self.assertEqual(shown["status"], "queued")
+            self.assertIn("64 GB", shown["reason"])
+            number = self.create(render_engine="maya")["id"]
+            self.assertIn("maya", self.task(number)["reason"])
+
+
+class Hardware(RenderContract):
+    def test_configs(self):
+        """Section 4.5."""
+        rows = self.said(self.farm.get(f"{BASE}/hardware-configs"))
+        self.assertEqual([row["id"] for row in rows], ["basic", "high_performance", "ultra_high"])
+        self.assertEqual({key: rows[0][key] for key in ("config_name", "ram", "cpu_cores", "gpu_count", "gpu_model", "price_per_hour")},
+                         {"config_name": "基础配置", "ram": 16, "cpu_cores": 8, "gpu_count": 0, "gpu_model": None, "price_per_hour": 0.5})
+        self.assertEqual({key: rows[1][key] for key in ("config_name", "ram", "cpu_cores", "gpu_count", "gpu_model", "price_per_hour")},
+                         {"config_name": "高性能配置", "ram": 64, "cpu_cores": 24, "gpu_count": 2, "gpu_model": "RTX 4090", "price_per_hour": 2.5})
+        with Studio(self.farm):
+            rows = self.said(self.farm.get(f"{BASE}/hardware-configs"))
+            self.assertEqual([row["is_available"] for row in rows], [True, True, False])
+
+    def test_match(self):
+        data = self.said(self.farm.post(f"{BASE}/hardware-configs/match", {"ram": 64, "gpu_count": 2}))
+        self.assertEqual((data["recommended"]["id"], [one["id"] for one in data["alternatives"]]), ("high_performance", ["ultra_high"]))
+        self.assertEqual(self.said(self.farm.post(f"{BASE}/hardware-configs/match"))["recommended"]["id"], "basic")
+        self.refused(self.farm.post(f"{BASE}/hardware-configs/match", {"ram": 512}), 404, 2000)
+        self.refused(self.farm.post(f"{BASE}/hardware-configs/match", {"ram": 3}), 400, 1002, "ram")
+
+
+class Whose(RenderContract):
+    """A user sees only what has its name as unionid."""
+
+    options = dict(RenderContract.options, auth_required="always")
+
+    @classmethod
+    def make_farm(cls, **more):
+        farm = super().make_farm(start=False, **more)
+        cls.keys = {name: bearer(make_key(farm, name, role)) for name, role in
+                    (("boss", "admin"), ("user123", "user"), ("somebody", "user"), ("reader", "readonly"))}
+        farm.autostart, farm.headers = True, cls.keys["boss"]
+        return farm
+
+    def test_tasks_of_others(self):
+        number = self.said(self.farm.post(f"{BASE}/tasks", BODY, headers=self.keys["user123"]), 201)["id"]
+        path = f"{BASE}/tasks/{number}"
+        other = {"headers": self.keys["somebody"]}
+        self.refused(self.farm.post(f"{BASE}/tasks", BODY, **other), 403, 4001)
+        for get in (path, f"{path}/status", f"{path}/frames", f"{path}/frames/1", f"{BASE}/tasks?unionid=user123"):
+            self.refused(self.farm.get(get, **other), 403, 4001)
+        for action in ("pause", "cancel", "retry-failed", "frames/1/retry"):
+            self.refused(self.farm.post(f"{path}/{action}", **other), 403, 4001)
+        self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks", **other))["total"], 0)
+        self.assertEqual(self.said(self.farm.post(f"{BASE}/tasks/batch-status", {"task_ids": [number]}, **other))["missing"], [number])
+        for name in ("user123", "reader", "boss"):
+            self.assertEqual(self.said(self.farm.get(path, headers=self.keys[name]))["id"], number)
+            self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks", headers=self.keys[name]))["total"], 1)
+        self.refused(self.farm.post(f"{path}/pause", headers=self.keys["reader"]), 403, 4000)
+        self.refused(self.farm.get(path, headers={"Authorization": "Bearer nobody"}), 401, 4000)
+        self.said(self.farm.post(f"{path}/pause", headers=self.keys["user123"]))
+
+
+class OwnPort(Contract):
+    options = {"workers": 0}
+
+    @classmethod
+    def make_farm(cls, **more):
+        cls.render = free_port()
+        return super().make_farm(render_port=cls.render, **more)
+
+    def ask(self, method, path, port, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def test_the_same_on_a_port_of_its_own(self):
+        self.assertEqual(self.ask("GET", "/api/hardware-configs", self.render), self.ask("GET", f"{BASE}/hardware-configs", self.farm.port))
+        self.assertEqual(self.ask("GET", "/api/tasks/", self.render)[0], 200)
+        status, body = self.ask("GET", "/api/runs", self.render)  # what the main port alone has
+        self.assertEqual((status, body["code"], body["error_code"]), (404, 2000, 2000))
+        status, body = self.ask("POST", "/api/tasks", self.render, {"name": "of the scheduler's"})
+        self.assertEqual((status, body["code"]), (400, 1001))
+        self.assertEqual(self.ask("GET", "/nothing", self.render)[1]["code"], 2000)
+
+    def test_a_port_in_use(self):
+        self.farm.start("gateway2", ("--port", "0", "--render-port", str(self.render)))
+        self.assertEqual(self.farm.processes["gateway2"].wait(60), 1)
+        self.assertRegex(self.farm.log("gateway2"), re.escape(str(self.render)) + ".*in use")
