@@ -143,7 +143,7 @@ static int read_tests(const struct request *request, struct rec_render_task *tas
 static int read_plugins(struct request *request, struct rec_render_task *task, struct problem *problem)
 {
     const json_t *plugins = json_object_get(request->json, "plugins"), *version;
-    struct buf packed = {.limit = PLUGINS_BYTES};
+    struct buf packed = {0};
     const char *name;
 
     if (!plugins || json_is_null(plugins) || json_object_size(plugins) == 0) {
@@ -158,11 +158,11 @@ static int read_plugins(struct request *request, struct rec_render_task *task, s
         if (!json_is_string(version))
             return problem_value(problem, PROBLEM_INVALID, "plugins", "text_map", str_of(name), NULL);
     }
-    bool fits = json_pack_value(&packed, plugins, 2) == 0;
-    if (fits && request_arena(request))
+    bool packs = json_pack_value(&packed, plugins, 2) == 0, fits = packed.len <= PLUGINS_BYTES;
+    if (packs && fits && request_arena(request))
         task->plugins = arena_str(request_arena(request), buf_str(&packed));
     buf_free(&packed);
-    if (!fits)
+    if (packs && !fits)
         return problem_json(problem, "plugins", "size", plugins, "at most %d bytes", PLUGINS_BYTES);
     return task->plugins.ptr ? 0 : problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
 }

@@ -40,6 +40,11 @@ static const char transcode[] =
     "\"offline\",\"progress\":1.5,\"status\":1,\"elapsed_time\":1,\"task_id\":\"1\",\"log_level\":1,"
     "\"log_message\":\"m\",\"transcode_status\":1,\"library\":\"/l\"}";
 
+/* What the render surface's are. */
+static const char render[] =
+    "{\"unionid\":\"u\",\"oss_file_path\":\"a.blend\",\"render_engine\":\"blender\",\"test_frames\":\"1\",\"ram\":16,"
+    "\"plugins\":{\"p\":\"1\"},\"task_info\":{\"renderer\":\"cycles\"},\"task_ids\":[1,2]}";
+
 static struct buf input;
 static unsigned expected; /* the status without a fault, and how long the answer is */
 static size_t expected_bytes;
@@ -100,7 +105,7 @@ static void request_add(const struct surface *surface, const struct route *route
         buf_text(&text, "?before=2024-01-01");
     buf_text(&text, "\nHost: localhost\nContent-Type: application/json\nIdempotency-Key: a key\nAccept-Language: en\n\n");
     if (route->method != METHOD_GET)
-        buf_text(&text, surface == &surface_transcode ? transcode : body_of(route));
+        buf_text(&text, surface == &surface_transcode ? transcode : surface == &surface_render ? render : body_of(route));
     step_add(STEP_REQUEST, buf_str(&text));
     buf_free(&text);
 }
@@ -174,6 +179,19 @@ static unsigned replies_make(struct replies *out)
     struct msg_transcode_pulled pulled = {.task = transcoded};
     struct msg_video_checking checking = {.run_id = 1};
     struct msg_health_state health = {.sweep = {.id = 1, .begun_at = 1}};
+    struct rec_render_task scene = {.id = 1,
+                                    .unionid = STR_LIT("u"),
+                                    .oss_file_path = STR_LIT("a.blend"),
+                                    .render_engine = STR_LIT("blender"),
+                                    .start_frame = 1,
+                                    .total_frames = 1,
+                                    .frame_timeout = 1,
+                                    .task_timeout = 1,
+                                    .status = RENDER_COMPLETED,
+                                    .frames = STR_LIT("\0\1\2")};
+    struct rec_render_frame frame = {.id = 1 << RENDER_FRAME_BITS, .task_id = 1, .number = 1, .output_path = STR_LIT("a.png")};
+    struct msg_render_answer rendering = {.task = scene};
+    struct msg_render_fitting fitting = {0};
     unsigned count = 0;
     SET_HAS(&task.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, name);
@@ -223,6 +241,12 @@ static unsigned replies_make(struct replies *out)
     reply_add(&out[count++].second, &shape_msg_done, &done);
     reply_add(&out[count].first, &shape_msg_health_state, &health);
     reply_add(&out[count++].second, &shape_msg_done, &done);
+    reply_row(&out[count].first, &shape_rec_render_task, &scene);
+    reply_row(&out[count++].second, &shape_rec_render_frame, &frame);
+    reply_add(&out[count].first, &shape_msg_render_answer, &rendering);
+    reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
+    reply_add(&out[count].first, &shape_msg_render_fitting, &fitting);
+    reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
     return count;
 }
 
