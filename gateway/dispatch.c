@@ -118,7 +118,7 @@ static int check_route(struct request *request, struct problem *problem)
         request->match.methods = METHOD_GET | METHOD_POST | METHOD_PUT | METHOD_DELETE | METHOD_OPTIONS;
     if (request->match.methods == 0 || (request->uri.asterisk && request->method != METHOD_OPTIONS))
         return problem_value(problem, PROBLEM_NOT_FOUND, "path", "route", request->uri.path, NULL);
-    if (request->match.route)
+    if (request->match.route && request->method != METHOD_OPTIONS)
         return 0;
     request->allow = request->match.methods;
     if (request->method == METHOD_OPTIONS)
@@ -151,6 +151,16 @@ static int problem_too_large(const struct request *request, struct problem *prob
                          (unsigned long long)request->gateway->limits.body);
 }
 
+/* Its body is a file of any size. */
+static bool is_upload(const struct route_match *match)
+{
+    void (*const *upload)(struct request * request) = match->route ? match->surface->uploads : NULL;
+
+    while (upload && *upload && *upload != match->route->handle)
+        upload++;
+    return upload && *upload;
+}
+
 enum dispatch dispatch_headers(struct request *request, bool refused)
 {
     const struct request_headers *headers = &request->headers;
@@ -173,7 +183,7 @@ enum dispatch dispatch_headers(struct request *request, bool refused)
                  request->uri.segment_count, &request->match);
     if (admit_request(request, &problem) != 0 || check_route(request, &problem) != 0)
         goto error;
-    if (request->match.route && request->match.route->handle == request->match.surface->upload)
+    if (is_upload(&request->match))
         return DISPATCH_OPEN;
     if (size != LIMIT_BODY_TAKE) {
         problem_too_large(request, &problem);

@@ -116,6 +116,11 @@ void files_free(struct files *files)
         pthread_join(files->thread, NULL);
     if (files->bell >= 0) {
         on_bell(files);
+        for (struct file_job *job; (job = files->first) != NULL; job->done(job)) { /* that those have brought */
+            files->first = job->next;
+            files->last = files->first ? files->last : NULL;
+            job->work(job);
+        }
         loop_remove_fd(files->loop, files->bell);
         close(files->bell);
     }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "gateway/auth.h"
+#include "gateway/connection.h"
 #include "gateway/gateway.h"
 #include "proto/clock.h"
 #include "proto/ident.h"
@@ -163,6 +164,15 @@ void headers_read(struct request *request, struct MHD_Connection *mhd, const cha
     headers_name_request(request);
 }
 
+struct str headers_find(const struct request *request, const char *name)
+{
+    const char *value = NULL;
+    size_t size = 0;
+
+    MHD_lookup_connection_value_n(request->connection->mhd, MHD_HEADER_KIND, name, strlen(name), &value, &size);
+    return (struct str){value, value ? (uint32_t)size : 0};
+}
+
 struct head {
     struct MHD_Response *response;
     bool failed;
@@ -181,12 +191,16 @@ static void allow_origin(const struct request *request, struct head *head)
     if (!str_copy(origin, sizeof origin, request->headers.origin))
         return;
     header(head, "Access-Control-Allow-Origin", origin);
-    header(head, "Access-Control-Expose-Headers",
-           "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset");
+    header(
+        head, "Access-Control-Expose-Headers",
+        "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Location, ETag, Tus-Resumable, "
+        "Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires");
     if (request->method == METHOD_OPTIONS) {
         header(head, "Access-Control-Allow-Methods", method_list(request->allow, methods));
         header(head, "Access-Control-Allow-Headers",
-               "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID");
+               "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Request-Id, Accept-Language, Last-Event-ID, "
+               "Tus-Resumable, "
+               "Upload-Length, Upload-Offset, Upload-Metadata, Upload-Checksum");
         header(head, "Access-Control-Max-Age", "600");
     }
 }
@@ -226,6 +240,18 @@ static void file_write(const struct request *request, struct head *head)
         header(head, MHD_HTTP_HEADER_CONTENT_RANGE, text);
 }
 
+static void more_write(const struct buf *more, struct head *head)
+{
+    const char *at = more->data, *end = at + more->len;
+
+    head->failed = head->failed || more->failed;
+    while (at < end) {
+        const char *value = at + strlen(at) + 1;
+        header(head, at, value);
+        at = value + strlen(value) + 1;
+    }
+}
+
 int headers_write(const struct request *request, struct MHD_Response *response, bool stopping)
 {
     struct head head = {.response = response};
@@ -242,6 +268,7 @@ int headers_write(const struct request *request, struct MHD_Response *response, 
         header(&head, MHD_HTTP_HEADER_WWW_AUTHENTICATE, request->challenge);
     if (request->file.there || request->status == 416)
         file_write(request, &head);
+    more_write(&request->more, &head);
     rate_write(&request->rate, &head);
     /* With credentials also because a cache between us knows of one header of theirs only. */
     if (request->stream.read || request->page || (request->gateway->auth && auth_is_on(request->gateway->auth)))

@@ -10,6 +10,9 @@ struct MHD_Response;
 /* Fills method, headers, language and request id of the request. */
 void headers_read(struct request *request, struct MHD_Connection *mhd, const char *method);
 
+/* Any other header of the request, as it was sent; empty: it has none. Borrowed from libmicrohttpd. */
+struct str headers_find(const struct request *request, const char *name);
+
 /* The request id: the client's if it is a valid one, else a new one. */
 void headers_name_request(struct request *request);
 

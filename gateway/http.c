@@ -219,6 +219,11 @@ void http_receive(struct request *request)
 {
     struct http *http = connection_http(request->connection);
 
+    if (request->state == REQUEST_BODY && request->opening) { /* from its handler */
+        request->opening = false;
+        connection_phase(request->connection, LIMIT_STREAMING);
+        return;
+    }
     if (request->state != REQUEST_WAITING)
         return;
     request->state = REQUEST_BODY;
@@ -315,7 +320,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
             dispatch_open(request);
         log_request((struct str){NULL, 0});
         if (dispatch == DISPATCH_OPEN)
-            return await(http, request);
+            return request->opening || request->answered ? await(http, request) : MHD_YES;
         return dispatch == DISPATCH_NOW ? queue_answer(http, request) : MHD_YES;
     }
     if (request->opened) { /* libmicrohttpd tells of the headers again */

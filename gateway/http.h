@@ -24,7 +24,7 @@ unsigned http_waiting(const struct http *http); /* requests without an answer ye
 
 /* The request's answer is complete: it leaves now, or when the loop settles. */
 void http_answer(struct request *request);
-/* The request's sink is there: its body may come. Its handler has been called before that (surface.h: upload). */
+/* The request's sink is there: its body may come. Its handler has been called before that (surface.h: uploads). */
 void http_receive(struct request *request);
 /* The request's stream has something to read again. */
 void http_wake(struct request *request);

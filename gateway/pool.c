@@ -53,6 +53,7 @@ void pool_give_back(struct pool *pool, struct request *request)
         request->sink.closed(request->sink.self);
     if (request->file.there && request->file.fd >= 0) /* an answer that was never given */
         close(request->file.fd);
+    buf_free(&request->more);
     request_forget(request); /* an answer that nobody came for has it still */
     budget_release(&request->gateway->budget, &request->held);
     if (pool->count == POOL_MAX) {

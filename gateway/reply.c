@@ -1,5 +1,8 @@
 #include "gateway/reply.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "gateway/audit.h"
 #include "gateway/gateway.h"
 #include "gateway/http.h"
@@ -82,6 +85,20 @@ void reply_stream(struct request *request, const char *content_type, const struc
     budget_release(&request->gateway->budget, &request->held);
     request->stream = *stream;
     finish(request, 200, content_type);
+}
+
+void reply_header(struct request *request, const char *name, const char *format, ...)
+{
+    char value[REPLY_HEADER];
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(value, sizeof value, format, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof value)
+        return;
+    if (buf_add(&request->more, name, strlen(name) + 1) == 0)
+        buf_add(&request->more, value, (size_t)len + 1);
 }
 
 void reply_file(struct request *request, const char *content_type)

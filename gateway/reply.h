@@ -17,6 +17,10 @@ bool reply_stream_begin(struct request *request);
 /* Streams with this content type until stream->read says -1; copied. */
 void reply_stream(struct request *request, const char *content_type, const struct stream *stream);
 
+/* Adds a header to the answer to come; one longer than that is left out. */
+#define REPLY_HEADER 4096
+void reply_header(struct request *request, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* The part of a file that request->file names: 206, or 200 where it is all of it. */
 void reply_file(struct request *request, const char *content_type);
 

@@ -92,6 +92,7 @@ struct request {
     unsigned retry_after;   /* seconds; 0 for none */
     const char *challenge;  /* for WWW-Authenticate; NULL for none */
     struct rate_state rate; /* what is left of its sender's requests */
+    struct buf more;        /* headers that only some surface has: name and value, each with its NUL (reply_header) */
     bool cross_origin;      /* a listed Origin: say so to the browser */
     bool page;              /* HTML: add what keeps a browser from doing more than show it */
     bool close;             /* the connection ends with this answer */

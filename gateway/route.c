@@ -5,7 +5,7 @@
 #include "gateway/surfaces/surface.h"
 #include "proto/messages.h"
 
-#define ROUTE_METHODS 5 /* GET to PATCH */
+#define ROUTE_METHODS 6
 
 struct node {
     struct str name;       /* of a literal segment; borrows from the table */

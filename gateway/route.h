@@ -12,7 +12,7 @@
 struct request;
 struct surface;
 
-/* Bits, so that a path's methods are a set. OPTIONS and HEAD are answered for every path. */
+/* Bits, so that a path's methods are a set. OPTIONS and HEAD are answered for every path; a row for OPTIONS has more to say. */
 enum method {
     METHOD_GET = 1,
     METHOD_POST = 2,

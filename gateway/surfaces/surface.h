@@ -14,11 +14,11 @@ struct surface {
     /* Writes an error's whole body to request->out. */
     void (*write_problem)(struct request *request, const struct problem *problem);
     const char *doc; /* what docs/http says of it */
-    /* The handler of routes whose body is a file of any size: it is called before that comes, and says where it goes (http_receive).
-     * NULL: there are none. */
-    void (*upload)(struct request *request);
-    bool any_origin;  /* pages of any origin may call here */
-    bool slash;       /* a path may have a / at its end */
+    /* The handlers of routes whose body is a file of any size: they are called before that comes, and say where it goes (http_receive).
+     * Ends in NULL; NULL: there are none. */
+    void (*const *uploads)(struct request *request);
+    bool any_origin; /* pages of any origin may call here */
+    bool slash;      /* a path may have a / at its end */
     unsigned invalid; /* status of what is well-formed and breaks a rule; 0: 422 */
 };
 

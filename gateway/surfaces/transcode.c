@@ -174,12 +174,14 @@ void api_problem(struct request *request, const struct problem *problem)
     buf_free(&sentence);
 }
 
+static void (*const uploads[])(struct request *request) = {api_result_put, NULL};
+
 const struct surface surface_transcode = {
     .name = "transcode",
     .prefix = "/api/v1",
     .routes = routes,
     .write_problem = api_problem,
-    .upload = api_result_put,
+    .uploads = uploads,
     .invalid = 400,
     .doc = "The transcode farm's API, and its older form (`/worker/…`, `/task/…`). Answers are `{code, message, data}`; the HTTP "
            "status is the "
