@@ -127,6 +127,13 @@ static struct core_config config_of(const struct host *host)
     };
 }
 
+static void farm_configure(const struct host *host, const struct farm *farm)
+{
+    if (farm->configure != NULL) {
+        farm->configure(farm->self, host->settings);
+    }
+}
+
 void host_reload(struct host *host)
 {
     struct core_config config = config_of(host);
@@ -135,7 +142,7 @@ void host_reload(struct host *host)
         core_configure(host->core, &config);
     }
     for (size_t i = 0; i < farms_count && host->farms[i] != NULL; i++) {
-        host->farms[i]->configure(host->farms[i]->self, host->settings);
+        farm_configure(host, host->farms[i]);
     }
 }
 
@@ -330,7 +337,7 @@ static int farms_begin(struct host *host)
         if (host->farms[i] == NULL) {
             return -1;
         }
-        host->farms[i]->configure(host->farms[i]->self, host->settings);
+        farm_configure(host, host->farms[i]);
         host->farm_scans[i] = host->farms[i]->scans != NULL ? host->farms[i]->scans : nothing;
         host->farm_routes[i] = host->farms[i]->routes != NULL ? host->farms[i]->routes : silent;
     }

@@ -99,6 +99,10 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
     [TYPE_RENDER_TASK] = &shape_rec_render_task,
     [TYPE_RENDER_FRAME] = &shape_rec_render_frame,
+    [TYPE_ASSET] = &shape_rec_asset,
+    [TYPE_ASSET_USE] = &shape_rec_asset_use,
+    [TYPE_ASSET_NAME] = &shape_rec_asset_name,
+    [TYPE_SCENE] = &shape_rec_scene,
 };
 
 static void journal_fail(struct journal *journal, const char *why)

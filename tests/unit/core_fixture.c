@@ -480,7 +480,11 @@ bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id,
                                                          [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
                                                          [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
                                                          [TYPE_RENDER_TASK] = &shape_rec_render_task,
-                                                         [TYPE_RENDER_FRAME] = &shape_rec_render_frame};
+                                                         [TYPE_RENDER_FRAME] = &shape_rec_render_frame,
+                                                         [TYPE_ASSET] = &shape_rec_asset,
+                                                         [TYPE_ASSET_USE] = &shape_rec_asset_use,
+                                                         [TYPE_ASSET_NAME] = &shape_rec_asset_name,
+                                                         [TYPE_SCENE] = &shape_rec_scene};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)

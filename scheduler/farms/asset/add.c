@@ -1,0 +1,312 @@
+/* Files that the blob store has got, and the paths that stand for them. */
+#include <stdlib.h>
+
+#include "scheduler/farms/asset/asset.h"
+
+#define RECORD_BYTES 512   /* of the records of one, without their texts */
+#define USE_EVERY_MS 60000 /* that it is used is noted so often at most */
+
+static const char digits[] = "0123456789abcdef";
+
+void asset_hex(const struct asset *asset, char out[2 * ASSET_MD5 + 1])
+{
+    for (unsigned i = 0; i < ASSET_MD5; i++) {
+        out[2 * i] = digits[asset->md5[i] >> 4];
+        out[2 * i + 1] = digits[asset->md5[i] & 15];
+    }
+    out[2 * ASSET_MD5] = '\0';
+}
+
+static int nibble(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool md5_read(struct str hex, unsigned char out[ASSET_MD5])
+{
+    if (hex.len != 2 * ASSET_MD5)
+        return false;
+    for (unsigned i = 0; i < ASSET_MD5; i++) {
+        int high = nibble(hex.ptr[2 * i]), low = nibble(hex.ptr[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (unsigned char)((unsigned)high << 4 | (unsigned)low);
+    }
+    return true;
+}
+
+struct asset *asset_find(const struct assets *assets, struct str md5)
+{
+    return md5.len == ASSET_MD5 ? index_text(&assets->files, md5) : NULL;
+}
+
+struct asset *asset_named(const struct core *core, struct str path)
+{
+    static const char prefix[] = "assets/";
+    const struct assets *assets = assets_of(core);
+    const uint32_t len = sizeof prefix - 1;
+    unsigned char md5[ASSET_MD5];
+
+    if (!assets)
+        return NULL;
+    if (path.len > len && memcmp(path.ptr, prefix, len) == 0 && md5_read((struct str){path.ptr + len, path.len - len}, md5))
+        return asset_find(assets, (struct str){(const char *)md5, ASSET_MD5});
+    const struct asset_name *name = index_text(&assets->names, path);
+    return name ? name->asset : NULL;
+}
+
+void asset_hold(struct asset *asset)
+{
+    asset->holds++;
+}
+
+void asset_let(struct asset *asset)
+{
+    asset->holds -= asset->holds > 0;
+}
+
+/* ---- made and loaded ---- */
+
+/* One in no table, with room for it in them. NULL when out of memory. */
+static struct asset *asset_make(struct assets *assets, struct str md5, uint64_t size)
+{
+    bool room = index_reserve(&assets->ids, 1) == 0 && index_reserve(&assets->files, 1) == 0;
+    struct asset *asset = room ? calloc(1, sizeof *asset) : NULL;
+
+    if (!asset)
+        return NULL;
+    memcpy(asset->md5, md5.ptr, ASSET_MD5);
+    asset->key = (struct str){(const char *)asset->md5, ASSET_MD5};
+    asset->size = size;
+    return asset;
+}
+
+static void asset_join(struct assets *assets, struct asset *asset, uint64_t id)
+{
+    asset->id = id;
+    index_add(&assets->ids, asset);
+    index_add(&assets->files, asset);
+}
+
+static struct asset_name *name_make(struct assets *assets, struct str path, struct str unionid)
+{
+    struct asset_name *name = index_reserve(&assets->names, 1) == 0 ? calloc(1, sizeof *name + path.len) : NULL;
+
+    if (!name || text_set(&name->unionid, unionid) != 0) {
+        free(name);
+        return NULL;
+    }
+    memcpy(name->bytes, path.ptr, path.len);
+    name->path = (struct str){name->bytes, path.len};
+    return name;
+}
+
+static void name_free(struct asset_name *name)
+{
+    if (name)
+        text_drop(name->unionid);
+    free(name);
+}
+
+int asset_load(struct assets *assets, const struct rec_asset *record, struct err *err)
+{
+    struct asset *asset = asset_make(assets, record->md5, record->size);
+
+    if (!asset)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the files of the blob store");
+    asset->used_at = record->created_at;
+    asset_join(assets, asset, record->id);
+    return 0;
+}
+
+int asset_use_load(struct assets *assets, const struct rec_asset_use *record)
+{
+    struct asset *asset = index_id(&assets->ids, record->id);
+
+    if (asset)
+        asset->used_at = record->at;
+    return 0;
+}
+
+int asset_name_load(struct assets *assets, const struct rec_asset_name *record, struct err *err)
+{
+    struct asset *asset = index_id(&assets->ids, record->asset_id);
+    struct asset_name *name = asset ? name_make(assets, record->path, record->unionid) : NULL;
+
+    if (!asset)
+        return 0;
+    if (!name)
+        return err_set(err, ERR_NO_MEMORY, "no memory for the paths of the blob store");
+    name->id = record->id;
+    name->asset = asset;
+    asset->names++;
+    index_add(&assets->names, name);
+    return 0;
+}
+
+/* ---- one more ---- */
+
+struct adding {
+    const struct msg_asset_add *asked;
+    struct asset *asset;     /* there before, or made and in no table yet */
+    struct asset_name *name; /* likewise; NULL: no path is bound */
+    struct text *unionid;    /* of a name that was there and gets another owner */
+    bool created, bound;
+};
+
+static int full(struct fault *fault, const char *field)
+{
+    return fault_set(fault, ERR_LIMIT, field, "assets_full", (struct str){0}, NULL, "the blob store knows %d of them already",
+                     ASSETS_MAX);
+}
+
+static int name_prepare(struct assets *assets, struct adding *adding, struct fault *fault)
+{
+    const struct msg_asset_add *asked = adding->asked;
+
+    if (!asked->path.len)
+        return 0;
+    adding->name = index_text(&assets->names, asked->path);
+    if (adding->name && asked->own && !str_eq(text_str(adding->name->unionid), asked->unionid))
+        return fault_set(fault, ERR_FORBIDDEN, "path", "asset_path", asked->path, NULL, "that path is somebody else's");
+    if (adding->name)
+        return text_set(&adding->unionid, asked->unionid) ? fault_memory(fault) : 0;
+    if (assets->names.count >= ASSETS_MAX)
+        return full(fault, "path");
+    adding->name = name_make(assets, asked->path, asked->unionid);
+    adding->bound = adding->name != NULL;
+    return adding->name ? 0 : fault_memory(fault);
+}
+
+/* All that can fail; -1 with fault, and nothing has changed. */
+static int add_prepare(struct assets *assets, struct core *core, struct adding *adding, struct fault *fault)
+{
+    const struct msg_asset_add *asked = adding->asked;
+
+    adding->asset = asset_find(assets, asked->md5);
+    if (!adding->asset && asked->xxh64.len != 8)
+        return fault_set(fault, ERR_NOT_FOUND, "hash", "asset_missing", (struct str){0}, NULL, "there is no file of that hash");
+    if (!adding->asset) {
+        if (assets->ids.count >= ASSETS_MAX)
+            return full(fault, "hash");
+        adding->asset = asset_make(assets, asked->md5, asked->size);
+        adding->created = adding->asset != NULL;
+        if (!adding->asset)
+            return fault_memory(fault);
+    }
+    if (name_prepare(assets, adding, fault) != 0)
+        return -1;
+    size_t texts = (size_t)asked->path.len + 2 * (size_t)asked->unionid.len + asked->file_type.len;
+    return core_reserve(core, RECORD_BYTES + texts, 64, 6, fault);
+}
+
+static void add_undo(struct adding *adding)
+{
+    text_drop(adding->unionid);
+    if (adding->bound)
+        name_free(adding->name);
+    if (adding->created)
+        free(adding->asset);
+}
+
+static void asset_put(struct assets *assets, struct core *core, struct adding *adding)
+{
+    const struct msg_asset_add *asked = adding->asked;
+    struct asset *asset = adding->asset;
+
+    if (adding->created) {
+        asset_join(assets, asset, core_new_id(core, TYPE_ASSET));
+        const struct rec_asset record = {.id = asset->id,
+                                         .md5 = asked->md5,
+                                         .xxh64 = asked->xxh64,
+                                         .size = asked->size,
+                                         .file_type = asked->file_type,
+                                         .unionid = asked->unionid,
+                                         .created_at = core->wall_ms};
+        journal_put(core->journal, TYPE_ASSET, asset->id, &record);
+        asset->used_at = core->wall_ms;
+    } else if (core->wall_ms > asset->used_at + USE_EVERY_MS) {
+        const struct rec_asset_use use = {.id = asset->id, .at = core->wall_ms};
+        journal_put(core->journal, TYPE_ASSET_USE, asset->id, &use);
+        asset->used_at = core->wall_ms;
+    }
+}
+
+static void name_put(struct assets *assets, struct core *core, struct adding *adding)
+{
+    struct asset_name *name = adding->name;
+
+    if (!name)
+        return;
+    if (adding->bound) {
+        name->id = core_new_id(core, TYPE_ASSET_NAME);
+        index_add(&assets->names, name);
+    } else {
+        name->asset->names--;
+        text_drop(name->unionid);
+        name->unionid = adding->unionid;
+    }
+    name->asset = adding->asset;
+    name->asset->names++;
+    const struct rec_asset_name record = {
+        .id = name->id, .path = name->path, .asset_id = name->asset->id, .unionid = text_str(name->unionid), .at = core->wall_ms};
+    journal_put(core->journal, TYPE_ASSET_NAME, name->id, &record);
+}
+
+void asset_on_add(struct core *core, const struct core_call *call)
+{
+    struct assets *assets = assets_of(core);
+    struct adding adding = {.asked = &call->msg->u.asset_add};
+    struct fault fault;
+
+    if (add_prepare(assets, core, &adding, &fault) != 0) {
+        add_undo(&adding);
+        core_refuse(core, call, &fault);
+        return;
+    }
+    asset_put(assets, core, &adding);
+    name_put(assets, core, &adding);
+    struct msg_asset_added answer = {.asset_id = adding.asset->id, .created = adding.created, .size = adding.asset->size};
+    core_answer(core, call, &shape_msg_asset_added, &answer);
+}
+
+/* ---- found ---- */
+
+void asset_on_check(struct core *core, const struct core_call *call)
+{
+    const struct str md5s = call->msg->u.asset_check.md5s;
+    const struct assets *assets = assets_of(core);
+    uint32_t count = md5s.len / ASSET_MD5;
+    struct msg_asset_checked answer = {.ids = {arena_alloc(core->arena, (count + 1) * sizeof(uint64_t)), count}};
+    struct fault fault;
+
+    if (!answer.ids.items) {
+        fault_memory(&fault);
+        goto error;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct asset *asset = asset_find(assets, (struct str){md5s.ptr + (size_t)i * ASSET_MD5, ASSET_MD5});
+        answer.ids.items[i] = asset ? asset->id : 0;
+    }
+    if (core_reserve(core, 0, 64 + 9 * (size_t)count, 1, &fault) != 0)
+        goto error;
+    core_answer(core, call, &shape_msg_asset_checked, &answer);
+    return;
+error:
+    core_refuse(core, call, &fault);
+}
+
+void asset_on_find(struct core *core, const struct core_call *call)
+{
+    const struct asset *asset = asset_named(core, call->msg->u.asset_find.path);
+    struct msg_asset_found answer = {0};
+    struct fault fault;
+
+    if (asset)
+        answer = (struct msg_asset_found){.asset_id = asset->id, .md5 = asset->key, .size = asset->size};
+    if (core_reserve(core, 0, 128, 1, &fault) != 0) {
+        core_refuse(core, call, &fault);
+        return;
+    }
+    core_answer(core, call, &shape_msg_asset_found, &answer);
+}
