@@ -25,6 +25,7 @@ struct gateway {
     struct parts *parts;           /* of uploads */
     struct recordings *recordings; /* for the helper thread alone */
     struct recorder *recorder;
+    struct blob_tidy *blob_tidy;
     struct events *events;
     struct feed *feed;
     struct hooks *hooks;

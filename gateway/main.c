@@ -5,6 +5,7 @@
 
 #include "gateway/ask.h"
 #include "gateway/auth.h"
+#include "gateway/blob_tidy.h"
 #include "gateway/courier.h"
 #include "gateway/events.h"
 #include "gateway/feed.h"
@@ -193,6 +194,9 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     gateway->parts = gateway->ask ? parts_new(gateway) : NULL;
     if (gateway->ask && !gateway->parts)
         return err_set(err, ERR_NO_MEMORY, "no memory for uploads");
+    gateway->blob_tidy = gateway->ask ? blob_tidy_new(gateway) : NULL;
+    if (gateway->ask && !gateway->blob_tidy)
+        return err_set(err, ERR_NO_MEMORY, "no memory for uploads");
     if (gateway->ask && audit_open(gateway, err) != 0)
         return -1;
     gateway->events = gateway->ask ? events_new(gateway, err) : NULL;
@@ -216,6 +220,7 @@ static void close_all(struct gateway *gateway)
     recorder_free(gateway->recorder);
     recordings_free(gateway->recordings);
     parts_free(gateway->parts);
+    blob_tidy_free(gateway->blob_tidy);
     pulse_free(gateway->pulse);
     hooks_free(gateway->hooks);
     feed_free(gateway->feed);

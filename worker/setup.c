@@ -113,7 +113,7 @@ static bool has_renderers(const struct settings *settings)
     return false;
 }
 
-/* With a library a worker scans and transcodes by itself, with folders of scenes it reads those, with renderers it renders, with a folder for
+/* With a library a worker scans and transcodes by itself, with folders of scenes (or of uploaded files) it reads those, with renderers it renders, with a folder for
  * recordings it records, unless somebody said what it is to serve. */
 static void types_of_folders(struct setup *setup, const struct settings *settings)
 {
@@ -124,7 +124,7 @@ static void types_of_folders(struct setup *setup, const struct settings *setting
         setup->types[setup->type_count++] = STR_LIT("scan");
     if (library || gateway)
         setup->types[setup->type_count++] = STR_LIT("transcode");
-    if (settings_text(settings, SET_SCENE_ROOT)[0])
+    if (settings_text(settings, SET_SCENE_ROOT)[0] || settings_text(settings, SET_BLOB_DIR)[0])
         setup->types[setup->type_count++] = STR_LIT("scene");
     if (has_renderers(settings))
         setup->types[setup->type_count++] = STR_LIT("render");

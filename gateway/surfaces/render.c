@@ -2,6 +2,7 @@
 #include "gateway/surfaces/render.h"
 
 #include "gateway/json.h"
+#include "gateway/surfaces/render_files.h"
 #include "gateway/surfaces/surface.h"
 
 static const struct route routes[] = {
@@ -41,6 +42,7 @@ static const struct route routes[] = {
      "The hardware configs of the setting `render.hardware`. `is_available`: a worker that is connected has as much."},
     {METHOD_POST, "/hardware-configs/match", render_match, ROLE_READONLY,
      "The cheapest config that has `ram` and `gpu_count`, and the others that have, by price. 404 when none has."},
+    RENDER_FILE_ROUTES RENDER_TUS_ROUTES RENDER_SCENE_ROUTES
     {.handle = NULL},
 };
 
@@ -67,7 +69,16 @@ static const struct {
 } codes[] = {
     {1000, TEXT_RENDER_1000}, {1001, TEXT_RENDER_1001}, {1002, TEXT_RENDER_1002}, {2000, TEXT_RENDER_2000},
     {2001, TEXT_RENDER_2001}, {2002, TEXT_RENDER_2002}, {3000, TEXT_RENDER_3000}, {4000, TEXT_RENDER_4000},
-    {4001, TEXT_RENDER_4001}, {5000, TEXT_RENDER_5000}, {5001, TEXT_RENDER_5001},
+    {4001, TEXT_RENDER_4001}, {5000, TEXT_RENDER_5000}, {5001, TEXT_RENDER_5001}, {5002, TEXT_RENDER_5002}, {5003, TEXT_RENDER_5003},
+};
+
+/* Rules whose code is not that of their kind. */
+static const struct {
+    const char *rule;
+    unsigned code;
+} rules[] = {
+    {"asset_missing", 2000}, {"file_missing", 2002}, {"asset_path", 4000}, {"scene_outside", 4000}, {"link_expired", 4000},
+    {"union", 4001},         {"blob_disk", 5002},    {"blob_gone", 5002},  {"scene_worker", 5003},  {"scene_run", 5003},
 };
 
 static unsigned code_not_found(struct str rule)
@@ -84,6 +95,10 @@ static unsigned code_bad(const struct problem *problem)
 
 static unsigned code_of(const struct problem *problem)
 {
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (str_is(problem->rule, rules[i].rule))
+            return rules[i].code;
+    }
     switch (problem->kind) {
     case PROBLEM_BAD_REQUEST:
     case PROBLEM_INVALID:
@@ -170,10 +185,11 @@ void render_problem(struct request *request, const struct problem *problem)
 {
     struct writer w = {.out = &request->out};
     unsigned code = code_of(problem);
+    bool scene = code == 2002 && problem->kind == PROBLEM_BAD_REQUEST; /* its API says it otherwise of a scene that is to be read */
 
     writer_open(&w, NULL, '{');
-    writer_uint(&w, "code", code);
-    writer_text(&w, "message", str_of(text_of(text_of_code(code), request->lang)));
+    writer_uint(&w, "code", scene ? 400 : code);
+    writer_text(&w, "message", str_of(text_of(scene ? TEXT_RENDER_NO_SCENE : text_of_code(code), request->lang)));
     sentence_write(&w, "detail", request, problem);
     writer_open(&w, "errors", '[');
     if (problem->field.len)
@@ -211,6 +227,7 @@ const struct surface surface_render = {
     .own = "/api",
     .routes = routes,
     .write_problem = render_problem,
+    .uploads = render_uploads,
     .invalid = 400,
     .slash = true,
     .doc =

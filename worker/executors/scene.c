@@ -1,10 +1,24 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/settings.h"
 #include "worker/executors/executor.h"
 #include "worker/value.h"
+
+/* Uploaded scenes lie among the blobs, if this machine has those. 1; 0: it has not; -1 with err. */
+static int blobs_add(struct plan *plan, struct err *err)
+{
+    char path[PATH_MAX];
+    const struct settings *settings = plan->place.settings;
+    const char *folder = settings ? settings_text(settings, SET_BLOB_DIR) : "";
+    int len = folder[0] ? snprintf(path, sizeof(path), "%s", folder)
+                        : snprintf(path, sizeof(path), "%s/blobs", settings ? settings_text(settings, SET_DATA) : "");
+    if (len >= (int)sizeof(path) || path[0] != '/' || access(path, X_OK) < 0)
+        return 0;
+    return plan_arg(plan, STR_LIT("--root"), err) < 0 || plan_arg(plan, str_of(path), err) < 0 ? -1 : 1;
+}
 
 /* `--root` for each of the worker's folders of scenes. */
 static int roots_add(struct plan *plan, struct err *err)
@@ -19,7 +33,10 @@ static int roots_add(struct plan *plan, struct err *err)
             return -1;
         count++;
     }
-    return count ? 0 : err_set(err, ERR_INVALID, "this worker has no folders of scenes (scene.root)");
+    int blobs = blobs_add(plan, err);
+    if (blobs < 0)
+        return -1;
+    return count || blobs ? 0 : err_set(err, ERR_INVALID, "this worker has no folders of scenes (scene.root)");
 }
 
 /* Where the answer goes: the run's result has 64 KiB; all of it is its output, where it has one. */

@@ -1,0 +1,136 @@
+/* A file that has come whole, by whichever way: it is hashed and named, the scheduler commits that it is here, and only then is it answered. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "gateway/gateway.h"
+#include "gateway/surfaces/render_files.h"
+#include "proto/ident.h"
+
+static void on_kept(void *self, struct blob *blob)
+{
+    struct arrival *arrival = self;
+
+    if (blob->how == BLOB_WELL)
+        arrival->answer(arrival);
+    else
+        render_refuse_disk(arrival->request, blob->cause);
+}
+
+static void on_added(struct request *request, const struct msg *msg)
+{
+    struct arrival *arrival = request->own;
+    const struct msg_asset_added *added = &msg->u.asset_added;
+    int fd = arrival->blob ? -1 : blob_open(request->gateway->settings, arrival->md5);
+
+    arrival->asset_id = added->asset_id;
+    arrival->created = added->created;
+    arrival->size = added->size;
+    if (arrival->blob) {
+        blob_keep(arrival->blob, on_kept, arrival);
+    } else if (fd < 0) {
+        render_refuse(request, PROBLEM_INTERNAL, "hash", "blob_gone", (struct str){NULL, 0});
+    } else {
+        close(fd);
+        arrival->answer(arrival);
+    }
+}
+
+/* Nothing came, and nothing is here. */
+static bool on_refused(struct request *request, const struct msg_error *error)
+{
+    const struct arrival *arrival = request->own;
+    struct problem problem;
+
+    if (arrival->blob || !str_is(error->rule, "asset_missing"))
+        return false;
+    problem_set(&problem, PROBLEM_INVALID, "file", "required");
+    reply_problem(request, &problem);
+    return true;
+}
+
+/* A key of the client's is for this file with these words: the body is not kept, so they stand for it. */
+static int idem_read(struct request *request, const struct arrival *arrival, struct rec_idem *idem, struct problem *problem)
+{
+    const struct str parts[] = {{(const char *)arrival->md5, BLOB_MD5}, arrival->file_type, arrival->unionid, arrival->path};
+
+    if (request_idem(request, idem, problem) != 0)
+        return -1;
+    ident_hash(request->key_body, parts, 4);
+    return 0;
+}
+
+static void tell(struct arrival *arrival)
+{
+    struct request *request = arrival->request;
+    unsigned char xxh64[8];
+    struct problem problem;
+    struct msg_asset_add asked = {.md5 = {(const char *)arrival->md5, BLOB_MD5},
+                                  .file_type = arrival->file_type,
+                                  .unionid = arrival->unionid,
+                                  .path = arrival->path,
+                                  .own = render_subject(request).len > 0};
+
+    if (arrival->blob) {
+        for (unsigned i = 0; i < 8; i++)
+            xxh64[i] = (unsigned char)(arrival->blob->xxh64_found >> (56 - 8 * i));
+        asked.xxh64 = (struct str){(const char *)xxh64, 8};
+        asked.size = arrival->blob->size;
+    }
+    if (idem_read(request, arrival, &asked.idem, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    request->own = arrival;
+    request->on_error = on_refused;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_asset_add, &asked, on_added);
+}
+
+void render_refuse_hash(struct arrival *arrival)
+{
+    struct problem problem;
+    char given[BLOB_HEX], found[BLOB_HEX];
+    bool xxh64 = arrival->blob->how == BLOB_WRONG_XXH64;
+
+    if (xxh64) {
+        snprintf(given, sizeof given, "%" PRIu64, arrival->xxh64);
+        snprintf(found, sizeof found, "%" PRIu64, arrival->blob->xxh64_found);
+    } else {
+        blob_hex(arrival->md5, given);
+        blob_hex(arrival->blob->md5_found, found);
+    }
+    problem_value(&problem, PROBLEM_BAD_REQUEST, xxh64 ? "xxhash" : "hash", "blob_hash", str_of(given), "%s", found);
+    reply_problem(arrival->request, &problem);
+}
+
+static void on_ended(void *self, struct blob *blob)
+{
+    struct arrival *arrival = self;
+
+    switch (blob->how) {
+    case BLOB_WELL:
+        tell(arrival);
+        break;
+    case BLOB_WRONG_MD5:
+    case BLOB_WRONG_XXH64:
+        (arrival->wrong ? arrival->wrong : render_refuse_hash)(arrival);
+        break;
+    default:
+        render_refuse_disk(arrival->request, blob->cause);
+        break;
+    }
+}
+
+void render_arrive(struct arrival *arrival)
+{
+    struct blob *blob = arrival->blob;
+
+    if (!blob) {
+        tell(arrival);
+        return;
+    }
+    memcpy(blob->md5_wanted, arrival->md5, BLOB_MD5);
+    blob->has_xxh64 = arrival->has_xxh64;
+    blob->xxh64_wanted = arrival->xxh64;
+    blob_end(blob, on_ended, arrival);
+}
