@@ -41,7 +41,8 @@ int render_path_check(struct str path, const char *field, struct problem *proble
     for (uint32_t i = 0; well && i < path.len; i++)
         well = (unsigned char)path.ptr[i] >= ' ' && path.ptr[i] != 0x7f && path.ptr[i] != '\\';
     if (!well || (path.len >= 7 && memcmp(path.ptr, "assets/", 7) == 0))
-        return problem_value(problem, PROBLEM_BAD_REQUEST, field, "format", path, "folder/name, at most %d bytes", RENDER_PATH);
+        return problem_value(problem, PROBLEM_BAD_REQUEST, field, "format", path,
+                             "a relative path of plain names, at most %d bytes", RENDER_PATH);
     for (uint32_t from = 0, i = 0; i <= path.len; i++) {
         if (i < path.len && path.ptr[i] != '/')
             continue;
@@ -148,7 +149,7 @@ void render_files_check(struct request *request)
         goto error;
     }
     if (!json_is_array(hashes) || json_array_size(hashes) > RENDER_HASHES) {
-        problem_json(&problem, "hashes", "type", hashes, "list of at most %d texts", RENDER_HASHES);
+        problem_json(&problem, "hashes", "type", hashes, "list of at most %d strings", RENDER_HASHES);
         goto error;
     }
     if (hashes_read(request, hashes, checked, &problem) != 0)

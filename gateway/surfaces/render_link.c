@@ -50,6 +50,10 @@ static const unsigned char *secret(const struct gateway *gateway, struct err *er
 
     if (known)
         return kept;
+    if (!gateway->files) {
+        err_set(err, ERR_UNAVAILABLE, "there are no files");
+        return NULL;
+    }
     if (!blob_root(gateway->settings, root)) {
         err_set(err, ERR_IO, "blob.dir is too long");
         return NULL;
@@ -185,7 +189,7 @@ void render_files_linked(struct request *request)
     bool well = uri_number(request->match.args[0], &id) && uri_number(expires, &until) && given.len == SIGNATURE - 1;
     sign(key, id, until, signature);
     if (!well || sodium_memcmp(given.ptr, signature, SIGNATURE - 1) != 0 || until <= clock_wall_ms() / 1000)
-        render_refuse(request, PROBLEM_FORBIDDEN, "signature", "link", (struct str){NULL, 0});
+        render_refuse(request, PROBLEM_FORBIDDEN, "signature", "link_expired", (struct str){NULL, 0});
     else
         asset_ask(request, on_linked);
 }

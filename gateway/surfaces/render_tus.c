@@ -144,7 +144,7 @@ void render_tus_create(struct request *request)
     if (!length.len)
         problem_set(&problem, PROBLEM_INVALID, "Upload-Length", "required");
     else if (!render_decimal(length, &tus->length))
-        problem_value(&problem, PROBLEM_BAD_REQUEST, "Upload-Length", "format", length, "bytes");
+        problem_value(&problem, PROBLEM_BAD_REQUEST, "Upload-Length", "format", length, "a number of bytes");
     else if (tus->length > blob_max(request->gateway->settings))
         problem_value(&problem, PROBLEM_TOO_LARGE, "Upload-Length", "blob_size", length, "blob.max_gb");
     else if (tus_metadata(tus, headers_find(request, "Upload-Metadata"), &problem) == 0) {

@@ -39,8 +39,8 @@ static int value_read(struct str pair, char *out, size_t size, struct problem *p
         value = str_trim((struct str){blank + 1, pair.len - (uint32_t)(blank + 1 - pair.ptr)}, " ");
     if (value.len && sodium_base642bin((unsigned char *)out, size - 1, value.ptr, value.len, NULL, &got, NULL,
                                        sodium_base64_VARIANT_ORIGINAL) != 0)
-        return problem_value(problem, PROBLEM_BAD_REQUEST, "Upload-Metadata", "format", pair, "key base64, at most %zu bytes",
-                             size - 1);
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "Upload-Metadata", "format", pair,
+                             "a key and base64, at most %d bytes", (int)size - 1);
     out[got] = '\0';
     if (strlen(out) == got && str_utf8((struct str){out, (uint32_t)got}))
         return 0;
@@ -78,7 +78,7 @@ static int arrival_read(struct tus *tus, struct problem *problem)
         return problem_value(problem, PROBLEM_BAD_REQUEST, "hash", "format", hash, "32 hexadecimal digits");
     arrival->has_xxh64 = xxhash.len > 0;
     if (xxhash.len && !render_decimal(xxhash, &arrival->xxh64))
-        return problem_value(problem, PROBLEM_BAD_REQUEST, "xxhash", "format", xxhash, "a decimal number of 64 bits");
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "xxhash", "format", xxhash, "a decimal number of %d bits", 64);
     arrival->file_type = str_of(tus->file_type);
     arrival->unionid = str_of(tus->unionid);
     arrival->path = str_of(tus->path);

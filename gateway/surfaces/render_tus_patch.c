@@ -158,7 +158,7 @@ static int headers_check(struct tus *tus)
         problem_value(&problem, PROBLEM_MEDIA_TYPE, "Content-Type", "media_type", type, "application/offset+octet-stream");
         reply_problem(request, &problem);
     } else if (!render_decimal(offset, &tus->first)) {
-        tus_refuse(request, 400, "Upload-Offset", offset.len ? "format" : "required", offset, "bytes");
+        tus_refuse(request, 400, "Upload-Offset", offset.len ? "format" : "required", offset, "a number of bytes");
     } else {
         return 0;
     }

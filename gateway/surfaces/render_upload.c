@@ -184,7 +184,7 @@ static int hashes_read(struct upload *upload, struct problem *problem)
         return problem_value(problem, PROBLEM_BAD_REQUEST, "hash", "format", hash, "32 hexadecimal digits");
     arrival->has_xxh64 = xxhash.len > 0;
     if (arrival->has_xxh64 && !render_decimal(xxhash, &arrival->xxh64))
-        return problem_value(problem, PROBLEM_BAD_REQUEST, "xxhash", "format", xxhash, "a decimal number of 64 bits");
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "xxhash", "format", xxhash, "a decimal number of %d bits", 64);
     return 0;
 }
 
@@ -240,7 +240,7 @@ static int headers_check(const struct request *request, struct problem *problem)
 
     if (!is_form(headers->content_type))
         return problem_value(problem, PROBLEM_MEDIA_TYPE, "Content-Type", "media_type", headers->content_type,
-                             "multipart/form-data; boundary=…");
+                             "multipart/form-data");
     if (headers->content_length > blob_max(request->gateway->settings) + FORM_EXTRA)
         return problem_value(problem, PROBLEM_TOO_LARGE, "file", "blob_size", (struct str){NULL, 0}, "blob.max_gb");
     return 0;

@@ -56,6 +56,10 @@ const uint16_t fuzz_request_answers[] = {MSG_TASK_ANSWER,
                                          MSG_TRANSCODE_LOGGED,
                                          MSG_VIDEO_ANSWER,
                                          MSG_LIBRARY_SCANNING,
+                                         MSG_ASSET_ADDED,
+                                         MSG_ASSET_CHECKED,
+                                         MSG_ASSET_FOUND,
+                                         MSG_SCENE_STATE,
                                          0};
 static const uint16_t bell_ids[] = {MSG_DOORBELL, 0};
 

@@ -16,7 +16,7 @@ OWNED_HEADERS = {
     "jwt.h": ["gateway/auth_jwt.c"],
     "gnutls/gnutls.h": ["gateway/tls.c"],
     "yaml.h": ["gateway/cli/yaml.c"],
-    "jansson.h": ["gateway/", "worker/", "scheduler/farms/record/recording.c", "scheduler/farms/record/view.c", "scheduler/farms/render/end.c",
+    "jansson.h": ["gateway/", "worker/", "scheduler/farms/asset/scene.c", "scheduler/farms/record/recording.c", "scheduler/farms/record/view.c", "scheduler/farms/render/end.c",
                   "scheduler/farms/transcode/health.c",
                   "scheduler/farms/transcode/told.c"],
     "curl/curl.h": ["worker/", "gateway/"],

@@ -26,6 +26,7 @@ static const char body[] =
     "\"url\":\"http://example.com/hook\",\"events\":[\"task.*\"],"
     "\"hostname\":\"h\",\"ip_address\":\"::1\",\"port\":1,\"task_types\":[\"shell\"],\"labels\":{\"l\":\"v\"},\"load_average\":0."
     "5,"
+    "\"hashes\":[\"0123456789abcdef0123456789abcdef\",\"x\"],"
     "\"current_tasks\":[1,{\"run_id\":2,\"attempt\":1}]}";
 /* Its status is another one than a worker's. */
 static const char report[] =
@@ -250,6 +251,16 @@ static unsigned replies_make(struct replies *out)
     return count;
 }
 
+static bool needs_files(const struct route *route)
+{
+    static const char *const begins[] = {"/stream/",   "/files/upload", "/files/download-url", "/files/link", "/files/blob",
+                                         "/files/tus", "/scene/"};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (strncmp(route->path, begins[i], strlen(begins[i])) == 0)
+            return true;
+    return false;
+}
+
 static void answered_each(const struct surface *surface, const struct route *route, const struct replies *replies, unsigned count)
 {
     bool well = false;
@@ -265,7 +276,7 @@ static void answered_each(const struct surface *surface, const struct route *rou
         well = well || expected < 400;
         memory_hard(step);
     }
-    if (!well && strncmp(route->path, "/stream/", 8) != 0) /* those need files */
+    if (!well && !needs_files(route))
         fail_msg("%s %s ends well with no reply", method_name(route->method), route->path);
 }
 
