@@ -6,8 +6,8 @@
 #include "gateway/admit.h"
 #include "gateway/connection.h"
 #include "gateway/gateway.h"
-#include "gateway/json.h"
 #include "gateway/surfaces/render_files.h"
+#include "gateway/surfaces/transcode.h"
 #include "proto/clock.h"
 
 #define WAIT_MAX 30 /* seconds */
@@ -214,54 +214,27 @@ static void on_found(struct request *request, const struct msg *msg)
     analyse(look);
 }
 
-static int text_read(const struct request *request, const char *name, uint32_t max, struct str *out, struct problem *problem)
-{
-    const json_t *value = json_object_get(request->json, name);
-
-    *out = (struct str){NULL, 0};
-    if (!value || json_is_null(value))
-        return 0;
-    if (!json_is_string(value))
-        return problem_json(problem, name, "type", value, "string");
-    *out = (struct str){json_string_value(value), (uint32_t)json_string_length(value)};
-    if (out->len > 0 && out->len <= max && !memchr(out->ptr, '\0', out->len))
-        return 0;
-    return problem_json(problem, name, "length", value, "1..%u bytes", max);
-}
-
 struct wanted {
     struct str file, oss, unionid;
     uint64_t wait;
     bool anew;
 };
 
-static int more_read(const struct request *request, struct wanted *wanted, struct problem *problem)
-{
-    const json_t *wait = json_object_get(request->json, "wait_seconds"), *anew = json_object_get(request->json, "refresh");
-
-    wanted->wait = WAIT_MAX;
-    if (wait && !json_is_null(wait)) {
-        if (!json_is_integer(wait) || json_integer_value(wait) < 0 || json_integer_value(wait) > WAIT_MAX)
-            return problem_json(problem, "wait_seconds", "range", wait, "0..%d", WAIT_MAX);
-        wanted->wait = (uint64_t)json_integer_value(wait);
-    }
-    if (anew && !json_is_null(anew) && !json_is_boolean(anew))
-        return problem_json(problem, "refresh", "type", anew, "boolean");
-    wanted->anew = json_is_true(anew);
-    return 0;
-}
-
 static int wanted_read(struct request *request, struct wanted *wanted, struct problem *problem)
 {
-    if (request_read_json(request, problem) != 0 || text_read(request, "scene_file", 4095, &wanted->file, problem) != 0 ||
-        text_read(request, "oss_file_path", RENDER_PATH, &wanted->oss, problem) != 0 ||
-        text_read(request, "unionid", RENDER_UNION, &wanted->unionid, problem) != 0)
+    wanted->wait = WAIT_MAX;
+    if (request_read_json(request, problem) != 0 ||
+        api_text(request, "scene_file", API_OPTIONAL, 4095, &wanted->file, problem) < 0 ||
+        api_text(request, "oss_file_path", API_OPTIONAL, RENDER_PATH, &wanted->oss, problem) < 0 ||
+        api_text(request, "unionid", API_OPTIONAL, RENDER_UNION, &wanted->unionid, problem) < 0 ||
+        api_uint(request, "wait_seconds", API_OPTIONAL, 0, WAIT_MAX, &wanted->wait, problem) < 0 ||
+        api_bool(request, "refresh", &wanted->anew, problem) < 0)
         return -1;
     if (!wanted->file.len && !wanted->oss.len)
         return problem_set(problem, PROBLEM_INVALID, "scene_file", "required");
     if (wanted->file.len && wanted->oss.len)
         return problem_value(problem, PROBLEM_INVALID, "scene_file", "exclusive", wanted->oss, "oss_file_path");
-    return more_read(request, wanted, problem);
+    return 0;
 }
 
 /* So many may wait at a time. */
