@@ -31,6 +31,8 @@ static const struct route routes[] = {
      "The workspace of a task that has ended is not needed any more; results stay. 409 for one that has not ended."},
     {METHOD_POST, "/tasks/{id}/retry-failed", render_retry_failed, ROLE_USER,
      "Renders all failed frames again; a task that had ended goes on."},
+    {METHOD_GET, "/tasks/{id}/assets", render_assets, ROLE_READONLY,
+     "The files of a task, as far as they are known: its scene. `server_path` is where a worker lays it out."},
     {METHOD_GET, "/tasks/{id}/frames", render_frames, ROLE_READONLY,
      "Lists frames by their numbers. `page`, `page_size`, `status` (`pending`, `rendering`, `completed`, `failed`, "
      "`cancelled`)."},
@@ -69,28 +71,25 @@ static const struct {
 } codes[] = {
     {1000, TEXT_RENDER_1000}, {1001, TEXT_RENDER_1001}, {1002, TEXT_RENDER_1002}, {2000, TEXT_RENDER_2000},
     {2001, TEXT_RENDER_2001}, {2002, TEXT_RENDER_2002}, {3000, TEXT_RENDER_3000}, {4000, TEXT_RENDER_4000},
-    {4001, TEXT_RENDER_4001}, {5000, TEXT_RENDER_5000}, {5001, TEXT_RENDER_5001}, {5002, TEXT_RENDER_5002}, {5003, TEXT_RENDER_5003},
+    {4001, TEXT_RENDER_4001}, {5000, TEXT_RENDER_5000}, {5001, TEXT_RENDER_5001}, {5002, TEXT_RENDER_5002},
+    {5003, TEXT_RENDER_5003},
 };
 
-/* Rules whose code is not that of their kind. */
+/* Rules that have a code of their own, whatever kind of problem they come with. */
 static const struct {
     const char *rule;
     unsigned code;
 } rules[] = {
-    {"asset_missing", 2000}, {"file_missing", 2002}, {"asset_path", 4000}, {"scene_outside", 4000}, {"link_expired", 4000},
-    {"union", 4001},         {"blob_disk", 5002},    {"blob_gone", 5002},  {"scene_worker", 5003},  {"scene_run", 5003},
+    {"required", 1001},      {"asset_missing", 2000}, {"render_task", 2001},   {"render_scene", 2002}, {"file_missing", 2002},
+    {"asset_path", 4000},    {"scene_outside", 4000}, {"link_expired", 4000},  {"render_whose", 4001}, {"union", 4001},
+    {"blob_disk", 5002},     {"blob_gone", 5002},     {"scene_worker", 5003},  {"scene_run", 5003},
 };
-
-static unsigned code_not_found(struct str rule)
-{
-    return str_is(rule, "render_task") ? 2001 : str_is(rule, "render_scene") ? 2002 : 2000;
-}
 
 /* What was wrong with the request: a field that is missing, one that is malformed, or something else. */
 static unsigned code_bad(const struct problem *problem)
 {
     bool whole = str_is(problem->rule, "json") || str_is(problem->rule, "json_object") || problem->field.len == 0;
-    return str_is(problem->rule, "required") ? 1001 : whole ? 1000 : 1002;
+    return whole ? 1000 : 1002;
 }
 
 static unsigned code_of(const struct problem *problem)
@@ -106,9 +105,9 @@ static unsigned code_of(const struct problem *problem)
     case PROBLEM_UNAUTHENTICATED:
         return 4000;
     case PROBLEM_FORBIDDEN:
-        return str_is(problem->rule, "render_whose") ? 4001 : 4000;
+        return 4000;
     case PROBLEM_NOT_FOUND:
-        return code_not_found(problem->rule);
+        return 2000;
     case PROBLEM_CONFLICT:
     case PROBLEM_KEY_REUSED:
         return 3000;

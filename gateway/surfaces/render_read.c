@@ -157,6 +157,58 @@ void render_status(struct request *request)
     one_ask(request, on_status);
 }
 
+/* ---- its files ---- */
+
+/* C:/textures/wood.jpg is /C/textures/wood.jpg on a worker; what has no drive stands below its root. */
+static void server_path_write(struct writer *w, const char *key, struct str path)
+{
+    struct buf text = {0};
+    bool drive = path.len > 1 && path.ptr[1] == ':';
+
+    if (path.len && path.ptr[0] != '/')
+        buf_text(&text, "/");
+    buf_add(&text, path.ptr, drive ? 1 : 0);
+    buf_add(&text, path.ptr + (drive ? 2 : 0), path.len - (drive ? 2 : 0));
+    writer_text(w, key, buf_str(&text));
+    w->out->failed = w->out->failed || text.failed;
+    buf_free(&text);
+}
+
+static void on_assets(struct request *request, const struct msg *msg)
+{
+    const struct rec_render_task *task = one_read(request, msg);
+    struct render_scene scene;
+    struct writer w;
+
+    if (!task)
+        return;
+    bool there = render_scene_find(request, task->oss_file_path, &scene);
+    render_open(request, &w, 200, TEXT_API_OK);
+    writer_open(&w, "data", '{');
+    writer_uint(&w, "task_id", task->id);
+    writer_open(&w, "assets", '[');
+    writer_open(&w, NULL, '{');
+    writer_null(&w, "asset_id");
+    writer_text(&w, "file_path", task->oss_file_path);
+    writer_text_or_null(&w, "file_hash", task->scene_md5);
+    writer_uint(&w, "file_size", task->scene_size);
+    writer_text(&w, "file_type", STR_LIT("scene"));
+    writer_text(&w, "local_path", task->oss_file_path);
+    server_path_write(&w, "server_path", task->oss_file_path);
+    writer_bool(&w, "is_missing", !there);
+    writer_close(&w, '}');
+    writer_close(&w, ']');
+    writer_uint(&w, "total_count", 1);
+    writer_uint(&w, "missing_count", !there);
+    writer_close(&w, '}');
+    render_close(request, &w, 200);
+}
+
+void render_assets(struct request *request)
+{
+    one_ask(request, on_assets);
+}
+
 /* ---- several ---- */
 
 struct listed { /* request->own */

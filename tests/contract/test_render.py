@@ -181,6 +181,7 @@ class Tasks(RenderContract):
             self.refused(self.farm.get(f"{BASE}/tasks/{number}"), 404, 2001)
             self.refused(self.farm.get(f"{BASE}/tasks/{number}/status"), 404, 2001)
             self.refused(self.farm.get(f"{BASE}/tasks/{number}/frames"), 404, 2001)
+            self.refused(self.farm.get(f"{BASE}/tasks/{number}/assets"), 404, 2001)
             for action in ("pause", "resume", "cancel", "cleanup", "retry-failed", "frames/1/retry"):
                 self.refused(self.farm.post(f"{BASE}/tasks/{number}/{action}"), 404, 2001)
         self.refused(self.farm.get(f"{BASE}/nothing"), 404, 2000)
@@ -210,6 +211,14 @@ class Tasks(RenderContract):
         number = self.create()["id"]
         self.assertEqual(self.task(number, "?fields=id,status,progress"), {"id": number, "status": "queued", "progress": 0})
         self.refused(self.farm.get(f"{BASE}/tasks/{number}?fields=id,colour"), 400, 1002, "fields")
+
+    def test_assets(self):
+        number = self.create()["id"]
+        data = self.said(self.farm.get(f"{BASE}/tasks/{number}/assets"))
+        self.assertEqual((data["task_id"], data["total_count"], data["missing_count"]), (number, 1, 0))
+        self.assertEqual(data["assets"], [{"asset_id": None, "file_path": f"assets/{MD5}", "file_hash": MD5, "file_size": len(SCENE),
+                                           "file_type": "scene", "local_path": f"assets/{MD5}", "server_path": f"/assets/{MD5}",
+                                           "is_missing": False}])
 
     def test_batch(self):
         """Section 9.3."""
@@ -382,7 +391,7 @@ class Whose(RenderContract):
         path = f"{BASE}/tasks/{number}"
         other = {"headers": self.keys["somebody"]}
         self.refused(self.farm.post(f"{BASE}/tasks", BODY, **other), 403, 4001)
-        for get in (path, f"{path}/status", f"{path}/frames", f"{path}/frames/1", f"{BASE}/tasks?unionid=user123"):
+        for get in (path, f"{path}/status", f"{path}/assets", f"{path}/frames", f"{path}/frames/1", f"{BASE}/tasks?unionid=user123"):
             self.refused(self.farm.get(get, **other), 403, 4001)
         for action in ("pause", "cancel", "retry-failed", "frames/1/retry"):
             self.refused(self.farm.post(f"{path}/{action}", **other), 403, 4001)
