@@ -1,5 +1,6 @@
 """Frames rendered by real Blender (`./dev deps test` installs it) on a real worker: whole, once, and with clear errors."""
 
+import gzip
 import hashlib
 import http.server
 import json
@@ -11,8 +12,9 @@ import tempfile
 import threading
 import unittest
 
-from tests.farm import ROOT, SLOW, Farm, wait_for
+from tests.farm import BUILD, ROOT, SLOW, Farm, wait_for
 from tests.farside import FarSide
+from tests.patience import PATIENT
 
 LONG = 300.0
 COMPLETED, FAILED = 1, 2  # enum outcome
@@ -28,6 +30,65 @@ def pixels(path):
                           timeout=60 * SLOW, check=True)
     assert done.stderr == b"", done.stderr
     return done.stdout
+
+
+def apart(thumbnail, path, size):
+    """How far the thumbnail's values are from those of ffmpeg's in the mean, of 255."""
+    linear = ["-apply_trc", "iec61966_2_1"] if path.suffix == ".exr" else []
+    done = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", *linear, "-i", str(path), "-vf", f"scale={size}:flags=area", "-f", "rawvideo", "-pix_fmt",
+                           "rgb24", "-"], capture_output=True, timeout=60 * SLOW, check=True)
+    small = pixels(thumbnail)
+    assert len(small) == len(done.stdout), (len(small), len(done.stdout))
+    return sum(abs(a - b) for a, b in zip(small, done.stdout)) / len(small)
+
+
+class Pictures(unittest.TestCase):
+    """What gantry-picture says of files of each sort."""
+
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="gantry-pictures-")
+        self.addCleanup(holder.cleanup)
+        self.folder = pathlib.Path(holder.name)
+
+    def look(self, path):
+        thumbnail = self.folder / "thumbnail.png"
+        done = subprocess.run([str(BUILD / "gantry-picture"), str(path), str(thumbnail)], capture_output=True, timeout=60 * SLOW, check=False)
+        return done.returncode, json.loads(done.stdout), thumbnail
+
+    def make(self, name, pixel, source="testsrc=size=641x333"):
+        path = self.folder / name
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", source, "-frames:v", "1", "-pix_fmt", pixel, str(path)],
+                       timeout=60 * SLOW, check=True)
+        return path
+
+    def test_sorts(self):
+        for name, pixel in (("a.png", "rgb24"), ("b.png", "rgba"), ("c.png", "rgb48be"), ("d.png", "pal8"), ("e.png", "gray16be"), ("f.png", "gray"),
+                            ("g.png", "ya8"), ("h.jpg", "yuvj420p"), ("i.jpg", "yuvj444p"), ("j.tif", "rgb24"), ("k.tga", "bgra"), ("l.bmp", "bgr24"),
+                            ("m.exr", "gbrpf32le"), ("n.dpx", "rgb48be")):
+            with self.subTest(name=name, pixel=pixel):
+                path = self.make(name, pixel)
+                code, row, thumbnail = self.look(path)
+                self.assertEqual((code, row), (0, {"width": 641, "height": 333, "size": path.stat().st_size, "md5": md5(path), "black": False,
+                                                   "thumbnail": True}))
+                self.assertLess(apart(thumbnail, path, "320:166"), 12 if pixel == "gbrpf32le" else 4)  # the mean of light is no mean of sRGB
+                _, row, _ = self.look(self.make("black" + name, pixel, "color=black:size=64x48"))
+                self.assertTrue(row["black"])
+
+    def test_shapes(self):
+        for size, small in (("2x2000", "1:320"), ("2000x4", "320:1"), ("4x2", "4:2")):
+            path = self.make("a.png", "rgb24", f"color=red:size={size}")
+            self.assertEqual(len(pixels(self.look(path)[2])), int(small.split(":")[0]) * int(small.split(":")[1]) * 3)
+
+    def test_no_pictures(self):
+        whole = self.make("a.png", "rgb24").read_bytes()
+        damaged = bytearray(whole)
+        damaged[len(whole) // 2] ^= 0xff
+        for content in (b"", b"x", b"hello", whole[:100], whole[:-200], bytes(damaged), b"\x89PNG", b"v/1\x01", b"II*\0", b"RIFF"):
+            (self.folder / "bad").write_bytes(content)
+            code, row, _ = self.look(self.folder / "bad")
+            self.assertEqual((code, list(row)), (1, ["error"]), content[:20])
+        self.assertIn("error", self.look(self.folder)[1])
+        self.assertIn("error", self.look(self.folder / "none")[1])
 
 
 class Scenes(unittest.TestCase):
@@ -55,8 +116,8 @@ class Scenes(unittest.TestCase):
         self.frames.mkdir()
 
     def farm(self, **settings):
-        settings = dict({"worker_render_threads": "1", "scene_root": str(self.scenes), "render_output": str(self.frames)}, **settings)
-        return Farm(**settings)
+        own = {"worker_slots": 2, "worker_render_threads": "1", "scene_root": str(self.scenes), "render_output": str(self.frames)}
+        return Farm(**{**PATIENT, **own, **settings})
 
     def begin(self, farm, command, frame=1, extension="png", engine="blender", output=None, labels=None, **parameters):
         output = output or f"u1/7/renders/frame.{frame:04d}.{extension}"
@@ -127,8 +188,10 @@ class Frames(Scenes):
         with self.farm() as farm:
             row = self.render(farm, "cube.blend", 1, extension="exr", width=640, height=400)
             self.assertEqual((row["width"], row["height"]), (640, 400))
-            self.assertEqual(len(pixels(self.frames / row["thumbnail_path"])), 320 * 200 * 3)
-            self.assertEqual(self.render(farm, "cube.blend", 1, extension="jpg")["output_path"], "u1/7/renders/frame.0001.jpg")
+            self.assertLess(apart(self.frames / row["thumbnail_path"], self.frames / row["output_path"], "320:200"), 3)
+            row = self.render(farm, "cube.blend", 1, extension="jpg")
+            self.assertEqual(row["output_path"], "u1/7/renders/frame.0001.jpg")
+            self.assertLess(apart(self.frames / row["thumbnail_path"], self.frames / row["output_path"], "64:48"), 3)
 
     def test_files_of_windows(self):
         with self.farm() as farm:
@@ -218,7 +281,7 @@ class Killed(Scenes):
         path.write_text(f"#!/bin/bash\nprintf 'Fra:1 Mem:1M | Sample 2/4\\n'\necho $$ > {self.folder}/at.new && mv {self.folder}/at.new {self.folder}/at\n"
                         f"until [[ -e {self.folder}/past ]]; do sleep 0.05; done\nexec {shutil.which('blender')} \"$@\"\n")
         os.chmod(path, 0o755)
-        with self.farm(render_blender=str(path), worker_render_engines="blender 3.4.1", lease_seconds="3", lease_heartbeat_ms="500") as farm:
+        with self.farm(render_blender=str(path), worker_render_engines="blender 3.4.1", lease_losses="100") as farm:
             run = self.begin(farm, "cube.blend")
             for _ in range(2):
                 wait_for((self.folder / "at").exists, what="an engine at work")
@@ -231,11 +294,11 @@ class Killed(Scenes):
             row = json.loads(farm.wait_run(run, "completed", timeout=LONG)["result"])
             self.assertEqual(row["output_hash"], md5(self.frames / row["output_path"]))
             self.nothing_half()
-            self.assertEqual(farm.run(run)["attempt"], 3)
+            self.assertGreaterEqual(farm.run(run)["attempt"], 3)
 
 
-class Once(unittest.TestCase):
-    """A frame has one outcome (rule 6), with an engine that copies a picture."""
+class Copied(unittest.TestCase):
+    """With an engine that copies a picture."""
 
     def setUp(self):
         holder = tempfile.TemporaryDirectory(prefix="gantry-once-")
@@ -275,6 +338,10 @@ class Once(unittest.TestCase):
 
     def granted(self, run):
         self.farm.say("publish_grant", run_id=run, attempt=self.farm.attempt)
+
+
+class Once(Copied):
+    """A frame has one outcome (rule 6)."""
 
     def test_what_was_granted_stands(self):
         first = self.begin()
@@ -316,6 +383,41 @@ class Once(unittest.TestCase):
         self.granted(run := self.asked())
         self.ends(run, COMPLETED)
         self.assertEqual(self.final.read_bytes(), (self.folder / "made.png").read_bytes())
+
+
+class Maya(Copied):
+    """As far as a stand-in for its Render goes: what it is called with, a scene that is packed, a picture in the folder of a layer."""
+
+    def setUp(self):
+        super().setUp()
+        self.farm.close()
+        path = self.folder / "Render"
+        path.write_text(f'#!/bin/bash\n[[ "$1 $2 $3 $4 $5 $6" == "-r arnold -s 7 -e 7" ]] || exit 3\nwhile [[ $1 != -rd ]]; do shift; done\n'
+                        f'grep -q "^//Maya" "${{@: -1}}" || exit 4\nmkdir "$2/masterLayer"; cp {self.folder}/made.png "$2/masterLayer/frame.0007.png"\n'
+                        'echo " 85% done - 12 rays/pixel"\n')
+        os.chmod(path, 0o755)
+        self.farm = FarSide(scene_root=str(self.folder / "scenes"), render_output=str(self.frames), render_maya=str(path), worker_types="render",
+                            worker_render_engines="maya 2024")
+        self.addCleanup(self.farm.close)
+        self.farm.__enter__()
+        self.final = self.frames / "u1/frame.0007.png"
+
+    def begin(self, published=None, scene="x.ma"):
+        return self.farm.assign("render", scene, parameters={"engine": "maya", "frame": 7, "renderer": "arnold"}, output="u1/frame.0007.png")
+
+    def test_scenes(self):
+        text = b"//Maya ASCII 2024 scene\n" + b"// more\n" * 1000
+        for name, content in (("x.ma", text), ("y.ma.gz", gzip.compress(text)), ("z.ma", gzip.compress(text))):
+            (self.folder / "scenes" / name).write_bytes(content)
+            end = self.ends(self.begin(scene=name), COMPLETED)
+            self.assertEqual(json.loads(end["result"])["output_hash"], md5(self.folder / "made.png"))
+            self.assertEqual((self.folder / "scenes" / name).read_bytes(), content)
+        self.assertEqual(sorted(path.name for path in (self.folder / "scenes").iterdir()), ["x.blend", "x.ma", "y.ma.gz", "z.ma"])
+
+    def test_bad_scenes(self):
+        for name, content in (("cut.ma.gz", gzip.compress(b"//Maya" + bytes(100000))[:-20]), ("bomb.ma.gz", gzip.compress(bytes(100 << 20)))):
+            (self.folder / "scenes" / name).write_bytes(content)
+            self.assertIn("scene: it cannot be unpacked", self.ends(self.begin(scene=name), FAILED)["error"])
 
 
 class Gateway(http.server.BaseHTTPRequestHandler):

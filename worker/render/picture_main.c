@@ -1,5 +1,5 @@
-/* gantry-picture FILE: what a rendered picture is, as one line of JSON: width, height, size, md5, and black where nothing is to be seen; or
- * error. All of it is decoded, which a damaged file may not survive: so this is a program of its own. */
+/* gantry-picture FILE [THUMBNAIL]: what a rendered picture is, as one line of JSON: width, height, size, md5, black where nothing is to be
+ * seen, and thumbnail if that was written; or error. All of it is decoded, which a damaged file may not survive: so this is a program of its own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,7 +16,9 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavutil/md5.h>
-#include <libavutil/pixdesc.h>
+
+#include "worker/render/pixels.h"
+#include "worker/render/thumbnail.h"
 
 #define SIZE_MAX_BYTES ((uint64_t)1 << 30)
 #define PIXELS_MAX ((int64_t)1 << 28)
@@ -86,9 +88,8 @@ static AVPacket *file_read(const char *path)
 /* The most that is black yet: renderers dither what they write, by a step of 256. Of real numbers, as their bits: 0.0001. */
 static uint32_t black_most(const AVFrame *frame, const AVPixFmtDescriptor *kind, int component)
 {
-    bool palette = kind->flags & AV_PIX_FMT_FLAG_PAL,
-         luma = !palette && !(kind->flags & AV_PIX_FMT_FLAG_RGB) && kind->nb_components > 2;
-    int depth = palette ? 8 : kind->comp[component].depth;
+    bool rgb = kind->flags & (AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_RGB), luma = !rgb && kind->nb_components > 2;
+    int depth = pixels_depth(kind, component);
     if (kind->flags & AV_PIX_FMT_FLAG_FLOAT)
         return depth > 16 ? 0x38d1b717 : 0x068d;
     return depth < 8 ? 0 : (luma && frame->color_range == AVCOL_RANGE_MPEG ? 18u : 2u) << (depth - 8);
@@ -97,10 +98,9 @@ static uint32_t black_most(const AVFrame *frame, const AVPixFmtDescriptor *kind,
 /* Whether one component of a row is nothing but black. */
 static bool row_is_black(const AVFrame *frame, const AVPixFmtDescriptor *kind, int y, int component, uint32_t *row)
 {
-    bool palette = kind->flags & AV_PIX_FMT_FLAG_PAL, real = kind->flags & AV_PIX_FMT_FLAG_FLOAT;
-    uint32_t most = black_most(frame, kind, component), sign = real ? 1u << (kind->comp[component].depth - 1) : 0;
-    av_read_image_line2(row, (const uint8_t **)(uintptr_t)frame->data, frame->linesize, kind, 0, y, component, frame->width,
-                        palette, 4);
+    bool real = kind->flags & AV_PIX_FMT_FLAG_FLOAT;
+    uint32_t most = black_most(frame, kind, component), sign = real ? 1u << (pixels_depth(kind, component) - 1) : 0;
+    pixels_row(frame, kind, y, component, frame->width, row);
     for (int x = 0; x < frame->width; x++)
         if ((row[x] & ~sign) > most)
             return false;
@@ -111,10 +111,10 @@ static bool is_black(const AVFrame *frame)
 {
     static uint32_t row[WIDTH_MAX];
     const AVPixFmtDescriptor *kind = av_pix_fmt_desc_get(frame->format);
-    if (!kind || frame->width > WIDTH_MAX || kind->flags & (AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BITSTREAM))
+    if (!pixels_can(kind) || frame->width > WIDTH_MAX)
         return false;
-    bool palette = kind->flags & AV_PIX_FMT_FLAG_PAL, rgb = kind->flags & AV_PIX_FMT_FLAG_RGB;
-    int components = palette || (rgb && kind->nb_components > 2) ? 3 : 1; /* without alpha; of YUV what is bright */
+    bool rgb = kind->flags & (AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_RGB);
+    int components = rgb ? pixels_components(kind) : 1; /* of YUV what is bright */
     for (int y = 0; y < frame->height; y++)
         for (int component = 0; component < components; component++)
             if (!row_is_black(frame, kind, y, component, row))
@@ -130,7 +130,7 @@ static void hash(const AVPacket *packet, char out[33])
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-static int look(const AVPacket *packet, AVCodecContext *decoder, AVFrame *frame)
+static int look(const AVPacket *packet, AVCodecContext *decoder, AVFrame *frame, const char *thumbnail)
 {
     char md5[33], why[128];
     int rc = avcodec_send_packet(decoder, packet);
@@ -145,15 +145,16 @@ static int look(const AVPacket *packet, AVCodecContext *decoder, AVFrame *frame)
     if (frame->flags & AV_FRAME_FLAG_CORRUPT || frame->decode_error_flags)
         return fail("it is damaged%s", "");
     hash(packet, md5);
-    printf("{\"width\":%d,\"height\":%d,\"size\":%d,\"md5\":\"%s\",\"black\":%s}\n", frame->width, frame->height, packet->size,
-           md5, is_black(frame) ? "true" : "false");
+    printf("{\"width\":%d,\"height\":%d,\"size\":%d,\"md5\":\"%s\",\"black\":%s,\"thumbnail\":%s}\n", frame->width, frame->height,
+           packet->size, md5, is_black(frame) ? "true" : "false",
+           thumbnail && thumbnail_write(frame, thumbnail) ? "true" : "false");
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "gantry-picture FILE\n");
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "gantry-picture FILE [THUMBNAIL]\n");
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -174,7 +175,7 @@ int main(int argc, char **argv)
         if (codec->id != AV_CODEC_ID_TIFF) /* which would fail for tags that nobody knows, too */
             decoder->err_recognition = AV_EF_CRCCHECK | AV_EF_BUFFER | AV_EF_EXPLODE;
         decoder->thread_count = 1;
-        rc = avcodec_open2(decoder, codec, NULL) < 0 ? fail("no decoder for it%s", "") : look(packet, decoder, frame);
+        rc = avcodec_open2(decoder, codec, NULL) < 0 ? fail("no decoder for it%s", "") : look(packet, decoder, frame, argv[2]);
     }
     av_frame_free(&frame);
     avcodec_free_context(&decoder);

@@ -134,21 +134,20 @@ static int result_write(const struct render *it, const struct picture *picture, 
     return rc;
 }
 
-/* `thumbnails/frame.0001.png` beside frame.0001.exr. It is a copy of nothing that counts: without it the frame is as good. */
-static void thumbnail_make(const struct render *it, char out[PATH_MAX])
+/* `thumbnails/frame.0001.png` beside frame.0001.exr. Nothing that counts: without it the frame is as good. */
+static void thumbnail_place(const struct render *it, const char *fresh, char out[PATH_MAX])
 {
-    char fresh[PATH_MAX], path[PATH_MAX * 2];
+    char path[PATH_MAX * 2];
     const char *slash = strrchr(it->output, '/'), *base = slash ? slash + 1 : it->output;
-    struct err none = {0};
+    struct err err = {0};
     int len = snprintf(out, PATH_MAX, "%.*s" THUMBNAILS "/%.*s.png", (int)(base - it->output), it->output,
                        (int)(strlen(base) - strlen(it->extension) - 1), base);
-    snprintf(fresh, sizeof(fresh), "%s/thumbnail.png", it->work);
-    bool well = len < PATH_MAX && picture_thumbnail(it, it->made, fresh) &&
-                snprintf(path, sizeof(path), "%s/%s", words_or(it->words, "folder", ""), out) < PATH_MAX;
-    unlink(well ? path : fresh);
-    if (well && layout_bring(fresh, path, false, &none) == 0)
-        return;
-    printf("there is no thumbnail of it%s%s\n", none.code ? ": " : "", none.text);
+    if (len < PATH_MAX && snprintf(path, sizeof(path), "%s/%s", words_or(it->words, "folder", ""), out) < PATH_MAX) {
+        unlink(path);
+        if (layout_bring(fresh, path, false, &err) == 0)
+            return;
+    }
+    printf("there is no thumbnail of it: %s\n", err.code ? err.text : "its name is too long");
     out[0] = '\0';
 }
 
@@ -159,16 +158,21 @@ static int adopt(struct render *it, struct picture *picture)
     if (!made_stands(words_or(it->words, "published", ""), it->final, &seen))
         return standing_note(it);
     printf("an earlier attempt has made this frame\n");
-    return picture_look(it, it->final, picture) < 0 ? -1 : 1;
+    return picture_look(it, it->final, NULL, picture) < 0 ? -1 : 1;
 }
 
 static int make(struct render *it, struct picture *picture, char thumbnail[PATH_MAX])
 {
-    if (layout_scene(it) < 0 || frame_make(it) < 0 || picture_look(it, it->made, picture) < 0)
+    char fresh[PATH_MAX];
+    snprintf(fresh, sizeof(fresh), "%s/thumbnail.png", it->work);
+    if (layout_scene(it) < 0 || unpack_scene(it) < 0 || frame_make(it) < 0 || picture_look(it, it->made, fresh, picture) < 0)
         return -1;
     if (picture->black)
         printf("WARNING: the picture is all black\n");
-    thumbnail_make(it, thumbnail);
+    if (picture->thumbnail)
+        thumbnail_place(it, fresh, thumbnail);
+    else
+        printf("there is no thumbnail of it\n");
     if (layout_folders(it->final, it->err) < 0 || farm_say(&it->line, CHANNEL_TEMPORARY, it->temporary, it->err) < 0)
         return -1;
     return layout_bring(it->made, it->temporary, false, it->err);

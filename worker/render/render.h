@@ -34,7 +34,7 @@ struct render {
 
 struct picture { /* what gantry-picture says of a file */
     uint64_t width, height, size;
-    bool black;
+    bool black, thumbnail; /* the thumbnail was written */
     char md5[33];
 };
 
@@ -48,13 +48,13 @@ uint64_t render_number(const struct render *it, const char *parameter);  /* 0 */
 bool render_allows_missing(const struct render *it);
 
 int layout_scene(struct render *it); /* the scene and its files are at it->scene, below it->root */
+int unpack_scene(struct render *it); /* what its engine could not read packed */
 int frame_make(struct render *it);   /* its picture is at it->made */
 /* Puts a file at a new name: by its name, a clone, or a copy. to's folders are made. */
 int layout_bring(const char *from, const char *to, bool keep, struct err *err);
 int layout_folders(const char *path, struct err *err); /* those above it */
 
-int picture_look(const struct render *it, const char *path, struct picture *out);
-/* Where that works: a small PNG beside the picture. False: not. */
-bool picture_thumbnail(const struct render *it, const char *path, const char *thumbnail);
+/* thumbnail: where a small PNG of it is to be written; NULL: nowhere. */
+int picture_look(const struct render *it, const char *path, const char *thumbnail, struct picture *out);
 
 #endif
