@@ -321,6 +321,11 @@ const struct command commands[] = {
      "SIGTERM or Ctrl-C ends all in order within 10 seconds: runs get 5 seconds to finish, then go back to the queue. A "
      "second Ctrl-C ends them at once. SIGHUP makes all read their settings again. Each setting can be given as a flag; "
      "`gantry config --explain` lists them."},
+    {"recorder", "[DIR [PORT]]", no_options, recorder_command, false, false, 0, 2,
+     "start a farm that records streams into a folder, with the recorder's API on a port",
+     "As `gantry up --output DIR --recorder-port PORT`, with ./output and 8080 where none is given, the configuration in "
+     "config.json "
+     "here, and the farm's main port any that is free (the line `ready` names it). Each setting can be given as a flag before."},
     {"run", "PROGRAM [ARG…]", run_options, run_command, true, true, 0, -1, "run a program on the farm, in the current folder",
      "Prints the number of the run; with --wait follows it instead: its stdout and stderr come out here as they are, a "
      "progress bar stands on a terminal, and gantry exits with the program's code (128 + signal if one killed it, 1 if it "

@@ -8,11 +8,10 @@ import pathlib
 import shutil
 import tempfile
 
-from tests.bus import ScriptedWorker
 from tests.contract.base import Contract
 from tests.farm import free_port, wait_for
+from tests.recorder import API, Recorder
 
-API = "/recorder/api"
 EN = {"Accept-Language": "en"}
 GLOBAL = {"total_poll_duration_seconds": 60, "max_concurrent_streams": 2, "report_filename": "rtsp_report.json",
           "connection_timeout_seconds": 3, "read_timeout_seconds": 5, "poll_cycles": 1, "cycle_interval_seconds": 30}
@@ -233,32 +232,6 @@ class Folder(RecorderContract):
         self.refused(self.farm.delete(f"{API}/timestamp/20251010_163200"), 403, "Forbidden")
         self.refused(self.farm.delete(f"{API}/timestamp/other"), 404, "Not Found")
         self.assertTrue((self.out / "other/no.mp4").exists() and (self.output / "config.json").exists())
-
-
-class Recorder(ScriptedWorker):
-    """A worker that says what recordings would say."""
-
-    def __init__(self, farm):
-        super().__init__(farm.endpoint("workers"), types=("record",), executors=("record",), slots=4)
-
-    def __enter__(self):
-        self.hello()
-        self.given = []
-        return self
-
-    def __exit__(self, *more):
-        self.tell("bye")
-        super().__exit__(*more)
-
-    def begin(self):
-        while not self.given:
-            self.given = list(self.expect("assign")["runs"])
-        run = self.given.pop(0)
-        self.tell("accept", leases=[{"run_id": run["run_id"], "attempt": run["attempt"]}])
-        return run
-
-    def end(self, run, outcome=1, **said):
-        self.insist("result", "result_ack", items=[dict(said, run_id=run["run_id"], attempt=run["attempt"], outcome=outcome)])
 
 
 class Cycles(RecorderContract):
