@@ -65,7 +65,16 @@ int recorder_config_load(struct recorder *farm, const struct rec_recorder_config
 /* Whether this configuration would do; -1 with fault, which names the field. */
 int recorder_config_check(const struct rec_recorder_config *config, struct fault *fault);
 
+/* ---- the beginning of a cycle (begin.c) ---- */
+
+#define CYCLE_BYTES 9216 /* of a cycle's record but for its folder, and the state's */
+/* -1: not now; what was known of the cycle before may be gone, which is over. */
+int recorder_cycle_begin(struct recorder *farm, struct core *core);
+
 /* ---- cycles (cycle.c) ---- */
+
+void recorder_state_put(const struct recorder *farm, struct core *core);
+void recorder_cycle_count(struct rec_recorder_cycle *cycle, uint64_t status); /* one more recording is over, so */
 
 core_handler recorder_on_run;
 core_handler recorder_on_reported;
