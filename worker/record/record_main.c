@@ -97,7 +97,7 @@ static void process_prepare(void)
     struct sigaction action = {.sa_handler = on_terminate};
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes is a full disk */
+    signal(SIGXFSZ, SIG_IGN);                                       /* a limit of files' sizes is a full disk */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose shadow takes terabytes of address space */
     setrlimit(RLIMIT_AS, &(struct rlimit){MEMORY_BYTES, MEMORY_BYTES});
 #endif

@@ -254,7 +254,7 @@ enum record_fault session_record(struct session *it)
 {
     AVPacket *packet = av_packet_alloc();
     int64_t backoff = BACKOFF_FIRST;
-    enum record_fault fault = packet ? FAULT_NONE : FAULT_DISK;
+    enum record_fault fault = packet ? FAULT_NONE : FAULT_DISK, last = FAULT_NONE;
     struct err err = {0};
     it->begun_us = source_now_us();
     snprintf(it->text, sizeof(it->text), "no memory to record");
@@ -263,10 +263,17 @@ enum record_fault session_record(struct session *it)
         it->slot_end_us = it->begun_us + due_us(it) - gone + SLACK;
     }
     while (packet) {
+        char before[sizeof(it->text)];
+        snprintf(before, sizeof(before), "%s", it->text);
         tell(it, STATUS_CONNECTING);
         fault = connection(it, least(source_now_us() + it->config->connect_s * SECOND, limit_us(it)), packet);
         if (it->keyed)
             backoff = BACKOFF_FIRST;
+        else if (fault == FAULT_TIMEOUT && last && source_now_us() >= limit_us(it)) { /* cut off: what was told before counts */
+            fault = last;
+            snprintf(it->text, sizeof(it->text), "%s", before);
+        }
+        last = fault;
         if (fault == FAULT_NONE || !passes(it, fault) || source_now_us() + backoff >= limit_us(it))
             break;
         fprintf(stderr, "%s: %s; it is tried again\n", record_fault_word(fault), it->text);

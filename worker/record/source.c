@@ -202,7 +202,8 @@ enum record_fault source_open(struct source *source, const char *url, int64_t de
     int rc = format_open(source, url);
     if (rc >= 0 && !source_stopped)
         return FAULT_NONE;
-    if (on_wait(source)) /* which the demuxer may tell of as something else */
+    if (rc >= 0 ||
+        (on_wait(source) && (rc == AVERROR_EOF || rc == AVERROR_INVALIDDATA))) /* as the demuxer calls the end of its time */
         rc = AVERROR_EXIT;
     source_close(source);
     return explain(rc, true, text, size);
