@@ -251,6 +251,11 @@ static void test_a_test_that_fails(void **unused)
     assert_int_equal(task_of(fixture, id).cancelled_frames, 2);
     assert_int_equal(task_of(fixture, id).test_status, 1 + FRAME_FAILED);
     nothing_given(fixture, 1);
+    acted(fixture, id, RENDER_RETRY_FRAME, 1); /* somebody wants that one all the same */
+    acted(fixture, id, RENDER_PAUSE, 0);
+    acted(fixture, id, RENDER_RESUME, 0);
+    assert_int_equal(given(fixture, 1).number, 1);
+    assert_task(fixture, id, RENDER_RENDERING, 0, 1);
     fixture_free(fixture);
 }
 

@@ -204,6 +204,9 @@ void render_ended(void *self, struct core *core, const struct farm_run *view)
     }
     frame_put(core, task, place, run, &said);
     json_decref(said.json);
+    if (task->record.stop_after_test && !render_status_final(task->record.status) && render_is_test(task, place) &&
+        render_state(task, place) == FRAME_FAILED)
+        render_finish(farm, core, task, RENDER_FAILED, "a test frame failed");
     render_judge(farm, core, task);
     render_put(core, task);
 }

@@ -1,5 +1,4 @@
 /* A render task: in memory, as a record, and what its status is. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/log.h"
@@ -308,14 +307,8 @@ void render_judge(struct render *farm, const struct core *core, struct render_ta
 {
     struct rec_render_task *record = &task->record;
     uint32_t open = task->counts[FRAME_PENDING] + task->counts[FRAME_STARVED] + task->counts[FRAME_RENDERING];
-    char error[64];
     record->test_status = test_status(task);
     if (!render_status_final(record->status)) {
-        if (record->stop_after_test && record->test_status == 1 + FRAME_FAILED) {
-            snprintf(error, sizeof error, "a test frame failed");
-            render_finish(farm, core, task, RENDER_FAILED, error);
-            return;
-        }
         if (!open)
             end(farm, core, task, status_ended(task));
         else if (record->status != RENDER_PAUSED)
