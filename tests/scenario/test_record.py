@@ -273,6 +273,12 @@ class Nothing(Recorder):
             self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
             self.assertIn(words, end["error"])
 
+    def test_its_time_is_over(self):
+        server = self.server()
+        end = self.failed(self.farm(), server.url, "timeout", until_ms=1000)
+        self.assertIn("before it began", end["error"])
+        self.assertEqual(server.requests, [])
+
     def test_a_place_that_is_taken(self):
         self.output.parent.mkdir()
         self.output.write_text("somebody's")
