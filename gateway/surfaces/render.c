@@ -44,8 +44,7 @@ static const struct route routes[] = {
      "The hardware configs of the setting `render.hardware`. `is_available`: a worker that is connected has as much."},
     {METHOD_POST, "/hardware-configs/match", render_match, ROLE_READONLY,
      "The cheapest config that has `ram` and `gpu_count`, and the others that have, by price. 404 when none has."},
-    RENDER_FILE_ROUTES RENDER_TUS_ROUTES RENDER_SCENE_ROUTES
-    {.handle = NULL},
+    RENDER_FILE_ROUTES RENDER_TUS_ROUTES RENDER_SCENE_ROUTES{.handle = NULL},
 };
 
 /* ---- envelope ---- */
@@ -80,9 +79,9 @@ static const struct {
     const char *rule;
     unsigned code;
 } rules[] = {
-    {"required", 1001},      {"asset_missing", 2000}, {"render_task", 2001},   {"render_scene", 2002}, {"file_missing", 2002},
-    {"asset_path", 4000},    {"scene_outside", 4000}, {"link_expired", 4000},  {"render_whose", 4001}, {"union", 4001},
-    {"blob_disk", 5002},     {"blob_gone", 5002},     {"scene_worker", 5003},  {"scene_run", 5003},
+    {"required", 1001},   {"asset_missing", 2000}, {"render_task", 2001},  {"render_scene", 2002}, {"file_missing", 2002},
+    {"asset_path", 4000}, {"scene_outside", 4000}, {"link_expired", 4000}, {"render_whose", 4001}, {"union", 4001},
+    {"blob_disk", 5002},  {"blob_gone", 5002},     {"scene_worker", 5003}, {"scene_run", 5003},
 };
 
 /* What was wrong with the request: a field that is missing, one that is malformed, or something else. */
@@ -184,7 +183,8 @@ void render_problem(struct request *request, const struct problem *problem)
 {
     struct writer w = {.out = &request->out};
     unsigned code = code_of(problem);
-    bool scene = code == 2002 && problem->kind == PROBLEM_BAD_REQUEST; /* its API says it otherwise of a scene that is to be read */
+    bool scene =
+        code == 2002 && problem->kind == PROBLEM_BAD_REQUEST; /* its API says it otherwise of a scene that is to be read */
 
     writer_open(&w, NULL, '{');
     writer_uint(&w, "code", scene ? 400 : code);

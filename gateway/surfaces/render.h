@@ -69,12 +69,8 @@ const struct render_config *render_config_pick(const struct render_config *confi
 
 /* ---- scenes ---- */
 
-struct render_scene {
-    char md5[33]; /* "": not known */
-    uint64_t size;
-};
-/* Whether the path names something that was uploaded, or a file below scene.root. */
-bool render_scene_find(const struct request *request, struct str path, struct render_scene *out);
+/* Whether the task's scene is there: what was uploaded, or a file below scene.root. */
+bool render_scene_there(const struct request *request, const struct rec_render_task *task);
 
 /* ---- handlers ---- */
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "gateway/beneath.h"
+#include "gateway/blob.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
 #include "gateway/surfaces/render.h"
@@ -16,19 +17,8 @@
 #define PLUGINS_MAX 64
 #define PLUGINS_BYTES 4096
 #define TEST_CHARACTERS 100
-#define HASH_DIGITS 32
 
 /* ---- scenes ---- */
-
-static bool is_hash(struct str text)
-{
-    for (uint32_t i = 0; i < text.len; i++) {
-        bool digit = (text.ptr[i] >= '0' && text.ptr[i] <= '9') || (text.ptr[i] >= 'a' && text.ptr[i] <= 'f');
-        if (!digit)
-            return false;
-    }
-    return text.len == HASH_DIGITS;
-}
 
 static bool size_of(const char *folder, struct str path, uint64_t *size)
 {
@@ -43,37 +33,32 @@ static bool size_of(const char *folder, struct str path, uint64_t *size)
     return there;
 }
 
-/* assets/<md5>: a blob. */
-static bool find_asset(const struct request *request, struct str path, struct render_scene *out)
-{
-    static const char assets[] = "assets/";
-    const uint32_t len = sizeof assets - 1;
-    char folder[4096], name[64];
-
-    if (path.len <= len || memcmp(path.ptr, assets, len) != 0 || !is_hash((struct str){path.ptr + len, path.len - len}))
-        return false;
-    str_copy(out->md5, sizeof out->md5, (struct str){path.ptr + len, HASH_DIGITS});
-    snprintf(name, sizeof name, "%.2s/%s", out->md5, out->md5);
-    snprintf(folder, sizeof folder, "%s/blobs/assets", settings_text(request->gateway->settings, SET_DATA));
-    return size_of(folder, str_of(name), &out->size);
-}
-
-bool render_scene_find(const struct request *request, struct str path, struct render_scene *out)
+/* Below scene.root; what was uploaded is known to the scheduler. */
+static bool in_roots(const struct request *request, struct str path, uint64_t *size)
 {
     const char *roots = settings_text(request->gateway->settings, SET_SCENE_ROOT);
     char root[4096];
 
-    *out = (struct render_scene){0};
-    if (find_asset(request, path, out))
-        return true;
-    out->md5[0] = '\0';
     while (*roots) {
         size_t len = strcspn(roots, ":");
-        if (len > 0 && str_copy(root, sizeof root, (struct str){roots, (uint32_t)len}) && size_of(root, path, &out->size))
+        if (len > 0 && str_copy(root, sizeof root, (struct str){roots, (uint32_t)len}) && size_of(root, path, size))
             return true;
         roots += len + (roots[len] == ':');
     }
     return false;
+}
+
+bool render_scene_there(const struct request *request, const struct rec_render_task *task)
+{
+    unsigned char md5[BLOB_MD5];
+    uint64_t size;
+
+    if (!task->scene_md5.len)
+        return in_roots(request, task->oss_file_path, &size);
+    int fd = blob_read_hex(task->scene_md5, md5) ? blob_open(request->gateway->settings, md5) : -1;
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* ---- fields ---- */
@@ -291,7 +276,6 @@ static void on_created(struct request *request, const struct msg *msg)
 void render_create(struct request *request)
 {
     struct msg_render_create create = {.task = {.id = 1}};
-    struct render_scene scene;
     struct problem problem;
 
     if (request_read_json(request, &problem) != 0 || read_task(request, &create.task, &problem) != 0 ||
@@ -301,8 +285,6 @@ void render_create(struct request *request)
     }
     if (!render_may(request, create.task.unionid))
         return;
-    create.scene_found = render_scene_find(request, create.task.oss_file_path, &scene);
-    create.task.scene_md5 = str_of(scene.md5);
-    create.task.scene_size = scene.size;
+    create.scene_found = in_roots(request, create.task.oss_file_path, &create.task.scene_size);
     ask_send(request, ASK_SCHEDULER, &shape_msg_render_create, &create, on_created);
 }

@@ -177,12 +177,11 @@ static void server_path_write(struct writer *w, const char *key, struct str path
 static void on_assets(struct request *request, const struct msg *msg)
 {
     const struct rec_render_task *task = one_read(request, msg);
-    struct render_scene scene;
     struct writer w;
 
     if (!task)
         return;
-    bool there = render_scene_find(request, task->oss_file_path, &scene);
+    bool there = render_scene_there(request, task);
     render_open(request, &w, 200, TEXT_API_OK);
     writer_open(&w, "data", '{');
     writer_uint(&w, "task_id", task->id);

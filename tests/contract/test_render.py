@@ -9,6 +9,7 @@ from tests.bus import ScriptedWorker
 from tests.contract.base import Contract
 from tests.contract.test_auth import bearer, make_key
 from tests.farm import free_port, wait_for
+from tests.render_client import FORM, ask, form, part
 
 BASE = "/render/api"
 EN = {"Accept-Language": "en"}
@@ -56,9 +57,9 @@ class RenderContract(Contract):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        blob = cls.farm.data / "blobs" / "assets" / MD5[:2] / MD5
-        blob.parent.mkdir(parents=True)
-        blob.write_bytes(SCENE)
+        uploaded = ask(cls.farm.port, "POST", "/render/api/files/upload", form(part("file", SCENE, "scene.blend"), part("hash", MD5),
+                                                                              part("path", "projects/user123/scene.blend")), FORM)
+        assert uploaded.status == 201, uploaded
 
     def setUp(self):
         self.addCleanup(self.end_all)

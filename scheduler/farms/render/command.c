@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "proto/log.h"
+#include "scheduler/farms/asset/asset.h"
 #include "scheduler/farms/render/render.h"
 #include "scheduler/worker.h"
 
@@ -36,9 +37,10 @@ static uint64_t scene_ms(const struct render *farm, const struct rec_render_task
     return count ? ms / count : 0;
 }
 
-static int create_check(const struct render *farm, const struct msg_render_create *asked, struct fault *fault)
+static int create_check(const struct render *farm, const struct msg_render_create *asked, const struct asset *scene,
+                        struct fault *fault)
 {
-    if (!asked->scene_found)
+    if (!scene && !asked->scene_found)
         return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "render_scene", asked->task.oss_file_path, NULL,
                          "nothing of that name was uploaded");
     if (farm->tasks.count - farm->kept_count >= farm->config.tasks_max)
@@ -55,8 +57,16 @@ void render_on_create(struct core *core, const struct core_call *call)
     struct rec_render_task record = asked->task;
     struct render_task *task = NULL;
     struct fault fault;
-    if (create_check(farm, asked, &fault))
+    char md5[2 * ASSET_MD5 + 1];
+    const struct asset *scene = asset_named(core, record.oss_file_path); /* what was uploaded comes before a file of that name */
+    if (create_check(farm, asked, scene, &fault))
         goto error;
+    record.scene_md5 = (struct str){0};
+    if (scene) {
+        asset_hex(scene, md5);
+        record.scene_md5 = str_of(md5);
+        record.scene_size = scene->size;
+    }
     record.status = RENDER_QUEUED;
     record.created_at = core->wall_ms;
     record.expect_ms = scene_ms(farm, &record);
