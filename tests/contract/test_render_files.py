@@ -168,6 +168,8 @@ class RenderFiles(Contract):
         content = os.urandom(20)
         data = self.ok(upload(self.farm.port, content, path="projects/user123/wolf.ma"), 201)
         self.assertEqual(data["path"], "projects/user123/wolf.ma")
+        task = self.ask("POST", "/tasks", {"unionid": "user123", "oss_file_path": "projects/user123/wolf.ma", "render_engine": "maya"})
+        self.assertEqual((task.status, task.body["data"]["scene_file_hash"]), (201, md5(content)), task)
         bare = form(part("hash", md5(content)), part("path", "projects/user123/再.ma"))
         self.assertFalse(self.ok(self.ask("POST", "/files/upload", bare, FORM))["uploaded"])
 

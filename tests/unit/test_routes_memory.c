@@ -44,7 +44,8 @@ static const char transcode[] =
 /* What the render surface's are. */
 static const char render[] =
     "{\"unionid\":\"u\",\"oss_file_path\":\"a.blend\",\"render_engine\":\"blender\",\"test_frames\":\"1\",\"ram\":16,"
-    "\"plugins\":{\"p\":\"1\"},\"task_info\":{\"renderer\":\"cycles\"},\"task_ids\":[1,2]}";
+    "\"plugins\":{\"p\":\"1\"},\"task_info\":{\"renderer\":\"cycles\"},\"task_ids\":[1,2],"
+    "\"hashes\":[\"0123456789abcdef0123456789abcdef\",\"x\"]}";
 
 static struct buf input;
 static unsigned expected; /* the status without a fault, and how long the answer is */
