@@ -115,7 +115,7 @@ class Scenes(Contract):
     def test_refusals(self):
         for body, code, field in (({}, 1001, "scene_file"), ({"scene_file": 1}, 1002, "scene_file"), ({"scene_file": ""}, 1001, "scene_file"),
                                   ({"scene_file": "a", "oss_file_path": "b"}, 1002, "scene_file"),
-                                  ({"scene_file": "a\0b"}, 1002, "body"), ({"scene_file": "a", "unionid": 1}, 1002, "unionid"),
+                                  ({"scene_file": "a\0b"}, 1000, "body"), ({"scene_file": "a", "unionid": 1}, 1002, "unionid"),
                                   ({"scene_file": "a", "wait_seconds": 31}, 1002, "wait_seconds"),
                                   ({"scene_file": "a", "refresh": "yes"}, 1002, "refresh")):
             with self.subTest(body):
