@@ -17,8 +17,8 @@ struct surface {
     /* The handlers of routes whose body is a file of any size: they are called before that comes, and say where it goes (http_receive).
      * Ends in NULL; NULL: there are none. */
     void (*const *uploads)(struct request *request);
-    bool any_origin; /* pages of any origin may call here */
-    bool slash;      /* a path may have a / at its end */
+    bool any_origin;  /* pages of any origin may call here */
+    bool slash;       /* a path may have a / at its end */
     unsigned invalid; /* status of what is well-formed and breaks a rule; 0: 422 */
 };
 
