@@ -223,7 +223,7 @@ static void job_orphan(void *self)
 struct recorder_job *recorder_job_new(struct request *request, struct str folder, struct str directory, struct str name,
                                       struct str file)
 {
-    struct recorder_job *job = calloc(1, sizeof *job);
+    struct recorder_job *job = request->gateway->files ? calloc(1, sizeof *job) : NULL;
     struct str *to[] = {&job->directory, &job->name, &job->file}, from[] = {directory, name, file};
     if (job)
         job->text = malloc((size_t)directory.len + name.len + file.len + 3);

@@ -194,7 +194,13 @@ static unsigned replies_make(struct replies *out)
     struct rec_render_frame frame = {.id = 1 << RENDER_FRAME_BITS, .task_id = 1, .number = 1, .output_path = STR_LIT("a.png")};
     struct msg_render_answer rendering = {.task = scene};
     struct msg_render_fitting fitting = {0};
+    struct rec_recorder_stream stream = {.rtsp_url = STR_LIT("rtsp://h/1"), .duration_seconds = 1, .weight = 1, .output_filename = STR_LIT("a.mp4")};
+    struct rec_recorder_global global = {.max_concurrent_streams = 1, .total_poll_duration_seconds = 1};
+    struct rec_recorder_config config = {.id = 1, .folder = STR_LIT("/o"), .global = global, .streams = {&stream, 1}};
+    struct msg_recorder_configured configured = {.global = global, .stream = stream, .count = 2};
+    struct msg_recorder_view view = {.state = {.id = 1}, .loaded = true};
     unsigned count = 0;
+    SET_HAS(&configured, msg_recorder_configured, stream);
     SET_HAS(&task.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, schedule);
@@ -249,15 +255,28 @@ static unsigned replies_make(struct replies *out)
     reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
     reply_add(&out[count].first, &shape_msg_render_fitting, &fitting);
     reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
+    reply_row(&out[count].first, &shape_rec_recorder_config, &config);
+    reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
+    reply_add(&out[count].first, &shape_msg_recorder_configured, &configured);
+    reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
+    reply_add(&out[count].first, &shape_msg_recorder_view, &view);
+    reply_add(&out[count++].second, &shape_msg_recorder_view, &view);
     return count;
 }
 
-static bool needs_files(const struct route *route)
+static bool needs_files(const struct surface *surface, const struct route *route)
 {
-    static const char *const begins[] = {"/stream/",   "/files/upload", "/files/download-url", "/files/link", "/files/blob",
-                                         "/files/tus", "/scene/"};
+    static const struct {
+        const struct surface *surface;
+        const char *path;
+    } begins[] = {
+        {&surface_transcode, "/stream/"},    {&surface_render, "/files/upload"}, {&surface_render, "/files/download"},
+        {&surface_render, "/files/link"},    {&surface_render, "/files/blob"},   {&surface_render, "/files/tus"},
+        {&surface_render, "/scene/"},        {&surface_recorder, "/timestamp"},  {&surface_recorder, "/video"},
+        {&surface_recorder, "/config/save"}, {&surface_recorder, "/config/reload"},
+    };
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
-        if (strncmp(route->path, begins[i], strlen(begins[i])) == 0)
+        if (surface == begins[i].surface && strncmp(route->path, begins[i].path, strlen(begins[i].path)) == 0)
             return true;
     return false;
 }
@@ -277,7 +296,7 @@ static void answered_each(const struct surface *surface, const struct route *rou
         well = well || expected < 400;
         memory_hard(step);
     }
-    if (!well && !needs_files(route))
+    if (!well && !needs_files(surface, route))
         fail_msg("%s %s ends well with no reply", method_name(route->method), route->path);
 }
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 from tests.bus import BY_NUMBER, TABLE, from_wire  # noqa: E402
 
 PAGE = (ROOT / "docs" / "worker-protocol.md").read_text()
+NUMBERS = {name: int(value) for name, value in re.findall(r"^#define (\w+) (\d+)\b", (ROOT / "proto" / "messages.h").read_text(), re.M)}
 
 
 def sections():
@@ -28,7 +29,7 @@ def number(text):
     if text == "INT64_MAX":
         return "2^63-1"
     text = re.sub(r"KIB\((\d+)\)", r"(\1 * 1024)", text)
-    return str(eval(text, {"INT64_MIN": -(1 << 63)}))  # a constant expression of our own table
+    return str(eval(text, dict(NUMBERS, INT64_MIN=-(1 << 63))))  # a constant expression of our own table
 
 
 def rows():
