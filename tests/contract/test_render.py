@@ -58,7 +58,7 @@ class RenderContract(Contract):
     def setUpClass(cls):
         super().setUpClass()
         uploaded = ask(cls.farm.port, "POST", "/render/api/files/upload", form(part("file", SCENE, "scene.blend"), part("hash", MD5),
-                                                                              part("path", "projects/user123/scene.blend")), FORM)
+                                                                              part("path", "projects/user123/scene.blend")), dict(FORM, **cls.farm.headers))
         assert uploaded.status == 201, uploaded
 
     def setUp(self):
