@@ -389,7 +389,7 @@ def left_running():
 def reason(text):
     """The line that says most of a failure: who reads only the end of a long output still learns it."""
     lines = [line.strip() for line in text.split("\n---- output of")[0].splitlines() if line.strip()]
-    said = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception|Expired|Exit)\b|\[ *(ERROR|FAILED) *\]|SUMMARY:", line)]
+    said = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception|Expired|Exit)\b|\[ *(ERROR|FAILED) *\]|SUMMARY:|.*: runtime error: ", line)]
     return (said or lines or ["it says nothing"])[-1][:300]
 
 

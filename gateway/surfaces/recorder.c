@@ -224,7 +224,6 @@ struct recorder_job *recorder_job_new(struct request *request, struct str folder
                                       struct str file)
 {
     struct recorder_job *job = request->gateway->files ? calloc(1, sizeof *job) : NULL;
-    struct str *to[] = {&job->directory, &job->name, &job->file}, from[] = {directory, name, file};
     if (job)
         job->text = malloc((size_t)directory.len + name.len + file.len + 3);
     if (!job || !job->text || !str_copy(job->folder, sizeof job->folder, folder)) {
@@ -234,6 +233,7 @@ struct recorder_job *recorder_job_new(struct request *request, struct str folder
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return NULL;
     }
+    struct str *to[] = {&job->directory, &job->name, &job->file}, from[] = {directory, name, file};
     char *at = job->text;
     for (size_t i = 0; i < 3; i++) {
         str_copy(at, (size_t)from[i].len + 1, from[i]);
