@@ -55,16 +55,6 @@ struct asset *asset_named(const struct core *core, struct str path)
     return name ? name->asset : NULL;
 }
 
-void asset_hold(struct asset *asset)
-{
-    asset->holds++;
-}
-
-void asset_let(struct asset *asset)
-{
-    asset->holds -= asset->holds > 0;
-}
-
 /* ---- made and loaded ---- */
 
 /* One in no table, with room for it in them. NULL when out of memory. */

@@ -18,7 +18,6 @@ struct asset {
     struct str key; /* of the bytes below */
     unsigned char md5[ASSET_MD5];
     uint64_t size, used_at;
-    uint32_t holds; /* of those who need it: see asset_hold */
     uint32_t names; /* paths that stand for it */
 };
 
@@ -33,10 +32,6 @@ struct asset_name {
 /* What a path stands for: assets/<md5>, or one that was bound at an upload. NULL: nothing, or there is no such farm. */
 struct asset *asset_named(const struct core *core, struct str path);
 void asset_hex(const struct asset *asset, char out[2 * ASSET_MD5 + 1]);
-
-/* Somebody needs it: it stays until as many have let go. Memory's only, so to be said again when records are loaded (in a farm's `loaded`). */
-void asset_hold(struct asset *asset);
-void asset_let(struct asset *asset);
 
 /* ---- what the files of this folder share ---- */
 
