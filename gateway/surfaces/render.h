@@ -52,6 +52,10 @@ const struct rec_render_live *render_live_of(const struct msg *msg, uint64_t id)
 /* What a frame of the task is: enum render_frame_status in the low three bits, its retries above. */
 uint8_t render_frame_state(const struct rec_render_task *task, uint64_t place);
 
+/* The frame's own record among these, decoded into the request's memory. NULL: it was never given out, or it is damaged; without memory the
+ * answer has failed, too (request->out.failed). */
+const struct rec_render_frame *render_frame_row(struct request *request, const struct rec_row_list *rows, uint64_t id);
+
 /* ---- hardware ---- */
 
 struct render_config {

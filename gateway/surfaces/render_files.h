@@ -15,6 +15,7 @@ void render_files_upload(struct request *request);
 void render_files_link(struct request *request);
 void render_files_linked(struct request *request);
 void render_files_blob(struct request *request);
+void render_files_frame(struct request *request);
 
 extern void (*const render_uploads[])(struct request *request); /* ends in NULL */
 
@@ -32,7 +33,10 @@ extern void (*const render_uploads[])(struct request *request); /* ends in NULL 
         {METHOD_GET, "/files/link/{asset_id}", render_files_linked, ROLE_ANYONE,                                                 \
          "What such a link leads to: the file, with `Range`, `If-Range` and `ETag`. 403 (4000) once it has expired."},           \
         {METHOD_GET, "/files/blob/{md5}", render_files_blob, ROLE_KNOWN,                                                         \
-         "A file by its MD5, with `Range`, `If-Range` and `ETag`: for workers, users and admins."},
+         "A file by its MD5, with `Range`, `If-Range` and `ETag`: for workers, users and admins."},                              \
+        {METHOD_GET, "/files/download/{frame_id}", render_files_frame, ROLE_READONLY,                                            \
+         "What a frame was rendered to, by the frame's `id`: the file, with `Range`, `If-Range` and `ETag` (its MD5). 404 "      \
+         "(2002) when it is gone, 409 (3000) while the frame is not `completed`."},
 
 void render_scene_analyse(struct request *request);
 void render_scene_get(struct request *request);

@@ -75,7 +75,7 @@ static void frame_write(struct writer *w, const char *key, const struct rec_rend
 
 /* ---- their own records ---- */
 
-static const struct rec_render_frame *frame_row(struct request *request, const struct rec_row_list *rows, uint64_t id)
+const struct rec_render_frame *render_frame_row(struct request *request, const struct rec_row_list *rows, uint64_t id)
 {
     struct rec_render_frame *frame;
     struct err err = {.code = ERR_NO_MEMORY, .text = "out of memory"};
@@ -101,14 +101,14 @@ static void frames_write(struct request *request, const struct rec_row_list *row
 
     render_open(request, &w, 200, TEXT_API_OK);
     if (frames->one) {
-        frame_write(&w, "data", frames->task, frames->ids[0], frame_row(request, rows, frames->ids[0]));
+        frame_write(&w, "data", frames->task, frames->ids[0], render_frame_row(request, rows, frames->ids[0]));
         render_close(request, &w, 200);
         return;
     }
     writer_open(&w, "data", '{');
     writer_open(&w, "items", '[');
     for (uint32_t i = 0; i < frames->count; i++)
-        frame_write(&w, NULL, frames->task, frames->ids[i], frame_row(request, rows, frames->ids[i]));
+        frame_write(&w, NULL, frames->task, frames->ids[i], render_frame_row(request, rows, frames->ids[i]));
     writer_close(&w, ']');
     writer_uint(&w, "total", frames->total);
     writer_uint(&w, "page", frames->page);

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import os
 import re
 
 from tests.bus import ScriptedWorker
@@ -303,6 +304,53 @@ class Rendered(RenderContract):
             again = self.create(total_frames=10, hardware_config_id="high_performance")
             self.assertEqual(again["estimated_cost"], 0.25)  # by what the same scene took before
 
+    def test_download(self):
+        with Studio(self.farm) as studio:
+            number = self.create(total_frames=2)["id"]
+            first = self.frame(number, 1)["id"]
+            path, second = f"{BASE}/files/download/{first}", f"{BASE}/files/download/{self.frame(number, 2)['id']}"
+            self.refused(self.farm.get(path), 409, 3000, "frame_id")
+            run = studio.frame()
+            self.refused(self.farm.get(path), 409, 3000, "frame_id")
+            studio.render(run)
+            self.refused(self.farm.get(path), 404, 2002, "frame_id")  # its worker said so, but it is not there
+            content = os.urandom(300000)
+            file = self.farm.data / "render" / run["spec"]["output"]
+            file.parent.mkdir(parents=True)
+            file.write_bytes(content)
+            sent = ask(self.farm.port, "GET", path)
+            self.assertEqual((sent.status, sent.raw, sent.headers["content-type"]), (200, content, "image/png"))
+            self.assertEqual((sent.headers["etag"], sent.headers["accept-ranges"]), (f'"{MD5}"', "bytes"))
+            sent = ask(self.farm.port, "GET", path, headers={"Range": "bytes=299990-", "If-Range": f'"{MD5}"'})
+            self.assertEqual((sent.status, sent.raw, sent.headers["content-range"]), (206, content[-10:], "bytes 299990-299999/300000"))
+            self.assertEqual(ask(self.farm.port, "GET", path, headers={"Range": "bytes=0-9", "If-Range": '"another"'}).raw, content)
+            sent = ask(self.farm.port, "GET", path, headers={"Range": "bytes=300000-"})
+            self.assertEqual((sent.status, sent.headers["content-range"], sent.body["code"]), (416, "bytes */300000", 1000))
+            sent = ask(self.farm.port, "HEAD", path)
+            self.assertEqual((sent.status, sent.headers["content-length"]), (200, "300000"))
+            (self.farm.data / "secret.png").write_bytes(b"not of a frame")
+            (file.parent / "link.png").symlink_to(self.farm.data / "secret.png")
+            run = studio.frame()
+            studio.fail(run)
+            self.becomes(number, "failed")
+            self.refused(self.farm.get(second), 409, 3000, "frame_id")
+            link = f"user123/{number}/renders/link.png"
+            for said in ("../secret.png", str(self.farm.data / "secret.png"), link, f"user123/{number}/renders", "", "none.png", "x" * 5000):
+                self.said(self.farm.post(f"{BASE}/tasks/{number}/frames/2/retry"))
+                studio.render(studio.frame(), output_path=said, output_hash="no\r\nhash")
+                self.becomes(number, "completed")
+                self.refused(self.farm.get(second), 404, 2002, "frame_id")
+            file.with_name("frame.tga").write_bytes(b"of no known type")
+            self.said(self.farm.post(f"{BASE}/tasks/{number}/frames/2/retry"))
+            studio.render(studio.frame(), output_path=f"user123/{number}/renders/frame.tga", output_hash="no\r\nhash")
+            self.becomes(number, "completed")
+            sent = ask(self.farm.port, "GET", second)
+            self.assertEqual((sent.status, sent.raw, sent.headers["content-type"]), (200, b"of no known type", "application/octet-stream"))
+            self.assertRegex(sent.headers["etag"], r'^"[0-9a-f]+-[0-9a-f]+"$')
+            self.assertIn("there is no frame", self.refused(self.farm.get(f"{BASE}/files/download/{first + 2}", headers=EN), 404, 2000, "frame_id")["detail"])
+            for none in ("0", "1", "x", "-1", "9" * 19, "9" * 30, str((number + 1000) << 14)):
+                self.refused(self.farm.get(f"{BASE}/files/download/{none}"), 404, 2000, "frame_id")
+
     def test_retry(self):
         with Studio(self.farm) as studio:
             number = self.create(total_frames=2)["id"]
@@ -392,7 +440,8 @@ class Whose(RenderContract):
         path = f"{BASE}/tasks/{number}"
         other = {"headers": self.keys["somebody"]}
         self.refused(self.farm.post(f"{BASE}/tasks", BODY, **other), 403, 4001)
-        for get in (path, f"{path}/status", f"{path}/assets", f"{path}/frames", f"{path}/frames/1", f"{BASE}/tasks?unionid=user123"):
+        for get in (path, f"{path}/status", f"{path}/assets", f"{path}/frames", f"{path}/frames/1", f"{BASE}/tasks?unionid=user123",
+                    f"{BASE}/files/download/{number << 14}"):
             self.refused(self.farm.get(get, **other), 403, 4001)
         for action in ("pause", "cancel", "retry-failed", "frames/1/retry"):
             self.refused(self.farm.post(f"{path}/{action}", **other), 403, 4001)
@@ -401,6 +450,7 @@ class Whose(RenderContract):
         for name in ("user123", "reader", "boss"):
             self.assertEqual(self.said(self.farm.get(path, headers=self.keys[name]))["id"], number)
             self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks", headers=self.keys[name]))["total"], 1)
+            self.refused(self.farm.get(f"{BASE}/files/download/{number << 14}", headers=self.keys[name]), 409, 3000)
         self.refused(self.farm.post(f"{path}/pause", headers=self.keys["reader"]), 403, 4000)
         self.refused(self.farm.get(path, headers={"Authorization": "Bearer nobody"}), 401, 4000)
         self.said(self.farm.post(f"{path}/pause", headers=self.keys["user123"]))

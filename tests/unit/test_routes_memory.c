@@ -186,11 +186,11 @@ static unsigned replies_make(struct replies *out)
                                     .oss_file_path = STR_LIT("a.blend"),
                                     .render_engine = STR_LIT("blender"),
                                     .start_frame = 1,
-                                    .total_frames = 1,
+                                    .total_frames = 2,
                                     .frame_timeout = 1,
                                     .task_timeout = 1,
                                     .status = RENDER_COMPLETED,
-                                    .frames = STR_LIT("\0\1\2")};
+                                    .frames = STR_LIT("\0\2\2")};
     struct rec_render_frame frame = {.id = 1 << RENDER_FRAME_BITS, .task_id = 1, .number = 1, .output_path = STR_LIT("a.png")};
     struct msg_render_answer rendering = {.task = scene};
     struct msg_render_fitting fitting = {0};
