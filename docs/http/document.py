@@ -8,7 +8,7 @@ import yaml
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 SOURCE = FOLDER / "scheduler.yaml"
-METHODS = ("get", "post", "put", "delete", "patch")
+METHODS = ("get", "post", "put", "delete", "patch", "options")
 WIDTH = 130
 
 # What every operation can answer, whatever it does: gateway/dispatch.c and gateway/admit.c come before its handler.
