@@ -11,6 +11,7 @@ from tests.scenario import test_render as frames
 BASE = "/render/api"
 PATH = "projects/user123/立方体.blend"
 HARDWARE = "one:一:1:1:0::3600"  # 1 a second
+BODY = {"unionid": "user123", "render_engine": "blender", "total_frames": 2, "test_frames": "2", "stop_after_test": True}
 KEYS = ("status", "completed_frames", "failed_frames", "rendering_frames", "test_frame_status")
 
 
@@ -43,9 +44,10 @@ class Whole(frames.Scenes):
         """The task of a scene that was just uploaded."""
         sent = upload(self.studio.port, content, filename="cube.blend", path=PATH)
         self.assertEqual((sent.status, sent.body["data"]["path"]), (201, PATH), sent)
-        body = {"unionid": "user123", "oss_file_path": PATH, "render_engine": "blender", "total_frames": 2, "test_frames": "2",
-                "stop_after_test": True}
-        made = self.studio.post(f"{BASE}/tasks", body)
+        return self.task_of(PATH)
+
+    def task_of(self, path):
+        made = self.studio.post(f"{BASE}/tasks", dict(BODY, oss_file_path=path))
         self.assertEqual(made.status, 201, made)
         return made.body["data"]
 
@@ -60,6 +62,12 @@ class Whole(frames.Scenes):
         frame = self.get(f"/tasks/{number}/frames/2")
         self.assertEqual((frame["status"], frame["retry_count"], frame["output_path"]), ("rendering", times - 1, None))
         self.assertEqual(self.studio.get(f"{BASE}/files/download/{frame['id']}").status, 409)
+
+    def ended(self, number):
+        wait_for(lambda: self.get(f"/tasks/{number}")["status"] not in ("queued", "testing", "rendering"), timeout=frames.LONG, what="its end")
+        shown = self.get(f"/tasks/{number}")
+        self.assertEqual((shown["status"], shown["progress"]), ("completed", 100), shown)
+        return shown
 
     def picture(self, number, frame):
         """That a frame is what it says of itself, wherever it is asked for."""
@@ -86,10 +94,8 @@ class Whole(frames.Scenes):
         self.studio.start("worker1")
         self.half_way(number, 2)
         self.past.touch()
-        wait_for(lambda: self.get(f"/tasks/{number}")["status"] not in ("testing", "rendering"), timeout=frames.LONG, what="its end")
-        shown = self.get(f"/tasks/{number}")
+        shown = self.ended(number)
         self.assertEqual([shown[key] for key in KEYS], ["completed", 2, 0, 0, "completed"], shown)
-        self.assertEqual(shown["progress"], 100)
         rows = [self.picture(number, frame) for frame in (1, 2)]
         self.assertEqual([row["retry_count"] for row in rows], [0, 1])
         self.assertNotEqual(rows[0]["output_hash"], rows[1]["output_hash"])
@@ -101,6 +107,36 @@ class Whole(frames.Scenes):
             self.assertEqual([line for line in self.log(self.studio, row["run_id"]) if "files the scene needs" in line or "missing" in line], [])
         finished = [run["task_name"] for run in self.studio.get("/api/runs?status=completed&size=100").body["data"]["items"]]
         self.assertEqual(sorted(finished), [f"frame {frame} of {number}" for frame in (1, 2)])
+        self.nothing_half()
+        self.again(number, rows[0], shown["actual_cost"])
+
+    def again(self, number, before, cost):
+        """A frame that is completed is rendered once more, in the place of the one before."""
+        self.assertEqual(self.studio.post(f"{BASE}/tasks/{number}/frames/1/retry").status, 200)
+        self.ended(number)
+        row = self.picture(number, 1)
+        self.assertEqual((row["id"], row["retry_count"]), (before["id"], 1))
+        self.assertNotEqual(row["run_id"], before["run_id"])
+        self.assertAlmostEqual(self.get(f"/tasks/{number}")["actual_cost"], cost + row["render_time"], delta=0.01)
+        self.nothing_half()
+
+    def test_from_afar(self):
+        """On a machine that sees the folder of results, and not that of uploads: the scene comes by HTTP, once for all frames."""
+        self.past.touch()
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir()
+        self.studio.kill("worker1")
+        self.studio.start("worker1", ("--set", f"worker.gateway=http://localhost:{self.studio.port}", "--set", f"blob.dir={elsewhere}"))
+        content = (self.scenes / "cube.blend").read_bytes()
+        named = self.create(content)
+        hash = named["scene_file_hash"]
+        for number in (named["id"], self.task_of(f"assets/{hash}")["id"]):
+            self.ended(number)
+            for frame in (1, 2):
+                self.assertFalse([line for line in self.log(self.studio, self.picture(number, frame)["run_id"]) if "WARNING: missing" in line])
+        kept = self.studio.data / "workers/worker1/files"
+        self.assertEqual([path.name for path in kept.iterdir()], [hash])
+        self.assertEqual((kept / hash).read_bytes(), content)
         self.nothing_half()
 
 
