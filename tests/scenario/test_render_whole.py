@@ -1,9 +1,10 @@
 """A scene from its upload to its pictures, by real Blender on a real worker that dies once: what a client of the farm sees of it."""
 
 import os
+import pathlib
 import shutil
 
-from tests.farm import Farm, wait_for
+from tests.farm import Farm, descendants, wait_for
 from tests.patience import PATIENT
 from tests.render_client import ask, upload
 from tests.scenario import test_render as frames
@@ -13,6 +14,13 @@ PATH = "projects/user123/立方体.blend"
 HARDWARE = "one:一:1:1:0::3600"  # 1 a second
 BODY = {"unionid": "user123", "render_engine": "blender", "total_frames": 2, "test_frames": "2", "stop_after_test": True}
 KEYS = ("status", "completed_frames", "failed_frames", "rendering_frames", "test_frame_status")
+
+
+def command_line(pid):
+    try:
+        return pathlib.Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 class Whole(frames.Scenes):
@@ -46,8 +54,8 @@ class Whole(frames.Scenes):
         self.assertEqual((sent.status, sent.body["data"]["path"]), (201, PATH), sent)
         return self.task_of(PATH)
 
-    def task_of(self, path):
-        made = self.studio.post(f"{BASE}/tasks", dict(BODY, oss_file_path=path))
+    def task_of(self, path, **more):
+        made = self.studio.post(f"{BASE}/tasks", dict(BODY, oss_file_path=path, **more))
         self.assertEqual(made.status, 201, made)
         return made.body["data"]
 
@@ -137,6 +145,29 @@ class Whole(frames.Scenes):
         kept = self.studio.data / "workers/worker1/files"
         self.assertEqual([path.name for path in kept.iterdir()], [hash])
         self.assertEqual((kept / hash).read_bytes(), content)
+        self.nothing_half()
+
+    def engines(self):
+        """Those that wait for their turn."""
+        return [pid for pid in descendants(self.studio.pid("worker1")) if str(self.folder / "blender") in command_line(pid)]
+
+    def test_cancelled_and_too_slow(self):
+        """What runs of a task that ends is killed, and the worker takes the next one."""
+        number = self.create((self.scenes / "cube.blend").read_bytes())["id"]
+        self.half_way(number, 1)
+        self.assertTrue(self.engines())
+        self.assertEqual(self.studio.post(f"{BASE}/tasks/{number}/cancel").status, 200)
+        wait_for(lambda: not self.engines(), what="the end of Blender")
+        wait_for(lambda: self.get(f"/tasks/{number}")["cancelled_frames"] == 2, what="its frames being cancelled")
+        self.assertEqual(self.get(f"/tasks/{number}")["status"], "cancelled")
+        number = self.task_of(PATH, frame_timeout=1)["id"]
+        wait_for(lambda: self.get(f"/tasks/{number}")["status"] == "failed", what="its frame being too slow")
+        shown = self.get(f"/tasks/{number}")
+        self.assertEqual((shown["failed_frames"], shown["cancelled_frames"], shown["test_frame_status"]), (1, 1, "failed"), shown)
+        self.assertTrue(self.get(f"/tasks/{number}/frames/2")["error_message"])
+        wait_for(lambda: not self.engines(), what="the end of Blender")
+        self.past.touch()
+        self.ended(self.task_of(PATH)["id"])
         self.nothing_half()
 
 
