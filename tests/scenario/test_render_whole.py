@@ -31,7 +31,8 @@ class Whole(frames.Scenes):
         engine = self.folder / "blender"  # Blender, that says how far it is and goes on once it may
         real = shutil.which("blender")
         engine.write_text(f'#!/bin/bash\n[[ $1 == --version ]] && exec {real} "$@"\nprintf "Fra:${{@: -1}} Mem:1M | Sample 2/4\\n"\n'
-                          f'echo "${{@: -1}}" >> {self.began}\nuntil [[ -e {self.past} ]]; do sleep 0.05; done\nexec {real} "$@"\n')
+                          f'echo "files: $(find ../scene -type f | wc -l)"\necho "${{@: -1}}" >> {self.began}\n'
+                          f'until [[ -e {self.past} ]]; do sleep 0.05; done\nexec {real} "$@"\n')
         os.chmod(engine, 0o755)
         own = {"worker_slots": 2, "worker_render_threads": "1", "render_output": str(self.frames), "render_blender": str(engine),
                "render_hardware": HARDWARE}
@@ -141,7 +142,9 @@ class Whole(frames.Scenes):
         for number in (named["id"], self.task_of(f"assets/{hash}")["id"]):
             self.ended(number)
             for frame in (1, 2):
-                self.assertFalse([line for line in self.log(self.studio, self.picture(number, frame)["run_id"]) if "WARNING: missing" in line])
+                log = self.log(self.studio, self.picture(number, frame)["run_id"])
+                self.assertFalse([line for line in log if "WARNING: missing" in line])
+                self.assertIn("files: 1", log)  # the scene, once
         kept = self.studio.data / "workers/worker1/files"
         self.assertEqual([path.name for path in kept.iterdir()], [hash])
         self.assertEqual((kept / hash).read_bytes(), content)

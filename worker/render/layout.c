@@ -139,6 +139,14 @@ static void file_lay(const struct render *it, const json_t *file, unsigned *miss
     printf("WARNING: missing file %s%s%s\n", path ? path : "without a name", err.code ? ": " : "", err.text);
 }
 
+/* The scene itself, which a task's list names, too: it stands already, by the name that its engine knows. */
+static bool is_scene(const json_t *file, const char *md5)
+{
+    const char *type = json_string_value(json_object_get(file, "file_type"));
+    const char *hash = json_string_value(json_object_get(file, "file_hash"));
+    return type && hash && strcmp(type, "scene") == 0 && strcmp(hash, md5) == 0;
+}
+
 /* Those that the run names, or else its task. */
 static json_t *files_of(const struct render *it)
 {
@@ -153,13 +161,14 @@ static json_t *files_of(const struct render *it)
     return files;
 }
 
-static int files_lay(const struct render *it)
+static int files_lay(const struct render *it, const char *scene_md5)
 {
     json_t *files = files_of(it);
     size_t count = json_array_size(files);
     unsigned missing = 0;
     for (size_t i = 0; i < count && i < RENDER_FILES_MAX; i++)
-        file_lay(it, json_array_get(files, i), &missing);
+        if (!is_scene(json_array_get(files, i), scene_md5))
+            file_lay(it, json_array_get(files, i), &missing);
     if (count > RENDER_FILES_MAX)
         printf("WARNING: %zu files of the scene are over the %d that are laid out\n", count - RENDER_FILES_MAX, RENDER_FILES_MAX);
     if (missing)
@@ -177,7 +186,7 @@ static int lay_from_store(struct render *it, const char *md5, const char *named)
     snprintf(it->root, sizeof(it->root), "%s/scene", it->work);
     if (blob_lay(it, md5, scene_name(it, named, place), it->scene, &err) < 0)
         return err_set(it->err, err.code, "scene: %.100s: %.130s", named, err.text);
-    return files_lay(it);
+    return files_lay(it, md5);
 }
 
 /* ---- below the folders of scenes ---- */
