@@ -153,6 +153,50 @@ static void reply_row(struct buf *out, const struct shape *shape, const void *re
     buf_free(&bytes);
 }
 
+/* Those that the render farm's records and answers take, behind count others; answers how many there are. */
+static unsigned replies_render(struct replies *out, unsigned count)
+{
+    struct rec_render_task scene = {.id = 1,
+                                    .unionid = STR_LIT("u"),
+                                    .oss_file_path = STR_LIT("a.blend"),
+                                    .render_engine = STR_LIT("blender"),
+                                    .start_frame = 1,
+                                    .total_frames = 2,
+                                    .frame_timeout = 1,
+                                    .task_timeout = 1,
+                                    .status = RENDER_COMPLETED,
+                                    .frames = STR_LIT("\0\2\2")};
+    struct rec_render_frame frame = {.id = 1 << RENDER_FRAME_BITS, .task_id = 1, .number = 1, .output_path = STR_LIT("a.png")};
+    struct msg_render_answer rendering = {.task = scene};
+    struct msg_render_fitting fitting = {0};
+    reply_row(&out[count].first, &shape_rec_render_task, &scene);
+    reply_row(&out[count++].second, &shape_rec_render_frame, &frame);
+    reply_add(&out[count].first, &shape_msg_render_answer, &rendering);
+    reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
+    reply_add(&out[count].first, &shape_msg_render_fitting, &fitting);
+    reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
+    return count;
+}
+
+/* The same of the recorder. */
+static unsigned replies_recorder(struct replies *out, unsigned count)
+{
+    struct rec_recorder_stream stream = {
+        .rtsp_url = STR_LIT("rtsp://h/1"), .duration_seconds = 1, .weight = 1, .output_filename = STR_LIT("a.mp4")};
+    struct rec_recorder_global global = {.max_concurrent_streams = 1, .total_poll_duration_seconds = 1};
+    struct rec_recorder_config config = {.id = 1, .folder = STR_LIT("/o"), .global = global, .streams = {&stream, 1}};
+    struct msg_recorder_configured configured = {.global = global, .stream = stream, .count = 2};
+    struct msg_recorder_view view = {.state = {.id = 1}, .loaded = true};
+    SET_HAS(&configured, msg_recorder_configured, stream);
+    reply_row(&out[count].first, &shape_rec_recorder_config, &config);
+    reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
+    reply_add(&out[count].first, &shape_msg_recorder_configured, &configured);
+    reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
+    reply_add(&out[count].first, &shape_msg_recorder_view, &view);
+    reply_add(&out[count++].second, &shape_msg_recorder_view, &view);
+    return count;
+}
+
 /* Any answer of each kind, and those that single records, logs and health take; answers how many there are. */
 static unsigned replies_make(struct replies *out)
 {
@@ -181,26 +225,7 @@ static unsigned replies_make(struct replies *out)
     struct msg_transcode_pulled pulled = {.task = transcoded};
     struct msg_video_checking checking = {.run_id = 1};
     struct msg_health_state health = {.sweep = {.id = 1, .begun_at = 1}};
-    struct rec_render_task scene = {.id = 1,
-                                    .unionid = STR_LIT("u"),
-                                    .oss_file_path = STR_LIT("a.blend"),
-                                    .render_engine = STR_LIT("blender"),
-                                    .start_frame = 1,
-                                    .total_frames = 2,
-                                    .frame_timeout = 1,
-                                    .task_timeout = 1,
-                                    .status = RENDER_COMPLETED,
-                                    .frames = STR_LIT("\0\2\2")};
-    struct rec_render_frame frame = {.id = 1 << RENDER_FRAME_BITS, .task_id = 1, .number = 1, .output_path = STR_LIT("a.png")};
-    struct msg_render_answer rendering = {.task = scene};
-    struct msg_render_fitting fitting = {0};
-    struct rec_recorder_stream stream = {.rtsp_url = STR_LIT("rtsp://h/1"), .duration_seconds = 1, .weight = 1, .output_filename = STR_LIT("a.mp4")};
-    struct rec_recorder_global global = {.max_concurrent_streams = 1, .total_poll_duration_seconds = 1};
-    struct rec_recorder_config config = {.id = 1, .folder = STR_LIT("/o"), .global = global, .streams = {&stream, 1}};
-    struct msg_recorder_configured configured = {.global = global, .stream = stream, .count = 2};
-    struct msg_recorder_view view = {.state = {.id = 1}, .loaded = true};
     unsigned count = 0;
-    SET_HAS(&configured, msg_recorder_configured, stream);
     SET_HAS(&task.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, name);
     SET_HAS(&scheduled.spec, rec_task_spec, schedule);
@@ -249,19 +274,7 @@ static unsigned replies_make(struct replies *out)
     reply_add(&out[count++].second, &shape_msg_done, &done);
     reply_add(&out[count].first, &shape_msg_health_state, &health);
     reply_add(&out[count++].second, &shape_msg_done, &done);
-    reply_row(&out[count].first, &shape_rec_render_task, &scene);
-    reply_row(&out[count++].second, &shape_rec_render_frame, &frame);
-    reply_add(&out[count].first, &shape_msg_render_answer, &rendering);
-    reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
-    reply_add(&out[count].first, &shape_msg_render_fitting, &fitting);
-    reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
-    reply_row(&out[count].first, &shape_rec_recorder_config, &config);
-    reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
-    reply_add(&out[count].first, &shape_msg_recorder_configured, &configured);
-    reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
-    reply_add(&out[count].first, &shape_msg_recorder_view, &view);
-    reply_add(&out[count++].second, &shape_msg_recorder_view, &view);
-    return count;
+    return replies_recorder(out, replies_render(out, count));
 }
 
 static bool needs_files(const struct surface *surface, const struct route *route)
@@ -270,9 +283,9 @@ static bool needs_files(const struct surface *surface, const struct route *route
         const struct surface *surface;
         const char *path;
     } begins[] = {
-        {&surface_transcode, "/stream/"},    {&surface_render, "/files/upload"}, {&surface_render, "/files/download"},
-        {&surface_render, "/files/link"},    {&surface_render, "/files/blob"},   {&surface_render, "/files/tus"},
-        {&surface_render, "/scene/"},        {&surface_recorder, "/timestamp"},  {&surface_recorder, "/video"},
+        {&surface_transcode, "/stream/"},    {&surface_render, "/files/upload"},    {&surface_render, "/files/download"},
+        {&surface_render, "/files/link"},    {&surface_render, "/files/blob"},      {&surface_render, "/files/tus"},
+        {&surface_render, "/scene/"},        {&surface_recorder, "/timestamp"},     {&surface_recorder, "/video"},
         {&surface_recorder, "/config/save"}, {&surface_recorder, "/config/reload"},
     };
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
