@@ -60,7 +60,7 @@ static const struct route routes[] = {
      "Whether cycles are gone through, and the newest one's counts."},
     {METHOD_GET, "/scheduler/cycle", recorder_cycle, ROLE_READONLY, "How far the cycle is, and what is being recorded."},
     {METHOD_POST, "/scheduler/start", recorder_start, ROLE_USER,
-     "Starts the first cycle. It goes on through restarts of the farm. 409 while it runs."},
+     "Starts the first cycle; makes the output folder. It goes on through restarts of the farm. 409 while it runs."},
     {METHOD_POST, "/scheduler/stop", recorder_stop, ROLE_USER, "Ends it, and what is being recorded."},
     {METHOD_GET, "/coverage", recorder_coverage, ROLE_READONLY,
      "What was due and what was recorded, by stream and day, the newest day first. `stream_id`, `day` (YYYYMMDD), `page`, "

@@ -1,7 +1,10 @@
 /* /tasks and /scheduler: what is recorded now, by which plan, and how far that is. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "gateway/surfaces/recorder.h"
+#include "proto/ident.h"
+#include "proto/log.h"
 
 static void view_ask(struct request *request, bool brief, void (*on_view)(struct request *request, const struct msg *msg))
 {
@@ -185,9 +188,36 @@ static void run(struct request *request, bool stop)
     ask_send(request, ASK_SCHEDULER, &shape_msg_recorder_run, &asked, on_run);
 }
 
+static void folder_work(struct file_job *of)
+{
+    struct recorder_job *job = (struct recorder_job *)(void *)of;
+    struct err err = {0};
+    if (ident_make_dirs(job->folder, 0755, &err) == 0)
+        return;
+    log_error("GTY-RECORDER-FOLDER", "%s", err.text);
+    job->cause = EIO;
+}
+
+static void folder_answer(struct recorder_job *job)
+{
+    if (job->cause)
+        recorder_refuse(job->request, PROBLEM_INTERNAL, "output_directory", "recorder_unmade", job->directory);
+    else
+        run(job->request, false);
+}
+
+/* Workers make a cycle's folder, but not the one that it is in, which may be a disk that is not there just now: who starts has that. */
+static void folder_make(struct request *request, const struct rec_recorder_config *config)
+{
+    struct str none = {0};
+    struct recorder_job *job = recorder_job_new(request, config->folder, config->global.output_directory, none, none);
+    if (job)
+        recorder_job_do(job, folder_work, folder_answer);
+}
+
 void recorder_start(struct request *request)
 {
-    run(request, false);
+    recorder_config_ask(request, folder_make);
 }
 
 void recorder_stop(struct request *request)

@@ -299,6 +299,22 @@ class Cycles(RecorderContract):
         self.assertEqual(self.farm.delete(f"{API}/timestamp/{folder.name}").status, 200)
 
 
+    def test_folder(self):
+        """The output folder is made by the start; where it cannot be, nothing starts."""
+        below = self.out / "taken"
+        below.write_text("no folder")
+        self.configure()
+        self.said(self.farm.put(f"{API}/config/global", {"output_directory": str(below)}), "全局配置更新成功")
+        self.refused(self.farm.post(f"{API}/scheduler/start"), 500, "Internal Server Error", f"输出目录无法创建: {below}")
+        self.assertEqual(self.farm.post(f"{API}/scheduler/start", headers=EN).body["message"], f"The output folder cannot be made: {below}")
+        self.assertIs(self.get("/scheduler/status").body["is_running"], False)
+        below.unlink()
+        self.said(self.farm.put(f"{API}/config/global", {"output_directory": str(below / "deep")}), "全局配置更新成功")
+        self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+        self.assertTrue((below / "deep").is_dir())
+        self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+
+
 class OwnPort(RecorderContract):
     @classmethod
     def make_farm(cls, **more):
