@@ -7,7 +7,7 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/cli.h"
 
-#define OWN 12
+#define OWN 14
 
 static bool port_well(const char *port)
 {
@@ -21,8 +21,8 @@ int recorder_command(struct cli *cli)
 {
     const char *folder = args_count(cli->args) > 0 ? args_at(cli->args, 0) : "./output";
     const char *port = args_count(cli->args) > 1 ? args_at(cli->args, 1) : "8080";
-    const char *own[OWN] = {cli->program, "up", "--output",          folder,       "--recorder-port", port,
-                            "--port",     "0",  "--recorder-config", "config.json"};
+    const char *own[OWN] = {cli->program, "up", "--output",      folder, "--recorder-port",   port,
+                            "--port",     "0",  "--render-port", "0",    "--recorder-config", "config.json"};
     int flags_count = 0, count = 0;
     char *const *flags = args_settings(cli->args, &flags_count);
 

@@ -12,6 +12,7 @@ import urllib.request
 
 from tests.farm import Farm, free_port, wait_for
 from tests.recorder import API, Recorder
+from tests.rtsp.server import Server
 from tests.up import GANTRY, environment
 
 STREAMS = [{"rtsp_url": f"rtsp://cam/{number}", "duration_seconds": 10, "weight": 1, "output_filename": "cam.mp4"} for number in range(3)]
@@ -51,30 +52,54 @@ class Kills(unittest.TestCase):
 
 
 class Command(unittest.TestCase):
-    def test_gantry_recorder(self):
-        folder = tempfile.mkdtemp(prefix="recorder-")
-        self.addCleanup(shutil.rmtree, folder, True)
-        port, data = free_port(), tempfile.mkdtemp(prefix="gantry-test-")
-        self.addCleanup(shutil.rmtree, data, True)
-        wrong = subprocess.run([GANTRY, "recorder", "x", "port"], capture_output=True, text=True, env=environment(), cwd=folder)
+    def setUp(self):
+        self.folder, self.data = (tempfile.mkdtemp(prefix=name) for name in ("recorder-", "gantry-test-"))
+        for path in (self.folder, self.data):
+            self.addCleanup(shutil.rmtree, path, True)
+        self.port = free_port()
+
+    def ask(self, path, body=None, method=None):
+        """What is answered; None: nobody is there, or not ready yet."""
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}/api{path}", method=method, data=None if body is None else json.dumps(body).encode(),
+                                       headers={"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(asked, timeout=120) as answer:
+                return json.load(answer)
+        except OSError:
+            return None
+
+    def test_wrong_words(self):
+        wrong = subprocess.run([GANTRY, "recorder", "x", "port"], capture_output=True, text=True, env=environment(), cwd=self.folder)
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("PORT", wrong.stderr)
-        with open(os.path.join(folder, "log"), "wb") as log:
-            process = subprocess.Popen([GANTRY, "recorder", "./videos", str(port), "--data", data, "--render-port", "0", "--workers", "0"], cwd=folder,
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment(), start_new_session=True)
+
+    def test_gantry_recorder(self):
+        """Nothing is there but the command: what it is told to record is in the folder that it was given."""
+        with open(os.path.join(self.folder, "log"), "wb") as log:
+            process = subprocess.Popen([GANTRY, "recorder", "./videos", str(self.port), "--data", self.data], cwd=self.folder, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=log, env=environment(), start_new_session=True)
         try:
             self.assertTrue(process.stdout.readline().startswith(b"ready "))
-
-            def answered():
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/config/global", timeout=120) as answer:
-                        return json.load(answer)
-                except OSError:
-                    return None  # not imported yet
-
-            self.assertEqual(wait_for(answered, what="the configuration")["output_directory"], "./videos")
-            self.assertTrue(os.path.exists(os.path.join(folder, "config.json")))
+            self.assertEqual(wait_for(lambda: self.ask("/config/global"), what="the configuration")["output_directory"], "./videos")
+            self.assertTrue(os.path.exists(os.path.join(self.folder, "config.json")))
+            with Server() as server:
+                self.record(server)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
             process.stdout.close()
+
+    def record(self, server):
+        stream = {"rtsp_url": server.url, "duration_seconds": 2, "weight": 1, "output_filename": "cam1.mp4"}
+        self.assertTrue(self.ask("/config/streams", stream))
+        for seconds in (2, 20, 90):  # a machine that stands still for longer than a slot lasts misses it
+            self.assertTrue(self.ask("/config/streams/0", {"duration_seconds": seconds}, "PUT"))
+            self.assertTrue(self.ask("/config/global", {"poll_cycles": 1, "total_poll_duration_seconds": 90}, "PUT"))
+            self.assertTrue(self.ask("/scheduler/start", {}))
+            wait_for(lambda: (now := self.ask("/scheduler/status")) and not now["is_running"], 600, what="the end")
+            (task,) = self.ask("/tasks")["tasks"]
+            if task["status"] == 4:
+                break
+        self.assertEqual((task["status"], task["output_file"].startswith("./videos/")), (4, True), task)
+        (video,) = [one for one in self.ask("/videos")["videos"] if one["full_path"] == task["output_file"]]
+        self.assertEqual(os.path.getsize(os.path.join(self.folder, video["full_path"])), video["file_size"])
