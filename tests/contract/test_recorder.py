@@ -9,6 +9,7 @@ import shutil
 import tempfile
 
 from tests.contract.base import Contract
+from tests.contract.test_auth import bearer, make_key
 from tests.farm import free_port, wait_for
 from tests.recorder import API, Recorder
 
@@ -313,6 +314,53 @@ class Cycles(RecorderContract):
         self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
         self.assertTrue((below / "deep").is_dir())
         self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+
+
+class Roles(RecorderContract):
+    """Who sees with which password a camera is watched."""
+
+    @classmethod
+    def make_farm(cls, **more):
+        farm = super().make_farm(auth_required="always", start=False, **more)
+        cls.keys = {role: make_key(farm, role, role) for role in ("admin", "user", "readonly")}
+        farm.headers = bearer(cls.keys["admin"])
+        farm.autostart = True
+        return farm
+
+    def as_role(self, role, method, path, body=None):
+        return self.farm.request(method, API + path, body, headers=bearer(self.keys[role]))
+
+    def shown(self, role):
+        return [stream["rtsp_url"] for path in ("/config", "/config/streams") for stream in self.as_role(role, "GET", path).body["streams"]]
+
+    def test_addresses(self):
+        whole, real = self.configure(), [stream["rtsp_url"] for stream in STREAMS]
+        masked = ["rtsp://***@example.com/stream1", real[1]]
+        self.assertEqual(self.shown("admin"), real * 2)
+        for role in ("user", "readonly"):
+            self.assertEqual(self.shown(role), masked * 2, role)
+            for path in ("/config/global", "/tasks", "/tasks/status", "/scheduler/status", "/scheduler/cycle", "/coverage", "/videos", "/timestamps"):
+                answer = self.as_role(role, "GET", path)
+                self.assertEqual(answer.status, 200, path)
+                self.assertNotIn("secret", json.dumps(answer.body), path)
+        # Who may change it, but not see it, gives it back as he saw it, and nothing is lost.
+        seen = self.as_role("user", "GET", "/config").body
+        self.assertEqual(self.as_role("user", "PUT", "/config", seen).status, 200)
+        body = self.as_role("user", "PUT", "/config/streams/0", {"rtsp_url": masked[0], "weight": 2.0}).body
+        self.assertEqual(body["updated_stream"]["rtsp_url"], masked[0])
+        self.assertEqual(self.shown("admin"), real * 2)
+        new = dict(STREAMS[1], rtsp_url="rtsp://me:secret@example.com/new", output_filename="new.mp4")
+        self.assertEqual(self.as_role("user", "POST", "/config/streams", new).body["added_stream"]["rtsp_url"], "rtsp://***@example.com/new")
+        self.assertEqual(self.as_role("user", "PUT", "/config/streams/1", {"rtsp_url": "rtsp://***@elsewhere.example/x"}).status, 400)
+        self.assertEqual(self.get("/config").body["streams"][2], new)
+        self.assertEqual(self.as_role("user", "PUT", "/config", whole).status, 200)
+
+    def test_who_may(self):
+        for method, path, body in (("PUT", "/config", {}), ("PUT", "/config/global", {}), ("POST", "/config/streams", {}), ("PUT", "/config/streams/0", {}),
+                                   ("DELETE", "/config/streams/0", None), ("POST", "/config/save", {}), ("POST", "/config/reload", {}), ("POST", "/scheduler/start", {}),
+                                   ("POST", "/scheduler/stop", {}), ("DELETE", "/video?path=x", None), ("DELETE", "/timestamp/20251010_163000", None)):
+            self.refused(self.as_role("readonly", method, path, body), 403, "Forbidden")
+        self.refused(self.farm.get(f"{API}/config", headers={"Authorization": "Bearer x"}), 401, "Unauthorized")
 
 
 class OwnPort(RecorderContract):
