@@ -6,6 +6,7 @@
 #include "gateway/ask.h"
 #include "gateway/events.h"
 #include "gateway/json.h"
+#include "gateway/recorder_keep.h"
 #include "gateway/recorder_report.h"
 #include "gateway/surfaces/recorder.h"
 #include "proto/file.h"
@@ -29,6 +30,7 @@ struct recorder {
     struct arena *arena; /* of what the reports are of */
     struct rec_recorder_cycle cycle;
     struct recorder_report *report;
+    struct recorder_keep *keep;
 };
 
 static void work(struct recorder *recorder);
@@ -247,6 +249,13 @@ struct recorder *recorder_new(struct gateway *gateway, struct err *err)
         return NULL;
     }
     recorder->gateway = gateway;
+    recorder->keep = recorder_keep_new(gateway, err);
+    if (!recorder->keep) {
+        loop_cancel(gateway->loop, recorder->timer);
+        arena_free(recorder->arena);
+        free(recorder);
+        return NULL;
+    }
     recorder->listener = (struct listener){.rang = on_rang, .self = recorder};
     events_listen(gateway->events, &recorder->listener);
     return recorder;
@@ -259,6 +268,7 @@ void recorder_free(struct recorder *recorder)
     if (recorder->asking)
         bus_forget(ask_client(recorder->gateway->ask, recorder->whom), recorder->corr);
     events_unlisten(recorder->gateway->events, &recorder->listener);
+    recorder_keep_free(recorder->keep);
     loop_cancel(recorder->gateway->loop, recorder->timer);
     arena_free(recorder->arena);
     free(recorder);

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import time
 
 from tests.contract.base import Contract
 from tests.contract.test_auth import bearer, make_key
@@ -314,6 +315,39 @@ class Cycles(RecorderContract):
         self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
         self.assertTrue((below / "deep").is_dir())
         self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+
+
+class Retention(RecorderContract):
+    """The oldest go first; what is being recorded stays."""
+
+    @classmethod
+    def make_farm(cls, **more):
+        return super().make_farm(recorder_keep_days=30, recorder_keep_gb=0.001, **more)
+
+    def make(self, path, days, size=600000):
+        """It is there with its age, and at once."""
+        path.parent.mkdir(exist_ok=True)
+        hidden = path.with_name(".made")
+        hidden.write_bytes(bytes(size))
+        os.utime(hidden, (time.time() - days * 86400,) * 2)
+        hidden.rename(path)
+        return path
+
+    def test_what_goes(self):
+        self.configure()
+        with Recorder(self.farm) as worker:
+            self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+            run = worker.begin()
+            folder = pathlib.Path(run["parameters"]["output"]).parent
+            recorded = self.make(folder / "test_stream1.mp4", 90)
+            kept = self.make(self.out / "20250104_000000" / "a.mp4", 1, 300000)
+            more = [self.make(self.out / name / "a.mp4", days) for name, days in (("20250102_000000", 3), ("20250103_000000", 2))]
+            self.make(self.out / "20250101_000000" / "report.txt", 31)
+            old = self.make(self.out / "20250101_000000" / "a.mp4", 31, 1)
+            wait_for(lambda: not old.parent.exists() and not [path for path in more if path.exists()], what="their end")
+            self.assertTrue(recorded.exists() and kept.exists())
+            self.assertEqual([one["timestamp"] for one in self.get("/timestamps").body["timestamps"] if one["video_count"]], [folder.name, kept.parent.name])
+            self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
 
 
 class Roles(RecorderContract):

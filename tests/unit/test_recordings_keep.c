@@ -1,0 +1,187 @@
+/* What is too much goes, the oldest first, and nothing else does. */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/recordings_keep.h"
+
+#define HOUR_MS UINT64_C(3600000)
+#define NOW_MS (1000 * HOUR_MS)
+
+static char root[64];
+static struct recordings *recordings;
+static struct recordings_gone gone;
+
+static const char *path_of(const char *path)
+{
+    static char whole[256];
+    snprintf(whole, sizeof whole, "%s/%s", root, path);
+    return whole;
+}
+
+static void set_time(const char *path, uint64_t hours_ago)
+{
+    const time_t at = (time_t)((NOW_MS - hours_ago * HOUR_MS) / 1000);
+    const struct timespec times[2] = {{at, 0}, {at, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, path_of(path), times, 0), 0);
+}
+
+/* 100 bytes. */
+static void make(const char *path, uint64_t hours_ago)
+{
+    FILE *file = fopen(path_of(path), "w");
+    assert_non_null(file);
+    fprintf(file, "%100d", 1);
+    fclose(file);
+    set_time(path, hours_ago);
+}
+
+static bool there(const char *path)
+{
+    return access(path_of(path), F_OK) == 0;
+}
+
+/* Three cycles, five videos; the newest of the videos is not in the newest folder. */
+static int setup(void **unused)
+{
+    (void)unused;
+    snprintf(root, sizeof root, "/tmp/gantry-unit-XXXXXX");
+    if (!mkdtemp(root))
+        return -1;
+    const char *const folders[] = {"20250101_000000", "20250102_000000", "20250103_000000"};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(mkdir(path_of(folders[i]), 0755), 0);
+    make("20250101_000000/a.mp4", 50);
+    make("20250101_000000/b.mp4", 10);
+    make("20250101_000000/report.txt", 50);
+    make("20250102_000000/a.mp4", 40);
+    make("20250102_000000/b.mp4", 40);
+    make("20250102_000000/report.txt", 40);
+    make("20250103_000000/a.mp4", 30);
+    recordings = recordings_new();
+    return recordings ? 0 : -1;
+}
+
+static int teardown(void **unused)
+{
+    char command[128];
+    (void)unused;
+    recordings_free(recordings);
+    snprintf(command, sizeof command, "rm -rf '%s'", root);
+    return system(command);
+}
+
+static void keep(struct recordings_limits limits)
+{
+    limits.now_ms = NOW_MS;
+    if (!limits.before.len)
+        limits.before = STR_LIT("20990101_000000");
+    assert_int_equal(recordings_look(recordings, root), 0);
+    assert_int_equal(recordings_keep(recordings, &limits, &gone), 0);
+    assert_int_equal(gone.cause, 0);
+}
+
+static void test_nothing_asked(void **unused)
+{
+    (void)unused;
+    keep((struct recordings_limits){0});
+    assert_int_equal(gone.files + gone.folders, 0);
+}
+
+static void test_age(void **unused)
+{
+    (void)unused;
+    keep((struct recordings_limits){.keep_ms = 45 * HOUR_MS});
+    assert_int_equal(gone.files, 1);
+    assert_int_equal(gone.folders, 0);
+    assert_false(there("20250101_000000/a.mp4"));
+    assert_true(there("20250101_000000/b.mp4") && there("20250101_000000/report.txt"));
+    keep((struct recordings_limits){.keep_ms = 40 * HOUR_MS});
+    assert_int_equal(gone.files, 0); /* not yet */
+    keep((struct recordings_limits){.keep_ms = 35 * HOUR_MS});
+    assert_int_equal(gone.files, 2);
+    assert_int_equal(gone.folders, 1);
+    assert_false(there("20250102_000000"));
+    assert_true(there("20250103_000000/a.mp4"));
+}
+
+/* A cycle of which nothing was recorded has reports only. */
+static void test_age_of_reports(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mkdir(path_of("20241231_000000"), 0755), 0);
+    make("20241231_000000/report.txt", 60);
+    set_time("20241231_000000", 60);
+    keep((struct recordings_limits){.keep_ms = 70 * HOUR_MS});
+    assert_int_equal(gone.folders, 0);
+    keep((struct recordings_limits){.keep_ms = 55 * HOUR_MS});
+    assert_int_equal(gone.files, 0);
+    assert_int_equal(gone.folders, 1);
+    assert_false(there("20241231_000000"));
+}
+
+static void test_size(void **unused)
+{
+    (void)unused;
+    keep((struct recordings_limits){.keep_bytes = 500});
+    assert_int_equal(gone.files, 0);
+    keep((struct recordings_limits){.keep_bytes = 350});
+    assert_int_equal(gone.files, 2);
+    assert_int_equal(gone.bytes, 200);
+    assert_true(!there("20250101_000000/a.mp4") && !there("20250102_000000/a.mp4"));
+    assert_true(there("20250101_000000/b.mp4") && there("20250102_000000/b.mp4") && there("20250103_000000/a.mp4"));
+}
+
+static void test_free_room(void **unused)
+{
+    (void)unused;
+    keep((struct recordings_limits){.lacking = 1});
+    assert_int_equal(gone.files, 1);
+    assert_false(there("20250101_000000/a.mp4"));
+    keep((struct recordings_limits){.lacking = UINT64_MAX}); /* more than there is */
+    assert_int_equal(gone.files, 4);
+    assert_int_equal(gone.folders, 3);
+}
+
+/* From the cycle that is under way on nothing goes, but what is there counts. */
+static void test_under_way(void **unused)
+{
+    (void)unused;
+    keep((struct recordings_limits){.keep_ms = 1, .keep_bytes = 1, .lacking = UINT64_MAX, .before = STR_LIT("20250102_000000")});
+    assert_int_equal(gone.files, 2);
+    assert_int_equal(gone.folders, 1);
+    assert_true(there("20250102_000000/a.mp4") && there("20250103_000000/a.mp4"));
+    keep((struct recordings_limits){.keep_ms = 1, .before = STR_LIT("nothing")}); /* no name of a folder: nothing may go */
+    assert_int_equal(gone.files + gone.folders, 0);
+}
+
+/* A link is nobody's recording. */
+static void test_links(void **unused)
+{
+    (void)unused;
+    make("outside.mp4", 99);
+    char target[256];
+    snprintf(target, sizeof target, "%s", path_of("outside.mp4"));
+    assert_int_equal(symlink(target, path_of("20250103_000000/link.mp4")), 0);
+    keep((struct recordings_limits){.lacking = UINT64_MAX});
+    assert_true(there("outside.mp4"));
+    assert_int_equal(gone.files, 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_nothing_asked, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_age, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_age_of_reports, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_size, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_free_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_under_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_links, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
