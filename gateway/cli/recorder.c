@@ -7,7 +7,8 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/cli.h"
 
-#define OWN 14
+#define OWN 16
+#define SLOTS "400" /* as many as there are streams at most: a recording waits for its camera, not for a processor */
 
 static bool port_well(const char *port)
 {
@@ -21,8 +22,8 @@ int recorder_command(struct cli *cli)
 {
     const char *folder = args_count(cli->args) > 0 ? args_at(cli->args, 0) : "./output";
     const char *port = args_count(cli->args) > 1 ? args_at(cli->args, 1) : "8080";
-    const char *own[OWN] = {cli->program, "up", "--output",      folder, "--recorder-port",   port,
-                            "--port",     "0",  "--render-port", "0",    "--recorder-config", "config.json"};
+    const char *own[OWN] = {cli->program,    "up", "--output",          folder,        "--recorder-port", port, "--port", "0",
+                            "--render-port", "0",  "--recorder-config", "config.json", "--worker-slots",  SLOTS};
     int flags_count = 0, count = 0;
     char *const *flags = args_settings(cli->args, &flags_count);
 

@@ -68,6 +68,10 @@ class Command(unittest.TestCase):
         except OSError:
             return None
 
+    def workers(self, url):
+        with urllib.request.urlopen(f"{url}/api/workers", timeout=120) as answer:
+            return json.load(answer)["data"]["items"]
+
     def test_wrong_words(self):
         wrong = subprocess.run([GANTRY, "recorder", "x", "port"], capture_output=True, text=True, env=environment(), cwd=self.folder)
         self.assertEqual(wrong.returncode, 2)
@@ -79,7 +83,10 @@ class Command(unittest.TestCase):
             process = subprocess.Popen([GANTRY, "recorder", "./videos", str(self.port), "--data", self.data], cwd=self.folder, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, stderr=log, env=environment(), start_new_session=True)
         try:
-            self.assertTrue(process.stdout.readline().startswith(b"ready "))
+            ready, url = process.stdout.readline().decode().split()
+            self.assertEqual(ready, "ready")
+            worker, = wait_for(lambda: self.workers(url), what="a worker")
+            self.assertEqual(worker["max_concurrent_tasks"], 400)  # however few processors there are
             self.assertEqual(wait_for(lambda: self.ask("/config/global"), what="the configuration")["output_directory"], "./videos")
             self.assertTrue(os.path.exists(os.path.join(self.folder, "config.json")))
             with Server() as server:
