@@ -1,5 +1,7 @@
 #include "gateway/port.h"
 
+#include <string.h>
+
 #include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/listen.h"
@@ -8,18 +10,25 @@
 #include "proto/messages.h"
 
 /* Its sockets: one, or two where the host has two addresses. */
-static int port_listen(struct gateway *gateway, const char *host, unsigned *number, bool guarded, struct err *err)
+static int port_listen(struct gateway *gateway, const char *host, int listener, unsigned *number, struct err *err)
 {
-    int listener = listen_open(host, number, guarded, err);
-
-    if (listener < 0)
-        return -1;
     if (http_also(gateway->http, listener) != 0)
         return err_set(err, ERR_NO_MEMORY, "no memory for port %u", *number);
     int also = listen_also(host, *number, err);
     if (err->code)
         return -1;
     return also < 0 || http_also(gateway->http, also) == 0 ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for port %u", *number);
+}
+
+/* One that nobody has asked for may be another program's: what it serves is on the main port, too. */
+static int port_taken(const struct gateway *gateway, const struct port_row *row, struct err *err)
+{
+    if (err->code != ERR_IO || strcmp(settings_source(gateway->settings, row->setting), "default") != 0)
+        return -1;
+    log_warn("GTY-HTTP-PORT-TAKEN", "surface=%s is served below %s on the main port alone: %s", row->surface->name,
+             row->surface->prefix, err->text);
+    *err = (struct err){0};
+    return 0;
 }
 
 static int port_open(struct gateway *gateway, const struct port_row *row, bool guarded, struct err *err)
@@ -30,12 +39,15 @@ static int port_open(struct gateway *gateway, const struct port_row *row, bool g
     *port = (struct port){.number = (unsigned)settings_count_of(gateway->settings, row->setting), .surface = row->surface};
     if (port->number == 0)
         return 0;
+    int listener = listen_open(host, &port->number, guarded, err);
+    if (listener < 0)
+        return port_taken(gateway, row, err);
     port->router = router_new();
     gateway->ports.count++;
     if (!port->router)
         return err_set(err, ERR_NO_MEMORY, "no memory for the routes");
     if (router_add(port->router, row->surface, row->surface->own, err) != 0 ||
-        port_listen(gateway, host, &port->number, guarded, err) != 0)
+        port_listen(gateway, host, listener, &port->number, err) != 0)
         return -1;
     log_info("GTY-HTTP-LISTEN", "port=%u host=%s tls=%d surface=%s", port->number, host, tls_is_on(&gateway->tls),
              row->surface->name);

@@ -5,11 +5,13 @@ import http.client
 import json
 import os
 import re
+import socket
+import subprocess
 
 from tests.bus import ScriptedWorker
 from tests.contract.base import Contract
 from tests.contract.test_auth import bearer, make_key
-from tests.farm import free_port, wait_for
+from tests.farm import BUILD, clean_environment, free_port, wait_for
 from tests.render_client import FORM, ask, form, part
 
 BASE = "/render/api"
@@ -481,6 +483,26 @@ class OwnPort(Contract):
         status, body = self.ask("POST", "/api/tasks", self.render, {"name": "of the scheduler's"})
         self.assertEqual((status, body["code"]), (400, 1001))
         self.assertEqual(self.ask("GET", "/nothing", self.render)[1]["code"], 2000)
+
+    def test_the_port_of_somebody_else(self):
+        """One that nobody has asked for does no harm: what it serves is on the main port, too."""
+        with socket.socket() as other:
+            try:
+                other.bind(("127.0.0.1", 8000))
+                other.listen()
+            except OSError:
+                pass  # it is taken already
+            port = free_port()
+            command = [str(BUILD / "gantry-gateway"), "--data", str(self.farm.data), "--port", str(port), "--recorder-port", "0"]
+            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=clean_environment(), text=True) as gateway:
+                said = []
+                for line in gateway.stderr:
+                    said.append(line)
+                    if f"GTY-HTTP-LISTEN port={port} " in line:
+                        break
+                gateway.kill()
+        self.assertRegex("".join(said), "GTY-HTTP-PORT-TAKEN surface=render .*8000")
+        self.assertIn(f"GTY-HTTP-LISTEN port={port} ", said[-1])
 
     def test_a_port_in_use(self):
         self.farm.start("gateway2", ("--port", "0", "--render-port", str(self.render)))
