@@ -121,6 +121,10 @@ static int incoming_open(struct blob *blob, bool there)
     blob->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (there ? 0 : O_CREAT | O_EXCL), 0644);
     if (blob->fd < 0 || flock(blob->fd, LOCK_EX | LOCK_NB) != 0 || fstat(blob->fd, &stat) != 0)
         return -1;
+    if (stat.st_nlink == 0) { /* it was removed between the two: what is added has no name */
+        errno = ENOENT;
+        return -1;
+    }
     blob->size = (uint64_t)stat.st_size;
     return 0;
 }
@@ -235,13 +239,17 @@ static void hash_work(struct file_job *job)
     sync_file_range(blob->fd, (off_t)from, (off_t)(blob->hashed - from), SYNC_FILE_RANGE_WRITE);
 }
 
-static void hash_go_on(struct blob *blob);
+static void hash_go_on(struct blob *blob), rest_begin(struct blob *blob);
 
 static void hash_done(struct file_job *job)
 {
     struct blob *blob = (struct blob *)(void *)job;
 
-    if (job_over(blob))
+    if (!job_over(blob))
+        return;
+    if (blob->resting)
+        rest_begin(blob);
+    else
         hash_go_on(blob);
 }
 
@@ -336,6 +344,16 @@ static void rest_work(struct file_job *job)
     }
 }
 
+static void rest_begin(struct blob *blob)
+{
+    if (blob->cause) {
+        blob->how = BLOB_BADLY;
+        blob->done(blob->self, blob);
+    } else {
+        job_begin(blob, rest_work, tell);
+    }
+}
+
 /* Some more of what has come; when that was all, its end. */
 static void hash_go_on(struct blob *blob)
 {
@@ -387,7 +405,9 @@ void blob_rest(struct blob *blob, void (*done)(void *self, struct blob *blob), v
 {
     blob->done = done;
     blob->self = self;
-    job_begin(blob, rest_work, tell);
+    blob->resting = true; /* behind what is being read of it */
+    if (!blob->working)
+        rest_begin(blob);
 }
 
 void blob_keep(struct blob *blob, void (*done)(void *self, struct blob *blob), void *self)

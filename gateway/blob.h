@@ -32,6 +32,7 @@ struct blob {            /* one on its way in */
     bool working;           /* a job is under way: nothing but size and cause changes */
     bool dropped;           /* nobody wants it any more: the job's end frees it */
     bool ending;            /* all is there */
+    bool resting;           /* what is there is to be on disk */
     bool keeps;             /* the file on its way in stays: somebody goes on with it later */
     uint64_t size;          /* bytes written */
     uint64_t until, hashed; /* the job reads to there; what was read */

@@ -25,8 +25,8 @@ static int port_taken(const struct gateway *gateway, const struct port_row *row,
 {
     if (err->code != ERR_IO || strcmp(settings_source(gateway->settings, row->setting), "default") != 0)
         return -1;
-    log_warn("GTY-HTTP-PORT-TAKEN", "surface=%s is served below %s on the main port alone: %s", row->surface->name,
-             row->surface->prefix, err->text);
+    log_warn("GTY-HTTP-PORT-TAKEN", "surface=%s is below %s on the main port: %s", row->surface->name, row->surface->prefix,
+             err->text);
     *err = (struct err){0};
     return 0;
 }
@@ -46,8 +46,9 @@ static int port_open(struct gateway *gateway, const struct port_row *row, bool g
     gateway->ports.count++;
     if (!port->router)
         return err_set(err, ERR_NO_MEMORY, "no memory for the routes");
-    if (router_add(port->router, row->surface, row->surface->own, err) != 0 ||
-        port_listen(gateway, host, listener, &port->number, err) != 0)
+    if (router_add(port->router, row->surface, row->surface->own, err) != 0)
+        return -1;
+    if (port_listen(gateway, host, listener, &port->number, err) != 0 && port_taken(gateway, row, err) != 0)
         return -1;
     log_info("GTY-HTTP-LISTEN", "port=%u host=%s tls=%d surface=%s", port->number, host, tls_is_on(&gateway->tls),
              row->surface->name);

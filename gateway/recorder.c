@@ -9,22 +9,26 @@
 #include "gateway/recorder_keep.h"
 #include "gateway/recorder_report.h"
 #include "gateway/surfaces/recorder.h"
+#include "proto/clock.h"
 #include "proto/file.h"
 #include "proto/log.h"
 
 #define EVERY_MS 1000 /* it looks, also where nobody says that there is something */
 #define ASK_MS 5000   /* a question may take */
 #define ARENA ((size_t)16 << 20)
+#define OWED 100       /* cycles looked at that have no reports yet */
+#define RETRY_MS 60000 /* until a report that could not be written is tried again */
 
 struct recorder {
     struct gateway *gateway;
     struct listener listener;
     int timer;
-    bool asking;   /* a question is open */
-    bool writing;  /* reports are being written */
-    bool again;    /* something happened meanwhile */
-    bool imported; /* there is a configuration */
-    bool told;     /* that the file cannot be read */
+    bool asking;                    /* a question is open */
+    bool writing;                   /* reports are being written */
+    bool again;                     /* something happened meanwhile */
+    bool imported;                  /* there is a configuration */
+    bool told;                      /* that the file cannot be read */
+    uint64_t failed_upto, retry_ms; /* cycles whose reports cannot be written now; mono: when that is tried again */
     enum ask_whom whom;
     uint64_t corr;
     struct arena *arena; /* of what the reports are of */
@@ -165,6 +169,13 @@ static void on_reported(void *arg, const struct msg *msg, const struct err *err)
         work(recorder); /* there may be more */
 }
 
+/* Its folder may be gone, or out of order: others are not to wait for it. */
+static void put_off(struct recorder *recorder, uint64_t cycle)
+{
+    recorder->failed_upto = cycle;
+    recorder->retry_ms = clock_mono_ms() + RETRY_MS;
+}
+
 static void on_written(struct recorder_report *report, bool well, void *arg)
 {
     struct recorder *recorder = arg;
@@ -172,6 +183,8 @@ static void on_written(struct recorder_report *report, bool well, void *arg)
     (void)report;
     recorder->writing = false;
     recorder->report = NULL;
+    if (!well)
+        put_off(recorder, recorder->cycle.id);
     if (well && !recorder->gateway->stopping)
         ask(recorder, ASK_SCHEDULER, &shape_msg_recorder_reported, &told, on_reported);
 }
@@ -196,12 +209,19 @@ static void on_cycle(void *arg, const struct msg *msg, const struct err *why)
     const struct msg *rows = answered(recorder, msg, MSG_QUERY_ROWS);
     struct err err;
     (void)why;
-    if (!rows || rows->u.query_rows.rows.count == 0)
+    uint32_t at = 0, count = rows ? rows->u.query_rows.rows.count : 0;
+    while (at < count && rows->u.query_rows.rows.items[at].id <= recorder->failed_upto)
+        at++;
+    if (at == count)
         return;
     arena_reset(recorder->arena);
-    struct str value = arena_str(recorder->arena, rows->u.query_rows.rows.items[0].value);
-    if (!value.ptr || rec_decode_recorder_cycle(recorder->arena, value, &recorder->cycle, &err) != 0)
+    struct str value = arena_str(recorder->arena, rows->u.query_rows.rows.items[at].value);
+    if (!value.ptr)
         return;
+    if (rec_decode_recorder_cycle(recorder->arena, value, &recorder->cycle, &err) != 0) {
+        put_off(recorder, rows->u.query_rows.rows.items[at].id);
+        return;
+    }
     struct rec_filter filter = {.field = STR_LIT("cycle"), .op = FILTER_EQ, .number = (int64_t)recorder->cycle.id};
     const struct msg_query query = {.type = TYPE_RECORDING, .filters = {&filter, 1}, .page = 1, .size = RECORDER_STREAMS};
     ask(recorder, ASK_STORE, &shape_msg_query, &query, on_recordings);
@@ -211,7 +231,9 @@ static void on_cycle(void *arg, const struct msg *msg, const struct err *why)
 static void work(struct recorder *recorder)
 {
     struct rec_filter filter = {.field = STR_LIT("unreported"), .op = FILTER_EQ, .number = 1};
-    const struct msg_query query = {.type = TYPE_RECORDER_CYCLE, .filters = {&filter, 1}, .page = 1, .size = 1};
+    const struct msg_query query = {.type = TYPE_RECORDER_CYCLE, .filters = {&filter, 1}, .page = 1, .size = OWED};
+    if (recorder->failed_upto && clock_mono_ms() >= recorder->retry_ms)
+        recorder->failed_upto = 0;
     if (recorder->asking || recorder->writing || recorder->gateway->stopping)
         return;
     if (!bus_client_is_up(ask_client(recorder->gateway->ask, ASK_STORE)) ||

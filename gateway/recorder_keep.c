@@ -25,7 +25,7 @@ struct recorder_keep {
     bool asking, working;
     enum ask_whom whom;
     uint64_t corr;
-    char folder[4096];
+    char folder[4096], report[256];
     char before[RECORDINGS_NAME];
     struct recordings_limits limits;
     uint64_t free_bytes; /* that are to stay; 0: none */
@@ -96,6 +96,7 @@ static void on_view(void *arg, const struct msg *msg, const struct err *err)
     uint64_t now_ms = clock_wall_ms();
     keep->limits = (struct recordings_limits){
         .now_ms = now_ms,
+        .report = keep->report,
         .keep_ms = (uint64_t)settings_count_of(settings, SET_RECORDER_KEEP_DAYS) * DAY_MS,
         .keep_bytes = (uint64_t)settings_count_of(settings, SET_RECORDER_KEEP_GB) * MILLI_GB,
     };
@@ -117,7 +118,8 @@ static void on_config(void *arg, const struct msg *msg, const struct err *why)
     keep->asking = false;
     if (arena && msg && msg->shape->id == MSG_QUERY_ROWS && msg->u.query_rows.rows.count > 0 &&
         rec_decode_recorder_config(arena, msg->u.query_rows.rows.items[0].value, &config, &err) == 0 &&
-        str_copy(keep->folder, sizeof keep->folder, config.folder) && keep->folder[0] && !keep->gateway->stopping)
+        str_copy(keep->folder, sizeof keep->folder, config.folder) && keep->folder[0] &&
+        str_copy(keep->report, sizeof keep->report, config.global.report_filename) && !keep->gateway->stopping)
         ask(keep, ASK_SCHEDULER, &shape_msg_recorder_ask, &asked, on_view);
     arena_free(arena);
 }

@@ -11,6 +11,7 @@
 
 #define SETTLE_MS 2000 /* a change may fall into the same tick of the file system's clock as the look before it */
 #define DEPTH 16       /* of a folder that is removed */
+#define PIECES ".gantry-rec-"
 
 /* ---- names ---- */
 
@@ -123,7 +124,7 @@ static int file_take(struct recording_folder *folder, uint32_t *size, int at, co
     return 0;
 }
 
-/* Reads a folder anew. -1 with errno; one that goes meanwhile has nothing in it. */
+/* Reads a folder anew. -1 with errno; one that goes meanwhile has nothing in it. 1: it cannot be read now, though it may be later. */
 static int folder_read(int root, struct recording_folder *folder)
 {
     int at = openat(root, folder->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -135,7 +136,7 @@ static int folder_read(int root, struct recording_folder *folder)
     if (!dir) {
         if (at >= 0)
             close(at);
-        return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -1;
+        return errno == ENOENT || errno == ENOTDIR ? 0 : errno == EACCES ? 1 : -1;
     }
     for (const struct dirent *entry; result == 0 && (entry = readdir(dir)) != NULL;)
         result = file_take(folder, &size, at, entry->d_name);
@@ -176,8 +177,9 @@ static int folder_take(struct recordings *recordings, int root, const char *name
         return 0;
     }
     folder->changed = stat.st_mtim;
-    folder->settled = settled(stat.st_mtim);
-    return folder_read(root, folder);
+    int result = folder_read(root, folder);
+    folder->settled = result == 0 && settled(stat.st_mtim);
+    return result < 0 ? -1 : 0;
 }
 
 static int look(struct recordings *recordings, DIR *dir, struct recording_folder **folders, uint32_t *count)
@@ -319,6 +321,44 @@ static int remove_folder(const char *root, struct str folder)
     str_copy(name, sizeof name, folder);
     int at = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int result = at >= 0 ? unlinkat(at, name, AT_REMOVEDIR) : -1, cause = errno;
+    if (at >= 0)
+        close(at);
+    errno = cause;
+    return result;
+}
+
+/* What a recorder leaves beside videos: reports, and what was to become one; pieces of recordings that nobody goes on with. */
+static bool is_left(const char *name, const char *report)
+{
+    return strcmp(name, "report.txt") == 0 || strcmp(name, "streams.csv") == 0 || strcmp(name, report) == 0 || name[0] == '.';
+}
+
+static void clear_left(int at, const char *report)
+{
+    DIR *dir = fdopendir(dup(at));
+    for (const struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
+        bool pieces = strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0;
+        if (pieces && empty(open_beneath(at, entry->d_name, O_RDONLY | O_DIRECTORY), 1) == 0)
+            unlinkat(at, entry->d_name, AT_REMOVEDIR);
+        else if (!pieces && is_left(entry->d_name, report))
+            unlinkat(at, entry->d_name, 0); /* a folder stays */
+    }
+    if (dir)
+        closedir(dir);
+}
+
+int recordings_clear(const char *root, struct str folder, const char *report)
+{
+    char name[RECORDINGS_NAME];
+    int fd = folder_open(root, folder), at = fd >= 0 ? open(root, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1, result = -1;
+    if (at >= 0) {
+        clear_left(fd, report);
+        str_copy(name, sizeof name, folder);
+        result = unlinkat(at, name, AT_REMOVEDIR);
+    }
+    int cause = errno;
+    if (fd >= 0)
+        close(fd);
     if (at >= 0)
         close(at);
     errno = cause;

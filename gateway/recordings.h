@@ -48,6 +48,9 @@ struct str recordings_index(struct str name); /* the number in a file's name: of
 
 /* Removes a video, or a folder with all below it (file empty). Nothing outside of the folder is reached, by whatever name. -1 with errno. */
 int recordings_remove(const char *root, struct str folder, struct str file);
+/* Removes a folder in which no video is left, with its reports (report: the JSON one's name); -1 with errno, ENOTEMPTY where it holds anything
+ * else, which stays. */
+int recordings_clear(const char *root, struct str folder, const char *report);
 /* Opens a video for reading. -1 with errno. */
 int recordings_open(const char *root, struct str folder, struct str file);
 

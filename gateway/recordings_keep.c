@@ -72,8 +72,14 @@ static void remove_folders(const struct recordings *recordings, const struct rec
         const struct recording_folder *folder = &recordings->folders[i];
         uint64_t changed_ms = (uint64_t)folder->changed.tv_sec * 1000;
         bool empty = folder->count ? went[i] == folder->count : too_old(limits, changed_ms);
-        if (empty && may_go(folder, limits->before) && remove_one(recordings, folder->name, "", gone))
+        if (!empty || !may_go(folder, limits->before))
+            continue;
+        if (recordings_clear(recordings->root, str_of(folder->name), limits->report ? limits->report : "") == 0) {
+            log_info("GTY-RECORDER-EXPIRED", "%s/%s", recordings->root, folder->name);
             gone->folders++;
+        } else if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST) { /* what somebody else keeps there stays */
+            gone->cause = errno;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ struct recordings_limits {
     uint64_t keep_ms;    /* older ones go; 0: however old they are */
     uint64_t keep_bytes; /* of all videos; 0: however many they are */
     uint64_t lacking;    /* bytes that are to go in any case */
+    const char *report;  /* name of a cycle's report in JSON; NULL: it has none */
     struct str before;   /* only in folders of an earlier name: the others may be recorded into */
 };
 

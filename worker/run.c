@@ -328,9 +328,7 @@ void run_event(struct run *run, enum slot_event event)
     case SLOT_FREE:
         if (!run->asked || run->spent || run->places_output)
             output_discard(run);
-        if (run->spent)
-            remains_discard(run);
-        break;
+        break; /* what remains is for the attempt that follows, here or elsewhere: it may be at it already */
     }
     if (nothing_ends(run))
         run_event(run, SLOT_EV_BAD);

@@ -311,7 +311,8 @@ static void video_remove(struct request *request, const struct rec_recorder_conf
 {
     struct str path = {0}, rest;
     uri_param(&request->uri, "path", &path);
-    if (has_dots(path) || (!behind(config->global.output_directory, path, &rest) && !behind(config->folder, path, &rest))) {
+    bool within = behind(config->global.output_directory, path, &rest) || behind(config->folder, path, &rest);
+    if (!within || has_dots(rest)) {
         recorder_refuse(request, PROBLEM_FORBIDDEN, "path", "recorder_path", (struct str){0});
         return;
     }

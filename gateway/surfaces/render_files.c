@@ -11,9 +11,9 @@
 
 struct str render_subject(const struct request *request)
 {
-    bool one = request->actor.kind == ACTOR_TOKEN && request->actor.role == ROLE_USER;
+    struct str own;
 
-    return one ? str_of(request->actor.name) : (struct str){NULL, 0};
+    return render_whose(request, &own) ? own : (struct str){NULL, 0};
 }
 
 void render_refuse(struct request *request, enum problem_kind kind, const char *field, const char *rule, struct str value)

@@ -109,6 +109,8 @@ class Configuration(RecorderContract):
         self.refused(self.farm.put(f"{API}/config/streams/x", {"weight": 1}), 404, "Not Found", "无效的流索引: x")
         self.refused(self.farm.post(f"{API}/config/streams", {"rtsp_url": "rtsp://example.com/x"}), 400, "Bad Request", "流配置参数不完整或不合法")
         self.refused(self.farm.post(f"{API}/config/streams", dict(new, rtsp_url="file:///etc/passwd")), 400, "Bad Request")
+        self.refused(self.farm.post(f"{API}/config/streams", dict(new, rtsp_url="rtsp://user:pa/ss@host/x")), 400, "Bad Request")
+        self.refused(self.farm.post(f"{API}/config/streams", dict(new, duration_seconds=86401)), 400, "Bad Request")
         self.refused(self.farm.post(f"{API}/config/streams", dict(new, duration_seconds="25")), 400, "Bad Request")
         self.refused(self.farm.post(f"{API}/config/streams", b"{"), 400, "Bad Request")
         self.said(self.farm.delete(f"{API}/config/streams/1"), "流配置删除成功")

@@ -71,6 +71,17 @@ class Tus(Contract):
         self.assertEqual(head.headers["upload-length"], str(len(content)))
         self.assertIn("file_type dGV4dHVyZQ==", head.headers["upload-metadata"])
 
+    def test_chunks_that_are_not_all(self):
+        """Nobody can tell of a body in chunks whether it is the last one: it is read for its hash while it comes, and is durable behind that."""
+        content = os.urandom(13 * MIB)
+        path = self.create(content)
+        for at in (0, 6 * MIB):
+            part = content[at:at + 6 * MIB]
+            reply = self.patch(path, at, iter([part[n:n + MIB] for n in range(0, len(part), MIB)]))
+            self.assertEqual((reply.status, reply.headers["upload-offset"]), (204, str(at + 6 * MIB)), reply)
+        self.assertEqual(self.patch(path, 12 * MIB, iter([content[12 * MIB:]])).status, 204)
+        self.assertEqual(self.kept(md5(content)).read_bytes(), content)
+
     def test_nothing_to_send(self):
         path = self.create(b"")
         self.assertEqual(self.offset(path), 0)

@@ -124,6 +124,23 @@ static void test_age_of_reports(void **unused)
     assert_false(there("20241231_000000"));
 }
 
+/* A folder goes with its reports alone: what somebody else keeps there stays. */
+static void test_what_is_no_recording(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mkdir(path_of("20241231_000000"), 0755), 0);
+    assert_int_equal(mkdir(path_of("20241231_000000/kept"), 0755), 0);
+    make("20241231_000000/kept/clip.mp4", 1);
+    make("20241231_000000/report.txt", 60);
+    make("20241231_000000/rtsp_report.json", 60);
+    set_time("20241231_000000", 60);
+    keep((struct recordings_limits){.keep_ms = 55 * HOUR_MS, .report = "rtsp_report.json"});
+    assert_int_equal(gone.folders, 0);
+    assert_true(there("20241231_000000/kept/clip.mp4"));
+    assert_false(there("20241231_000000/report.txt"));
+    assert_false(there("20241231_000000/rtsp_report.json"));
+}
+
 static void test_size(void **unused)
 {
     (void)unused;
@@ -178,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_age, setup, teardown),
         cmocka_unit_test_setup_teardown(test_age_of_reports, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_no_recording, setup, teardown),
         cmocka_unit_test_setup_teardown(test_size, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_under_way, setup, teardown),

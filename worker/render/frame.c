@@ -14,6 +14,7 @@
 #include "worker/job.h"
 #include "worker/render/child.h"
 #include "worker/render/lines.h"
+#include "worker/render/place.h"
 #include "worker/render/prepare.h"
 #include "worker/render/render.h"
 #include "worker/video/words.h"
@@ -104,14 +105,14 @@ static int call(struct watching *watching, const char *folder, const char *scrip
     struct render *it = watching->it;
     const char *preset = render_text(it, "preset"), *renderer = render_text(it, "renderer"),
                *project = render_text(it, "project_dir");
-    char frame[24], frame4[24], width[24], height[24], place[PATH_MAX * 2] = "", *argv[ENGINE_ARGS + 1];
+    char frame[24], frame4[24], width[24], height[24], place[PATH_MAX * 2] = "", below[PATH_MAX], *argv[ENGINE_ARGS + 1];
     uint64_t wide = render_number(it, "width"), high = render_number(it, "height");
     snprintf(frame, sizeof(frame), "%" PRIu64, it->frame);
     snprintf(frame4, sizeof(frame4), "%04" PRIu64, it->frame);
     snprintf(width, sizeof(width), "%" PRIu64, wide);
     snprintf(height, sizeof(height), "%" PRIu64, high);
-    if (*project)
-        snprintf(place, sizeof(place), "%s/%s", it->root, project);
+    if (*project && place_below(project, below, sizeof(below)))
+        snprintf(place, sizeof(place), "%s/%s", it->root, below);
     const struct engine_value values[] = {
         {"scene", it->scene},
         {"prepare", script},

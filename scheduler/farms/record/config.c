@@ -78,7 +78,8 @@ static bool rtsp_address(struct str url)
     struct str rest = {url.ptr + scheme, url.len - scheme};
     const char *slash = memchr(rest.ptr, '/', rest.len);
     uint32_t authority = slash ? (uint32_t)(slash - rest.ptr) : rest.len;
-    return authority > 0 && rest.ptr[authority - 1] != '@';
+    /* An @ behind the host is %40: nobody could tell it from that behind a password with a slash, which has to be masked. */
+    return authority > 0 && rest.ptr[authority - 1] != '@' && !memchr(rest.ptr + authority, '@', rest.len - authority);
 }
 
 static int check_global(const struct rec_recorder_global *global, struct fault *fault)
@@ -106,9 +107,10 @@ static int check_stream(const struct rec_recorder_stream *stream, uint32_t index
 #define NAME(what) (snprintf(field, sizeof field, "streams[%u]." what, index), field)
     if (!rtsp_address(stream->rtsp_url))
         return refuse(fault, NAME("rtsp_url"), "recorder_stream_value", (struct str){0}, "rtsp://, rtsps://");
-    if (stream->duration_seconds < 1 || stream->duration_seconds > 7 * DAY_SECONDS)
+    if (stream->duration_seconds < 1 ||
+        stream->duration_seconds > DAY_SECONDS) /* workers record no longer: of more the index would not fit */
         return refuse_number(fault, NAME("duration_seconds"), "recorder_stream_value", "recorder_stream_value",
-                             (double)stream->duration_seconds, 1, 7 * DAY_SECONDS);
+                             (double)stream->duration_seconds, 1, DAY_SECONDS);
     if (!isfinite(stream->weight) || stream->weight <= 0 || stream->weight > 1e6)
         return refuse(fault, NAME("weight"), "recorder_stream_value", (struct str){0}, "> 0, <= 1000000");
     if (!file_name(stream->output_filename) || !ends_with(stream->output_filename, ".mp4"))

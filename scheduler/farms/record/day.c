@@ -71,9 +71,11 @@ static void day_put(struct core *core, const struct day *day)
     journal_put(core->journal, TYPE_RECORDER_DAY, record.id, &record);
 }
 
+#define SECONDS_MAX (14 * 86400.0) /* of one recording: more is no time, whoever says so, and sums stay what a record can hold */
+
 static uint64_t ms_of(double seconds)
 {
-    return seconds > 0 && seconds < 1e12 ? (uint64_t)(seconds * 1000 + 0.5) : 0;
+    return seconds > 0 && seconds <= SECONDS_MAX ? (uint64_t)(seconds * 1000 + 0.5) : 0;
 }
 
 void recorder_day_count(struct recorder *farm, struct core *core, const struct rec_recording *recording)

@@ -12,7 +12,9 @@
 #include "scheduler/room.h"
 #include "scheduler/run.h"
 
-#define SLACK_SECONDS 120 /* beside recording, connecting and reading: what comes behind it, as making its file ready */
+#define SLACK_SECONDS                                                                                                            \
+    120 /* beside recording, connecting and reading, and as long as it recorded: to make its file ready, which is read and written
+                           * several times */
 #define GAPS 64
 #define GAP_CAUSE 128
 
@@ -68,7 +70,7 @@ static struct rec_task_spec spec_of(const struct recorder *farm, const struct re
                                  .command = record->output,
                                  .priority = PRIORITY_HIGH, /* its time does not come again */
                                  .timeout_seconds =
-                                     record->seconds + cycle->connect_seconds + cycle->read_seconds + SLACK_SECONDS,
+                                     2 * record->seconds + cycle->connect_seconds + cycle->read_seconds + SLACK_SECONDS,
                                  .output = output};
     SET_HAS(&spec, rec_task_spec, name);
     SET_HAS(&spec, rec_task_spec, task_type);

@@ -34,6 +34,8 @@ bool render_again(void *self, const struct core *core, const struct run *run)
 
 /* ---- what its worker said ---- */
 
+#define FRAME_MS_MAX UINT64_C(31536000000) /* a year: a worker may say anything, and the sum has to stay what a record can hold */
+
 struct said {
     json_t *json; /* what the texts borrow from */
     struct str path, hash, version;
@@ -195,7 +197,7 @@ void render_ended(void *self, struct core *core, const struct farm_run *view)
     if (run->status == RUN_COMPLETED) {
         render_set(task, place, FRAME_COMPLETED, false);
         render_host_well(task, run->worker_id);
-        task->record.render_ms += said.ms;
+        task->record.render_ms += said.ms < FRAME_MS_MAX ? said.ms : FRAME_MS_MAX;
         task->record.rendered++;
         farm->frames_done++;
     } else {

@@ -9,6 +9,8 @@
 
 /* ---- what a host has ---- */
 
+#define RAM_MAX 65536 /* GB: rec_render_task.starved_ram */
+
 static uint64_t label_number(struct str labels, struct str name)
 {
     struct str text;
@@ -29,8 +31,8 @@ bool render_serves(const struct worker *worker)
 void render_offer(const struct worker *worker, struct render_offer *offer)
 {
     struct str labels = text_str(worker->labels);
-    *offer = (struct render_offer){.ram = label_number(labels, STR_LIT("render.ram_gb")),
-                                   .gpus = label_number(labels, STR_LIT("render.gpus"))};
+    uint64_t ram = label_number(labels, STR_LIT("render.ram_gb"));
+    *offer = (struct render_offer){.ram = ram < RAM_MAX ? ram : RAM_MAX, .gpus = label_number(labels, STR_LIT("render.gpus"))};
     if (!map_text(labels, STR_LIT("render.engines"), &offer->engines))
         offer->engines = (struct str){0};
     if (!map_text(labels, STR_LIT("render.plugins"), &offer->plugins))

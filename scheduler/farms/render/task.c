@@ -336,6 +336,8 @@ static void kept_remove(struct render *farm, uint64_t id)
 void render_reopen(struct render *farm, const struct core *core, struct render_task *task)
 {
     struct rec_render_task *record = &task->record;
+    farm->ending -= task->ending; /* what is still being aborted of it ends by itself; what is begun now does not */
+    task->ending = false;
     if (render_status_final(record->status)) {
         kept_remove(farm, task->id);
         record->status = RENDER_RENDERING;
