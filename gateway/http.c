@@ -202,12 +202,35 @@ static enum MHD_Result queue_answer(struct http *http, struct request *request)
     return result;
 }
 
+/* A file that nobody wants is read away before the answer, if it is not long: a client that sends all of it before it reads would see a
+ * connection that breaks, and no answer. */
+static bool skips_body(struct request *request)
+{
+    const struct request_headers *headers = &request->headers;
+    const struct limits *limits = &request->gateway->limits;
+
+    if (!request->opening || !headers->sized || request->close ||
+        limit_body(limits, headers->content_length, headers->expects) == LIMIT_BODY_REFUSE)
+        return false;
+    request->opening = false;
+    connection_phase(request->connection, LIMIT_STREAMING);
+    return true;
+}
+
 void http_answer(struct request *request)
 {
     struct http *http = connection_http(request->connection);
 
     if (request->state != REQUEST_WAITING)
         return; /* still in its handler: on_access goes on by itself */
+    if (skips_body(request)) {
+        request->state = REQUEST_BODY;
+        request->opened = true;
+        http->waiting--;
+        http->dirty = true;
+        connection_resume(request->connection);
+        return;
+    }
     request->state = REQUEST_ANSWERED;
     request->close = request->close || request->opening; /* its body was not read */
     http->waiting--;
@@ -288,6 +311,8 @@ static void take_body(struct request *request, const char *data, size_t size)
 static enum MHD_Result await(struct http *http, struct request *request)
 {
     if (request->answered) {
+        if (skips_body(request))
+            return MHD_YES;
         request->close = request->close || request->opening;
         return queue_answer(http, request);
     }
