@@ -237,7 +237,7 @@ class End(unittest.TestCase):
                 submit(peer, "kept")
             farm.stop("store")
             self.assertEqual(farm.terminate("scheduler", LONG), 0)  # it ends without the store
-            self.assertEqual(process_state(farm.pid("store")), "T")
+            wait_for(lambda: process_state(farm.pid("store")) == "T", what="a store that stands still")  # it may have been at the disk
             farm.cont("store")
 
     def test_settings(self):

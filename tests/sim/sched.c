@@ -231,7 +231,8 @@ struct core *core_made(const struct core_config *config, struct journal *journal
 {
     for (size_t i = 0; i < farms_count; i++) {
         struct farm *farm = farm_makers[i]();
-        farm->configure(farm->self, scheds[sched_serving()].settings);
+        if (farm->configure)
+            farm->configure(farm->self, scheds[sched_serving()].settings);
         farms_made[i] = farm;
     }
     made_for = journal;
