@@ -323,6 +323,27 @@ static void test_out_of_memory(void **unused)
     fixture_free(fixture);
 }
 
+/* What a worker says may be anything; what is kept of it fits its record, as a batch that cannot be written would end the scheduler. */
+static void test_words_of_workers(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_render_task task = scene(3);
+    studio(fixture, 1, "vast", "blender 3.4.1", "100000000", "0");
+    uint64_t id = created(fixture, &task);
+    for (int i = 0; i < 2; i++)
+        say(fixture, 1, given(fixture, 1).lease,
+            (struct rec_outcome){.outcome = OUTCOME_COMPLETED, .started_at = 1, .ended_at = INT64_MAX});
+    assert_task(fixture, id, RENDER_RENDERING, 2, 0);
+    assert_true(task_of(fixture, id).render_ms <= (uint64_t)INT64_MAX / 1000000); /* as many as there may be add up */
+    studio(fixture, 2, "vaster", "blender 3.4.1", "200000000", "0");
+    fails(fixture, 1, given(fixture, 1).lease, "memory: killed");
+    fixture_rebuild(fixture);
+    core_check(fixture->core);
+    assert_true(str_is(frame_of(fixture, id, 3).error, "memory: killed"));
+    fixture_free(fixture);
+}
+
 /* A host that fails three in a row rests for that task, while another one is there. */
 static void test_rest(void **unused)
 {
@@ -482,6 +503,7 @@ int main(void)
         cmocka_unit_test(test_a_test_that_fails),
         cmocka_unit_test(test_placement),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_words_of_workers),
         cmocka_unit_test(test_rest),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_time_is_over),
