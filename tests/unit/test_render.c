@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "scheduler/farms/parameters.h"
 #include "scheduler/farms/render/render.h"
 #include "scheduler/run.h"
 #include "tests/unit/core_check.h"
@@ -125,7 +126,7 @@ static struct given given(struct fixture *fixture, unsigned peer)
     struct rec_run run;
     struct given frame = {.lease = fixture_begin(fixture, peer)};
     assert_true(fixture_run(fixture, frame.lease.run_id, &run));
-    frame.number = render_parameter(run.parameters, "frame");
+    frame.number = parameters_number(run.parameters, "frame");
     return frame;
 }
 

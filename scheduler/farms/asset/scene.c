@@ -1,12 +1,12 @@
 /* Scenes: what was read of each, by the MD5 of its file, and the runs that read. A worker tells its run's result; what can be read goes into a
  * record, so that it need not be read again, and stays when the run is forgotten. */
 #include <jansson.h>
-#include <msgpack.h>
 #include <stdlib.h>
 
 #include "proto/buf.h"
 #include "proto/log.h"
 #include "scheduler/farms/asset/asset.h"
+#include "scheduler/farms/parameters.h"
 #include "scheduler/kind.h"
 #include "scheduler/queue.h"
 #include "scheduler/room.h"
@@ -178,17 +178,6 @@ void scene_ended(struct assets *assets, struct core *core, const struct rec_run 
 
 /* ---- asked for ---- */
 
-static int pack_to_buf(void *out, const char *bytes, size_t len)
-{
-    return buf_add(out, bytes, len);
-}
-
-static void pack_text(msgpack_packer *packer, struct str text)
-{
-    msgpack_pack_str(packer, text.len);
-    msgpack_pack_str_body(packer, text.ptr, text.len);
-}
-
 static void hex_write(const unsigned char *md5, char out[2 * ASSET_MD5 + 1])
 {
     struct asset asset;
@@ -199,30 +188,17 @@ static void hex_write(const unsigned char *md5, char out[2 * ASSET_MD5 + 1])
 
 static struct run *run_make(struct assets *assets, struct core *core, const struct msg_scene_analyse *asked, struct err *err)
 {
-    struct rec_task_spec spec = {.name = str_cut(asked->path, NAME_BYTES),
-                                 .task_type = STR_LIT(SCENE_TYPE),
-                                 .executor = STR_LIT(SCENE_TYPE),
-                                 .command = STR_LIT(SCENE_TYPE),
-                                 .priority = PRIORITY_HIGH,
-                                 .timeout_seconds = SCENE_SECONDS};
+    struct rec_task_spec spec =
+        parameters_spec(str_cut(asked->path, NAME_BYTES), STR_LIT(SCENE_TYPE), STR_LIT(SCENE_TYPE), SCENE_SECONDS);
     struct buf parameters = {0};
     msgpack_packer packer;
     char hex[2 * ASSET_MD5 + 1];
 
-    SET_HAS(&spec, rec_task_spec, name);
-    SET_HAS(&spec, rec_task_spec, task_type);
-    SET_HAS(&spec, rec_task_spec, executor);
-    SET_HAS(&spec, rec_task_spec, command);
-    SET_HAS(&spec, rec_task_spec, priority);
-    SET_HAS(&spec, rec_task_spec, retry_count);
-    SET_HAS(&spec, rec_task_spec, timeout_seconds);
+    spec.priority = PRIORITY_HIGH;
     hex_write((const unsigned char *)asked->md5.ptr, hex);
-    msgpack_packer_init(&packer, &parameters, pack_to_buf);
-    msgpack_pack_map(&packer, 2);
-    pack_text(&packer, STR_LIT("path"));
-    pack_text(&packer, asked->path);
-    pack_text(&packer, STR_LIT("md5"));
-    pack_text(&packer, str_of(hex));
+    parameters_begin(&packer, &parameters, 2);
+    parameters_text(&packer, "path", asked->path);
+    parameters_text(&packer, "md5", str_of(hex));
     struct run *run = parameters.failed ? NULL : farm_make(core, &assets->farm, &spec, buf_str(&parameters), err);
     buf_free(&parameters);
     return run;

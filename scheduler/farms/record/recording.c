@@ -7,78 +7,44 @@
 
 #include "proto/buf.h"
 #include "proto/log.h"
+#include "scheduler/farms/parameters.h"
 #include "scheduler/farms/record/record.h"
 #include "scheduler/retry.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"
 
-#define SLACK_SECONDS                                                                                                            \
-    120 /* beside recording, connecting and reading, and as long as it recorded: to make its file ready, which is read and written
-                           * several times */
+/* Beside recording, connecting and reading, and as long as it recorded: to make its file ready, which is read and written several times. */
+#define SLACK_SECONDS 120
 #define GAPS 64
 #define GAP_CAUSE 128
 
 /* ---- its beginning ---- */
 
-static int pack_to_buf(void *out, const char *bytes, size_t len)
-{
-    return buf_add(out, bytes, len);
-}
-
-static void pack_str(msgpack_packer *packer, struct str text)
-{
-    msgpack_pack_str(packer, text.len);
-    msgpack_pack_str_body(packer, text.len ? text.ptr : "", text.len);
-}
-
-static void pack_text(msgpack_packer *packer, const char *key, struct str text)
-{
-    pack_str(packer, str_of(key));
-    pack_str(packer, text);
-}
-
-static void pack_uint(msgpack_packer *packer, const char *key, uint64_t value)
-{
-    pack_str(packer, str_of(key));
-    msgpack_pack_uint64(packer, value);
-}
-
-static void parameters(const struct recorder *farm, const struct core *core, const struct rec_recording *record,
-                       struct str output, struct buf *out)
+static void pack_recording(const struct recorder *farm, const struct core *core, const struct rec_recording *record,
+                           struct str output, struct buf *out)
 {
     const struct rec_recorder_cycle *cycle = &farm->cycle;
     msgpack_packer packer;
-    msgpack_packer_init(&packer, out, pack_to_buf);
-    msgpack_pack_map(&packer, 8);
-    pack_text(&packer, "url", record->rtsp_url);
-    pack_text(&packer, "output", output);
-    pack_uint(&packer, "duration_s", record->seconds);
-    pack_uint(&packer, "connect_s", cycle->connect_seconds);
-    pack_uint(&packer, "read_s", cycle->read_seconds);
-    pack_uint(&packer, "stream", record->stream);
-    pack_uint(&packer, "cycle", cycle->id);
-    pack_uint(&packer, "until_ms", core->wall_ms + record->seconds * 1000);
+    parameters_begin(&packer, out, 8);
+    parameters_text(&packer, "url", record->rtsp_url);
+    parameters_text(&packer, "output", output);
+    parameters_uint(&packer, "duration_s", record->seconds);
+    parameters_uint(&packer, "connect_s", cycle->connect_seconds);
+    parameters_uint(&packer, "read_s", cycle->read_seconds);
+    parameters_uint(&packer, "stream", record->stream);
+    parameters_uint(&packer, "cycle", cycle->id);
+    parameters_uint(&packer, "until_ms", core->wall_ms + record->seconds * 1000);
 }
 
 static struct rec_task_spec spec_of(const struct recorder *farm, const struct rec_recording *record, struct str name,
                                     struct str output)
 {
     const struct rec_recorder_cycle *cycle = &farm->cycle;
-    struct rec_task_spec spec = {.name = name,
-                                 .task_type = STR_LIT(RECORD_TYPE),
-                                 .executor = STR_LIT(RECORD_TYPE),
-                                 .command = record->output,
-                                 .priority = PRIORITY_HIGH, /* its time does not come again */
-                                 .timeout_seconds =
-                                     2 * record->seconds + cycle->connect_seconds + cycle->read_seconds + SLACK_SECONDS,
-                                 .output = output};
-    SET_HAS(&spec, rec_task_spec, name);
-    SET_HAS(&spec, rec_task_spec, task_type);
-    SET_HAS(&spec, rec_task_spec, executor);
-    SET_HAS(&spec, rec_task_spec, command);
-    SET_HAS(&spec, rec_task_spec, priority);
-    SET_HAS(&spec, rec_task_spec, retry_count);
-    SET_HAS(&spec, rec_task_spec, timeout_seconds);
+    struct rec_task_spec spec =
+        parameters_spec(name, STR_LIT(RECORD_TYPE), record->output,
+                        2 * record->seconds + cycle->connect_seconds + cycle->read_seconds + SLACK_SECONDS);
+    spec.priority = PRIORITY_HIGH; /* its time does not come again */
+    spec.output = output;
     SET_HAS(&spec, rec_task_spec, output);
     return spec;
 }
@@ -94,7 +60,7 @@ static struct run *run_make(struct recorder *farm, struct core *core, const stru
                (int)record->output.len, record->output.ptr);
     buf_printf(&name, "record %.*s of %.*s", (int)file.len, file.ptr, (int)cycle->name.len, cycle->name.ptr);
     if (!path.failed && !name.failed)
-        parameters(farm, core, record, buf_str(&path), &map);
+        pack_recording(farm, core, record, buf_str(&path), &map);
     if (!path.failed && !name.failed && !map.failed) {
         const struct rec_task_spec spec = spec_of(farm, record, buf_str(&name), buf_str(&path));
         run = farm_make(core, &farm->farm, &spec, buf_str(&map), &err);

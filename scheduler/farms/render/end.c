@@ -15,16 +15,11 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "scheduler/farms/parameters.h"
 #include "scheduler/farms/render/render.h"
 #include "scheduler/queue.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
-
-uint64_t render_parameter(struct str map, const char *key)
-{
-    struct token token;
-    return map_find(map, key, &token) && token.kind == TOKEN_UINT ? token.u.natural : 0;
-}
 
 bool render_again(void *self, const struct core *core, const struct run *run)
 {
@@ -188,7 +183,7 @@ void render_ended(void *self, struct core *core, const struct farm_run *view)
 {
     struct render *farm = self;
     const struct rec_run *run = view->run;
-    struct render_task *task = render_find(farm, render_parameter(run->parameters, "render_task"));
+    struct render_task *task = render_find(farm, parameters_number(run->parameters, "render_task"));
     struct said said;
     uint32_t place;
     if (!task || !busy_take(task, run->id, &place))
@@ -218,9 +213,9 @@ void render_ended(void *self, struct core *core, const struct farm_run *view)
 static int run_loaded(struct render *farm, const struct run *run, struct err *err)
 {
     struct str parameters = text_str(run->parameters);
-    struct render_task *task = render_find(farm, render_parameter(parameters, "render_task"));
+    struct render_task *task = render_find(farm, parameters_number(parameters, "render_task"));
     uint32_t place;
-    if (!task || !render_place(task, render_parameter(parameters, "frame"), &place))
+    if (!task || !render_place(task, parameters_number(parameters, "frame"), &place))
         return 0; /* the database was mended by hand: it ends without a frame */
     struct render_busy *busy = calloc(1, sizeof *busy);
     if (!busy)

@@ -1,11 +1,11 @@
 /* Frames are given out: made into runs for a worker that has room and fits, the highest priority first, then the oldest task. */
-#include <msgpack.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/buf.h"
 #include "proto/log.h"
 #include "scheduler/dispatch.h"
+#include "scheduler/farms/parameters.h"
 #include "scheduler/farms/render/render.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
@@ -70,54 +70,29 @@ static struct render_task *pick(struct render *farm, const struct core *core, co
 
 /* ---- its run ---- */
 
-static int pack_out(void *out, const char *bytes, size_t len)
-{
-    return buf_add(out, bytes, len);
-}
-
-static void pack_name(msgpack_packer *packer, const char *name)
-{
-    msgpack_pack_str(packer, strlen(name));
-    msgpack_pack_str_body(packer, name, strlen(name));
-}
-
-static void pack_text(msgpack_packer *packer, const char *name, struct str text)
-{
-    pack_name(packer, name);
-    msgpack_pack_str(packer, text.len);
-    msgpack_pack_str_body(packer, text.len ? text.ptr : "", text.len);
-}
-
-static void pack_number(msgpack_packer *packer, const char *name, uint64_t number)
-{
-    pack_name(packer, name);
-    msgpack_pack_uint64(packer, number);
-}
-
 /* What its worker is told (docs/render.md). */
 static void pack_frame(struct buf *out, const struct render_task *task, uint32_t place)
 {
     const struct rec_render_task *record = &task->record;
     uint64_t number = record->start_frame + place;
     msgpack_packer packer;
-    msgpack_packer_init(&packer, out, pack_out);
-    msgpack_pack_map(&packer, 16);
-    pack_text(&packer, "engine", record->render_engine);
-    pack_text(&packer, "cg_version", record->cg_version);
-    pack_text(&packer, "scene", record->oss_file_path);
-    pack_text(&packer, "scene_md5", record->scene_md5);
-    pack_number(&packer, "frame", number);
-    pack_number(&packer, "frames_to", number);
-    pack_text(&packer, "renderer", record->renderer);
-    pack_number(&packer, "render_task", task->id);
-    pack_text(&packer, "unionid", record->unionid);
-    pack_number(&packer, "frame_id", render_frame_id(task, place));
-    pack_text(&packer, "source_dir", record->source_dir);
-    pack_text(&packer, "project_dir", record->project_dir);
-    pack_text(&packer, "renders_dir", record->renders_dir);
-    pack_number(&packer, "is_compressed", record->is_compressed);
-    pack_number(&packer, "allow_missing", !record->no_missing);
-    pack_number(&packer, "retry", render_retries(task, place));
+    parameters_begin(&packer, out, 16);
+    parameters_text(&packer, "engine", record->render_engine);
+    parameters_text(&packer, "cg_version", record->cg_version);
+    parameters_text(&packer, "scene", record->oss_file_path);
+    parameters_text(&packer, "scene_md5", record->scene_md5);
+    parameters_uint(&packer, "frame", number);
+    parameters_uint(&packer, "frames_to", number);
+    parameters_text(&packer, "renderer", record->renderer);
+    parameters_uint(&packer, "render_task", task->id);
+    parameters_text(&packer, "unionid", record->unionid);
+    parameters_uint(&packer, "frame_id", render_frame_id(task, place));
+    parameters_text(&packer, "source_dir", record->source_dir);
+    parameters_text(&packer, "project_dir", record->project_dir);
+    parameters_text(&packer, "renders_dir", record->renders_dir);
+    parameters_uint(&packer, "is_compressed", record->is_compressed);
+    parameters_uint(&packer, "allow_missing", !record->no_missing);
+    parameters_uint(&packer, "retry", render_retries(task, place));
 }
 
 /* A folder's name that leads nowhere else, whatever its owner is called. */
@@ -144,23 +119,10 @@ static struct run *frame_run(struct render *farm, struct core *core, const struc
     folder_name(record->unionid, folder);
     snprintf(output, sizeof output, "%s/%llu/renders/frame.%04llu.%s", folder, (unsigned long long)task->id, number,
              str_is(record->render_engine, "maya") ? "exr" : "png");
-    struct rec_task_spec spec = {.name = str_of(name),
-                                 .task_type = STR_LIT(RENDER_TYPE),
-                                 .executor = STR_LIT(RENDER_TYPE),
-                                 .command = record->oss_file_path,
-                                 .output = str_of(output),
-                                 .priority = record->priority > 6   ? PRIORITY_HIGH
-                                             : record->priority < 4 ? PRIORITY_LOW
-                                                                    : PRIORITY_NORMAL,
-                                 .timeout_seconds = record->frame_timeout};
-    SET_HAS(&spec, rec_task_spec, name);
-    SET_HAS(&spec, rec_task_spec, task_type);
-    SET_HAS(&spec, rec_task_spec, executor);
-    SET_HAS(&spec, rec_task_spec, command);
+    struct rec_task_spec spec = parameters_spec(str_of(name), STR_LIT(RENDER_TYPE), record->oss_file_path, record->frame_timeout);
+    spec.priority = record->priority > 6 ? PRIORITY_HIGH : record->priority < 4 ? PRIORITY_LOW : PRIORITY_NORMAL;
+    spec.output = str_of(output);
     SET_HAS(&spec, rec_task_spec, output);
-    SET_HAS(&spec, rec_task_spec, priority);
-    SET_HAS(&spec, rec_task_spec, retry_count);
-    SET_HAS(&spec, rec_task_spec, timeout_seconds);
     pack_frame(&parameters, task, place);
     struct run *run = parameters.failed ? NULL : farm_make(core, &farm->farm, &spec, buf_str(&parameters), &err);
     buf_free(&parameters);

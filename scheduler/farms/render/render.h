@@ -146,9 +146,6 @@ int render_loaded(void *self, struct core *core, struct err *err);
 
 core_handler render_on_create, render_on_act, render_on_live, render_on_fits;
 
-/* A number of a run's parameters; 0: it is not there. */
-uint64_t render_parameter(struct str map, const char *key);
-
 struct render *render_of(const struct core *core); /* NULL: the core has no such farm */
 
 #endif

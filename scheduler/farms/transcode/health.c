@@ -6,7 +6,7 @@
 #include "proto/buf.h"
 #include "proto/log.h"
 #include "scheduler/dispatch.h"
-#include "scheduler/farms/transcode/parameters.h"
+#include "scheduler/farms/parameters.h"
 #include "scheduler/farms/transcode/video.h"
 #include "scheduler/queue.h"
 #include "scheduler/room.h"

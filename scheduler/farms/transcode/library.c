@@ -3,7 +3,7 @@
 
 #include "proto/buf.h"
 #include "proto/log.h"
-#include "scheduler/farms/transcode/parameters.h"
+#include "scheduler/farms/parameters.h"
 #include "scheduler/queue.h"
 #include "scheduler/room.h"
 #include "scheduler/run.h"

@@ -1,9 +1,9 @@
 /* What the farm knows this second of a run: how far one is that waits for its segments, and how long any of them will take. */
 #include <stdio.h>
 
+#include "scheduler/farms/parameters.h"
 #include "scheduler/farms/transcode/cut.h"
 #include "scheduler/farms/transcode/pace.h"
-#include "scheduler/farms/transcode/parameters.h"
 #include "scheduler/farms/transcode/task.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"

@@ -1,6 +1,6 @@
 /* What the farm's runs are, and what their workers are told: a spec, and parameters as a map in msgpack. */
-#ifndef GANTRY_SCHEDULER_FARMS_TRANSCODE_PARAMETERS_H
-#define GANTRY_SCHEDULER_FARMS_TRANSCODE_PARAMETERS_H
+#ifndef GANTRY_SCHEDULER_FARMS_PARAMETERS_H
+#define GANTRY_SCHEDULER_FARMS_PARAMETERS_H
 
 #include <msgpack.h>
 

@@ -1,4 +1,4 @@
-#include "scheduler/farms/transcode/parameters.h"
+#include "scheduler/farms/parameters.h"
 
 struct rec_task_spec parameters_spec(struct str name, struct str type, struct str command, uint64_t seconds)
 {
