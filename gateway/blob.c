@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -33,31 +34,15 @@ uint64_t blob_max(const struct settings *settings)
 
 void blob_hex(const unsigned char md5[BLOB_MD5], char out[BLOB_HEX])
 {
-    static const char digits[] = "0123456789abcdef";
-
-    for (unsigned i = 0; i < BLOB_MD5; i++) {
-        out[2 * i] = digits[md5[i] >> 4];
-        out[2 * i + 1] = digits[md5[i] & 15];
-    }
-    out[2 * BLOB_MD5] = '\0';
-}
-
-static int nibble(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    sodium_bin2hex(out, BLOB_HEX, md5, BLOB_MD5);
 }
 
 bool blob_read_hex(struct str text, unsigned char out[BLOB_MD5])
 {
-    if (text.len != 2 * BLOB_MD5)
-        return false;
-    for (unsigned i = 0; i < BLOB_MD5; i++) {
-        int high = nibble(text.ptr[2 * i]), low = nibble(text.ptr[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (unsigned char)((unsigned)high << 4 | (unsigned)low);
-    }
-    return true;
+    size_t len = 0;
+
+    return text.len == 2 * BLOB_MD5 && sodium_hex2bin(out, BLOB_MD5, text.ptr, text.len, NULL, &len, NULL) == 0 &&
+           len == BLOB_MD5;
 }
 
 static void path_of(const char *root, const unsigned char md5[BLOB_MD5], char out[BLOB_PATH])

@@ -1,4 +1,5 @@
 /* Files that the blob store has got, and the paths that stand for them. */
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "scheduler/farms/asset/asset.h"
@@ -6,33 +7,16 @@
 #define RECORD_BYTES 512   /* of the records of one, without their texts */
 #define USE_EVERY_MS 60000 /* that it is used is noted so often at most */
 
-static const char digits[] = "0123456789abcdef";
-
-void asset_hex(const struct asset *asset, char out[2 * ASSET_MD5 + 1])
+void md5_hex(const unsigned char md5[ASSET_MD5], char out[ASSET_HEX])
 {
-    for (unsigned i = 0; i < ASSET_MD5; i++) {
-        out[2 * i] = digits[asset->md5[i] >> 4];
-        out[2 * i + 1] = digits[asset->md5[i] & 15];
-    }
-    out[2 * ASSET_MD5] = '\0';
-}
-
-static int nibble(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    sodium_bin2hex(out, ASSET_HEX, md5, ASSET_MD5);
 }
 
 bool md5_read(struct str hex, unsigned char out[ASSET_MD5])
 {
-    if (hex.len != 2 * ASSET_MD5)
-        return false;
-    for (unsigned i = 0; i < ASSET_MD5; i++) {
-        int high = nibble(hex.ptr[2 * i]), low = nibble(hex.ptr[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (unsigned char)((unsigned)high << 4 | (unsigned)low);
-    }
-    return true;
+    size_t len = 0;
+    return hex.len == 2 * ASSET_MD5 && sodium_hex2bin(out, ASSET_MD5, hex.ptr, hex.len, NULL, &len, NULL) == 0 &&
+           len == ASSET_MD5;
 }
 
 struct asset *asset_find(const struct assets *assets, struct str md5)

@@ -10,6 +10,7 @@
 #include "scheduler/farms/farm.h"
 
 #define ASSET_MD5 16
+#define ASSET_HEX (2 * ASSET_MD5 + 1) /* with its NUL */
 #define ASSETS_MAX 2000000 /* of each kind: files, paths */
 #define SCENES_MAX 10000   /* the oldest goes */
 
@@ -31,7 +32,7 @@ struct asset_name {
 
 /* What a path stands for: assets/<md5>, or one that was bound at an upload. NULL: nothing, or there is no such farm. */
 struct asset *asset_named(const struct core *core, struct str path);
-void asset_hex(const struct asset *asset, char out[2 * ASSET_MD5 + 1]);
+void md5_hex(const unsigned char md5[ASSET_MD5], char out[ASSET_HEX]);
 
 /* ---- what the files of this folder share ---- */
 

@@ -178,24 +178,16 @@ void scene_ended(struct assets *assets, struct core *core, const struct rec_run 
 
 /* ---- asked for ---- */
 
-static void hex_write(const unsigned char *md5, char out[2 * ASSET_MD5 + 1])
-{
-    struct asset asset;
-
-    memcpy(asset.md5, md5, ASSET_MD5);
-    asset_hex(&asset, out);
-}
-
 static struct run *run_make(struct assets *assets, struct core *core, const struct msg_scene_analyse *asked, struct err *err)
 {
     struct rec_task_spec spec =
         parameters_spec(str_cut(asked->path, NAME_BYTES), STR_LIT(SCENE_TYPE), STR_LIT(SCENE_TYPE), SCENE_SECONDS);
     struct buf parameters = {0};
     msgpack_packer packer;
-    char hex[2 * ASSET_MD5 + 1];
+    char hex[ASSET_HEX];
 
     spec.priority = PRIORITY_HIGH;
-    hex_write((const unsigned char *)asked->md5.ptr, hex);
+    md5_hex((const unsigned char *)asked->md5.ptr, hex);
     parameters_begin(&packer, &parameters, 2);
     parameters_text(&packer, "path", asked->path);
     parameters_text(&packer, "md5", str_of(hex));

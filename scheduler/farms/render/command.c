@@ -57,13 +57,13 @@ void render_on_create(struct core *core, const struct core_call *call)
     struct rec_render_task record = asked->task;
     struct render_task *task = NULL;
     struct fault fault;
-    char md5[2 * ASSET_MD5 + 1];
+    char md5[ASSET_HEX];
     const struct asset *scene = asset_named(core, record.oss_file_path); /* what was uploaded comes before a file of that name */
     if (create_check(farm, asked, scene, &fault))
         goto error;
     record.scene_md5 = (struct str){0};
     if (scene) {
-        asset_hex(scene, md5);
+        md5_hex(scene->md5, md5);
         record.scene_md5 = str_of(md5);
         record.scene_size = scene->size;
     }
