@@ -5,6 +5,7 @@
 #include "gateway/gateway.h"
 #include "gateway/json.h"
 #include "gateway/surfaces/recorder.h"
+#include "proto/url.h"
 
 /* ---- out ---- */
 
@@ -14,27 +15,14 @@ bool recorder_masked(const struct request *request)
     return auth && auth_is_on(auth) && request->actor.role != ROLE_ADMIN;
 }
 
-/* Where user and password of an address end; 0: it has none. */
-static uint32_t credentials_end(struct str url, uint32_t *from)
-{
-    const char *scheme = url.len ? memmem(url.ptr, url.len, "://", 3) : NULL;
-    uint32_t at = 0;
-    *from = scheme ? (uint32_t)(scheme - url.ptr) + 3 : 0;
-    for (uint32_t i = *from; i < url.len && url.ptr[i] != '/'; i++)
-        if (url.ptr[i] == '@')
-            at = i;
-    return at;
-}
-
 void recorder_url_write(struct writer *w, const char *key, struct str url, bool masked)
 {
     struct buf text = {0};
-    uint32_t from, end = credentials_end(url, &from);
-    if (!masked || !end) {
+    if (!masked) {
         writer_text(w, key, url);
         return;
     }
-    buf_printf(&text, "%.*s***%.*s", (int)from, url.ptr, (int)(url.len - end), url.ptr + end);
+    url_mask(&text, url);
     w->out->failed = w->out->failed || text.failed;
     writer_text(w, key, buf_str(&text));
     buf_free(&text);

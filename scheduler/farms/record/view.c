@@ -2,28 +2,18 @@
 #include <jansson.h>
 #include <math.h>
 
+#include "proto/url.h"
 #include "scheduler/farms/record/record.h"
 #include "scheduler/lease.h"
 #include "scheduler/run.h"
 
 struct str recorder_mask(struct core *core, struct str url)
 {
-    const char *scheme = url.len ? memmem(url.ptr, url.len, "://", 3) : NULL;
-    uint32_t from = scheme ? (uint32_t)(scheme - url.ptr) + 3 : 0, end = from, at = 0;
-    while (end < url.len && url.ptr[end] != '/')
-        end++;
-    for (uint32_t i = from; i < end; i++)
-        if (url.ptr[i] == '@')
-            at = i;
-    if (!at)
-        return url;
-    char *masked = arena_alloc(core->arena, url.len + 4);
-    if (!masked)
-        return (struct str){0};
-    memcpy(masked, url.ptr, from);
-    memcpy(masked + from, "***", 3);
-    memcpy(masked + from + 3, url.ptr + at, url.len - at);
-    return (struct str){masked, from + 3 + url.len - at};
+    struct buf masked = {0};
+    url_mask(&masked, url);
+    struct str text = masked.failed ? (struct str){0} : arena_str(core->arena, buf_str(&masked));
+    buf_free(&masked);
+    return text.ptr ? text : (struct str){0};
 }
 
 /* What its worker says of it, in the note of its progress. */
