@@ -225,6 +225,24 @@ static void test_identity(void **unused)
     fixture_free(fixture);
 }
 
+/* Addresses that are shown alike are told apart by their files. */
+static void test_shown_alike(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 3, 30);
+    struct rec_recorder_global global = global_of(60, 2, 3, 30);
+    struct rec_recorder_stream streams[] = {stream_of("rtsp://u:one@cam/1", 9, 1, "a.mp4"),
+                                            stream_of("rtsp://u:two@cam/1", 9, 1, "b.mp4")};
+    struct rec_recorder_config config;
+    assert_int_equal(configure(fixture, RECORDER_REPLACE, &global, streams, 2, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    streams[0].rtsp_url = streams[1].rtsp_url = STR_LIT("rtsp://***@cam/1");
+    assert_int_equal(configure(fixture, RECORDER_REPLACE, &global, streams, 2, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CONFIG, 1, &config));
+    assert_true(str_is(config.streams.items[0].rtsp_url, "rtsp://u:one@cam/1"));
+    assert_true(str_is(config.streams.items[1].rtsp_url, "rtsp://u:two@cam/1"));
+    fixture_free(fixture);
+}
+
 /* ---- cycles ---- */
 
 static void test_cycle(void **unused)

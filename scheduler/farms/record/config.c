@@ -176,20 +176,28 @@ static int incomplete(struct fault *fault)
                      "rtsp_url, duration_seconds, weight, output_filename", "a stream's configuration is not complete");
 }
 
-/* An address as it is shown to those who may not see its credentials comes back as it was. */
+/* Whether this is how the address of a stream is shown to those who may not see its credentials. */
+static bool is_masked(struct core *core, const struct rec_recorder_stream *stream, struct str shown)
+{
+    return str_eq(recorder_mask(core, stream->rtsp_url), shown);
+}
+
+/* Such an address comes back as it was: of those that are shown alike, that of the stream of the same file. */
 static int unmask(struct core *core, const struct rec_recorder_config *before, struct rec_recorder_stream *stream,
                   struct fault *fault)
 {
+    const struct rec_recorder_stream *found = NULL;
     if (!stream->rtsp_url.len || !memmem(stream->rtsp_url.ptr, stream->rtsp_url.len, "://***@", 7))
         return 0;
     for (uint32_t i = 0; i < before->streams.count; i++) {
-        struct str old = before->streams.items[i].rtsp_url;
-        if (!str_eq(recorder_mask(core, old), stream->rtsp_url))
-            continue;
-        stream->rtsp_url = old;
-        return 0;
+        const struct rec_recorder_stream *old = &before->streams.items[i];
+        if (is_masked(core, old, stream->rtsp_url) && (!found || str_eq(old->output_filename, stream->output_filename)))
+            found = old;
     }
-    return refuse(fault, "rtsp_url", "recorder_stream_value", (struct str){0}, "rtsp://, rtsps://");
+    if (!found)
+        return refuse(fault, "rtsp_url", "recorder_stream_value", (struct str){0}, "rtsp://, rtsps://");
+    stream->rtsp_url = found->rtsp_url;
+    return 0;
 }
 
 /* A stream of a whole new list keeps its identity when one of the same address and name was there. */
