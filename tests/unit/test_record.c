@@ -464,10 +464,10 @@ static void test_prune(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),   cmocka_unit_test(test_identity),     cmocka_unit_test(test_cycle),
-        cmocka_unit_test(test_one_lane), cmocka_unit_test(test_does_not_fit), cmocka_unit_test(test_no_worker),
-        cmocka_unit_test(test_stop),     cmocka_unit_test(test_statuses),     cmocka_unit_test(test_names),
-        cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_config),    cmocka_unit_test(test_identity), cmocka_unit_test(test_shown_alike),
+        cmocka_unit_test(test_cycle),     cmocka_unit_test(test_one_lane), cmocka_unit_test(test_does_not_fit),
+        cmocka_unit_test(test_no_worker), cmocka_unit_test(test_stop),     cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_prune),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
