@@ -1,5 +1,6 @@
 """The render farm's API: every endpoint, example, code and message, and validation edge by edge."""
 
+import errno
 import hashlib
 import http.client
 import json
@@ -454,6 +455,11 @@ class Whose(RenderContract):
             self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks", headers=self.keys[name]))["total"], 1)
             self.refused(self.farm.get(f"{BASE}/files/download/{number << 14}", headers=self.keys[name]), 409, 3000)
         self.refused(self.farm.post(f"{path}/pause", headers=self.keys["reader"]), 403, 4000)
+        for unionid, status in (("user123", 403), ("somebody", 200)):  # nor may he bind a path in another's name
+            uploaded = ask(self.farm.port, "POST", "/render/api/files/upload", form(part("hash", MD5), part("unionid", unionid),
+                                                                                   part("path", f"projects/{unionid}/x.blend")),
+                           dict(FORM, **self.keys["somebody"]))
+            self.assertEqual(uploaded.status, status, uploaded)
         self.refused(self.farm.get(path, headers={"Authorization": "Bearer nobody"}), 401, 4000)
         self.said(self.farm.post(f"{path}/pause", headers=self.keys["user123"]))
 
@@ -486,12 +492,20 @@ class OwnPort(Contract):
 
     def test_the_port_of_somebody_else(self):
         """One that nobody has asked for does no harm: what it serves is on the main port, too."""
-        with socket.socket() as other:
+        self.beside((socket.AF_INET, "127.0.0.1"))
+        if socket.has_ipv6:
+            self.beside((socket.AF_INET6, "::1"))
+
+    def beside(self, address):
+        family, host = address
+        with socket.socket(family) as other:
             try:
-                other.bind(("127.0.0.1", 8000))
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind((host, 8000))
                 other.listen()
-            except OSError:
-                pass  # it is taken already
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    return  # this host has no such address
             port = free_port()
             command = [str(BUILD / "gantry-gateway"), "--data", str(self.farm.data), "--port", str(port), "--recorder-port", "0"]
             with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=clean_environment(), text=True) as gateway:
