@@ -365,6 +365,28 @@ class Killed(Recorder):
         result = self.checked(json.loads(end["result"]))
         self.assertEqual((result["status"], result["gaps"][-1]["cause"]), (4, "worker"))
 
+    def test_a_lease_that_was_lost(self):
+        """Another attempt may be at the pieces already: who is told to drop the run leaves them alone."""
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 60)
+        wait_for(lambda: max(self.told(farm, run), default=0) >= FRAMES, what="a second")
+
+        def recorders():
+            return [pid for pid in descendants(farm.process.pid) if b"gantry-record" in pathlib.Path("/proc", str(pid), "cmdline").read_bytes()]
+
+        def gone():
+            try:
+                return not recorders()
+            except OSError:
+                return False  # one of them ends now
+
+        self.assertFalse(gone())
+        farm.say("heartbeat_ack", drop=[{"run_id": run, "attempt": 1, "spent": True}])
+        wait_for(gone, what="the end of the recording")
+        wait_for(lambda: not list(farm.data.glob("**/runs/*")), what="the end of the run")
+        self.assertTrue(self.piece())
+        self.assertEqual(decode_faults(self.piece()), "")
+
     def test_the_program(self):
         farm, server = self.farm(), self.server()
         run = self.begin(farm, server.url, 60)
