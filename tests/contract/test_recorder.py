@@ -302,7 +302,6 @@ class Cycles(RecorderContract):
             self.refused(self.get(f"/coverage?{bad}"), 400, "Bad Request")
         self.assertEqual(self.farm.delete(f"{API}/timestamp/{folder.name}").status, 200)
 
-
     def test_folder(self):
         """The output folder is made by the start; where it cannot be, nothing starts."""
         below = self.out / "taken"
@@ -317,6 +316,23 @@ class Cycles(RecorderContract):
         self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
         self.assertTrue((below / "deep").is_dir())
         self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+
+
+class Reports(RecorderContract):
+    def test_one_that_cannot_be_written(self):
+        """It keeps no other one waiting."""
+        self.configure(STREAMS[1:], poll_cycles=2, cycle_interval_seconds=1)
+        folders = []
+        with Recorder(self.farm) as worker:
+            self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+            for cycle in range(2):
+                run = worker.begin()
+                folders.append(pathlib.Path(run["parameters"]["output"]).parent)
+                if cycle == 0:
+                    folders[0].write_text("a file in its place")
+                worker.end(run, result=json.dumps({"seconds": 20, "bytes": 1, "frames": 1, "gaps": [], "status": 4, "video": "h264"}))
+        wait_for(lambda: (folders[1] / "streams.csv").exists(), what="the second cycle's reports")
+        self.assertTrue(folders[0].is_file())
 
 
 class Retention(RecorderContract):
