@@ -22,6 +22,7 @@ struct bus_server {
     const struct bus_route *by_id[ROUTE_IDS];
     void *self;
     void (*fill_pong)(void *self, struct msg_pong *pong);
+    bool limited;               /* some kind is: only then is a frame looked at for it */
     uint32_t most_s[ROUTE_IDS]; /* bus_server_limit; 0: none */
     struct flood flood;
     struct arena *arena; /* lists of the message being handled */
@@ -78,6 +79,7 @@ error:
 void bus_server_limit(struct bus_server *server, uint16_t id, uint32_t bytes_s)
 {
     server->most_s[id] = bytes_s;
+    server->limited = true;
 }
 
 void bus_server_on_ping(struct bus_server *server, void (*fill)(void *self, struct msg_pong *pong))
@@ -225,7 +227,7 @@ static bool sender_known(struct bus_server *server, zmq_msg_t *msg)
 
 static bool too_much(struct bus_server *server, const struct bus_peer *peer, struct str frame)
 {
-    uint64_t id = codec_id(frame);
+    uint64_t id = server->limited ? codec_id(frame) : ROUTE_IDS;
     uint32_t most = id < ROUTE_IDS ? server->most_s[id] : 0;
 
     return most != 0 && flood_over(&server->flood, peer, clock_mono_ms(), frame.len, most);
