@@ -11,8 +11,8 @@
 
 #define ASSET_MD5 16
 #define ASSET_HEX (2 * ASSET_MD5 + 1) /* with its NUL */
-#define ASSETS_MAX 2000000 /* of each kind: files, paths */
-#define SCENES_MAX 10000   /* the oldest goes */
+#define ASSETS_MAX 2000000            /* of each kind: files, paths */
+#define SCENES_MAX 10000              /* the oldest goes */
 
 struct asset {
     uint64_t id;
