@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "proto/open_beneath.h"
 
 static int folder_open(const char *folder)
 {
@@ -16,8 +16,6 @@ static int folder_open(const char *folder)
 
 int beneath_open(const char *folder, struct str path)
 {
-    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     char name[PATH_MAX];
     struct stat stat;
 
@@ -28,7 +26,7 @@ int beneath_open(const char *folder, struct str path)
     int at = folder_open(folder);
     if (at < 0)
         return -1;
-    int fd = (int)syscall(SYS_openat2, at, name, &how, sizeof how);
+    int fd = open_beneath(at, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, true);
     int cause = errno;
     close(at);
     if (fd >= 0 && (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))) {

@@ -3,11 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "proto/open_beneath.h"
 
 #define SETTLE_MS 2000 /* a change may fall into the same tick of the file system's clock as the look before it */
 #define DEPTH 16       /* of a folder that is removed */
@@ -234,12 +234,7 @@ const struct recording_folder *recordings_find(const struct recordings *recordin
 
 /* ---- one video, one folder ---- */
 
-static int open_beneath(int at, const char *name, uint64_t flags)
-{
-    const struct open_how how = {.flags = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
-    return (int)syscall(SYS_openat2, at, name, &how, sizeof how);
-}
+#define READS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
 
 /* The cycle's folder; -1 with errno. */
 static int folder_open(const char *root, struct str folder)
@@ -253,7 +248,7 @@ static int folder_open(const char *root, struct str folder)
     int at = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (at < 0)
         return -1;
-    int fd = open_beneath(at, name, O_RDONLY | O_DIRECTORY), cause = errno;
+    int fd = open_beneath(at, name, READS | O_DIRECTORY, false), cause = errno;
     close(at);
     errno = cause;
     return fd;
@@ -269,7 +264,7 @@ int recordings_open(const char *root, struct str folder, struct str file)
     }
     int at = folder_open(root, folder), fd = -1, cause = errno;
     if (at >= 0) {
-        fd = open_beneath(at, name, O_RDONLY);
+        fd = open_beneath(at, name, READS, false);
         cause = errno;
         close(at);
     }
@@ -301,7 +296,7 @@ static int empty(int at, unsigned depth)
         bool below = S_ISDIR(stat.st_mode);
         if (below && depth == 0)
             errno = ELOOP;
-        if (below && (depth == 0 || empty(open_beneath(at, entry->d_name, O_RDONLY | O_DIRECTORY), depth - 1) != 0))
+        if (below && (depth == 0 || empty(open_beneath(at, entry->d_name, READS | O_DIRECTORY, false), depth - 1) != 0))
             result = -1;
         else
             result = unlinkat(at, entry->d_name, below ? AT_REMOVEDIR : 0);
@@ -338,7 +333,7 @@ static void clear_left(int at, const char *report)
     DIR *dir = fdopendir(dup(at));
     for (const struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
         bool pieces = strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0;
-        if (pieces && empty(open_beneath(at, entry->d_name, O_RDONLY | O_DIRECTORY), 1) == 0)
+        if (pieces && empty(open_beneath(at, entry->d_name, READS | O_DIRECTORY, false), 1) == 0)
             unlinkat(at, entry->d_name, AT_REMOVEDIR);
         else if (!pieces && is_left(entry->d_name, report))
             unlinkat(at, entry->d_name, 0); /* a folder stays */

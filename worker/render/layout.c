@@ -4,15 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/open_beneath.h"
 #include "worker/render/fetch.h"
 #include "worker/render/place.h"
 #include "worker/render/render.h"
@@ -193,10 +192,9 @@ static int lay_from_store(struct render *it, const char *md5, const char *named)
 
 static bool is_below(const char *root, const char *place)
 {
-    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     struct stat info;
     int folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int fd = folder < 0 ? -1 : (int)syscall(SYS_openat2, folder, place, &how, sizeof(how));
+    int fd = folder < 0 ? -1 : open_beneath(folder, place, O_RDONLY | O_NONBLOCK, true);
     bool well = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
     if (folder >= 0)
         close(folder);

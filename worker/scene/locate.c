@@ -3,14 +3,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/open_beneath.h"
 #include "worker/scene/pattern.h"
 
 #define ABOVE 16 /* folders above the scene's in which a project is looked for */
@@ -70,12 +69,10 @@ static bool join(char out[PATH_MAX], const char *folder, const char *name)
 /* Opens what is below a root, or anywhere if there are none. -1 with errno. */
 static int open_at(const struct locate *locate, unsigned root, const char *name, int flags)
 {
-    unsigned all =
-        (unsigned)flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY); /* the call refuses what O_PATH has no use for */
-    struct open_how how = {.flags = all, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    int all = flags | (flags & O_PATH ? 0 : O_NOCTTY); /* the call refuses what O_PATH has no use for */
     if (locate->count == 0)
-        return open(name, (int)all);
-    return (int)syscall(SYS_openat2, locate->fds[root], *name ? name : ".", &how, sizeof(how));
+        return open(name, all | O_CLOEXEC);
+    return open_beneath(locate->fds[root], *name ? name : ".", all, true);
 }
 
 /* An absolute name as one below this root; NULL: it belongs to another. A drive's letter is a folder of the root. */

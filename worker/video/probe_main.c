@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,11 +17,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/open_beneath.h"
 #include "worker/video/probe_keys.h"
 #include "worker/video/probe_read.h"
 
@@ -76,11 +75,8 @@ static void child_limits(const struct prober *self)
 
 static int file_open(int root, const char *name)
 {
-    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    if (root < 0)
-        return open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+    const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+    return root < 0 ? open(name, flags | O_CLOEXEC) : open_beneath(root, name, flags, true);
 }
 
 static void answer_write(int fd, const struct buf *answer)

@@ -1,17 +1,16 @@
-#include "worker/video/transcode.h"
+#include "proto/open_beneath.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/open_beneath.h"
 #include "worker/job.h"
 #include "worker/publish.h"
 #include "worker/video/replace.h"
@@ -40,10 +39,9 @@ int transcode_begin(struct transcode *it, char *const *words, struct err *err)
 /* Opened below the library's folder, so that no link and no `..` leads out of it. */
 static int source_open(const struct transcode *it)
 {
-    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     int root = open(it->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fd = root < 0 || publish_parent_step(it->path) ? -1 : (int)syscall(SYS_openat2, root, it->path, &how, sizeof(how));
+    int fd =
+        root < 0 || publish_parent_step(it->path) ? -1 : open_beneath(root, it->path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, true);
     int saved = errno;
     if (root >= 0)
         close(root);

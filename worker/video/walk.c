@@ -3,14 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/open_beneath.h"
 #include "worker/publish.h"
 
 struct level {
@@ -30,9 +29,7 @@ struct walk {
 /* One step down, never through a link. */
 static DIR *folder_open(int parent, const char *name)
 {
-    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
-                           .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH};
-    int fd = (int)syscall(SYS_openat2, parent, name, &how, sizeof(how));
+    int fd = open_beneath(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, false);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir && fd >= 0) {
         int saved = errno;
