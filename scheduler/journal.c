@@ -105,6 +105,11 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_SCENE] = &shape_rec_scene,
 };
 
+const struct shape *journal_shape(enum record_type type)
+{
+    return record_shapes[type];
+}
+
 static void journal_fail(struct journal *journal, const char *why)
 {
     if (!journal->failed) {

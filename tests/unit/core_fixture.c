@@ -453,44 +453,12 @@ struct rec_idem fixture_key(struct fixture *fixture)
 
 bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id, void *out)
 {
-    static const struct shape *const shapes[TYPE_MAX] = {[TYPE_TASK] = &shape_rec_task,
-                                                         [TYPE_TASK_STAT] = &shape_rec_task_stat,
-                                                         [TYPE_RUN] = &shape_rec_run,
-                                                         [TYPE_WORKER] = &shape_rec_worker,
-                                                         [TYPE_KEY] = &shape_rec_key,
-                                                         [TYPE_EVENT] = &shape_rec_event,
-                                                         [TYPE_FIRE] = &shape_rec_fire,
-                                                         [TYPE_WEBHOOK] = &shape_rec_webhook,
-                                                         [TYPE_DELIVERY] = &shape_rec_delivery,
-                                                         [TYPE_POOL] = &shape_rec_pool,
-                                                         [TYPE_AUDIT] = &shape_rec_audit,
-                                                         [TYPE_VIDEO] = &shape_rec_video,
-                                                         [TYPE_TRANSCODE_WORKER] = &shape_rec_transcode_worker,
-                                                         [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
-                                                         [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log,
-                                                         [TYPE_VIDEO_DETAIL] = &shape_rec_video_detail,
-                                                         [TYPE_TRANSCODE_CUT] = &shape_rec_transcode_cut,
-                                                         [TYPE_TRANSCODE_PACE] = &shape_rec_transcode_pace,
-                                                         [TYPE_TRANSCODE_TOTAL] = &shape_rec_transcode_total,
-                                                         [TYPE_VIDEO_CHECK] = &shape_rec_video_check,
-                                                         [TYPE_HEALTH_SWEEP] = &shape_rec_health_sweep,
-                                                         [TYPE_RECORDER_CONFIG] = &shape_rec_recorder_config,
-                                                         [TYPE_RECORDER_CYCLE] = &shape_rec_recorder_cycle,
-                                                         [TYPE_RECORDING] = &shape_rec_recording,
-                                                         [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
-                                                         [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
-                                                         [TYPE_RENDER_TASK] = &shape_rec_render_task,
-                                                         [TYPE_RENDER_FRAME] = &shape_rec_render_frame,
-                                                         [TYPE_ASSET] = &shape_rec_asset,
-                                                         [TYPE_ASSET_USE] = &shape_rec_asset_use,
-                                                         [TYPE_ASSET_NAME] = &shape_rec_asset_name,
-                                                         [TYPE_SCENE] = &shape_rec_scene};
     const struct stored *stored = disk_find(fixture, type, id);
     struct err err = {0};
     if (!stored)
         return false;
     struct str bytes = arena_str(fixture->arena, (struct str){stored->bytes, stored->len}); /* outlives the record */
-    if (codec_decode_record(fixture->arena, shapes[type], bytes, out, &err))
+    if (codec_decode_record(fixture->arena, journal_shape(type), bytes, out, &err))
         fail_msg("stored record: %s", err.text);
     return true;
 }
