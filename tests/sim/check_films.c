@@ -55,9 +55,9 @@ void check_films(const struct core *core, const char *whose)
     if (farm->videos.count != there(TYPE_VIDEO) || farm->workers.count != there(TYPE_TRANSCODE_WORKER))
         broken(0, "%s has %zu videos and %zu workers of the API, the disk has %lu and %lu", whose, farm->videos.count,
                farm->workers.count, (unsigned long)there(TYPE_VIDEO), (unsigned long)there(TYPE_TRANSCODE_WORKER));
-    if (farm->tasks.count + farm->kept_count != there(TYPE_TRANSCODE_TASK))
+    if (farm->tasks.count + farm->kept.count != there(TYPE_TRANSCODE_TASK))
         broken(0, "%s has %zu tasks under way and %zu that have ended, the disk has %lu", whose, farm->tasks.count,
-               farm->kept_count, (unsigned long)there(TYPE_TRANSCODE_TASK));
+               farm->kept.count, (unsigned long)there(TYPE_TRANSCODE_TASK));
     check_workers(farm, whose);
     check_tasks(core, farm, whose);
 }

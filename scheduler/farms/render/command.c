@@ -43,10 +43,10 @@ static int create_check(const struct render *farm, const struct msg_render_creat
     if (!scene && !asked->scene_found)
         return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "render_scene", asked->task.oss_file_path, NULL,
                          "nothing of that name was uploaded");
-    if (farm->tasks.count - farm->kept_count >= farm->config.tasks_max)
+    if (farm->tasks.count - farm->kept.count >= farm->config.tasks_max)
         return fault_set(fault, ERR_LIMIT, NULL, "render_full", (struct str){0}, NULL,
                          "%llu tasks have not ended: that is as many as there may be (render.tasks_max)",
-                         (unsigned long long)(farm->tasks.count - farm->kept_count));
+                         (unsigned long long)(farm->tasks.count - farm->kept.count));
     return 0;
 }
 

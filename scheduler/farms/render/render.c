@@ -39,7 +39,7 @@ static void render_close(void *self)
         render_free(farm->tasks.slots[i]);
     index_free(&farm->tasks);
     heap_free(&farm->dues);
-    free(farm->kept);
+    free(farm->kept.ids);
     free(farm);
 }
 

@@ -13,6 +13,7 @@
 
 #include "scheduler/core_state.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/farms/kept.h"
 
 #define RENDER_TYPE "render" /* task type and executor of its runs */
 #define RENDER_LEVELS 11     /* priorities */
@@ -64,9 +65,8 @@ struct render {
     struct index tasks;
     struct render_list lists[RENDER_LEVELS]; /* with something to give, by priority */
     struct heap dues;
-    uint32_t ending; /* tasks */
-    uint64_t *kept;  /* a ring of ended tasks' ids, the oldest first */
-    size_t kept_first, kept_count, kept_size;
+    uint32_t ending;                     /* tasks */
+    struct kept_ids kept;                    /* tasks that have ended */
     uint64_t frames_done, frames_failed; /* since the start */
 };
 
@@ -113,7 +113,6 @@ bool render_place(const struct render_task *task, uint64_t number, uint32_t *pla
 
 /* What is due: times that are over, runs to be aborted, tasks to be forgotten. */
 uint64_t render_tick(void *self, struct core *core);
-void render_kept(struct render *farm, uint64_t id); /* it has ended; room has been made with the task */
 
 /* ---- who fits (fit.c) ---- */
 

@@ -70,23 +70,6 @@ static void frames_read(struct render_task *task, struct str runs)
         task->counts[render_state(task, place)]++;
 }
 
-static int kept_reserve(struct render *farm)
-{
-    if (farm->kept_size > farm->tasks.count)
-        return 0;
-    size_t size = farm->kept_size ? farm->kept_size * 2 : 256;
-    uint64_t *ids = malloc(size * sizeof *ids);
-    if (!ids)
-        return -1;
-    for (size_t i = 0; i < farm->kept_count; i++)
-        ids[i] = farm->kept[(farm->kept_first + i) % farm->kept_size];
-    free(farm->kept);
-    farm->kept = ids;
-    farm->kept_first = 0;
-    farm->kept_size = size;
-    return 0;
-}
-
 struct render_task *render_make(struct render *farm, const struct rec_render_task *record)
 {
     struct render_task *task = calloc(1, sizeof *task);
@@ -96,7 +79,7 @@ struct render_task *render_make(struct render *farm, const struct rec_render_tas
     task->record.frames = (struct str){0};
     task->frames = calloc(1, record->total_frames);
     if (!task->frames || texts_keep(task) || index_reserve(&farm->tasks, 1) || heap_reserve(&farm->dues, farm->tasks.count + 1) ||
-        kept_reserve(farm)) {
+        kept_reserve(&farm->kept, farm->tasks.count + 1)) {
         render_free(task);
         return NULL;
     }
@@ -177,11 +160,6 @@ void render_join(struct render *farm, struct render_task *task, uint64_t id)
     place_in_lists(farm, task);
 }
 
-void render_kept(struct render *farm, uint64_t id)
-{
-    farm->kept[(farm->kept_first + farm->kept_count++) % farm->kept_size] = id;
-}
-
 int render_load(struct render *farm, const struct rec_render_task *record, struct err *err)
 {
     struct render_task *task = render_make(farm, record);
@@ -189,7 +167,7 @@ int render_load(struct render *farm, const struct rec_render_task *record, struc
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     render_join(farm, task, record->id);
     if (render_status_final(record->status))
-        render_kept(farm, task->id);
+        kept_add(&farm->kept, task->id);
     return 0;
 }
 
@@ -266,7 +244,7 @@ static void end(struct render *farm, const struct core *core, struct render_task
 {
     task->record.status = status;
     task->record.completed_at = core->wall_ms;
-    render_kept(farm, task->id);
+    kept_add(&farm->kept, task->id);
     log_info("GTY-RENDER-END", "task=%llu status=%d completed=%u failed=%u", (unsigned long long)task->id, (int)status,
              task->counts[FRAME_COMPLETED], task->counts[FRAME_FAILED]);
 }
@@ -322,24 +300,13 @@ void render_judge(struct render *farm, const struct core *core, struct render_ta
     place_in_lists(farm, task);
 }
 
-static void kept_remove(struct render *farm, uint64_t id)
-{
-    size_t to = 0;
-    for (size_t i = 0; i < farm->kept_count; i++) {
-        uint64_t at = farm->kept[(farm->kept_first + i) % farm->kept_size];
-        if (at != id)
-            farm->kept[(farm->kept_first + to++) % farm->kept_size] = at;
-    }
-    farm->kept_count = to;
-}
-
 void render_reopen(struct render *farm, const struct core *core, struct render_task *task)
 {
     struct rec_render_task *record = &task->record;
     farm->ending -= task->ending; /* what is still being aborted of it ends by itself; what is begun now does not */
     task->ending = false;
     if (render_status_final(record->status)) {
-        kept_remove(farm, task->id);
+        kept_remove(&farm->kept, task->id);
         record->status = RENDER_RENDERING;
         record->completed_at = 0;
         record->timed_from = record->started_at ? core->wall_ms : 0;
@@ -422,19 +389,18 @@ static bool abort_all(struct render *farm, struct core *core)
 static bool drop_oldest(struct render *farm, struct core *core)
 {
     struct fault fault;
-    struct render_task *task = farm->kept_count ? render_find(farm, farm->kept[farm->kept_first]) : NULL;
-    if (!task || task->busy || farm->kept_count <= farm->config.tasks_max || core_reserve(core, 64, 0, DROP_FRAMES + 1, &fault))
+    struct render_task *task = render_find(farm, kept_oldest(&farm->kept));
+    if (!task || task->busy || farm->kept.count <= farm->config.tasks_max || core_reserve(core, 64, 0, DROP_FRAMES + 1, &fault))
         return true;
     for (uint32_t i = 0; i < DROP_FRAMES && task->gone < task->record.total_frames; i++)
         journal_delete(core->journal, TYPE_RENDER_FRAME, render_frame_id(task, task->gone++));
     if (task->gone < task->record.total_frames)
         return false;
     journal_delete(core->journal, TYPE_RENDER_TASK, task->id);
-    farm->kept_first = (farm->kept_first + 1) % farm->kept_size;
-    farm->kept_count--;
+    kept_drop(&farm->kept);
     index_remove(&farm->tasks, task);
     render_free(task);
-    return farm->kept_count <= farm->config.tasks_max;
+    return farm->kept.count <= farm->config.tasks_max;
 }
 
 /* The ms until the next task's time is over. */

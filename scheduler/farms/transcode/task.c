@@ -97,37 +97,14 @@ static void task_leave(struct transcode *farm, struct transcode_task *task)
 
 /* ---- how many are kept ---- */
 
-static int kept_reserve(struct transcode *farm)
-{
-    if (farm->kept_count < farm->kept_size)
-        return 0;
-    size_t size = farm->kept_size ? farm->kept_size * 2 : 256;
-    uint64_t *ids = malloc(size * sizeof *ids);
-    if (!ids)
-        return -1;
-    for (size_t i = 0; i < farm->kept_count; i++)
-        ids[i] = farm->kept[(farm->kept_first + i) % farm->kept_size];
-    free(farm->kept);
-    farm->kept = ids;
-    farm->kept_first = 0;
-    farm->kept_size = size;
-    return 0;
-}
-
-static void kept_add(struct transcode *farm, uint64_t id)
-{
-    farm->kept[(farm->kept_first + farm->kept_count++) % farm->kept_size] = id;
-}
-
 #define KEPT_DROPS 2
 
 /* Of those beyond the limit the oldest go, some with each new one. */
 static void kept_trim(struct transcode *farm, struct core *core)
 {
-    for (unsigned i = 0; i < KEPT_DROPS && farm->kept_count > farm->config.tasks_max; i++) {
-        journal_delete(core->journal, TYPE_TRANSCODE_TASK, farm->kept[farm->kept_first]);
-        farm->kept_first = (farm->kept_first + 1) % farm->kept_size;
-        farm->kept_count--;
+    for (unsigned i = 0; i < KEPT_DROPS && farm->kept.count > farm->config.tasks_max; i++) {
+        journal_delete(core->journal, TYPE_TRANSCODE_TASK, kept_oldest(&farm->kept));
+        kept_drop(&farm->kept);
     }
 }
 
@@ -135,14 +112,14 @@ int transcode_task_load(struct transcode *farm, const struct rec_transcode_task 
 {
     bool open = record->status <= TRANSCODE_RUNNING;
     struct transcode_task *task = open ? task_make(farm, record) : NULL;
-    if (kept_reserve(farm) || (open && !task)) {
+    if (kept_reserve(&farm->kept, farm->kept.count + 1) || (open && !task)) {
         transcode_task_free(task);
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
     if (open)
         task_join(farm, task, record->id);
     else
-        kept_add(farm, record->id);
+        kept_add(&farm->kept, record->id);
     return 0;
 }
 
@@ -228,7 +205,9 @@ int task_give(struct transcode *farm, struct core *core, struct video *video, co
     struct rec_transcode_task record = task_record_of(core, video, wish);
     struct transcode_task *task = task_make(farm, &record);
     uint64_t segment_ms = wish->api ? 0 : cut_length(farm, video, wish->worker);
-    struct run *run = task && kept_reserve(farm) == 0 ? run_of(farm, core, &video->record, wish->type, segment_ms) : NULL;
+    struct run *run = task && kept_reserve(&farm->kept, farm->kept.count + 1) == 0
+                          ? run_of(farm, core, &video->record, wish->type, segment_ms)
+                          : NULL;
     size_t bytes = task_record_bytes(&record);
     const struct dispatch_room room = {
         .bytes = bytes + video_bytes(video) + 256, .answer = wish->call ? bytes + 64 : 0, .ops = 4 + KEPT_DROPS};
@@ -506,7 +485,7 @@ void transcode_ended(void *self, struct core *core, const struct farm_run *view)
     told_clear(&told);
     if (cut)
         cut_task_ended(core, cut);
-    if (kept_reserve(farm) == 0)
-        kept_add(farm, task->id);
+    if (kept_reserve(&farm->kept, farm->kept.count + 1) == 0)
+        kept_add(&farm->kept, task->id);
     task_leave(farm, task);
 }

@@ -207,7 +207,7 @@ static void transcode_close(void *self)
         heap_free(&sets[i]);
     heap_free(&farm->dues);
     free(farm->order);
-    free(farm->kept);
+    free(farm->kept.ids);
     free(farm->paces);
     free(farm);
 }

@@ -12,6 +12,7 @@
 
 #include "scheduler/core_state.h"
 #include "scheduler/farms/farm.h"
+#include "scheduler/farms/kept.h"
 
 #define TRANSCODE_ROOTS 64         /* folders of the library, former ones included */
 #define TRANSCODE_HELD 64          /* tasks that a worker of the API may have at once */
@@ -89,8 +90,7 @@ struct transcode {
     uint32_t pace_count;
     struct rec_transcode_total total; /* what it has come to (saved.h) */
     struct heap dues;
-    uint64_t *kept; /* a ring of ended tasks' ids, the oldest first */
-    size_t kept_first, kept_count, kept_size;
+    struct kept_ids kept; /* tasks that have ended */
 
     struct index workers, worker_names;
     struct api_list here[2]; /* [old] */
