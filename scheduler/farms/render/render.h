@@ -66,7 +66,7 @@ struct render {
     struct render_list lists[RENDER_LEVELS]; /* with something to give, by priority */
     struct heap dues;
     uint32_t ending;                     /* tasks */
-    struct kept_ids kept;                    /* tasks that have ended */
+    struct kept_ids kept;                /* tasks that have ended */
     uint64_t frames_done, frames_failed; /* since the start */
 };
 
