@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "gateway/json.h"
+#include "gateway/writer.h"
 
 static const struct {
     unsigned status;
@@ -75,27 +76,48 @@ unsigned problem_retry_after(enum problem_kind kind)
     return kinds[kind].status == 503 || kinds[kind].status == 429 ? 1 : 0;
 }
 
-void problem_sentence(struct buf *out, const struct problem *problem, enum text_lang lang)
+bool problem_rule_sentence(struct buf *out, const struct problem *problem, enum text_lang lang)
 {
     struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8}, expected = {.limit = 2 * sizeof problem->expected_room};
-    struct text_words words = {problem->field, problem->value, problem->expected};
+    struct text_words words = {problem->field, str_cut(problem->value, PROBLEM_VALUE_MAX), problem->expected};
     const char *sentence = problem->rule.len ? text_rule(problem->rule, lang) : NULL;
 
-    buf_text(out, text_of(kinds[problem->kind].text, lang));
+    if (!sentence)
+        return false;
     if (problem->given) {
         json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
         words.value = buf_str(&given);
-    } else if (words.value.len > PROBLEM_VALUE_MAX) {
-        words.value = str_cut(words.value, PROBLEM_VALUE_MAX);
     }
     text_phrase(&expected, problem->expected, lang);
     words.expected = buf_str(&expected);
-    if (sentence || problem->sentence.len > 0)
-        buf_text(out, lang == LANG_EN ? ": " : "：");
-    if (sentence)
-        text_fill(out, sentence, &words);
-    else if (problem->sentence.len > 0)
-        buf_add(out, problem->sentence.ptr, problem->sentence.len);
+    text_fill(out, sentence, &words);
     buf_free(&given);
     buf_free(&expected);
+    return true;
+}
+
+void problem_sentence(struct buf *out, const struct problem *problem, enum text_lang lang)
+{
+    bool more = problem->sentence.len > 0 || (problem->rule.len && text_rule(problem->rule, lang));
+
+    buf_text(out, text_of(kinds[problem->kind].text, lang));
+    if (more)
+        buf_text(out, lang == LANG_EN ? ": " : "：");
+    if (!problem_rule_sentence(out, problem, lang) && more)
+        buf_add(out, problem->sentence.ptr, problem->sentence.len);
+}
+
+void problem_value_write(struct writer *w, const char *key, const struct problem *problem)
+{
+    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8};
+
+    if (problem->given) {
+        json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
+        writer_json(w, key, buf_str(&given));
+    } else if (problem->has_value) {
+        writer_text(w, key, str_cut(problem->value, PROBLEM_VALUE_MAX));
+    } else {
+        writer_null(w, key);
+    }
+    buf_free(&given);
 }

@@ -43,6 +43,11 @@ unsigned problem_retry_after(enum problem_kind kind);
 
 /* Appends the sentence for people: the kind's text, a colon, the rule's with field, value and expected. */
 void problem_sentence(struct buf *out, const struct problem *problem, enum text_lang lang);
+/* The sentence of its rule alone; false: the rule has none, and nothing is appended. */
+bool problem_rule_sentence(struct buf *out, const struct problem *problem, enum text_lang lang);
+struct writer;
+/* What was given, cut short; null if that is not known. */
+void problem_value_write(struct writer *w, const char *key, const struct problem *problem);
 
 #define PROBLEM_VALUE_MAX 256 /* bytes of a value that are shown again */
 

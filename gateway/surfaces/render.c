@@ -136,46 +136,26 @@ static enum text_id text_of_code(unsigned code)
 /* The rule's sentence alone, or, where there is none, that of its kind. */
 static void sentence_write(struct writer *w, const char *key, struct request *request, const struct problem *problem)
 {
-    struct buf sentence = {.limit = 16384}, given = {.limit = 2 * PROBLEM_VALUE_MAX + 8}, expected = {.limit = 1024};
-    struct text_words words = {problem->field, str_cut(problem->value, PROBLEM_VALUE_MAX), problem->expected};
-    const char *rule = problem->rule.len ? text_rule(problem->rule, request->lang) : NULL;
+    struct buf sentence = {.limit = 16384};
 
-    if (problem->given) {
-        json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
-        words.value = buf_str(&given);
-    }
-    text_phrase(&expected, problem->expected, request->lang);
-    words.expected = buf_str(&expected);
-    if (rule)
-        text_fill(&sentence, rule, &words);
-    else
+    if (!problem_rule_sentence(&sentence, problem, request->lang))
         problem_sentence(&sentence, problem, request->lang);
     writer_text(w, key, buf_str(&sentence));
     request->out.failed = request->out.failed || sentence.failed;
     buf_free(&sentence);
-    buf_free(&given);
-    buf_free(&expected);
 }
 
 static void error_write(struct writer *w, struct request *request, const struct problem *problem)
 {
-    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8}, expected = {.limit = 1024};
+    struct buf expected = {.limit = 1024};
 
     writer_open(w, NULL, '{');
     writer_text(w, "field", problem->field);
     sentence_write(w, "message", request, problem);
-    if (problem->given) {
-        json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
-        writer_json(w, "value", buf_str(&given));
-    } else if (problem->has_value) {
-        writer_text(w, "value", str_cut(problem->value, PROBLEM_VALUE_MAX));
-    } else {
-        writer_null(w, "value");
-    }
+    problem_value_write(w, "value", problem);
     text_phrase(&expected, problem->expected, request->lang);
     writer_text_or_null(w, "expected", buf_str(&expected));
     writer_close(w, '}');
-    buf_free(&given);
     buf_free(&expected);
 }
 

@@ -284,23 +284,13 @@ void envelope_close(struct request *request, struct writer *w, unsigned status)
 
 static void problem_details(struct writer *w, const struct problem *problem)
 {
-    struct buf given = {.limit = 2 * PROBLEM_VALUE_MAX + 8};
-
     writer_open(w, "details", '{');
     if (problem->field.len > 0 || problem->rule.len > 0) {
         writer_text_or_null(w, "field", problem->field);
         writer_text_or_null(w, "rule", problem->rule);
-        if (problem->given) {
-            json_brief(&given, problem->given, PROBLEM_VALUE_MAX);
-            writer_json(w, "value", buf_str(&given));
-        } else if (problem->has_value) {
-            writer_text(w, "value", str_cut(problem->value, PROBLEM_VALUE_MAX));
-        } else {
-            writer_null(w, "value");
-        }
+        problem_value_write(w, "value", problem);
     }
     writer_close(w, '}');
-    buf_free(&given);
 }
 
 void envelope_problem(struct request *request, const struct problem *problem)
