@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import shlex
 import shutil
 import struct
@@ -64,31 +65,45 @@ def copies(root, names, count):
 
 
 class Watched:
-    """An ffmpeg that notes when each of its calls began and ended; that costs a call some milliseconds."""
+    """An ffmpeg that notes when each of its calls began and ended, and its processors' time; that costs a call some milliseconds."""
 
     def __init__(self, folder):
         self.notes = folder / "ffmpeg.calls"
         self.folder = folder / "bin"
         self.folder.mkdir()
         program = self.folder / "ffmpeg"
-        program.write_text(f"#!/bin/bash\nbegan=$EPOCHREALTIME\n{shlex.quote(shutil.which('ffmpeg'))} \"$@\"\ncode=$?\n"
-                           f"echo \"$began $EPOCHREALTIME $*\" >>{shlex.quote(str(self.notes))}\nexit $code\n")
+        program.write_text(f"""#!/bin/bash
+TIMEFORMAT='%U %S'
+began=$EPOCHREALTIME
+{{ cpu=$({{ time {shlex.quote(shutil.which("ffmpeg"))} "$@" 2>&4 >&3; }} 2>&1); code=$?; }} 3>&1 4>&2
+echo "$began $EPOCHREALTIME $cpu $*" >>{shlex.quote(str(self.notes))}
+exit $code
+""")
         program.chmod(0o755)
 
     def environment(self):
         return {"PATH": f"{self.folder}:{os.environ['PATH']}"}
 
     def took(self, source):
-        """Seconds of the newest encode of that source, and of the calls behind it, which looked at what it had made."""
-        encode, behind = 0.0, 0.0
+        """Seconds and seconds of processors of the newest encode of that source, and of the calls behind it, which looked at what it had made."""
+        encode, behind = (0.0, 0.0), (0.0, 0.0)
         for line in self.notes.read_text().splitlines():
-            began, ended, words = line.split(" ", 2)
-            seconds = float(ended) - float(began)
+            began, ended, user, system, words = line.split(" ", 4)
+            seconds, cpu = float(ended) - float(began), float(user) + float(system)
             if str(source) in words:
-                encode, behind = seconds, 0.0
+                encode, behind = (seconds, cpu), (0.0, 0.0)
             else:
-                behind += seconds
+                behind = (behind[0] + seconds, behind[1] + cpu)
         return encode, behind
+
+
+def cpu_of(farm):
+    """Seconds of processors that a farm's processes have used, and those that they waited for."""
+    used = 0
+    for process in farm.processes.values():
+        fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        used += sum(int(field) for field in fields[11:15])
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 class Bench(whole.Bench):
@@ -190,7 +205,7 @@ class Bench(whole.Bench):
 
     def transcode(self, farm, watched):
         """The film through the farm, now: seconds of it and of its parts, and the command line that was used."""
-        wished = time.time()
+        wished, used = time.time(), cpu_of(farm)
         known = farm.get("/api/v1/videos/1")
         before = known.body["data"]["transcode_task_id"] if known.status == 200 else None
         if known.status == 200:
@@ -207,13 +222,19 @@ class Bench(whole.Bench):
         if result.get("skipped") or result.get("adopted"):
             self.trouble(f"the film was not transcoded: {result}")
         pathlib.Path(result["dest"]).unlink()
-        encode, behind = watched.took(self.film())
-        return {"whole": run.completed_at / 1000 - wished, "encode": encode, "verify": behind}, shlex.split(result["command"])
+        used = cpu_of(farm) - used
+        (encode, encode_cpu), (behind, behind_cpu) = watched.took(self.film())
+        took = {"whole": run.completed_at / 1000 - wished, "encode": encode, "verify": behind, "cpu": encode_cpu, "verify_cpu": behind_cpu,
+                "rest_cpu": used - encode_cpu - behind_cpu}
+        return took, shlex.split(result["command"])
 
     def bare(self, command, folder):
+        """Seconds, and seconds of processors."""
+        used = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         seconds = self.seconds_of(command, cwd=folder)
+        used = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - used
         pathlib.Path(command[-1].removeprefix("file:")).unlink()
-        return seconds
+        return seconds, used
 
     def overhead(self):
         """The same film by the farm, and by the command line that the farm used, turn about."""
@@ -228,8 +249,13 @@ class Bench(whole.Bench):
             for turn in self.times:
                 bare = self.bare(command, folder) if turn % 2 else None
                 took, command = self.transcode(farm, watched)
-                bare = bare or self.bare(command, folder)
+                bare, bare_cpu = bare or self.bare(command, folder)
                 self.put("overhead.bare", bare)
+                self.put("overhead.bare_cpu", bare_cpu)
+                for part in ("cpu", "verify_cpu", "rest_cpu"):
+                    self.put(f"overhead.{part}", took[part])
+                self.put("overhead.cpu_share", took["cpu"] / bare_cpu)
+                self.put("overhead.rest_cpu_share", took["rest_cpu"] / bare_cpu)
                 self.put("overhead.encode", took["encode"])
                 self.put("overhead.verify", took["verify"])
                 self.put("overhead.rest", took["whole"] - took["encode"] - took["verify"])
@@ -305,6 +331,12 @@ def add_overhead(rows, bench):
     rows.add("a transcode", "beside it: choosing, probing, hashing, naming, records", "overhead.rest", "s", targets=share("unverified"))
     rows.add("a transcode", "beside it: verifying", "overhead.verify", "s")
     rows.add("a transcode", "from the wish to the end, all of it", "overhead.whole", "s", targets=share("whole"))
+    # What others do on the machine is on the wall, too; it is not in the processors' time.
+    rows.add("a transcode", "processors' time of the bare command", "overhead.bare_cpu", "s")
+    rows.add("a transcode", "that of the same command within the farm", "overhead.cpu", "s", targets=share("cpu"))
+    rows.add("a transcode", "that of all processes of the farm beside it", "overhead.rest_cpu", "s",
+             targets=[("of the bare command's", bench.get("overhead.rest_cpu_share"), 0.02, False)])
+    rows.add("a transcode", "that of verifying", "overhead.verify_cpu", "s")
 
 
 def add_workers(rows, bench):
