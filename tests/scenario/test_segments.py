@@ -234,6 +234,33 @@ class Made(Segments):
         wait_for(lambda: "no transcodes are taken from now on" in farm.log("worker1"), 60, "the end of its work")
         self.wait_nothing_left()
 
+    def test_a_worker_that_fails(self):
+        """What fails on it goes to the other one."""
+        source = make(self.root / "long.mkv")
+        folder = self.folder / "broken"
+        folder.mkdir()
+        (folder / "ffmpeg").write_text(f"""#!/bin/bash
+[[ "$*" == *setpts* ]] && {{ touch {self.folder}/failed; echo no frame can be made >&2; exit 1; }}
+exec {shutil.which('ffmpeg')} "$@"
+""")
+        os.chmod(folder / "ffmpeg", 0o755)
+        farm = self.farm(environment=self.slow_ffmpeg())
+        wait_for(lambda: self.encoded() == {1, 2}, 120, "both at it")
+        farm.kill("worker1")
+        farm.environments["worker1"] = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        farm.start("worker1")
+        wait_for(lambda: (self.folder / "failed").exists(), 120, "a segment that fails")
+        (self.folder / "go").touch()
+        task = self.wait_status(farm, COMPLETED)
+        self.assertEqual((task["segments"], task["segments_made"]), (4, 4))
+        self.assertEqual(len(farm.get("/api/v1/tasks").body["data"]), 1, "one task")
+        broken = next(run["worker_id"] for run in self.runs(farm, "segment ") if "no frame" in (run["error_message"] or ""))
+        for n in (1, 2, 3, 4):
+            runs = [run for run in self.runs(farm, f"segment {n} of 4") if run["worker_id"] == broken and "no frame" in (run["error_message"] or "")]
+            self.assertLessEqual(len(runs), 1, runs)
+        self.check_result(source, self.out / "long.mp4")
+        self.wait_nothing_left()
+
     def test_workers_that_share_no_folder(self):
         make(self.root / "long.mkv")
         farm = self.farm(workers=1, environment=self.slow_ffmpeg())

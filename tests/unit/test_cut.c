@@ -347,6 +347,59 @@ static void test_a_segment_fails(void **unused)
     fixture_free(fixture);
 }
 
+/* What failed on one worker is for another, also one that is busy now, while there is one. */
+static void test_a_segment_fails_on_one_worker(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    struct rec_transcode_cut cut;
+    uint64_t task = cut_farm(&fixture);
+    struct rec_lease one = fixture_begin(fixture, 1);
+    hello(fixture, 2, "w2", "shared hevc");
+    struct rec_lease two = fixture_begin(fixture, 2);
+    fails(fixture, 1, one, "the disk is full");
+    struct rec_lease three = fixture_begin(fixture, 1);
+    assert_int_equal(told(fixture, three, "segment"), 3);
+    ends(fixture, 1, three, "{}");
+    turn(fixture);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0); /* the first is for the other one */
+    ends(fixture, 2, two, "{}");
+    two = fixture_begin(fixture, 2);
+    assert_int_equal(told(fixture, two, "segment"), 1);
+    fails(fixture, 2, two, "the disk is full"); /* there, too: to whoever has room */
+    unsigned peer;
+    one = begun(fixture, &peer);
+    assert_int_equal(told(fixture, one, "segment"), 1);
+    ends(fixture, peer, one, "{}");
+    turn(fixture);
+    assert_true(cut_of(fixture, task, &cut));
+    assert_int_equal(cut.tries.items[0], 2);
+    assert_int_equal(begun(fixture, &peer).run_id, task);
+    fixture_free(fixture);
+}
+
+/* The other one goes: there is nobody but who failed it. One that makes something else is no other. */
+static void test_a_segment_fails_on_the_last_worker(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    cut_farm(&fixture);
+    struct rec_lease one = fixture_begin(fixture, 1);
+    hello(fixture, 2, "w2", "shared hevc");
+    hello(fixture, 3, "w3", "another hevc");
+    fixture_begin(fixture, 2);
+    fails(fixture, 1, one, "the disk is full");
+    struct rec_lease three = fixture_begin(fixture, 1);
+    ends(fixture, 1, three, "{}");
+    turn(fixture);
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    hello(fixture, 2, "w2", "another hevc"); /* its ffmpeg is another */
+    turn(fixture);
+    one = fixture_begin(fixture, 1);
+    assert_int_equal(told(fixture, one, "segment"), 1);
+    fixture_free(fixture);
+}
+
 static void test_aborted(void **unused)
 {
     (void)unused;
@@ -676,6 +729,8 @@ int main(void)
         cmocka_unit_test(test_cut_and_joined),
         cmocka_unit_test(test_behind_restarts),
         cmocka_unit_test(test_a_segment_fails),
+        cmocka_unit_test(test_a_segment_fails_on_one_worker),
+        cmocka_unit_test(test_a_segment_fails_on_the_last_worker),
         cmocka_unit_test(test_aborted),
         cmocka_unit_test(test_one_segment_aborted),
         cmocka_unit_test(test_lost),

@@ -6,7 +6,7 @@
  * it has, what still runs of its segments is aborted, and a last run removes their files.
  *
  * All of it is told by one record, which is there from the cut until the files are gone, and by the segments' runs, whose parameters
- * say what they are. What cannot be done at the moment of its cause, as it is the end of another run, is done by cuts_tick, in the same turn
+ * say what they are. A segment that failed on a worker goes to another one while such a one is here. What cannot be done at the moment of its cause, as it is the end of another run, is done by cuts_tick, in the same turn
  * or behind a restart: it looks at what there is, not at what happened.
  *
  * Only workers that have the same label transcode.joins as the one that cut it take part: they have the folder in common in which
@@ -20,13 +20,15 @@
 
 #define CUT_JOINS "transcode.joins" /* the label */
 #define CUT_PERCENT 95              /* of its task, when all segments are there: joining them is the rest */
+#define CUT_AVOIDED 4               /* workers that are remembered to have failed a segment */
 
 struct transcode_cut {
     uint64_t id;                     /* the task's */
     struct rec_transcode_cut record; /* its texts are in text or error, its lists in numbers */
     char *text;
-    uint64_t *numbers; /* starts, made, tries, and runs: as many of each as there are segments */
+    uint64_t *numbers; /* starts, made, tries, runs, and CUT_AVOIDED workers: as many of each as there are segments */
     uint64_t *runs;    /* that encode them; 0: none */
+    uint64_t *avoided; /* CUT_AVOIDED of each (cut_avoid.c) */
     char error[512];
     uint64_t watch_due, alone_since;   /* mono; 0: now; it is not alone (cut_alone.c) */
     struct transcode_cut *next, *prev; /* in the order in which they were cut */
@@ -68,8 +70,9 @@ bool cut_shares(const struct transcode_cut *cut, struct str labels);
 bool cut_takes(const struct transcode_cut *cut, struct str labels);
 /* Some segment waits for a worker. */
 bool cuts_wait(const struct transcode *farm);
-/* A segment for this worker; NULL: none. */
-struct transcode_cut *cut_pick(const struct transcode *farm, const struct worker *worker, uint32_t *segment);
+/* A segment for this worker; NULL: none. passed: one was left for others, as this worker has failed it. */
+struct transcode_cut *cut_pick(const struct transcode *farm, const struct core *core, const struct worker *worker, uint32_t *segment,
+                               bool *passed);
 /* Makes the run of it, and gives it out. -1 with fault and nothing changed. */
 int cut_give(struct transcode *farm, struct core *core, struct transcode_cut *cut, uint32_t segment, struct worker *worker,
              struct fault *fault);
@@ -82,6 +85,13 @@ void cut_clear_ended(struct transcode *farm, struct core *core, struct transcode
 void cuts_loaded(struct transcode *farm, struct core *core);
 /* Does what is due; answers the ms until it is to be called again. */
 uint64_t cuts_tick(struct transcode *farm, struct core *core);
+
+/* ---- who failed one (cut_avoid.c) ---- */
+
+/* This worker has failed the segment, or was lost with it. Known in memory only: behind a restart all begin anew. */
+void cut_avoid(struct transcode_cut *cut, uint32_t segment, uint64_t worker_id);
+/* Whether it is left for others: this worker has failed it, and another one that has not, and makes it, is here. */
+bool cut_avoids(const struct transcode_cut *cut, const struct core *core, uint32_t segment, const struct worker *worker);
 
 /* ---- when nobody can go on with them (cut_alone.c) ---- */
 

@@ -150,11 +150,12 @@ bool cut_takes(const struct transcode_cut *cut, struct str labels)
            encoder_listed(encoders, (unsigned)cut->record.encoder);
 }
 
+/* The first segment from `*segment` on that waits for a worker. */
 static bool wants(const struct transcode_cut *cut, uint32_t *segment)
 {
     if (cut->record.over || cut->record.error.len)
         return false;
-    for (*segment = 0; *segment < cut_count(cut); ++*segment)
+    for (; *segment < cut_count(cut); ++*segment)
         if (!cut->runs[*segment] && !cut->record.made.items[*segment])
             return true;
     return false;
@@ -162,18 +163,27 @@ static bool wants(const struct transcode_cut *cut, uint32_t *segment)
 
 bool cuts_wait(const struct transcode *farm)
 {
-    uint32_t segment;
-    for (const struct transcode_cut *cut = farm->first_cut; cut; cut = cut->next)
+    for (const struct transcode_cut *cut = farm->first_cut; cut; cut = cut->next) {
+        uint32_t segment = 0;
         if (wants(cut, &segment))
             return true;
+    }
     return false;
 }
 
-struct transcode_cut *cut_pick(const struct transcode *farm, const struct worker *worker, uint32_t *segment)
+struct transcode_cut *cut_pick(const struct transcode *farm, const struct core *core, const struct worker *worker, uint32_t *segment,
+                               bool *passed)
 {
-    for (struct transcode_cut *cut = farm->first_cut; cut; cut = cut->next)
-        if (wants(cut, segment) && cut_takes(cut, worker->kind->labels))
-            return cut;
+    *passed = false;
+    for (struct transcode_cut *cut = farm->first_cut; cut; cut = cut->next) {
+        if (!cut_takes(cut, worker->kind->labels))
+            continue;
+        for (*segment = 0; wants(cut, segment); ++*segment) {
+            if (!cut_avoids(cut, core, *segment, worker))
+                return cut;
+            *passed = true;
+        }
+    }
     return NULL;
 }
 
@@ -272,8 +282,10 @@ static void segment_lacks(const struct transcode *farm, struct transcode_cut *cu
     if (run->status == RUN_ABORTED) {
         cut->record.aborted = true;
         cut_fails(cut, segment, STR_LIT("it was aborted"));
-    } else if (outcome != OUTCOME_RETURNED && ++cut->record.tries.items[segment] >= farm->config.attempts) {
-        cut_fails(cut, segment, run->error_message);
+    } else if (outcome != OUTCOME_RETURNED) {
+        cut_avoid(cut, segment, run->worker_id);
+        if (++cut->record.tries.items[segment] >= farm->config.attempts)
+            cut_fails(cut, segment, run->error_message);
     }
 }
 

@@ -327,17 +327,19 @@ enum farm_pull transcode_pull(void *self, struct core *core, struct worker *work
     if (!text_list_has(worker->types, worker->type_count, STR_LIT(TRANSCODE_TYPE)))
         return FARM_NONE;
     uint32_t segment;
-    struct transcode_cut *cut = cut_pick(farm, worker, &segment); /* what was begun comes first */
+    bool passed;
+    struct transcode_cut *cut = cut_pick(farm, core, worker, &segment, &passed); /* what was begun comes first */
     struct video *video = cut ? NULL : pick_for(farm, worker, &wish.type);
     if (!cut && !video && !(decodes(worker) && health_offers(farm)))
-        return FARM_NONE;
+        return passed ? FARM_FULL : FARM_NONE; /* others of its kind may have it */
     if (held_of(worker, &farm->farm) >= slots_of(worker))
         return FARM_FULL;
     if (cut)
         return cut_give(farm, core, cut, segment, worker, &fault) ? FARM_LATER : FARM_GAVE;
-    if (!video)
-        return health_pull(farm, core, worker);
-    return task_give(farm, core, video, &wish, &fault) ? FARM_LATER : FARM_GAVE;
+    if (video)
+        return task_give(farm, core, video, &wish, &fault) ? FARM_LATER : FARM_GAVE;
+    enum farm_pull pulled = health_pull(farm, core, worker);
+    return passed && pulled == FARM_NONE ? FARM_FULL : pulled;
 }
 
 bool transcode_again(void *self, const struct core *core, const struct run *run)
