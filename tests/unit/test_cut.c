@@ -463,6 +463,59 @@ static void test_lost(void **unused)
     fixture_free(fixture);
 }
 
+/* A worker that is lost while it looks where the video can be cut costs that look: the next one looks again. One video that takes every
+ * worker with it is made whole in the end, and uses up its attempts. */
+static void test_lost_while_it_looks(void **unused)
+{
+    (void)unused;
+    static const char *const idents[] = {"w1", "w2", "w3", "w4", "w5"};
+    struct fixture *fixture = farm_fixture();
+    struct rec_video video;
+    find(fixture, long_video("a.mkv"));
+    for (unsigned i = 1; i <= 3; i++) {
+        hello(fixture, i, idents[i - 1], "shared hevc");
+        struct rec_lease lease = fixture_begin(fixture, i);
+        assert_int_equal(told(fixture, lease, "segment_ms"), 10 * MINUTES);
+        fixture_wait(fixture, 40000); /* silent */
+        assert_int_equal(task_of(fixture, lease.run_id).status, TRANSCODE_FAILED);
+        assert_video(fixture, VIDEO_WAITING, 0);
+        if (i == 2)
+            fixture_rebuild(fixture);
+    }
+    assert_true(fixture_stored(fixture, TYPE_VIDEO, 1, &video));
+    assert_int_equal(video.looks, 3);
+    hello(fixture, 4, idents[3], "shared hevc");
+    assert_int_equal(told(fixture, fixture_begin(fixture, 4), "segment_ms"), 10 * MINUTES);
+    fixture_wait(fixture, 40000);
+    assert_video(fixture, VIDEO_WAITING, 1);
+    hello(fixture, 5, idents[4], "shared hevc");
+    assert_int_equal(told(fixture, fixture_begin(fixture, 5), "segment_ms"), 0);
+    struct msg_video_set set = {.idem = fixture_key(fixture), .id = 1, .transcode_status = VIDEO_WAITING};
+    SET_HAS(&set, msg_video_set, transcode_status);
+    fixture_wait(fixture, 40000);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_video_set, &set)->shape->id, MSG_VIDEO_ANSWER);
+    assert_true(fixture_stored(fixture, TYPE_VIDEO, 1, &video));
+    assert_int_equal(video.looks, 0); /* somebody wants it anew */
+    fixture_free(fixture);
+}
+
+/* Who had begun to encode it whole was doing what counts. */
+static void test_lost_while_it_encodes(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    find(fixture, long_video("a.mkv"));
+    hello(fixture, 1, "w1", "shared hevc");
+    struct rec_lease lease = fixture_begin(fixture, 1);
+    struct rec_progress item = {.run_id = lease.run_id, .attempt = lease.attempt, .percent = 1};
+    SET_HAS(&item, rec_progress, percent);
+    struct msg_progress progress = {.items = {&item, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_progress, &progress);
+    fixture_wait(fixture, 40000);
+    assert_video(fixture, VIDEO_WAITING, 1);
+    fixture_free(fixture);
+}
+
 /* Workers stay, and time passes: less than one of them may be silent. */
 static void stay(struct fixture *fixture, unsigned peer, uint64_t ms)
 {
@@ -734,6 +787,8 @@ int main(void)
         cmocka_unit_test(test_aborted),
         cmocka_unit_test(test_one_segment_aborted),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_lost_while_it_looks),
+        cmocka_unit_test(test_lost_while_it_encodes),
         cmocka_unit_test(test_nobody_joins_any_more),
         cmocka_unit_test(test_waits_for_its_workers),
         cmocka_unit_test(test_files_left),

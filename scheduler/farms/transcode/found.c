@@ -112,7 +112,7 @@ static void record_judge(const struct transcode *farm, struct rec_video *record,
     bool wanted = HAS(found, rec_video_found, wanted) ? found->wanted : video_wanted(record);
     bool skipped = same && judged && record->transcode_status == VIDEO_NOT_NEEDED && record->attempts;
     if (!same)
-        record->attempts = 0;
+        video_renew(record);
     if (found->error.len || record->excluded || record->attempts >= farm->config.attempts)
         wanted = false;
     if (busy)

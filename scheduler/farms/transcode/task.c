@@ -364,6 +364,16 @@ static bool changed_since(const struct video *video, const struct transcode_task
     return other && video->record.size != task->record.size_after;
 }
 
+#define LOOKS 3
+
+/* Its worker was lost before it encoded anything, where it looks for places to cut the video at: that is no attempt, unless it happens again
+ * and again, which may be the file's doing. */
+static bool lost_looking(const struct rec_run *run, const struct transcode_task *task, const struct video *video)
+{
+    return !task->record.segments && parameters_number(run->parameters, "segment_ms") > 0 && run->progress <= 0 &&
+           video->record.looks < LOOKS;
+}
+
 /* What the video is now. One that its worker gave back, or that was lost with a worker of ours, waits again; through the API a
  * worker that is gone fails it, as that API says. One that was cut had several: what came of one attempt says nothing of it. */
 static void video_after(struct transcode *farm, struct core *core, const struct rec_run *run, struct transcode_task *task,
@@ -379,7 +389,7 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
     video->record.transcode_status = VIDEO_FAILED;
     if (changed_since(video, task)) { /* this version has had no task yet */
         video->record.transcode_status = video_wanted(&video->record) ? VIDEO_WAITING : VIDEO_NOT_NEEDED;
-        video->record.attempts = 0;
+        video_renew(&video->record);
         video->record.rules = 0; /* the next scan judges it */
     } else if (run->status == RUN_COMPLETED) {
         video->record.transcode_status = told->skipped.len ? VIDEO_NOT_NEEDED : VIDEO_COMPLETED;
@@ -388,6 +398,10 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
     } else if (outcome == OUTCOME_RETURNED) {
         video->record.transcode_status = VIDEO_WAITING;
         video->record.attempts -= video->record.attempts > 0;
+    } else if (outcome == OUTCOME_LOST && ours && lost_looking(run, task, video)) {
+        video->record.transcode_status = VIDEO_WAITING;
+        video->record.attempts -= video->record.attempts > 0;
+        video->record.looks++;
     } else if (outcome == OUTCOME_LOST && ours && video->record.attempts < farm->config.attempts) {
         video->record.transcode_status = VIDEO_WAITING;
     }

@@ -273,10 +273,15 @@ bool video_wanted(const struct rec_video *record)
            (double)record->bitrate_k >= limit;
 }
 
+void video_renew(struct rec_video *record)
+{
+    record->attempts = record->looks = 0;
+}
+
 size_t video_bytes(const struct video *video)
 {
     const struct rec_video *record = &video->record;
-    return 256 + (size_t)record->root.len + record->path.len + record->codec.len + record->error.len + record->container.len +
+    return 320 + (size_t)record->root.len + record->path.len + record->codec.len + record->error.len + record->container.len +
            record->reason.len + record->made.len;
 }
 
@@ -323,7 +328,7 @@ static void set_status(struct rec_video *record, uint64_t status)
 {
     record->transcode_status = status;
     record->excluded = status == VIDEO_NOT_NEEDED;
-    record->attempts = 0;
+    video_renew(record);
     record->reason.len = 0;
 }
 

@@ -26,6 +26,9 @@ bool video_fits_hardware(const struct rec_video *record);
 /* The default rules of what is to be transcoded. */
 bool video_wanted(const struct rec_video *record);
 
+/* It is another version from now on, or somebody wants it anew: nothing was tried yet. */
+void video_renew(struct rec_video *record);
+
 /* Where in farm->order the first with an id above `after` stands. */
 size_t video_behind(const struct transcode *farm, uint64_t after);
 
