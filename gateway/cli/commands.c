@@ -339,7 +339,9 @@ const struct command commands[] = {
     {"logs", "[ID]", logs_options, logs_command, true, false, 0, 1,
      "print a run's log: its stdout to stdout, its stderr to stderr",
      "Of a run the newest 10,000 lines or 4 MiB are kept (store.log_lines, store.log_kb), and 16 KiB of a line; a line on "
-     "stderr says how many are no longer kept. With --json each line is one JSON object on a line of its own. With --system, "
+     "stderr says how many are no longer kept. A transcode in segments is many runs: the lines of all stand in one log, in the "
+     "order in which they came, with [2/4] before one of the second segment and [join] before one of joining them. With --json "
+     "each line is one JSON object on a line of its own. With --system, "
      "and no ID, the lines of store, scheduler, gateway and workers: time, level, process, the line's code, its text."},
     {"abort", "[ID…]", abort_options, run_abort, true, false, 0, -1, "end runs that wait or run", NULL},
     {"restart", "[ID]", restart_options, run_restart, true, false, 0, 1, "run an ended run once more, or many",

@@ -3,6 +3,7 @@
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
+#include "gateway/cli/lines.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/stop.h"
 #include "gateway/cli/syslog.h"
@@ -12,14 +13,14 @@
 /* The newest lines, or all that is kept. Answers the exit code; *after is where it ended. */
 static int logs_print(struct cli *cli, long long run_id, long long tail, struct watch_how *how)
 {
+    const struct lines from = {.run_id = run_id, .segments = how->segments};
     struct err err = {0};
     bool more = true;
 
     while (more && stop_signal == 0) {
         json_t *data;
-        int rc = tail > 0 ? client_get(cli->client, &data, &err, "/runs/%lld/logs?newest=true&limit=%lld", run_id, tail)
-                          : client_get(cli->client, &data, &err, "/runs/%lld/logs?after=%llu&limit=1000", run_id,
-                                       (unsigned long long)how->after);
+        int rc = tail > 0 ? lines_newest(cli->client, &from, (int)tail, &data, &err)
+                          : lines_get(cli->client, &from, how->after, 1000, &data, &err);
         if (rc != 0) {
             return show_error(&err);
         }
@@ -75,6 +76,7 @@ int logs_command(struct cli *cli)
         stop_catch();
         client_set_interrupt(cli->client, &stop_signal);
     }
+    how.segments = lines_in_segments(cli->client, run_id, follow);
     int code = logs_print(cli, run_id, tail, &how);
     if (stop_signal != 0) {
         return stop_code();

@@ -9,6 +9,7 @@
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
+#include "gateway/cli/lines.h"
 #include "gateway/cli/progress.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/stop.h"
@@ -135,12 +136,12 @@ static bool said_already(const struct watch *watch, const char *error)
 /* Prints what is new of the log. Answers how many lines, -1 with err. */
 static int log_go_on(struct watch *watch, struct err *err)
 {
+    const struct lines from = {.run_id = watch->run_id, .segments = watch->how->segments};
     int lines = 0;
 
     for (;;) {
         json_t *data;
-        if (client_get(watch->cli->client, &data, err, "/runs/%lld/logs?after=%llu&limit=%d", watch->run_id,
-                       (unsigned long long)watch->after, LINES_AT_ONCE) != 0) {
+        if (lines_get(watch->cli->client, &from, watch->after, LINES_AT_ONCE, &data, err) != 0) {
             return -1;
         }
         size_t count = json_array_size(json_object_get(data, "items"));

@@ -9,6 +9,7 @@
 
 struct watch_how {
     uint64_t after;  /* position to begin behind; 0 is the beginning */
+    bool segments;   /* the log is that of a transcode and its segments (lines.h) */
     bool times;      /* time, level and stream before each line */
     bool json;       /* each line is a JSON object */
     bool all_stderr; /* stdout is kept for JSON */

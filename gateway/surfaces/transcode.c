@@ -76,7 +76,7 @@ static const struct route routes[] = {
      "`saved_bytes`, that they are smaller than their sources."},
     {METHOD_GET, "/logs", api_logs_list, ROLE_READONLY,
      "Lists log lines, newest first. `page`, `per_page`, `log_level[]` (0 debug, 1 info, 2 warning, 3 error), `task_id`, "
-     "`start_time`, `end_time`, "
+     "`after` (the id of a line), `start_time`, `end_time`, "
      "`sort_by` (`id`, `log_time`, `log_level`), `order`."},
     {METHOD_POST, "/logs", api_logs_create, ROLE_WORKER, "Adds a line to a task's log: 201."},
 

@@ -54,7 +54,7 @@ static void on_listed(struct request *request, const struct msg *msg)
 
 void api_logs_list(struct request *request)
 {
-    struct rec_filter filters[4];
+    struct rec_filter filters[5];
     struct msg_query query = {.type = TYPE_TRANSCODE_LOG, .filters = {filters, 0}};
     struct problem problem;
     uint64_t number;
@@ -66,6 +66,8 @@ void api_logs_list(struct request *request)
         api_filter_bits(&query.filters, "level", number);
     if (api_param_uint(request, "task_id", 1, INT64_MAX, &number, &problem, &fault))
         api_filter(&query.filters, "task_id", FILTER_EQ, number);
+    if (api_param_uint(request, "after", 0, INT64_MAX - 1, &number, &problem, &fault))
+        api_filter(&query.filters, "id", FILTER_GT, number);
     if (api_param_time(request, "start_time", false, &number, &problem, &fault))
         api_filter(&query.filters, "at", FILTER_GE, number);
     if (api_param_time(request, "end_time", true, &number, &problem, &fault))

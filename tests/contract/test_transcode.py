@@ -531,10 +531,11 @@ class Logs(TranscodeContract):
         self.assertEqual(logs["pagination"]["total"], 3)
         at = logs["logs"][0]["log_time"]
         for query, count in [("log_level[]=2", 2), ("log_level[]=0&log_level[]=1", 1), ("sort_by=log_level&order=asc", 3), ("sort_by=id&order=asc", 3),
-                             (f"start_time=2020-01-01T00:00:00Z&end_time={at}", 3), ("end_time=2020-01-01", 0), ("start_time=2099-01-01", 0)]:
+                             (f"after={logs['logs'][1]['id']}", 1), (f"after={logs['logs'][0]['id']}", 0), (f"after={logs['logs'][2]['id']}&order=asc", 2),
+                             ("after=0&sort_by=log_level", 3), (f"start_time=2020-01-01T00:00:00Z&end_time={at}", 3), ("end_time=2020-01-01", 0), ("start_time=2099-01-01", 0)]:
             with self.subTest(query):
                 self.assertEqual(len(self.farm.get(f"/api/v1/logs?task_id={task}&{query}").body["data"]["logs"]), count)
-        for query, word in [("log_level[]=7", "log_level"), ("start_time=soon", "start_time"), ("sort_by=text", "id, log_time, log_level")]:
+        for query, word in [("log_level[]=7", "log_level"), ("after=x", "after"), ("after=-1", "after"), ("start_time=soon", "start_time"), ("sort_by=text", "id, log_time, log_level")]:
             self.refused(self.farm.get(f"/api/v1/logs?{query}"), 400, word)
 
 

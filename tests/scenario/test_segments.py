@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from tests import videos
-from tests.farm import Farm, descendants, wait_for
+from tests.farm import BUILD, SLOW, Farm, clean_environment, descendants, wait_for
 from tests.patience import PATIENT
 from tests.scenario.test_transcode_worker import film, probe
 
@@ -138,6 +138,22 @@ exec "$real" "$@"
 
 
 class Made(Segments):
+    def check_told(self, farm, task, lines, words):
+        """`gantry logs` shows the lines of all its runs, in their order."""
+        def told(*more):
+            command = [str(BUILD / "gantry"), "logs", str(task), *more, "--data", str(farm.data), "--url", f"http://127.0.0.1:{farm.port}"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120 * SLOW, env=clean_environment(), check=True)
+            return done.stdout.splitlines()
+
+        self.assertEqual(told(), [one for line in lines for one in line.splitlines() or [""]])
+        self.assertEqual(told("-f"), told())
+        self.assertEqual(told("--tail", "2"), told()[-2:])
+        found = [json.loads(line) for line in told("--json")]
+        self.assertEqual([line["message"] for line in found], lines)
+        self.assertEqual({line["level"] for line in found} - {"debug", "info", "warn", "error"}, set())
+        order = [next(i for i, line in enumerate(lines) if line.startswith(word)) for word in (words[0], words[-1])]
+        self.assertEqual(order, sorted(order))
+
     def test_two_workers_share_a_video(self):
         source = make(self.root / "long.mkv")
         farm = self.farm(environment=self.slow_ffmpeg())
@@ -157,8 +173,10 @@ class Made(Segments):
         self.assertEqual((result["dest"], result["preset"]), (str(self.out / "long.mp4"), "ultrafast"))
         logs = farm.get(f"/api/v1/logs?task_id={task['task_id']}&per_page=500").body["data"]["logs"]
         said = [line["log_message"] for line in logs]
-        for n in (1, 2, 3, 4):
-            self.assertTrue(any(line.startswith(f"[{n}/4] ffmpeg ") for line in said), said)
+        words = [f"[{n}/4] ffmpeg " for n in (1, 2, 3, 4)] + ["[join] ffmpeg "]
+        for word in words:
+            self.assertTrue(any(line.startswith(word) for line in said), said)
+        self.check_told(farm, task["task_id"], said[::-1], words)
         self.wait_nothing_left()
         wait_for(lambda: [run["status"] for run in self.runs(farm, "remove segments")] == ["completed"], 60, "the run that clears up")
 

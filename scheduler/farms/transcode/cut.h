@@ -71,8 +71,8 @@ bool cut_takes(const struct transcode_cut *cut, struct str labels);
 /* Some segment waits for a worker. */
 bool cuts_wait(const struct transcode *farm);
 /* A segment for this worker; NULL: none. passed: one was left for others, as this worker has failed it. */
-struct transcode_cut *cut_pick(const struct transcode *farm, const struct core *core, const struct worker *worker, uint32_t *segment,
-                               bool *passed);
+struct transcode_cut *cut_pick(const struct transcode *farm, const struct core *core, const struct worker *worker,
+                               uint32_t *segment, bool *passed);
 /* Makes the run of it, and gives it out. -1 with fault and nothing changed. */
 int cut_give(struct transcode *farm, struct core *core, struct transcode_cut *cut, uint32_t segment, struct worker *worker,
              struct fault *fault);

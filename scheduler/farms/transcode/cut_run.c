@@ -171,8 +171,8 @@ bool cuts_wait(const struct transcode *farm)
     return false;
 }
 
-struct transcode_cut *cut_pick(const struct transcode *farm, const struct core *core, const struct worker *worker, uint32_t *segment,
-                               bool *passed)
+struct transcode_cut *cut_pick(const struct transcode *farm, const struct core *core, const struct worker *worker,
+                               uint32_t *segment, bool *passed)
 {
     *passed = false;
     for (struct transcode_cut *cut = farm->first_cut; cut; cut = cut->next) {

@@ -29,13 +29,14 @@ void transcode_log(struct transcode *farm, struct core *core, uint64_t task_id, 
         *out = line;
 }
 
-/* Lines of several segments stand in their task's log: each says whose it is. */
-static struct str line_of(struct core *core, const struct transcode_cut *cut, uint32_t segment, struct str text)
+/* Lines of several segments, and of joining them, stand in their task's log: each says whose it is. */
+static struct str line_of(struct core *core, const char *prefix, struct str text)
 {
-    char *line = arena_alloc(core->arena, (size_t)text.len + PREFIX_BYTES);
+    size_t len = strlen(prefix);
+    char *line = len ? arena_alloc(core->arena, len + text.len) : NULL;
     if (!line)
         return text;
-    int len = snprintf(line, PREFIX_BYTES, "[%u/%u] ", segment + 1, cut_count(cut));
+    memcpy(line, prefix, len);
     if (text.len)
         memcpy(line + len, text.ptr, text.len);
     return (struct str){line, (uint32_t)len + text.len};
@@ -47,10 +48,13 @@ void transcode_logged(void *self, struct core *core, const struct run *run, cons
     uint32_t segment = 0;
     const struct transcode_cut *cut = cut_of_segment(farm, run->node.id, &segment);
     uint64_t task = cut ? cut->id : run->node.id;
-    for (uint32_t i = 0; i < chunk->lines.count; i++) {
-        struct str text = chunk->lines.items[i].text;
-        transcode_log(farm, core, task, chunk->lines.items[i].level, cut ? line_of(core, cut, segment, text) : text, NULL);
-    }
+    char prefix[PREFIX_BYTES] = "";
+    if (cut)
+        snprintf(prefix, sizeof prefix, "[%u/%u] ", segment + 1, cut_count(cut));
+    else if (cut_find(farm, task))
+        snprintf(prefix, sizeof prefix, "[join] ");
+    for (uint32_t i = 0; i < chunk->lines.count; i++)
+        transcode_log(farm, core, task, chunk->lines.items[i].level, line_of(core, prefix, chunk->lines.items[i].text), NULL);
 }
 
 /* Into the run's own log, too, as long as it runs: its attempt counts what it has. */
