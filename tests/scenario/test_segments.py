@@ -327,6 +327,42 @@ class Killed(Segments):
         self.assertEqual(sorted(run["status"] for run in parts), ["completed"] * 4 + ["failed"])
         self.assertEqual(len(farm.get("/api/v1/tasks").body["data"]), 1, "one task")
 
+    def slow_probe(self):
+        """Programs of a worker whose probe waits for the file `look` where it looks for key frames."""
+        folder = self.folder / "programs"
+        folder.mkdir()
+        shutil.copy(BUILD / "gantry-worker", folder)
+        (folder / "gantry-run").symlink_to(BUILD / "gantry-run")
+        (folder / "gantry-probe").write_text(f"""#!/bin/bash
+if [[ "$*" == *--keys* ]]; then
+    touch {self.folder}/looking
+    until [[ -e {self.folder}/look ]]; do sleep 0.05; done
+fi
+exec {BUILD}/gantry-probe "$@"
+""")
+        os.chmod(folder / "gantry-probe", 0o755)
+        return folder
+
+    def test_a_worker_that_looks(self):
+        """It is lost while it looks where the video can be cut: the next one looks again."""
+        source = make(self.folder / "long.mkv")
+        farm = self.farm(workers=1)
+        programs, command = self.slow_probe(), farm.command
+        farm.command = lambda name: [str(programs / "gantry-worker"), *command(name)[1:]] if name == "worker1" else command(name)
+        farm.restart("worker1")
+        farm.wait_ready()
+        source = source.rename(self.root / "long.mkv")
+        self.assertEqual(farm.post("/api/v1/videos/scan", {}).status, 201)
+        wait_for(lambda: (self.folder / "looking").exists(), 120, "the look")
+        farm.kill("worker1")
+        (self.folder / "look").touch()
+        farm.start("worker1")
+        task = self.wait_status(farm, COMPLETED)
+        self.assertEqual((task["segments"], task["segments_made"]), (4, 4))
+        self.assertEqual(farm.get(f"/api/v1/videos/{self.video(farm)['id']}").body["data"]["attempts"], 1)
+        self.check_result(source, self.out / "long.mp4")
+        self.wait_nothing_left()
+
     def test_both_workers(self):
         farm = self.half()
         farm.kill("worker1")
