@@ -305,7 +305,7 @@ class Tasks(TranscodeContract):
     def test_a_worker_with_a_session_gets_one(self):
         ids = self.fill(video("session.mp4"))
         with ScriptedWorker(self.farm.endpoint("workers"), types=("transcode",), executors=("transcode",)) as worker:
-            worker.hello(labels={"transcode.encoders": "cpu"})
+            number = worker.hello(labels={"transcode.encoders": "cpu"})["worker_id"]
             run = worker.assignment()
             self.assertEqual((run["parameters"]["path"], run["parameters"]["root"], run["parameters"]["encoder"], run["parameters"]["video_id"]),
                              ("session.mp4", ROOT, "cpu", ids["session.mp4"]))
@@ -317,6 +317,10 @@ class Tasks(TranscodeContract):
             worker.expect("log_ack")
             one = wait_for(lambda: self.task(run["run_id"])["progress"] == 25 and self.task(run["run_id"]), what="progress")
             self.assertEqual((one["status"], one["remaining_time"]), (1, 75))
+            self.assertEqual((one["worker_id"], one["worker_name"]), (number, "scripted"))
+            self.assertEqual(self.farm.get(f"/api/v1/workers/{number}").body["data"]["worker_name"], "scripted")
+            listed = [row for row in self.farm.get("/api/v1/tasks").body["data"] if row["task_id"] == str(run["run_id"])]
+            self.assertEqual([(row["worker_id"], row["worker_name"]) for row in listed], [(number, "scripted")])
             self.assertEqual(self.farm.get(f"/api/v1/logs?task_id={run['run_id']}").body["data"]["logs"][0]["log_message"], "frame=1")
             worker.insist("result", "result_ack", items=[dict(lease, outcome=1, result='{"dest":"/out/s.mp4","size_after":30000000}')])
             one = self.task(run["run_id"])

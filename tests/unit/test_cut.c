@@ -269,6 +269,30 @@ static void test_cut_and_joined(void **unused)
     fixture_free(fixture);
 }
 
+/* The task is its worker's who joined it, not that of who cut it. */
+static void test_whose_it_is(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    uint64_t task = cut_farm(&fixture);
+    uint64_t first = task_of(fixture, task).worker_id;
+    assert_true(first && str_is(task_of(fixture, task).worker_name, "w1"));
+    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
+    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
+    fixture_begin(fixture, 1);
+    hello(fixture, 2, "w2", "shared hevc");
+    hello(fixture, 1, "w1", "another hevc"); /* its ffmpeg is another, and the last segment is the other one's */
+    ends(fixture, 2, fixture_begin(fixture, 2), "{}");
+    turn(fixture);
+    struct rec_lease join = fixture_begin(fixture, 2);
+    assert_int_equal(join.run_id, task);
+    ends(fixture, 2, join, "{\"size_after\":400000}");
+    struct rec_transcode_task record = task_of(fixture, task);
+    assert_int_equal(record.status, TRANSCODE_COMPLETED);
+    assert_true(record.worker_id != first && str_is(record.worker_name, "w2"));
+    fixture_free(fixture);
+}
+
 /* The scheduler dies between any two steps, with what workers hold told at their HELLO. */
 static void test_behind_restarts(void **unused)
 {
@@ -780,6 +804,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_and_joined),
+        cmocka_unit_test(test_whose_it_is),
         cmocka_unit_test(test_behind_restarts),
         cmocka_unit_test(test_a_segment_fails),
         cmocka_unit_test(test_a_segment_fails_on_one_worker),

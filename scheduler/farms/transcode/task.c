@@ -21,6 +21,7 @@
 #include "scheduler/farms/transcode/pace.h"
 #include "scheduler/farms/transcode/saved.h"
 #include "scheduler/farms/transcode/told.h"
+#include "scheduler/farms/transcode/worker.h"
 #include "scheduler/kind.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
@@ -182,7 +183,7 @@ static struct rec_transcode_task task_record_of(const struct core *core, const s
                                        .video_path = video->record.path,
                                        .dest_path = wish->dest_path,
                                        .worker_id = wish->worker->id,
-                                       .worker_name = wish->api ? wish->api->name->str : text_str(wish->worker->hostname),
+                                       .worker_name = wish->api ? wish->api->name->str : session_name(wish->worker),
                                        .status = TRANSCODE_RUNNING,
                                        .started_at = core->wall_ms,
                                        .encoder = wish->type,
@@ -419,6 +420,16 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
     video_put(core, video);
 }
 
+/* It is whose it was in the end: another worker may have joined its segments, or taken over what was published. */
+static void task_owner(struct transcode_task *task, const struct core *core, const struct rec_run *run)
+{
+    const struct worker *worker = run->worker_id != task->record.worker_id ? worker_find(core, run->worker_id) : NULL;
+    if (!worker || worker->asks)
+        return;
+    task->record.worker_id = worker->id;
+    task->record.worker_name = session_name(worker);
+}
+
 static void task_final(struct transcode_task *task, const struct core *core, const struct rec_run *run, const struct told *told)
 {
     struct rec_transcode_task *record = &task->record;
@@ -491,6 +502,7 @@ void transcode_ended(void *self, struct core *core, const struct farm_run *view)
     }
     if (report && report->progress > task->record.progress)
         task->record.progress = report->progress;
+    task_owner(task, core, run);
     task_final(task, core, run, &told);
     journal_put(core->journal, TYPE_TRANSCODE_TASK, task->id, &task->record);
     struct str said = report && report->error_message.len ? report->error_message : task->record.error_message;

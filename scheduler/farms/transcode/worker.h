@@ -5,6 +5,8 @@
 #include "scheduler/farms/transcode/transcode.h"
 
 struct api_worker *api_find(const struct transcode *farm, uint64_t id);
+/* What people know one with a session by, in lists of workers and of tasks; borrowed. */
+struct str session_name(const struct worker *worker);
 
 /* It says something, by whom `whose` stands for: heard now, and back if it had fallen silent. -1 with fault. */
 int api_attend(struct transcode *farm, struct core *core, uint64_t id, struct str whose, struct fault *fault);

@@ -18,6 +18,11 @@ static bool takes_part(const struct transcode *farm, const struct worker *worker
            (!worker->asks && text_list_has(worker->types, worker->type_count, STR_LIT(TRANSCODE_TYPE)));
 }
 
+struct str session_name(const struct worker *worker)
+{
+    return str_cut(text_str(worker->hostname).len ? text_str(worker->hostname) : worker->name->str, 200);
+}
+
 static uint64_t type_by_labels(struct str labels)
 {
     static const char *const names[] = {"cpu", "nvenc", "qsv", "vpu"};
@@ -46,7 +51,7 @@ static struct rec_transcode_worker row_of(const struct transcode *farm, const st
         row.old = api->old;
         return row;
     }
-    row.name = str_cut(text_str(worker->hostname).len ? text_str(worker->hostname) : worker->name->str, 200);
+    row.name = session_name(worker);
     row.type = type_by_labels(text_str(worker->labels));
     row.support_vr = !map_text(text_str(worker->labels), STR_LIT("transcode.vr"), &vr) || str_is(vr, "1");
     row.directive = worker->order == WORKER_DRAINING ? DIRECTIVE_OFFLINE : DIRECTIVE_NONE;
