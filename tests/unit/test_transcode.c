@@ -440,6 +440,69 @@ static void test_skipped(void **unused)
     fixture_free(fixture);
 }
 
+/* What has used up its attempts while few were allowed waits again when more are, with a scan; what was skipped does not. */
+static void test_more_attempts(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct transcode *farm = fixture->made[0]->self;
+    struct rec_lease lease = scan(fixture);
+    struct rec_video_found video = h264("a.mp4", 9000);
+    find_one(fixture, lease, video);
+    hello(fixture, 1, "w1", "transcode", labels("cpu", "1"));
+    fixture_begin(fixture, 1);
+    fixture_wait(fixture, 40000); /* silent */
+    assert_video(fixture, 1, VIDEO_WAITING, 1);
+    farm->config.attempts = 1;
+    lease = scan(fixture);
+    find_one(fixture, lease, video);
+    assert_video(fixture, 1, VIDEO_NOT_NEEDED, 1);
+    find_one(fixture, lease, video);
+    assert_video(fixture, 1, VIDEO_NOT_NEEDED, 1);
+    farm->config.attempts = 3;
+    find_one(fixture, lease, video);
+    assert_video(fixture, 1, VIDEO_WAITING, 1);
+    hello(fixture, 2, "w2", "transcode", labels("cpu", "1"));
+    struct rec_lease task = fixture_begin(fixture, 2);
+    struct rec_outcome outcome = {.run_id = task.run_id,
+                                  .attempt = task.attempt,
+                                  .outcome = OUTCOME_COMPLETED,
+                                  .result = STR_LIT("{\"skipped\":\"Dolby Vision would be lost\"}")};
+    SET_HAS(&outcome, rec_outcome, result);
+    struct msg_result result = {.items = {&outcome, 1}};
+    fixture_send(fixture, DOOR_WORKERS, 2, 0, &shape_msg_result, &result);
+    fixture_settle(fixture);
+    farm->config.attempts = 9;
+    find_one(fixture, lease, video);
+    assert_video(fixture, 1, VIDEO_NOT_NEEDED, 2);
+    fixture_free(fixture);
+}
+
+/* What was aborted is not tried again because more attempts are allowed from now on; when somebody queues it, it is. */
+static void test_aborted_and_more_attempts(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_lease lease = scan(fixture);
+    find_one(fixture, lease, h264("a.mp4", 9000));
+    hello(fixture, 1, "w1", "transcode", labels("cpu", "1"));
+    struct rec_lease task = fixture_begin(fixture, 1);
+    assert_int_equal(fixture_abort(fixture, task.run_id), 0);
+    fixture_result(fixture, 1, task, OUTCOME_ABORTED);
+    assert_video(fixture, 1, VIDEO_FAILED, 3);
+    fixture_rebuild(fixture);
+    struct transcode *farm = fixture->made[0]->self;
+    farm->config.attempts = 9;
+    video_place(farm, video_find(farm, 1));
+    hello(fixture, 1, "w1", "transcode", labels("cpu", "1"));
+    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
+    struct msg_video_set set = {.idem = fixture_key(fixture), .id = 1, .transcode_status = VIDEO_WAITING};
+    SET_HAS(&set, msg_video_set, transcode_status);
+    fixture_ask(fixture, &shape_msg_video_set, &set);
+    assert_int_not_equal(fixture_begin(fixture, 1).run_id, 0);
+    fixture_free(fixture);
+}
+
 /* A file that becomes another one of the same size while it is transcoded is not the one that was. */
 static void test_changed_meanwhile(void **unused)
 {
@@ -548,6 +611,8 @@ int main(void)
         cmocka_unit_test(test_aborted),
         cmocka_unit_test(test_many_lines),
         cmocka_unit_test(test_skipped),
+        cmocka_unit_test(test_more_attempts),
+        cmocka_unit_test(test_aborted_and_more_attempts),
         cmocka_unit_test(test_changed_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

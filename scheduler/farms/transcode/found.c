@@ -104,13 +104,13 @@ static void record_found(struct rec_video *record, const struct rec_video_found 
 }
 
 /* Its status, by what was found of it and what became of it before. same: it is the version that is known; judged: by the same rules. Where
- * a worker has said of this version that it needs nothing, that stands as long as the rules do, wherever the file is moved. */
+ * a worker has said of this version that it needs nothing, and why, that stands as long as the rules do, wherever the file is moved. */
 static void record_judge(const struct transcode *farm, struct rec_video *record, const struct rec_video_found *found, bool same,
                          bool judged)
 {
     bool busy = record->transcode_status == VIDEO_CREATED || record->transcode_status == VIDEO_RUNNING;
     bool wanted = HAS(found, rec_video_found, wanted) ? found->wanted : video_wanted(record);
-    bool skipped = same && judged && record->transcode_status == VIDEO_NOT_NEEDED && record->attempts;
+    bool skipped = same && judged && record->transcode_status == VIDEO_NOT_NEEDED && record->attempts && record->reason.len;
     if (!same)
         video_renew(record);
     if (found->error.len || record->excluded || record->attempts >= farm->config.attempts)

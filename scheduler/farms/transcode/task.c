@@ -396,6 +396,7 @@ static void video_after(struct transcode *farm, struct core *core, const struct 
         video->record.transcode_status = told->skipped.len ? VIDEO_NOT_NEEDED : VIDEO_COMPLETED;
     } else if (run->status == RUN_ABORTED) {
         video->record.attempts = farm->config.attempts; /* somebody does not want it now */
+        video->record.given_up = true;
     } else if (outcome == OUTCOME_RETURNED) {
         video->record.transcode_status = VIDEO_WAITING;
         video->record.attempts -= video->record.attempts > 0;

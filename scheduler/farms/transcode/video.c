@@ -218,7 +218,7 @@ static struct heap *set_of(struct transcode *farm, const struct video *video)
     const struct rec_video *record = &video->record;
     bool failed = record->transcode_status == VIDEO_FAILED;
     if (!video->root->configured || (!failed && record->transcode_status != VIDEO_WAITING) ||
-        (failed && record->attempts >= farm->config.attempts))
+        (failed && (record->given_up || record->attempts >= farm->config.attempts)))
         return NULL;
     return &farm->sets[failed][record->is_vr != 0][video_fits_hardware(record)];
 }
@@ -276,6 +276,7 @@ bool video_wanted(const struct rec_video *record)
 void video_renew(struct rec_video *record)
 {
     record->attempts = record->looks = 0;
+    record->given_up = false;
 }
 
 size_t video_bytes(const struct video *video)
