@@ -23,12 +23,12 @@
 struct check { /* a look that has not ended */
     uint64_t run_id, video_id;
     uint64_t size, mtime_ns; /* the version that is looked at */
-    bool sweep;
+    uint64_t sweep;          /* the one that it is of: when that began; 0: of none */
 };
 
 /* ---- the run ---- */
 
-static struct run *run_of(struct transcode *farm, struct core *core, const struct rec_video *video, bool sweep)
+static struct run *run_of(struct transcode *farm, struct core *core, const struct rec_video *video, uint64_t sweep)
 {
     struct rec_task_spec spec =
         parameters_spec(str_cut(video->path, NAME_BYTES), STR_LIT(TRANSCODE_TYPE), video->path, CHECK_SECONDS);
@@ -48,7 +48,7 @@ static struct run *run_of(struct transcode *farm, struct core *core, const struc
 }
 
 /* One of this video, in no table, with room for it. NULL when out of memory. */
-static struct check *check_make(struct transcode *farm, const struct rec_video *video, bool sweep)
+static struct check *check_make(struct transcode *farm, const struct rec_video *video, uint64_t sweep)
 {
     struct check *check = index_reserve(&farm->checks, 1) ? NULL : malloc(sizeof *check);
     if (check)
@@ -56,11 +56,17 @@ static struct check *check_make(struct transcode *farm, const struct rec_video *
     return check;
 }
 
+/* It counts for the sweep that there is: not for one that was stopped before that began. */
+static bool is_sweeps(const struct transcode *farm, const struct check *check)
+{
+    return check->sweep && check->sweep == farm->sweep.begun_at;
+}
+
 static void check_join(struct transcode *farm, struct check *check, uint64_t run_id, struct video *video)
 {
     check->run_id = run_id;
     index_add(&farm->checks, check);
-    farm->sweep_running += check->sweep;
+    farm->sweep_running += is_sweeps(farm, check);
     if (video)
         video->check = run_id;
     log_info("GTY-HEALTH-CHECK", "run=%llu video=%llu", (unsigned long long)run_id, (unsigned long long)check->video_id);
@@ -81,7 +87,8 @@ int health_loaded(struct transcode *farm, struct core *core, struct err *err)
             continue;
         const struct rec_video of = {
             .id = parameter(run, "video_id"), .size = parameter(run, "size"), .mtime_ns = parameter(run, "mtime_ns")};
-        struct check *check = check_make(farm, &of, parameter(run, "sweep") != 0);
+        uint64_t sweep = parameter(run, "sweep");
+        struct check *check = check_make(farm, &of, sweep == 1 ? farm->sweep.begun_at : sweep); /* 1: an earlier version's */
         if (!check)
             return err_set(err, ERR_NO_MEMORY, "out of memory");
         check_join(farm, check, run->node.id, video_find(farm, of.id));
@@ -158,7 +165,7 @@ bool health_ended(struct transcode *farm, struct core *core, const struct rec_ru
         verdict.health = VIDEO_UNCHECKED; /* that version is not there any more */
     if (verdict.health != VIDEO_UNCHECKED)
         video_judge(core, video, run, &verdict);
-    if (check->sweep)
+    if (is_sweeps(farm, check))
         sweep_count(farm, core, verdict.health);
     json_decref(verdict.json);
     index_remove(&farm->checks, check);
@@ -187,8 +194,8 @@ static uint64_t check_begin(struct transcode *farm, struct core *core, struct vi
         return core_reserve(core, 64, 64, 2, fault) ? 0 : video->check;
     if (room_runs(core, 1, (size_t)video->record.root.len + video->record.path.len, fault))
         return 0;
-    struct check *check = check_make(farm, &video->record, false);
-    struct run *run = check ? run_of(farm, core, &video->record, false) : NULL;
+    struct check *check = check_make(farm, &video->record, 0);
+    struct run *run = check ? run_of(farm, core, &video->record, 0) : NULL;
     fault_memory(fault);
     if (!run || core_reserve(core, farm_run_bytes(run) + 64, 64, FARM_RUN_OPS + 2, fault)) {
         run_free(core, run);
@@ -255,8 +262,8 @@ enum farm_pull health_pull(struct transcode *farm, struct core *core, struct wor
     struct fault fault;
     if (!video)
         return FARM_NONE;
-    struct check *check = check_make(farm, &video->record, true);
-    struct run *run = check ? run_of(farm, core, &video->record, true) : NULL;
+    struct check *check = check_make(farm, &video->record, farm->sweep.begun_at);
+    struct run *run = check ? run_of(farm, core, &video->record, farm->sweep.begun_at) : NULL;
     if (!run || dispatch_made(core, worker, run, &room, &fault)) {
         run_free(core, run);
         free(check);
@@ -311,8 +318,10 @@ void health_on_sweep(struct core *core, const struct core_call *call)
         farm->sweep.ended_at = core->wall_ms;
         farm->sweep.stopped = true;
         sweep_put(farm, core);
-    } else if (!asked->stop && !sweep_goes_on(farm)) { /* one that goes on is not begun again */
-        farm->sweep = (struct rec_health_sweep){.id = SWEEP_ID, .begun_at = core->wall_ms, .unchecked = asked->unchecked};
+    } else if (!asked->stop && !sweep_goes_on(farm)) {                               /* one that goes on is not begun again */
+        uint64_t begun_at = core->wall_ms + (core->wall_ms == farm->sweep.begun_at); /* by which it is known */
+        farm->sweep = (struct rec_health_sweep){.id = SWEEP_ID, .begun_at = begun_at, .unchecked = asked->unchecked};
+        farm->sweep_running = 0;
         sweep_put(farm, core);
     }
     struct msg_health_state state = state_of(farm);
