@@ -398,6 +398,44 @@ class Saved(TranscodeContract):
             worker.tell("bye")
 
 
+    def undo(self, worker, found, **parameters):
+        """Its run, by a worker that says what is at its place again."""
+        body = {"task_type": "transcode", "executor": "undo", "command": found["path"], "parameters": dict(parameters, root=ROOT)}
+        self.assertEqual(self.farm.post("/api/runs", body).status, 201)
+        run = worker.assignment()
+        lease = {"run_id": run["run_id"], "attempt": run["attempt"]}
+        name, fields = worker.ask("library_found", seq=1, root=ROOT, videos=[found], walked=1, **lease)
+        self.assertEqual(name, "library_found_ack", fields)
+        worker.insist("result", "result_ack", items=[dict(lease, outcome=1)])
+
+    def test_in_its_place_and_beside_it(self):
+        """Workers put their results here and there: each counts, and is taken back, for itself."""
+        number = self.fill(video("mixed.mp4", size=1000000))["mixed.mp4"]
+        source, found = f"{ROOT}/mixed.mp4", dict(video("mixed.mp4", size=1000000), id=number)
+        with ScriptedWorker(self.farm.endpoint("workers"), types=("transcode",), executors=("transcode", "undo")) as worker:
+            worker.hello(labels={"transcode.encoders": "cpu"})
+
+            def made(result):
+                run = worker.assignment()
+                worker.insist("result", "result_ack", items=[{"run_id": run["run_id"], "attempt": run["attempt"], "outcome": 1, "result": result}])
+
+            def again():
+                self.said(self.farm.request("PATCH", f"/api/v1/videos/{number}", {"transcode_status": 1}), 200, "更新成功")
+
+            made(f'{{"dest":"{source}","size_after":600000,"replaced":true}}')
+            wait_for(lambda: self.saved() == (1, 400000, 400000), what="what it saves in its place")
+            for size, saved in ((500000, 900000), (300000, 1100000)):  # the second beside it is instead of the first
+                again()
+                made(f'{{"dest":"/out/mixed.mp4","size_after":{size}}}')
+                wait_for(lambda saved=saved: self.saved() == (2, saved, saved), what="what it saves beside it")
+            for _ in range(2):
+                self.undo(worker, found, source=source, dest=source, bak=f"{source}.bak")
+                wait_for(lambda: self.saved() == (1, 700000, 700000), what="the result beside it")
+            self.undo(worker, found, source=source, dest="/out/mixed.mp4", bak="")
+            wait_for(lambda: self.saved() == (0, 0, 0), what="nothing any more")
+            worker.tell("bye")
+
+
 class Old(TranscodeContract):
     def test_the_four_paths(self):
         ids = self.fill(video("old.mp4"))

@@ -147,6 +147,27 @@ static void put_detail(struct core *core, uint64_t id, const struct rec_video_fo
         journal_put(core->journal, TYPE_VIDEO_DETAIL, id, &detail);
 }
 
+/* ---- undone ---- */
+
+enum undone { UNDONE_NOT, UNDONE_BESIDE, UNDONE_IN_PLACE }; /* where the result stood that is gone again */
+
+static struct str folder_of(struct str path)
+{
+    while (path.len && path.ptr[path.len - 1] != '/')
+        path.len--;
+    return path;
+}
+
+static enum undone undone_by(const struct run *run)
+{
+    struct str parameters = text_str(run->parameters), source = {0}, dest = {0}, bak = {0};
+    if (!str_is(run->class->executor, "undo"))
+        return UNDONE_NOT;
+    bool moved = map_text(parameters, STR_LIT("bak"), &bak) && bak.len && map_text(parameters, STR_LIT("source"), &source) &&
+                 map_text(parameters, STR_LIT("dest"), &dest);
+    return moved && str_eq(folder_of(source), folder_of(dest)) ? UNDONE_IN_PLACE : UNDONE_BESIDE;
+}
+
 /* -1 when out of memory: what was taken so far stands, and comes again unharmed. */
 static int take_new(struct transcode *farm, struct core *core, struct root *root, const struct rec_video_found *found)
 {
@@ -168,7 +189,8 @@ static int take_new(struct transcode *farm, struct core *core, struct root *root
     return 0;
 }
 
-static int take(struct transcode *farm, struct core *core, struct root *root, const struct rec_video_found *found, bool undone)
+static int take(struct transcode *farm, struct core *core, struct root *root, const struct rec_video_found *found,
+                enum undone undone)
 {
     struct video *video = meant(farm, root, found);
     if (!video)
@@ -181,7 +203,7 @@ static int take(struct transcode *farm, struct core *core, struct root *root, co
     if (!same)
         health_forget(core, &record);
     if (undone)
-        saved_undo(farm, core, &record);
+        saved_undo(farm, core, &record, undone == UNDONE_IN_PLACE, !same);
     if (other && other != video) /* what was at that path is not any more */
         video_drop(farm, core, other);
     if (video_describe(farm, video, &record))
@@ -239,7 +261,7 @@ void library_on_found(struct core *core, const struct core_call *call)
     if (core_reserve(core, bytes, 128, ops, &fault))
         goto error;
     fault_memory(&fault);
-    bool undone = str_is(lease->run->class->executor, "undo");
+    enum undone undone = undone_by(lease->run);
     for (uint32_t i = 0; i < count; i++)
         if (take(farm, core, root, &found->videos.items[i], undone))
             goto error;
