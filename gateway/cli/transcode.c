@@ -12,7 +12,7 @@
 /* What a transcode's result says of where its files are, and the library they belong to: what the run that undoes it is told. */
 static json_t *undo_parameters(const json_t *run)
 {
-    static const char *const names[] = {"source", "dest", "bak", "size_after"};
+    static const char *const names[] = {"source", "dest", "bak", "size_before", "size_after"};
     const char *text = json_string_value(json_object_get(run, "result"));
     const json_t *given = json_object_get(run, "parameters");
     json_t *result = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
@@ -52,17 +52,21 @@ static json_t *undo_body(struct client *client, const char *task, struct err *er
     return body;
 }
 
-/* It would be transcoded again at once: its video is excluded by hand, until somebody queues it. One that the farm does not list any
- * more needs none of that. */
-static int exclude(struct client *client, const json_t *body, struct err *err)
+/* While its video is being transcoded nothing is undone: what is read would change. The farm excludes it with what the run says. One that the
+ * farm does not list any more is none that is. */
+static int check_idle(struct client *client, const json_t *body, struct err *err)
 {
-    char path[64];
-    const json_t *video = json_object_get(json_object_get(body, "parameters"), "video_id");
-    json_t *change = json_pack("{s:i}", "transcode_status", 0);
-    snprintf(path, sizeof(path), "/v1/videos/%lld", (long long)json_integer_value(video));
-    int rc = change ? client_call(client, "PATCH", path, change, NULL, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
-    json_decref(change);
-    return rc != 0 && err->code == ERR_NOT_FOUND ? 0 : rc;
+    long long number = show_number(json_object_get(body, "parameters"), "video_id");
+    json_t *video = NULL;
+    int rc = client_get(client, &video, err, "/v1/videos/%lld", number);
+    if (rc != 0)
+        return err->code == ERR_NOT_FOUND ? 0 : rc;
+    long long status = show_number(video, "transcode_status"), task = show_number(video, "transcode_task_id");
+    json_decref(video);
+    if (status != VIDEO_CREATED && status != VIDEO_RUNNING)
+        return 0;
+    return err_set(err, ERR_CONFLICT, "video %lld is being transcoded again, by task %lld: abort that first (gantry abort %lld)",
+                   number, task, task);
 }
 
 int transcode_undo(struct cli *cli)
@@ -72,7 +76,7 @@ int transcode_undo(struct cli *cli)
     json_t *body = undo_body(cli->client, args_at(cli->args, 0), &err);
     if (!body)
         return err.code == ERR_BAD_REQUEST ? show_usage(&err) : show_error(&err);
-    int code = exclude(cli->client, body, &err) != 0 ? show_error(&err) : watch_submit(cli, "/runs", body);
+    int code = check_idle(cli->client, body, &err) != 0 ? show_error(&err) : watch_submit(cli, "/runs", body);
     json_decref(body);
     return code;
 }

@@ -431,6 +431,8 @@ class Saved(TranscodeContract):
             for _ in range(2):
                 self.undo(worker, found, source=source, dest=source, bak=f"{source}.bak")
                 wait_for(lambda: self.saved() == (1, 700000, 700000), what="the result beside it")
+            one = video_of(self.farm, number)
+            self.assertEqual((one["transcode_status"], one["excluded"]), (0, True))
             self.undo(worker, found, source=source, dest="/out/mixed.mp4", bak="")
             wait_for(lambda: self.saved() == (0, 0, 0), what="nothing any more")
             worker.tell("bye")

@@ -137,10 +137,42 @@ class Whole(Home):
         self.scan(farm)
         found = self.videos(farm)
         self.assertEqual([(path, one["transcode_status"]) for path, one in found.items()], [("two.mkv", 0)])
+        self.assertTrue(self.excluded(farm, "two.mkv"))
         again = self.gantry(farm, "transcode", "undo", str(task), "--wait")
         self.assertEqual(again.returncode, 0, again)  # a repeat changes nothing
+        self.assertIn("has its place already", again.stdout)
         self.assertEqual(self.gantry(farm, "transcode", "undo", "999999").returncode, 1)
         self.assertEqual(self.gantry(farm, "transcode", "undo", "x").returncode, 2)
+
+    def excluded(self, farm, path):
+        return farm.get(f"/api/v1/videos/{self.videos(farm)[path]['id']}").body["data"]["excluded"]
+
+    def test_not_undone(self):
+        """While its video is being transcoded again, and when the original is gone: told, and nothing is touched."""
+        source = videos.put("h264.mp4", self.root / "one.mp4")
+        bak = self.root / "one.mp4.bak"
+        farm = self.farm(self.slow_ffmpeg(), transcode_save="!replace", transcode_rules="yes", transcode_crf="45")
+        (self.folder / "go").touch()
+        wait_for(lambda: self.status(farm, "one.mp4") == COMPLETED, 120, "the transcode")
+        video = self.videos(farm)["one.mp4"]
+        task, content, original = str(video["transcode_task_id"]), source.read_bytes(), bak.read_bytes()
+        (self.folder / "go").unlink()
+        (self.folder / "encoded").unlink()
+        self.assertEqual(farm.request("PATCH", f"/api/v1/videos/{video['id']}", {"transcode_status": 1}).status, 200)
+        wait_for(lambda: (self.folder / "encoded").exists(), 120, "the next encode")
+        refused = self.gantry(farm, "transcode", "undo", task)
+        self.assertEqual(refused.returncode, 1, refused)
+        self.assertIn(f"video {video['id']} is being transcoded again, by task", refused.stderr)
+        again = self.videos(farm)["one.mp4"]["transcode_task_id"]
+        self.assertEqual(self.gantry(farm, "abort", str(again)).returncode, 0)
+        wait_for(lambda: self.status(farm, "one.mp4") == FAILED and not self.leftovers(), 120, "its end")
+        self.assertEqual((source.read_bytes(), bak.read_bytes()), (content, original))
+        bak.unlink()
+        gone = self.gantry(farm, "transcode", "undo", task, "--wait")
+        self.assertEqual(gone.returncode, 1, gone)
+        self.assertIn("the original is not there any more", gone.stderr)
+        self.assertEqual(source.read_bytes(), content)
+        self.assertFalse(self.excluded(farm, "one.mp4"))
 
     def killed(self, name):
         """In the middle of an encode; then all is well in the end, and nothing is left."""

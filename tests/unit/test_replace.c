@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "proto/messages.h"
 #include "worker/video/replace.h"
 
 static char folder[UNIT_FOLDER_SIZE], library[PATH_MAX], journal[PATH_MAX], kept[PATH_MAX];
@@ -332,6 +333,77 @@ static void test_undo(void **state)
     undone(false);
 }
 
+/* Undone once more, or when the original is there no more: told, and nothing is touched. */
+static void test_undo_again(void **state)
+{
+    struct err err = {0};
+    struct replacement replacement = it(source, true);
+    struct undo undo = {.source = source, .dest = source, .bak = bak, .size_after = 4, .size_before = 12};
+    (void)state;
+    assert_int_equal(replace_do(&replacement, &err), 0);
+    assert_int_equal(replace_undo(&undo, &err), 0);
+    assert_int_equal(replace_undo(&undo, &err), 1);
+    assert_true(is(source, "the original") && !stands(bak));
+    unit_write(temporary, "made");
+    assert_int_equal(replace_do(&replacement, &err), 0);
+    unlink(bak); /* its time was over */
+    assert_int_equal(replace_undo(&undo, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_true(is(source, "made"));
+    unit_write(source, "somebody's");
+    assert_int_equal(replace_undo(&undo, &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_true(is(source, "somebody's"));
+}
+
+/* The original's name is another file's by now: what was made is all there is of it. */
+static void test_undo_beside_another(void **state)
+{
+    struct err err = {0};
+    struct replacement replacement = it(other, true);
+    struct undo undo = {.source = source, .dest = other, .bak = bak, .size_after = 4, .size_before = 12};
+    (void)state;
+    assert_int_equal(replace_do(&replacement, &err), 0);
+    unit_write(source, "another film");
+    unit_write(source, "another film!"); /* of another size */
+    assert_int_equal(replace_undo(&undo, &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_true(is(source, "another film!") && is(bak, "the original") && is(other, "made"));
+    unlink(bak);
+    assert_int_equal(replace_undo(&undo, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_true(is(source, "another film!") && is(other, "made"));
+    undo.bak = "";
+    assert_int_equal(replace_undo(&undo, &err), -1);
+    unlink(source);
+    assert_int_equal(replace_undo(&undo, &err), -1);
+    assert_true(is(other, "made"));
+    unit_write(source, "the original");
+    assert_int_equal(replace_undo(&undo, &err), 0);
+    assert_false(stands(other));
+    assert_int_equal(replace_undo(&undo, &err), 1);
+    assert_true(is(source, "the original"));
+}
+
+/* Replaced, undone, replaced again: the original is kept for as long as the second time says. */
+static void test_kept_anew(void **state)
+{
+    struct err err = {0};
+    struct replacement replacement = it(source, true);
+    struct undo undo = {.source = source, .dest = source, .bak = bak, .size_after = 4, .size_before = 12};
+    (void)state;
+    assert_int_equal(replace_do(&replacement, &err), 0);
+    assert_int_equal(replace_undo(&undo, &err), 0);
+    unit_write(temporary, "made");
+    replacement.name = "2-1";
+    replacement.until_ms = 5000;
+    assert_int_equal(replace_do(&replacement, &err), 0);
+    assert_int_equal(replace_expire(kept, 1000), 0);
+    assert_true(is(bak, "the original"));
+    assert_int_equal(replace_expire(kept, 5000), 1);
+    assert_true(!stands(bak) && is(source, "made"));
+}
+
 static void test_retire(void **state)
 {
     struct err err = {0};
@@ -357,6 +429,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_names, set_up, tear_down),
         cmocka_unit_test(test_undo),
+        cmocka_unit_test_setup_teardown(test_undo_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_undo_beside_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kept_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_retire, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,9 +10,9 @@
 #include "worker/video/words.h"
 
 /* What of the run, of what is known of its video, and of the worker's settings its program is told. */
-static const char *const parameters[] = {"root",    "video_id", "size", "mtime_ns", "hash",       "made", "is_vr",
-                                         "encoder", "source",   "dest", "bak",      "size_after", "task", "segment_ms",
-                                         "segment", "segments", "base", "from",     "to"};
+static const char *const parameters[] = {"root",    "video_id", "size", "mtime_ns", "hash",       "made",       "is_vr",
+                                         "encoder", "source",   "dest", "bak",      "size_after", "task",       "segment_ms",
+                                         "segment", "segments", "base", "from",     "to",         "size_before"};
 /* All segments of a video are made alike, whatever their workers' settings say. Of two words of a name the first counts. */
 static const struct {
     const char *parameter, *word;

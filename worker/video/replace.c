@@ -326,6 +326,25 @@ void replace_recover(const char *journal, const char *kept)
         closedir(dir);
 }
 
+/* A later replacement has the same .bak, after the first was undone: it is kept as long as that one says. */
+static bool is_kept_longer(const char *kept, const char *bak, uint64_t now_ms)
+{
+    DIR *dir = opendir(kept);
+    struct dirent *entry;
+    char path[PATH_MAX], *words[WORDS_MAX + 1];
+    bool longer = false;
+    while (dir && !longer && (entry = readdir(dir))) {
+        if (entry->d_name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", kept, entry->d_name) >= PATH_MAX)
+            continue;
+        char *bytes = journal_read(path, words);
+        longer = bytes && strcmp(words_or(words, "bak", ""), bak) == 0 && words_number(words, "until") > now_ms;
+        free(bytes);
+    }
+    if (dir)
+        closedir(dir);
+    return longer;
+}
+
 unsigned replace_expire(const char *kept, uint64_t now_ms)
 {
     DIR *dir = opendir(kept);
@@ -338,7 +357,8 @@ unsigned replace_expire(const char *kept, uint64_t now_ms)
         char *bytes = journal_read(path, words);
         const char *bak = bytes ? words_or(words, "bak", "") : "";
         bool over = !bytes || words_number(words, "until") <= now_ms;
-        if (over && *bak && is_inode(bak, words_number(words, "original")) && unlink(bak) == 0)
+        if (over && *bak && is_inode(bak, words_number(words, "original")) && !is_kept_longer(kept, bak, now_ms) &&
+            unlink(bak) == 0)
             removed++;
         if (over || (!stands(bak) && errno == ENOENT))
             unlink(path);
@@ -361,15 +381,40 @@ static int made_check(const struct undo *undo, struct err *err)
     return 0;
 }
 
-int replace_undo(const struct undo *undo, struct err *err)
+/* The original has its name: of another file there, what was made is all there is of it. */
+static bool source_stands(const struct undo *undo)
 {
-    bool same = strcmp(undo->source, undo->dest) == 0,
-         back = !*undo->bak || (!same && !stands(undo->bak) && stands(undo->source));
-    if (made_check(undo, err) < 0)
-        return -1;
-    if (!back && !stands(undo->bak))
+    struct stat info;
+    return lstat(undo->source, &info) == 0 && S_ISREG(info.st_mode) &&
+           (!undo->size_before || (uint64_t)info.st_size == undo->size_before);
+}
+
+/* Whether there is nothing to be done about the original. Where what was made had its very name, only its size tells the two apart. */
+static bool is_back(const struct undo *undo, bool same)
+{
+    if (*undo->bak && stands(undo->bak))
+        return false;
+    return source_stands(undo) && (!same || (undo->size_before && undo->size_before != undo->size_after));
+}
+
+static int source_gone(const struct undo *undo, struct err *err)
+{
+    if (*undo->bak)
         return err_set(err, ERR_NOT_FOUND, "the original is not there any more (%.150s): it is kept for some days only",
                        undo->bak);
+    return err_set(err, ERR_NOT_FOUND, "the original is not there any more, or is another file now (%.150s); what was made stays",
+                   undo->source);
+}
+
+int replace_undo(const struct undo *undo, struct err *err)
+{
+    bool same = strcmp(undo->source, undo->dest) == 0, back = is_back(undo, same), made = stands(undo->dest);
+    if (back && (same || !made))
+        return 1;
+    if (made_check(undo, err) < 0)
+        return -1;
+    if (!back && (!*undo->bak || !stands(undo->bak)))
+        return source_gone(undo, err);
     if (!back && (same ? rename(undo->bak, undo->source) : rename_new(undo->bak, undo->source)) < 0)
         return err_set(err, errno == EEXIST ? ERR_CONFLICT : ERR_IO, "the original cannot be named %.120s again: %s",
                        undo->source, strerror(errno));

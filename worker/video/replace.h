@@ -43,10 +43,12 @@ unsigned replace_expire(const char *kept, uint64_t now_ms);
 
 struct undo {
     const char *source, *dest;
-    const char *bak;     /* empty: the source was left where it is */
-    uint64_t size_after; /* of dest: another is not removed */
+    const char *bak;      /* empty: the source was left where it is */
+    uint64_t size_after;  /* of dest: another is not removed */
+    uint64_t size_before; /* of the source; 0: not known */
 };
-/* Gives a source its name back and removes what was made of it. Can be repeated after a crash. -1 with err: nothing has changed. */
+/* Gives a source its name back and removes what was made of it. Nothing is removed unless the source stands then. Can be repeated: 1, it was so
+ * already, and nothing has changed. -1 with err: nothing has changed. */
 int replace_undo(const struct undo *undo, struct err *err);
 
 #endif

@@ -207,19 +207,21 @@ int transcode_undo(struct transcode *it)
     const struct undo undo = {.source = sent ? it->source : words_or(it->words, "source", it->source),
                               .dest = dest,
                               .bak = words_or(it->words, "bak", ""),
-                              .size_after = words_number(it->words, "size_after")};
+                              .size_after = words_number(it->words, "size_after"),
+                              .size_before = words_number(it->words, "size_before")};
     bool well =
         below(undo.source, it->root) && (!undo.bak[0] || below(undo.bak, it->root)) &&
         (sent ? below(undo.dest, results) : below(undo.dest, it->root) || below(undo.dest, words_or(it->words, "save", "")));
     if (!well)
         return err_set(it->err, ERR_INVALID,
                        "it needs the parameters source, dest and bak as the transcode's result has them, below %.100s", it->root);
-    if ((sent && sent_check(it, dest) < 0) || replace_undo(&undo, it->err) < 0)
+    int done = sent && sent_check(it, dest) < 0 ? -1 : replace_undo(&undo, it->err);
+    if (done < 0)
         return -1;
     if (it->video)
         tell_file(it, undo.source, false);
     else
         farm_hint(&it->line, it->library, &none);
-    printf("%s has its place again\n", undo.source);
+    printf(done ? "%s has its place already\n" : "%s has its place again\n", undo.source);
     return 0;
 }

@@ -202,8 +202,10 @@ static int take(struct transcode *farm, struct core *core, struct root *root, co
     record_judge(farm, &record, found, same, judged);
     if (!same)
         health_forget(core, &record);
-    if (undone)
+    if (undone) { /* it would be transcoded again at once */
         saved_undo(farm, core, &record, undone == UNDONE_IN_PLACE, !same);
+        video_exclude(&record);
+    }
     if (other && other != video) /* what was at that path is not any more */
         video_drop(farm, core, other);
     if (video_describe(farm, video, &record))

@@ -279,6 +279,16 @@ void video_renew(struct rec_video *record)
     record->given_up = false;
 }
 
+void video_exclude(struct rec_video *record)
+{
+    record->excluded = true;
+    if (record->transcode_status == VIDEO_CREATED || record->transcode_status == VIDEO_RUNNING)
+        return;
+    record->transcode_status = VIDEO_NOT_NEEDED;
+    record->reason.len = 0;
+    video_renew(record);
+}
+
 size_t video_bytes(const struct video *video)
 {
     const struct rec_video *record = &video->record;

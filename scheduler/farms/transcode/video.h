@@ -26,6 +26,8 @@ bool video_fits_hardware(const struct rec_video *record);
 /* The default rules of what is to be transcoded. */
 bool video_wanted(const struct rec_video *record);
 
+/* Somebody does not want it transcoded: it is not, until somebody queues it. One that is under way goes on. */
+void video_exclude(struct rec_video *record);
 /* It is another version from now on, or somebody wants it anew: nothing was tried yet. */
 void video_renew(struct rec_video *record);
 
