@@ -78,6 +78,21 @@ class InTheFarm(Home):
         self.assertEqual((sorted(path.name for path in self.root.iterdir()), self.leftovers()), (["a.mp4"], []))
         self.assertEqual(len(farm.get("/api/v1/tasks").body["data"]), 1)  # hardware gets no failed ones
 
+    def test_larger_than_its_source(self):
+        """The task says so, its log too, and the original is as it was."""
+        source = self.root / "a.mkv"
+        videos.ffmpeg("-i", str(videos.video("hevc.mkv")), "-c", "copy", str(source))
+        content = source.read_bytes()
+        farm = self.farm(transcode_save="!replace", transcode_rules="yes", transcode_crf="1", transcode_attempts="1")
+        wait_for(lambda: self.status(farm, "a.mkv") == FAILED, 120, "its failure")
+        task = farm.get("/api/v1/tasks").body["data"][0]
+        self.assertEqual(task["status"], 3)
+        self.assertRegex(task["error_message"], "larger than its source|at most are worth it")
+        lines = farm.get(f"/api/v1/logs?task_id={task['task_id']}&log_level[]=3").body["data"]["logs"]
+        self.assertIn(task["error_message"], [line["log_message"] for line in lines])
+        self.assertEqual(source.read_bytes(), content)
+        self.assertEqual((sorted(path.name for path in self.root.iterdir()), self.leftovers()), (["a.mkv"], []))
+
     def test_the_source_goes_in_the_middle(self):
         """It is told, nothing is made of it, and the library forgets it."""
         source = videos.put("h264.mp4", self.root / "a.mp4")
