@@ -37,6 +37,7 @@ struct lease {
     char *note;
     uint64_t log_due;       /* the first line that could not be taken: none behind it is taken before it; 0: none */
     uint64_t log_due_since; /* mono */
+    uint64_t log_told;      /* the newest line that its farm was told of */
 };
 
 static inline uint64_t lease_key(uint64_t run_id, uint64_t attempt)

@@ -217,6 +217,18 @@ static void log_refuse(struct core *core, const struct core_call *call)
     core_refuse(core, call, &fault);
 }
 
+/* A chunk whose acknowledgement was lost comes again: its farm was told of those lines. */
+static void log_mirror(struct core *core, struct lease *lease, const struct rec_log_chunk *chunk, uint64_t newest)
+{
+    struct rec_log_chunk fresh = *chunk;
+    for (; fresh.lines.count && fresh.lines.items->seq <= lease->log_told; fresh.lines.count--)
+        fresh.lines.items++;
+    if (fresh.lines.count)
+        farm_logged(core, lease->run, &fresh);
+    if (newest > lease->log_told)
+        lease->log_told = newest;
+}
+
 void report_on_log(struct core *core, const struct core_call *call)
 {
     const struct rec_log_chunk *chunk = &call->msg->u.log.chunk;
@@ -254,7 +266,7 @@ void report_on_log(struct core *core, const struct core_call *call)
         lease->log_due = 0;
     journal_log(core->journal, chunk);
     if (mirrored)
-        farm_logged(core, lease->run, chunk);
+        log_mirror(core, lease, chunk, ack.seq);
     journal_note_run(core->journal, chunk->run_id);
     journal_send(core->journal, &call->from, &shape_msg_log_ack, &ack);
 }

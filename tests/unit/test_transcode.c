@@ -566,6 +566,9 @@ static void test_many_lines(void **unused)
     fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_log, &log);
     fixture_settle(fixture);
     assert_int_equal(fixture->disk_count[TYPE_TRANSCODE_LOG], 4096);
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_log, &log); /* it did not hear that they were kept */
+    fixture_settle(fixture);
+    assert_int_equal(fixture->disk_count[TYPE_TRANSCODE_LOG], 4096);
     farm->config.logs_max = 100;
     for (uint32_t i = 0; i < 4096; i++)
         lines[i].seq += 4096;
