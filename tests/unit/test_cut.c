@@ -4,206 +4,12 @@
 #include <math.h>
 
 #include "proto/stats.h"
-#include "scheduler/farms/transcode/cut.h"
-#include "scheduler/farms/transcode/library.h"
 #include "scheduler/farms/transcode/pace.h"
 #include "scheduler/farms/transcode/saved.h"
 #include "scheduler/lease.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
-#include "tests/unit/core_check.h"
-#include "tests/unit/core_fixture.h"
-
-#define ROOT "/library"
-#define SCANNER 7
-#define MINUTES UINT64_C(60000)
-
-struct farm *transcode_farm(void);
-
-static void farm_made(struct farm *farm)
-{
-    struct transcode *self = farm->self;
-    self->config.scan_ms = 0;
-    assert_true(library_configure(self, STR_LIT(ROOT)));
-}
-
-static struct fixture *farm_fixture(void)
-{
-    struct fixture *fixture = fixture_new();
-    fixture->make_farm = transcode_farm;
-    fixture->farm_made = farm_made;
-    fixture_start(fixture);
-    return fixture;
-}
-
-static struct transcode *farm_of(struct fixture *fixture)
-{
-    return fixture->made[0]->self;
-}
-
-/* ---- short forms ---- */
-
-static void hello(struct fixture *fixture, unsigned peer, const char *ident, const char *joins)
-{
-    const char *const pairs[] = {"transcode.encoders", "cpu", joins ? "transcode.joins" : NULL, joins, NULL};
-    struct str types[] = {STR_LIT("transcode"), STR_LIT("scan")},
-               executors[] = {STR_LIT("transcode"), STR_LIT("scan"), STR_LIT("clear")};
-    struct msg_hello hello = {.protocol = 1,
-                              .ident = str_of(ident),
-                              .boot = STR_LIT("b"),
-                              .hostname = str_of(ident),
-                              .task_types = {peer == SCANNER ? types + 1 : types, 1},
-                              .executors = {executors, 3},
-                              .slots = 4,
-                              .credit = 4,
-                              .labels = fixture_map(pairs)};
-    fixture_send(fixture, DOOR_WORKERS, peer, ++fixture->corr, &shape_msg_hello, &hello);
-    fixture_settle(fixture);
-}
-
-static struct rec_video_found long_video(const char *path)
-{
-    return (struct rec_video_found){.path = str_of(path),
-                                    .size = 1000000,
-                                    .mtime_ns = 5,
-                                    .codec = STR_LIT("h264"),
-                                    .bitrate_k = 8000,
-                                    .fps = 25,
-                                    .width = 1920,
-                                    .height = 1080,
-                                    .container = STR_LIT("matroska"),
-                                    .duration_ms = 30 * MINUTES};
-}
-
-static void find(struct fixture *fixture, struct rec_video_found video)
-{
-    struct msg_library_scan ask = {.idem = fixture_key(fixture), .root = STR_LIT(ROOT)};
-    hello(fixture, SCANNER, "scanner", NULL);
-    fixture_ask(fixture, &shape_msg_library_scan, &ask);
-    struct rec_lease lease = fixture_begin(fixture, SCANNER);
-    struct msg_library_found say = {
-        .run_id = lease.run_id, .attempt = lease.attempt, .seq = 1, .root = STR_LIT(ROOT), .videos = {&video, 1}};
-    fixture_send(fixture, DOOR_WORKERS, SCANNER, ++fixture->corr, &shape_msg_library_found, &say);
-    fixture_settle(fixture);
-    fixture_result(fixture, SCANNER, lease, OUTCOME_COMPLETED);
-    fixture_settle(fixture);
-}
-
-/* What the worker of a task says; NULL when there is no answer but a CANCEL. */
-static const struct msg *cut_say(struct fixture *fixture, unsigned peer, struct rec_lease lease, uint64_t *starts, uint32_t count)
-{
-    struct msg_transcode_cut say = {.run_id = lease.run_id, .attempt = lease.attempt};
-    if (count) {
-        say.cut = (struct rec_transcode_cut){.id = lease.run_id,
-                                             .starts = {starts, count},
-                                             .length = 1800,
-                                             .base_num = 1,
-                                             .base_den = 1,
-                                             .codec = STR_LIT("hevc"),
-                                             .preset = STR_LIT("medium"),
-                                             .crf = 22};
-        SET_HAS(&say, msg_transcode_cut, cut);
-    }
-    uint64_t corr = ++fixture->corr;
-    fixture_send(fixture, DOOR_WORKERS, peer, corr, &shape_msg_transcode_cut, &say);
-    fixture_settle(fixture);
-    if (fixture_take(fixture, peer, MSG_CANCEL)) {
-        fixture_result(fixture, peer, lease, OUTCOME_ABORTED); /* it has stopped */
-        return NULL;
-    }
-    return fixture_answer(fixture, corr);
-}
-
-static bool cut_of(struct fixture *fixture, uint64_t task, struct rec_transcode_cut *cut)
-{
-    return fixture_stored(fixture, TYPE_TRANSCODE_CUT, task, cut);
-}
-
-static struct rec_transcode_task task_of(struct fixture *fixture, uint64_t id)
-{
-    struct rec_transcode_task task;
-    assert_true(fixture_stored(fixture, TYPE_TRANSCODE_TASK, id, &task));
-    return task;
-}
-
-static void assert_video(struct fixture *fixture, uint64_t status, uint64_t attempts)
-{
-    struct rec_video video;
-    assert_true(fixture_stored(fixture, TYPE_VIDEO, 1, &video));
-    assert_int_equal(video.transcode_status, status);
-    assert_int_equal(video.attempts, attempts);
-}
-
-/* What a run is told. */
-static uint64_t told(struct fixture *fixture, struct rec_lease lease, const char *name)
-{
-    struct rec_run run;
-    struct token token;
-    assert_true(fixture_run(fixture, lease.run_id, &run));
-    return map_find(run.parameters, name, &token) && token.kind == TOKEN_UINT ? token.u.natural : 0;
-}
-
-static void ends(struct fixture *fixture, unsigned peer, struct rec_lease lease, const char *result)
-{
-    struct rec_outcome item = {
-        .run_id = lease.run_id, .attempt = lease.attempt, .outcome = OUTCOME_COMPLETED, .result = str_of(result)};
-    SET_HAS(&item, rec_outcome, result);
-    struct msg_result message = {.items = {&item, 1}};
-    fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_result, &message);
-    fixture_settle(fixture);
-}
-
-static void turn(struct fixture *fixture)
-{
-    fixture_wait(fixture, 1);
-    fixture_settle(fixture);
-    core_check(fixture->core);
-}
-
-/* Given to either worker of the two. */
-static struct rec_lease begun(struct fixture *fixture, unsigned *peer)
-{
-    struct rec_lease lease = fixture_assigned(fixture, 1);
-    *peer = lease.run_id ? 1 : 2;
-    if (!lease.run_id)
-        return fixture_begin(fixture, 2);
-    fixture_accept(fixture, 1, lease);
-    return lease;
-}
-
-/* The scheduler dies; its worker comes back and names nothing of what it held. */
-static void restart(struct fixture *fixture)
-{
-    fixture_rebuild(fixture);
-    fixture_forget_letters(fixture);
-    hello(fixture, 1, "w1", "shared hevc");
-    turn(fixture);
-}
-
-static uint64_t thirds[] = {0, 600, 1200};
-
-/* A farm of workers 1 and 2, which share a folder, and 3, which does not; a video that is cut into three. Answers its task. */
-static uint64_t cut_farm(struct fixture **out)
-{
-    struct fixture *fixture = *out = fixture_new();
-    fixture->make_farm = transcode_farm;
-    fixture->farm_made = farm_made;
-    fixture_start(fixture);
-    find(fixture, long_video("a.mkv"));
-    hello(fixture, 1, "w1", "shared hevc");
-    struct rec_lease lease = fixture_begin(fixture, 1);
-    assert_int_equal(told(fixture, lease, "segment_ms"), 10 * MINUTES);
-    assert_null(cut_say(fixture, 1, lease, thirds, 3));
-    turn(fixture);
-    return lease.run_id;
-}
-
-static double live_progress(struct fixture *fixture, uint64_t run_id)
-{
-    struct msg_run_live live = {.ids = {&run_id, 1}};
-    const struct msg *answer = fixture_ask(fixture, &shape_msg_run_live, &live);
-    return answer->u.run_live_rows.runs.count ? answer->u.run_live_rows.runs.items[0].progress : -1;
-}
+#include "tests/unit/cut_fixture.h"
 
 /* ---- the whole way ---- */
 
@@ -269,30 +75,6 @@ static void test_cut_and_joined(void **unused)
     fixture_free(fixture);
 }
 
-/* The task is its worker's who joined it, not that of who cut it. */
-static void test_whose_it_is(void **unused)
-{
-    (void)unused;
-    struct fixture *fixture;
-    uint64_t task = cut_farm(&fixture);
-    uint64_t first = task_of(fixture, task).worker_id;
-    assert_true(first && str_is(task_of(fixture, task).worker_name, "w1"));
-    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
-    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
-    fixture_begin(fixture, 1);
-    hello(fixture, 2, "w2", "shared hevc");
-    hello(fixture, 1, "w1", "another hevc"); /* its ffmpeg is another, and the last segment is the other one's */
-    ends(fixture, 2, fixture_begin(fixture, 2), "{}");
-    turn(fixture);
-    struct rec_lease join = fixture_begin(fixture, 2);
-    assert_int_equal(join.run_id, task);
-    ends(fixture, 2, join, "{\"size_after\":400000}");
-    struct rec_transcode_task record = task_of(fixture, task);
-    assert_int_equal(record.status, TRANSCODE_COMPLETED);
-    assert_true(record.worker_id != first && str_is(record.worker_name, "w2"));
-    fixture_free(fixture);
-}
-
 /* The scheduler dies between any two steps, with what workers hold told at their HELLO. */
 static void test_behind_restarts(void **unused)
 {
@@ -332,15 +114,6 @@ static void test_behind_restarts(void **unused)
 
 /* ---- what goes wrong ---- */
 
-static void fails(struct fixture *fixture, unsigned peer, struct rec_lease lease, const char *why)
-{
-    struct rec_outcome item = {.run_id = lease.run_id, .attempt = lease.attempt, .outcome = OUTCOME_FAILED, .error = str_of(why)};
-    struct msg_result message = {.items = {&item, 1}};
-    fixture_send(fixture, DOOR_WORKERS, peer, 0, &shape_msg_result, &message);
-    fixture_settle(fixture);
-    turn(fixture);
-}
-
 static void test_a_segment_fails(void **unused)
 {
     (void)unused;
@@ -368,59 +141,6 @@ static void test_a_segment_fails(void **unused)
     assert_int_equal(told(fixture, next, "segment_ms"), 0); /* the second attempt makes it whole */
     assert_true(str_is(task_of(fixture, next.run_id).video_path, "a.mkv"));
     assert_video(fixture, VIDEO_RUNNING, 2);
-    fixture_free(fixture);
-}
-
-/* What failed on one worker is for another, also one that is busy now, while there is one. */
-static void test_a_segment_fails_on_one_worker(void **unused)
-{
-    (void)unused;
-    struct fixture *fixture;
-    struct rec_transcode_cut cut;
-    uint64_t task = cut_farm(&fixture);
-    struct rec_lease one = fixture_begin(fixture, 1);
-    hello(fixture, 2, "w2", "shared hevc");
-    struct rec_lease two = fixture_begin(fixture, 2);
-    fails(fixture, 1, one, "the disk is full");
-    struct rec_lease three = fixture_begin(fixture, 1);
-    assert_int_equal(told(fixture, three, "segment"), 3);
-    ends(fixture, 1, three, "{}");
-    turn(fixture);
-    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0); /* the first is for the other one */
-    ends(fixture, 2, two, "{}");
-    two = fixture_begin(fixture, 2);
-    assert_int_equal(told(fixture, two, "segment"), 1);
-    fails(fixture, 2, two, "the disk is full"); /* there, too: to whoever has room */
-    unsigned peer;
-    one = begun(fixture, &peer);
-    assert_int_equal(told(fixture, one, "segment"), 1);
-    ends(fixture, peer, one, "{}");
-    turn(fixture);
-    assert_true(cut_of(fixture, task, &cut));
-    assert_int_equal(cut.tries.items[0], 2);
-    assert_int_equal(begun(fixture, &peer).run_id, task);
-    fixture_free(fixture);
-}
-
-/* The other one goes: there is nobody but who failed it. One that makes something else is no other. */
-static void test_a_segment_fails_on_the_last_worker(void **unused)
-{
-    (void)unused;
-    struct fixture *fixture;
-    cut_farm(&fixture);
-    struct rec_lease one = fixture_begin(fixture, 1);
-    hello(fixture, 2, "w2", "shared hevc");
-    hello(fixture, 3, "w3", "another hevc");
-    fixture_begin(fixture, 2);
-    fails(fixture, 1, one, "the disk is full");
-    struct rec_lease three = fixture_begin(fixture, 1);
-    ends(fixture, 1, three, "{}");
-    turn(fixture);
-    assert_int_equal(fixture_assigned(fixture, 1).run_id, 0);
-    hello(fixture, 2, "w2", "another hevc"); /* its ffmpeg is another */
-    turn(fixture);
-    one = fixture_begin(fixture, 1);
-    assert_int_equal(told(fixture, one, "segment"), 1);
     fixture_free(fixture);
 }
 
@@ -467,76 +187,6 @@ static void test_one_segment_aborted(void **unused)
     assert_true(fixture_run(fixture, task, &run));
     assert_int_equal(run.status, RUN_ABORTED);
     assert_video(fixture, VIDEO_FAILED, 3);
-    fixture_free(fixture);
-}
-
-/* A worker that is gone costs its segment; what is published comes back as itself. */
-static void test_lost(void **unused)
-{
-    (void)unused;
-    struct fixture *fixture;
-    uint64_t task = cut_farm(&fixture);
-    struct rec_lease one = fixture_begin(fixture, 1);
-    fixture_wait(fixture, 40000);
-    hello(fixture, 2, "w2", "shared hevc");
-    turn(fixture);
-    struct rec_lease again = fixture_begin(fixture, 2);
-    assert_int_equal(told(fixture, again, "segment"), 1);
-    assert_int_not_equal(again.run_id, one.run_id);
-    assert_int_equal(task_of(fixture, task).status, TRANSCODE_RUNNING);
-    fixture_free(fixture);
-}
-
-/* A worker that is lost while it looks where the video can be cut costs that look: the next one looks again. One video that takes every
- * worker with it is made whole in the end, and uses up its attempts. */
-static void test_lost_while_it_looks(void **unused)
-{
-    (void)unused;
-    static const char *const idents[] = {"w1", "w2", "w3", "w4", "w5"};
-    struct fixture *fixture = farm_fixture();
-    struct rec_video video;
-    find(fixture, long_video("a.mkv"));
-    for (unsigned i = 1; i <= 3; i++) {
-        hello(fixture, i, idents[i - 1], "shared hevc");
-        struct rec_lease lease = fixture_begin(fixture, i);
-        assert_int_equal(told(fixture, lease, "segment_ms"), 10 * MINUTES);
-        fixture_wait(fixture, 40000); /* silent */
-        assert_int_equal(task_of(fixture, lease.run_id).status, TRANSCODE_FAILED);
-        assert_video(fixture, VIDEO_WAITING, 0);
-        if (i == 2)
-            fixture_rebuild(fixture);
-    }
-    assert_true(fixture_stored(fixture, TYPE_VIDEO, 1, &video));
-    assert_int_equal(video.looks, 3);
-    hello(fixture, 4, idents[3], "shared hevc");
-    assert_int_equal(told(fixture, fixture_begin(fixture, 4), "segment_ms"), 10 * MINUTES);
-    fixture_wait(fixture, 40000);
-    assert_video(fixture, VIDEO_WAITING, 1);
-    hello(fixture, 5, idents[4], "shared hevc");
-    assert_int_equal(told(fixture, fixture_begin(fixture, 5), "segment_ms"), 0);
-    struct msg_video_set set = {.idem = fixture_key(fixture), .id = 1, .transcode_status = VIDEO_WAITING};
-    SET_HAS(&set, msg_video_set, transcode_status);
-    fixture_wait(fixture, 40000);
-    assert_int_equal(fixture_ask(fixture, &shape_msg_video_set, &set)->shape->id, MSG_VIDEO_ANSWER);
-    assert_true(fixture_stored(fixture, TYPE_VIDEO, 1, &video));
-    assert_int_equal(video.looks, 0); /* somebody wants it anew */
-    fixture_free(fixture);
-}
-
-/* Who had begun to encode it whole was doing what counts. */
-static void test_lost_while_it_encodes(void **unused)
-{
-    (void)unused;
-    struct fixture *fixture = farm_fixture();
-    find(fixture, long_video("a.mkv"));
-    hello(fixture, 1, "w1", "shared hevc");
-    struct rec_lease lease = fixture_begin(fixture, 1);
-    struct rec_progress item = {.run_id = lease.run_id, .attempt = lease.attempt, .percent = 1};
-    SET_HAS(&item, rec_progress, percent);
-    struct msg_progress progress = {.items = {&item, 1}};
-    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_progress, &progress);
-    fixture_wait(fixture, 40000);
-    assert_video(fixture, VIDEO_WAITING, 1);
     fixture_free(fixture);
 }
 
@@ -804,16 +454,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_and_joined),
-        cmocka_unit_test(test_whose_it_is),
         cmocka_unit_test(test_behind_restarts),
         cmocka_unit_test(test_a_segment_fails),
-        cmocka_unit_test(test_a_segment_fails_on_one_worker),
-        cmocka_unit_test(test_a_segment_fails_on_the_last_worker),
         cmocka_unit_test(test_aborted),
         cmocka_unit_test(test_one_segment_aborted),
-        cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_lost_while_it_looks),
-        cmocka_unit_test(test_lost_while_it_encodes),
         cmocka_unit_test(test_nobody_joins_any_more),
         cmocka_unit_test(test_waits_for_its_workers),
         cmocka_unit_test(test_files_left),
