@@ -407,6 +407,19 @@ class Roles(RecorderContract):
         self.assertEqual(self.get("/config").body["streams"][2], new)
         self.assertEqual(self.as_role("user", "PUT", "/config", whole).status, 200)
 
+    def test_addresses_that_differ_in_the_password_alone(self):
+        """Who cannot see which is which never gives one the other's."""
+        two = [dict(STREAMS[0], rtsp_url=f"rtsp://me:{word}@example.com/x", output_filename=name) for word, name in (("one", "a.mp4"), ("two", "b.mp4"))]
+        self.configure(two)
+        seen = self.as_role("user", "GET", "/config").body
+        seen["streams"].reverse()
+        self.assertEqual(self.as_role("user", "PUT", "/config", seen).status, 200)
+        self.assertEqual(self.get("/config").body["streams"], two[::-1])
+        answer = self.as_role("user", "PUT", "/config", dict(seen, streams=[dict(one, output_filename=f"new{at}.mp4") for at, one in enumerate(seen["streams"])]))
+        self.refused(answer, 400, "Bad Request")
+        self.assertIn("rtsp_url", answer.body["message"])
+        self.assertEqual(self.get("/config").body["streams"], two[::-1])
+
     def test_who_may(self):
         for method, path, body in (("PUT", "/config", {}), ("PUT", "/config/global", {}), ("POST", "/config/streams", {}), ("PUT", "/config/streams/0", {}),
                                    ("DELETE", "/config/streams/0", None), ("POST", "/config/save", {}), ("POST", "/config/reload", {}), ("POST", "/scheduler/start", {}),

@@ -176,30 +176,6 @@ static int incomplete(struct fault *fault)
                      "rtsp_url, duration_seconds, weight, output_filename", "a stream's configuration is not complete");
 }
 
-/* Whether this is how the address of a stream is shown to those who may not see its credentials. */
-static bool is_masked(struct core *core, const struct rec_recorder_stream *stream, struct str shown)
-{
-    return str_eq(recorder_mask(core, stream->rtsp_url), shown);
-}
-
-/* Such an address comes back as it was: of those that are shown alike, that of the stream of the same file. */
-static int unmask(struct core *core, const struct rec_recorder_config *before, struct rec_recorder_stream *stream,
-                  struct fault *fault)
-{
-    const struct rec_recorder_stream *found = NULL;
-    if (!stream->rtsp_url.len || !memmem(stream->rtsp_url.ptr, stream->rtsp_url.len, "://***@", 7))
-        return 0;
-    for (uint32_t i = 0; i < before->streams.count; i++) {
-        const struct rec_recorder_stream *old = &before->streams.items[i];
-        if (is_masked(core, old, stream->rtsp_url) && (!found || str_eq(old->output_filename, stream->output_filename)))
-            found = old;
-    }
-    if (!found)
-        return refuse(fault, "rtsp_url", "recorder_stream_value", (struct str){0}, "rtsp://, rtsps://");
-    stream->rtsp_url = found->rtsp_url;
-    return 0;
-}
-
 /* A stream of a whole new list keeps its identity when one of the same address and name was there. */
 static uint64_t stream_known(const struct rec_recorder_config *before, struct rec_recorder_config *next, uint32_t at)
 {
@@ -220,13 +196,16 @@ static uint64_t stream_known(const struct rec_recorder_config *before, struct re
 static int become_all(struct core *core, const struct rec_recorder_config *before, const struct msg_recorder_configure *asked,
                       struct rec_recorder_config *next, struct fault *fault)
 {
+    struct recorder_masks masks;
+    if (recorder_masks_make(core, before, &masks))
+        return fault_memory(fault);
     global_lay(&next->global, &asked->global);
     next->streams.count = asked->streams.count;
     for (uint32_t i = 0; i < asked->streams.count; i++) {
         next->streams.items[i] = asked->streams.items[i];
         if (!stream_complete(&next->streams.items[i]))
             return incomplete(fault);
-        if (unmask(core, before, &next->streams.items[i], fault))
+        if (recorder_unmask(&masks, &asked->streams, i, &next->streams.items[i], fault))
             return -1;
         next->streams.items[i].id = stream_known(before, next, i);
     }
@@ -247,7 +226,7 @@ static int become_stream(struct core *core, const struct rec_recorder_config *be
         items[count] = asked->streams.items[0];
         items[count].id = next->next_stream++;
         next->streams.count++;
-        return unmask(core, before, &items[count], fault);
+        return recorder_unmask_one(core, before, NULL, &items[count], fault);
     }
     if (asked->index >= count)
         return fault_set(fault, ERR_NOT_FOUND, "index", "recorder_index", (struct str){0}, NULL,
@@ -256,7 +235,7 @@ static int become_stream(struct core *core, const struct rec_recorder_config *be
         if (asked->streams.count != 1)
             return incomplete(fault);
         stream_lay(&items[at], &asked->streams.items[0]);
-        return unmask(core, before, &items[at], fault);
+        return recorder_unmask_one(core, before, &before->streams.items[at], &items[at], fault);
     }
     if (count == 1)
         return fault_set(fault, ERR_INVALID, "streams", "recorder_last", (struct str){0}, NULL, "one stream has to stay");

@@ -65,6 +65,21 @@ int recorder_config_load(struct recorder *farm, const struct rec_recorder_config
 /* Whether this configuration would do; -1 with fault, which names the field. */
 int recorder_config_check(const struct rec_recorder_config *config, struct fault *fault);
 
+/* ---- addresses shown without their credentials, which come back so (unmask.c) ---- */
+
+struct recorder_masks { /* how the addresses of a configuration are shown; borrows from it, and from the core's arena */
+    const struct rec_recorder_config *before;
+    struct str shown[RECORDER_STREAMS];
+};
+int recorder_masks_make(struct core *core, const struct rec_recorder_config *before,
+                        struct recorder_masks *masks); /* -1: no memory */
+/* The address of the at-th stream of a whole new list is what it was, if it is shown. -1 with fault: it may be that of several. */
+int recorder_unmask(const struct recorder_masks *masks, const struct rec_recorder_stream_list *asked, uint32_t at,
+                    struct rec_recorder_stream *stream, struct fault *fault);
+/* The same of one stream alone; own: the stream of before that it is (NULL: it is new). */
+int recorder_unmask_one(struct core *core, const struct rec_recorder_config *before, const struct rec_recorder_stream *own,
+                        struct rec_recorder_stream *stream, struct fault *fault);
+
 /* ---- the beginning of a cycle (begin.c) ---- */
 
 #define CYCLE_BYTES 9216 /* of a cycle's record but for its folder, and the state's */
