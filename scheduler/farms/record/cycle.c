@@ -57,8 +57,9 @@ static void cycle_close(struct recorder *farm, struct core *core)
     cycle->ended_at = core->wall_ms > cycle->started_at ? core->wall_ms : cycle->started_at;
     cycle->unreported = 1;
     farm->state.cycle = 0;
+    if (!farm->state.running || !farm->state.stopping) /* else it was started while this one was being cancelled: at once */
+        farm->state.next_at = core->wall_ms + (uint64_t)global->cycle_interval_seconds * 1000;
     farm->state.stopping = false;
-    farm->state.next_at = core->wall_ms + (uint64_t)global->cycle_interval_seconds * 1000;
     if (farm->state.running && global->poll_cycles >= 0 && farm->state.cycles >= (uint64_t)global->poll_cycles) {
         farm->state.running = false;
         farm->state.ended_at = core->wall_ms;
