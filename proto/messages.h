@@ -181,6 +181,7 @@ enum record_type {
     TYPE_RECORDING = 82,
     TYPE_RECORDER_STATE = 83,
     TYPE_RECORDER_DAY = 84,
+    TYPE_RECORDER_GAPS = 85,
     TYPE_MAX
 };
 

@@ -97,6 +97,7 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_RECORDING] = &shape_rec_recording,
     [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
     [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
+    [TYPE_RECORDER_GAPS] = &shape_rec_recorder_gaps,
     [TYPE_RENDER_TASK] = &shape_rec_render_task,
     [TYPE_RENDER_FRAME] = &shape_rec_render_frame,
     [TYPE_ASSET] = &shape_rec_asset,

@@ -164,7 +164,7 @@ static void start_or_wait(struct recorder *farm, struct core *core, struct recor
         return;
     }
     if (!left) {
-        if (cancel_waiting(farm, core, recording, "the cycle's time is over"))
+        if (cancel_waiting(farm, core, recording, "late: the cycle's time is over"))
             *wait = AGAIN_MS;
         return;
     }
@@ -193,7 +193,7 @@ static uint64_t cycle_go_on(struct recorder *farm, struct core *core)
         if (over(recording))
             continue;
         if (farm->state.stopping) {
-            struct str why = STR_LIT("the recorder was stopped");
+            struct str why = STR_LIT("stopped: the recorder was stopped");
             if (recording->record.run_id ? run_end(core, recording, OUTCOME_ABORTED, why)
                                          : cancel_waiting(farm, core, recording, why.ptr))
                 wait = AGAIN_MS;
@@ -227,10 +227,12 @@ static bool prune(struct recorder *farm, struct core *core)
     struct kept_cycle *oldest = farm->kept;
     if (farm->kept_count < 2 || (farm->kept_count <= farm->cycles_max && farm->kept_recordings <= farm->recordings_max))
         return false;
-    if (core_reserve(core, 64, 0, (uint32_t)oldest->count + 1, &fault))
+    if (core_reserve(core, 64, 0, 2 * (uint32_t)oldest->count + 1, &fault))
         return false;
-    for (uint64_t i = 0; i < oldest->count; i++)
+    for (uint64_t i = 0; i < oldest->count; i++) {
         journal_delete(core->journal, TYPE_RECORDING, oldest->first + i);
+        journal_delete(core->journal, TYPE_RECORDER_GAPS, oldest->first + i);
+    }
     journal_delete(core->journal, TYPE_RECORDER_CYCLE, oldest->id);
     farm->kept_recordings -= oldest->count;
     memmove(farm->kept, farm->kept + 1, --farm->kept_count * sizeof *farm->kept);

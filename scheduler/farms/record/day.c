@@ -71,13 +71,6 @@ static void day_put(struct core *core, const struct day *day)
     journal_put(core->journal, TYPE_RECORDER_DAY, record.id, &record);
 }
 
-#define SECONDS_MAX (14 * 86400.0) /* of one recording: more is no time, whoever says so, and sums stay what a record can hold */
-
-static uint64_t ms_of(double seconds)
-{
-    return seconds > 0 && seconds <= SECONDS_MAX ? (uint64_t)(seconds * 1000 + 0.5) : 0;
-}
-
 void recorder_day_count(struct recorder *farm, struct core *core, const struct rec_recording *recording)
 {
     uint64_t at = recorder_day_of(recording->started_at ? recording->started_at : farm->cycle.started_at);
@@ -88,15 +81,18 @@ void recorder_day_count(struct recorder *farm, struct core *core, const struct r
     if (record->stream != recording->stream || record->day != at)
         *record = (struct rec_recorder_day){.id = core_new_id(core, TYPE_RECORDER_DAY), .stream = recording->stream, .day = at};
     str_copy(day->output, sizeof day->output, recording->output);
+    const struct recorder_sums sums = recorder_sum(recording);
     record->due_seconds += recording->wanted_seconds;
-    record->recorded_ms += ms_of(recording->recorded_seconds);
+    record->recorded_ms += sums.recorded;
     if (recording->wanted_seconds > recording->seconds)
         record->unplanned_seconds += recording->wanted_seconds - recording->seconds;
     record->completed += recording->status == RECORDING_COMPLETED;
     record->cancelled += recording->status == RECORDING_CANCELLED;
     record->failed += recording->status != RECORDING_COMPLETED && recording->status != RECORDING_CANCELLED;
     record->gaps += recording->gaps.count;
-    for (uint32_t i = 0; i < recording->gaps.count; i++)
-        record->gap_ms += ms_of(recording->gaps.items[i].seconds);
+    record->gap_ms += sums.gaps;
+    record->lost_ms += sums.lost;
+    record->extra_ms += sums.extra;
     day_put(core, day);
+    recorder_gaps_put(farm, core, recording, at);
 }

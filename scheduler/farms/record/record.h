@@ -104,8 +104,8 @@ struct recording *recorder_recording_of(const struct recorder *farm, uint64_t ru
  * its day. The texts in record are literals, or those of recording_tell. */
 void recorder_recording_over(struct recorder *farm, struct core *core, struct recording *recording,
                              const struct rec_recording *record);
-#define RECORDING_BYTES 40960
-#define RECORDING_OPS 8 /* itself, its day, its cycle, the state */
+#define RECORDING_BYTES 57344
+#define RECORDING_OPS 8 /* itself, its gaps, its day, its cycle, the state */
 
 /* ---- runs (recording.c) ---- */
 
@@ -120,9 +120,21 @@ void recorder_ended(void *self, struct core *core, const struct farm_run *run);
 int recorder_day_load(struct recorder *farm, const struct rec_recorder_day *day, struct err *err);
 /* Room for the days of recordings of `more` streams; -1 when out of memory. */
 int recorder_day_reserve(struct recorder *farm, size_t more);
-/* Counts a recording that is over. */
+/* Counts a recording that is over, and puts down what is missing of it. */
 void recorder_day_count(struct recorder *farm, struct core *core, const struct rec_recording *recording);
 uint64_t recorder_day_of(uint64_t wall_ms); /* local, YYYYMMDD */
+
+/* ---- what is missing (missing.c) ---- */
+
+#define RECORDING_GAPS 64 /* of a recording that are kept: the last of them has the seconds of those behind it, too */
+
+struct recorder_sums { /* of a recording, in ms: planned + extra = recorded + gaps + lost */
+    uint64_t planned, recorded, gaps, lost, extra;
+};
+struct recorder_sums recorder_sum(const struct rec_recording *recording);
+uint64_t recorder_ms(double seconds); /* 0: that is no time */
+/* Puts down its gaps, and what it lacks at its end, if there are any. Room has been reserved. */
+void recorder_gaps_put(const struct recorder *farm, struct core *core, const struct rec_recording *recording, uint64_t day);
 
 /* ---- what is true this second (view.c) ---- */
 

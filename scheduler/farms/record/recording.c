@@ -15,7 +15,6 @@
 
 /* Beside recording, connecting and reading, and as long as it recorded: to make its file ready, which is read and written several times. */
 #define SLACK_SECONDS 120
-#define GAPS 64
 #define GAP_CAUSE 128
 
 /* ---- its beginning ---- */
@@ -152,10 +151,14 @@ static void read_gaps(const json_t *told, struct rec_recording_gap *gaps, struct
     const json_t *list = json_object_get(told, "gaps");
     size_t count = json_array_size(list);
     record->gaps = (struct rec_recording_gap_list){gaps, 0};
-    for (size_t i = 0; i < count && i < GAPS; i++) {
+    for (size_t i = 0; i < count; i++) {
         const json_t *gap = json_array_get(list, i);
-        gaps[record->gaps.count++] = (struct rec_recording_gap){
-            .at = told_real(gap, "at"), .seconds = told_real(gap, "seconds"), .cause = told_text(gap, "cause", GAP_CAUSE)};
+        double seconds = told_real(gap, "seconds");
+        if (i >= RECORDING_GAPS)
+            gaps[RECORDING_GAPS - 1].seconds += seconds;
+        else
+            gaps[record->gaps.count++] = (struct rec_recording_gap){
+                .at = told_real(gap, "at"), .seconds = seconds, .cause = told_text(gap, "cause", GAP_CAUSE)};
     }
 }
 
@@ -206,7 +209,7 @@ void recorder_ended(void *self, struct core *core, const struct farm_run *view)
     struct recording *recording = recorder_recording_of(farm, run->id);
     if (!recording || recording->record.status >= RECORDING_COMPLETED)
         return; /* of a cycle that is over: the database was mended by hand */
-    struct rec_recording_gap gaps[GAPS];
+    struct rec_recording_gap gaps[RECORDING_GAPS];
     struct rec_recording record = recording->record, kept;
     json_t *told = run->result.len ? json_loadb(run->result.ptr, run->result.len, 0, NULL) : NULL;
     record.status = status_of_run(run);
