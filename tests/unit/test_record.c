@@ -243,6 +243,42 @@ static void test_shown_alike(void **unused)
     fixture_free(fixture);
 }
 
+/* Where that leaves a choice nobody is given the password of another. */
+static void test_shown_and_moved(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 3, 30);
+    struct rec_recorder_global global = global_of(60, 2, 3, 30);
+    struct rec_recorder_stream real[] = {stream_of("rtsp://u:one@cam/1", 9, 1, "a.mp4"),
+                                         stream_of("rtsp://u:two@cam/1", 9, 1, "b.mp4"),
+                                         stream_of("rtsp://u:three@cam/1", 9, 1, "b.mp4")};
+    struct rec_recorder_stream shown[] = {stream_of("rtsp://***@cam/1", 9, 1, "b.mp4"),
+                                          stream_of("rtsp://***@cam/1", 9, 1, "new.mp4"),
+                                          stream_of("rtsp://***@cam/1", 9, 1, "b.mp4")};
+    struct rec_recorder_stream one = {.rtsp_url = STR_LIT("rtsp://***@cam/1"), .weight = 2};
+    struct rec_recorder_config config;
+    assert_int_equal(configure(fixture, RECORDER_REPLACE, &global, real, 3, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+
+    SET_HAS(&one, rec_recorder_stream, weight); /* told of alone it is that of its index */
+    assert_true(str_is(configure(fixture, RECORDER_SET_STREAM, NULL, &one, 1, 1)->u.recorder_configured.stream.rtsp_url,
+                       "rtsp://u:two@cam/1"));
+    refused(configure(fixture, RECORDER_ADD_STREAM, NULL, shown, 1, 0), ERR_INVALID, "recorder_masked", "rtsp_url");
+    refused(configure(fixture, RECORDER_REPLACE, &global, shown, 1, 0), ERR_INVALID, "recorder_masked",
+            "rtsp_url"); /* which b? */
+    /* Moved, and one of them by another name, which only the first can be. */
+    assert_int_equal(configure(fixture, RECORDER_REPLACE, &global, shown, 3, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CONFIG, 1, &config));
+    assert_true(str_is(config.streams.items[0].rtsp_url, "rtsp://u:two@cam/1"));
+    assert_true(str_is(config.streams.items[1].rtsp_url, "rtsp://u:one@cam/1"));
+    assert_true(str_is(config.streams.items[2].rtsp_url, "rtsp://u:three@cam/1"));
+    shown[0].output_filename = STR_LIT("x.mp4");
+    shown[1].output_filename = STR_LIT("y.mp4");
+    refused(configure(fixture, RECORDER_REPLACE, &global, shown, 3, 0), ERR_INVALID, "recorder_masked", "rtsp_url");
+    shown[0].rtsp_url = STR_LIT("rtsp://***@cam/other");
+    refused(configure(fixture, RECORDER_REPLACE, &global, shown, 3, 0), ERR_INVALID, "recorder_stream_value", "rtsp_url");
+    fixture_free(fixture);
+}
+
 /* ---- cycles ---- */
 
 static void test_cycle(void **unused)
@@ -378,6 +414,146 @@ static void test_stop(void **unused)
     fixture_free(fixture);
 }
 
+/* It waits for what is being cancelled, and not for an interval. */
+static void test_start_during_stop(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, -1, 3600);
+    hello(fixture);
+    run(fixture, false);
+    fixture_wait(fixture, 1);
+    fixture_begin(fixture, RECORDER);
+    run(fixture, true);
+    assert_true(run(fixture, false)->u.recorder_view.state.running);
+    fixture_wait(fixture, 2000);
+    struct msg_recorder_view seen = view(fixture);
+    assert_true(seen.state.running && !seen.state.stopping && seen.state.cycle == 2 && seen.cycle.number == 1);
+    fixture_free(fixture);
+}
+
+/* ---- the ledger ---- */
+
+static void adds_up(struct fixture *fixture, uint64_t id, uint64_t due, uint64_t recorded, uint64_t gaps, uint64_t lost,
+                    uint64_t extra, uint64_t unplanned)
+{
+    struct rec_recorder_day day;
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_DAY, id, &day));
+    assert_true(due * 1000 + extra == recorded + gaps + lost + unplanned * 1000);
+    assert_int_equal(day.due_seconds, due);
+    assert_int_equal(day.recorded_ms, recorded);
+    assert_int_equal(day.gap_ms, gaps);
+    assert_int_equal(day.lost_ms, lost);
+    assert_int_equal(day.extra_ms, extra);
+    assert_int_equal(day.unplanned_seconds, unplanned);
+}
+
+static void gap_is(struct fixture *fixture, uint64_t recording, uint32_t count, double at, double seconds, const char *cause)
+{
+    struct rec_recorder_gaps gaps;
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_GAPS, recording, &gaps));
+    assert_int_equal(gaps.gaps.count, count);
+    const struct rec_recording_gap *last = &gaps.gaps.items[count - 1];
+    assert_true(last->at > at - 0.0005 && last->at < at + 0.0005 && last->seconds > seconds - 0.0005 &&
+                last->seconds < seconds + 0.0005);
+    assert_true(str_is(last->cause, cause));
+    assert_true(gaps.cycle.len == 15 && gaps.started_at && gaps.day >= 20000101);
+}
+
+/* Of a slot each millisecond is recorded, in a gap, or lost, for a reason. */
+static void test_missing(void **unused)
+{
+    static const struct {
+        enum outcome outcome;
+        const char *text, *cause;
+        uint64_t recorded, gaps, lost, extra;
+        double at, seconds;
+        uint32_t count;
+    } cases[] = {{OUTCOME_COMPLETED, WELL, "read", 15500, 1250, 0, 1750, 2, 1.25, 1},
+                 {OUTCOME_COMPLETED, "{\"seconds\":14.96}", NULL, 14960, 0, 40, 0, 0, 0, 0},
+                 {OUTCOME_COMPLETED, "{\"seconds\":4.5,\"status\":6,\"error\":\"timeout: silent\"}", "timeout", 4500, 0, 10500, 0,
+                  4.5, 10.5, 1},
+                 {OUTCOME_COMPLETED, "{\"seconds\":4,\"gaps\":[{\"at\":1,\"seconds\":2.5,\"cause\":\"worker\"}]}", "short", 4000,
+                  2500, 8500, 0, 6.5, 8.5, 2},
+                 {OUTCOME_FAILED, "connect: refused", "connect", 0, 0, 15000, 0, 0, 15, 1},
+                 {OUTCOME_FAILED, "who knows", "read", 0, 0, 15000, 0, 0, 15, 1},
+                 {OUTCOME_TIMEOUT, "it took too long", "timeout", 0, 0, 15000, 0, 0, 15, 1}};
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_recorder_global global = global_of(60, 1, -1, 1);
+    struct rec_recorder_stream stream = stream_of("rtsp://cam/1", 15, 1, "a.mp4");
+    struct rec_recorder_gaps none;
+    uint64_t due = 0, recorded = 0, gaps = 0, lost = 0, extra = 0;
+    configure(fixture, RECORDER_IMPORT, &global, &stream, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    for (uint64_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        result(fixture, begin_next(fixture), cases[i].outcome, cases[i].text);
+        due += 15;
+        recorded += cases[i].recorded;
+        gaps += cases[i].gaps;
+        lost += cases[i].lost;
+        extra += cases[i].extra;
+        if (cases[i].count)
+            gap_is(fixture, i + 1, cases[i].count, cases[i].at, cases[i].seconds, cases[i].cause);
+        else
+            assert_false(fixture_stored(fixture, TYPE_RECORDER_GAPS, i + 1, &none));
+        fixture_rebuild(fixture);
+        hello(fixture);
+    }
+    adds_up(fixture, 1, due, recorded, gaps, lost, extra, 0);
+    begin_next(fixture);
+    run(fixture, true);
+    fixture_wait(fixture, 300);
+    gap_is(fixture, sizeof cases / sizeof *cases + 1, 1, 0, 15, "stopped");
+    adds_up(fixture, 1, due + 15, recorded, gaps, lost + 15000, extra, 0);
+    fixture_free(fixture);
+}
+
+/* More gaps than are kept: the last of them has the seconds of all behind it. */
+static void test_many_gaps(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_recorder_global global = global_of(600, 1, -1, 1);
+    struct rec_recorder_stream stream = stream_of("rtsp://cam/1", 300, 1, "a.mp4");
+    struct buf text = {0};
+    configure(fixture, RECORDER_IMPORT, &global, &stream, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    buf_text(&text, "{\"seconds\":150,\"gaps\":[");
+    for (int i = 0; i < 100; i++)
+        buf_printf(&text, "%s{\"at\":%d,\"seconds\":1.5,\"cause\":\"read\"}", i ? "," : "", 3 * i);
+    buf_text(&text, "]}");
+    assert_int_equal(buf_add(&text, "", 1), 0);
+    result(fixture, begin_next(fixture), OUTCOME_COMPLETED, text.data);
+    assert_int_equal(stored(fixture, 1).gaps.count, 64);
+    gap_is(fixture, 1, 64, 3 * 63, 1.5 * 37, "read");
+    adds_up(fixture, 1, 300, 150000, 150000, 0, 0, 0);
+    buf_free(&text);
+    fixture_free(fixture);
+}
+
+/* What had no room is due, and not lost. */
+static void test_unplanned(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(10, 2, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    for (int i = 0; i < 2; i++)
+        result(fixture, begin_next(fixture), OUTCOME_COMPLETED, "{\"seconds\":5}");
+    uint64_t unplanned = 0;
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct rec_recorder_day day;
+        assert_true(fixture_stored(fixture, TYPE_RECORDER_DAY, id, &day));
+        assert_true(day.due_seconds * 1000 + day.extra_ms ==
+                    day.recorded_ms + day.gap_ms + day.lost_ms + day.unplanned_seconds * 1000);
+        unplanned += day.unplanned_seconds;
+    }
+    assert_int_equal(unplanned, 15);
+    fixture_free(fixture);
+}
+
 /* Each kind of end, as the seed numbers it. */
 static void test_statuses(void **unused)
 {
@@ -444,6 +620,7 @@ static void test_prune(void **unused)
     struct rec_recorder_global global = global_of(60, 1, 4, 1);
     struct rec_recorder_stream stream = stream_of("rtsp://cam/1", 15, 1, "a.mp4");
     struct rec_recording gone;
+    struct rec_recorder_gaps gaps;
     struct rec_recorder_day day;
     configure(fixture, RECORDER_IMPORT, &global, &stream, 1, 0);
     hello(fixture);
@@ -457,6 +634,8 @@ static void test_prune(void **unused)
     assert_false(fixture_stored(fixture, TYPE_RECORDING, 1, &gone));
     assert_false(fixture_stored(fixture, TYPE_RECORDING, 2, &gone));
     assert_true(fixture_stored(fixture, TYPE_RECORDING, 3, &gone));
+    assert_false(fixture_stored(fixture, TYPE_RECORDER_GAPS, 2, &gaps)); /* go with them */
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_GAPS, 3, &gaps));
     assert_true(fixture_stored(fixture, TYPE_RECORDER_DAY, 1, &day) && day.completed == 4 && day.due_seconds == 60);
     fixture_free(fixture);
 }
@@ -464,10 +643,22 @@ static void test_prune(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),    cmocka_unit_test(test_identity), cmocka_unit_test(test_shown_alike),
-        cmocka_unit_test(test_cycle),     cmocka_unit_test(test_one_lane), cmocka_unit_test(test_does_not_fit),
-        cmocka_unit_test(test_no_worker), cmocka_unit_test(test_stop),     cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_shown_alike),
+        cmocka_unit_test(test_cycle),
+        cmocka_unit_test(test_one_lane),
+        cmocka_unit_test(test_does_not_fit),
+        cmocka_unit_test(test_no_worker),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_shown_and_moved),
+        cmocka_unit_test(test_start_during_stop),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_many_gaps),
+        cmocka_unit_test(test_unplanned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
