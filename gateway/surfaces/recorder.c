@@ -117,18 +117,35 @@ static const char *reason(unsigned status)
     return "Error";
 }
 
+/* Where a cycle's folder is, as configured; before that is known, as it is by itself. */
+static void write_folder_path(const struct request *request, struct writer *w, struct str name)
+{
+    const struct recorder_wish *wish = request->own;
+    const char *output = settings_text(request->gateway->settings, SET_OUTPUT);
+    struct str directory = wish && wish->directory.ptr ? wish->directory : output[0] ? str_of(output) : STR_LIT("./output");
+    struct buf path = {0};
+    directory = recorder_trimmed(directory);
+    buf_printf(&path, "%.*s/%.*s", (int)directory.len, directory.ptr, (int)name.len, name.ptr);
+    w->out->failed = w->out->failed || path.failed;
+    writer_text(w, "path", buf_str(&path));
+    buf_free(&path);
+}
+
 /* A delete that failed says what it was about, too. */
 static void write_deleted(const struct request *request, struct writer *w)
 {
     const struct route *route = request->match.route;
-    struct str path;
+    struct str path = {0};
     if (!route || (route->handle != recorder_video_delete && route->handle != recorder_timestamp_delete))
         return;
     writer_bool(w, "success", false);
-    if (route->handle == recorder_timestamp_delete)
+    if (route->handle == recorder_timestamp_delete) {
         writer_text(w, "timestamp", request->match.args[0]);
-    else if (uri_param(&request->uri, "path", &path) > 0)
+        write_folder_path(request, w, request->match.args[0]);
+    } else {
+        uri_param(&request->uri, "path", &path);
         writer_text(w, "path", path);
+    }
 }
 
 void recorder_problem(struct request *request, const struct problem *problem)

@@ -29,6 +29,10 @@ enum text_id recorder_status(uint64_t status, bool text); /* text: as status_tex
 
 /* ---- the configuration ---- */
 
+struct recorder_wish { /* request->own begins with it, once the configuration was asked for */
+    void (*on_config)(struct request *request, const struct rec_recorder_config *config);
+    struct str directory; /* output_directory; ptr NULL: it is not known yet */
+};
 /* Asks the store for it; on_config is called with it, in the request's memory, never with what is not there: that is answered. */
 void recorder_config_ask(struct request *request,
                          void (*on_config)(struct request *request, const struct rec_recorder_config *config));
@@ -58,6 +62,8 @@ int recorder_config_read(const json_t *object, struct rec_recorder_global *globa
 void recorder_defaults(const struct gateway *gateway, struct rec_recorder_global *global);
 
 /* ---- where things are ---- */
+
+struct str recorder_trimmed(struct str directory); /* without slashes at its end */
 
 /* The folder of an output_directory, absolute; false: it is none that may be. */
 bool recorder_folder(const struct gateway *gateway, struct str directory, char out[4096]);

@@ -10,13 +10,9 @@
 
 /* ---- reading ---- */
 
-struct config_wish {
-    void (*on_config)(struct request *request, const struct rec_recorder_config *config);
-};
-
 static void on_stored(struct request *request, const struct msg *msg)
 {
-    const struct config_wish *wish = request->own;
+    struct recorder_wish *wish = request->own;
     const struct msg_query_rows *rows = &msg->u.query_rows;
     struct rec_recorder_config config;
     struct arena *arena = request_arena(request);
@@ -25,8 +21,11 @@ static void on_stored(struct request *request, const struct msg *msg)
         recorder_refuse(request, PROBLEM_OVERLOADED, NULL, "recorder_unloaded", (struct str){0});
     else if (!arena || rec_decode_recorder_config(arena, rows->rows.items[0].value, &config, &err) != 0)
         reply_problem_kind(request, err.code == ERR_NO_MEMORY ? PROBLEM_OVERLOADED : PROBLEM_INTERNAL);
-    else
+    else {
+        wish->directory =
+            arena_str(arena, config.global.output_directory); /* what config is of may go before the request is answered */
         wish->on_config(request, &config);
+    }
 }
 
 void recorder_config_ask(struct request *request,
@@ -34,12 +33,12 @@ void recorder_config_ask(struct request *request,
 {
     static const uint64_t one = 1;
     const struct msg_get get = {.type = TYPE_RECORDER_CONFIG, .ids = {(uint64_t *)(uintptr_t)&one, 1}};
-    struct config_wish *wish = request_alloc(request, sizeof *wish);
+    struct recorder_wish *wish = request_alloc(request, sizeof *wish);
     if (!wish) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
     }
-    wish->on_config = on_config;
+    *wish = (struct recorder_wish){.on_config = on_config};
     request->own = wish;
     ask_send(request, ASK_STORE, &shape_msg_get, &get, on_stored);
 }

@@ -7,6 +7,13 @@
 #include "gateway/gateway.h"
 #include "gateway/surfaces/recorder.h"
 
+struct str recorder_trimmed(struct str directory)
+{
+    while (directory.len > 1 && directory.ptr[directory.len - 1] == '/')
+        directory.len--;
+    return directory;
+}
+
 /* Absolute, without links, "." or ".." and slashes at its end; its last parts need not be there yet. False: it is none, or too long. */
 static bool real_path(const char *path, char out[4096])
 {

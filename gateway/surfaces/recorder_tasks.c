@@ -28,9 +28,7 @@ static void write_task(struct request *request, struct writer *w, const struct r
                        const struct rec_recording *task)
 {
     struct buf path = {0};
-    struct str directory = cycle->directory;
-    while (directory.len > 1 && directory.ptr[directory.len - 1] == '/')
-        directory.len--;
+    struct str directory = recorder_trimmed(cycle->directory);
     buf_printf(&path, "%.*s/%.*s/%.*s", (int)directory.len, directory.ptr, (int)cycle->name.len, cycle->name.ptr,
                (int)task->output.len, task->output.ptr);
     w->out->failed = w->out->failed || path.failed;

@@ -14,13 +14,6 @@ enum recorder_list { LIST_FOLDERS, LIST_VIDEOS, LIST_VIDEOS_OF };
 
 /* ---- lists, written in the helper thread ---- */
 
-static struct str trimmed(struct str directory)
-{
-    while (directory.len > 1 && directory.ptr[directory.len - 1] == '/')
-        directory.len--;
-    return directory;
-}
-
 static void write_videos(struct writer *w, struct str directory, const struct recording_folder *folder)
 {
     char path[4096 + 512];
@@ -69,7 +62,7 @@ static void list_work(struct file_job *of)
 {
     struct recorder_job *job = (struct recorder_job *)(void *)of;
     struct writer w = {.out = &job->out};
-    struct str directory = trimmed(job->directory);
+    struct str directory = recorder_trimmed(job->directory);
     if (recordings_look(job->recordings, job->folder) != 0) {
         job->cause = errno;
         return;
@@ -205,6 +198,7 @@ void recorder_video_get(struct request *request)
 /* ---- deletes ---- */
 
 struct removal { /* what is to go */
+    struct recorder_wish wish;
     struct str folder, directory;
     struct str name, file; /* of the cycle's folder, and in it; file empty: all of it */
 };
@@ -218,7 +212,7 @@ static void remove_work(struct file_job *of)
 static void remove_answer(struct recorder_job *job)
 {
     struct request *request = job->request;
-    struct str directory = trimmed(job->directory), path;
+    struct str directory = recorder_trimmed(job->directory), path;
     struct buf text = {0};
     struct writer w;
     bool file = job->file.len > 0;
@@ -273,9 +267,9 @@ static void remove_ask(struct request *request, const struct rec_recorder_config
     const struct msg_recorder_ask asked = {0};
     struct removal *removal = request_alloc(request, sizeof *removal);
     struct arena *arena = request_arena(request);
+    const struct recorder_wish *wish = request->own;
     if (removal && arena) /* the answer that config is of goes with this call */
-        *removal =
-            (struct removal){arena_str(arena, config->folder), arena_str(arena, config->global.output_directory), name, file};
+        *removal = (struct removal){*wish, arena_str(arena, config->folder), wish->directory, name, file};
     if (!removal || !arena || !removal->folder.ptr || !removal->directory.ptr) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
@@ -287,7 +281,7 @@ static void remove_ask(struct request *request, const struct rec_recorder_config
 /* What stands behind this folder in path; false: path is not in it. */
 static bool behind(struct str folder, struct str path, struct str *rest)
 {
-    folder = trimmed(folder);
+    folder = recorder_trimmed(folder);
     if (path.len <= folder.len + 1 || memcmp(path.ptr, folder.ptr, folder.len) != 0 || path.ptr[folder.len] != '/')
         return false;
     *rest = (struct str){path.ptr + folder.len + 1, path.len - folder.len - 1};
@@ -341,15 +335,16 @@ void recorder_video_delete(struct request *request)
 
 static void folder_remove(struct request *request, const struct rec_recorder_config *config)
 {
-    remove_ask(request, config, request->match.args[0], (struct str){0});
-}
-
-void recorder_timestamp_delete(struct request *request)
-{
     if (!name_well(request, request->match.args[0]))
         return;
     if (recordings_folder_name(request->match.args[0]))
-        recorder_config_ask(request, folder_remove);
+        remove_ask(request, config, request->match.args[0], (struct str){0});
     else
         recorder_refuse(request, PROBLEM_NOT_FOUND, "timestamp", "recorder_missing", (struct str){0});
+}
+
+/* The configuration first: a refusal, too, says where the folder would be. */
+void recorder_timestamp_delete(struct request *request)
+{
+    recorder_config_ask(request, folder_remove);
 }

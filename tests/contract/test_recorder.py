@@ -231,10 +231,13 @@ class Folder(RecorderContract):
         self.assertFalse((self.out / "20251010_163000").exists())
         answer = self.farm.delete(f"{API}/timestamp/20251010_163000")
         self.refused(answer, 404, "Not Found")
-        self.assertEqual((answer.body["success"], answer.body["timestamp"]), (False, "20251010_163000"))
+        self.assertEqual((answer.body["success"], answer.body["timestamp"], answer.body["path"]), (False, "20251010_163000", f"{self.out}/20251010_163000"))
         os.symlink(self.output, self.out / "20251010_163200")
         self.refused(self.farm.delete(f"{API}/timestamp/20251010_163200"), 403, "Forbidden")
-        self.refused(self.farm.delete(f"{API}/timestamp/other"), 404, "Not Found")
+        answer = self.farm.delete(f"{API}/timestamp/other")
+        self.refused(answer, 404, "Not Found")
+        self.assertEqual((answer.body["success"], answer.body["timestamp"], answer.body["path"]), (False, "other", f"{self.out}/other"))
+        self.assertIn(self.farm.delete(f"{API}/timestamp/..%2fother").status, (400, 403, 404))
         self.assertTrue((self.out / "other/no.mp4").exists() and (self.output / "config.json").exists())
 
 
