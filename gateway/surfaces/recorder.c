@@ -63,9 +63,14 @@ static const struct route routes[] = {
      "Starts the first cycle; makes the output folder. It goes on through restarts of the farm. 409 while it runs."},
     {METHOD_POST, "/scheduler/stop", recorder_stop, ROLE_USER, "Ends it, and what is being recorded."},
     {METHOD_GET, "/coverage", recorder_coverage, ROLE_READONLY,
-     "What was due and what was recorded, by stream and day, the newest day first. `stream_id`, `day` (YYYYMMDD), `page`, "
-     "`per_page` (at "
-     "most 1000)."},
+     "What was due and what was recorded, by stream and day, the newest day first: `due_seconds` and `extra_seconds` are "
+     "together "
+     "`recorded_seconds`, `gap_seconds`, `lost_seconds` and `unplanned_seconds`. `stream_id`, `day` (YYYYMMDD), `since` (that "
+     "day "
+     "and later ones), `page`, `per_page` (at most 1000)."},
+    {METHOD_GET, "/coverage/gaps", recorder_coverage_gaps, ROLE_READONLY,
+     "What is missing of recordings, the newest first: each gap with its second of the recording and its cause. Recordings of "
+     "which nothing is missing are not listed. `stream_id`, `day` (YYYYMMDD), `since`, `page`, `per_page` (at most 1000)."},
     {.handle = NULL},
 };
 

@@ -104,6 +104,6 @@ void recorder_start(struct request *request), recorder_stop(struct request *requ
 void recorder_timestamps(struct request *request), recorder_videos(struct request *request);
 void recorder_videos_of(struct request *request), recorder_video_get(struct request *request);
 void recorder_video_delete(struct request *request), recorder_timestamp_delete(struct request *request);
-void recorder_coverage(struct request *request);
+void recorder_coverage(struct request *request), recorder_coverage_gaps(struct request *request);
 
 #endif

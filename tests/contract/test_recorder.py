@@ -301,9 +301,32 @@ class Cycles(RecorderContract):
         days = self.get("/coverage").body
         self.assertEqual((days["count"], sum(day["due_seconds"] for day in days["days"]), sum(day["recorded_seconds"] for day in days["days"])), (2, 35, 15.2))
         self.assertEqual(self.get("/coverage?stream_id=1").body["count"], 1)
-        for bad in ("page=0", "per_page=1001", "stream_id=x", "day=-1"):
-            self.refused(self.get(f"/coverage?{bad}"), 400, "Bad Request")
+        self.coverage(days["days"], folder.name)
+        for bad in ("page=0", "per_page=1001", "stream_id=x", "day=-1", "since=x"):
+            for path in ("/coverage", "/coverage/gaps"):
+                self.refused(self.get(f"{path}?{bad}"), 400, "Bad Request")
         self.assertEqual(self.farm.delete(f"{API}/timestamp/{folder.name}").status, 200)
+
+    def coverage(self, days, folder):
+        """The ledger adds up, and what is missing is listed with its cause."""
+        for day in days:
+            self.assertAlmostEqual(day["due_seconds"] + day["extra_seconds"],
+                                   day["recorded_seconds"] + day["gap_seconds"] + day["lost_seconds"] + day["unplanned_seconds"], places=3)
+        sums = {name: sum(day[name] for day in days) for name in ("gap_seconds", "lost_seconds", "extra_seconds", "unplanned_seconds")}
+        self.assertEqual({name: round(value, 3) for name, value in sums.items()},
+                         {"gap_seconds": 0.5, "lost_seconds": 20, "extra_seconds": 0.7, "unplanned_seconds": 0})
+        found = self.get("/coverage/gaps", headers=EN).body
+        self.assertEqual((found["count"], found["total"]), (2, 2))
+        failed, first = found["recordings"]
+        self.assertEqual((first["stream_id"], first["timestamp"], first["output_filename"], first["planned_seconds"], first["status"], first["gaps"]),
+                         (1, folder, "test_stream1.mp4", 15, 4, [{"at": 3, "seconds": 0.5, "cause": "read"}]))
+        self.assertEqual((failed["stream_id"], failed["status_text"], failed["missing_seconds"], failed["gaps"]),
+                         (2, "recording error", 20, [{"at": 0, "seconds": 20, "cause": "read"}]))
+        day = first["day"]
+        self.assertEqual(self.get(f"/coverage/gaps?stream_id=1&day={day}").body["recordings"][0]["recording_id"], first["recording_id"])
+        self.assertEqual([self.get(f"/coverage/gaps?{query}").body["count"] for query in (f"since={day}", f"since={day + 1}", "day=20200101", "per_page=1", "page=2")],
+                         [2, 0, 0, 1, 0])
+        self.assertEqual([self.get(f"/coverage?since={since}").body["count"] for since in (day, day + 1)], [2, 0])
 
     def test_folder(self):
         """The output folder is made by the start; where it cannot be, nothing starts."""
