@@ -33,14 +33,13 @@ def operations(document):
                 yield method.upper(), path, item[method], parameters
 
 
-OWN = ("transcode", "render")  # surfaces with a document of their own; the others are in the scheduler's
-PAGES = ("recorder",)  # those with a page for people instead: docs/recorder.md
+OWN = ("transcode", "render", "recorder")  # surfaces with a document of their own; the others are in the scheduler's
 
 
 def table(surface="scheduler"):
     """{(METHOD, path): (words, role)} of the route tables, as docs/http/README.md has them."""
     parts = re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", (FOLDER / "README.md").read_text(), re.M | re.S)
-    text = "".join(part for name, part in parts if (name if name in OWN + PAGES else "scheduler") == surface)
+    text = "".join(part for name, part in parts if (name if name in OWN else "scheduler") == surface)
     rows = re.findall(r"^### `([A-Z]+) (\S+)`\n\n(.*?)\nRole: (.*?)\.$", text, re.M | re.S)
     return {(method, path): (" ".join(words.split()), role) for method, path, words, role in rows}
 

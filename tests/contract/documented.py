@@ -9,6 +9,8 @@ import fastjsonschema
 
 from docs.http import document as spec
 
+PREFIXES = (("/api/v1/", "transcode"), ("/render/", "render"), ("/recorder/", "recorder"))
+
 # Below HTTP libmicrohttpd answers by itself, in HTML.
 BROKEN = (400, 413, 414, 431, 501, 505)
 
@@ -20,9 +22,7 @@ class Documented:
         self.surfaces = {surface: Surface(surface) for surface in ("scheduler",) + spec.OWN}
 
     def check(self, method, target, answer):
-        if target.startswith("/recorder/"):
-            return  # described in docs/recorder.md, and held to that by test_recorder.py
-        surface = "transcode" if target.startswith("/api/v1/") else "render" if target.startswith("/render/") else "scheduler"
+        surface = next((one for prefix, one in PREFIXES if target.startswith(prefix)), "scheduler")
         self.surfaces[surface].check(method, target, answer)
 
 
