@@ -37,6 +37,8 @@ def gantry(*arguments, timeout=120, url=None, **more):
 
 
 class Up:
+    patient = PATIENT
+
     def __init__(self, *flags, data=None, port=None, start=True):
         self.own_folder = data is None
         self.data = pathlib.Path(data) if data else pathlib.Path(tempfile.mkdtemp(prefix="gantry-test-"))
@@ -65,7 +67,7 @@ class Up:
     def start(self, *flags):
         out, err = open(self.folder / "out", "ab"), open(self.folder / "err", "ab")
         command = [GANTRY, "up", "--data", str(self.data), "--port", str(self.port), "--render-port", "0", "--recorder-port", "0"]
-        self.process = subprocess.Popen(command + PATIENT + self.flags + list(flags), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+        self.process = subprocess.Popen(command + self.patient + self.flags + list(flags), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                         env=environment(), start_new_session=True)
         out.close()
         err.close()

@@ -41,6 +41,7 @@
 #define SUPERSEDED_MS 1000 /* how often the scheduler that took over is asked whether it still answers, */
 #define SILENCES 10 /* and how often in a row it does not before it counts as gone: it may be rebuilding, or have stood still */
 #define DRAIN_SECONDS 5 /* runs get this long to finish at the end */
+#define EXTRA 4
 
 enum stage { STAGE_WORKERS, STAGE_GATEWAY, STAGE_SCHEDULER, STAGE_STORE, STAGE_OVER };
 
@@ -54,7 +55,7 @@ struct member {
     enum stage stage;
     char label[16];
     char path[PATH_MAX];
-    char extra[2][128]; /* flags of its own */
+    char extra[EXTRA][128]; /* flags of its own */
     char **argv;
     struct child *child;
     uint64_t backoff_ms;
@@ -69,7 +70,8 @@ struct up {
     struct lock *lock;
     struct member *members;
     size_t count;
-    int workers;
+    int workers; /* the one that records among them */
+    bool records;
     bool ready;
     bool stopping;
     enum stage stage;
@@ -409,7 +411,7 @@ static int member_init(struct up *up, struct member *member, enum stage stage, c
     if (child_sibling(program, member->path, sizeof member->path, err) != 0) {
         return -1;
     }
-    member->argv = calloc((size_t)settings_len + 4, sizeof *member->argv);
+    member->argv = calloc((size_t)settings_len + EXTRA + 2, sizeof *member->argv);
     if (member->argv == NULL) {
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
@@ -417,7 +419,7 @@ static int member_init(struct up *up, struct member *member, enum stage stage, c
     for (int i = 0; i < settings_len; i++) {
         member->argv[count++] = flags[i];
     }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < EXTRA; i++) {
         if (member->extra[i][0] != '\0') {
             member->argv[count++] = member->extra[i];
         }
@@ -426,16 +428,35 @@ static int member_init(struct up *up, struct member *member, enum stage stage, c
     return member->child != NULL ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
 }
 
+static bool is_default(const struct settings *settings, enum setting_id id)
+{
+    return strcmp(settings_source(settings, id), "default") == 0;
+}
+
+/* Recordings wait for their cameras, not for a processor: where nobody says how many runs a worker has at once, they get a worker of their own
+ * with a slot for each stream there may be. */
+static bool wants_recorder(const struct settings *settings)
+{
+    return settings_text(settings, SET_OUTPUT)[0] != '\0' && settings_count_of(settings, SET_UP_WORKERS) > 0 &&
+           is_default(settings, SET_WORKER_SLOTS) && is_default(settings, SET_WORKER_TYPES);
+}
+
 static int worker_init(struct up *up, int index, struct err *err)
 {
     struct member *member = &up->members[STAGE_OVER - 1 + index];
     const char *name = settings_text(up->cli->settings, SET_WORKER_NAME);
     int64_t drain = settings_count_of(up->cli->settings, SET_WORKER_DRAIN_SECONDS);
+    bool recorder = up->records && index == up->workers - 1;
     char label[16];
 
     name = name[0] != '\0' ? name : "worker";
-    snprintf(label, sizeof label, up->workers > 1 ? "worker-%d" : "worker", index + 1);
-    if (index > 0) {
+    snprintf(label, sizeof label, up->workers - up->records > 1 ? "worker-%d" : "worker", index + 1);
+    if (recorder) {
+        snprintf(label, sizeof label, "recorder");
+        snprintf(member->extra[0], sizeof member->extra[0], "--worker-name=%s-recorder", name);
+        snprintf(member->extra[2], sizeof member->extra[2], "--worker-types=record");
+        snprintf(member->extra[3], sizeof member->extra[3], "--worker-slots=%d", RECORDER_STREAMS);
+    } else if (index > 0) {
         snprintf(member->extra[0], sizeof member->extra[0], "--worker-name=%s-%d", name, index + 1);
     }
     snprintf(member->extra[1], sizeof member->extra[1], "--worker-drain-seconds=%d",
@@ -450,7 +471,8 @@ static int up_init(struct up *up, const struct cli *cli, struct err *err)
 
     up->cli = cli;
     up->check_timer = up->stage_timer = -1;
-    up->workers = (int)settings_count_of(cli->settings, SET_UP_WORKERS);
+    up->records = wants_recorder(cli->settings);
+    up->workers = (int)settings_count_of(cli->settings, SET_UP_WORKERS) + up->records;
     if ((up->lock = lock_take(data, err)) == NULL || ident_runtime_dir(data, folder, sizeof folder, err) != 0) {
         return -1;
     }
