@@ -3,7 +3,7 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render record workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
@@ -58,6 +58,13 @@ _gantry() {
     if [ "$command" = render ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
             COMPREPLY=($(compgen -W 'analyze' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [ "$command" = record ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'add list remove start stop status coverage save' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -199,6 +206,10 @@ _gantry() {
         'library list:--size') return ;;
         'transcode undo:--key') return ;;
         'render analyze:--root') files=1 ;;
+        'record add:--name' | 'record add:-n') files=1 ;;
+        'record add:--duration' | 'record add:-d') return ;;
+        'record add:--weight' | 'record add:-w') return ;;
+        'record coverage:--days' | 'record coverage:-n') return ;;
         'workers:--status' | 'workers:-s') words='active draining offline' ;;
         'workers:--type' | 'workers:-t') return ;;
         'workers:--hostname') return ;;
@@ -289,6 +300,14 @@ _gantry() {
         'transcode health') words='--all --unchecked --stop --wait --json --help --url --key-file --ca --data' ;;
         'transcode undo') words='--wait --key --json --help --url --key-file --ca --data' ;;
         'render analyze') words='--missing --root --json --help --url --key-file --ca --data' ;;
+        'record add') words='--name --duration --weight --json --help --url --key-file --ca --data' ;;
+        'record list') words='--json --help --url --key-file --ca --data' ;;
+        'record remove') words='--json --help --url --key-file --ca --data' ;;
+        'record start') words='--json --help --url --key-file --ca --data' ;;
+        'record stop') words='--json --help --url --key-file --ca --data' ;;
+        'record status') words='--watch --json --help --url --key-file --ca --data' ;;
+        'record coverage') words='--days --gaps --json --help --url --key-file --ca --data' ;;
+        'record save') words='--json --help --url --key-file --ca --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'worker drain') words='--json --help --url --key-file --ca --data' ;;
         'worker resume') words='--json --help --url --key-file --ca --data' ;;
@@ -315,7 +334,7 @@ _gantry() {
         'key process') words='--public-key --out --json --help --url --key-file --ca --data' ;;
         'config') words='--explain --markdown --json --help --url --key-file --ca --data' ;;
         'version') words='--json --help --url --key-file --ca --data' ;;
-        'help') words='--json --help up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
+        'help') words='--json --help up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render record workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --key-file --ca --data' ;;
         'completion') words='--json --help --url --key-file --ca --data' ;;
         esac

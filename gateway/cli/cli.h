@@ -57,6 +57,7 @@ const struct command *command_find(int argc, char *const *argv, int *used);
 
 /* Handlers, each in the file of its name. */
 cli_handler recorder_command;
+cli_handler record_add, record_list, record_remove, record_save, record_start, record_stop, record_status, record_coverage;
 cli_handler up_command, run_command, run_list, run_abort, run_restart, logs_command, trace_command;
 cli_handler task_list, task_show, task_create, task_update, task_delete, task_trigger, task_pause, task_resume;
 cli_handler pool_list, pool_set, pool_delete;

@@ -29,6 +29,7 @@ struct client {
     void *tell_arg;
     const volatile sig_atomic_t *interrupt;
     const char *key;
+    const char *surface; /* whose answers have no envelope; "": the farm's own */
     long timeout_ms;
 };
 
@@ -73,6 +74,7 @@ struct client *client_new(const char *url, const char *key, struct err *err)
         goto error;
     }
     client->answer.limit = ANSWER_MAX;
+    client->surface = "";
     client->curl = curl_easy_init();
     client->url = strdup(url);
     if (key != NULL && key[0] != '\0' && asprintf(&client->bearer, "Authorization: Bearer %s", key) < 0) {
@@ -153,6 +155,11 @@ bool client_reached(const struct client *client)
     return client->reached;
 }
 
+void client_use_surface(struct client *client, const char *surface)
+{
+    client->surface = surface;
+}
+
 void client_set_timeout(struct client *client, long timeout_ms)
 {
     client->timeout_ms = timeout_ms;
@@ -205,11 +212,12 @@ static int code_of_status(long status)
     }
 }
 
-/* Whether it is an answer that says it is done: the API says so itself, the transcode API by its code, which is the status. */
-static bool is_done(long status, const json_t *root)
+/* Whether it is an answer that says it is done: the API says so itself, the transcode API by its code, which is the status. One without an
+ * envelope has the status alone. */
+static bool is_done(const struct client *client, long status, const json_t *root)
 {
     const json_t *code = json_object_get(root, "code");
-    return json_is_true(json_object_get(root, "success")) ||
+    return (client->surface[0] != '\0' && status >= 200 && status < 300) || json_is_true(json_object_get(root, "success")) ||
            (json_is_integer(code) && json_integer_value(code) == status && status >= 200 && status < 300);
 }
 
@@ -310,7 +318,7 @@ static int answer_read(const struct client *client, long status, json_t **data, 
                        status);
     }
     json_t *found = json_object_get(root, "data");
-    if (!is_done(status, root)) {
+    if (!is_done(client, status, root)) {
         rc = err_of_answer(client, status, root, err);
     } else if (data != NULL) {
         *data = json_incref(found != NULL ? found : root);
@@ -435,7 +443,7 @@ int client_call(struct client *client, const char *method, const char *path, con
         text = body != NULL ? json_dumps(body, JSON_COMPACT) : strdup("");
         failed = failed || text == NULL;
     }
-    if (failed || asprintf(&whole, "%s/api%s", client->url, path) < 0) {
+    if (failed || asprintf(&whole, "%s%s/api%s", client->url, client->surface, path) < 0) {
         whole = NULL;
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto done;
@@ -518,7 +526,7 @@ int client_stream(struct client *client, const char *path, const char *last_id,
 
     snprintf(line, sizeof line, "Last-Event-ID: %s", last_id);
     struct curl_slist *longer = failed || last_id[0] == '\0' ? headers : curl_slist_append(headers, line);
-    if (failed || longer == NULL || asprintf(&whole, "%s/api%s", client->url, path) < 0) {
+    if (failed || longer == NULL || asprintf(&whole, "%s%s/api%s", client->url, client->surface, path) < 0) {
         whole = NULL;
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto done;

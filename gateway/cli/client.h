@@ -24,6 +24,10 @@ const char *client_url(const struct client *client);
 /* Whether any try of the last call sent something to a farm: otherwise nothing has happened. */
 bool client_reached(const struct client *client);
 
+/* From now on requests go below this in place of the farm's own API: "/recorder" is /recorder/api; borrowed. Its answers have no envelope:
+ * one that is no error is the data. */
+void client_use_surface(struct client *client, const char *surface);
+
 /* How long an answer may take. */
 void client_set_timeout(struct client *client, long timeout_ms);
 /* How long a farm is asked again: one that cannot be reached, and one that answers that it cannot work just now (503). 0 at first. */

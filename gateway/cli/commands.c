@@ -311,7 +311,26 @@ static const struct option health_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task", "pool", "worker", "webhook", "key", "transcode", "library", "render", NULL};
+static const struct option record_add_options[] = {
+    {"name", 'n', "FILE", NULL, "file in each cycle's folder, NAME.mp4; one that is free if not given"},
+    {"duration", 'd', "SECONDS", NULL, "how long it is recorded in a cycle (default 60, at most 86400)"},
+    {"weight", 'w', "N", NULL, "the higher goes first, and has more of a cycle's time where that is short (default 1)"},
+    {0},
+};
+
+static const struct option record_status_options[] = {
+    {"watch", 'w', NULL, NULL, "look again every two seconds, until the recorder is stopped; with --json a line each time"},
+    {0},
+};
+
+static const struct option record_coverage_options[] = {
+    {"days", 'n', "N", NULL, "of the last N days, today among them (default 7)"},
+    {"gaps", 0, NULL, NULL, "list what is missing of which recording instead, and why"},
+    {0},
+};
+
+const char *const commands_groups[] = {"task",      "pool",    "worker", "webhook", "key",
+                                       "transcode", "library", "render", "record",  NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -408,6 +427,24 @@ const struct command commands[] = {
      "what was "
      "not read is said. With --root names are below these folders, where C:/x is C/x. Exits with 1 when the file cannot be "
      "read."},
+    {"record add", "URL", record_add_options, record_add, true, false, 1, 1, "record one more stream, from the next cycle on",
+     "The address is rtsp:// or rtsps://, with user and password if the camera asks for them: rtsp://me:word@camera/1. Lists, "
+     "logs and reports show it without."},
+    {"record list", "", no_options, record_list, true, false, 0, 0, "list the streams that are recorded",
+     "With --json addresses are shown as the API shows them: with their passwords to admin, and where no keys are asked for."},
+    {"record remove", "INDEX", no_options, record_remove, true, false, 1, 1, "record a stream no longer; what was recorded stays",
+     "The index is what gantry record list shows. One stream has to stay."},
+    {"record start", "", no_options, record_start, true, false, 0, 0, "let the recorder go through cycles",
+     "It goes on through restarts of the farm, until poll_cycles are over or gantry record stop."},
+    {"record stop", "", no_options, record_stop, true, false, 0, 0, "end the recorder, and what is being recorded", NULL},
+    {"record status", "", record_status_options, record_status, true, false, 0, 0,
+     "say how far the recorder's cycle is, and what is being recorded", NULL},
+    {"record coverage", "", record_coverage_options, record_coverage, true, false, 0, 0,
+     "say how much of what was due was recorded, by stream and day, in seconds",
+     "Due and extra (recorded beyond slots) are together what was recorded, what is missing within recordings (gaps), what is "
+     "missing of slots otherwise (lost), and what cycles had no room for (unplanned)."},
+    {"record save", "", no_options, record_save, true, false, 0, 0, "write the recorder's configuration to its file",
+     "What was changed is kept by the farm without this; the file is what POST /config/reload reads."},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
     {"worker drain", "ID…", no_options, worker_drain, true, false, 1, -1,
      "let workers finish what they have, and take nothing new", "It holds over restarts, until `gantry worker resume`."},

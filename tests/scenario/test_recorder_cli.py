@@ -1,0 +1,114 @@
+"""`gantry record …` against a farm with a worker of the recorder's."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from tests.farm import Farm, wait_for
+from tests.recorder import API, Recorder
+from tests.up import GANTRY, PATIENT, Up, environment, gantry
+
+WORD = "wOrd-that-nobody-sees"
+
+
+class Record(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="recorder-")))
+        self.farm = self.enterContext(Farm(workers=0, output=str(self.folder / "out"), recorder_config=str(self.folder / "config.json"),
+                                           bus_deadline_ms=28000, lease_accept_seconds=120))
+        self.url = f"http://127.0.0.1:{self.farm.port}"
+        wait_for(lambda: self.farm.get(f"{API}/config").status == 200, what="the configuration")
+
+    def record(self, *words, code=0):
+        done = gantry("record", *words, url=self.url)
+        self.assertEqual(done.returncode, code, done)
+        self.assertNotEqual(bool(done.stderr), code == 0, done)
+        return done.stdout if code == 0 else done.stderr
+
+    def rows(self, *words):
+        heading, *rows = self.record(*words).splitlines()
+        return heading.split(), [row.split() for row in rows]
+
+    def test_streams(self):
+        self.assertIn("no stream to record", self.record("start", code=1))
+        self.assertIn("stream 0 is recorded into stream1.mp4", self.record("add", f"rtsp://me:{WORD}@cam/1"))
+        self.assertIn("stream 1 is recorded into door.mp4", self.record("add", "rtsp://cam/2", "--name", "door.mp4", "--duration", "20", "--weight", "1.5"))
+        self.assertEqual(json.loads(self.record("add", "rtsp://cam/3", "--json"))["added_stream"],
+                         {"rtsp_url": "rtsp://cam/3", "duration_seconds": 60, "weight": 1.0, "output_filename": "stream3.mp4"})
+        heading, rows = self.rows("list")
+        self.assertEqual(heading, ["INDEX", "FILE", "SECONDS", "WEIGHT", "ADDRESS"])
+        self.assertEqual(rows, [["0", "stream1.mp4", "60", "1", "rtsp://***@cam/1"], ["1", "door.mp4", "20", "1.5", "rtsp://cam/2"],
+                                ["2", "stream3.mp4", "60", "1", "rtsp://cam/3"]])
+        self.assertEqual(json.loads(self.record("list", "--json")), self.farm.get(f"{API}/config/streams").body)
+        for words in (("add", "http://cam/1"), ("add", "rtsp://cam/4", "--duration", "long"), ("add", "rtsp://cam/4", "--duration", "0"), ("add", "rtsp://cam/4", "--weight", "inf"),
+                      ("add", "rtsp://cam/4", "--name", "a/b.mp4"), ("remove", "x"), ("remove", ""), ("coverage", "--days", "0"), ("add",)):
+            self.record(*words, code=2)
+        self.assertIn("index 7", self.record("remove", "7", code=1))
+        self.assertIn("stream 0 is not recorded any more", self.record("remove", "0"))
+        self.assertEqual([row[1] for row in self.rows("list")[1]], ["door.mp4", "stream3.mp4"])
+        self.assertIn(str(self.folder / "config.json"), self.record("save"))
+        self.record("remove", "0")
+        self.assertIn("has to stay", self.record("remove", "0", code=1))
+        self.assertEqual(len(json.loads((self.folder / "config.json").read_text())["streams"]), 2)  # as it was saved
+
+    def test_cycle(self):
+        self.assertIn("stopped", self.record("status"))
+        self.assertEqual(self.farm.put(f"{API}/config/global", {"poll_cycles": 1, "total_poll_duration_seconds": 600}).status, 200)
+        for number in (1, 2):
+            self.record("add", f"rtsp://me:{WORD}@cam/{number}", "--duration", "300")
+        with Recorder(self.farm) as worker:
+            self.assertIn("is running", self.record("start"))
+            self.assertIn("running already", self.record("start", code=1))
+            runs = [worker.begin(), worker.begin()]
+            shown = self.record("status")
+            for word in ("running since", "of 600 s", "2: 0 completed", "stream1.mp4", "stream2.mp4"):
+                self.assertIn(word, shown)
+            self.assertNotIn(WORD, shown)
+            data = json.loads(self.record("status", "--json"))
+            self.assertEqual((data["scheduler"]["is_running"], data["cycle"]["current_cycle"], len(data["tasks"])), (True, 1, 2))
+            with subprocess.Popen([GANTRY, "record", "status", "--watch", "--json", "--url", self.url], env=environment(), stdout=subprocess.PIPE, text=True) as watch:
+                self.assertTrue(json.loads(watch.stdout.readline())["scheduler"]["is_running"])
+                said = {"seconds": 150, "bytes": 1, "frames": 1, "gaps": [{"at": 3, "seconds": 150, "cause": "read"}], "status": 4}
+                worker.end(runs[0], result=json.dumps(said))
+                worker.end(runs[1], outcome=2, error="auth: 401")
+                looks = [json.loads(line) for line in watch.stdout]  # until the recorder is stopped, which it is by itself
+                self.assertEqual((watch.wait(), looks[-1]["scheduler"]["is_running"], looks[-1]["scheduler"]["completed_tasks"]), (0, False, 1))
+        self.coverage()
+        self.assertIn("stopped", self.record("stop"))
+        self.assertIn("stopped", self.record("status", "--watch"))
+
+    def coverage(self):
+        heading, rows = self.rows("coverage", "--days", "2")
+        self.assertEqual(heading, ["DAY", "STREAM", "FILE", "DUE", "RECORDED", "EXTRA", "IN", "GAPS", "LOST", "UNPLANNED", "%"])
+        self.assertEqual(sorted(row[1:] for row in rows), [["1", "stream1.mp4", "300.0", "150.0", "0.0", "150.0", "0.0", "0.0", "50.00"],
+                                                           ["2", "stream2.mp4", "300.0", "0.0", "0.0", "0.0", "300.0", "0.0", "0.00"]])
+        heading, rows = self.rows("coverage", "--gaps", "--days", "2")
+        self.assertEqual(heading, ["BEGUN", "STREAM", "FILE", "AT", "SECONDS", "CAUSE"])
+        self.assertEqual(sorted(row[-3:] for row in rows), [["0.0", "300.0", "auth"], ["3.0", "150.0", "read"]])
+        self.assertEqual(json.loads(self.record("coverage", "--json"))["count"], 2)
+        self.assertEqual(json.loads(self.record("coverage", "--gaps", "--json"))["recordings"], self.farm.get(f"{API}/coverage/gaps", headers={"Accept-Language": "en"}).body["recordings"])
+
+
+class Default(Up):
+    """One whose workers have as many slots as there are processors."""
+
+    patient = PATIENT[:PATIENT.index("--worker-slots")]
+
+
+class Slots(unittest.TestCase):
+    def test_up_with_an_output_folder(self):
+        """Where nobody says how many runs a worker has at once, recordings have a worker of their own."""
+        with tempfile.TemporaryDirectory(prefix="recorder-") as folder, Up("--output", f"{folder}/out") as up:
+            up.wait_ready()
+            workers = json.loads(up.gantry("workers", "--json").stdout)["items"]
+            self.assertEqual(len(workers), 1)  # tests/up.py says how many slots it has
+        with tempfile.TemporaryDirectory(prefix="recorder-") as folder, Default("--output", f"{folder}/out") as up:
+            up.wait_ready()
+            workers = json.loads(up.gantry("workers", "--json").stdout)["items"]
+            self.assertEqual(sorted((worker["max_concurrent_tasks"] == 400, worker["task_types"] == ["record"]) for worker in workers), [(False, False), (True, True)])
+
+
+if __name__ == "__main__":
+    unittest.main()
