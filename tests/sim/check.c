@@ -415,6 +415,7 @@ static void check_memory(struct core *core, const char *whose)
         if (core->pools.slots[i])
             same_pool(core, core->pools.slots[i], whose);
     check_films(core, whose);
+    check_recorder(core, whose);
     arena_reset(core->arena);
     arena_reset(sim.arena);
 }
@@ -447,7 +448,12 @@ static void load_all(struct core *core)
                                              TYPE_VIDEO,
                                              TYPE_TRANSCODE_WORKER,
                                              TYPE_TRANSCODE_TASK,
-                                             TYPE_TRANSCODE_LOG};
+                                             TYPE_TRANSCODE_LOG,
+                                             TYPE_RECORDER_CONFIG,
+                                             TYPE_RECORDER_STATE,
+                                             TYPE_RECORDER_CYCLE,
+                                             TYPE_RECORDING,
+                                             TYPE_RECORDER_DAY};
     struct err err = {0};
     uint64_t next[TYPE_MAX] = {0};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {

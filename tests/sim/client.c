@@ -25,7 +25,8 @@ enum wish {
     WISH_RESUME,
     WISH_LOOSEN,
     WISH_VIDEO,
-    WISH_DIRECT
+    WISH_DIRECT,
+    WISH_RECORD
 };
 
 struct client_sim {
@@ -83,7 +84,8 @@ bool clients_done(void)
     for (uint32_t i = 0; i < sim.world->clients; i++)
         if (clients[i].wish != WISH_NONE)
             return false;
-    return sim.calm && next_pool >= 2 * POOLS && next_loose >= sim.world->tasks && next_resume >= sim.world->tasks;
+    return sim.calm && cameras_done() && next_pool >= 2 * POOLS && next_loose >= sim.world->tasks &&
+           next_resume >= sim.world->tasks;
 }
 
 void clients_check(void)
@@ -374,6 +376,17 @@ static void wish_film(uint32_t who)
     }
 }
 
+/* The recorder is given its streams and started, and now and then changed or stopped. */
+static bool wish_record(uint32_t who)
+{
+    union camera_message message;
+    const struct rec_idem key = idem_of(++idem);
+    const struct shape *shape = camera_wish(&key, &message);
+    if (shape)
+        ask(who, WISH_RECORD, shape, &message);
+    return shape != NULL;
+}
+
 /* Somebody's pause is still on its way: what it frees now could be paused behind it. */
 static bool pausing(void)
 {
@@ -394,6 +407,8 @@ static bool wish_first(uint32_t who)
         wish_create(who, next_task++);
         return true;
     }
+    if (sim.world->cameras && wish_record(who))
+        return true;
     if (!sim.calm)
         return false;
     if (next_loose < sim.world->tasks) {
@@ -580,6 +595,11 @@ void client_message(uint32_t who, struct packet *packet, uint32_t connection)
         break;
     case MSG_TASK_ANSWER:
         on_task(who, msg.u.task_answer.task.id);
+        break;
+    case MSG_RECORDER_CONFIGURED:
+    case MSG_RECORDER_VIEW:
+        camera_answer(&msg);
+        settle(who);
         break;
     case MSG_POOL_ANSWER:
     case MSG_VIDEO_ANSWER:

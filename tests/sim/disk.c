@@ -113,7 +113,10 @@ void *disk_read(enum record_type type, uint64_t id, void *out)
                                                          [TYPE_VIDEO] = &shape_rec_video,
                                                          [TYPE_TRANSCODE_WORKER] = &shape_rec_transcode_worker,
                                                          [TYPE_TRANSCODE_TASK] = &shape_rec_transcode_task,
-                                                         [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log};
+                                                         [TYPE_TRANSCODE_LOG] = &shape_rec_transcode_log,
+                                                         [TYPE_RECORDER_CYCLE] = &shape_rec_recorder_cycle,
+                                                         [TYPE_RECORDING] = &shape_rec_recording,
+                                                         [TYPE_RECORDER_GAPS] = &shape_rec_recorder_gaps};
     const struct kept *record = disk_get(type, id);
     struct err err = {0};
     if (!record)
@@ -426,6 +429,14 @@ void disk_apply(const struct rec_op *op)
             shelf_video(op->id, op->value);
         if (op->type == TYPE_TRANSCODE_TASK)
             shelf_task(op->id, op->value);
+        if (op->type == TYPE_RECORDING)
+            ledger_recording(op->id, op->value);
+        if (op->type == TYPE_RECORDER_DAY)
+            ledger_day(op->id, op->value);
+        if (op->type == TYPE_RECORDER_CYCLE)
+            ledger_cycle(op->id, op->value);
+        if (op->type == TYPE_RECORDER_STATE)
+            ledger_state(op->value);
         break;
     case OP_DELETE:
         if (op->type == TYPE_EVENT && op->id == top[TYPE_EVENT]) {
@@ -434,6 +445,7 @@ void disk_apply(const struct rec_op *op)
         }
         disk_remove(op->type, op->id);
         shelf_gone(op->type, op->id);
+        ledger_gone(op->type, op->id);
         break;
     case OP_LOG:
         apply_log(op->value);

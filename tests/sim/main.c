@@ -1,6 +1,6 @@
 /* gantry-sim: worlds by seed.
  *
- *   gantry-sim [--seed N] [--seeds N] [--world week|hour|all|crowd|small] [--runs N] [--limit S] [--trace RUN]
+ *   gantry-sim [--seed N] [--seeds N] [--world week|hour|all|night|crowd|small] [--runs N] [--limit S] [--trace RUN]
  *
  * A broken promise is told with its seed, the simulated time and the run; the same seed is then run again, telling everything about
  * that run. */
@@ -19,11 +19,12 @@
 struct sim sim;
 
 static const struct shape_of_world worlds[] = {
-    {"week", 100, 24, 60, 4, 500000, 168 * HOUR, 600000, 5000, 30000, 2 * MINUTE, 30 * MINUTE, 1500, 1, 6, 6, 200, 2 * MINUTE,
-     30000},
-    {"hour", 10000, 48, 120, 3, 500000, HOUR, 60000, 5000, 30000, 2000, 5 * MINUTE, 4000, 20, 60, 200, 2000, 1000, 5000},
-    {"crowd", 300, 12, 40, 2, 4000, 5 * MINUTE, 20000, 5000, 30000, 1000, 30000, 2000, 10, 8, 20, 100, 2000, 2000},
-    {"small", 12, 6, 20, 3, 3000, 20 * MINUTE, 20000, 2000, 10000, 1500, 12000, 500, 1, 4, 5, 40, 4000, 1500},
+    {"week",      100,  24, 60, 4, 500000, 168 * HOUR, 600000, 5000, 30000, 2 * MINUTE,
+     30 * MINUTE, 1500, 1,  6,  6, 200,    2 * MINUTE, 30000,  0,    0},
+    {"hour", 10000, 48, 120, 3, 500000, HOUR, 60000, 5000, 30000, 2000, 5 * MINUTE, 4000, 20, 60, 200, 2000, 1000, 5000, 0, 0},
+    {"crowd", 300, 12, 40, 2, 4000, 5 * MINUTE, 20000, 5000, 30000, 1000, 30000, 2000, 10, 8, 20, 100, 2000, 2000, 0, 0},
+    {"night", 10, 3, 10, 3, 400, 10 * HOUR, 60000, 5000, 30000, 20000, 4 * MINUTE, 1500, 1, 1, 1, 4, 10 * MINUTE, 60000, 3, 12},
+    {"small", 12, 6, 20, 3, 3000, 20 * MINUTE, 20000, 2000, 10000, 1500, 12000, 500, 1, 4, 5, 40, 4000, 1500, 0, 0},
 };
 
 static char **arguments;
@@ -302,11 +303,12 @@ static void end_come(void)
     while (sim.now < limit) {
         run_until(sim.now + 5000);
         if (clients_done() && !runs_open() && !workers_busy() && sched_serving() >= 0 && !scheds[1 - sched_serving()].alive &&
-            journal_idle(scheds[sched_serving()].journal) && store_idle() && apis_done() && shelf_settled())
+            journal_idle(scheds[sched_serving()].journal) && store_idle() && apis_done() && shelf_settled() && ledger_settled())
             break;
     }
     clients_check();
     shelf_check();
+    ledger_check();
     if (runs_open())
         broken(disk_live_first(), "%lu runs never ended", (unsigned long)runs_open());
     for (int i = 0; i < 1000 && !journal_idle(scheds[sched_serving()].journal); i++)
@@ -335,20 +337,23 @@ static void report_steps(void)
 
 static void report(double took)
 {
-    printf("seed %lu %s: %u workers, %lu runs, %lu requests, %lu batches, %.1fM events; %lu scheduler and %lu store ends, %lu of "
-           "workers, %lu superseded, %lu breaks, %lu freezes, %lu gaps, %lu clock jumps, %lu lost and %lu doubled messages, %lu "
-           "resumes, %lu refused; %lu executed, %lu of them again, %lu leases lost, %lu starts with a rate, %lu times a "
-           "pool was full, %lu keys repeated, %lu rebuilds, %lu records "
-           "compared; %lu scans, %lu videos transcoded, %lu failed, %lu ends of workers of the API; history %016lx; %.1f s\n",
-           (unsigned long)sim.seed, sim.world->name, sim.world->workers, (unsigned long)(runs_top() ? runs_top() - 1 : 0),
-           (unsigned long)clients_asked(), (unsigned long)sim.batches, (double)sim.events / 1e6, (unsigned long)sim.kills,
-           (unsigned long)sim.store_kills, (unsigned long)sim.worker_kills, (unsigned long)sim.zombies, (unsigned long)sim.breaks,
-           (unsigned long)sim.freezes, (unsigned long)sim.gaps, (unsigned long)sim.jumps, (unsigned long)sim.lost,
-           (unsigned long)sim.doubled, (unsigned long)sim.resumes, (unsigned long)sim.refused, (unsigned long)sim.executed,
-           (unsigned long)sim.twice, (unsigned long)sim.losses, (unsigned long)sim.rated, (unsigned long)sim.pool_full,
-           (unsigned long)sim.keys_repeated, (unsigned long)sim.rebuilds, (unsigned long)sim.compared, (unsigned long)sim.scans,
-           (unsigned long)sim.films_completed, (unsigned long)sim.films_failed, (unsigned long)sim.api_kills,
-           (unsigned long)sim.history, took);
+    printf(
+        "seed %lu %s: %u workers, %lu runs, %lu requests, %lu batches, %.1fM events; %lu scheduler and %lu store ends, %lu of "
+        "workers, %lu superseded, %lu breaks, %lu freezes, %lu gaps, %lu clock jumps, %lu lost and %lu doubled messages, %lu "
+        "resumes, %lu refused; %lu executed, %lu of them again, %lu leases lost, %lu starts with a rate, %lu times a "
+        "pool was full, %lu keys repeated, %lu rebuilds, %lu records "
+        "compared; %lu scans, %lu videos transcoded, %lu failed, %lu ends of workers of the API; %lu cycles with %lu recordings, "
+        "%.0f s recorded and %.0f missing; history %016lx; %.1f s\n",
+        (unsigned long)sim.seed, sim.world->name, sim.world->workers, (unsigned long)(runs_top() ? runs_top() - 1 : 0),
+        (unsigned long)clients_asked(), (unsigned long)sim.batches, (double)sim.events / 1e6, (unsigned long)sim.kills,
+        (unsigned long)sim.store_kills, (unsigned long)sim.worker_kills, (unsigned long)sim.zombies, (unsigned long)sim.breaks,
+        (unsigned long)sim.freezes, (unsigned long)sim.gaps, (unsigned long)sim.jumps, (unsigned long)sim.lost,
+        (unsigned long)sim.doubled, (unsigned long)sim.resumes, (unsigned long)sim.refused, (unsigned long)sim.executed,
+        (unsigned long)sim.twice, (unsigned long)sim.losses, (unsigned long)sim.rated, (unsigned long)sim.pool_full,
+        (unsigned long)sim.keys_repeated, (unsigned long)sim.rebuilds, (unsigned long)sim.compared, (unsigned long)sim.scans,
+        (unsigned long)sim.films_completed, (unsigned long)sim.films_failed, (unsigned long)sim.api_kills,
+        (unsigned long)sim.cycles, (unsigned long)sim.recordings, (double)sim.recorded_ms / 1000, (double)sim.missing_ms / 1000,
+        (unsigned long)sim.history, took);
     report_steps();
     fflush(stdout);
 }
@@ -368,6 +373,8 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     limits_reset();
     limits_clock_set();
     shelf_reset();
+    ledger_reset();
+    cameras_reset();
     config_draw();
     sched_start(0);
     workers_reset();
@@ -385,6 +392,8 @@ static void world_run(const struct shape_of_world *world, uint64_t seed, uint64_
     clients_free();
     apis_free();
     films_free();
+    cameras_free();
+    ledger_reset();
     shelf_reset();
     disk_reset();
     limits_reset();
@@ -422,15 +431,15 @@ static bool seed_timed(uint64_t seed, double took, double limit)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: gantry-sim [--seed N] [--seeds N] [--world week|hour|crowd|small|all] [--runs N] [--limit S] [--trace RUN]\n"
-            "  --seed N    begin with this seed (1)\n"
-            "  --seeds N   so many seeds, one after the other (1)\n"
-            "  --world W   week: 100 workers for a week; hour: 10,000 for an hour; crowd: 300, small: 12,\n"
-            "              for minutes; all: week and hour\n"
-            "  --runs N    runs a world and seed that clients ask for (500,000; crowd: 4,000; small: 3,000)\n"
-            "  --limit S   a seed whose worlds together take over S seconds fails (no limit)\n"
-            "  --trace RUN tell everything about one run\n");
+    fprintf(stderr, "usage: gantry-sim [--seed N] [--seeds N] [--world week|hour|night|crowd|small|all] [--runs N] [--limit S] "
+                    "[--trace RUN]\n"
+                    "  --seed N    begin with this seed (1)\n"
+                    "  --seeds N   so many seeds, one after the other (1)\n"
+                    "  --world W   week: 100 workers for a week; hour: 10,000 for an hour; crowd: 300, small: 12,\n"
+                    "              for minutes; night: a recorder through ten hours; all: week, hour and night\n"
+                    "  --runs N    runs a world and seed that clients ask for (500,000; crowd: 4,000; small: 3,000; night: 400)\n"
+                    "  --limit S   a seed whose worlds together take over S seconds fails (no limit)\n"
+                    "  --trace RUN tell everything about one run\n");
     return 2;
 }
 

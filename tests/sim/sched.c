@@ -41,7 +41,8 @@ static struct settings *settings_make(void)
                    {"--transcode-offline-seconds", sim.offline_ms / 1000},
                    {"--transcode-offline-old-seconds", sim.offline_old_ms / 1000},
                    {"--transcode-tasks-max", 1000},
-                   {"--transcode-logs-max", 1000}};
+                   {"--transcode-logs-max", 1000},
+                   {"--recorder-cycles-max", 12}};
     static char *const places[] = {(char *)(uintptr_t) "--bus-store=inproc://store",
                                    (char *)(uintptr_t) "--bus-scheduler=inproc://commands",
                                    (char *)(uintptr_t) "--bus-workers=inproc://workers",

@@ -74,6 +74,7 @@ struct shape_of_world {
     uint64_t tick_ms;                  /* arrivals over the network are at multiples of this */
     uint32_t transcoders, apis, films; /* workers of the transcode farm, with a session and of its API; files of its library */
     uint64_t film_ms, api_ms;          /* mean time between changes of files; between a worker's questions for work */
+    uint32_t recorders, cameras;       /* workers that record, and what there is to be recorded */
 };
 
 struct weather {          /* of the network */
@@ -125,6 +126,7 @@ struct sim {
     uint64_t film_attempts, report_ms, offline_ms, offline_old_ms; /* settings of the transcode farm */
     uint64_t newest_film;                                          /* the task of it that was given last */
     uint64_t films_completed, films_failed, api_kills, scans;
+    uint64_t cycles, recordings, recorded_ms, missing_ms; /* of the recorder; missing: gaps, and what was lost of slots */
     uint64_t executed, twice, losses, batches, frames, rebuilds, compared, keys_repeated, gaps;
 };
 extern struct sim sim;
@@ -295,7 +297,7 @@ void limits_batch(void);                  /* a batch has been applied */
 
 /* ---- workers and clients ---- */
 
-uint32_t workers_all(void); /* transcoders are behind the others */
+uint32_t workers_all(void); /* transcoders are behind the others, and those that record last */
 void workers_reset(void);
 void workers_free(void);
 void worker_event(uint32_t who);
@@ -387,6 +389,35 @@ uint32_t api_connection(uint32_t who);
 void api_handled(uint32_t who, const struct msg *msg); /* what it says is about to be */
 bool api_silent(uint32_t who);                         /* for as long as it may */
 bool apis_done(void);
+
+/* ---- the recorder: who configures, starts and stops it (cameras.c) ---- */
+
+#define CAMERAS_MOST 32
+
+union camera_message {
+    struct msg_recorder_configure configure;
+    struct msg_recorder_run run;
+};
+void cameras_reset(void);
+void cameras_free(void);
+const struct shape *camera_wish(const struct rec_idem *idem, union camera_message *out); /* NULL: nothing now */
+void camera_answer(const struct msg *msg);
+bool cameras_done(void); /* it is stopped */
+/* This attempt's result is on disk, with so many ms. */
+void camera_check(uint64_t run, uint64_t attempt, uint64_t recorded, uint64_t gaps);
+
+/* ---- its records (ledger.c) ---- */
+
+void ledger_reset(void);
+void ledger_recording(uint64_t id, struct str value);
+void ledger_day(uint64_t id, struct str value);
+void ledger_cycle(uint64_t id, struct str value);
+void ledger_state(struct str value);
+void ledger_gone(uint64_t type, uint64_t id);
+void ledger_batch(void);
+bool ledger_settled(void); /* the recorder is stopped, and nothing is being recorded */
+void ledger_check(void);
+void check_recorder(const struct core *core, const char *whose);
 
 /* ---- faults and checks ---- */
 

@@ -221,6 +221,7 @@ static bool batch_apply(uint32_t link, const struct msg *msg, struct str frame)
         disk_apply(&batch->ops.items[i]);
     limits_batch();
     shelf_batch();
+    ledger_batch();
     store.applied = batch->seq;
     sim.batches++;
     return true;

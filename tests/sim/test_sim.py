@@ -42,6 +42,17 @@ class Simulation(unittest.TestCase):
     def test_hundreds_of_workers(self):
         self.held("--world", "crowd", "--seed", 1)
 
+    def test_a_night_of_the_recorder(self):
+        """Hundreds of cycles, with every process killed now and then: the ledger adds up behind each batch, to the millisecond."""
+        told = self.held("--world", "night", "--seed", 1, "--seeds", 2)
+        found = re.findall(r"(\d+) cycles with (\d+) recordings, (\d+) s recorded and (\d+) missing", told)
+        self.assertEqual(len(found), 2, told)
+        for cycles, recordings, recorded, missing in ([int(number) for number in row] for row in found):
+            self.assertGreater(cycles, 100)
+            self.assertGreater(recordings, 10 * cycles)
+            self.assertGreater(recorded, missing)
+            self.assertGreater(missing, 0)
+
     def test_the_same_seed_is_the_same_history(self):
         histories = [re.search(r"history ([0-9a-f]{16})", self.held("--world", "small", "--seed", seed)).group(1) for seed in (7, 7, 8)]
         self.assertEqual(histories[0], histories[1])

@@ -25,12 +25,17 @@ static char idle_beat_bytes[32];
 
 uint32_t workers_all(void)
 {
-    return sim.world->workers + sim.world->transcoders;
+    return sim.world->workers + sim.world->transcoders + sim.world->recorders;
+}
+
+static bool records(uint32_t who)
+{
+    return who >= sim.world->workers + sim.world->transcoders;
 }
 
 static bool transcodes(uint32_t who)
 {
-    return who >= sim.world->workers;
+    return who >= sim.world->workers && !records(who);
 }
 
 void workers_free(void)
@@ -59,6 +64,8 @@ void workers_reset(void)
         struct worker_sim *worker = &workers[i];
         worker->slots = 1 + (uint32_t)below(sim.world->slots_max);
         worker->credit = worker->slots + (one_in(4) ? 1 + (uint32_t)below(4) : 0);
+        if (records(i))
+            worker->slots = worker->credit = sim.world->cameras;
         worker->type = i % TYPES;
         worker->more_type = (uint32_t)below(TYPES);
         worker->down = true;
@@ -150,11 +157,14 @@ static void say_hello(uint32_t who)
         serves[0] = executors[0] = STR_LIT("scan");
         serves[1] = executors[1] = STR_LIT("transcode");
     }
+    if (records(who))
+        serves[0] = executors[0] = STR_LIT("record");
+    bool one = records(who) || (!transcodes(who) && worker->type == worker->more_type);
     struct msg_hello hello = {.protocol = 1,
                               .ident = str_of(ident),
                               .boot = str_of(boot),
                               .hostname = STR_LIT("host"),
-                              .task_types = {serves, !transcodes(who) && worker->type == worker->more_type ? 1 : 2},
+                              .task_types = {serves, one ? 1 : 2},
                               .executors = {executors, transcodes(who) ? 2 : 1},
                               .labels = transcodes(who) ? transcoder_labels(who) : (struct str){0},
                               .slots = worker->slots,
@@ -212,7 +222,11 @@ static void say_result(uint32_t who, struct hand *hand)
     SET_HAS(&item, rec_outcome, exit_code);
     item.exit_code = hand->outcome == OUTCOME_COMPLETED ? 0 : 1;
     if (hand->outcome != OUTCOME_COMPLETED)
-        item.error = STR_LIT("it did not go well");
+        item.error = hand->records ? camera_error(hand) : STR_LIT("it did not go well");
+    if (hand->records && hand->outcome == OUTCOME_COMPLETED) {
+        item.result = camera_result(hand);
+        SET_HAS(&item, rec_outcome, result);
+    }
     if (hand->film && hand->outcome == OUTCOME_COMPLETED) {
         item.result = transcoder_result(hand);
         SET_HAS(&item, rec_outcome, result);
@@ -240,6 +254,7 @@ static void hand_drop(uint32_t who, uint64_t run, uint64_t attempt, const char *
     if (!hand)
         return;
     tell(run, "worker %u lets go of attempt %lu: %s", who, (unsigned long)attempt, why);
+    camera_cut(hand);
     walk_free(hand->scan);
     memmove(hand, hand + 1, (size_t)(worker->hands + --worker->count - hand) * sizeof *hand);
 }
@@ -274,6 +289,8 @@ static void hand_start(uint32_t who, struct hand *hand)
         hand->outcome = OUTCOME_FAILED;
     if (hand->skips)
         hand->output = false;
+    if (hand->records && hand->outcome == OUTCOME_COMPLETED)
+        length = camera_begin(hand);
     if (hand->earlier && run->renamed == hand->earlier) { /* that output stands: it is this one's result */
         length = 1;
         hand->output = hand->skips = false;
@@ -315,6 +332,8 @@ static void hand_end(uint32_t who, struct hand *hand)
     bool adopts = hand->earlier && run->renamed == hand->earlier;
     if (hand->film && hand->outcome == OUTCOME_COMPLETED && !adopts && !transcoder_source_stands(hand))
         hand->outcome = OUTCOME_FAILED; /* it looks once more before its result counts */
+    if (hand->records)
+        camera_end(hand, adopts ? hand->earlier : 0);
     tell(hand->run, "worker %u has ended attempt %u: %s", who, hand->attempt, outcome_name(hand->outcome));
     if (hand->outcome == OUTCOME_COMPLETED && !hand->cancelled) {
         sim.executed++;
@@ -387,6 +406,7 @@ static void take(uint32_t who, const struct rec_assignment *given)
         return;
     }
     transcoder_take(&hand, given);
+    camera_take(&hand, given);
     if (one_in(10))
         hand.lines = (uint16_t)(1 + below(6));
     worker->hands[worker->count++] = hand;
@@ -630,8 +650,10 @@ void worker_kill(uint32_t who, uint64_t away_ms)
     sim.worker_kills++;
     worker->down = true;
     worker->session = worker->leaving = worker->dying = false;
-    for (uint32_t i = 0; i < worker->count; i++)
+    for (uint32_t i = 0; i < worker->count; i++) {
+        camera_cut(&worker->hands[i]);
         walk_free(worker->hands[i].scan);
+    }
     if (worker->count) {
         free(worker->gone);
         worker->gone = worker->hands;

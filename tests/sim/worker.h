@@ -28,6 +28,8 @@ struct hand { /* a run it holds */
     bool skips, tells;
     uint32_t name;
     uint64_t video, size, content;
+    bool records;  /* a camera, */
+    uint64_t from; /* since then; NEVER: there was nothing */
 };
 
 void worker_say(uint32_t who, const struct shape *shape, const void *value, uint64_t corr);
@@ -40,5 +42,14 @@ void transcoder_ask(uint32_t who, struct hand *hand);                        /* 
 bool transcoder_source_stands(const struct hand *hand);                      /* as it was when the farm looked at it */
 void transcoder_tell(uint32_t who, struct hand *hand);                       /* that what it made stands in its source's place */
 struct str transcoder_result(const struct hand *hand);
+
+/* ---- one that records (cameras.c) ---- */
+
+void camera_take(struct hand *hand, const struct rec_assignment *given); /* if that is what it has been given */
+uint64_t camera_begin(struct hand *hand);                                /* how long it takes */
+void camera_cut(const struct hand *hand);                                /* in the middle of it, if it was there */
+void camera_end(struct hand *hand, uint32_t earlier);                    /* earlier: the attempt whose output stands; 0: none */
+struct str camera_result(const struct hand *hand);
+struct str camera_error(const struct hand *hand);
 
 #endif
