@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -51,6 +52,97 @@ class Kills(unittest.TestCase):
                 self.assertEqual(len(farm.get("/api/runs").body["data"]["items"]), 3)
 
 
+class Night(unittest.TestCase):
+    """Cycle after cycle, with somebody killed before the end of each recording."""
+
+    CYCLES = 3
+
+    def setUp(self):
+        self.dice = random.Random(20251011)
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="recorder-")))
+        self.out = folder / "out"
+        self.out.mkdir()
+        streams = [dict(stream, duration_seconds=300) for stream in STREAMS]
+        config = {"global_config": {"poll_cycles": self.CYCLES, "max_concurrent_streams": 3, "total_poll_duration_seconds": 3000, "cycle_interval_seconds": 0,
+                                    "output_directory": str(self.out)}, "streams": streams}
+        (folder / "config.json").write_text(json.dumps(config))
+        self.settings = dict(output=str(self.out), recorder_config=str(folder / "config.json"), bus_deadline_ms=120000, lease_seconds=300,
+                             lease_accept_seconds=120)
+        self.expected = dict.fromkeys(("due", "recorded", "gaps", "lost"), 0)
+
+    def draw(self):
+        """What a recording of 300 s comes to: (outcome, what its worker says), in ms as the ledger has it."""
+        self.expected["due"] += 300000
+        if self.dice.randrange(4) == 0:
+            self.expected["lost"] += 300000
+            return {"outcome": 2, "error": "connect: refused"}
+        recorded, gaps = self.dice.randrange(1, 150000), [self.dice.randrange(1500, 20000) for _ in range(self.dice.randrange(4))]
+        self.expected["recorded"] += recorded
+        self.expected["gaps"] += sum(gaps)
+        self.expected["lost"] += 300000 - recorded - sum(gaps)
+        said = {"seconds": recorded / 1000, "bytes": 1, "frames": 1, "status": 4, "gaps": [{"at": at, "seconds": gap / 1000, "cause": "read"} for at, gap in enumerate(gaps)]}
+        return {"result": json.dumps(said)}
+
+    def fell(self, farm, worker, victim, left):
+        """It dies and is there again; the leases that the worker has then."""
+        if victim == "worker":
+            worker.boot = os.urandom(8).hex()
+            worker.hello()
+            return [worker.begin() for _ in left]
+        farm.kill(victim)
+        farm.start(victim)
+        farm.wait_ready()
+        worker.hello(running=[{"run_id": one["run_id"], "attempt": one["attempt"]} for one in left])
+        return left
+
+    def cycle(self, farm, worker):
+        left = [worker.begin() for _ in STREAMS]
+        victims = self.dice.sample(("scheduler", "store", "gateway", "worker"), 3)
+        for victim in victims:
+            left = self.fell(farm, worker, victim, left)
+            worker.end(left.pop(), **self.draw())
+
+    def test_the_ledger_adds_up(self):
+        with Farm(workers=0, **self.settings) as farm:
+            wait_for(lambda: farm.get(f"{API}/config").status == 200, what="the import")
+            with Recorder(farm) as worker:
+                self.assertEqual(farm.post(f"{API}/scheduler/start").status, 200)
+                for _ in range(self.CYCLES):
+                    self.cycle(farm, worker)
+                wait_for(lambda: not farm.get(f"{API}/scheduler/status").body["is_running"], what="the end")
+            wait_for(lambda: len(list(self.out.glob("*/streams.csv"))) == self.CYCLES, what="the reports")
+            self.compare(farm)
+        self.rebuilt()
+
+    def compare(self, farm):
+        days, gaps = farm.get(f"{API}/coverage").body["days"], farm.get(f"{API}/coverage/gaps").body["recordings"]
+        told = {name: sum(round(1000 * day[field]) for day in days)
+                for name, field in (("due", "due_seconds"), ("recorded", "recorded_seconds"), ("gaps", "gap_seconds"), ("lost", "lost_seconds"))}
+        self.assertEqual(told, self.expected)
+        for day in days:
+            self.assertEqual(round(1000 * (day["due_seconds"] + day["extra_seconds"])),
+                             round(1000 * (day["recorded_seconds"] + day["gap_seconds"] + day["lost_seconds"] + day["unplanned_seconds"])))
+        self.assertEqual(sum(day["completed"] + day["failed"] + day["cancelled"] for day in days), 3 * self.CYCLES)
+        self.assertEqual(sum(round(1000 * gap["seconds"]) for one in gaps for gap in one["gaps"]), self.expected["gaps"] + self.expected["lost"])
+        self.assertLessEqual({gap["cause"] for one in gaps for gap in one["gaps"]}, {"read", "short", "connect"})
+        reports = [json.loads(path.read_text())["streams"] for path in self.out.glob("*/rtsp_report.json")]
+        self.assertEqual(sum(round(1000 * one["recorded_seconds"]) for streams in reports for one in streams), self.expected["recorded"])
+
+    def rebuilt(self):
+        """A farm that knows nothing finds all files in the folder; what was due it cannot know."""
+        for number, cycle in enumerate(sorted(self.out.iterdir())):
+            (cycle / "cam.mp4").write_bytes(bytes(1000 + number))
+        with Farm(workers=0, **self.settings) as farm:
+            wait_for(lambda: farm.get(f"{API}/config").status == 200, what="the import")
+            folders = farm.get(f"{API}/timestamps").body["timestamps"]
+            self.assertEqual([(one["video_count"], one["total_size"]) for one in folders], [(1, 1000 + number) for number in reversed(range(self.CYCLES))])
+            videos = farm.get(f"{API}/videos").body["videos"]
+            self.assertEqual([one["timestamp_dir"] for one in videos], [one["timestamp"] for one in folders])
+            self.assertEqual([farm.get(f"{API}/coverage{part}").body["count"] for part in ("", "/gaps")], [0, 0])
+            self.assertEqual(farm.delete(f"{API}/timestamp/{folders[0]['timestamp']}").status, 200)
+            self.assertEqual(farm.get(f"{API}/videos").body["count"], self.CYCLES - 1)
+
+
 class Command(unittest.TestCase):
     def setUp(self):
         self.folder, self.data = (tempfile.mkdtemp(prefix=name) for name in ("recorder-", "gantry-test-"))
@@ -85,7 +177,7 @@ class Command(unittest.TestCase):
         try:
             ready, url = process.stdout.readline().decode().split()
             self.assertEqual(ready, "ready")
-            worker, = wait_for(lambda: self.workers(url), what="a worker")
+            worker, = wait_for(lambda: self.workers(url), what="a worker")  # one alone: it was said how many slots it has
             self.assertEqual(worker["max_concurrent_tasks"], 400)  # however few processors there are
             self.assertEqual(wait_for(lambda: self.ask("/config/global"), what="the configuration")["output_directory"], "./videos")
             self.assertTrue(os.path.exists(os.path.join(self.folder, "config.json")))
