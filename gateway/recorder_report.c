@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "gateway/put_at.h"
 #include "gateway/surfaces/recorder.h"
 #include "proto/file.h"
 #include "proto/log.h"
@@ -207,31 +208,6 @@ const struct recorder_texts *recorder_report_texts(const struct recorder_report 
 
 /* ---- written ---- */
 
-/* Beside its name first, and durable before it has it. -1 with errno. */
-static int place(int at, const char *name, const struct buf *text)
-{
-    char fresh[300];
-    size_t done = 0;
-    snprintf(fresh, sizeof fresh, ".%s.new", name);
-    int fd = openat(at, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return -1;
-    while (done < text->len) {
-        ssize_t wrote = write(fd, text->data + done, text->len - done);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            break;
-        done += (size_t)wrote;
-    }
-    int result = done == text->len && fsync(fd) == 0 && renameat(at, fresh, at, name) == 0 ? 0 : -1, cause = errno;
-    close(fd);
-    if (result != 0)
-        unlinkat(at, fresh, 0);
-    errno = cause;
-    return result;
-}
-
 static void write_all(struct file_job *of)
 {
     struct recorder_report *report = (struct recorder_report *)(void *)of;
@@ -243,8 +219,8 @@ static void write_all(struct file_job *of)
         at = openat(root, report->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     report->cause = errno;
     if (at >= 0) {
-        bool well = place(at, report->file, &report->texts.json) == 0 && place(at, "report.txt", &report->texts.text) == 0 &&
-                    place(at, "streams.csv", &report->texts.table) == 0 && fsync(at) == 0 && fsync(root) == 0;
+        bool well = put_at(at, report->file, buf_str(&report->texts.json)) == 0 && put_at(at, "report.txt", buf_str(&report->texts.text)) == 0 &&
+                    put_at(at, "streams.csv", buf_str(&report->texts.table)) == 0 && fsync(at) == 0 && fsync(root) == 0;
         report->cause = well ? 0 : errno;
         close(at);
     }
