@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/recordings_held.h"
 #include "proto/open_beneath.h"
 
 #define SETTLE_MS 2000 /* a change may fall into the same tick of the file system's clock as the look before it */
@@ -124,6 +125,30 @@ static int file_take(struct recording_folder *folder, uint32_t *size, int at, co
     return 0;
 }
 
+static void held_mark(void *self, struct str name)
+{
+    struct recording_folder *folder = self;
+    char copy[256];
+    const struct recording_file key = {.name = copy};
+    struct recording_file *file = NULL;
+    if (folder->count && str_copy(copy, sizeof copy, name))
+        file = bsearch(&key, folder->files, folder->count, sizeof key, by_name);
+    if (file)
+        file->held = true;
+}
+
+/* Which of them are held. */
+static int held_take(struct recording_folder *folder, int at)
+{
+    struct held held;
+    if (held_read(at, &held) != 0)
+        return -1;
+    folder->held = held.all;
+    held_each(&held, held_mark, folder);
+    held_free(&held);
+    return 0;
+}
+
 /* Reads a folder anew. -1 with errno; one that goes meanwhile has nothing in it. 1: it cannot be read now, though it may be later. */
 static int folder_read(int root, struct recording_folder *folder)
 {
@@ -133,6 +158,7 @@ static int folder_read(int root, struct recording_folder *folder)
     int result = 0;
     folder_clear(folder);
     folder->bytes = 0;
+    folder->held = false;
     if (!dir) {
         if (at >= 0)
             close(at);
@@ -140,9 +166,11 @@ static int folder_read(int root, struct recording_folder *folder)
     }
     for (const struct dirent *entry; result == 0 && (entry = readdir(dir)) != NULL;)
         result = file_take(folder, &size, at, entry->d_name);
-    closedir(dir);
     if (folder->count > 1)
         qsort(folder->files, folder->count, sizeof *folder->files, by_name);
+    if (result == 0)
+        result = held_take(folder, at);
+    closedir(dir);
     return result;
 }
 
@@ -236,8 +264,7 @@ const struct recording_folder *recordings_find(const struct recordings *recordin
 
 #define READS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
 
-/* The cycle's folder; -1 with errno. */
-static int folder_open(const char *root, struct str folder)
+int recordings_folder(const char *root, struct str folder)
 {
     char name[RECORDINGS_NAME];
     if (!recordings_folder_name(folder)) {
@@ -262,7 +289,7 @@ int recordings_open(const char *root, struct str folder, struct str file)
         errno = ENOENT;
         return -1;
     }
-    int at = folder_open(root, folder), fd = -1, cause = errno;
+    int at = recordings_folder(root, folder), fd = -1, cause = errno;
     if (at >= 0) {
         fd = open_beneath(at, name, READS, false);
         cause = errno;
@@ -310,7 +337,7 @@ static int empty(int at, unsigned depth)
 static int remove_folder(const char *root, struct str folder)
 {
     char name[RECORDINGS_NAME];
-    int fd = folder_open(root, folder);
+    int fd = recordings_folder(root, folder);
     if (fd < 0 || empty(fd, DEPTH) != 0)
         return -1;
     str_copy(name, sizeof name, folder);
@@ -330,7 +357,10 @@ static bool is_left(const char *name, const char *report)
 
 static void clear_left(int at, const char *report)
 {
-    DIR *dir = fdopendir(dup(at));
+    int own = dup(at);
+    DIR *dir = own >= 0 ? fdopendir(own) : NULL;
+    if (!dir && own >= 0)
+        close(own);
     for (const struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
         bool pieces = strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0;
         if (pieces && empty(open_beneath(at, entry->d_name, READS | O_DIRECTORY, false), 1) == 0)
@@ -345,7 +375,7 @@ static void clear_left(int at, const char *report)
 int recordings_clear(const char *root, struct str folder, const char *report)
 {
     char name[RECORDINGS_NAME];
-    int fd = folder_open(root, folder), at = fd >= 0 ? open(root, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1, result = -1;
+    int fd = recordings_folder(root, folder), at = fd >= 0 ? open(root, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1, result = -1;
     if (at >= 0) {
         clear_left(fd, report);
         str_copy(name, sizeof name, folder);
@@ -364,7 +394,7 @@ static int remove_file(const char *root, struct str folder, struct str file)
 {
     char name[256];
     struct stat stat;
-    int at = folder_open(root, folder), result = -1, cause = errno;
+    int at = recordings_folder(root, folder), result = -1, cause = errno;
     if (at < 0)
         return -1;
     if (!recordings_video_name(file) || !str_copy(name, sizeof name, file))

@@ -18,6 +18,7 @@ struct recording_file {
     char *name;
     uint64_t size;
     uint64_t changed_ms; /* wall */
+    bool held;           /* by itself; see recordings_held.h */
 };
 
 struct recording_folder {
@@ -27,6 +28,7 @@ struct recording_folder {
     struct recording_file *files;
     uint32_t count; /* by name */
     uint64_t bytes;
+    bool held; /* all of it */
 };
 
 struct recordings {
@@ -51,6 +53,8 @@ int recordings_remove(const char *root, struct str folder, struct str file);
 /* Removes a folder in which no video is left, with its reports (report: the JSON one's name); -1 with errno, ENOTEMPTY where it holds anything
  * else, which stays. */
 int recordings_clear(const char *root, struct str folder, const char *report);
+/* Opens the folder of a cycle, for reading. -1 with errno. */
+int recordings_folder(const char *root, struct str folder);
 /* Opens a video for reading. -1 with errno. */
 int recordings_open(const char *root, struct str folder, struct str file);
 

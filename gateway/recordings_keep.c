@@ -23,7 +23,7 @@ static int older(const void *a, const void *b)
 static bool may_go(const struct recording_folder *folder, struct str before)
 {
     struct str name = str_of(folder->name);
-    return before.len == name.len && memcmp(name.ptr, before.ptr, name.len) < 0;
+    return !folder->held && before.len == name.len && memcmp(name.ptr, before.ptr, name.len) < 0;
 }
 
 static bool too_old(const struct recordings_limits *limits, uint64_t changed_ms)
@@ -44,7 +44,8 @@ static struct candidate *candidates_of(const struct recordings *recordings, stru
     for (uint32_t i = 0; i < recordings->count; i++) {
         const struct recording_folder *folder = &recordings->folders[i];
         for (uint32_t j = 0; j < folder->count && may_go(folder, before); j++)
-            candidates[(*count)++] = (struct candidate){folder, &folder->files[j]};
+            if (!folder->files[j].held)
+                candidates[(*count)++] = (struct candidate){folder, &folder->files[j]};
     }
     if (*count > 1)
         qsort(candidates, *count, sizeof *candidates, older);

@@ -1,6 +1,7 @@
 /* How much is kept of the recordings: by age, by what they come to, and by what is to stay free on their disk.
  *
- * The oldest go first, by the time that they were written. Folders of cycles whose last video went go whole, with their reports.
+ * The oldest go first, by the time that they were written. Folders of cycles whose last video went go whole, with their reports. What is
+ * held stays, and counts: where only so much is kept, others go for it.
  * Used in the helper thread for files only.
  */
 #ifndef GANTRY_GATEWAY_RECORDINGS_KEEP_H

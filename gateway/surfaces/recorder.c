@@ -19,9 +19,17 @@ static const struct route routes[] = {
     {METHOD_DELETE, "/video", recorder_video_delete, ROLE_USER,
      "Deletes the video that `path` names, as lists show it (`full_path`). 403 outside of the output folder, 404 when there is "
      "none, "
-     "409 while it is being recorded."},
+     "409 while it is being recorded, or held."},
     {METHOD_DELETE, "/timestamp/{timestamp}", recorder_timestamp_delete, ROLE_USER,
-     "Deletes a folder with all that is in it. 409 while something is being recorded into it."},
+     "Deletes a folder with all that is in it. 409 while something is being recorded into it, or anything in it is held."},
+    {METHOD_PUT, "/videos/{timestamp}/hold", recorder_hold, ROLE_USER,
+     "Holds a folder with all that is in it, and comes into it: nothing of it is removed, neither for its age nor by hand, until the hold "
+     "ends. Holds stay with the folder."},
+    {METHOD_DELETE, "/videos/{timestamp}/hold", recorder_hold, ROLE_USER,
+     "Ends the hold of a folder; videos that are held by themselves stay so."},
+    {METHOD_PUT, "/videos/{timestamp}/{file}/hold", recorder_hold, ROLE_USER, "Holds a video."},
+    {METHOD_DELETE, "/videos/{timestamp}/{file}/hold", recorder_hold, ROLE_USER,
+     "Ends the hold of a video. `held_by` says `folder` where all of its folder is held still."},
 
     {METHOD_GET, "/config", recorder_config_get, ROLE_READONLY,
      "The whole configuration. Credentials in addresses are shown to `admin` only, unless no keys are asked for; what was shown "

@@ -84,12 +84,16 @@ struct recorder_job {
     struct buf out; /* what was made */
     int cause;      /* errno; 0: it went well */
     unsigned list;  /* enum recorder_list */
+    int held;       /* enum recordings_hold */
     json_t *json;
 };
 /* A job of this request, with copies of these texts; NULL, and answered, when out of memory. */
 struct recorder_job *recorder_job_new(struct request *request, struct str folder, struct str directory, struct str name,
                                       struct str file);
 void recorder_job_do(struct recorder_job *job, void (*work)(struct file_job *job), void (*answer)(struct recorder_job *job));
+
+/* Whether a name of the path may be looked for; else it is answered: it could only lead elsewhere. */
+bool recorder_name_well(struct request *request, struct str name);
 
 /* ---- handlers ---- */
 
@@ -104,6 +108,7 @@ void recorder_start(struct request *request), recorder_stop(struct request *requ
 void recorder_timestamps(struct request *request), recorder_videos(struct request *request);
 void recorder_videos_of(struct request *request), recorder_video_get(struct request *request);
 void recorder_video_delete(struct request *request), recorder_timestamp_delete(struct request *request);
+void recorder_hold(struct request *request);
 void recorder_coverage(struct request *request), recorder_coverage_gaps(struct request *request);
 
 #endif

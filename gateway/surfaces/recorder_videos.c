@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "gateway/gateway.h"
+#include "gateway/recordings_held.h"
 #include "gateway/serve.h"
 #include "gateway/surfaces/recorder.h"
 #include "proto/log.h"
@@ -27,8 +28,17 @@ static void write_videos(struct writer *w, struct str directory, const struct re
         writer_uint(w, "file_size", file->size);
         recorder_time_write(w, "created_time", file->changed_ms);
         writer_text(w, "stream_index", recordings_index(str_of(file->name)));
+        writer_bool(w, "held", folder->held || file->held);
         writer_close(w, '}');
     }
+}
+
+static uint32_t held_count(const struct recording_folder *folder)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < folder->count; i++)
+        count += folder->held || folder->files[i].held;
+    return count;
 }
 
 static void write_folders(struct writer *w, const struct recordings *recordings)
@@ -41,6 +51,8 @@ static void write_folders(struct writer *w, const struct recordings *recordings)
         writer_text(w, "timestamp", str_of(folder->name));
         writer_uint(w, "video_count", folder->count);
         writer_uint(w, "total_size", folder->bytes);
+        writer_bool(w, "held", folder->held);
+        writer_uint(w, "held_count", held_count(folder));
         writer_close(w, '}');
     }
     writer_close(w, ']');
@@ -140,8 +152,7 @@ static bool leads_out(struct str name)
     return memchr(name.ptr, '/', name.len) || memchr(name.ptr, '\\', name.len) || str_is(name, "..") || str_is(name, ".");
 }
 
-/* Whether it may be looked for; else it is answered. */
-static bool name_well(struct request *request, struct str name)
+bool recorder_name_well(struct request *request, struct str name)
 {
     if (!name.len || !leads_out(name))
         return true;
@@ -162,13 +173,13 @@ void recorder_videos(struct request *request)
     request_param(request, "timestamp", &name, &problem, &fault);
     if (fault)
         reply_problem(request, &problem);
-    else if (name_well(request, name))
+    else if (recorder_name_well(request, name))
         recorder_config_ask(request, videos_begin);
 }
 
 void recorder_videos_of(struct request *request)
 {
-    if (name_well(request, request->match.args[0]))
+    if (recorder_name_well(request, request->match.args[0]))
         recorder_config_ask(request, videos_of_begin);
 }
 
@@ -191,7 +202,7 @@ static void video_send(struct request *request, const struct rec_recorder_config
 
 void recorder_video_get(struct request *request)
 {
-    if (name_well(request, request->match.args[0]) && name_well(request, request->match.args[1]))
+    if (recorder_name_well(request, request->match.args[0]) && recorder_name_well(request, request->match.args[1]))
         recorder_config_ask(request, video_send);
 }
 
@@ -206,7 +217,9 @@ struct removal { /* what is to go */
 static void remove_work(struct file_job *of)
 {
     struct recorder_job *job = (struct recorder_job *)(void *)of;
-    job->cause = recordings_remove(job->folder, job->name, job->file) == 0 ? 0 : errno;
+    job->held = recordings_held(job->folder, job->name, job->file);
+    if (job->held < 0 || (job->held == HOLD_NONE && recordings_remove(job->folder, job->name, job->file) != 0))
+        job->cause = errno;
 }
 
 static void remove_answer(struct recorder_job *job)
@@ -216,6 +229,10 @@ static void remove_answer(struct recorder_job *job)
     struct buf text = {0};
     struct writer w;
     bool file = job->file.len > 0;
+    if (job->held > HOLD_NONE) {
+        recorder_refuse(request, PROBLEM_CONFLICT, "path", "recorder_held", (struct str){0});
+        return;
+    }
     if (job->cause == ENOENT || job->cause == ENOTDIR) {
         recorder_refuse(request, PROBLEM_NOT_FOUND, "path", "recorder_missing", (struct str){0});
         return;
@@ -335,7 +352,7 @@ void recorder_video_delete(struct request *request)
 
 static void folder_remove(struct request *request, const struct rec_recorder_config *config)
 {
-    if (!name_well(request, request->match.args[0]))
+    if (!recorder_name_well(request, request->match.args[0]))
         return;
     if (recordings_folder_name(request->match.args[0]))
         remove_ask(request, config, request->match.args[0], (struct str){0});

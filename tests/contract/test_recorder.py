@@ -167,12 +167,13 @@ class Folder(RecorderContract):
 
     def test_lists(self):
         self.assertEqual(self.get("/timestamps").body, {"count": 2, "timestamps": [
-            {"timestamp": "20251010_163100", "video_count": 1, "total_size": 10}, {"timestamp": "20251010_163000", "video_count": 2, "total_size": 20}]})
+            {"timestamp": "20251010_163100", "video_count": 1, "total_size": 10, "held": False, "held_count": 0},
+            {"timestamp": "20251010_163000", "video_count": 2, "total_size": 20, "held": False, "held_count": 0}]})
         videos = self.get("/videos").body
         self.assertEqual(videos["count"], 3)
         self.assertEqual([one["filename"] for one in videos["videos"]], ["cam.mp4", "test_stream1.mp4", "test_stream2.mp4"])
         self.assertEqual(videos["videos"][1], {"filename": "test_stream1.mp4", "full_path": f"{self.out}/20251010_163000/test_stream1.mp4",
-                                               "timestamp_dir": "20251010_163000", "file_size": 10, "created_time": videos["videos"][1]["created_time"], "stream_index": "1"})
+                                               "timestamp_dir": "20251010_163000", "file_size": 10, "created_time": videos["videos"][1]["created_time"], "stream_index": "1", "held": False})
         self.assertRegex(videos["videos"][1]["created_time"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
         self.assertEqual(videos["videos"][0]["stream_index"], "")
         one = self.get("/videos/20251010_163000").body
@@ -181,7 +182,7 @@ class Folder(RecorderContract):
         self.make("20251010_163000/third3.mp4")  # a folder that has changed is read again
         self.assertEqual(self.get("/videos").body["count"], 4)
         (self.out / "20251010_163100/cam.mp4").unlink()
-        self.assertEqual(self.get("/timestamps").body["timestamps"][0], {"timestamp": "20251010_163100", "video_count": 0, "total_size": 0})
+        self.assertEqual(self.get("/timestamps").body["timestamps"][0], {"timestamp": "20251010_163100", "video_count": 0, "total_size": 0, "held": False, "held_count": 0})
         self.refused(self.get("/videos/20251010_999999"), 404, "Not Found", "文件或目录不存在")
         self.refused(self.get("/videos?timestamp=../../etc"), 403, "Forbidden")
 
@@ -239,6 +240,61 @@ class Folder(RecorderContract):
         self.assertEqual((answer.body["success"], answer.body["timestamp"], answer.body["path"]), (False, "other", f"{self.out}/other"))
         self.assertIn(self.farm.delete(f"{API}/timestamp/..%2fother").status, (400, 403, 404))
         self.assertTrue((self.out / "other/no.mp4").exists() and (self.output / "config.json").exists())
+
+
+    def held(self):
+        """What lists say: of folders, and of videos."""
+        return ({one["timestamp"]: (one["held"], one["held_count"]) for one in self.get("/timestamps").body["timestamps"]},
+                [f"{one['timestamp_dir']}/{one['filename']}" for one in self.get("/videos").body["videos"] if one["held"]])
+
+    def test_hold_file(self):
+        path, name = f"{API}/videos/20251010_163000/test_stream1.mp4/hold", f"{self.out}/20251010_163000/test_stream1.mp4"
+        for _ in range(2):
+            body = self.said(self.farm.put(path), "已设为保留")
+            self.assertEqual((body["timestamp"], body["filename"], body["path"], body["held"], body["held_by"]), ("20251010_163000", "test_stream1.mp4", name, True, "file"))
+        self.assertEqual(self.farm.put(path, headers=EN).body["message"], "Held: it is not removed until the hold ends")
+        self.assertEqual(self.held(), ({"20251010_163100": (False, 0), "20251010_163000": (False, 1)}, ["20251010_163000/test_stream1.mp4"]))
+        for delete in (f"/video?path={name}", "/timestamp/20251010_163000"):
+            self.refused(self.farm.delete(API + delete), 409, "Conflict", "已设为保留，无法删除")
+        self.farm.kill("gateway")
+        self.farm.start("gateway")
+        self.farm.wait_ready()
+        self.assertEqual(self.held()[1], ["20251010_163000/test_stream1.mp4"])
+        for _ in range(2):
+            body = self.said(self.farm.delete(path), "已取消保留")
+            self.assertEqual((body["held"], body["held_by"]), (False, ""))
+        self.said(self.farm.delete(f"{API}/video?path={name}"), "文件删除成功")
+
+    def test_hold_folder(self):
+        path = f"{API}/videos/20251010_163000/hold"
+        body = self.said(self.farm.put(path), "已设为保留")
+        self.assertEqual((body["timestamp"], body["path"], body["held"], body["held_by"]), ("20251010_163000", f"{self.out}/20251010_163000", True, "folder"))
+        self.assertNotIn("filename", body)
+        self.assertEqual(self.held()[0]["20251010_163000"], (True, 2))
+        body = self.said(self.farm.delete(f"{API}/videos/20251010_163000/test_stream2.mp4/hold"), "已取消保留")
+        self.assertEqual((body["held"], body["held_by"]), (True, "folder"))
+        self.refused(self.farm.delete(f"{API}/video?path={self.out}/20251010_163000/test_stream2.mp4"), 409, "Conflict")
+        answer = self.farm.delete(f"{API}/timestamp/20251010_163000", headers=EN)
+        self.refused(answer, 409, "Conflict", "It is held and cannot be deleted: end the hold first")
+        self.assertEqual((answer.body["success"], answer.body["timestamp"]), (False, "20251010_163000"))
+        self.said(self.farm.delete(path), "已取消保留")
+        self.said(self.farm.delete(f"{API}/timestamp/20251010_163000"), "目录删除成功")
+
+    def test_hold_nothing(self):
+        os.symlink("/etc/passwd", self.out / "20251010_163000/link.mp4")
+        os.symlink(self.output, self.out / "20251010_163200")
+        for method in ("PUT", "DELETE"):
+            for path in ("20251010_999999", "other", "20251010_163000/none.mp4", "20251010_163000/report.txt", "20251010_163000/.hidden.mp4", "20251010_163000/%2a"):
+                self.refused(self.farm.request(method, f"{API}/videos/{path}/hold"), 404, "Not Found", "文件或目录不存在")
+            for path in ("20251010_163000/link.mp4", "20251010_163200"):
+                self.refused(self.farm.request(method, f"{API}/videos/{path}/hold"), 403, "Forbidden")
+            for path in ("..%2f..%2fetc", "20251010_163000/..%2fx.mp4", "20251010_163000/a%0ab.mp4", "%2e%2e/x.mp4"):
+                self.assertIn(self.farm.request(method, f"{API}/videos/{path}/hold").status, (400, 403, 404))
+        for path in ("20251010_163000", "20251010_163000/test_stream1.mp4"):
+            self.refused(self.farm.post(f"{API}/videos/{path}/hold"), 405, "Method Not Allowed")
+        (self.out / "20251010_163000/.gantry-held").mkdir()  # what cannot be read holds everything
+        self.assertEqual(self.held()[0]["20251010_163000"], (True, 2))
+        self.refused(self.farm.put(f"{API}/videos/20251010_163000/hold"), 500, "Internal Server Error", "保留标记无法写入")
 
 
 class Cycles(RecorderContract):
@@ -449,7 +505,9 @@ class Roles(RecorderContract):
     def test_who_may(self):
         for method, path, body in (("PUT", "/config", {}), ("PUT", "/config/global", {}), ("POST", "/config/streams", {}), ("PUT", "/config/streams/0", {}),
                                    ("DELETE", "/config/streams/0", None), ("POST", "/config/save", {}), ("POST", "/config/reload", {}), ("POST", "/scheduler/start", {}),
-                                   ("POST", "/scheduler/stop", {}), ("DELETE", "/video?path=x", None), ("DELETE", "/timestamp/20251010_163000", None)):
+                                   ("POST", "/scheduler/stop", {}), ("DELETE", "/video?path=x", None), ("DELETE", "/timestamp/20251010_163000", None),
+                                   ("PUT", "/videos/20251010_163000/hold", None), ("DELETE", "/videos/20251010_163000/hold", None),
+                                   ("PUT", "/videos/20251010_163000/a.mp4/hold", None), ("DELETE", "/videos/20251010_163000/a.mp4/hold", None)):
             self.refused(self.as_role("readonly", method, path, body), 403, "Forbidden")
         self.refused(self.farm.get(f"{API}/config", headers={"Authorization": "Bearer x"}), 401, "Unauthorized")
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/recordings_held.h"
 #include "gateway/recordings_keep.h"
 
 #define HOUR_MS UINT64_C(3600000)
@@ -176,6 +177,40 @@ static void test_under_way(void **unused)
     assert_int_equal(gone.files + gone.folders, 0);
 }
 
+/* What is held stays, with its folder and reports, and counts. */
+static void test_held(void **unused)
+{
+    (void)unused;
+    assert_int_equal(recordings_hold(root, STR_LIT("20250101_000000"), STR_LIT("a.mp4"), true), 0);
+    assert_int_equal(recordings_hold(root, STR_LIT("20250102_000000"), (struct str){0}, true), 0);
+    keep((struct recordings_limits){.keep_bytes = 400});
+    assert_int_equal(gone.files, 1);
+    assert_true(there("20250101_000000/b.mp4")); /* the newest */
+    assert_false(there("20250103_000000"));
+    keep((struct recordings_limits){.keep_ms = 1, .keep_bytes = 1, .lacking = UINT64_MAX});
+    assert_int_equal(gone.files, 1);
+    assert_int_equal(gone.folders, 0);
+    assert_true(there("20250101_000000/a.mp4") && there("20250101_000000/report.txt"));
+    assert_true(there("20250102_000000/a.mp4") && there("20250102_000000/b.mp4"));
+    assert_int_equal(recordings_hold(root, STR_LIT("20250102_000000"), (struct str){0}, false), 0);
+    keep((struct recordings_limits){.lacking = UINT64_MAX});
+    assert_int_equal(gone.files, 2);
+    assert_false(there("20250102_000000"));
+    assert_true(there("20250101_000000/a.mp4"));
+}
+
+/* A folder of reports alone that is held. */
+static void test_held_reports(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mkdir(path_of("20241231_000000"), 0755), 0);
+    make("20241231_000000/report.txt", 60);
+    assert_int_equal(recordings_hold(root, STR_LIT("20241231_000000"), (struct str){0}, true), 0);
+    set_time("20241231_000000", 60);
+    keep((struct recordings_limits){.keep_ms = 55 * HOUR_MS});
+    assert_true(there("20241231_000000/report.txt"));
+}
+
 /* A link is nobody's recording. */
 static void test_links(void **unused)
 {
@@ -199,6 +234,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_size, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_under_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_held, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_held_reports, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
