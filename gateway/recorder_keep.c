@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include "gateway/ask.h"
@@ -15,14 +14,13 @@
 #define EVERY_MS 10000
 #define ASK_MS 5000 /* a question may take */
 #define ARENA ((size_t)16 << 20)
-#define DAY_MS UINT64_C(86400000)
-#define MILLI_GB UINT64_C(1000000) /* a DECIMAL is in thousandths */
+#define SWEEP 1000 /* videos that go before others who want the helper thread have their turn */
 
 struct recorder_keep {
     struct file_job job;
     struct gateway *gateway;
     int timer;
-    bool asking, working;
+    bool asking, working, more;
     enum ask_whom whom;
     uint64_t corr;
     char folder[4096], report[256];
@@ -46,20 +44,21 @@ static void keep_work(struct file_job *of)
     struct recorder_keep *keep = (struct recorder_keep *)(void *)of;
     struct recordings *recordings = keep->gateway->recordings;
     struct recordings_gone gone = {0};
-    struct statvfs disk;
     keep->cause = 0;
+    keep->more = false;
     if (recordings_look(recordings, keep->folder) != 0) {
         keep->cause = errno;
         return;
     }
-    if (keep->free_bytes && recordings->count && statvfs(keep->folder, &disk) == 0) {
-        uint64_t there = (uint64_t)disk.f_bavail * disk.f_frsize;
-        keep->limits.lacking = there < keep->free_bytes ? keep->free_bytes - there : 0;
-    }
+    keep->limits.lacking = recordings->count ? recordings_lacking(keep->folder, keep->free_bytes) : 0;
     keep->cause = recordings_keep(recordings, &keep->limits, &gone) == 0 ? gone.cause : ENOMEM;
+    keep->more = gone.more && !gone.cause;
 }
 
 /* ---- on the loop ---- */
+
+/* Looks, and removes what is too much; on the loop, when it is not doing so. */
+static void sweep(struct recorder_keep *keep);
 
 static void keep_done(struct file_job *of)
 {
@@ -69,20 +68,40 @@ static void keep_done(struct file_job *of)
         log_warn("GTY-RECORDER-KEEP", "%s: what is too old or too much cannot be removed: %s", keep->folder,
                  strerror(keep->cause));
     keep->told = keep->cause;
+    if (keep->more && !keep->gateway->stopping)
+        sweep(keep); /* what others asked meanwhile goes before it */
 }
 
-/* Folders of this second and later ones may become those of a cycle that begins now; from that of the one under way on, nothing goes. */
-static void before_set(struct recorder_keep *keep, uint64_t now_ms, const struct msg_recorder_view *view)
+void recorder_keep_before(uint64_t now_ms, const struct msg_recorder_view *view, char before[RECORDINGS_NAME])
 {
     time_t at = (time_t)(now_ms / 1000);
     struct tm tm;
     localtime_r(&at, &tm);
-    if (strftime(keep->before, sizeof keep->before, "%Y%m%d_%H%M%S", &tm) == 0)
-        keep->before[0] = '\0';
+    if (strftime(before, RECORDINGS_NAME, "%Y%m%d_%H%M%S", &tm) == 0)
+        before[0] = '\0';
     struct str name = view->cycle.name;
-    if (view->state.cycle && name.len == RECORDINGS_NAME - 1 && memcmp(name.ptr, keep->before, name.len) < 0)
-        str_copy(keep->before, sizeof keep->before, name);
-    keep->limits.before = str_of(keep->before);
+    if (view->state.cycle && name.len == RECORDINGS_NAME - 1 && memcmp(name.ptr, before, name.len) < 0)
+        str_copy(before, RECORDINGS_NAME, name);
+}
+
+void recorder_keep_rules(const struct settings *settings, struct recorder_rules *rules)
+{
+    rules->days = (uint64_t)settings_count_of(settings, SET_RECORDER_KEEP_DAYS) * 1000;
+    rules->gb = (uint64_t)settings_count_of(settings, SET_RECORDER_KEEP_GB);
+    rules->free_gb = (uint64_t)settings_count_of(settings, SET_RECORDER_FREE_GB);
+}
+
+void recorder_keep_limits(const struct recorder_rules *rules, uint64_t now_ms, struct recordings_limits *limits)
+{
+    *limits = (struct recordings_limits){
+        .now_ms = now_ms, .keep_ms = rules->days * MILLI_DAY_MS, .keep_bytes = rules->gb * MILLI_GB};
+}
+
+static void sweep(struct recorder_keep *keep)
+{
+    keep->job = (struct file_job){.work = keep_work, .done = keep_done};
+    keep->working = true;
+    files_do(keep->gateway->files, &keep->job);
 }
 
 static void on_view(void *arg, const struct msg *msg, const struct err *err)
@@ -94,17 +113,15 @@ static void on_view(void *arg, const struct msg *msg, const struct err *err)
     if (!msg || msg->shape->id != MSG_RECORDER_VIEW || keep->gateway->stopping)
         return;
     uint64_t now_ms = clock_wall_ms();
-    keep->limits = (struct recordings_limits){
-        .now_ms = now_ms,
-        .report = keep->report,
-        .keep_ms = (uint64_t)settings_count_of(settings, SET_RECORDER_KEEP_DAYS) * DAY_MS,
-        .keep_bytes = (uint64_t)settings_count_of(settings, SET_RECORDER_KEEP_GB) * MILLI_GB,
-    };
-    keep->free_bytes = (uint64_t)settings_count_of(settings, SET_RECORDER_FREE_GB) * MILLI_GB;
-    before_set(keep, now_ms, &msg->u.recorder_view);
-    keep->job = (struct file_job){.work = keep_work, .done = keep_done};
-    keep->working = true;
-    files_do(keep->gateway->files, &keep->job);
+    struct recorder_rules rules;
+    recorder_keep_rules(settings, &rules);
+    recorder_keep_limits(&rules, now_ms, &keep->limits);
+    recorder_keep_before(now_ms, &msg->u.recorder_view, keep->before);
+    keep->limits.before = str_of(keep->before);
+    keep->limits.report = keep->report;
+    keep->limits.most = SWEEP;
+    keep->free_bytes = rules.free_gb * MILLI_GB;
+    sweep(keep);
 }
 
 static void on_config(void *arg, const struct msg *msg, const struct err *why)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "proto/log.h"
 
@@ -52,45 +53,36 @@ static struct candidate *candidates_of(const struct recordings *recordings, stru
     return candidates;
 }
 
-/* Whether it is gone. */
-static bool remove_one(const struct recordings *recordings, const char *folder, const char *file, struct recordings_gone *gone)
+/* One that may go, when so many bytes are there and so many have gone before it. */
+static enum recordings_why why_of(const struct recordings_limits *limits, uint64_t changed_ms, uint64_t total, uint64_t gone)
 {
-    if (recordings_remove(recordings->root, str_of(folder), str_of(file)) == 0) {
-        log_info("GTY-RECORDER-EXPIRED", "%s/%s/%s", recordings->root, folder, file);
-        return true;
-    }
-    if (errno == ENOENT)
-        return true; /* somebody else was first */
-    gone->cause = errno;
-    return false;
+    if (too_old(limits, changed_ms))
+        return RECORDINGS_OLD;
+    if (limits->keep_bytes && total - gone > limits->keep_bytes)
+        return RECORDINGS_MUCH;
+    return gone < limits->lacking ? RECORDINGS_ROOM : RECORDINGS_KEPT;
 }
 
 /* A folder that has no video any more, as all went now, or has had none for as long as any is kept. */
-static void remove_folders(const struct recordings *recordings, const struct recordings_limits *limits, const uint32_t *went,
-                           struct recordings_gone *gone)
+static void choose_folders(const struct recordings *recordings, const struct recordings_limits *limits, const uint32_t *went,
+                           const struct recordings_taker *taker, struct recordings_gone *gone)
 {
     for (uint32_t i = 0; i < recordings->count; i++) {
         const struct recording_folder *folder = &recordings->folders[i];
         uint64_t changed_ms = (uint64_t)folder->changed.tv_sec * 1000;
         bool empty = folder->count ? went[i] == folder->count : too_old(limits, changed_ms);
-        if (!empty || !may_go(folder, limits->before))
-            continue;
-        if (recordings_clear(recordings->root, str_of(folder->name), limits->report ? limits->report : "") == 0) {
-            log_info("GTY-RECORDER-EXPIRED", "%s/%s", recordings->root, folder->name);
-            gone->folders++;
-        } else if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST) { /* what somebody else keeps there stays */
-            gone->cause = errno;
-        }
+        if (empty && may_go(folder, limits->before))
+            gone->folders += taker->folder(taker->self, folder, folder->count ? RECORDINGS_EMPTY : RECORDINGS_OLD);
     }
 }
 
-int recordings_keep(const struct recordings *recordings, const struct recordings_limits *limits, struct recordings_gone *gone)
+int recordings_choose(const struct recordings *recordings, const struct recordings_limits *limits,
+                      const struct recordings_taker *taker, struct recordings_gone *gone)
 {
     size_t count;
     uint64_t total = 0;
     struct candidate *candidates = candidates_of(recordings, limits->before, &count);
     uint32_t *went = calloc(recordings->count ? recordings->count : 1, sizeof *went); /* files, by folder */
-    *gone = (struct recordings_gone){0};
     if (!candidates || !went) {
         free(candidates);
         free(went);
@@ -100,17 +92,70 @@ int recordings_keep(const struct recordings *recordings, const struct recordings
         total += recordings->folders[i].bytes;
     for (size_t i = 0; i < count; i++) {
         const struct candidate *one = &candidates[i];
-        if (!too_old(limits, one->file->changed_ms) && (!limits->keep_bytes || total - gone->bytes <= limits->keep_bytes) &&
-            gone->bytes >= limits->lacking)
+        enum recordings_why why = why_of(limits, one->file->changed_ms, total, gone->bytes);
+        gone->more = why && limits->most && gone->files >= limits->most;
+        if (!why || gone->more)
             break;
-        if (!remove_one(recordings, one->folder->name, one->file->name, gone))
+        if (!taker->file(taker->self, one->folder, one->file, why))
             continue;
         gone->files++;
         gone->bytes += one->file->size;
         went[one->folder - recordings->folders]++;
     }
-    remove_folders(recordings, limits, went, gone);
+    choose_folders(recordings, limits, went, taker, gone);
     free(candidates);
     free(went);
     return 0;
+}
+
+/* ---- removing them ---- */
+
+struct removing {
+    const char *root, *report;
+    struct recordings_gone *gone;
+};
+
+static bool remove_file(void *self, const struct recording_folder *folder, const struct recording_file *file,
+                        enum recordings_why why)
+{
+    const struct removing *removing = self;
+    (void)why;
+    if (recordings_remove(removing->root, str_of(folder->name), str_of(file->name)) == 0) {
+        log_info("GTY-RECORDER-EXPIRED", "%s/%s/%s", removing->root, folder->name, file->name);
+        return true;
+    }
+    if (errno == ENOENT)
+        return true; /* somebody else was first */
+    removing->gone->cause = errno;
+    return false;
+}
+
+static bool remove_folder(void *self, const struct recording_folder *folder, enum recordings_why why)
+{
+    const struct removing *removing = self;
+    (void)why;
+    if (recordings_clear(removing->root, str_of(folder->name), removing->report) == 0) {
+        log_info("GTY-RECORDER-EXPIRED", "%s/%s", removing->root, folder->name);
+        return true;
+    }
+    if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST) /* what somebody else keeps there stays */
+        removing->gone->cause = errno;
+    return false;
+}
+
+int recordings_keep(const struct recordings *recordings, const struct recordings_limits *limits, struct recordings_gone *gone)
+{
+    struct removing removing = {recordings->root, limits->report ? limits->report : "", gone};
+    const struct recordings_taker taker = {remove_file, remove_folder, &removing};
+    *gone = (struct recordings_gone){0};
+    return recordings_choose(recordings, limits, &taker, gone);
+}
+
+uint64_t recordings_lacking(const char *root, uint64_t free_bytes)
+{
+    struct statvfs disk;
+    if (!free_bytes || statvfs(root, &disk) != 0)
+        return 0;
+    uint64_t there = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return there < free_bytes ? free_bytes - there : 0;
 }

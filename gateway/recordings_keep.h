@@ -16,16 +16,40 @@ struct recordings_limits {
     uint64_t lacking;    /* bytes that are to go in any case */
     const char *report;  /* name of a cycle's report in JSON; NULL: it has none */
     struct str before;   /* only in folders of an earlier name: the others may be recorded into */
+    uint64_t most;       /* videos that go at once, as others wait; 0: any number */
 };
 
 struct recordings_gone {
     uint64_t files, folders;
     uint64_t bytes;
+    bool more; /* there are others, beyond `most` */
     int cause; /* errno of the last that could not be removed; 0: all could */
 };
 
-/* Removes from what recordings_look has found what is too much, and says what that was; a further look finds the rest. -1: out of memory,
- * and nothing is removed. */
+enum recordings_why {
+    RECORDINGS_KEPT,
+    RECORDINGS_OLD,   /* older than is kept */
+    RECORDINGS_MUCH,  /* beyond the bytes that are kept */
+    RECORDINGS_ROOM,  /* something has to go, and it is the oldest */
+    RECORDINGS_EMPTY, /* a folder: no video is left in it */
+};
+
+/* Whom what is too much is told, one by one in the order in which it goes; each says whether it is gone. */
+struct recordings_taker {
+    bool (*file)(void *self, const struct recording_folder *folder, const struct recording_file *file, enum recordings_why why);
+    bool (*folder)(void *self, const struct recording_folder *folder, enum recordings_why why);
+    void *self;
+};
+
+/* Chooses from what recordings_look has found what is too much. gone: what the taker says is gone. -1: out of memory, and nothing was
+ * told. */
+int recordings_choose(const struct recordings *recordings, const struct recordings_limits *limits,
+                      const struct recordings_taker *taker, struct recordings_gone *gone);
+
+/* Removes it; a further look finds the rest. -1: out of memory, and nothing is removed. */
 int recordings_keep(const struct recordings *recordings, const struct recordings_limits *limits, struct recordings_gone *gone);
+
+/* How much has to go, so that so many bytes are free on the folder's disk; 0 where nobody knows. */
+uint64_t recordings_lacking(const char *root, uint64_t free_bytes);
 
 #endif

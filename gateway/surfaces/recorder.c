@@ -79,6 +79,9 @@ static const struct route routes[] = {
     {METHOD_GET, "/coverage/gaps", recorder_coverage_gaps, ROLE_READONLY,
      "What is missing of recordings, the newest first: each gap with its second of the recording and its cause. Recordings of "
      "which nothing is missing are not listed. `stream_id`, `day` (YYYYMMDD), `since`, `page`, `per_page` (at most 1000)."},
+    {METHOD_GET, "/retention", recorder_retention, ROLE_READONLY,
+     "What retention would remove now, and why (`reason`: `age`, `size`, `free_space`), with sums; nothing is removed. `keep_days`, "
+     "`keep_gb`, `free_gb`: what it would be with these in place of the settings."},
     {.handle = NULL},
 };
 
@@ -286,12 +289,33 @@ static void job_over(struct file_job *of)
         job_free(job);
 }
 
+struct recorder_job *recorder_job_of(const struct request *request)
+{
+    return ((const struct recorder_wish *)request->own)->job;
+}
+
+void recorder_job_ask(struct recorder_job *job, bool brief, void (*on_view)(struct request *request, const struct msg *msg))
+{
+    const struct msg_recorder_ask asked = {.brief = brief};
+    ((struct recorder_wish *)job->request->own)->job = job;
+    ask_send(job->request, ASK_SCHEDULER, &shape_msg_recorder_ask, &asked, on_view);
+}
+
 void recorder_job_do(struct recorder_job *job, void (*work)(struct file_job *job), void (*answer)(struct recorder_job *job))
 {
     job->job.work = work;
     job->job.done = job_over;
     job->answer = answer;
     files_do(job->request->gateway->files, &job->job);
+}
+
+void recorder_job_reply(struct recorder_job *job)
+{
+    struct request *request = job->request;
+    buf_free(&request->out);
+    request->out = job->out;
+    job->out = (struct buf){0};
+    reply_done(request, 200);
 }
 
 const struct surface surface_recorder = {

@@ -7,6 +7,7 @@
 
 #include "gateway/ask.h"
 #include "gateway/files.h"
+#include "gateway/recorder_keep.h"
 #include "gateway/recordings.h"
 #include "gateway/writer.h"
 
@@ -32,6 +33,7 @@ enum text_id recorder_status(uint64_t status, bool text); /* text: as status_tex
 struct recorder_wish { /* request->own begins with it, once the configuration was asked for */
     void (*on_config)(struct request *request, const struct rec_recorder_config *config);
     struct str directory; /* output_directory; ptr NULL: it is not known yet */
+    struct recorder_job *job; /* of recorder_job_ask */
 };
 /* Asks the store for it; on_config is called with it, in the request's memory, never with what is not there: that is answered. */
 void recorder_config_ask(struct request *request,
@@ -85,13 +87,25 @@ struct recorder_job {
     int cause;      /* errno; 0: it went well */
     unsigned list;  /* enum recorder_list */
     int held;       /* enum recordings_hold */
+    struct recorder_rules rules;
+    struct recordings_limits limits; /* `before` is in what follows */
+    char before[RECORDINGS_NAME];
     json_t *json;
 };
 /* A job of this request, with copies of these texts; NULL, and answered, when out of memory. */
 struct recorder_job *recorder_job_new(struct request *request, struct str folder, struct str directory, struct str name,
                                       struct str file);
+/* First asks how far the recorder is; on_view finds the job by recorder_job_of. */
+struct recorder_job *recorder_job_of(const struct request *request);
+void recorder_job_ask(struct recorder_job *job, bool brief, void (*on_view)(struct request *request, const struct msg *msg));
 void recorder_job_do(struct recorder_job *job, void (*work)(struct file_job *job), void (*answer)(struct recorder_job *job));
+void recorder_job_reply(struct recorder_job *job); /* what is in `out` is the answer */
 
+/* Writes what lists say of a video; the object stays open. */
+void recorder_video_open(struct writer *w, struct str directory, const struct recording_folder *folder,
+                         const struct recording_file *file);
+/* Whether the folder could not be looked at, or there was no memory: then that is answered. */
+bool recorder_unlisted(const struct recorder_job *job);
 /* Whether a name of the path may be looked for; else it is answered: it could only lead elsewhere. */
 bool recorder_name_well(struct request *request, struct str name);
 
@@ -110,5 +124,6 @@ void recorder_videos_of(struct request *request), recorder_video_get(struct requ
 void recorder_video_delete(struct request *request), recorder_timestamp_delete(struct request *request);
 void recorder_hold(struct request *request);
 void recorder_coverage(struct request *request), recorder_coverage_gaps(struct request *request);
+void recorder_retention(struct request *request);
 
 #endif

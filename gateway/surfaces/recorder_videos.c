@@ -15,20 +15,25 @@ enum recorder_list { LIST_FOLDERS, LIST_VIDEOS, LIST_VIDEOS_OF };
 
 /* ---- lists, written in the helper thread ---- */
 
-static void write_videos(struct writer *w, struct str directory, const struct recording_folder *folder)
+void recorder_video_open(struct writer *w, struct str directory, const struct recording_folder *folder,
+                         const struct recording_file *file)
 {
     char path[4096 + 512];
+    snprintf(path, sizeof path, "%.*s/%s/%s", (int)directory.len, directory.ptr, folder->name, file->name);
+    writer_open(w, NULL, '{');
+    writer_text(w, "filename", str_of(file->name));
+    writer_text(w, "full_path", str_of(path));
+    writer_text(w, "timestamp_dir", str_of(folder->name));
+    writer_uint(w, "file_size", file->size);
+    recorder_time_write(w, "created_time", file->changed_ms);
+    writer_text(w, "stream_index", recordings_index(str_of(file->name)));
+    writer_bool(w, "held", folder->held || file->held);
+}
+
+static void write_videos(struct writer *w, struct str directory, const struct recording_folder *folder)
+{
     for (uint32_t i = 0; i < folder->count; i++) {
-        const struct recording_file *file = &folder->files[i];
-        snprintf(path, sizeof path, "%.*s/%s/%s", (int)directory.len, directory.ptr, folder->name, file->name);
-        writer_open(w, NULL, '{');
-        writer_text(w, "filename", str_of(file->name));
-        writer_text(w, "full_path", str_of(path));
-        writer_text(w, "timestamp_dir", str_of(folder->name));
-        writer_uint(w, "file_size", file->size);
-        recorder_time_write(w, "created_time", file->changed_ms);
-        writer_text(w, "stream_index", recordings_index(str_of(file->name)));
-        writer_bool(w, "held", folder->held || file->held);
+        recorder_video_open(w, directory, folder, &folder->files[i]);
         writer_close(w, '}');
     }
 }
@@ -99,22 +104,26 @@ static void list_work(struct file_job *of)
     writer_close(&w, '}');
 }
 
+bool recorder_unlisted(const struct recorder_job *job)
+{
+    if (job->cause && job->cause != ENOMEM) {
+        log_warn("GTY-RECORDER-FOLDER", "%s: %s", job->folder, strerror(job->cause));
+        recorder_refuse(job->request, PROBLEM_INTERNAL, NULL, "recorder_listing", (struct str){0});
+    } else if (job->cause || job->out.failed) {
+        reply_problem_kind(job->request, PROBLEM_OVERLOADED);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* What was written in the helper thread is the answer. */
 static void list_answer(struct recorder_job *job)
 {
-    struct request *request = job->request;
-    if (job->cause == ENOENT) {
-        recorder_refuse(request, PROBLEM_NOT_FOUND, "timestamp", "recorder_missing", job->name);
-    } else if (job->cause && job->cause != ENOMEM) {
-        log_warn("GTY-RECORDER-FOLDER", "%s: %s", job->folder, strerror(job->cause));
-        recorder_refuse(request, PROBLEM_INTERNAL, NULL, "recorder_listing", (struct str){0});
-    } else if (job->cause || job->out.failed) {
-        reply_problem_kind(request, PROBLEM_OVERLOADED);
-    } else {
-        buf_free(&request->out);
-        request->out = job->out;
-        job->out = (struct buf){0};
-        reply_done(request, 200);
-    }
+    if (job->cause == ENOENT)
+        recorder_refuse(job->request, PROBLEM_NOT_FOUND, "timestamp", "recorder_missing", job->name);
+    else if (!recorder_unlisted(job))
+        recorder_job_reply(job);
 }
 
 static void list_begin(struct request *request, const struct rec_recorder_config *config, enum recorder_list list,
@@ -208,12 +217,6 @@ void recorder_video_get(struct request *request)
 
 /* ---- deletes ---- */
 
-struct removal { /* what is to go */
-    struct recorder_wish wish;
-    struct str folder, directory;
-    struct str name, file; /* of the cycle's folder, and in it; file empty: all of it */
-};
-
 static void remove_work(struct file_job *of)
 {
     struct recorder_job *job = (struct recorder_job *)(void *)of;
@@ -263,36 +266,23 @@ static void remove_answer(struct recorder_job *job)
 static void on_view(struct request *request, const struct msg *msg)
 {
     const struct msg_recorder_view *view = &msg->u.recorder_view;
-    const struct removal *removal = request->own;
-    bool there = view->state.cycle && str_eq(view->cycle.name, removal->name), busy = false;
+    struct recorder_job *job = recorder_job_of(request);
+    bool there = view->state.cycle && str_eq(view->cycle.name, job->name), busy = false;
     for (uint32_t i = 0; i < view->recordings.count && there && !busy; i++) {
         const struct rec_recording *task = &view->recordings.items[i];
-        busy =
-            task->status < RECORDING_COMPLETED && (!removal->file.len || (task->run_id && str_eq(task->output, removal->file)));
+        busy = task->status < RECORDING_COMPLETED && (!job->file.len || (task->run_id && str_eq(task->output, job->file)));
     }
-    if (busy) {
+    if (busy)
         recorder_refuse(request, PROBLEM_CONFLICT, "path", "recorder_busy", (struct str){0});
-        return;
-    }
-    struct recorder_job *job = recorder_job_new(request, removal->folder, removal->directory, removal->name, removal->file);
-    if (job)
+    else
         recorder_job_do(job, remove_work, remove_answer);
 }
 
 static void remove_ask(struct request *request, const struct rec_recorder_config *config, struct str name, struct str file)
 {
-    const struct msg_recorder_ask asked = {0};
-    struct removal *removal = request_alloc(request, sizeof *removal);
-    struct arena *arena = request_arena(request);
-    const struct recorder_wish *wish = request->own;
-    if (removal && arena) /* the answer that config is of goes with this call */
-        *removal = (struct removal){*wish, arena_str(arena, config->folder), wish->directory, name, file};
-    if (!removal || !arena || !removal->folder.ptr || !removal->directory.ptr) {
-        reply_problem_kind(request, PROBLEM_OVERLOADED);
-        return;
-    }
-    request->own = removal;
-    ask_send(request, ASK_SCHEDULER, &shape_msg_recorder_ask, &asked, on_view);
+    struct recorder_job *job = recorder_job_new(request, config->folder, config->global.output_directory, name, file);
+    if (job)
+        recorder_job_ask(job, false, on_view);
 }
 
 /* What stands behind this folder in path; false: path is not in it. */

@@ -297,6 +297,30 @@ class Folder(RecorderContract):
         self.refused(self.farm.put(f"{API}/videos/20251010_163000/hold"), 500, "Internal Server Error", "保留标记无法写入")
 
 
+    def test_retention(self):
+        """What would go, and does not."""
+        def shown(query=""):
+            body = self.get(f"/retention{query}").body
+            return body, [(one["timestamp_dir"], one["filename"], one["reason"]) for one in body["videos"]]
+
+        body, videos = shown()
+        self.assertEqual((body["active"], body["keep_days"], body["keep_gb"], body["free_gb"], videos, body["timestamps"]), (False, 0, 0, 0, [], []))
+        self.assertEqual((body["count"], body["bytes"], body["kept"], body["held"]), (0, 0, {"count": 3, "bytes": 30}, {"count": 0, "bytes": 0}))
+        body, videos = shown("?keep_days=30.5")
+        self.assertEqual((body["active"], body["keep_days"], videos), (True, 30.5, [("20251010_163000", "test_stream1.mp4", "age")]))
+        self.assertEqual((body["count"], body["bytes"], body["folders"], body["reasons"]["age"], body["kept"]), (1, 10, 0, {"count": 1, "bytes": 10}, {"count": 2, "bytes": 20}))
+        self.assertEqual(dict(body["videos"][0], reason=None), dict(self.get("/videos/20251010_163000").body["videos"][0], reason=None))
+        body, videos = shown("?free_gb=1000000")
+        self.assertEqual((videos[0], len(videos), {one[2] for one in videos}), (("20251010_163000", "test_stream1.mp4", "free_space"), 3, {"free_space"}))
+        self.assertEqual((body["folders"], body["timestamps"]), (2, [{"timestamp": "20251010_163100", "reason": "empty"}, {"timestamp": "20251010_163000", "reason": "empty"}]))
+        self.said(self.farm.put(f"{API}/videos/20251010_163000/test_stream1.mp4/hold"), "已设为保留")
+        body, videos = shown("?keep_days=30&keep_gb=1")
+        self.assertEqual((videos, body["held"]), ([], {"count": 1, "bytes": 10}))
+        self.assertEqual(self.get("/videos").body["count"], 3)
+        for bad in ("keep_days=-1", "keep_days=x", "keep_days=1.2345", "keep_days=36501", "keep_gb=1e3", "free_gb=.5", "free_gb=1000000.001", "keep_gb=1&keep_gb=2", "keep_gb=1."):
+            self.refused(self.get(f"/retention?{bad}"), 400, "Bad Request")
+
+
 class Cycles(RecorderContract):
     def test_cycle(self):
         self.configure()
@@ -473,7 +497,7 @@ class Roles(RecorderContract):
         self.assertEqual(self.shown("admin"), real * 2)
         for role in ("user", "readonly"):
             self.assertEqual(self.shown(role), masked * 2, role)
-            for path in ("/config/global", "/tasks", "/tasks/status", "/scheduler/status", "/scheduler/cycle", "/coverage", "/videos", "/timestamps"):
+            for path in ("/config/global", "/tasks", "/tasks/status", "/scheduler/status", "/scheduler/cycle", "/coverage", "/videos", "/timestamps", "/retention"):
                 answer = self.as_role(role, "GET", path)
                 self.assertEqual(answer.status, 200, path)
                 self.assertNotIn("secret", json.dumps(answer.body), path)

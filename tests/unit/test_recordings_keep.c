@@ -211,6 +211,67 @@ static void test_held_reports(void **unused)
     assert_true(there("20241231_000000/report.txt"));
 }
 
+/* What takes long lets others in. */
+static void test_in_turns(void **unused)
+{
+    (void)unused;
+    for (unsigned left = 4; left > 0; left--) {
+        keep((struct recordings_limits){.lacking = UINT64_MAX, .most = 1});
+        assert_int_equal(gone.files, 1);
+        assert_true(gone.more);
+    }
+    keep((struct recordings_limits){.lacking = UINT64_MAX, .most = 1});
+    assert_true(gone.files == 1 && !gone.more);
+    keep((struct recordings_limits){.lacking = UINT64_MAX, .most = 1});
+    assert_true(gone.files == 0 && !gone.more);
+}
+
+struct told {
+    char text[512];
+};
+
+static bool tell_file(void *self, const struct recording_folder *folder, const struct recording_file *file,
+                      enum recordings_why why)
+{
+    struct told *told = self;
+    size_t len = strlen(told->text);
+    snprintf(told->text + len, sizeof told->text - len, "%.8s/%s %d, ", folder->name, file->name, why);
+    return true;
+}
+
+static bool tell_folder(void *self, const struct recording_folder *folder, enum recordings_why why)
+{
+    struct told *told = self;
+    size_t len = strlen(told->text);
+    snprintf(told->text + len, sizeof told->text - len, "%.8s %d, ", folder->name, why);
+    return true;
+}
+
+/* Who only wants to know is told in which order, and why, and all stays. */
+static void test_choose(void **unused)
+{
+    struct told told = {""};
+    const struct recordings_taker taker = {tell_file, tell_folder, &told};
+    const struct recordings_limits limits = {
+        .now_ms = NOW_MS, .keep_ms = 45 * HOUR_MS, .keep_bytes = 350, .lacking = 300, .before = STR_LIT("20990101_000000")};
+    (void)unused;
+    gone = (struct recordings_gone){0};
+    assert_int_equal(recordings_look(recordings, root), 0);
+    assert_int_equal(recordings_choose(recordings, &limits, &taker, &gone), 0);
+    assert_string_equal(told.text, "20250101/a.mp4 1, 20250102/a.mp4 2, 20250102/b.mp4 3, 20250102 4, ");
+    assert_true(gone.files == 3 && gone.bytes == 300 && gone.folders == 1);
+    assert_true(there("20250101_000000/a.mp4") && there("20250102_000000/report.txt"));
+}
+
+static void test_lacking(void **unused)
+{
+    (void)unused;
+    assert_int_equal(recordings_lacking(root, 0), 0);
+    assert_int_equal(recordings_lacking(root, 1), 0);
+    assert_true(recordings_lacking(root, UINT64_MAX) > UINT64_MAX / 2);
+    assert_int_equal(recordings_lacking("/tmp/gantry-unit-none", 1), 0);
+}
+
 /* A link is nobody's recording. */
 static void test_links(void **unused)
 {
@@ -236,6 +297,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_held, setup, teardown),
         cmocka_unit_test_setup_teardown(test_held_reports, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_in_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_choose, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lacking, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
