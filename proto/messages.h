@@ -110,7 +110,14 @@ enum recorder_verb {
     RECORDER_SET_STREAM,
     RECORDER_REMOVE_STREAM,
 };
-#define RECORDER_STREAMS 400 /* at most */
+enum recorder_disk_state {
+    RECORDER_DISK_WELL,
+    RECORDER_DISK_FULL,      /* less is free than recorder.min_free_mb */
+    RECORDER_DISK_UNMOUNTED, /* the folder has lost its marker: it is another, below where its disk was */
+};
+#define RECORDER_STREAMS 400               /* at most */
+#define RECORDER_MARKED 16                 /* folders of which it is known that they have a marker */
+#define RECORDER_MARKER ".gantry-recorder" /* the marker, in an output folder */
 
 /* Of the render farm. As its records have them on disk. */
 enum render_status {
@@ -182,6 +189,7 @@ enum record_type {
     TYPE_RECORDER_STATE = 83,
     TYPE_RECORDER_DAY = 84,
     TYPE_RECORDER_GAPS = 85,
+    TYPE_RECORDER_DISK = 86,
     TYPE_MAX
 };
 

@@ -98,6 +98,7 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_RECORDER_STATE] = &shape_rec_recorder_state,
     [TYPE_RECORDER_DAY] = &shape_rec_recorder_day,
     [TYPE_RECORDER_GAPS] = &shape_rec_recorder_gaps,
+    [TYPE_RECORDER_DISK] = &shape_rec_recorder_disk,
     [TYPE_RENDER_TASK] = &shape_rec_render_task,
     [TYPE_RENDER_FRAME] = &shape_rec_render_frame,
     [TYPE_ASSET] = &shape_rec_asset,

@@ -291,6 +291,25 @@ class Nothing(Recorder):
         self.failed(self.farm(), self.server().url, "disk")
 
 
+    def test_its_disk_is_away(self):
+        server = self.server()
+        end = self.failed(self.farm(), server.url, "disk", root=str(self.root), marked=1)
+        self.assertIn("unmounted", end["error"])
+        self.assertEqual(server.requests, [])
+        self.assertEqual(list(self.root.iterdir()), [])
+
+    def test_too_little_is_free(self):
+        server = self.server()
+        end = self.failed(self.farm(), server.url, "disk", root=str(self.root), marked=0, min_free=10**15)
+        self.assertIn("disk_full", end["error"])
+        self.assertEqual(server.requests, [])
+        self.assertFalse(self.output.parent.exists())
+
+    def test_enough_is_free(self):
+        (self.root / ".gantry-recorder").touch()
+        self.made(self.farm(), self.server().url, root=str(self.root), marked=1, min_free=1)
+
+
 class Full(Recorder):
     def test_the_disk(self):
         """What was written until then is kept, and says so."""

@@ -89,6 +89,12 @@ static void step_stop(void)
     ask(&shape_msg_recorder_run, &say, MSG_RECORDER_VIEW);
 }
 
+static void step_disk(void)
+{
+    const struct msg_recorder_disk say = {.folder = STR_LIT("/srv/output"), .marked = true};
+    ask(&shape_msg_recorder_disk, &say, MSG_DONE);
+}
+
 static void step_view(void)
 {
     const struct msg_recorder_ask say = {0};
@@ -124,6 +130,8 @@ static void test_a_cycle(void **unused)
     hard(step_import);
     hard(step_add);
     assert_int_equal(recorder_of(fixture->core)->config.streams.count, 2);
+    hard(step_disk);
+    assert_int_equal(recorder_of(fixture->core)->disk.marked.count, 1);
     hard(step_start);
     hard(step_wait);
     fixture_wait(fixture, 300);

@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/messages.h"
 #include "worker/record/config.h"
 #include "worker/record/piece_whole.h"
 #include "worker/record/pieces.h"
@@ -214,6 +217,38 @@ static void test_parameters(void **state)
     assert_int_equal(config.read_s, RECORD_READ);
 }
 
+/* Where nothing is said of its folder a recording begins; else only where its marker is, and as much is free as there should be. */
+static void test_place(void **state)
+{
+    static struct record_config config;
+    char root[] = "/tmp/gantry-unit-XXXXXX", json[512], marker[64];
+    struct err err = {0};
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    snprintf(marker, sizeof(marker), "%s/" RECORDER_MARKER, root);
+    assert_int_equal(record_place_check(&config, &err), 0);
+    snprintf(json, sizeof(json),
+             "{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"%s/c/x.mp4\",\"root\":\"%s\",\"marked\":1,\"min_free\":1}",
+             root, root);
+    assert_int_equal(read_config(json, &config, &err), 0);
+    assert_string_equal(config.root, root);
+    assert_true(config.marked && config.min_free == 1);
+    assert_int_equal(record_place_check(&config, &err), -1);
+    assert_int_equal(err.code, ERR_IO);
+    assert_non_null(strstr(err.text, "unmounted"));
+    int fd = open(marker, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(record_place_check(&config, &err), 0);
+    config.min_free = (uint64_t)INT64_MAX;
+    assert_int_equal(record_place_check(&config, &err), -1);
+    assert_non_null(strstr(err.text, "disk_full"));
+    config.min_free = 0;
+    assert_int_equal(record_place_check(&config, &err), 0);
+    unlink(marker);
+    rmdir(root);
+}
+
 static void test_parameters_that_make_no_sense(void **state)
 {
     static const char *const rows[][2] = {
@@ -234,6 +269,11 @@ static void test_parameters_that_make_no_sense(void **state)
         {"{\"url\":\"rtsp://a\",\"duration_s\":86401,\"output\":\"/x\"}", "duration_s"},
         {"{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"/x\",\"connect_s\":-1}", "connect_s"},
         {"{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"/x\",\"read_s\":99999}", "read_s"},
+        {"{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"/x/y\",\"root\":\"/z\"}", "root"},
+        {"{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"/x/y\",\"root\":\"/x/y\"}", "root"},
+        {"{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"/x/y\",\"root\":1}", "root"},
+        {"{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"/x/y\",\"marked\":\"1\"}", "marked"},
+        {"{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"/x/y\",\"min_free\":-1}", "min_free"},
     };
     struct record_config config;
     struct err err;
@@ -438,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_anything_grows),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_parameters_that_make_no_sense),
+        cmocka_unit_test(test_place),
         cmocka_unit_test(test_words_without_secrets),
         cmocka_unit_test(test_pieces_of_attempts),
         cmocka_unit_test(test_what_is_whole),

@@ -3,6 +3,8 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "proto/messages.h"
 
@@ -35,6 +37,23 @@ static bool output_fits(const char *path)
     return path[0] == '/' && strlen(path) < PUBLISH_PATH && !publish_parent_step(path) && base[1] && strcmp(base, "/.") != 0;
 }
 
+/* Where all recordings are, and what is to be true of that. */
+static int place_read(const json_t *object, struct record_config *config, struct err *err)
+{
+    const json_t *root = json_object_get(object, "root"), *marked = json_object_get(object, "marked"),
+                 *least = json_object_get(object, "min_free");
+    const char *path = root ? json_string_value(root) : "";
+    size_t len = path ? strlen(path) : 0;
+    if (!path || len >= sizeof(config->root) || (len && (strncmp(path, config->output, len) != 0 || config->output[len] != '/')))
+        return err_set(err, ERR_INVALID, "parameter root is to be a folder that output is below");
+    if ((marked && !json_is_integer(marked)) || (least && (!json_is_integer(least) || json_integer_value(least) < 0)))
+        return err_set(err, ERR_INVALID, "parameters marked and min_free are to be whole numbers");
+    memcpy(config->root, path, len + 1);
+    config->marked = json_integer_value(marked) != 0;
+    config->min_free = (uint64_t)json_integer_value(least);
+    return 0;
+}
+
 static int object_read(const json_t *object, struct record_config *config, struct err *err)
 {
     const char *url = json_string_value(json_object_get(object, "url"));
@@ -56,6 +75,8 @@ static int object_read(const json_t *object, struct record_config *config, struc
     if (until && (!json_is_integer(until) || json_integer_value(until) < 0))
         return err_set(err, ERR_INVALID, "parameter until_ms is to be a time in milliseconds");
     config->until_ms = (uint64_t)json_integer_value(until);
+    if (place_read(object, config, err) < 0)
+        return -1;
     return seconds_read(object, "read_s", RECORD_READ, RECORD_TIMEOUT_MAX, &config->read_s, err);
 }
 
@@ -68,6 +89,25 @@ int record_config_read(struct str json, struct record_config *config, struct err
                                     : err_set(err, ERR_INVALID, "the run's parameters cannot be read: %.150s", why.text);
     json_decref(object);
     return rc;
+}
+
+int record_place_check(const struct record_config *config, struct err *err)
+{
+    char marker[PUBLISH_PATH + sizeof(RECORDER_MARKER) + 1];
+    struct stat info;
+    struct statvfs disk;
+    if (!config->root[0])
+        return 0;
+    snprintf(marker, sizeof(marker), "%s/" RECORDER_MARKER, config->root);
+    if (config->marked && lstat(marker, &info) < 0)
+        return err_set(err, ERR_IO, "unmounted: the output folder has lost its marker %.150s", marker);
+    if (!config->min_free || statvfs(config->root, &disk) < 0)
+        return 0;
+    uint64_t there = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (there < config->min_free)
+        return err_set(err, ERR_IO, "disk_full: %llu MB are free, and a recording begins with %llu", there / 1000000ULL,
+                       (config->min_free + 999999ULL) / 1000000ULL);
+    return 0;
 }
 
 int64_t record_due_us(const struct record_config *config, uint64_t start_ms)

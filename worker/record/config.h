@@ -15,11 +15,18 @@ struct record_config {
     char url[RECORD_URL_MAX + 1]; /* rtsp:// or rtsps://, with its user and password */
     char output[PUBLISH_PATH];    /* absolute, of the final file */
     unsigned duration_s, connect_s, read_s;
-    uint64_t until_ms; /* wall clock: it records no longer than until then; 0: no such limit */
+    uint64_t until_ms;       /* wall clock: it records no longer than until then; 0: no such limit */
+    char root[PUBLISH_PATH]; /* the folder of all recordings; "": nobody has said which */
+    bool marked;             /* that has a marker while its disk is mounted */
+    uint64_t min_free;       /* bytes to be free there for a recording to begin */
 };
 
-/* Reads the JSON object of a run's parameters: url, duration_s, output, connect_s, read_s, until_ms; others are ignored. -1 with err. */
+/* Reads the JSON object of a run's parameters: url, duration_s, output, connect_s, read_s, until_ms, root, marked, min_free; others are
+ * ignored. -1 with err. */
 int record_config_read(struct str json, struct record_config *config, struct err *err);
+
+/* Whether a recording may begin there now. -1 with err (ERR_IO). */
+int record_place_check(const struct record_config *config, struct err *err);
 
 /* How long a recording that began then (wall clock) is to be, in µs. */
 int64_t record_due_us(const struct record_config *config, uint64_t start_ms);

@@ -210,6 +210,8 @@ static int step_run(struct recording *it)
         pieces_remove(&it->pieces);
         return result_write(it, &err) < 0 ? fail(it, FAULT_DISK, err.text) : 0;
     }
+    if (it->pieces.count == 0 && record_place_check(&it->config, &err) < 0)
+        return fail(it, FAULT_DISK, err.text);
     if (say(CHANNEL_REMAINS, it->pieces.folder, &err) < 0)
         return fail(it, FAULT_STOPPED, err.text);
     enum record_fault fault = record(it, &session);

@@ -78,7 +78,8 @@ static enum record_fault piece_begin(struct session *it, int64_t arrival)
         memmove(pieces->at, pieces->at + 1, --pieces->count * sizeof(pieces->at[0]));
     pieces_path(pieces, &piece, path);
     const AVStream *audio = it->source.audio >= 0 ? format->streams[it->source.audio] : NULL;
-    if (pieces_folder(pieces, &err) < 0 || writer_open(&it->writer, path, format->streams[it->source.video], audio, &err) < 0)
+    if ((!it->start_ms && record_place_check(it->config, &err) < 0) || pieces_folder(pieces, &err) < 0 ||
+        writer_open(&it->writer, path, format->streams[it->source.video], audio, &err) < 0)
         return broken(it, FAULT_UNAVAILABLE, &err);
     pieces->at[pieces->count++] = piece;
     if (it->start_ms == 0)

@@ -99,14 +99,15 @@ void recorder_recording_over(struct recorder *farm, struct core *core, struct re
     journal_put(core->journal, TYPE_RECORDER_CYCLE, farm->cycle.id, &farm->cycle);
 }
 
-/* One that never had a run. -1: not now. */
-static int cancel_waiting(struct recorder *farm, struct core *core, struct recording *recording, const char *why)
+/* One that never had a run is over. -1: not now. */
+static int end_waiting(struct recorder *farm, struct core *core, struct recording *recording, enum recording_status status,
+                       const char *why)
 {
     struct rec_recording record = recording->record;
     struct fault fault;
     if (recorder_day_reserve(farm, 1) || core_reserve(core, RECORDING_BYTES, 0, RECORDING_OPS, &fault))
         return -1;
-    record.status = RECORDING_CANCELLED;
+    record.status = status;
     record.ended_at = core->wall_ms;
     record.error = str_of(why); /* a literal */
     recorder_recording_over(farm, core, recording, &record);
@@ -154,6 +155,19 @@ static void watch(const struct recorder *farm, struct core *core, const struct r
         *wait = AGAIN_MS;
 }
 
+/* One that has no disk to go to: it waits for that as long as its slot lasts. */
+static void wait_barred(struct recorder *farm, struct core *core, struct recording *recording, uint64_t now, const char *why,
+                        uint64_t *wait)
+{
+    const struct rec_recording *record = &recording->record;
+    uint64_t until = record->start + record->seconds, total = farm->cycle.total_seconds;
+    until = 1000 * (until < total ? until : total);
+    if (now < until)
+        sooner(wait, until, now);
+    else if (end_waiting(farm, core, recording, RECORDING_READ_ERROR, why))
+        *wait = AGAIN_MS;
+}
+
 static void start_or_wait(struct recorder *farm, struct core *core, struct recording *recording, uint32_t *active, uint64_t now,
                           uint64_t *wait)
 {
@@ -163,8 +177,13 @@ static void start_or_wait(struct recorder *farm, struct core *core, struct recor
         sooner(wait, record->start * 1000, now);
         return;
     }
+    const char *barred = recorder_barred(farm, farm->cycle.folder);
+    if (barred) {
+        wait_barred(farm, core, recording, now, barred, wait);
+        return;
+    }
     if (!left) {
-        if (cancel_waiting(farm, core, recording, "late: the cycle's time is over"))
+        if (end_waiting(farm, core, recording, RECORDING_CANCELLED, "late: the cycle's time is over"))
             *wait = AGAIN_MS;
         return;
     }
@@ -195,7 +214,7 @@ static uint64_t cycle_go_on(struct recorder *farm, struct core *core)
         if (farm->state.stopping) {
             struct str why = STR_LIT("stopped: the recorder was stopped");
             if (recording->record.run_id ? run_end(core, recording, OUTCOME_ABORTED, why)
-                                         : cancel_waiting(farm, core, recording, why.ptr))
+                                         : end_waiting(farm, core, recording, RECORDING_CANCELLED, why.ptr))
                 wait = AGAIN_MS;
         } else if (recording->record.run_id) {
             watch(farm, core, recording, now, &wait);
@@ -272,7 +291,13 @@ static void run_answer(struct recorder *farm, struct core *core, const struct co
 {
     struct msg_recorder_view view;
     recorder_view(farm, core, &view, false);
+    view.disk.marked.count = 0; /* the answer is kept with the key */
     core_answer(core, call, &shape_msg_recorder_view, &view);
+}
+
+static size_t answer_bytes(const struct recorder *farm)
+{
+    return CYCLE_BYTES + farm->cycle.folder.len + farm->config.folder.len + farm->disk.folder.len + 64;
 }
 
 static int start_check(const struct recorder *farm, struct fault *fault)
@@ -292,7 +317,7 @@ void recorder_on_run(struct core *core, const struct core_call *call)
     struct recorder *farm = recorder_of(core);
     bool stop = call->msg->u.recorder_run.stop;
     struct fault fault;
-    if ((!stop && start_check(farm, &fault)) || core_reserve(core, 256, CYCLE_BYTES + farm->cycle.folder.len, 3, &fault)) {
+    if ((!stop && start_check(farm, &fault)) || core_reserve(core, 256, answer_bytes(farm), 3, &fault)) {
         core_refuse(core, call, &fault);
         return;
     }

@@ -11,7 +11,10 @@ static int load(void *self, struct core *core, enum record_type type, struct str
     struct rec_recorder_cycle cycle;
     struct rec_recording recording;
     struct rec_recorder_day day;
+    struct rec_recorder_disk disk;
     switch (type) {
+    case TYPE_RECORDER_DISK:
+        return rec_decode_recorder_disk(core->arena, value, &disk, err) ? -1 : recorder_disk_load(farm, &disk, err);
     case TYPE_RECORDER_CONFIG:
         return rec_decode_recorder_config(core->arena, value, &config, err) ? -1 : recorder_config_load(farm, &config, err);
     case TYPE_RECORDER_STATE:
@@ -35,6 +38,7 @@ static void configure(void *self, const struct settings *settings)
     struct recorder *farm = self;
     farm->cycles_max = (uint64_t)settings_count_of(settings, SET_RECORDER_CYCLES_MAX);
     farm->recordings_max = (uint64_t)settings_count_of(settings, SET_RECORDER_RECORDINGS_MAX);
+    farm->min_free = (uint64_t)settings_count_of(settings, SET_RECORDER_MIN_FREE_MB) * 1000000;
 }
 
 static void recorder_close(void *self)
@@ -43,19 +47,25 @@ static void recorder_close(void *self)
     recorder_recordings_free(farm);
     arena_free(farm->config_arena);
     arena_free(farm->cycle_arena);
+    arena_free(farm->disk_arena);
     free(farm->kept);
     free(farm->days);
     free(farm);
 }
 
-static const struct farm_scan scans[] = {{TYPE_RECORDER_CONFIG, false}, {TYPE_RECORDER_STATE, false},
-                                         {TYPE_RECORDER_CYCLE, false},  {TYPE_RECORDING, false},
-                                         {TYPE_RECORDER_DAY, false},    {0, false}};
+static const struct farm_scan scans[] = {{TYPE_RECORDER_CONFIG, false},
+                                         {TYPE_RECORDER_STATE, false},
+                                         {TYPE_RECORDER_CYCLE, false},
+                                         {TYPE_RECORDING, false},
+                                         {TYPE_RECORDER_DAY, false},
+                                         {TYPE_RECORDER_DISK, false},
+                                         {0, false}};
 
 static const struct core_route routes[] = {
     {MSG_RECORDER_CONFIGURE, DOOR_COMMANDS, recorder_on_configure, "changes the recorder's configuration"},
     {MSG_RECORDER_RUN, DOOR_COMMANDS, recorder_on_run, "starts the recorder, or stops it"},
     {MSG_RECORDER_ASK, DOOR_COMMANDS, recorder_on_ask, "how far the recorder is"},
+    {MSG_RECORDER_DISK, DOOR_COMMANDS, recorder_on_disk, "the output folder has been looked at"},
     {MSG_RECORDER_REPORTED, DOOR_COMMANDS, recorder_on_reported, "a cycle's reports are written"},
     {0, DOOR_COMMANDS, NULL, NULL},
 };

@@ -29,7 +29,8 @@ struct recorder_sums recorder_sum(const struct rec_recording *recording)
 static struct str cause_of(const struct rec_recording *recording)
 {
     uint32_t len = 0;
-    while (len < recording->error.len && recording->error.ptr[len] >= 'a' && recording->error.ptr[len] <= 'z')
+    while (len < recording->error.len &&
+           ((recording->error.ptr[len] >= 'a' && recording->error.ptr[len] <= 'z') || recording->error.ptr[len] == '_'))
         len++;
     if (len > 0 && len < recording->error.len && len <= CAUSE && recording->error.ptr[len] == ':')
         return (struct str){recording->error.ptr, len};

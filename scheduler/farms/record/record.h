@@ -37,10 +37,13 @@ struct day { /* of a stream: it may change yet */
 struct recorder {
     struct farm farm;
     uint64_t cycles_max, recordings_max; /* that are kept */
+    uint64_t min_free;                   /* bytes that have to be free for a recording to begin */
 
     struct rec_recorder_config config; /* id 0: there is none; its texts are in the arena */
     struct arena *config_arena;
     struct rec_recorder_state state;
+    struct rec_recorder_disk disk; /* id 0: nobody has looked; its texts are in the arena */
+    struct arena *disk_arena;
 
     struct rec_recorder_cycle cycle; /* id 0: there was none yet */
     struct arena *cycle_arena;
@@ -135,6 +138,15 @@ struct recorder_sums recorder_sum(const struct rec_recording *recording);
 uint64_t recorder_ms(double seconds); /* 0: that is no time */
 /* Puts down its gaps, and what it lacks at its end, if there are any. Room has been reserved. */
 void recorder_gaps_put(const struct recorder *farm, struct core *core, const struct rec_recording *recording, uint64_t day);
+
+/* ---- its disk (disk.c) ---- */
+
+core_handler recorder_on_disk;
+int recorder_disk_load(struct recorder *farm, const struct rec_recorder_disk *disk, struct err *err);
+/* Why nothing can be recorded to this folder, in words for the recording; NULL: nothing is known against it. */
+const char *recorder_barred(const struct recorder *farm, struct str folder);
+/* Whether it is to have a marker. */
+bool recorder_is_marked(const struct recorder *farm, struct str folder);
 
 /* ---- what is true this second (view.c) ---- */
 

@@ -24,7 +24,7 @@ static void pack_recording(const struct recorder *farm, const struct core *core,
 {
     const struct rec_recorder_cycle *cycle = &farm->cycle;
     msgpack_packer packer;
-    parameters_begin(&packer, out, 8);
+    parameters_begin(&packer, out, 11);
     parameters_text(&packer, "url", record->rtsp_url);
     parameters_text(&packer, "output", output);
     parameters_uint(&packer, "duration_s", record->seconds);
@@ -33,6 +33,9 @@ static void pack_recording(const struct recorder *farm, const struct core *core,
     parameters_uint(&packer, "stream", record->stream);
     parameters_uint(&packer, "cycle", cycle->id);
     parameters_uint(&packer, "until_ms", core->wall_ms + record->seconds * 1000);
+    parameters_text(&packer, "root", cycle->folder);
+    parameters_uint(&packer, "marked", recorder_is_marked(farm, cycle->folder));
+    parameters_uint(&packer, "min_free", farm->min_free);
 }
 
 static struct rec_task_spec spec_of(const struct recorder *farm, const struct rec_recording *record, struct str name,
@@ -74,7 +77,7 @@ int recording_begin(struct recorder *farm, struct core *core, struct recording *
 {
     struct rec_recording *record = &recording->record;
     struct fault fault;
-    if (room_runs(core, 1, (size_t)record->rtsp_url.len + farm->cycle.folder.len, &fault))
+    if (room_runs(core, 1, (size_t)record->rtsp_url.len + 2 * (size_t)farm->cycle.folder.len, &fault))
         return -1;
     struct run *run = run_make(farm, core, record);
     if (!run || core_reserve(core, farm_run_bytes(run) + RECORDING_BYTES, 0, FARM_RUN_OPS + 2, &fault)) {

@@ -31,19 +31,26 @@ static void live(const struct run *run, struct rec_recording *row)
     json_decref(told);
 }
 
-static void row_of(struct core *core, const struct recording *recording, struct rec_recording *row)
+static void row_of(const struct recorder *farm, struct core *core, const struct recording *recording, struct rec_recording *row)
 {
+    const char *barred = recorder_barred(farm, farm->cycle.folder);
     const struct run *run = recording->record.run_id ? run_find(core, recording->record.run_id) : NULL;
     *row = recording->record;
     row->rtsp_url = recorder_mask(core, row->rtsp_url);
     if (row->status < RECORDING_COMPLETED && run && run->lease)
         live(run, row);
+    if (barred && row->status == RECORDING_IDLE && !row->run_id && recorder_elapsed_ms(farm, core) >= row->start * 1000)
+        row->error = str_of(barred); /* it waits for its disk */
 }
 
 void recorder_view(const struct recorder *farm, struct core *core, struct msg_recorder_view *view, bool rows)
 {
-    *view = (struct msg_recorder_view){.state = farm->state, .loaded = farm->config.id != 0};
+    *view = (struct msg_recorder_view){.state = farm->state, .loaded = farm->config.id != 0, .folder = farm->config.folder};
     view->state.id = RECORD_ONE;
+    if (farm->disk.id) {
+        view->disk = farm->disk;
+        SET_HAS(view, msg_recorder_view, disk);
+    }
     if (!farm->cycle.id)
         return;
     view->cycle = farm->cycle;
@@ -54,7 +61,7 @@ void recorder_view(const struct recorder *farm, struct core *core, struct msg_re
     view->recordings.items = arena_alloc(core->arena, farm->count * sizeof *view->recordings.items);
     view->recordings.count = view->recordings.items ? farm->count : 0;
     for (uint32_t i = 0; i < view->recordings.count; i++)
-        row_of(core, &farm->recordings[i], &view->recordings.items[i]);
+        row_of(farm, core, &farm->recordings[i], &view->recordings.items[i]);
 }
 
 void recorder_on_ask(struct core *core, const struct core_call *call)
