@@ -297,6 +297,7 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_recorder_configure, MSG_RECORDER_CONFIGURED},
         {&shape_msg_recorder_run, MSG_RECORDER_VIEW},
         {&shape_msg_recorder_ask, MSG_RECORDER_VIEW},
+        {&shape_msg_recorder_disk, MSG_DONE},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {

@@ -6,6 +6,7 @@
 #include "gateway/ask.h"
 #include "gateway/events.h"
 #include "gateway/json.h"
+#include "gateway/recorder_disk.h"
 #include "gateway/recorder_keep.h"
 #include "gateway/recorder_report.h"
 #include "gateway/surfaces/recorder.h"
@@ -35,6 +36,7 @@ struct recorder {
     struct rec_recorder_cycle cycle;
     struct recorder_report *report;
     struct recorder_keep *keep;
+    struct recorder_disk *disk;
 };
 
 static void work(struct recorder *recorder);
@@ -193,10 +195,11 @@ static void on_recordings(void *arg, const struct msg *msg, const struct err *er
 {
     struct recorder *recorder = arg;
     const struct msg *rows = answered(recorder, msg, MSG_QUERY_ROWS);
+    bool known, marked = recorder_disk_is_marked(recorder->disk, recorder->cycle.folder, &known);
     (void)err;
-    if (!rows)
+    if (!rows || !known)
         return;
-    recorder->report = recorder_report_new(&recorder->cycle, &rows->u.query_rows.rows);
+    recorder->report = recorder_report_new(&recorder->cycle, marked, &rows->u.query_rows.rows);
     if (!recorder->report)
         return; /* memory is short: at the next look */
     recorder->writing = true;
@@ -272,7 +275,9 @@ struct recorder *recorder_new(struct gateway *gateway, struct err *err)
     }
     recorder->gateway = gateway;
     recorder->keep = recorder_keep_new(gateway, err);
-    if (!recorder->keep) {
+    recorder->disk = recorder->keep ? recorder_disk_new(gateway, err) : NULL;
+    if (!recorder->disk) {
+        recorder_keep_free(recorder->keep);
         loop_cancel(gateway->loop, recorder->timer);
         arena_free(recorder->arena);
         free(recorder);
@@ -291,6 +296,7 @@ void recorder_free(struct recorder *recorder)
         bus_forget(ask_client(recorder->gateway->ask, recorder->whom), recorder->corr);
     events_unlisten(recorder->gateway->events, &recorder->listener);
     recorder_keep_free(recorder->keep);
+    recorder_disk_free(recorder->disk);
     loop_cancel(recorder->gateway->loop, recorder->timer);
     arena_free(recorder->arena);
     free(recorder);

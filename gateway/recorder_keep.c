@@ -93,8 +93,8 @@ void recorder_keep_rules(const struct settings *settings, struct recorder_rules 
 
 void recorder_keep_limits(const struct recorder_rules *rules, uint64_t now_ms, struct recordings_limits *limits)
 {
-    *limits = (struct recordings_limits){
-        .now_ms = now_ms, .keep_ms = rules->days * MILLI_DAY_MS, .keep_bytes = rules->gb * MILLI_GB};
+    *limits =
+        (struct recordings_limits){.now_ms = now_ms, .keep_ms = rules->days * MILLI_DAY_MS, .keep_bytes = rules->gb * MILLI_GB};
 }
 
 static void sweep(struct recorder_keep *keep)

@@ -21,6 +21,7 @@ struct recorder_report {
     char name[64];     /* of the cycle's */
     char file[256];    /* of the report in JSON */
     struct recorder_texts texts;
+    bool marked;
     int cause; /* errno */
     void (*done)(struct recorder_report *report, bool well, void *arg);
     void *arg;
@@ -177,11 +178,13 @@ static int fill(struct recorder_report *report, const struct rec_recorder_cycle 
     return well && !texts->json.failed && !texts->text.failed && !texts->table.failed ? 0 : -1;
 }
 
-struct recorder_report *recorder_report_new(const struct rec_recorder_cycle *cycle, const struct rec_row_list *recordings)
+struct recorder_report *recorder_report_new(const struct rec_recorder_cycle *cycle, bool marked,
+                                            const struct rec_row_list *recordings)
 {
     struct recorder_report *report = calloc(1, sizeof *report);
     if (!report)
         return NULL;
+    report->marked = marked;
     if (!str_copy(report->folder, sizeof report->folder, cycle->folder) ||
         !str_copy(report->name, sizeof report->name, cycle->name) ||
         !str_copy(report->file, sizeof report->file, cycle->report_filename) || fill(report, cycle, recordings) != 0) {
@@ -208,19 +211,32 @@ const struct recorder_texts *recorder_report_texts(const struct recorder_report 
 
 /* ---- written ---- */
 
+/* The cycle's folder, made where it is not there, unless its disk is not. -1 with errno. */
+static int folder_open(const struct recorder_report *report, int root)
+{
+    if (report->marked && faccessat(root, RECORDER_MARKER, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+        errno = ENODEV;
+        return -1;
+    }
+    if (mkdirat(root, report->name, 0755) != 0 && errno != EEXIST)
+        return -1;
+    return openat(root, report->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 static void write_all(struct file_job *of)
 {
     struct recorder_report *report = (struct recorder_report *)(void *)of;
-    int root = open(report->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), at = -1;
+    const struct recorder_texts *texts = &report->texts;
+    int root = open(report->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     report->cause = errno;
     if (root < 0)
         return;
-    if (mkdirat(root, report->name, 0755) == 0 || errno == EEXIST)
-        at = openat(root, report->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int at = folder_open(report, root);
     report->cause = errno;
     if (at >= 0) {
-        bool well = put_at(at, report->file, buf_str(&report->texts.json)) == 0 && put_at(at, "report.txt", buf_str(&report->texts.text)) == 0 &&
-                    put_at(at, "streams.csv", buf_str(&report->texts.table)) == 0 && fsync(at) == 0 && fsync(root) == 0;
+        bool well = put_at(at, report->file, buf_str(&texts->json)) == 0 &&
+                    put_at(at, "report.txt", buf_str(&texts->text)) == 0 &&
+                    put_at(at, "streams.csv", buf_str(&texts->table)) == 0 && fsync(at) == 0 && fsync(root) == 0;
         report->cause = well ? 0 : errno;
         close(at);
     }

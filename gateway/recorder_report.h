@@ -7,8 +7,9 @@
 
 struct recorder_report;
 
-/* Of this cycle and its stored recordings; NULL when out of memory. */
-struct recorder_report *recorder_report_new(const struct rec_recorder_cycle *cycle, const struct rec_row_list *recordings);
+/* Of this cycle and its stored recordings; NULL when out of memory. marked: they go into a folder with a marker only. */
+struct recorder_report *recorder_report_new(const struct rec_recorder_cycle *cycle, bool marked,
+                                            const struct rec_row_list *recordings);
 void recorder_report_free(struct recorder_report *report); /* takes NULL */
 /* Writes them in the helper thread; done is told on the loop whether they are on disk, and the report is gone behind it. */
 void recorder_report_write(struct recorder_report *report, struct files *files,

@@ -23,7 +23,8 @@ static const struct route routes[] = {
     {METHOD_DELETE, "/timestamp/{timestamp}", recorder_timestamp_delete, ROLE_USER,
      "Deletes a folder with all that is in it. 409 while something is being recorded into it, or anything in it is held."},
     {METHOD_PUT, "/videos/{timestamp}/hold", recorder_hold, ROLE_USER,
-     "Holds a folder with all that is in it, and comes into it: nothing of it is removed, neither for its age nor by hand, until the hold "
+     "Holds a folder with all that is in it, and comes into it: nothing of it is removed, neither for its age nor by hand, until "
+     "the hold "
      "ends. Holds stay with the folder."},
     {METHOD_DELETE, "/videos/{timestamp}/hold", recorder_hold, ROLE_USER,
      "Ends the hold of a folder; videos that are held by themselves stay so."},
@@ -65,7 +66,9 @@ static const struct route routes[] = {
      "stream not available."},
     {METHOD_GET, "/tasks/status", recorder_tasks, ROLE_READONLY, "The same as `GET /tasks`."},
     {METHOD_GET, "/scheduler/status", recorder_scheduler, ROLE_READONLY,
-     "Whether cycles are gone through, and the newest one's counts."},
+     "Whether cycles are gone through, and the newest one's counts. `disk_state`: `ok`, or why nothing new is recorded, "
+     "`disk_full` or "
+     "`unmounted`; `disk_message` says it in words."},
     {METHOD_GET, "/scheduler/cycle", recorder_cycle, ROLE_READONLY, "How far the cycle is, and what is being recorded."},
     {METHOD_POST, "/scheduler/start", recorder_start, ROLE_USER,
      "Starts the first cycle; makes the output folder. It goes on through restarts of the farm. 409 while it runs."},
@@ -79,8 +82,17 @@ static const struct route routes[] = {
     {METHOD_GET, "/coverage/gaps", recorder_coverage_gaps, ROLE_READONLY,
      "What is missing of recordings, the newest first: each gap with its second of the recording and its cause. Recordings of "
      "which nothing is missing are not listed. `stream_id`, `day` (YYYYMMDD), `since`, `page`, `per_page` (at most 1000)."},
+    {METHOD_GET, "/disk", recorder_disk, ROLE_READONLY,
+     "The disk of the output folder: `total`, `used`, `free` (bytes; null while it is not there), `bytes_per_day` as recorded "
+     "over the last "
+     "days, and when that fills it (`full_at`, `forecast`: `filling`, `retention` keeps it below, `idle`, `full`, `unknown`). "
+     "`state`: `ok`, "
+     "`disk_full` (less is free than `recorder.min_free_mb`: nothing new is recorded), `unmounted` (the folder has lost its "
+     "marker), "
+     "`missing` (it is not made yet)."},
     {METHOD_GET, "/retention", recorder_retention, ROLE_READONLY,
-     "What retention would remove now, and why (`reason`: `age`, `size`, `free_space`), with sums; nothing is removed. `keep_days`, "
+     "What retention would remove now, and why (`reason`: `age`, `size`, `free_space`), with sums; nothing is removed. "
+     "`keep_days`, "
      "`keep_gb`, `free_gb`: what it would be with these in place of the settings."},
     {.handle = NULL},
 };
@@ -233,6 +245,32 @@ enum text_id recorder_status(uint64_t status, bool text)
     return names[status <= RECORDING_UNAVAILABLE ? status : RECORDING_UNAVAILABLE];
 }
 
+static enum recorder_disk_state disk_state(const struct msg_recorder_view *view)
+{
+    bool same = HAS(view, msg_recorder_view, disk) && str_eq(view->disk.folder, view->folder);
+    return same && view->disk.state <= RECORDER_DISK_UNMOUNTED ? (enum recorder_disk_state)view->disk.state : RECORDER_DISK_WELL;
+}
+
+const char *recorder_disk_word(enum recorder_disk_state state)
+{
+    static const char *const words[] = {
+        [RECORDER_DISK_WELL] = "ok", [RECORDER_DISK_FULL] = "disk_full", [RECORDER_DISK_UNMOUNTED] = "unmounted"};
+    return words[state];
+}
+
+const char *recorder_disk_text(const struct request *request, enum recorder_disk_state state)
+{
+    if (state == RECORDER_DISK_FULL)
+        return text_of(TEXT_REC_DISK_FULL, request->lang);
+    return state == RECORDER_DISK_UNMOUNTED ? text_of(TEXT_REC_DISK_UNMOUNTED, request->lang) : "";
+}
+
+void recorder_disk_write(const struct request *request, struct writer *w, const struct msg_recorder_view *view)
+{
+    writer_text(w, "disk_state", str_of(recorder_disk_word(disk_state(view))));
+    writer_text(w, "disk_message", str_of(recorder_disk_text(request, disk_state(view))));
+}
+
 /* ---- work with files ---- */
 
 static void job_free(struct recorder_job *job)
@@ -256,6 +294,9 @@ static void job_orphan(void *self)
 struct recorder_job *recorder_job_new(struct request *request, struct str folder, struct str directory, struct str name,
                                       struct str file)
 {
+    if (request->sink.closed == job_orphan) /* the handler is called again, as the store was away: what it did before is over */
+        job_orphan(request->sink.self);
+    request->sink = (struct sink){0};
     struct recorder_job *job = request->gateway->files ? calloc(1, sizeof *job) : NULL;
     if (job)
         job->text = malloc((size_t)directory.len + name.len + file.len + 3);

@@ -7,8 +7,10 @@
 
 #include "gateway/ask.h"
 #include "gateway/files.h"
+#include "gateway/recorder_disk.h"
 #include "gateway/recorder_keep.h"
 #include "gateway/recordings.h"
+#include "gateway/recordings_forecast.h"
 #include "gateway/writer.h"
 
 /* ---- envelope ---- */
@@ -27,6 +29,11 @@ bool recorder_told(struct request *request, const struct msg_error *error);
 const char *recorder_time(uint64_t wall_ms, char out[RECORDER_TIME]);
 void recorder_time_write(struct writer *w, const char *key, uint64_t wall_ms);
 enum text_id recorder_status(uint64_t status, bool text); /* text: as status_text names it */
+
+/* "ok", "disk_full", "unmounted"; and what that means, for people ("" for ok). */
+const char *recorder_disk_word(enum recorder_disk_state state);
+const char *recorder_disk_text(const struct request *request, enum recorder_disk_state state);
+void recorder_disk_write(const struct request *request, struct writer *w, const struct msg_recorder_view *view);
 
 /* ---- the configuration ---- */
 
@@ -87,6 +94,8 @@ struct recorder_job {
     int cause;      /* errno; 0: it went well */
     unsigned list;  /* enum recorder_list */
     int held;       /* enum recordings_hold */
+    struct recordings_disk disk;
+    struct recordings_forecast forecast;
     struct recorder_rules rules;
     struct recordings_limits limits; /* `before` is in what follows */
     char before[RECORDINGS_NAME];
@@ -104,6 +113,8 @@ void recorder_job_reply(struct recorder_job *job); /* what is in `out` is the an
 /* Writes what lists say of a video; the object stays open. */
 void recorder_video_open(struct writer *w, struct str directory, const struct recording_folder *folder,
                          const struct recording_file *file);
+/* What is kept, and whether that is limited at all; key NULL: into the object that is open. */
+void recorder_rules_write(struct writer *w, const char *key, const struct recorder_rules *rules);
 /* Whether the folder could not be looked at, or there was no memory: then that is answered. */
 bool recorder_unlisted(const struct recorder_job *job);
 /* Whether a name of the path may be looked for; else it is answered: it could only lead elsewhere. */
@@ -124,6 +135,6 @@ void recorder_videos_of(struct request *request), recorder_video_get(struct requ
 void recorder_video_delete(struct request *request), recorder_timestamp_delete(struct request *request);
 void recorder_hold(struct request *request);
 void recorder_coverage(struct request *request), recorder_coverage_gaps(struct request *request);
-void recorder_retention(struct request *request);
+void recorder_retention(struct request *request), recorder_disk(struct request *request);
 
 #endif

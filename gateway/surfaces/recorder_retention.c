@@ -54,6 +54,18 @@ static int rules_read(const struct request *request, struct recorder_rules *rule
     return 0;
 }
 
+void recorder_rules_write(struct writer *w, const char *key, const struct recorder_rules *rules)
+{
+    if (key)
+        writer_open(w, key, '{');
+    writer_real(w, "keep_days", (double)rules->days / 1000);
+    writer_real(w, "keep_gb", (double)rules->gb / 1000);
+    writer_real(w, "free_gb", (double)rules->free_gb / 1000);
+    writer_bool(w, "active", rules->days || rules->gb || rules->free_gb);
+    if (key)
+        writer_close(w, '}');
+}
+
 /* ---- written in the helper thread ---- */
 
 struct sum {
@@ -148,10 +160,7 @@ static void retention_work(struct file_job *of)
         job->limits.lacking = recordings_lacking(job->folder, job->rules.free_gb * MILLI_GB);
     job->limits.before = str_of(job->before);
     writer_open(&showing.w, NULL, '{');
-    writer_real(&showing.w, "keep_days", (double)job->rules.days / 1000);
-    writer_real(&showing.w, "keep_gb", (double)job->rules.gb / 1000);
-    writer_real(&showing.w, "free_gb", (double)job->rules.free_gb / 1000);
-    writer_bool(&showing.w, "active", job->rules.days || job->rules.gb || job->rules.free_gb);
+    recorder_rules_write(&showing.w, NULL, &job->rules);
     writer_open(&showing.w, "videos", '[');
     if (recordings_choose(job->recordings, &job->limits, &taker, &gone) != 0)
         job->cause = ENOMEM;

@@ -85,6 +85,7 @@ static void on_tasks(struct request *request, const struct msg *msg)
     writer_bool(&w, "scheduler_running", view->state.running);
     writer_uint(&w, "count", view->recordings.count);
     write_counts(&w, view);
+    recorder_disk_write(request, &w, view);
     writer_open(&w, "tasks", '[');
     for (uint32_t i = 0; i < view->recordings.count; i++)
         write_task(request, &w, &view->cycle, &view->recordings.items[i]);
@@ -109,6 +110,7 @@ static void on_scheduler(struct request *request, const struct msg *msg)
     write_counts(&w, view);
     writer_uint(&w, "cycles", view->state.cycles);
     recorder_time_write(&w, "next_cycle_time", view->state.running && !view->state.cycle ? view->state.next_at : 0);
+    recorder_disk_write(request, &w, view);
     recorder_close(request, &w, 200);
 }
 
@@ -171,6 +173,7 @@ static void on_run(struct request *request, const struct msg *msg)
     struct writer w;
     recorder_say(request, &w, request->match.route->handle == recorder_start ? TEXT_REC_STARTED : TEXT_REC_STOPPED);
     writer_bool(&w, "is_running", msg->u.recorder_view.state.running);
+    recorder_disk_write(request, &w, &msg->u.recorder_view);
     recorder_close(request, &w, 200);
 }
 
@@ -190,18 +193,44 @@ static void folder_work(struct file_job *of)
 {
     struct recorder_job *job = (struct recorder_job *)(void *)of;
     struct err err = {0};
-    if (ident_make_dirs(job->folder, 0755, &err) == 0)
+    recordings_disk_look(job->folder, &job->disk);
+    if (job->disk.there || job->disk.known) /* one that was there, and is not: its disk will be back */
         return;
+    if (ident_make_dirs(job->folder, 0755, &err) == 0) {
+        recordings_disk_look(job->folder, &job->disk);
+        return;
+    }
     log_error("GTY-RECORDER-FOLDER", "%s", err.text);
     job->cause = EIO;
 }
 
+static void on_told(struct request *request, const struct msg *msg)
+{
+    (void)msg;
+    run(request, false);
+}
+
+/* The scheduler is to know of its disk before it begins. */
 static void folder_answer(struct recorder_job *job)
 {
+    struct request *request = job->request;
+    const struct msg_recorder_disk told = {.folder = str_of(job->folder), .state = job->disk.state, .marked = job->disk.marked};
+    struct rec_idem idem;
+    struct problem problem;
     if (job->cause)
-        recorder_refuse(job->request, PROBLEM_INTERNAL, "output_directory", "recorder_unmade", job->directory);
+        recorder_refuse(request, PROBLEM_INTERNAL, "output_directory", "recorder_unmade", job->directory);
+    else if (request_idem(request, &idem, &problem) != 0) /* so that it is asked again while the store is away for a moment */
+        reply_problem(request, &problem);
     else
-        run(job->request, false);
+        ask_send(request, ASK_SCHEDULER, &shape_msg_recorder_disk, &told, on_told);
+}
+
+static void on_folder_view(struct request *request, const struct msg *msg)
+{
+    struct recorder_job *job = request->own;
+    recorder_disk_ask(request->gateway, &msg->u.recorder_view, str_of(job->folder), &job->disk);
+    job->disk.use = true;
+    recorder_job_do(job, folder_work, folder_answer);
 }
 
 /* Workers make a cycle's folder, but not the one that it is in, which may be a disk that is not there just now: who starts has that. */
@@ -210,7 +239,7 @@ static void folder_make(struct request *request, const struct rec_recorder_confi
     struct str none = {0};
     struct recorder_job *job = recorder_job_new(request, config->folder, config->global.output_directory, none, none);
     if (job)
-        recorder_job_do(job, folder_work, folder_answer);
+        recorder_job_ask(job, true, on_folder_view);
 }
 
 void recorder_start(struct request *request)

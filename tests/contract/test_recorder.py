@@ -26,6 +26,7 @@ class RecorderContract(Contract):
     def make_farm(cls, **more):
         cls.output = pathlib.Path(tempfile.mkdtemp(prefix="recorder-"))
         cls.addClassCleanup(shutil.rmtree, cls.output, True)
+        more.setdefault("recorder_min_free_mb", 0)  # however little is free here
         return super().make_farm(workers=0, output=str(cls.output / "out"), recorder_config=str(cls.output / "config.json"), **more)
 
     @classmethod
@@ -319,6 +320,87 @@ class Folder(RecorderContract):
         self.assertEqual(self.get("/videos").body["count"], 3)
         for bad in ("keep_days=-1", "keep_days=x", "keep_days=1.2345", "keep_days=36501", "keep_gb=1e3", "free_gb=.5", "free_gb=1000000.001", "keep_gb=1&keep_gb=2", "keep_gb=1."):
             self.refused(self.get(f"/retention?{bad}"), 400, "Bad Request")
+        self.assertIn("0..36500，至多三位小数", self.get("/retention?keep_days=x").body["message"])
+
+
+    def test_disk(self):
+        body = self.get("/disk").body
+        self.assertEqual((body["path"], body["state"], body["message"], body["guarded"], body["min_free"]), (str(self.out), "ok", "", False, 0))
+        self.assertTrue(0 < body["free"] <= body["total"] and 0 < body["used"] <= body["total"])
+        self.assertEqual(body["recordings"], {"count": 3, "bytes": 30, "held_bytes": 0})
+        # Of the three one is older than the week that is looked at.
+        self.assertEqual((body["observed_days"], body["bytes_per_day"], body["forecast"], body["full_at"]), (7, 3, "idle", ""))
+        self.assertEqual(body["retention"], {"keep_days": 0, "keep_gb": 0, "free_gb": 0, "active": False})
+        self.assertEqual(self.get("/disk", headers=EN).body["forecast_message"], "Next to nothing is recorded: the disk does not fill up")
+        self.said(self.farm.put(f"{API}/config/global", {"output_directory": str(self.out / "later")}), "全局配置更新成功")
+        body = self.get("/disk").body
+        self.assertEqual((body["state"], body["total"], body["used"], body["free"], body["forecast"], body["full_at"]), ("missing", None, None, None, "unknown", ""))
+        self.refused(self.farm.put(f"{API}/disk"), 405, "Method Not Allowed")
+
+
+class FullDisk(RecorderContract):
+    """No disk has as much free as is asked for here."""
+
+    @classmethod
+    def make_farm(cls, **more):
+        return super().make_farm(recorder_min_free_mb=10**9, **more)
+
+    def test_nothing_begins(self):
+        text = "There is too little room on the disk: nothing new is recorded"
+        self.configure([dict(STREAMS[1], duration_seconds=1)])
+        body = self.get("/disk", headers=EN).body
+        self.assertEqual((body["state"], body["message"], body["min_free"], body["forecast"], body["forecast_message"]), ("disk_full", text, 10**15, "full", "The disk is full"))
+        self.assertRegex(body["full_at"], r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
+        with Recorder(self.farm):
+            body = self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+            self.assertEqual((body["is_running"], body["disk_state"], body["disk_message"]), (True, "disk_full", "磁盘空间不足，暂不开始新的录制"))
+            ended = wait_for(lambda: not (now := self.get("/scheduler/status", headers=EN).body)["is_running"] and now, what="the end of its slot")
+        self.assertEqual((ended["disk_state"], ended["disk_message"], ended["failed_tasks"]), ("disk_full", text, 1))
+        task, = self.get("/tasks").body["tasks"]
+        self.assertEqual((task["status"], task["error_message"].split(":")[0], task["run_id"]), (6, "disk_full", 0))
+        self.assertEqual(self.get("/tasks").body["disk_state"], "disk_full")
+
+
+class Mount(RecorderContract):
+    """A folder that has lost its marker is another, below where its disk was."""
+
+    def test_marker(self):
+        self.configure([dict(STREAMS[1], duration_seconds=3000)], total_poll_duration_seconds=3600)
+        marker = self.out / ".gantry-recorder"
+        self.assertIs(self.get("/disk").body["guarded"], False)
+        self.assertEqual(self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")["disk_state"], "ok")
+        self.assertTrue(marker.is_file())
+        self.assertEqual((self.get("/disk").body["state"], self.get("/disk").body["guarded"]), ("ok", True))
+        wait_for(lambda: self.get("/tasks").body["tasks"], what="a cycle")
+        self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+        wait_for(lambda: list(self.out.glob("*/streams.csv")), what="its reports, of which the table is the last")
+        shutil.rmtree(self.out)
+        self.out.mkdir()
+        body = self.get("/disk", headers=EN).body
+        self.assertEqual((body["state"], body["guarded"], body["total"], body["free"], body["forecast"]), ("unmounted", True, None, None, "unknown"))
+        self.assertIn(".gantry-recorder", body["message"])
+        body = self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+        self.assertEqual((body["is_running"], body["disk_state"]), (True, "unmounted"))
+        waits = wait_for(lambda: (now := self.get("/tasks").body["tasks"][0])["error_message"].startswith("unmounted") and now, what="a recording that waits")
+        self.assertEqual((waits["status"], waits["run_id"]), (0, 0))
+        self.assertEqual(list(self.out.iterdir()), [])
+        self.out.rmdir()
+        self.assertEqual(self.get("/disk").body["state"], "unmounted")
+        self.assertFalse(self.out.exists())
+        self.out.mkdir()
+        marker.touch()  # as the message says
+        wait_for(lambda: self.get("/scheduler/status").body["disk_state"] == "ok", what="its disk")
+        self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+
+    def test_somebody_elses_folder(self):
+        other = self.out / "other"
+        (other / "films").mkdir(parents=True)
+        self.configure()
+        self.said(self.farm.put(f"{API}/config/global", {"output_directory": str(other)}), "全局配置更新成功")
+        self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+        self.assertEqual((self.get("/disk").body["state"], self.get("/disk").body["guarded"]), ("ok", False))
+        self.assertEqual([one.name for one in other.iterdir() if one.name.startswith(".")], [])
+        self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
 
 
 class Cycles(RecorderContract):
@@ -497,7 +579,7 @@ class Roles(RecorderContract):
         self.assertEqual(self.shown("admin"), real * 2)
         for role in ("user", "readonly"):
             self.assertEqual(self.shown(role), masked * 2, role)
-            for path in ("/config/global", "/tasks", "/tasks/status", "/scheduler/status", "/scheduler/cycle", "/coverage", "/videos", "/timestamps", "/retention"):
+            for path in ("/config/global", "/tasks", "/tasks/status", "/scheduler/status", "/scheduler/cycle", "/coverage", "/videos", "/timestamps", "/retention", "/disk"):
                 answer = self.as_role(role, "GET", path)
                 self.assertEqual(answer.status, 200, path)
                 self.assertNotIn("secret", json.dumps(answer.body), path)
@@ -545,10 +627,14 @@ class OwnPort(RecorderContract):
     def test_port(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.own, timeout=120)
         self.addCleanup(connection.close)
-        for path, status in (("/api/config", 200), ("/api/timestamps", 200), ("/api/runs", 404), ("/api/nothing", 404)):
+        for path, status in (("/api/config", 200), ("/api/timestamps", 200), ("/api/disk", 200), ("/api/retention", 200), ("/api/runs", 404), ("/api/nothing", 404)):
             connection.request("GET", path)
             answer = connection.getresponse()
             body = json.loads(answer.read())
             self.assertEqual(answer.status, status)
             if status == 404:
                 self.assertEqual(set(body), {"error", "message"})
+        for path in ("20251010_163000", "20251010_163000/a.mp4"):
+            connection.request("PUT", f"/api/videos/{path}/hold")
+            answer = connection.getresponse()
+            self.assertEqual((answer.status, json.loads(answer.read())["message"]), (404, "文件或目录不存在"))

@@ -16,6 +16,10 @@ from tests.recorder import API, Recorder
 from tests.rtsp.server import Server
 from tests.up import GANTRY, environment
 
+def can_mount():
+    return os.geteuid() == 0 and pathlib.Path("/proc/self/ns/mnt").exists()
+
+
 STREAMS = [{"rtsp_url": f"rtsp://cam/{number}", "duration_seconds": 10, "weight": 1, "output_filename": "cam.mp4"} for number in range(3)]
 SAID = json.dumps({"seconds": 10, "bytes": 5, "frames": 250, "status": 4})
 
@@ -141,6 +145,78 @@ class Night(unittest.TestCase):
             self.assertEqual([farm.get(f"{API}/coverage{part}").body["count"] for part in ("", "/gaps")], [0, 0])
             self.assertEqual(farm.delete(f"{API}/timestamp/{folders[0]['timestamp']}").status, 200)
             self.assertEqual(farm.get(f"{API}/videos").body["count"], self.CYCLES - 1)
+
+
+class Disk(unittest.TestCase):
+    """A disk that is away, or full, and is back: nothing is recorded beside it, and then it goes on by itself, whoever died meanwhile."""
+
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="recorder-")
+        self.addCleanup(holder.cleanup)
+        self.root = pathlib.Path(holder.name).resolve()
+        self.out = self.root / "out"
+        self.out.mkdir()
+
+    def begin(self, **more):
+        """A farm for two cycles of one recording, with more time than any machine stands still."""
+        config = self.root / "config.json"
+        stream = {"rtsp_url": "rtsp://cam/1", "duration_seconds": 3000, "weight": 1, "output_filename": "cam.mp4"}
+        config.write_text(json.dumps({"global_config": {"poll_cycles": 2, "total_poll_duration_seconds": 3600, "cycle_interval_seconds": 1, "output_directory": str(self.out)},
+                                      "streams": [stream]}))
+        self.farm = self.enterContext(Farm(workers=0, output=str(self.out), recorder_config=str(config), bus_deadline_ms=120000, lease_seconds=600,
+                                           lease_accept_seconds=300, **more))
+        wait_for(lambda: self.farm.get(f"{API}/config").status == 200, what="the import")
+
+    def state(self):
+        return self.farm.get(f"{API}/scheduler/status").body["disk_state"]
+
+    def through(self, word, take, bring):
+        """The first recording goes on while the disk is taken; the second one waits for it, and begins when it is brought back."""
+        with Recorder(self.farm) as worker:
+            self.assertEqual(self.farm.post(f"{API}/scheduler/start").body["disk_state"], "ok")
+            run = worker.begin()
+            take()
+            wait_for(lambda: self.state() == word, what=f"{word}")
+            self.assertEqual(self.farm.get(f"{API}/disk").body["state"], word)
+            worker.end(run, result=SAID)
+            waits = wait_for(lambda: (now := self.farm.get(f"{API}/tasks").body["tasks"][0])["status"] == 0 and now["error_message"] and now, what="one that waits")
+            self.assertEqual((waits["error_message"].split(":")[0], waits["run_id"]), (word, 0))
+            for victim in ("scheduler", "store", "gateway"):
+                self.farm.kill(victim)
+                self.farm.start(victim)
+                self.farm.wait_ready(0)
+                self.assertEqual(self.state(), word)
+            worker.hello()
+            bring()
+            run = worker.begin()
+            self.assertEqual(self.state(), "ok")
+            worker.end(run, result=SAID)
+            ended = wait_for(lambda: not (now := self.farm.get(f"{API}/scheduler/status").body)["is_running"] and now, what="the end")
+            self.assertEqual((ended["completed_tasks"], ended["cycles"]), (1, 2))
+
+    def test_away(self):
+        self.begin(recorder_min_free_mb=0)
+        away = self.root / "away"
+
+        def take():
+            self.out.rename(away)
+            self.out.mkdir()
+
+        def bring():
+            self.assertEqual(list(self.out.iterdir()), [])
+            self.out.rmdir()
+            away.rename(self.out)
+
+        self.through("unmounted", take, bring)
+
+    @unittest.skipUnless(can_mount(), "mounting a small disk needs root")
+    def test_full(self):
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(self.out)], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("cannot mount here")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(self.out)], check=True)
+        self.begin(recorder_min_free_mb=20)
+        filler = self.out / ".filler"
+        self.through("disk_full", lambda: filler.write_bytes(bytes(56 << 20)), filler.unlink)
 
 
 class Command(unittest.TestCase):

@@ -287,7 +287,7 @@ static bool needs_files(const struct surface *surface, const struct route *route
         {&surface_render, "/files/link"},    {&surface_render, "/files/blob"},      {&surface_render, "/files/tus"},
         {&surface_render, "/scene/"},        {&surface_recorder, "/timestamp"},     {&surface_recorder, "/video"},
         {&surface_recorder, "/config/save"}, {&surface_recorder, "/config/reload"}, {&surface_recorder, "/scheduler/start"},
-        {&surface_recorder, "/retention"},
+        {&surface_recorder, "/retention"},   {&surface_recorder, "/disk"},
     };
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (surface == begins[i].surface && strncmp(route->path, begins[i].path, strlen(begins[i].path)) == 0)
