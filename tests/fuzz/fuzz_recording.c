@@ -56,6 +56,9 @@ static void boxes(const uint8_t *data, size_t size)
     struct bytes bytes = {data, (int64_t)size};
     int64_t whole = piece_whole(bytes_read, &bytes, bytes.size);
     check(whole >= 0 && whole <= bytes.size);
+    struct piece_span span;
+    piece_span(bytes_read, &bytes, bytes.size, size & 3, &span);
+    check(span.whole == whole && span.head >= 0 && span.head <= span.from && span.from <= whole);
     bytes.size = whole; /* what is whole is so by itself */
     check(whole == 0 || piece_whole(bytes_read, &bytes, whole) == whole);
 }

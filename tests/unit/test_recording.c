@@ -393,6 +393,33 @@ static void test_what_is_whole(void **state)
     assert_int_equal(whole("\0\0\0\x01mdat\0\0\0\0\0\0\0\x0f", 16), 0);
 }
 
+static void test_fragments(void **state)
+{
+    static const char file[] = "\0\0\0\x0c"
+                               "ftyp1234\0\0\0\x08moov\0\0\0\x08moof\0\0\0\x0amdat12\0\0\0\x08"
+                               "free\0\0\0\x08moof\0\0\0\x09mdat3\0\0\0\x08moof\0\0\0\x20mdat";
+    static const char plain[] = "\0\0\0\x0c"
+                                "ftyp1234\0\0\0\x0amdat12\0\0\0\x08moov";
+    const int64_t head = 12 + 8, second = head + 8 + 10 + 8, end = second + 8 + 9;
+    struct bytes all = {(const unsigned char *)file, sizeof(file) - 1}, other = {(const unsigned char *)plain, sizeof(plain) - 1};
+    const int64_t from[] = {head, second, end, end};
+    struct piece_span span;
+    (void)state;
+    for (uint64_t number = 0; number < 4; number++) {
+        piece_span(bytes_read, &all, all.len, number, &span);
+        assert_int_equal(span.head, head);
+        assert_int_equal(span.whole, end);
+        assert_int_equal(span.count, 2);
+        assert_int_equal(span.from, from[number]);
+    }
+    piece_span(bytes_read, &other, other.len, 0, &span);
+    assert_int_equal(span.count, 0);
+    assert_int_equal(span.whole, 12 + 10);
+    assert_true(span.head == span.whole && span.from == span.whole);
+    piece_span(bytes_read, &all, 0, 0, &span);
+    assert_true(span.head == 0 && span.from == 0 && span.whole == 0 && span.count == 0);
+}
+
 /* ---- the report ---- */
 
 static void test_reports(void **state)
@@ -482,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_words_without_secrets),
         cmocka_unit_test(test_pieces_of_attempts),
         cmocka_unit_test(test_what_is_whole),
+        cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_reports),
         cmocka_unit_test(test_many_gaps),
         cmocka_unit_test(test_statuses),

@@ -1,5 +1,6 @@
 /* gantry-picture FILE [THUMBNAIL]: what a rendered picture is, as one line of JSON: width, height, size, md5, black where nothing is to be
- * seen, and thumbnail if that was written; or error. All of it is decoded, which a damaged file may not survive: so this is a program of its own. */
+ * seen, and thumbnail if that was written; or error. All of it is decoded, which a damaged file may not survive: so this is a program of its own.
+ * gantry-picture --still WHICH: a still of a video (still.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +18,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/md5.h>
 
+#include "worker/record/still.h"
 #include "worker/render/pixels.h"
 #include "worker/render/thumbnail.h"
 
@@ -154,13 +156,15 @@ static int look(const AVPacket *packet, AVCodecContext *decoder, AVFrame *frame,
 int main(int argc, char **argv)
 {
     if (argc != 2 && argc != 3) {
-        fprintf(stderr, "gantry-picture FILE [THUMBNAIL]\n");
+        fprintf(stderr, "gantry-picture FILE [THUMBNAIL], or --still early|last <VIDEO >JPEG\n");
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     setrlimit(RLIMIT_CPU, &(struct rlimit){CPU_SECONDS, CPU_SECONDS});
     av_log_set_level(AV_LOG_QUIET);
+    if (argc == 3 && strcmp(argv[1], "--still") == 0)
+        return still_main(argv[2]);
     AVPacket *packet = file_read(argv[1]);
     if (!packet)
         return 1;

@@ -14,9 +14,9 @@ struct reduction {
     const AVFrame *frame;
     const AVPixFmtDescriptor *kind;
     bool real, yuv;
-    int width, height;                            /* of the thumbnail */
-    double sums[3][THUMBNAIL_MOST];               /* of one of its rows; values are 0 to 1 */
-    uint32_t counts[3][THUMBNAIL_MOST], *samples; /* samples: a row of the picture */
+    int width, height;                               /* of the thumbnail */
+    double sums[3][THUMBNAIL_LARGEST];               /* of one of its rows; values are 0 to 1 */
+    uint32_t counts[3][THUMBNAIL_LARGEST], *samples; /* samples: a row of the picture */
 };
 
 static double value_of(const struct reduction *it, uint32_t sample, double most)
@@ -60,13 +60,14 @@ static void pixel_write(const struct reduction *it, int x, uint8_t out[3])
         int from = c < components ? c : 0;
         v[c] = it->counts[from][x] ? it->sums[from][x] / it->counts[from][x] : 0;
     }
-    if (it->yuv) { /* BT.601, as JPEG has it */
+    if (it->yuv) { /* BT.601, as JPEG has it, where it does not say otherwise */
         bool full = it->frame->color_range != AVCOL_RANGE_MPEG;
         double y = full ? v[0] : (v[0] * 255 - 16) / 219, chroma = full ? 1 : 255.0 / 224;
         double cb = (v[1] - 128.0 / 255) * chroma, cr = (v[2] - 128.0 / 255) * chroma;
-        v[0] = y + 1.402 * cr;
-        v[1] = y - 0.344136 * cb - 0.714136 * cr;
-        v[2] = y + 1.772 * cb;
+        bool high = it->frame->colorspace == AVCOL_SPC_BT709;
+        v[0] = y + (high ? 1.5748 : 1.402) * cr;
+        v[1] = y - (high ? 0.187324 : 0.344136) * cb - (high ? 0.468124 : 0.714136) * cr;
+        v[2] = y + (high ? 1.8556 : 1.772) * cb;
     }
     for (int c = 0; c < 3; c++)
         out[c] = byte_of(it->real ? srgb_of(v[c]) : v[c]);
@@ -120,43 +121,56 @@ static bool png_write(const AVFrame *frame, const char *path)
     return well;
 }
 
+/* ---- both ---- */
+
 /* How long a side becomes: at least a pixel. */
-static int side(int length, int longer)
+static int side(int length, int longer, int most)
 {
-    if (longer <= THUMBNAIL_MOST)
+    if (longer <= most)
         return length;
-    int reduced = (int)((int64_t)length * THUMBNAIL_MOST / longer);
+    int reduced = (int)((int64_t)length * most / longer);
     return reduced ? reduced : 1;
 }
 
-bool thumbnail_write(const AVFrame *frame, const char *path)
+static AVFrame *picture_new(int width, int height)
+{
+    AVFrame *out = av_frame_alloc();
+    if (!out)
+        return NULL;
+    out->format = AV_PIX_FMT_RGB24;
+    out->width = width;
+    out->height = height;
+    if (av_frame_get_buffer(out, 0) < 0)
+        av_frame_free(&out);
+    return out;
+}
+
+AVFrame *thumbnail_make(const AVFrame *frame, int most)
 {
     static struct reduction it;
     int longer = frame->width > frame->height ? frame->width : frame->height;
     it = (struct reduction){.frame = frame,
                             .kind = av_pix_fmt_desc_get(frame->format),
-                            .width = side(frame->width, longer),
-                            .height = side(frame->height, longer)};
-    if (!pixels_can(it.kind))
-        return false;
+                            .width = side(frame->width, longer, most),
+                            .height = side(frame->height, longer, most)};
+    if (!pixels_can(it.kind) || most > THUMBNAIL_LARGEST)
+        return NULL;
     it.real = it.kind->flags & AV_PIX_FMT_FLAG_FLOAT;
     it.yuv = !(it.kind->flags & (AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_RGB)) && it.kind->nb_components > 2;
     if (it.real && it.kind->comp[0].depth != 32)
-        return false;
+        return NULL;
     it.samples = calloc((size_t)frame->width, sizeof(*it.samples));
-    AVFrame *out = av_frame_alloc();
-    bool well = it.samples && out;
-    if (well) {
-        out->format = AV_PIX_FMT_RGB24;
-        out->width = it.width;
-        out->height = it.height;
-        well = av_frame_get_buffer(out, 0) == 0;
-    }
-    if (well) {
+    AVFrame *out = it.samples ? picture_new(it.width, it.height) : NULL;
+    if (out)
         reduce(&it, out);
-        well = png_write(out, path);
-    }
-    av_frame_free(&out);
     free(it.samples);
+    return out;
+}
+
+bool thumbnail_write(const AVFrame *frame, const char *path)
+{
+    AVFrame *out = thumbnail_make(frame, THUMBNAIL_MOST);
+    bool well = out && png_write(out, path);
+    av_frame_free(&out);
     return well;
 }
