@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gateway/put_at.h"
+#include "gateway/recordings_pieces.h"
 #include "gateway/surfaces/recorder.h"
 #include "proto/file.h"
 #include "proto/log.h"
@@ -241,6 +242,9 @@ static void write_all(struct file_job *of)
         close(at);
     }
     close(root);
+    /* The cycle is over: no attempt comes back for what one before it has left. What cannot be removed now goes with the folder. */
+    if (report->cause == 0 && recordings_pieces_clear(report->folder, str_of(report->name)) != 0)
+        log_warn("GTY-RECORDER-PIECES", "%s/%s: %s", report->folder, report->name, strerror(errno));
 }
 
 static void on_done(struct file_job *of)

@@ -1,0 +1,125 @@
+#include "gateway/recordings_pieces.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/recordings.h"
+#include "proto/open_beneath.h"
+
+#define PIECES ".gantry-rec-"
+#define READS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
+
+/* What `name` is below the root; -1 with errno. */
+static int below(const char *root, const char *name)
+{
+    int at = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return -1;
+    int fd = open_beneath(at, name, READS | O_DIRECTORY, false), cause = errno;
+    close(at);
+    errno = cause;
+    return fd;
+}
+
+/* The attempt that a piece's name is of; 0: it is no piece. */
+static uint64_t attempt_of(const char *name)
+{
+    uint64_t attempt = 0, start_ms;
+    int used = 0;
+    bool well = sscanf(name, "%" SCNu64 "-%" SCNu64 ".mp4%n", &attempt, &start_ms, &used) == 2 && used > 0 && name[used] == '\0';
+    return well ? attempt : 0;
+}
+
+/* The name of the newest attempt's piece; false: there is none. */
+static bool newest(DIR *dir, char out[256])
+{
+    uint64_t latest = 0;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        uint64_t attempt = attempt_of(entry->d_name);
+        if (attempt > latest) {
+            latest = attempt;
+            snprintf(out, 256, "%s", entry->d_name);
+        }
+    }
+    return latest > 0;
+}
+
+int recordings_piece_open(const char *root, struct str folder, uint64_t run)
+{
+    char path[RECORDINGS_NAME + 64], name[256];
+    struct stat stat;
+    errno = ENOENT;
+    if (!recordings_folder_name(folder))
+        return -1;
+    snprintf(path, sizeof path, "%.*s/" PIECES "%" PRIu64, (int)folder.len, folder.ptr, run);
+    int at = below(root, path), fd = -1, cause = errno;
+    DIR *dir = at >= 0 ? fdopendir(at) : NULL;
+    if (dir) {
+        errno = ENOENT;
+        fd = newest(dir, name) ? open_beneath(dirfd(dir), name, READS, false) : -1;
+        cause = errno;
+        closedir(dir);
+    } else if (at >= 0) {
+        cause = errno;
+        close(at);
+    }
+    if (fd >= 0 && (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))) {
+        close(fd);
+        fd = -1;
+        cause = ENOENT;
+    }
+    errno = cause;
+    return fd;
+}
+
+/* All of a run's. A folder in it is none of ours, and stays. */
+static int clear(int at, const char *name)
+{
+    int inner = open_beneath(at, name, READS | O_DIRECTORY, false), cause = errno;
+    DIR *dir = inner >= 0 ? fdopendir(inner) : NULL;
+    if (!dir) {
+        cause = inner >= 0 ? errno : cause;
+        if (inner >= 0)
+            close(inner);
+        errno = cause;
+        return cause == ENOENT || cause == ENOTDIR || cause == ELOOP ? 0 : -1;
+    }
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(inner, entry->d_name, 0);
+    closedir(dir);
+    return unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+int recordings_pieces_clear(const char *root, struct str folder)
+{
+    char name[RECORDINGS_NAME];
+    int result = 0, cause = 0;
+    errno = ENOENT;
+    if (!recordings_folder_name(folder))
+        return 0;
+    str_copy(name, sizeof name, folder);
+    int at = below(root, name);
+    DIR *dir = at >= 0 ? fdopendir(at) : NULL;
+    if (!dir) {
+        cause = errno;
+        if (at >= 0)
+            close(at);
+        errno = cause;
+        return cause == ENOENT ? 0 : -1;
+    }
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0 && clear(at, entry->d_name) != 0) {
+            result = -1;
+            cause = errno;
+        }
+    }
+    closedir(dir);
+    errno = cause;
+    return result;
+}
