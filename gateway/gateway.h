@@ -25,6 +25,8 @@ struct gateway {
     struct parts *parts;           /* of uploads */
     struct recordings *recordings; /* for the helper thread alone */
     struct recorder *recorder;
+    struct stills *stills;           /* NULL: none can be made */
+    struct still_cache *still_cache; /* NULL: none are kept */
     struct blob_tidy *blob_tidy;
     struct events *events;
     struct feed *feed;

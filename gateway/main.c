@@ -19,6 +19,8 @@
 #include "gateway/recorder.h"
 #include "gateway/recordings.h"
 #include "gateway/stats.h"
+#include "gateway/still_cache.h"
+#include "gateway/stills.h"
 #include "gateway/surfaces/surface.h"
 #include "gateway/surfaces/transcode_parts.h"
 #include "gateway/traffic.h"
@@ -209,7 +211,11 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     if (!gateway->recordings)
         return err_set(err, ERR_NO_MEMORY, "no memory for the recorder");
     gateway->recorder = gateway->stats ? recorder_new(gateway, err) : NULL;
-    return gateway->recorder && open_measures(gateway, err) == 0 ? open_http(gateway, runtime, err) : -1;
+    gateway->still_cache = still_cache_new();
+    gateway->stills = gateway->recorder && gateway->still_cache ? stills_new(gateway->loop, NULL, &stills_usual, err) : NULL;
+    if (gateway->recorder && !gateway->still_cache)
+        return err_set(err, ERR_NO_MEMORY, "no memory for pictures");
+    return gateway->stills && open_measures(gateway, err) == 0 ? open_http(gateway, runtime, err) : -1;
 }
 
 static void close_all(struct gateway *gateway)
@@ -219,6 +225,8 @@ static void close_all(struct gateway *gateway)
     files_free(gateway->files);
     recorder_free(gateway->recorder);
     recordings_free(gateway->recordings);
+    stills_free(gateway->stills);
+    still_cache_free(gateway->still_cache);
     parts_free(gateway->parts);
     blob_tidy_free(gateway->blob_tidy);
     pulse_free(gateway->pulse);

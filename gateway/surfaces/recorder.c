@@ -16,6 +16,14 @@ static const struct route routes[] = {
      "Lists the videos of a folder. 404 when there is none."},
     {METHOD_GET, "/videos/{timestamp}/{file}", recorder_video_get, ROLE_READONLY,
      "The video itself, with `Range`, `If-Range` and `ETag`."},
+    {METHOD_GET, "/videos/{timestamp}/{file}/thumbnail.jpg", recorder_thumbnail, ROLE_READONLY,
+     "A small JPEG of it, from a tenth of its length on, with `ETag` and `If-None-Match`. 404 where there is no such video, or "
+     "none "
+     "that can be decoded; 503 with `Retry-After` while too many are being made."},
+    {METHOD_GET, "/streams/{index}/live.jpg", recorder_live, ROLE_READONLY,
+     "The last key frame of what is being recorded of a stream, as JPEG, at most 1280 pixels wide or high. 404 while nothing of "
+     "it "
+     "is."},
     {METHOD_DELETE, "/video", recorder_video_delete, ROLE_USER,
      "Deletes the video that `path` names, as lists show it (`full_path`). 403 outside of the output folder, 404 when there is "
      "none, "

@@ -79,6 +79,13 @@ bool recorder_folder(const struct gateway *gateway, struct str directory, char o
 void recorder_config_path(const struct gateway *gateway, char out[4096]);
 const char *recorder_output(const struct gateway *gateway, char out[4096]); /* as given at the start */
 
+/* The index of a stream that the path names; false, and answered, where it is no number. */
+bool recorder_index_read(struct request *request, uint64_t *index);
+/* Whether a name may be looked for, as it does not lead elsewhere; else it is answered. */
+bool recorder_name_well(struct request *request, struct str name);
+/* Opens the video that the path names; -1, and answered, where there is none. */
+int recorder_video_open(struct request *request, const struct rec_recorder_config *config);
+
 /* ---- work with files ---- */
 
 struct recorder_job {
@@ -136,5 +143,6 @@ void recorder_video_delete(struct request *request), recorder_timestamp_delete(s
 void recorder_hold(struct request *request);
 void recorder_coverage(struct request *request), recorder_coverage_gaps(struct request *request);
 void recorder_retention(struct request *request), recorder_disk(struct request *request);
+void recorder_thumbnail(struct request *request), recorder_live(struct request *request);
 
 #endif

@@ -223,8 +223,7 @@ static void stream_change(struct request *request, enum recorder_verb verb, uint
     configure(request, &asked);
 }
 
-/* The index in the path; false, and answered: it is none. */
-static bool index_read(struct request *request, uint64_t *index)
+bool recorder_index_read(struct request *request, uint64_t *index)
 {
     struct str text = request->match.args[0];
     *index = 0;
@@ -242,14 +241,14 @@ void recorder_streams_post(struct request *request)
 void recorder_stream_put(struct request *request)
 {
     uint64_t index;
-    if (index_read(request, &index))
+    if (recorder_index_read(request, &index))
         stream_change(request, RECORDER_SET_STREAM, index);
 }
 
 void recorder_stream_delete(struct request *request)
 {
     struct msg_recorder_configure asked = {.verb = RECORDER_REMOVE_STREAM};
-    if (index_read(request, &asked.index))
+    if (recorder_index_read(request, &asked.index))
         configure(request, &asked);
 }
 

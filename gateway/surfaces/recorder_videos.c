@@ -194,19 +194,25 @@ void recorder_videos_of(struct request *request)
 
 /* ---- a video ---- */
 
-static void video_send(struct request *request, const struct rec_recorder_config *config)
+int recorder_video_open(struct request *request, const struct rec_recorder_config *config)
 {
     char root[4096];
     int fd = -1;
     errno = ENOENT;
     if (str_copy(root, sizeof root, config->folder))
         fd = recordings_open(root, request->match.args[0], request->match.args[1]);
+    if (fd < 0 && (errno == EXDEV || errno == ELOOP))
+        recorder_refuse(request, PROBLEM_FORBIDDEN, "file", "recorder_path", (struct str){0});
+    else if (fd < 0)
+        recorder_refuse(request, PROBLEM_NOT_FOUND, "file", "recorder_missing", (struct str){0});
+    return fd;
+}
+
+static void video_send(struct request *request, const struct rec_recorder_config *config)
+{
+    int fd = recorder_video_open(request, config);
     if (fd >= 0)
         serve_file(request, fd, NULL, "video/mp4");
-    else if (errno == EXDEV || errno == ELOOP)
-        recorder_refuse(request, PROBLEM_FORBIDDEN, "file", "recorder_path", (struct str){0});
-    else
-        recorder_refuse(request, PROBLEM_NOT_FOUND, "file", "recorder_missing", (struct str){0});
 }
 
 void recorder_video_get(struct request *request)

@@ -183,8 +183,9 @@ static unsigned replies_recorder(struct replies *out, unsigned count)
 {
     struct rec_recorder_stream stream = {
         .rtsp_url = STR_LIT("rtsp://h/1"), .duration_seconds = 1, .weight = 1, .output_filename = STR_LIT("a.mp4")};
+    struct rec_recorder_stream streams[] = {stream, stream};
     struct rec_recorder_global global = {.max_concurrent_streams = 1, .total_poll_duration_seconds = 1};
-    struct rec_recorder_config config = {.id = 1, .folder = STR_LIT("/o"), .global = global, .streams = {&stream, 1}};
+    struct rec_recorder_config config = {.id = 1, .folder = STR_LIT("/o"), .global = global, .streams = {streams, 2}};
     struct msg_recorder_configured configured = {.global = global, .stream = stream, .count = 2};
     struct msg_recorder_view view = {.state = {.id = 1}, .loaded = true};
     SET_HAS(&configured, msg_recorder_configured, stream);
@@ -192,6 +193,8 @@ static unsigned replies_recorder(struct replies *out, unsigned count)
     reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
     reply_add(&out[count].first, &shape_msg_recorder_configured, &configured);
     reply_add(&out[count++].second, &shape_msg_recorder_configured, &configured);
+    reply_row(&out[count].first, &shape_rec_recorder_config, &config);
+    reply_add(&out[count++].second, &shape_msg_recorder_view, &view);
     reply_add(&out[count].first, &shape_msg_recorder_view, &view);
     reply_add(&out[count++].second, &shape_msg_recorder_view, &view);
     return count;
@@ -288,6 +291,7 @@ static bool needs_files(const struct surface *surface, const struct route *route
         {&surface_render, "/scene/"},        {&surface_recorder, "/timestamp"},     {&surface_recorder, "/video"},
         {&surface_recorder, "/config/save"}, {&surface_recorder, "/config/reload"}, {&surface_recorder, "/scheduler/start"},
         {&surface_recorder, "/retention"},   {&surface_recorder, "/disk"},
+        {&surface_recorder, "/streams/"},
     };
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (surface == begins[i].surface && strncmp(route->path, begins[i].path, strlen(begins[i].path)) == 0)
