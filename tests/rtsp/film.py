@@ -37,6 +37,10 @@ class Film:
     def kind(self, unit):
         return unit[0] & 31 if self.codec == "h264" else unit[0] >> 1 & 63
 
+    def is_key(self, frame):
+        keys = (5,) if self.codec == "h264" else range(16, 22)
+        return any(self.kind(unit) in keys for unit in self.frames[frame % len(self.frames)])
+
     def payloads(self, frame, most=1300):
         """What goes into packets, and whether it is a frame's last."""
         parts = []

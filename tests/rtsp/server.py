@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import random
 import socket
 import struct
 import threading
@@ -67,7 +68,7 @@ class Session:
         lines = [f"RTSP/1.0 {status} {STATUS[status]}", f"CSeq: {headers.get('cseq', '0')}", "Session: 1234;timeout=60"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in more.items()]
         if body:
-            lines += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
+            lines += ["Content-Type: application/sdp", f"Content-Length: {self.server.claims or len(body)}"]
         self.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
         return True
 
@@ -135,6 +136,8 @@ class Session:
         return body
 
     def on_setup(self, headers, url):
+        if not self.server.audio and "video" not in url.rsplit("/", 1)[-1]:
+            return self.answer(headers, 404)
         film_, wanted = "video" in url.rsplit("/", 1)[-1], headers.get("transport", "")
         tcp = "tcp" in wanted.lower()
         if tcp and self.server.udp_only:
@@ -197,9 +200,10 @@ class Session:
 
     def send_frame(self, frame):
         server = self.server
-        if "video" in self.tracks:
+        if "video" in self.tracks and not (server.keyless and server.film.is_key(frame)):
             stamp = server.stamps(frame) if server.stamps else frame * (90000 // FRAMES)
             for payload, last in server.film.payloads(frame):
+                payload = self.server.noise.randbytes(len(payload)) if server.noise else payload
                 self.tracks["video"].packet(payload, last, stamp)
         if "audio" in self.tracks:
             count = 8000 // FRAMES
@@ -208,14 +212,16 @@ class Session:
 
 class Server:
     """drops: frames behind which the first, the second … connection breaks off; None: it does not. stalls: frames behind which nothing comes any more, of the first, the second … and all further. statuses: of the
-    first DESCRIBEs. firsts: RTP times of each connection's beginning. stamps: from a frame's number to its RTP time. lose: each so manieth UDP packet."""
+    first DESCRIBEs. firsts: RTP times of each connection's beginning. stamps: from a frame's number to its RTP time. lose: each so manieth UDP packet. keyless: key frames are left out.
+    noise: what is in packets is random. claims: the length that it says an SDP has."""
 
     def __init__(self, codec="h264", audio=None, port=0, auth=None, drops=(), stalls=(None,), statuses=(), sdp=None, redirect=None, udp_only=False, silent=False,
-                 firsts=(1000,), stamps=None, lose=0, size="320x180"):
+                 firsts=(1000,), stamps=None, lose=0, size="320x180", keyless=False, noise=False, claims=None):
         self.film = film(codec, size) if codec else None
         self.audio, self.auth, self.drops, self.stalls, self.statuses = audio, auth, list(drops), list(stalls), list(statuses)
         self.sdp, self.redirect, self.udp_only, self.silent = sdp, redirect, udp_only, silent
-        self.firsts, self.stamps, self.lose = list(firsts), stamps, lose
+        self.firsts, self.stamps, self.lose, self.keyless = list(firsts), stamps, lose, keyless
+        self.noise, self.claims = random.Random(7) if noise else None, claims
         self.lock = threading.Lock()
         self.frames = self.sent = 0  # sent to all
         self.requests = []

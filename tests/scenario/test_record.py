@@ -254,6 +254,13 @@ class Nothing(Recorder):
         self.failed(farm, self.server(silent=True).url, "timeout", connect_s=1)
         self.failed(farm, self.server(stalls=[0]).url, "timeout", read_s=1, connect_s=1)
 
+    def test_no_key_frame(self):
+        """It ends by itself, though frames come all the time: with no more than a try, as another would come to the same."""
+        server = self.server(keyless=True)
+        end = self.failed(self.farm(), server.url, "unavailable", seconds=100, read_s=4, connect_s=100)
+        self.assertIn("no key frame", end["error"])
+        self.assertEqual(len(server.sessions), 1)
+
     def test_it_ends_before_it_begins(self):
         self.failed(self.farm(), self.server(drops=[0] * 99).url, "read", connect_s=3)
 
@@ -265,6 +272,17 @@ class Nothing(Recorder):
         around = self.server()
         around.redirect = around.url
         self.failed(farm, around.url, "timeout", connect_s=1)
+
+    def test_hostile(self):
+        """Whatever it sends, it is an error in words."""
+        farm, many = self.farm(), "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n" + "m=video 0 RTP/AVP 96\r\na=control:../../x\r\na=rtpmap:96 H264/90000\r\n" * 5000
+        files = "v=0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=control:file:///etc/passwd\r\na=rtpmap:96 H264/90000\r\n"
+        for ways in ({"noise": True}, {"sdp": many}, {"sdp": files}, {"claims": 2**31 - 2}, {"claims": -5}, {"sdp": "\0" * 100000}, {"redirect": "file:///etc/passwd"}):
+            with self.subTest(**ways):
+                end = self.record(farm, self.server(**ways).url, read_s=2, connect_s=2)
+                self.assertEqual(end["outcome"], FAILED, end)
+                self.assertIn(end["error"].split(":")[0], ("connect", "notfound", "read", "timeout", "unavailable"))
+                self.assertEqual([path for path in self.root.rglob("*") if path.is_file()], [])
 
     def test_bad_parameters(self):
         farm = self.farm()

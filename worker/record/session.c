@@ -157,6 +157,16 @@ static int64_t read_deadline(const struct session *it)
     return it->slot_end_us ? least(read, it->slot_end_us) : read;
 }
 
+/* No key frame came in time, be it that frames came which no decoder could begin with. */
+static enum record_fault keyless(struct session *it, bool frames, int64_t now)
+{
+    bool long_enough = now - it->last_packet_us >= it->config->read_s * SECOND;
+    if (!frames || !long_enough) /* it is silent, or the recording's time is over */
+        return FAULT_TIMEOUT;
+    snprintf(it->text, sizeof(it->text), "frames came, but no key frame in time");
+    return FAULT_UNAVAILABLE;
+}
+
 /* Whether that is the end of the recording all the same: its time is over, or all but over. */
 static bool ends(const struct session *it, enum record_fault fault, int64_t now)
 {
@@ -167,18 +177,26 @@ static bool ends(const struct session *it, enum record_fault fault, int64_t now)
 
 static enum record_fault packets_take(struct session *it, AVPacket *packet)
 {
-    bool over = false;
+    bool over = false, frames = false;
     for (;;) {
         enum record_fault fault = source_read(&it->source, read_deadline(it), packet, it->text, sizeof(it->text));
         int64_t arrival = source_now_us();
+        if (fault == FAULT_TIMEOUT && !it->keyed && frames)
+            return keyless(it, frames, arrival);
         if (fault)
             return ends(it, fault, arrival) ? FAULT_NONE : fault;
         bool film = packet->stream_index == it->source.video;
-        it->last_packet_us = film || it->keyed ? arrival : it->last_packet_us;
+        frames = frames || film;
         fault = film ? frame_take(it, packet, arrival, &over) : sound_take(it, packet, arrival);
         av_packet_unref(packet);
         if (fault || over)
             return fault;
+        if (it->keyed) {
+            it->last_packet_us = arrival;
+        } else if (arrival >= read_deadline(it)) { /* what comes keeps it from waiting, so nobody else says that */
+            snprintf(it->text, sizeof(it->text), "nothing came in time");
+            return keyless(it, frames, arrival);
+        }
         if (arrival - it->told_us >= TELL_EVERY)
             tell(it, it->opened ? STATUS_RECORDING : STATUS_CONNECTED);
     }
