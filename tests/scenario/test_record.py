@@ -14,6 +14,7 @@ from tests.farm import BUILD, alive, clean_environment, descendants, free_port, 
 from tests.farside import FarSide
 from tests.rtsp.film import FRAMES, decode_faults, film, look
 from tests.rtsp.server import Server
+from tests.rtsp.vlc import THERE, Vlc
 
 COMPLETED, FAILED, ABORTED = 1, 2, 4
 
@@ -492,6 +493,19 @@ class GStreamer(Recorder):
                 result = self.made(farm, f"rtsp://127.0.0.1:{port}/{path}", 3)
                 self.assertEqual((result["status"], result["video"], result["audio"]), (4, video, audio))
                 self.assertEqual(result["audio_frames"] > 10, audio != "")
+                self.output.unlink()
+
+
+@unittest.skipUnless(THERE, "VLC is not there")
+class VideoLan(Recorder):
+    def test_all_of_it(self):
+        farm = self.farm()
+        for codec, video in (("h264", "h264"), ("h265", "hevc")):
+            with self.subTest(codec), Vlc(codec) as server:
+                result = self.made(farm, server.url, 3)
+                self.assertEqual((result["status"], result["video"], result["audio"]), (4, video, "aac"))
+                self.assertGreater(result["frames"], 2 * FRAMES)
+                self.assertGreater(result["audio_frames"], 10)
                 self.output.unlink()
 
 
