@@ -40,6 +40,7 @@ foreach(function ask_client bus_ask bus_forget loop_every loop_cancel files_do u
 endforeach()
 gantry_fuzz(json LINKS gateway)
 gantry_fuzz(query LINKS gateway)
+gantry_fuzz(recorder_config LINKS gateway)
 set(farside_wraps bus_client_new bus_client_free bus_client_is_up bus_ask bus_forget bus_tell bus_tell_bytes bus_ear_new bus_ear_free bus_ear_listen
   clock_mono_ms clock_mono_us clock_wall_ms)
 gantry_fuzz(http LINKS gateway HELPERS farside.c WRAPS ${farside_wraps})
