@@ -1,5 +1,6 @@
-"""Every status that a recording may have, each for a real cause, and as the API names it."""
+"""Every status that a recording may have, each for a real cause, and as the API names it; and what is seen of it meanwhile."""
 
+import http.client
 import json
 import pathlib
 import tempfile
@@ -9,6 +10,7 @@ from tests.farm import Farm, free_port, wait_for
 from tests.recorder import API
 from tests.rtsp.film import film
 from tests.rtsp.server import Server
+from tests.stills import seen
 
 NAMES = {0: ("空闲", "等待中"), 1: ("连接中", "连接中"), 2: ("已连接", "已连接"), 3: ("录制中", "录制中"), 4: ("完成", "已完成"), 5: ("连接错误", "连接错误"),
          6: ("录制错误", "录制错误"), 7: ("超时", "超时"), 8: ("已取消", "已取消"), 9: ("流不可用", "流不可用")}
@@ -66,6 +68,30 @@ class Statuses(unittest.TestCase):
             return False
         return tasks if [task["status"] for task in tasks] == [due for due, _, _ in cameras] else None
 
+    def raw(self, path):
+        """(status, body), as it came."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=120)
+        try:
+            connection.request("GET", API + path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def pictures(self, cameras, tasks):
+        """Of the one that goes on, the one that is over, and one of which nothing comes; also by a gateway that has just come back."""
+        due = [due for due, _, _ in cameras]
+        live, over = f"/streams/{due.index(3)}/live.jpg", pathlib.Path(tasks[due.index(4)]["output_file"])
+        thumbnail = f"/videos/{over.parent.name}/{over.name}/thumbnail.jpg"
+        for _ in range(2):
+            picture = wait_for(lambda: (answer := self.raw(live))[0] == 200 and answer[1], what="a key frame that is on disk")
+            self.assertEqual(seen(picture)[:2], (320, 180))
+            status, picture = self.raw(thumbnail)
+            self.assertEqual((status, seen(picture)[:2]), (200, (320, 180)))
+            self.assertEqual(self.raw(f"/streams/{due.index(2)}/live.jpg")[0], 404)
+            self.farm.restart("gateway")
+            self.farm.wait_ready()
+
     def stop(self):
         self.assertEqual(self.farm.post(f"{API}/scheduler/stop").status, 200)
         wait_for(lambda: not self.get("/scheduler/status").body["is_running"], what="the end of it")
@@ -85,6 +111,7 @@ class Statuses(unittest.TestCase):
             else:
                 self.assertEqual(task["error_message"], "")
             self.assertEqual(task["end_time"] != "", task["status"] >= 4)
+        self.pictures(cameras, tasks)
         self.stop()
         folder = pathlib.Path(tasks[0]["output_file"]).parent
         wait_for((folder / "streams.csv").exists, what="the reports")
