@@ -118,14 +118,12 @@ void recorder_job_do(struct recorder_job *job, void (*work)(struct file_job *job
 void recorder_job_reply(struct recorder_job *job); /* what is in `out` is the answer */
 
 /* Writes what lists say of a video; the object stays open. */
-void recorder_video_open(struct writer *w, struct str directory, const struct recording_folder *folder,
+void recorder_video_begin(struct writer *w, struct str directory, const struct recording_folder *folder,
                          const struct recording_file *file);
 /* What is kept, and whether that is limited at all; key NULL: into the object that is open. */
 void recorder_rules_write(struct writer *w, const char *key, const struct recorder_rules *rules);
 /* Whether the folder could not be looked at, or there was no memory: then that is answered. */
 bool recorder_unlisted(const struct recorder_job *job);
-/* Whether a name of the path may be looked for; else it is answered: it could only lead elsewhere. */
-bool recorder_name_well(struct request *request, struct str name);
 
 /* ---- handlers ---- */
 

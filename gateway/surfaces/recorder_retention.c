@@ -86,7 +86,7 @@ static bool show_file(void *self, const struct recording_folder *folder, const s
                       enum recordings_why why)
 {
     struct showing *showing = self;
-    recorder_video_open(&showing->w, showing->directory, folder, file);
+    recorder_video_begin(&showing->w, showing->directory, folder, file);
     writer_text(&showing->w, "reason", str_of(reasons[why]));
     writer_close(&showing->w, '}');
     showing->by[why].count++;

@@ -15,7 +15,7 @@ enum recorder_list { LIST_FOLDERS, LIST_VIDEOS, LIST_VIDEOS_OF };
 
 /* ---- lists, written in the helper thread ---- */
 
-void recorder_video_open(struct writer *w, struct str directory, const struct recording_folder *folder,
+void recorder_video_begin(struct writer *w, struct str directory, const struct recording_folder *folder,
                          const struct recording_file *file)
 {
     char path[4096 + 512];
@@ -33,7 +33,7 @@ void recorder_video_open(struct writer *w, struct str directory, const struct re
 static void write_videos(struct writer *w, struct str directory, const struct recording_folder *folder)
 {
     for (uint32_t i = 0; i < folder->count; i++) {
-        recorder_video_open(w, directory, folder, &folder->files[i]);
+        recorder_video_begin(w, directory, folder, &folder->files[i]);
         writer_close(w, '}');
     }
 }
