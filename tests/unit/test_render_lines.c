@@ -1,8 +1,8 @@
 /* What renderers write, and where files of a scene are. */
 #include "tests/unit/unit.h"
 
+#include "proto/place.h"
 #include "worker/render/lines.h"
-#include "worker/render/place.h"
 
 static void test_progress(void **state)
 {
@@ -89,9 +89,47 @@ static void test_places(void **state)
     place("1234567890123456789012345678901/a", NULL);
 }
 
+static void beside(const char *path, const char *scene, bool blender, const char *expected)
+{
+    char out[40];
+    if (!place_beside(str_of(path), str_of(scene), blender, out, sizeof(out)))
+        assert_null(expected);
+    else
+        assert_string_equal(out, expected);
+}
+
+static void test_places_beside_a_scene(void **state)
+{
+    (void)state;
+    beside("//tex/y.png", "p/u/a.blend", true, "p/u/tex/y.png");
+    beside("//tex\\y.png", "p/u/a.blend", true, "p/u/tex/y.png");
+    beside("//../tex/y.png", "p/u/a.blend", true, "p/tex/y.png");
+    beside("//../../y.png", "p/u/a.blend", true, "y.png");
+    beside("//../../../y.png", "p/u/a.blend", true, NULL);
+    beside("//tex/y.png", "p/u/a.ma", false, "tex/y.png"); /* a server */
+    beside("\\\\server\\x.png", "p/u/a.blend", true, "server/x.png");
+    beside("//C:/tex/y.png", "p/a.blend", true, "C/tex/y.png");
+    beside("//../C:/tex/y.png", "p/a.blend", true, "C/tex/y.png");
+    beside("C:\\tex\\y.png", "p/u/a.blend", true, "C/tex/y.png");
+    beside("/srv/y.png", "p/u/a.ma", false, "srv/y.png");
+    beside("maps/./sky.hdr", "C:/p/a.ma", false, "C/p/maps/sky.hdr");
+    beside("maps/sky.hdr", "a.ma", false, "maps/sky.hdr");
+    beside("maps/sky.hdr", "assets/0123", false, "maps/sky.hdr");
+    beside("maps/sky.hdr", "", false, "maps/sky.hdr");
+    beside("a/../b", "p/a.ma", false, "p/b");
+    beside("C:/a/../b", "p/a.ma", false, NULL);
+    beside("", "p/a.ma", false, NULL);
+    beside("//", "p/a.blend", true, "p");
+    beside("//..", "a.blend", true, NULL);
+    beside("//1234567890123456789012345678901234567", "p/a.blend", true, "p/1234567890123456789012345678901234567");
+    beside("//12345678901234567890123456789012345678", "p/a.blend", true, NULL);
+    assert_false(place_beside((struct str){"a\0b", 3}, STR_LIT("p/a.ma"), false, (char[40]){0}, 40));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_progress), cmocka_unit_test(test_no_progress),
-                                       cmocka_unit_test(test_errors), cmocka_unit_test(test_places)};
+                                       cmocka_unit_test(test_errors), cmocka_unit_test(test_places),
+                                       cmocka_unit_test(test_places_beside_a_scene)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

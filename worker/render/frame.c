@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/place.h"
 #include "worker/job.h"
 #include "worker/render/child.h"
 #include "worker/render/lines.h"
-#include "worker/render/place.h"
 #include "worker/render/prepare.h"
 #include "worker/render/render.h"
 #include "worker/video/words.h"

@@ -12,8 +12,8 @@
 
 #include "proto/messages.h"
 #include "proto/open_beneath.h"
+#include "proto/place.h"
 #include "worker/render/fetch.h"
-#include "worker/render/place.h"
 #include "worker/render/render.h"
 #include "worker/video/words.h"
 
