@@ -148,6 +148,10 @@ enum render_action {
 #define RENDER_FRAMES 10000  /* of a task, at most */
 #define RENDER_FRAME_BITS 14 /* of a frame's id that are its place in the task */
 
+#define SCENE_PAGE 128    /* files of a page of those that a scene needs */
+#define SCENE_PAGES 256   /* that are kept of a scene */
+#define SCENE_PAGE_BITS 8 /* of a page's id that are its number */
+
 static inline bool render_status_final(uint64_t status)
 {
     return status >= RENDER_COMPLETED;
@@ -179,6 +183,8 @@ enum record_type {
     TYPE_HEALTH_SWEEP = 61,
     TYPE_RENDER_TASK = 70,
     TYPE_RENDER_FRAME = 71,
+    TYPE_SCENE_NEEDS = 72,
+    TYPE_SCENE_PAGE = 73,
     TYPE_ASSET = 75,
     TYPE_ASSET_USE = 76,
     TYPE_ASSET_NAME = 77,

@@ -105,6 +105,8 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_ASSET_USE] = &shape_rec_asset_use,
     [TYPE_ASSET_NAME] = &shape_rec_asset_name,
     [TYPE_SCENE] = &shape_rec_scene,
+    [TYPE_SCENE_NEEDS] = &shape_rec_scene_needs,
+    [TYPE_SCENE_PAGE] = &shape_rec_scene_page,
 };
 
 const struct shape *journal_shape(enum record_type type)

@@ -27,7 +27,7 @@ static void send_rows(struct core *core, const struct core_call *call, const str
 
 _Static_assert(sizeof(struct msg_refused) == sizeof(struct msg_result_ack), "send_rows sends both");
 
-static void refuse_one(struct core *core, const struct core_call *call, uint64_t run_id, uint64_t attempt, const char *why)
+void report_refuse(struct core *core, const struct core_call *call, uint64_t run_id, uint64_t attempt, const char *why)
 {
     struct lease_rows rows = {0};
     struct fault fault;
@@ -123,7 +123,7 @@ void report_on_publish(struct core *core, const struct core_call *call)
         return;
     struct lease *lease = lease_claim(core, worker, publish->run_id, output->attempt);
     if (!lease || lease->state == LEASE_CANCELLED) {
-        refuse_one(core, call, publish->run_id, output->attempt, LEASE_WHY_STALE);
+        report_refuse(core, call, publish->run_id, output->attempt, LEASE_WHY_STALE);
         return;
     }
     lease_started(core, lease);
@@ -131,7 +131,7 @@ void report_on_publish(struct core *core, const struct core_call *call)
     if (publish_grant(core, lease, output, 0, &fault) == 0)
         journal_send(core->journal, &call->from, &shape_msg_publish_grant, &grant);
     else if (publish_refuses(&fault))
-        refuse_one(core, call, publish->run_id, output->attempt, fault.text);
+        report_refuse(core, call, publish->run_id, output->attempt, fault.text);
     /* else it asks again */
 }
 
@@ -243,7 +243,7 @@ void report_on_log(struct core *core, const struct core_call *call)
     struct lease *lease = lease_claim(core, worker, chunk->run_id, chunk->attempt);
     bool current = lease && lease->state != LEASE_CANCELLED;
     if (!current && !log_may_follow(core, worker, chunk)) {
-        refuse_one(core, call, chunk->run_id, chunk->attempt, LEASE_WHY_STALE);
+        report_refuse(core, call, chunk->run_id, chunk->attempt, LEASE_WHY_STALE);
         return;
     }
     if (current)

@@ -4,6 +4,9 @@
 
 #include "scheduler/core_state.h"
 
+/* What was said of that attempt changes nothing, and its sender is told to stop. Reserves for itself; without room it is asked again. */
+void report_refuse(struct core *core, const struct core_call *call, uint64_t run_id, uint64_t attempt, const char *why);
+
 core_handler report_on_result, report_on_publish, report_on_progress, report_on_log, report_on_lines;
 
 #endif

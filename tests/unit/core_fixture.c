@@ -250,6 +250,7 @@ void fixture_start(struct fixture *fixture)
         fixture->farms = (const struct farm *const *)fixture->made;
         if (fixture->farm_made)
             fixture->farm_made(fixture->made[0]);
+        fixture->made[1] = fixture->make_other ? fixture->make_other() : NULL;
     }
     fixture->journal = journal_new(&port);
     fixture->core = core_new(&fixture->config, &clock, fixture->journal, fixture->farms);
@@ -258,8 +259,9 @@ void fixture_start(struct fixture *fixture)
     fixture->applied = 0;
     for (size_t i = 0; i < sizeof order / sizeof *order; i++)
         load_type(fixture, order[i]);
-    for (const struct farm_scan *scan = fixture->made[0] ? fixture->made[0]->scans : NULL; scan && scan->type; scan++)
-        load_type(fixture, scan->type);
+    for (size_t i = 0; fixture->made[i]; i++)
+        for (const struct farm_scan *scan = fixture->made[i]->scans; scan && scan->type; scan++)
+            load_type(fixture, scan->type);
     journal_begin(fixture->journal, fixture->epoch);
     if (core_loaded(fixture->core, fixture->next_ids, TYPE_MAX, &err))
         fail_msg("%s", err.text);
@@ -283,9 +285,10 @@ static void fixture_stop(struct fixture *fixture)
 {
     core_free(fixture->core);
     journal_free(fixture->journal);
-    if (fixture->made[0])
-        fixture->made[0]->close(fixture->made[0]->self);
-    fixture->made[0] = NULL;
+    for (size_t i = 0; fixture->made[i]; i++) {
+        fixture->made[i]->close(fixture->made[i]->self);
+        fixture->made[i] = NULL;
+    }
     held_drop(fixture);
 }
 

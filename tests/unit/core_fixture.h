@@ -36,7 +36,8 @@ struct fixture {
     const struct farm *const *farms;
     struct farm *(*make_farm)(void);      /* a farm with memory of its own, made anew with each core; may be NULL */
     void (*farm_made)(struct farm *farm); /* before it is used; may be NULL */
-    struct farm *made[2];
+    struct farm *(*make_other)(void);     /* one more beside it; may be NULL */
+    struct farm *made[3];
     uint64_t wall, mono, random;
 
     struct stored *disk[TYPE_MAX];

@@ -32,9 +32,9 @@ static const struct msg *add(struct fixture *fixture, const char *md5, const cha
     return fixture_ask(fixture, &shape_msg_asset_add, &say);
 }
 
-static struct msg_asset_found find(struct fixture *fixture, const char *path)
+static struct msg_asset_found find(struct fixture *fixture, const char *path, const char *unionid)
 {
-    struct msg_asset_find ask = {.path = str_of(path)};
+    struct msg_asset_find ask = {.path = str_of(path), .unionid = str_of(unionid)};
     return fixture_ask(fixture, &shape_msg_asset_find, &ask)->u.asset_found;
 }
 
@@ -64,11 +64,11 @@ static void test_known_only(void **unused)
     const struct msg *answer = fixture_ask(fixture, &shape_msg_asset_add, &say);
     assert_int_equal(answer->shape->id, MSG_ERROR);
     assert_true(str_is(answer->u.error.rule, "asset_missing"));
-    assert_int_equal(find(fixture, "a/b").asset_id, 0);
+    assert_int_equal(find(fixture, "a/b", "").asset_id, 0);
     add(fixture, MD5_A, "", "", false);
     say.idem = fixture_key(fixture);
     assert_int_equal(fixture_ask(fixture, &shape_msg_asset_add, &say)->u.asset_added.asset_id, 1);
-    assert_int_equal(find(fixture, "a/b").asset_id, 1);
+    assert_int_equal(find(fixture, "a/b", "").asset_id, 1);
     fixture_free(fixture);
 }
 
@@ -77,17 +77,79 @@ static void test_paths(void **unused)
     (void)unused;
     struct fixture *fixture = farm_fixture();
     add(fixture, MD5_A, "p/scene.ma", "user", true);
-    assert_true(str_is(find(fixture, "p/scene.ma").md5, MD5_A));
-    assert_true(str_is(find(fixture, "assets/" HEX_A).md5, MD5_A));
-    assert_int_equal(find(fixture, "p/other.ma").asset_id, 0);
-    assert_int_equal(find(fixture, "assets/xyz").asset_id, 0);
-    const struct msg *answer = add(fixture, MD5_B, "p/scene.ma", "thief", true);
-    assert_int_equal(answer->shape->id, MSG_ERROR);
-    assert_int_equal(answer->u.error.code, ERR_FORBIDDEN);
-    assert_true(str_is(find(fixture, "p/scene.ma").md5, MD5_A));
+    assert_true(str_is(find(fixture, "p/scene.ma", "user").md5, MD5_A));
+    assert_true(str_is(find(fixture, "assets/" HEX_A, "").md5, MD5_A));
+    assert_int_equal(find(fixture, "p/other.ma", "user").asset_id, 0);
+    assert_int_equal(find(fixture, "assets/xyz", "user").asset_id, 0);
     assert_int_equal(add(fixture, MD5_B, "p/scene.ma", "user", true)->shape->id, MSG_ASSET_ADDED);
     fixture_rebuild(fixture);
-    assert_true(str_is(find(fixture, "p/scene.ma").md5, MD5_B));
+    assert_true(str_is(find(fixture, "p/scene.ma", "user").md5, MD5_B));
+    fixture_free(fixture);
+}
+
+/* What somebody else binds to the same path changes nothing for its owner, and is none of his. */
+static void test_paths_of_several(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    add(fixture, MD5_A, "p/scene.ma", "user", true);
+    assert_int_equal(find(fixture, "p/scene.ma", "thief").asset_id, 0);
+    assert_int_equal(find(fixture, "p/scene.ma", "").asset_id, 0);
+    add(fixture, MD5_B, "p/scene.ma", "thief", true);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(str_is(find(fixture, "p/scene.ma", "user").md5, MD5_A));
+        assert_true(str_is(find(fixture, "p/scene.ma", "thief").md5, MD5_B));
+        assert_int_equal(find(fixture, "p/scene.ma", "another").asset_id, 0);
+        fixture_rebuild(fixture);
+    }
+    add(fixture, MD5_B, "p/scene.ma", "", false);
+    assert_true(str_is(find(fixture, "p/scene.ma", "user").md5, MD5_A));
+    assert_true(str_is(find(fixture, "p/scene.ma", "another").md5, MD5_B));
+    fixture_free(fixture);
+}
+
+/* Whichever way it is written, it is one path. */
+static void test_paths_of_windows(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    add(fixture, MD5_A, "C:/textures/wood.jpg", "user", false);
+    static const char *const same[] = {"C:/textures/wood.jpg", "C:\\textures\\wood.jpg", "/C/textures/wood.jpg",
+                                       "C/textures/wood.jpg"};
+    for (unsigned i = 0; i < sizeof same / sizeof *same; i++)
+        assert_true(str_is(find(fixture, same[i], "user").md5, MD5_A));
+    add(fixture, MD5_B, "C/textures/wood.jpg", "user", false);
+    fixture_rebuild(fixture);
+    assert_true(str_is(find(fixture, same[0], "user").md5, MD5_B));
+    fixture_free(fixture);
+}
+
+static void test_looked_for(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct str paths[] = {STR_LIT("//tex/y.png"),  STR_LIT("C:\\textures\\wood.jpg"), STR_LIT("//../up.png"),
+                          STR_LIT("maps/sky.hdr"), STR_LIT("//../../../x.png"),       STR_LIT("C:/hers.png"),
+                          STR_LIT("/srv/x.png")};
+    add(fixture, MD5_A, "p/scenes/tex/y.png", "user", false);
+    add(fixture, MD5_A, "C/textures/wood.jpg", "", false);
+    add(fixture, MD5_B, "C:/textures/wood.jpg", "user", false);
+    add(fixture, MD5_B, "p/up.png", "", false);
+    add(fixture, MD5_A, "maps/sky.hdr", "user", false);
+    add(fixture, MD5_A, "C:/hers.png", "another", false);
+    struct msg_asset_look ask = {.unionid = STR_LIT("user"),
+                                 .scene = STR_LIT("p/scenes/a.blend"),
+                                 .blender = true,
+                                 .paths = {paths, sizeof paths / sizeof *paths}};
+    struct msg_asset_looked looked = fixture_ask(fixture, &shape_msg_asset_look, &ask)->u.asset_looked;
+    static const char *const expected[] = {MD5_A, MD5_B, MD5_B, MD5_A, NULL, NULL, NULL};
+    assert_int_equal(looked.ids.count, ask.paths.count);
+    for (uint32_t i = 0; i < ask.paths.count; i++) {
+        assert_int_equal(looked.ids.items[i] != 0, expected[i] != NULL);
+        assert_int_equal(looked.sizes.items[i], expected[i] ? 10 : 0);
+        if (expected[i])
+            assert_memory_equal(looked.md5s.ptr + (size_t)16 * i, expected[i], 16);
+    }
     fixture_free(fixture);
 }
 
@@ -240,12 +302,136 @@ static void test_scene_over_a_restart(void **unused)
     fixture_free(fixture);
 }
 
+/* ---- which files scenes need ---- */
+
+static const struct msg *tell(struct fixture *fixture, struct rec_lease lease, const char *md5, uint64_t page, uint32_t count,
+                              bool last)
+{
+    struct rec_scene_file files[] = {{.path = STR_LIT("C:/wood.jpg"), .type = STR_LIT("texture")},
+                                     {.path = STR_LIT("//in.png"), .type = STR_LIT("texture")}};
+    struct msg_scene_tell say = {.run_id = lease.run_id,
+                                 .attempt = lease.attempt,
+                                 .md5 = str_of(md5),
+                                 .page = page,
+                                 .files = {files, count},
+                                 .last = last,
+                                 .left_out = last ? 3 : 0};
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, DOOR_WORKERS, READER, corr, &shape_msg_scene_tell, &say);
+    fixture_settle(fixture);
+    return fixture_answer(fixture, corr);
+}
+
+static void assert_told(const struct msg *answer, uint64_t page, bool enough)
+{
+    assert_non_null(answer);
+    assert_int_equal(answer->shape->id, MSG_SCENE_TOLD);
+    assert_int_equal(answer->u.scene_told.page, page);
+    assert_int_equal(answer->u.scene_told.enough, enough);
+}
+
+static struct rec_lease reading(struct fixture *fixture, const char *md5)
+{
+    assert_int_equal(analyse(fixture, md5, true)->shape->id, MSG_SCENE_STATE);
+    return fixture_begin(fixture, READER);
+}
+
+static void test_files_are_told(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_scene_page page;
+    reader_hello(fixture);
+    struct rec_lease lease = reading(fixture, MD5_A);
+    assert_told(tell(fixture, lease, MD5_A, 1, 1, false), 1, true); /* nothing is before it */
+    assert_told(tell(fixture, lease, MD5_A, 0, 2, false), 0, false);
+    assert_told(tell(fixture, lease, MD5_A, 0, 2, false), 0, false); /* a repeat */
+    assert_told(tell(fixture, lease, MD5_A, 2, 1, false), 2, true);
+    assert_int_equal(scene_state(fixture, MD5_A).list_id, 0); /* not all of it is known */
+    assert_told(tell(fixture, lease, MD5_A, 1, 1, true), 1, false);
+    struct msg_scene_state state = scene_state(fixture, MD5_A);
+    assert_int_not_equal(state.list_id, 0);
+    assert_int_equal(state.pages, 2);
+    assert_int_equal(state.left_out, 3);
+    assert_true(fixture_stored(fixture, TYPE_SCENE_PAGE, state.list_id << SCENE_PAGE_BITS, &page));
+    assert_int_equal(page.files.count, 2);
+    assert_true(str_is(page.files.items[0].path, "C:/wood.jpg") && str_is(page.files.items[1].path, "//in.png"));
+    fixture_rebuild(fixture);
+    assert_int_equal(scene_state(fixture, MD5_A).pages, 2);
+    fixture_free(fixture);
+}
+
+/* What somebody began and did not end, another tells. */
+static void test_files_are_told_by_another(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    reader_hello(fixture);
+    struct rec_lease first = reading(fixture, MD5_A);
+    assert_told(tell(fixture, first, MD5_A, 0, 2, false), 0, false);
+    report(fixture, first, "{}");
+    fixture_rebuild(fixture);
+    reader_hello(fixture);
+    struct rec_lease other = reading(fixture, MD5_A);
+    assert_told(tell(fixture, other, MD5_A, 0, 2, true), 0, false);
+    assert_int_equal(scene_state(fixture, MD5_A).pages, 1);
+    assert_told(tell(fixture, other, MD5_A, 0, 2, false), 0, true); /* all is known */
+    fixture_free(fixture);
+}
+
+static void test_files_of_others(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    reader_hello(fixture);
+    struct rec_lease lease = reading(fixture, MD5_A);
+    const struct msg *answer = tell(fixture, lease, MD5_B, 0, 1, true);
+    assert_int_equal(answer->shape->id, MSG_ERROR);
+    assert_int_equal(answer->u.error.code, ERR_NOT_FOUND);
+    lease.attempt++;
+    assert_int_equal(tell(fixture, lease, MD5_A, 0, 1, true)->shape->id, MSG_REFUSED);
+    assert_int_equal(scene_state(fixture, MD5_A).list_id, 0);
+    fixture_free(fixture);
+}
+
+/* As many as there may be: the oldest goes, with its pages. */
+static void test_files_of_many(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct assets *assets = assets_of(fixture->core);
+    struct rec_scene_needs list;
+    struct err err;
+    reader_hello(fixture);
+    struct rec_lease lease = reading(fixture, MD5_A);
+    assert_told(tell(fixture, lease, MD5_A, 0, 1, true), 0, false);
+    uint64_t oldest = scene_state(fixture, MD5_A).list_id;
+    for (uint64_t i = 1; i < SCENES_MAX; i++) {
+        char md5[16] = "many";
+        memcpy(md5 + 8, &i, 8);
+        list = (struct rec_scene_needs){.id = oldest + i, .md5 = {md5, 16}, .whole = true};
+        assert_int_equal(scene_list_load(assets, &list, &err), 0);
+    }
+    report(fixture, lease, "{}");
+    assert_told(tell(fixture, reading(fixture, MD5_B), MD5_B, 0, 1, true), 0, false);
+    assert_int_equal(assets->lists.count, SCENES_MAX);
+    assert_int_equal(scene_state(fixture, MD5_A).list_id, 0);
+    assert_int_not_equal(scene_state(fixture, MD5_B).list_id, 0);
+    assert_false(fixture_stored(fixture, TYPE_SCENE_NEEDS, oldest, &list));
+    struct rec_scene_page page;
+    assert_false(fixture_stored(fixture, TYPE_SCENE_PAGE, oldest << SCENE_PAGE_BITS, &page));
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_added_once),
         cmocka_unit_test(test_known_only),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_paths_of_several),
+        cmocka_unit_test(test_paths_of_windows),
+        cmocka_unit_test(test_looked_for),
         cmocka_unit_test(test_checked),
         cmocka_unit_test(test_store_away),
         cmocka_unit_test(test_scene_without_workers),
@@ -253,6 +439,10 @@ int main(void)
         cmocka_unit_test(test_scene_that_cannot_be_read),
         cmocka_unit_test(test_scene_anew),
         cmocka_unit_test(test_scene_over_a_restart),
+        cmocka_unit_test(test_files_are_told),
+        cmocka_unit_test(test_files_are_told_by_another),
+        cmocka_unit_test(test_files_of_others),
+        cmocka_unit_test(test_files_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

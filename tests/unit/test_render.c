@@ -10,6 +10,7 @@
 #include "tests/unit/core_fixture.h"
 
 struct farm *render_farm(void);
+struct farm *asset_farm(void);
 
 static struct fixture *farm_fixture(void)
 {
@@ -440,7 +441,111 @@ static void test_whose(void **unused)
     ask.whose = STR_LIT("user123");
     assert_int_equal(fixture_ask(fixture, &shape_msg_render_act, &ask)->shape->id, MSG_RENDER_ANSWER);
     struct msg_render_create again = {.idem = fixture_key(fixture), .task = scene(1)};
-    assert_true(str_is(fixture_ask(fixture, &shape_msg_render_create, &again)->u.error.rule, "render_scene"));
+    assert_true(str_is(fixture_ask(fixture, &shape_msg_render_create, &again)->u.error.rule, "file_missing"));
+    fixture_free(fixture);
+}
+
+/* ---- files of a scene ---- */
+
+#define MD5_SCENE "0123456789abcdef"
+#define MD5_WOOD "fedcba9876543210"
+
+static struct fixture *both_fixture(void)
+{
+    struct fixture *fixture = fixture_new();
+    fixture->make_farm = render_farm;
+    fixture->make_other = asset_farm;
+    fixture_start(fixture);
+    return fixture;
+}
+
+static void upload(struct fixture *fixture, const char *md5, const char *path, const char *unionid)
+{
+    struct msg_asset_add say = {.idem = fixture_key(fixture),
+                                .md5 = str_of(md5),
+                                .xxh64 = STR_LIT("12345678"),
+                                .size = 10,
+                                .unionid = str_of(unionid),
+                                .path = str_of(path)};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_asset_add, &say)->shape->id, MSG_ASSET_ADDED);
+}
+
+static const struct msg *look(struct fixture *fixture, unsigned peer, struct rec_lease lease, struct str *paths, uint32_t count)
+{
+    struct msg_render_look ask = {.run_id = lease.run_id, .attempt = lease.attempt, .paths = {paths, count}};
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, DOOR_WORKERS, peer, corr, &shape_msg_render_look, &ask);
+    fixture_settle(fixture);
+    return fixture_answer(fixture, corr);
+}
+
+/* What is another's is there neither as a scene nor as a file of one. */
+static void test_files(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = both_fixture();
+    struct rec_render_task task = scene(1), hers = scene(1);
+    struct str paths[] = {STR_LIT("//wood.jpg"), STR_LIT("C:\\hers.jpg"), STR_LIT("C:\\all.jpg"), STR_LIT("none.jpg"),
+                          STR_LIT("//t.<UDIM>.png")};
+    static const char *const expected[] = {MD5_WOOD, NULL, MD5_SCENE, NULL, MD5_WOOD};
+    upload(fixture, MD5_SCENE, "p/a.blend", "user123");
+    upload(fixture, MD5_WOOD, "p/wood.jpg", "user123");
+    upload(fixture, MD5_WOOD, "C:/hers.jpg", "her");
+    upload(fixture, MD5_SCENE, "C:/all.jpg", "");
+    upload(fixture, MD5_WOOD, "p/t.1012.png", "user123");
+    task.oss_file_path = hers.oss_file_path = STR_LIT("p/a.blend");
+    hers.unionid = STR_LIT("her");
+    struct msg_render_create ask = {.idem = fixture_key(fixture), .task = hers};
+    assert_true(str_is(fixture_ask(fixture, &shape_msg_render_create, &ask)->u.error.rule, "file_missing"));
+    studio(fixture, 1, "a", "blender 3.4.1", "16", "0");
+    uint64_t id = created(fixture, &task);
+    assert_true(str_is(task_of(fixture, id).scene_md5, "30313233343536373839616263646566"));
+    struct rec_lease lease = given(fixture, 1).lease;
+    const struct msg *answer = look(fixture, 1, lease, paths, 5);
+    assert_int_equal(answer->shape->id, MSG_RENDER_LOOKED);
+    assert_int_equal(answer->u.render_looked.md5s.len, 5 * 16);
+    for (unsigned i = 0; i < 5; i++)
+        assert_memory_equal(answer->u.render_looked.md5s.ptr + (size_t)16 * i, expected[i] ? expected[i] : (char[16]){0}, 16);
+    lease.attempt++;
+    assert_int_equal(look(fixture, 1, lease, paths, 5)->shape->id, MSG_REFUSED);
+    fixture_free(fixture);
+}
+
+static uint64_t reading_of(struct fixture *fixture)
+{
+    struct msg_scene_ask ask = {.md5 = STR_LIT(MD5_SCENE)};
+    return fixture_ask(fixture, &shape_msg_scene_ask, &ask)->u.scene_state.run_id;
+}
+
+/* A task's making has its scene read, once, where somebody can. */
+static void test_scene_is_wanted(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = both_fixture();
+    struct str word = STR_LIT("scene"), path;
+    struct msg_hello hello = {.protocol = 1,
+                              .ident = STR_LIT("reader"),
+                              .boot = STR_LIT("b"),
+                              .hostname = STR_LIT("h"),
+                              .task_types = {&word, 1},
+                              .executors = {&word, 1},
+                              .slots = 4,
+                              .credit = 4};
+    upload(fixture, MD5_SCENE, "p/a.blend", "");
+    struct msg_render_create ask = {.task = scene(1), .blobs = STR_LIT("/blobs")};
+    ask.task.oss_file_path = STR_LIT("p/a.blend");
+    for (unsigned i = 0; i < 3; i++) {
+        ask.idem = fixture_key(fixture);
+        assert_int_equal(fixture_ask(fixture, &shape_msg_render_create, &ask)->shape->id, MSG_RENDER_ANSWER);
+        assert_int_equal(reading_of(fixture) != 0, i > 0);
+        if (i == 0)
+            fixture_send(fixture, DOOR_WORKERS, 7, ++fixture->corr, &shape_msg_hello, &hello);
+    }
+    const struct run *run = run_find(fixture->core, reading_of(fixture));
+    assert_non_null(run);
+    assert_true(map_text(text_str(run->parameters), STR_LIT("path"), &path));
+    assert_true(str_is(path, "/blobs/assets/30/30313233343536373839616263646566"));
+    assert_int_equal(fixture->core->runs.count, 1);
     fixture_free(fixture);
 }
 
@@ -509,6 +614,8 @@ int main(void)
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_time_is_over),
         cmocka_unit_test(test_whose),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_scene_is_wanted),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_many),
     };

@@ -10,6 +10,7 @@
 #define PEER 7
 
 struct farm *render_farm(void);
+struct farm *asset_farm(void);
 
 static struct fixture *fixture;
 static uint64_t key, task;
@@ -37,10 +38,10 @@ static void hard(void (*step)(void))
     memory_hard(checked);
 }
 
-static const struct msg *ask(const struct shape *shape, const void *value, uint16_t id)
+static const struct msg *ask_at(enum door door, unsigned peer, const struct shape *shape, const void *value, uint16_t id)
 {
     uint64_t corr = ++fixture->corr;
-    fixture_send(fixture, DOOR_COMMANDS, 1000, corr, shape, value);
+    fixture_send(fixture, door, peer, corr, shape, value);
     fixture_settle(fixture);
     const struct msg *answer = fixture_answer(fixture, corr);
     if (answer && answer->shape->id == MSG_ERROR && memory_short())
@@ -48,6 +49,11 @@ static const struct msg *ask(const struct shape *shape, const void *value, uint1
     else if (answer || !memory_short())
         assert_int_equal(answer->shape->id, id);
     return answer && answer->shape->id == id ? answer : NULL;
+}
+
+static const struct msg *ask(const struct shape *shape, const void *value, uint16_t id)
+{
+    return ask_at(DOOR_COMMANDS, 1000, shape, value, id);
 }
 
 static void step_create(void)
@@ -154,8 +160,85 @@ static void test_render(void **unused)
     fixture_free(fixture);
 }
 
+/* ---- files ---- */
+
+#define MD5 "0123456789abcdef"
+#define PATH "p/a.blend"
+
+static struct str scene = {PATH, sizeof PATH - 1};
+
+static void step_upload(void)
+{
+    struct msg_asset_add say = {.idem = fixture_key_of((unsigned)key, 1),
+                                .md5 = STR_LIT(MD5),
+                                .xxh64 = STR_LIT("12345678"),
+                                .unionid = STR_LIT("u"),
+                                .path = scene};
+    ask(&shape_msg_asset_add, &say, MSG_ASSET_ADDED);
+}
+
+static void step_look(void)
+{
+    struct msg_asset_look say = {.unionid = STR_LIT("u"), .scene = scene, .paths = {&scene, 1}};
+    const struct msg *answer = ask(&shape_msg_asset_look, &say, MSG_ASSET_LOOKED);
+    if (answer)
+        assert_int_equal(answer->u.asset_looked.ids.items[0], 1);
+}
+
+static void step_frame_looks(void)
+{
+    struct msg_render_look say = {.run_id = lease.run_id, .attempt = 1, .paths = {&scene, 1}};
+    const struct msg *answer = ask_at(DOOR_WORKERS, PEER, &shape_msg_render_look, &say, MSG_RENDER_LOOKED);
+    if (answer)
+        assert_memory_equal(answer->u.render_looked.md5s.ptr, MD5, 16);
+}
+
+static void step_tell(void)
+{
+    struct rec_scene_file file = {.path = STR_LIT("C:/wood.jpg")};
+    struct msg_scene_tell say = {.run_id = lease.run_id, .attempt = 1, .md5 = STR_LIT(MD5), .files = {&file, 1}, .last = true};
+    ask_at(DOOR_WORKERS, PEER, &shape_msg_scene_tell, &say, MSG_SCENE_TOLD);
+}
+
+static void test_files(void **unused)
+{
+    (void)unused;
+    struct rec_scene_needs list;
+    fixture = fixture_new();
+    fixture->make_farm = render_farm;
+    fixture->make_other = asset_farm;
+    fixture_start(fixture);
+    fixture->around = around;
+    memory_watched = false;
+    hard(step_upload);
+    hard(step_look);
+    fixture->around = NULL;
+    struct msg_render_create say = {.idem = fixture_key_of((unsigned)++key, 1),
+                                    .task = {.id = 1,
+                                             .unionid = STR_LIT("u"),
+                                             .oss_file_path = scene,
+                                             .render_engine = STR_LIT("blender"),
+                                             .start_frame = 1,
+                                             .total_frames = 1,
+                                             .frame_timeout = 1000,
+                                             .task_timeout = 100000}};
+    task = ask(&shape_msg_render_create, &say, MSG_RENDER_ANSWER)->u.render_answer.task.id;
+    hello();
+    fixture_settle(fixture);
+    lease = (struct rec_lease){.run_id = render_find(render_of(fixture->core), task)->busy->run_id, .attempt = 1};
+    fixture_accept(fixture, PEER, lease);
+    fixture->around = around;
+    hard(step_frame_looks);
+    hard(step_tell);
+    assert_true(fixture_stored(fixture, TYPE_SCENE_NEEDS, 1, &list));
+    assert_true(list.whole && list.pages == 1);
+    fixture->around = NULL;
+    memory_watched = true;
+    fixture_free(fixture);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_render)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_render), cmocka_unit_test(test_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "proto/place.h"
 #include "scheduler/farms/asset/asset.h"
 
 #define RECORD_BYTES 512   /* of the records of one, without their texts */
@@ -22,21 +23,6 @@ bool md5_read(struct str hex, unsigned char out[ASSET_MD5])
 struct asset *asset_find(const struct assets *assets, struct str md5)
 {
     return md5.len == ASSET_MD5 ? index_text(&assets->files, md5) : NULL;
-}
-
-struct asset *asset_named(const struct core *core, struct str path)
-{
-    static const char prefix[] = "assets/";
-    const struct assets *assets = assets_of(core);
-    const uint32_t len = sizeof prefix - 1;
-    unsigned char md5[ASSET_MD5];
-
-    if (!assets)
-        return NULL;
-    if (path.len > len && memcmp(path.ptr, prefix, len) == 0 && md5_read((struct str){path.ptr + len, path.len - len}, md5))
-        return asset_find(assets, (struct str){(const char *)md5, ASSET_MD5});
-    const struct asset_name *name = index_text(&assets->names, path);
-    return name ? name->asset : NULL;
 }
 
 /* ---- made and loaded ---- */
@@ -64,15 +50,25 @@ static void asset_join(struct assets *assets, struct asset *asset, uint64_t id)
 
 static struct asset_name *name_make(struct assets *assets, struct str path, struct str unionid)
 {
-    struct asset_name *name = index_reserve(&assets->names, 1) == 0 ? calloc(1, sizeof *name + path.len) : NULL;
+    char room[PLACE_MAX], key[ASSET_KEY];
+    struct str place = asset_place(path, room), whole = asset_key(place, unionid, key);
+    struct asset_name *name = index_reserve(&assets->names, 1) == 0 ? calloc(1, sizeof *name + whole.len) : NULL;
 
     if (!name || text_set(&name->unionid, unionid) != 0) {
         free(name);
         return NULL;
     }
-    memcpy(name->bytes, path.ptr, path.len);
-    name->path = (struct str){name->bytes, path.len};
+    memcpy(name->bytes, whole.ptr, whole.len);
+    name->key = (struct str){name->bytes, whole.len};
+    name->path = (struct str){name->bytes, place.len};
     return name;
+}
+
+static struct asset_name *name_find(const struct assets *assets, struct str path, struct str unionid)
+{
+    char room[PLACE_MAX], key[ASSET_KEY];
+
+    return index_text(&assets->names, asset_key(asset_place(path, room), unionid, key));
 }
 
 static void name_free(struct asset_name *name)
@@ -111,6 +107,12 @@ int asset_name_load(struct assets *assets, const struct rec_asset_name *record, 
         return 0;
     if (!name)
         return err_set(err, ERR_NO_MEMORY, "no memory for the paths of the blob store");
+    struct asset_name *older = index_text(&assets->names, name->key); /* of before `C:/x` and `C/x` were one */
+    if (older) {
+        index_remove(&assets->names, older);
+        older->asset->names--;
+        name_free(older);
+    }
     name->id = record->id;
     name->asset = asset;
     asset->names++;
@@ -124,7 +126,6 @@ struct adding {
     const struct msg_asset_add *asked;
     struct asset *asset;     /* there before, or made and in no table yet */
     struct asset_name *name; /* likewise; NULL: no path is bound */
-    struct text *unionid;    /* of a name that was there and gets another owner */
     bool created, bound;
 };
 
@@ -140,11 +141,9 @@ static int name_prepare(struct assets *assets, struct adding *adding, struct fau
 
     if (!asked->path.len)
         return 0;
-    adding->name = index_text(&assets->names, asked->path);
-    if (adding->name && asked->own && !str_eq(text_str(adding->name->unionid), asked->unionid))
-        return fault_set(fault, ERR_FORBIDDEN, "path", "asset_path", asked->path, NULL, "that path is somebody else's");
+    adding->name = name_find(assets, asked->path, asked->unionid);
     if (adding->name)
-        return text_set(&adding->unionid, asked->unionid) ? fault_memory(fault) : 0;
+        return 0;
     if (assets->names.count >= ASSETS_MAX)
         return full(fault, "path");
     adding->name = name_make(assets, asked->path, asked->unionid);
@@ -176,7 +175,6 @@ static int add_prepare(struct assets *assets, struct core *core, struct adding *
 
 static void add_undo(struct adding *adding)
 {
-    text_drop(adding->unionid);
     if (adding->bound)
         name_free(adding->name);
     if (adding->created)
@@ -217,8 +215,6 @@ static void name_put(struct assets *assets, struct core *core, struct adding *ad
         index_add(&assets->names, name);
     } else {
         name->asset->names--;
-        text_drop(name->unionid);
-        name->unionid = adding->unionid;
     }
     name->asset = adding->asset;
     name->asset->names++;
@@ -268,19 +264,4 @@ void asset_on_check(struct core *core, const struct core_call *call)
     return;
 error:
     core_refuse(core, call, &fault);
-}
-
-void asset_on_find(struct core *core, const struct core_call *call)
-{
-    const struct asset *asset = asset_named(core, call->msg->u.asset_find.path);
-    struct msg_asset_found answer = {0};
-    struct fault fault;
-
-    if (asset)
-        answer = (struct msg_asset_found){.asset_id = asset->id, .md5 = asset->key, .size = asset->size};
-    if (core_reserve(core, 0, 128, 1, &fault) != 0) {
-        core_refuse(core, call, &fault);
-        return;
-    }
-    core_answer(core, call, &shape_msg_asset_found, &answer);
 }

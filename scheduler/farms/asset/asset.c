@@ -15,6 +15,7 @@ static int load(void *self, struct core *core, enum record_type type, struct str
     struct rec_asset_use use;
     struct rec_asset_name name;
     struct rec_scene scene;
+    struct rec_scene_needs list;
 
     switch (type) {
     case TYPE_ASSET:
@@ -23,6 +24,8 @@ static int load(void *self, struct core *core, enum record_type type, struct str
         return rec_decode_asset_use(core->arena, value, &use, err) ? -1 : asset_use_load(assets, &use);
     case TYPE_ASSET_NAME:
         return rec_decode_asset_name(core->arena, value, &name, err) ? -1 : asset_name_load(assets, &name, err);
+    case TYPE_SCENE_NEEDS:
+        return rec_decode_scene_needs(core->arena, value, &list, err) ? -1 : scene_list_load(assets, &list, err);
     default:
         return rec_decode_scene(core->arena, value, &scene, err) ? -1 : scene_load(assets, &scene, err);
     }
@@ -41,7 +44,8 @@ static void ended(void *self, struct core *core, const struct farm_run *run)
 static void assets_close(void *self)
 {
     struct assets *assets = self;
-    struct index *indexes[] = {&assets->ids, &assets->files, &assets->names, &assets->scenes, &assets->runs, &assets->reading};
+    struct index *indexes[] = {&assets->ids,  &assets->files,   &assets->names, &assets->scenes,
+                               &assets->runs, &assets->reading, &assets->lists};
 
     for (size_t i = 0; i < assets->names.size; i++) {
         struct asset_name *name = assets->names.slots[i];
@@ -52,21 +56,24 @@ static void assets_close(void *self)
     for (size_t i = 0; i < assets->ids.size; i++)
         free(assets->ids.slots[i]);
     scenes_free(assets);
+    scene_lists_free(assets);
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
         index_free(indexes[i]);
     free(assets);
 }
 
 /* In the order in which one refers to the other. */
-static const struct farm_scan scans[] = {
-    {TYPE_ASSET, false}, {TYPE_ASSET_USE, false}, {TYPE_ASSET_NAME, false}, {TYPE_SCENE, false}, {0, false}};
+static const struct farm_scan scans[] = {{TYPE_ASSET, false}, {TYPE_ASSET_USE, false},   {TYPE_ASSET_NAME, false},
+                                         {TYPE_SCENE, false}, {TYPE_SCENE_NEEDS, false}, {0, false}};
 
 static const struct core_route routes[] = {
     {MSG_ASSET_ADD, DOOR_COMMANDS, asset_on_add, "a file lies in the blob store"},
     {MSG_ASSET_CHECK, DOOR_COMMANDS, asset_on_check, "which files are in it"},
     {MSG_ASSET_FIND, DOOR_COMMANDS, asset_on_find, "what a path stands for"},
+    {MSG_ASSET_LOOK, DOOR_COMMANDS, asset_on_look, "which of a scene's files are in it"},
     {MSG_SCENE_ANALYSE, DOOR_COMMANDS, scene_on_analyse, "has a scene read"},
     {MSG_SCENE_ASK, DOOR_COMMANDS, scene_on_ask, "how far that is"},
+    {MSG_SCENE_TELL, DOOR_WORKERS, scene_on_tell, "which files a scene needs"},
     {0, DOOR_COMMANDS, NULL, NULL},
 };
 
@@ -92,10 +99,11 @@ struct farm *asset_farm(void)
     assets->farm.self = assets;
     index_init(&assets->ids, offsetof(struct asset, id), false, seed);
     index_init(&assets->files, offsetof(struct asset, key), true, seed);
-    index_init(&assets->names, offsetof(struct asset_name, path), true, seed);
+    index_init(&assets->names, offsetof(struct asset_name, key), true, seed);
     index_init(&assets->scenes, offsetof(struct scene, key), true, seed);
     index_init(&assets->runs, offsetof(struct scene_run, run_id), false, seed);
     index_init(&assets->reading, offsetof(struct scene_run, key), true, seed);
+    index_init(&assets->lists, offsetof(struct scene_list, key), true, seed);
     return &assets->farm;
 }
 

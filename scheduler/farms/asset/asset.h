@@ -13,6 +13,7 @@
 #define ASSET_HEX (2 * ASSET_MD5 + 1) /* with its NUL */
 #define ASSETS_MAX 2000000            /* of each kind: files, paths */
 #define SCENES_MAX 10000              /* the oldest goes */
+#define SCENE_PAGES_MAX 100000        /* of what scenes need, 128 files each; the oldest scene's go */
 
 struct asset {
     uint64_t id;
@@ -22,16 +23,30 @@ struct asset {
     uint32_t names; /* paths that stand for it */
 };
 
+/* The same path may stand for another file with each unionid: what somebody binds is his alone, and what nobody's name is on is for all. */
 struct asset_name {
     uint64_t id;
-    struct str path; /* of the bytes behind it */
+    struct str path; /* as a place (proto/place.h); of the bytes behind it, as is: */
+    struct str key;  /* the path, a NUL, and whose it is */
     struct asset *asset;
     struct text *unionid; /* NULL: nobody's */
     char bytes[];
 };
 
-/* What a path stands for: assets/<md5>, or one that was bound at an upload. NULL: nothing, or there is no such farm. */
-struct asset *asset_named(const struct core *core, struct str path);
+/* What a path stands for to this unionid: assets/<md5>, or one that was bound at an upload, his own before nobody's. NULL: nothing, or there
+ * is no such farm. */
+struct asset *asset_named(const struct core *core, struct str path, struct str unionid);
+
+struct asset_look {            /* files that a scene names */
+    struct str unionid, scene; /* whose it is; its own path */
+    bool blender;              /* `//x` is relative */
+};
+/* The file at a path as the scene has it: bound by where it is (proto/place.h) or, a relative one, by just that. NULL: it is not there. */
+struct asset *asset_look(const struct core *core, const struct asset_look *look, struct str path);
+#define ASSET_LOOKS 256 /* paths in one question */
+
+/* Has this file of the blob store, in that folder of the gateway's, read as a scene if it never was and some worker can; else nothing happens. */
+void scene_want(struct core *core, const struct asset *asset, struct str blobs);
 void md5_hex(const unsigned char md5[ASSET_MD5], char out[ASSET_HEX]);
 
 /* ---- what the files of this folder share ---- */
@@ -43,6 +58,16 @@ struct scene { /* one that was read */
     struct scene *newer;
 };
 
+struct scene_list { /* which files one needs; they themselves are records only */
+    uint64_t id;
+    struct str key;
+    unsigned char md5[ASSET_MD5];
+    struct scene_list *newer;
+    uint64_t left_out;
+    uint32_t pages;
+    bool whole; /* all were told */
+};
+
 struct scene_run { /* one that is being read */
     uint64_t run_id;
     struct str key;
@@ -52,25 +77,38 @@ struct scene_run { /* one that is being read */
 struct assets {
     struct farm farm;
     struct index ids, files; /* of struct asset: by id, by md5 */
-    struct index names;      /* of struct asset_name, by path */
+    struct index names;      /* of struct asset_name, by its key */
     struct index scenes;     /* of struct scene, by md5 */
     struct scene *oldest, *newest;
     struct index runs, reading; /* of struct scene_run: by run, by md5 */
+    struct index lists;         /* of struct scene_list, by md5 */
+    struct scene_list *first_list, *last_list;
+    uint64_t pages; /* of all lists */
 };
 
 struct assets *assets_of(const struct core *core); /* NULL: there is no such farm */
 struct asset *asset_find(const struct assets *assets, struct str md5);
+#define ASSET_KEY 2048
+/* A path as it is known here: as a place, or, if it is none, as it is. room: PLACE_MAX bytes. */
+struct str asset_place(struct str path, char *room);
+/* The key of such a path, into out (ASSET_KEY bytes); empty: too long for any. */
+struct str asset_key(struct str place, struct str unionid, char *out);
 bool md5_read(struct str hex, unsigned char out[ASSET_MD5]); /* 32 digits, of either case */
 
 int asset_load(struct assets *assets, const struct rec_asset *record, struct err *err);
 int asset_use_load(struct assets *assets, const struct rec_asset_use *record);
 int asset_name_load(struct assets *assets, const struct rec_asset_name *record, struct err *err);
-core_handler asset_on_add, asset_on_check, asset_on_find;
+core_handler asset_on_add, asset_on_check, asset_on_find, asset_on_look;
 
 int scene_load(struct assets *assets, const struct rec_scene *record, struct err *err);
 int scenes_loaded(struct assets *assets, struct core *core, struct err *err);
 void scene_ended(struct assets *assets, struct core *core, const struct rec_run *run);
 void scenes_free(struct assets *assets);
 core_handler scene_on_analyse, scene_on_ask;
+
+int scene_list_load(struct assets *assets, const struct rec_scene_needs *record, struct err *err);
+const struct scene_list *scene_list_find(const struct assets *assets, struct str md5); /* NULL, or one that is whole */
+void scene_lists_free(struct assets *assets);
+core_handler scene_on_tell;
 
 #endif

@@ -1,6 +1,7 @@
 /* Scenes: what was read of each, by the MD5 of its file, and the runs that read. A worker tells its run's result; what can be read goes into a
  * record, so that it need not be read again, and stays when the run is forgotten. */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/buf.h"
@@ -246,12 +247,33 @@ error:
     return 0;
 }
 
+void scene_want(struct core *core, const struct asset *asset, struct str blobs)
+{
+    struct assets *assets = assets_of(core);
+    char hex[ASSET_HEX], path[4096];
+    struct fault fault;
+
+    md5_hex(asset->md5, hex);
+    int len = snprintf(path, sizeof path, "%.*s/assets/%.2s/%s", (int)blobs.len, blobs.ptr, hex, hex);
+    if (!assets || !blobs.len || len >= (int)sizeof path || scene_find(assets, asset->key) ||
+        index_text(&assets->reading, asset->key))
+        return;
+    const struct msg_scene_analyse asked = {.path = {path, (uint32_t)len}, .md5 = asset->key};
+    if (reading_begin(assets, core, &asked, &fault) == 0)
+        log_info("GTY-SCENE-UNREAD", "md5=%s %s", hex, fault.text);
+}
+
 static struct msg_scene_state state_of(const struct assets *assets, struct str md5)
 {
     const struct scene *scene = scene_find(assets, md5);
     const struct scene_run *reading = index_text(&assets->reading, md5);
+    const struct scene_list *list = scene_list_find(assets, md5);
 
-    return (struct msg_scene_state){.scene_id = scene ? scene->id : 0, .run_id = reading ? reading->run_id : 0};
+    return (struct msg_scene_state){.scene_id = scene ? scene->id : 0,
+                                    .run_id = reading ? reading->run_id : 0,
+                                    .list_id = list ? list->id : 0,
+                                    .pages = list ? list->pages : 0,
+                                    .left_out = list ? list->left_out : 0};
 }
 
 void scene_on_analyse(struct core *core, const struct core_call *call)

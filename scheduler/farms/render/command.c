@@ -41,7 +41,7 @@ static int create_check(const struct render *farm, const struct msg_render_creat
                         struct fault *fault)
 {
     if (!scene && !asked->scene_found)
-        return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "render_scene", asked->task.oss_file_path, NULL,
+        return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "file_missing", asked->task.oss_file_path, NULL,
                          "nothing of that name was uploaded");
     if (farm->tasks.count - farm->kept.count >= farm->config.tasks_max)
         return fault_set(fault, ERR_LIMIT, NULL, "render_full", (struct str){0}, NULL,
@@ -58,7 +58,8 @@ void render_on_create(struct core *core, const struct core_call *call)
     struct render_task *task = NULL;
     struct fault fault;
     char md5[ASSET_HEX];
-    const struct asset *scene = asset_named(core, record.oss_file_path); /* what was uploaded comes before a file of that name */
+    const struct asset *scene =
+        asset_named(core, record.oss_file_path, record.unionid); /* what was uploaded comes before a file of that name */
     if (create_check(farm, asked, scene, &fault))
         goto error;
     record.scene_md5 = (struct str){0};
@@ -86,6 +87,8 @@ void render_on_create(struct core *core, const struct core_call *call)
     render_judge(farm, core, task);
     render_put(core, task);
     answer(core, call, task, 0);
+    if (scene)
+        scene_want(core, scene, asked->blobs); /* by itself: the task does not wait for it */
     log_info("GTY-RENDER-TASK", "task=%llu frames=%llu", (unsigned long long)task->id,
              (unsigned long long)task->record.total_frames);
     return;

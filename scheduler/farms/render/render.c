@@ -50,6 +50,7 @@ static const struct core_route routes[] = {
     {MSG_RENDER_ACT, DOOR_COMMANDS, render_on_act, "pauses, resumes, cancels, cleans up, or retries frames of a task"},
     {MSG_RENDER_LIVE, DOOR_COMMANDS, render_on_live, "how far tasks are this second, and what they wait for"},
     {MSG_RENDER_FITS, DOOR_COMMANDS, render_on_fits, "whether workers have so much"},
+    {MSG_RENDER_LOOK, DOOR_WORKERS, render_on_look, "which of a scene's files are there for a frame"},
     {0, DOOR_COMMANDS, NULL, NULL},
 };
 

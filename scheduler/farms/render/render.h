@@ -143,7 +143,7 @@ void render_ended(void *self, struct core *core, const struct farm_run *view);
 /* All is loaded: which runs are of which frames. -1 with err. */
 int render_loaded(void *self, struct core *core, struct err *err);
 
-core_handler render_on_create, render_on_act, render_on_live, render_on_fits;
+core_handler render_on_create, render_on_act, render_on_live, render_on_fits, render_on_look;
 
 struct render *render_of(const struct core *core); /* NULL: the core has no such farm */
 

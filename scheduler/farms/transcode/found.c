@@ -12,6 +12,7 @@
 #include "scheduler/farms/transcode/saved.h"
 #include "scheduler/lease.h"
 #include "scheduler/queue.h"
+#include "scheduler/report.h"
 #include "scheduler/run.h"
 #include "scheduler/worker.h"
 
@@ -29,15 +30,9 @@ struct lease *library_lease(struct transcode *farm, struct core *core, const str
 {
     const struct worker *worker = worker_of_call(core, call);
     struct lease *lease = worker ? lease_claim(core, worker, run_id, attempt) : NULL;
-    struct lease_rows rows = {0};
-    struct fault fault;
     if (!worker || (lease && lease->run && speaks_of_videos(farm, lease->run)))
         return lease;
-    if (lease_rows_reserve(core, &rows, 1) || core_reserve(core, LEASE_ROW_BYTES, 0, 1, &fault))
-        return NULL; /* it asks again */
-    lease_rows_add(core, &rows, run_id, attempt, LEASE_WHY_STALE);
-    struct msg_refused refused = {.leases = rows.list};
-    journal_send(core->journal, &call->from, &shape_msg_refused, &refused);
+    report_refuse(core, call, run_id, attempt, LEASE_WHY_STALE);
     return NULL;
 }
 
