@@ -285,6 +285,7 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_video_check, MSG_VIDEO_CHECKING},
         {&shape_msg_asset_add, MSG_ASSET_ADDED},
         {&shape_msg_asset_check, MSG_ASSET_CHECKED},
+        {&shape_msg_asset_look, MSG_ASSET_LOOKED},
         {&shape_msg_asset_find, MSG_ASSET_FOUND},
         {&shape_msg_scene_analyse, MSG_SCENE_STATE},
         {&shape_msg_scene_ask, MSG_SCENE_STATE},

@@ -23,8 +23,9 @@ struct problem {
     bool has_value;
     const json_t *given; /* what was given, as JSON */
     struct str expected;
-    unsigned retry_after; /* seconds; 0: as its kind has it */
-    struct str sentence;  /* another process's words, for a rule the catalogue does not know */
+    unsigned retry_after;        /* seconds; 0: as its kind has it */
+    struct str sentence;         /* another process's words, for a rule the catalogue does not know */
+    const struct str_list *each; /* NULL, or what it is about one by one: values of its field */
     char field_room[128];
     char expected_room[320];
 };

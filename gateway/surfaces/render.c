@@ -12,7 +12,9 @@ static const struct route routes[] = {
      "`priority` (0 to 10, default 5; the highest goes first), `test_frames` (`50` or `10,20`), `stop_after_test`, `ram` (4 to "
      "512 "
      "GB), `gpu_count` (0 to 8), `hardware_config_id`, `frame_timeout` (default 43200 s), `task_timeout` (default 86400 s), "
-     "`cg_version`, `renderer`, `plugins`, `is_compressed`, `allow_missing`."},
+     "`cg_version`, `renderer`, `plugins`, `is_compressed`, `celery_task_id` (a UUID; one is made). With `allow_missing` false a "
+     "scene "
+     "that lacks files is refused (2002, `errors` names them), or, if it was not read yet, its frames fail."},
     {METHOD_GET, "/tasks", render_list, ROLE_READONLY,
      "Lists tasks, newest first. `page`, `page_size` (20, up to 1000), `sort_by` (`created_at`, `id`, `status`, `priority`), "
      "`order`, `status`, `unionid`, `engine`."},
@@ -32,7 +34,10 @@ static const struct route routes[] = {
     {METHOD_POST, "/tasks/{id}/retry-failed", render_retry_failed, ROLE_USER,
      "Renders all failed frames again; a task that had ended goes on."},
     {METHOD_GET, "/tasks/{id}/assets", render_assets, ROLE_READONLY,
-     "The files of a task, as far as they are known: its scene. `server_path` is where a worker lays it out."},
+     "The files of a task: its scene, and, once that was read (`analysed`), all that it needs. `server_path` is where a worker "
+     "lays "
+     "it out; `is_missing`: the farm has none that was uploaded with that path, by this `unionid` or nobody. What is "
+     "packed into the scene is none of them."},
     {METHOD_GET, "/tasks/{id}/frames", render_frames, ROLE_READONLY,
      "Lists frames by their numbers. `page`, `page_size`, `status` (`pending`, `rendering`, `completed`, `failed`, "
      "`cancelled`)."},
@@ -79,9 +84,9 @@ static const struct {
     const char *rule;
     unsigned code;
 } rules[] = {
-    {"required", 1001},   {"asset_missing", 2000}, {"render_task", 2001},  {"render_scene", 2002}, {"file_missing", 2002},
-    {"asset_path", 4000}, {"scene_outside", 4000}, {"link_expired", 4000}, {"render_whose", 4001}, {"union", 4001},
-    {"blob_disk", 5002},  {"blob_gone", 5002},     {"scene_worker", 5003}, {"scene_run", 5003},
+    {"required", 1001},   {"asset_missing", 2000}, {"render_task", 2001},  {"file_missing", 2002}, {"render_missing", 2002},
+    {"asset_path", 4000}, {"scene_outside", 4000}, {"link_expired", 4000}, {"render_whose", 4001}, {"blob_disk", 5002},
+    {"blob_gone", 5002},  {"scene_worker", 5003},  {"scene_run", 5003},
 };
 
 /* What was wrong with the request: a field that is missing, one that is malformed, or something else. */
@@ -159,6 +164,16 @@ static void error_write(struct writer *w, struct request *request, const struct 
     buf_free(&expected);
 }
 
+/* One of several of its kind. */
+static void error_of_write(struct writer *w, struct request *request, const struct problem *problem, struct str value)
+{
+    struct problem one;
+
+    problem_value(&one, problem->kind, NULL, "file_missing", value, NULL);
+    one.field = problem->field;
+    error_write(w, request, &one);
+}
+
 void render_problem(struct request *request, const struct problem *problem)
 {
     struct writer w = {.out = &request->out};
@@ -171,7 +186,9 @@ void render_problem(struct request *request, const struct problem *problem)
     writer_text(&w, "message", str_of(text_of(scene ? TEXT_RENDER_NO_SCENE : text_of_code(code), request->lang)));
     sentence_write(&w, "detail", request, problem);
     writer_open(&w, "errors", '[');
-    if (problem->field.len)
+    for (uint32_t i = 0; problem->each && i < problem->each->count; i++)
+        error_of_write(&w, request, problem, problem->each->items[i]);
+    if (problem->field.len && !problem->each)
         error_write(&w, request, problem);
     writer_close(&w, ']');
     writer_uint(&w, "error_code", code);

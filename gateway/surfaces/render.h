@@ -38,6 +38,10 @@ bool render_number(struct str text, uint64_t *out);
 /* Decodes a row into the request's memory; NULL, and answered, when it is damaged or memory is short. */
 struct rec_render_task *render_row(struct request *request, const struct rec_row *row);
 
+/* Asks for the task that the path names; then: what it is, kept in request->own. NULL, and answered, when there is none for who asks. */
+void render_one_ask(struct request *request, void (*on_row)(struct request *request, const struct msg *msg));
+struct rec_render_task *render_one_read(struct request *request, const struct msg *msg);
+
 /* A task with all that is known of it. live: NULL when nothing is known of this second. fields: of those names only, with commas between;
  * empty: all. The object is closed. */
 void render_task_write(struct writer *w, const char *key, const struct rec_render_task *task, const struct rec_render_live *live,
@@ -75,6 +79,8 @@ const struct render_config *render_config_pick(const struct render_config *confi
 
 /* Whether the task's scene is there: what was uploaded, or a file below scene.root. */
 bool render_scene_there(const struct request *request, const struct rec_render_task *task);
+/* Whether a file of that name is below scene.root. */
+bool render_below_roots(const struct request *request, struct str path, uint64_t *size);
 
 /* ---- handlers ---- */
 

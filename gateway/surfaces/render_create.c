@@ -1,4 +1,5 @@
 /* POST /tasks: what a client says of a task, checked field by field. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -8,7 +9,7 @@
 #include "gateway/blob.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
-#include "gateway/surfaces/render.h"
+#include "gateway/surfaces/render_needs.h"
 #include "gateway/surfaces/transcode.h"
 #include "proto/ident.h"
 
@@ -17,6 +18,13 @@
 #define PLUGINS_MAX 64
 #define PLUGINS_BYTES 4096
 #define TEST_CHARACTERS 100
+#define LACKING_SHOWN 100
+
+struct lacking { /* request->own, of a task that may lack no file */
+    bool known;  /* it was looked at: it lacks none that one knows of */
+    struct str_list paths;
+    struct str shown[LACKING_SHOWN];
+};
 
 /* ---- scenes ---- */
 
@@ -33,15 +41,17 @@ static bool size_of(const char *folder, struct str path, uint64_t *size)
     return there;
 }
 
-/* Below scene.root; what was uploaded is known to the scheduler. */
-static bool in_roots(const struct request *request, struct str path, uint64_t *size)
+/* As a worker finds it. */
+bool render_below_roots(const struct request *request, struct str path, uint64_t *size)
 {
     const char *roots = settings_text(request->gateway->settings, SET_SCENE_ROOT);
-    char root[4096];
+    char root[4096], place[PLACE_MAX];
 
+    if (!place_beside(path, (struct str){NULL, 0}, false, place, sizeof place))
+        return false;
     while (*roots) {
         size_t len = strcspn(roots, ":");
-        if (len > 0 && str_copy(root, sizeof root, (struct str){roots, (uint32_t)len}) && size_of(root, path, size))
+        if (len > 0 && str_copy(root, sizeof root, (struct str){roots, (uint32_t)len}) && size_of(root, str_of(place), size))
             return true;
         roots += len + (roots[len] == ':');
     }
@@ -54,7 +64,7 @@ bool render_scene_there(const struct request *request, const struct rec_render_t
     uint64_t size;
 
     if (!task->scene_md5.len)
-        return in_roots(request, task->oss_file_path, &size);
+        return render_below_roots(request, task->oss_file_path, &size);
     int fd = blob_read_hex(task->scene_md5, md5) ? blob_open(request->gateway->settings, md5) : -1;
     if (fd >= 0)
         close(fd);
@@ -252,6 +262,30 @@ static struct str uuid(struct request *request)
     return str_of(out);
 }
 
+/* 8-4-4-4-12 hexadecimal digits. */
+static bool is_uuid(struct str text)
+{
+    for (uint32_t i = 0; i < text.len; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? text.ptr[i] != '-' : !isxdigit((unsigned char)text.ptr[i]))
+            return false;
+    }
+    return text.len == 36;
+}
+
+static int read_celery(struct request *request, struct rec_render_task *task, struct problem *problem)
+{
+    int there = api_text(request, "celery_task_id", API_OPTIONAL, 36, &task->celery_task_id, problem);
+
+    if (there < 0)
+        return -1;
+    if (task->celery_task_id.len && !is_uuid(task->celery_task_id))
+        return problem_json(problem, "celery_task_id", "format", json_object_get(request->json, "celery_task_id"), "a UUID");
+    if (!task->celery_task_id.len)
+        task->celery_task_id = uuid(request);
+    return task->celery_task_id.ptr ? 0 : problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+}
+
 static int read_task(struct request *request, struct rec_render_task *task, struct problem *problem)
 {
     if (read_unionid(request, task, problem) < 0 ||
@@ -260,8 +294,7 @@ static int read_task(struct request *request, struct rec_render_task *task, stru
         read_info(request, task, problem) < 0 || read_tests(request, task, problem) < 0 ||
         read_rest(request, task, problem) < 0 || read_config(request, task, problem) < 0)
         return -1;
-    task->celery_task_id = uuid(request);
-    return task->celery_task_id.ptr ? 0 : problem_set(problem, PROBLEM_OVERLOADED, NULL, NULL);
+    return read_celery(request, task, problem);
 }
 
 static void on_created(struct request *request, const struct msg *msg)
@@ -273,10 +306,67 @@ static void on_created(struct request *request, const struct msg *msg)
     render_close(request, &w, 201);
 }
 
+/* ---- files that it lacks, where it may lack none ---- */
+
+static void mark_each(struct needs *needs, const struct need *need)
+{
+    struct lacking *lacking = needs->request->own;
+
+    if (need->missing && lacking->paths.count < LACKING_SHOWN)
+        lacking->shown[lacking->paths.count++] = arena_str(needs->request->arena, need->path);
+}
+
+static void on_lacking(struct needs *needs)
+{
+    struct request *request = needs->request;
+    struct lacking *lacking = request->own;
+    struct problem problem;
+    char count[24];
+
+    lacking->known = true;
+    if (!needs->missing) {
+        request_handle(request); /* from its beginning, knowing that */
+        return;
+    }
+    snprintf(count, sizeof count, "%llu", (unsigned long long)needs->missing);
+    problem_value(&problem, PROBLEM_NOT_FOUND, "assets", "render_missing", str_of(count), NULL);
+    problem.each = &lacking->paths;
+    reply_problem(request, &problem);
+}
+
+static void on_lacking_found(struct request *request, const struct msg *msg)
+{
+    const struct msg_asset_found *found = &msg->u.asset_found;
+    struct needs *needs = request->sink.self;
+
+    if (found->asset_id && found->md5.len == BLOB_MD5)
+        needs_tell(needs, (const unsigned char *)found->md5.ptr);
+    else
+        on_lacking(needs);
+}
+
+static void lacking_look(struct request *request, const struct rec_render_task *task)
+{
+    struct lacking *lacking = request->own = request_alloc(request, sizeof *lacking);
+    struct msg_asset_find find = {.path = task->oss_file_path, .unionid = task->unionid};
+    struct needs *needs = lacking ? needs_new(request, task->unionid, task->oss_file_path, task->render_engine) : NULL;
+
+    if (!lacking)
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+    if (!needs)
+        return;
+    *lacking = (struct lacking){.paths = {lacking->shown, 0}};
+    needs->each = mark_each;
+    needs->done = on_lacking;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_asset_find, &find, on_lacking_found);
+}
+
 void render_create(struct request *request)
 {
+    const struct lacking *lacking = request->own;
     struct msg_render_create create = {.task = {.id = 1}};
     struct problem problem;
+    char blobs[4096];
 
     if (request_read_json(request, &problem) != 0 || read_task(request, &create.task, &problem) != 0 ||
         request_idem(request, &create.idem, &problem) != 0) {
@@ -285,6 +375,12 @@ void render_create(struct request *request)
     }
     if (!render_may(request, create.task.unionid))
         return;
-    create.scene_found = in_roots(request, create.task.oss_file_path, &create.task.scene_size);
+    if (create.task.no_missing && !(lacking && lacking->known)) {
+        lacking_look(request, &create.task);
+        return;
+    }
+    if (blob_root(request->gateway->settings, blobs))
+        create.blobs = str_of(blobs);
+    create.scene_found = render_below_roots(request, create.task.oss_file_path, &create.task.scene_size);
     ask_send(request, ASK_SCHEDULER, &shape_msg_render_create, &create, on_created);
 }

@@ -1,6 +1,7 @@
 /* Which files are here, and files by their hash. */
 #include "gateway/surfaces/render_files.h"
 
+#include <ctype.h>
 #include <errno.h>
 
 #include "gateway/gateway.h"
@@ -34,17 +35,28 @@ static bool name_plain(struct str name)
     return name.len > 0 && name.len <= 255 && !str_is(name, ".") && !str_is(name, "..");
 }
 
+/* What stands before the names of a path of Windows, `C:\` or `C:/`, and of where a worker has it, `/C/`: 3, else 0. */
+static uint32_t drive_len(struct str path)
+{
+    bool slash = path.len > 2 && (path.ptr[2] == '/' || path.ptr[2] == '\\');
+
+    if (slash && isalpha((unsigned char)path.ptr[0]) && path.ptr[1] == ':')
+        return 3;
+    return path.len > 2 && path.ptr[0] == '/' && isalpha((unsigned char)path.ptr[1]) && path.ptr[2] == '/' ? 3 : 0;
+}
+
 int render_path_check(struct str path, const char *field, struct problem *problem)
 {
-    bool well = path.len <= RENDER_PATH && str_utf8(path);
+    uint32_t drive = drive_len(path);
+    bool windows = drive && path.ptr[1] == ':', well = path.len <= RENDER_PATH && str_utf8(path);
 
     for (uint32_t i = 0; well && i < path.len; i++)
-        well = (unsigned char)path.ptr[i] >= ' ' && path.ptr[i] != 0x7f && path.ptr[i] != '\\';
+        well = (unsigned char)path.ptr[i] >= ' ' && path.ptr[i] != 0x7f && (windows || path.ptr[i] != '\\');
     if (!well || (path.len >= 7 && memcmp(path.ptr, "assets/", 7) == 0))
         return problem_value(problem, PROBLEM_BAD_REQUEST, field, "format", path,
-                             "a relative path of plain names, at most %d bytes", RENDER_PATH);
-    for (uint32_t from = 0, i = 0; i <= path.len; i++) {
-        if (i < path.len && path.ptr[i] != '/')
+                             "a relative path of plain names, or one as C:/textures/wood.jpg, at most %d bytes", RENDER_PATH);
+    for (uint32_t from = drive, i = drive; i <= path.len; i++) {
+        if (i < path.len && path.ptr[i] != '/' && !(windows && path.ptr[i] == '\\'))
             continue;
         if (!name_plain((struct str){path.ptr + from, i - from}))
             return problem_value(problem, PROBLEM_FORBIDDEN, field, "asset_path", path, NULL);

@@ -25,7 +25,9 @@ extern void (*const render_uploads[])(struct request *request); /* ends in NULL 
         {METHOD_POST, "/files/upload", render_files_upload, ROLE_USER,                                                           \
          "Takes a file, `multipart/form-data` with fields in any order: `file`, `hash` (its MD5), and, if wanted, `xxhash` "     \
          "(XXH64, "                                                                                                              \
-         "decimal), `file_type`, `unionid`, `path` (which stands for the file as `oss_file_path` from then on). 201; 200 with "  \
+         "decimal), `file_type`, `unionid`, `path` (which stands for the file from then on, for that `unionid`, or for all "     \
+         "where "                                                                                                                \
+         "there is none: as `oss_file_path`, and in scenes that name it, as `C:/textures/wood.jpg` does). 201; 200 with "        \
          "`uploaded` false for one that was here. What is not what its hashes say is a 400 (1002), and nothing of it is kept. "  \
          "`hash` and `path` without `file` bind a path to a file that is here."},                                                \
         {METHOD_GET, "/files/download-url/{asset_id}", render_files_link, ROLE_USER,                                             \
@@ -44,7 +46,8 @@ void render_scene_get(struct request *request);
 #define RENDER_SCENE_ROUTES                                                                                                      \
     {METHOD_POST, "/scene/analyse", render_scene_analyse, ROLE_USER,                                                             \
      "Has a worker read a scene: `scene_file` below `scene.root` (`C:/x` is `C/x` there), or `oss_file_path`, which names "      \
-     "something uploaded. What was read of a file is kept by its MD5 (`refresh` true: it is read anew). 200 within "             \
+     "something uploaded, by this `unionid` or without one. What was read of a file is kept by its MD5 (`refresh` true: it is "  \
+     "read anew). 200 within "                                                                                                   \
      "`wait_seconds` (30, which is the most), else 202 with the hash to ask again for. 400 (2002) for a file that is not "       \
      "there, "                                                                                                                   \
      "403 (4000) for one outside the folders, 503 when no worker is here that reads scenes."},                                   \
@@ -74,7 +77,7 @@ void render_tus_delete(struct request *request);
 
 /* Who may speak for one unionid alone: the subject of a token whose role is user. Empty: for any. */
 struct str render_subject(const struct request *request);
-/* A path that may stand for a file: relative, of plain names. -1 with problem. */
+/* A path that may stand for a file: of plain names, relative or behind a drive. -1 with problem. */
 int render_path_check(struct str path, const char *field, struct problem *problem);
 void render_refuse(struct request *request, enum problem_kind kind, const char *field, const char *rule, struct str value);
 bool render_decimal(struct str text, uint64_t *out); /* digits, of at most 64 bits */

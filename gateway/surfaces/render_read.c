@@ -63,7 +63,7 @@ static void ask_live(struct request *request, const uint64_t *ids, uint32_t coun
 
 /* ---- one ---- */
 
-static void one_ask(struct request *request, void (*on_row)(struct request *request, const struct msg *msg))
+void render_one_ask(struct request *request, void (*on_row)(struct request *request, const struct msg *msg))
 {
     struct problem problem;
     uint64_t id;
@@ -75,8 +75,7 @@ static void one_ask(struct request *request, void (*on_row)(struct request *requ
         reply_problem(request, &problem);
 }
 
-/* The task that was asked for, kept in request->own; NULL, and answered, when there is none for who asks. */
-static struct rec_render_task *one_read(struct request *request, const struct msg *msg)
+struct rec_render_task *render_one_read(struct request *request, const struct msg *msg)
 {
     const struct rec_row_list *rows = &msg->u.query_rows.rows;
     struct rec_render_task *task;
@@ -109,7 +108,7 @@ static void on_detail_live(struct request *request, const struct msg *msg)
 
 static void on_detail(struct request *request, const struct msg *msg)
 {
-    const struct rec_render_task *task = one_read(request, msg);
+    const struct rec_render_task *task = render_one_read(request, msg);
 
     if (task)
         one_live(request, task, on_detail_live);
@@ -127,7 +126,7 @@ void render_get(struct request *request)
     if (fault)
         reply_problem(request, &problem);
     else
-        one_ask(request, on_detail);
+        render_one_ask(request, on_detail);
 }
 
 #define STATUS_FIELDS                                                                                                            \
@@ -146,7 +145,7 @@ static void on_status_live(struct request *request, const struct msg *msg)
 
 static void on_status(struct request *request, const struct msg *msg)
 {
-    const struct rec_render_task *task = one_read(request, msg);
+    const struct rec_render_task *task = render_one_read(request, msg);
 
     if (task)
         one_live(request, task, on_status_live);
@@ -154,58 +153,7 @@ static void on_status(struct request *request, const struct msg *msg)
 
 void render_status(struct request *request)
 {
-    one_ask(request, on_status);
-}
-
-/* ---- its files ---- */
-
-/* C:/textures/wood.jpg is /C/textures/wood.jpg on a worker; what has no drive stands below its root. */
-static void server_path_write(struct writer *w, const char *key, struct str path)
-{
-    struct buf text = {0};
-    bool drive = path.len > 1 && path.ptr[1] == ':';
-
-    if (path.len && path.ptr[0] != '/')
-        buf_text(&text, "/");
-    buf_add(&text, path.ptr, drive ? 1 : 0);
-    buf_add(&text, path.ptr + (drive ? 2 : 0), path.len - (drive ? 2 : 0));
-    writer_text(w, key, buf_str(&text));
-    w->out->failed = w->out->failed || text.failed;
-    buf_free(&text);
-}
-
-static void on_assets(struct request *request, const struct msg *msg)
-{
-    const struct rec_render_task *task = one_read(request, msg);
-    struct writer w;
-
-    if (!task)
-        return;
-    bool there = render_scene_there(request, task);
-    render_open(request, &w, 200, TEXT_API_OK);
-    writer_open(&w, "data", '{');
-    writer_uint(&w, "task_id", task->id);
-    writer_open(&w, "assets", '[');
-    writer_open(&w, NULL, '{');
-    writer_null(&w, "asset_id");
-    writer_text(&w, "file_path", task->oss_file_path);
-    writer_text_or_null(&w, "file_hash", task->scene_md5);
-    writer_uint(&w, "file_size", task->scene_size);
-    writer_text(&w, "file_type", STR_LIT("scene"));
-    writer_text(&w, "local_path", task->oss_file_path);
-    server_path_write(&w, "server_path", task->oss_file_path);
-    writer_bool(&w, "is_missing", !there);
-    writer_close(&w, '}');
-    writer_close(&w, ']');
-    writer_uint(&w, "total_count", 1);
-    writer_uint(&w, "missing_count", !there);
-    writer_close(&w, '}');
-    render_close(request, &w, 200);
-}
-
-void render_assets(struct request *request)
-{
-    one_ask(request, on_assets);
+    render_one_ask(request, on_status);
 }
 
 /* ---- several ---- */

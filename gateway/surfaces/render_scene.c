@@ -263,7 +263,8 @@ void render_scene_analyse(struct request *request)
         return;
     look->anew = wanted.anew;
     look->until_ms = clock_mono_ms() + wanted.wait * 1000;
-    struct msg_asset_find find = {.path = wanted.oss};
+    struct str own = render_subject(request);
+    struct msg_asset_find find = {.path = wanted.oss, .unionid = own.len ? own : wanted.unionid};
     if (wanted.oss.len)
         ask_send(request, ASK_SCHEDULER, &shape_msg_asset_find, &find, on_found);
     else if (scene_look_open(look))

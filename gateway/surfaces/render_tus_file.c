@@ -83,7 +83,7 @@ static int arrival_read(struct tus *tus, struct problem *problem)
     arrival->unionid = str_of(tus->unionid);
     arrival->path = str_of(tus->path);
     if (subject.len && arrival->unionid.len && !str_eq(subject, arrival->unionid))
-        return problem_value(problem, PROBLEM_FORBIDDEN, "unionid", "union", arrival->unionid, NULL);
+        return problem_value(problem, PROBLEM_FORBIDDEN, "unionid", "render_whose", arrival->unionid, NULL);
     if (subject.len)
         arrival->unionid = str_cut(subject, RENDER_UNION);
     return arrival->path.len ? render_path_check(arrival->path, "path", problem) : 0;

@@ -200,7 +200,7 @@ static int words_read(struct upload *upload, struct problem *problem)
         if (!str_utf8(text_of_field(upload, i)))
             return problem_value(problem, PROBLEM_BAD_REQUEST, fields[i].name, "format", (struct str){NULL, 0}, "UTF-8");
     if (subject.len && arrival->unionid.len && !str_eq(subject, arrival->unionid))
-        return problem_value(problem, PROBLEM_FORBIDDEN, "unionid", "union", arrival->unionid, NULL);
+        return problem_value(problem, PROBLEM_FORBIDDEN, "unionid", "render_whose", arrival->unionid, NULL);
     if (subject.len)
         arrival->unionid = str_cut(subject, RENDER_UNION);
     return arrival->path.len ? render_path_check(arrival->path, "path", problem) : 0;

@@ -221,7 +221,8 @@ class Tasks(RenderContract):
         number = self.create()["id"]
         data = self.said(self.farm.get(f"{BASE}/tasks/{number}/assets"))
         self.assertEqual((data["task_id"], data["total_count"], data["missing_count"]), (number, 1, 0))
-        self.assertEqual(data["assets"], [{"asset_id": None, "file_path": f"assets/{MD5}", "file_hash": MD5, "file_size": len(SCENE),
+        here = self.said(self.farm.post(f"{BASE}/files/check-hashes", {"hashes": [MD5]}))["existing"][0]["asset_id"]
+        self.assertEqual(data["assets"], [{"asset_id": here, "file_path": f"assets/{MD5}", "file_hash": MD5, "file_size": len(SCENE),
                                            "file_type": "scene", "local_path": f"assets/{MD5}", "server_path": f"/assets/{MD5}",
                                            "is_missing": False}])
 
