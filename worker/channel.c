@@ -75,6 +75,14 @@ int channel_check(const struct msg *msg, uint64_t run, uint64_t attempt, struct 
         its_run = msg->u.transcode_cut.run_id;
         its_attempt = msg->u.transcode_cut.attempt;
         break;
+    case MSG_RENDER_LOOK:
+        its_run = msg->u.render_look.run_id;
+        its_attempt = msg->u.render_look.attempt;
+        break;
+    case MSG_SCENE_TELL:
+        its_run = msg->u.scene_tell.run_id;
+        its_attempt = msg->u.scene_tell.attempt;
+        break;
     case MSG_LIBRARY_HINT:
         return 0;
     default:

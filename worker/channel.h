@@ -47,7 +47,7 @@ void channel_drop(struct channel *channel, size_t used);
 /* Writes a frame. -1: no memory, or too long. */
 int channel_pack(struct buf *out, enum channel_word word, struct str content);
 
-/* Whether a run may send this: a message about a library, and about itself. -1 with err. */
+/* Whether a run may send this: a message about a library or the files of a scene, and about itself. -1 with err. */
 int channel_check(const struct msg *msg, uint64_t run, uint64_t attempt, struct err *err);
 
 #endif

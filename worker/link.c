@@ -350,6 +350,8 @@ const struct worker_route link_routes[] = {
     {MSG_LIBRARY_KNOWN_ROWS, on_late_answer, "what the farm knows of a library, for a scan that asks"},
     {MSG_LIBRARY_FOUND_ACK, on_late_answer, "what a scan found is kept, and it may go on"},
     {MSG_TRANSCODE_CUT_KNOWN, on_late_answer, "whether a video is made in segments"},
+    {MSG_RENDER_LOOKED, on_late_answer, "which files of a scene the farm has"},
+    {MSG_SCENE_TOLD, on_late_answer, "it knows which files a scene needs"},
     {MSG_ERROR, on_error, "a session that is not known, or not wanted"},
     {0, NULL, NULL},
 };

@@ -13,6 +13,7 @@
 #include "worker/lookout.h"
 #include "worker/render/offer.h"
 #include "worker/render/render.h"
+#include "worker/render/tell.h"
 #include "worker/setup.h"
 #include "worker/studio.h"
 #include "worker/value.h"
@@ -229,6 +230,8 @@ int main(int argc, char **argv)
         return transcode_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--render") == 0)
         return render_main(argv + 2);
+    if (argc > 2 && strcmp(argv[1], "--scene") == 0)
+        return scene_run_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--publish") == 0)
         return publish_main(argc - 2, argv + 2);
 

@@ -8,12 +8,12 @@ import bpy
 FOLDER = pathlib.Path(sys.argv[sys.argv.index("--") + 1])
 
 
-def image(path, colour):
+def image(path, colour, kind="PNG"):
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = bpy.data.images.new("x", 4, 4)
     picture.pixels = [*colour, 1.0] * 16
     picture.filepath_raw = str(path)
-    picture.file_format = "PNG"
+    picture.file_format = kind
     picture.save()
     bpy.data.images.remove(picture)
 
@@ -29,7 +29,7 @@ def small():
 
 
 def save(name):
-    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / name), compress=name == "black.blend", relative_remap=name != "wood.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / name), compress=name == "black.blend", relative_remap=name not in ("wood.blend", "both.blend"))
 
 
 def glow(node_tree, source):
@@ -44,7 +44,27 @@ def glow(node_tree, source):
     node_tree.links.new(emission.outputs["Emission"], out.inputs["Surface"])
 
 
+def halves(left, right):
+    """One picture on the left, another on the right, and nothing else."""
+    for thing in list(bpy.data.objects):
+        bpy.data.objects.remove(thing)
+    for place, source in ((-1, left), (1, right)):
+        bpy.ops.mesh.primitive_plane_add(size=2, location=(place, 0, 0))
+        material = bpy.data.materials.new("half")
+        material.use_nodes = True
+        bpy.context.object.data.materials.append(material)
+        glow(material.node_tree, source)
+    camera = bpy.data.cameras.new("camera")
+    camera.type, camera.ortho_scale = "ORTHO", 2
+    above = bpy.data.objects.new("camera", camera)
+    above.location = (0, 0, 5)
+    bpy.context.scene.collection.objects.link(above)
+    bpy.context.scene.camera = above
+
+
 def main():
+    image(FOLDER / "C/textures/wood.jpg", (0.0, 1.0, 0.0), "JPEG")
+    image(FOLDER / "tex/y.png", (0.0, 0.0, 1.0))
     image(FOLDER / "C/textures/wood.png", (0.0, 1.0, 0.0))
     scene = small()
     cube = bpy.data.objects["Cube"]
@@ -71,6 +91,10 @@ def main():
     lost.filepath = "D:\\gone\\away.png"
     lost.use_fake_user = True
     save("wood.blend")
+    scene = small()
+    scene.view_settings.view_transform = "Standard"
+    halves("C:\\textures\\wood.jpg", "//tex/y.png")
+    save("both.blend")
     scene = small()
     scene.render.engine = "BLENDER_EEVEE"
     save("eevee.blend")

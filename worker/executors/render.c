@@ -62,6 +62,9 @@ static int add_cache(struct plan *plan, struct err *err)
         at--;
     if (!at)
         return 0;
+    snprintf(path, sizeof(path), "%.*sneeds", (int)(at - plan->place.folder), plan->place.folder);
+    if (words_add(plan, "needs", str_of(path), err) < 0)
+        return -1;
     snprintf(path, sizeof(path), "%.*sfiles", (int)(at - plan->place.folder), plan->place.folder);
     return words_add(plan, "cache", str_of(path), err);
 }
@@ -80,12 +83,13 @@ static int add_published(struct plan *plan, struct err *err)
 int executor_render(struct plan *plan, struct err *err)
 {
     const struct rec_assignment *run = plan->run;
-    char path[PATH_MAX], work[PATH_MAX + 8];
+    char path[PATH_MAX], reader[PATH_MAX], work[PATH_MAX + 8];
     plan->channel = true;
     snprintf(work, sizeof(work), "%s/work", plan->place.folder);
     if (plan_arg(plan, str_of(plan->place.self), err) < 0 || plan_arg(plan, STR_LIT("--render"), err) < 0 ||
         plan_arg(plan, STR_LIT("run"), err) < 0 || plan_sibling(plan, "gantry-picture", path, err) < 0 ||
-        words_add(plan, "picture", str_of(path), err) < 0)
+        words_add(plan, "picture", str_of(path), err) < 0 || plan_sibling(plan, "gantry-scene", reader, err) < 0 ||
+        words_add(plan, "reader", str_of(reader), err) < 0)
         return -1;
     return words_add(plan, "scene", run->spec.command, err) < 0 || words_add(plan, "output", run->spec.output, err) < 0 ||
                    words_add_number(plan, "run", run->run_id, err) < 0 ||

@@ -115,13 +115,18 @@ static int fetch_to(const struct render *it, const char *md5, const char *fresh,
     return rc;
 }
 
+bool fetch_keeps(const struct render *it, const char *word, const char *name, char kept[PATH_MAX])
+{
+    const char *folder = words_or(it->words, word, "");
+    return *folder && snprintf(kept, PATH_MAX, "%s/%s", folder, name) < PATH_MAX &&
+           (mkdir(folder, 0700) == 0 || errno == EEXIST) && access(folder, W_OK | X_OK) == 0;
+}
+
 int fetch_blob(const struct render *it, const char *md5, const char *path, struct err *err)
 {
     const char *cache = words_or(it->words, "cache", "");
     char kept[PATH_MAX], fresh[PATH_MAX];
-    bool keeps = *cache && snprintf(kept, sizeof(kept), "%s/%s", cache, md5) < PATH_MAX &&
-                 (mkdir(cache, 0700) == 0 || errno == EEXIST) && access(cache, W_OK | X_OK) == 0;
-    if (!keeps)
+    if (!fetch_keeps(it, "cache", md5, kept))
         return fetch_to(it, md5, path, err);
     if (utimensat(AT_FDCWD, kept, NULL, 0) == 0 && layout_bring(kept, path, true, err) == 0)
         return 0; /* else another frame's trim was faster, or it is no file of ours */

@@ -10,6 +10,8 @@
 
 /* Whether there is a gateway to be asked. */
 bool fetch_can(const struct render *it);
+/* Where a file of that name is kept for other frames, in the folder that this word of the program's has; false: nowhere. */
+bool fetch_keeps(const struct render *it, const char *word, const char *name, char kept[PATH_MAX]);
 /* Puts the file of this MD5 at path, whose folder is there. -1 with err (ERR_NOT_FOUND: the farm has none such). */
 int fetch_blob(const struct render *it, const char *md5, const char *path, struct err *err);
 /* The files of the run's task, as its parameter files has them; NULL with err. */

@@ -14,11 +14,13 @@
 #include "proto/open_beneath.h"
 #include "proto/place.h"
 #include "worker/render/fetch.h"
+#include "worker/render/needs.h"
 #include "worker/render/render.h"
 #include "worker/video/words.h"
 
 #define CHUNK ((size_t)8 << 20)
 #define MD5_HEX 32
+#define MISSING_TOLD 100 /* one by one */
 
 int layout_folders(const char *path, struct err *err)
 {
@@ -106,23 +108,31 @@ static int blob_lay(const struct render *it, const char *md5, const char *name, 
     return layout_folders(path, err) < 0 ? -1 : fetch_blob(it, md5, path, err);
 }
 
-/* What the engine takes for a scene by its name. */
+/* What the engine takes for a scene by its name, in the folder that its path says. */
 static const char *scene_name(const struct render *it, const char *named, char place[PATH_MAX])
 {
-    const char *base = strrchr(named, '/');
-    base = base ? base + 1 : named;
-    if (strncmp(named, "assets/", 7) == 0 || !strchr(base, '.') || !place_below(named, place, PATH_MAX))
-        snprintf(place, PATH_MAX, "scene%s",
-                 strcmp(it->engine->name, "blender") == 0 ? ".blend"
-                 : strcmp(it->engine->name, "maya") == 0  ? ".ma"
-                                                          : ".uproject");
+    bool placed = strncmp(named, "assets/", 7) != 0 && place_below(named, place, PATH_MAX / 2);
+    char *slash = placed ? strrchr(place, '/') : NULL, *base = slash ? slash + 1 : place;
+    if (placed && strchr(base, '.'))
+        return place;
+    snprintf(base, PATH_MAX / 2, "scene%s",
+             strcmp(it->engine->name, "blender") == 0 ? ".blend"
+             : strcmp(it->engine->name, "maya") == 0  ? ".ma"
+                                                      : ".uproject");
     return place;
+}
+
+/* As the scene calls it. */
+static const char *file_name(const json_t *file)
+{
+    const char *path = json_string_value(json_object_get(file, "file_path"));
+    return path ? path : json_string_value(json_object_get(file, "path"));
 }
 
 static void file_lay(const struct render *it, const json_t *file, unsigned *missing)
 {
     static const char *const paths[] = {"server_path", "file_path", "path"}, *const hashes[] = {"file_hash", "md5", "hash"};
-    const char *path = NULL, *hash = NULL;
+    const char *path = NULL, *hash = NULL, *named = file_name(file);
     char place[PATH_MAX], whole[PATH_MAX];
     struct err err = {0};
     for (size_t i = 0; i < 3; i++) {
@@ -134,8 +144,8 @@ static void file_lay(const struct render *it, const json_t *file, unsigned *miss
         return;
     if (well && err.code == ERR_IO && access(whole, R_OK) == 0)
         return; /* it is named twice */
-    (*missing)++;
-    printf("WARNING: missing file %s%s%s\n", path ? path : "without a name", err.code ? ": " : "", err.text);
+    if ((*missing)++ < MISSING_TOLD)
+        printf("WARNING: missing file %s%s%s\n", named ? named : "without a name", err.code ? ": " : "", err.text);
 }
 
 /* The scene itself, which a task's list names, too: it stands already, by the name that its engine knows. */
@@ -146,36 +156,57 @@ static bool is_scene(const json_t *file, const char *md5)
     return type && hash && strcmp(type, "scene") == 0 && strcmp(hash, md5) == 0;
 }
 
-/* Those that the run names, or else its task. */
-static json_t *files_of(const struct render *it)
+/* As the gateway lists them. */
+static json_t *files_listed(const struct render *it)
 {
-    json_t *files = json_incref(json_object_get(it->parameters, "files"));
     struct err err = {0};
     bool can = fetch_can(it) || *words_or(it->words, "near", "");
-    if (files || !can || !render_number(it, "render_task"))
-        return files;
-    files = fetch_files(it, &err);
-    if (!files && err.code != ERR_NOT_FOUND)
+    json_t *files = can ? fetch_files(it, &err) : NULL;
+    if (!files && can && err.code != ERR_NOT_FOUND)
         printf("WARNING: it is not known which files the scene needs: %s\n", err.text);
     return files;
 }
 
-static int files_lay(const struct render *it, const char *scene_md5)
+/* Those that the run names, or else those that the scene does, as far as the farm has them for the run's task. What is in none of the farm's
+ * tasks may be in a list of the gateway's. */
+static json_t *files_of(struct render *it, const char *scene_md5, const char *named)
 {
-    json_t *files = files_of(it);
+    json_t *files = json_incref(json_object_get(it->parameters, "files"));
+    struct err err = {0};
+    if (files || !render_number(it, "render_task"))
+        return files;
+    json_t *report = needs_read(it, scene_md5, &err);
+    if (!report) {
+        printf("WARNING: it is not known which files the scene needs: %s\n", err.text);
+        return files_listed(it);
+    }
+    files = needs_find(it, report, named, &err);
+    json_decref(report);
+    return files ? files : files_listed(it);
+}
+
+static int files_lay(struct render *it, const char *scene_md5, const char *named)
+{
+    json_t *files = files_of(it, scene_md5, named);
     size_t count = json_array_size(files);
     unsigned missing = 0;
-    for (size_t i = 0; i < count && i < RENDER_FILES_MAX; i++)
+    char first[256] = "";
+    for (size_t i = 0; i < count && i < RENDER_FILES_MAX; i++) {
+        unsigned before = missing;
         if (!is_scene(json_array_get(files, i), scene_md5))
             file_lay(it, json_array_get(files, i), &missing);
+        if (before == 0 && missing)
+            snprintf(first, sizeof(first), "%s", file_name(json_array_get(files, i)) ? file_name(json_array_get(files, i)) : "");
+    }
     if (count > RENDER_FILES_MAX)
         printf("WARNING: %zu files of the scene are over the %d that are laid out\n", count - RENDER_FILES_MAX, RENDER_FILES_MAX);
     if (missing)
         printf("WARNING: %u of %zu files of the scene are missing\n", missing, count);
     fflush(stdout);
     json_decref(files);
-    return !missing || render_allows_missing(it) ? 0
-                                                 : err_set(it->err, ERR_INVALID, "scene: %u of its files are missing", missing);
+    return !missing || render_allows_missing(it)
+               ? 0
+               : err_set(it->err, ERR_INVALID, "scene: %u of its files are missing, %.150s for one", missing, first);
 }
 
 static int lay_from_store(struct render *it, const char *md5, const char *named)
@@ -185,7 +216,7 @@ static int lay_from_store(struct render *it, const char *md5, const char *named)
     snprintf(it->root, sizeof(it->root), "%s/scene", it->work);
     if (blob_lay(it, md5, scene_name(it, named, place), it->scene, &err) < 0)
         return err_set(it->err, err.code, "scene: %.100s: %.130s", named, err.text);
-    return files_lay(it, md5);
+    return files_lay(it, md5, named);
 }
 
 /* ---- below the folders of scenes ---- */

@@ -1,0 +1,197 @@
+#include "worker/render/needs.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/place.h"
+#include "worker/render/child.h"
+#include "worker/render/fetch.h"
+#include "worker/render/tell.h"
+#include "worker/video/words.h"
+
+#define AT_ONCE 256
+#define KEPT_BYTES ((uint64_t)256 << 20) /* of what scenes need, for other frames */
+#define MD5_BYTES 16
+#define TILE "<UDIM>"
+#define TILE_FIRST 1001
+#define TILE_LAST 1100
+#define ARENA_MAX ((size_t)4 << 20)
+
+/* ---- read ---- */
+
+static void keep_line(void *self, const char *text)
+{
+    snprintf(self, CHILD_LINE, "%s", text);
+}
+
+static json_t *report_load(const char *path, struct err *err)
+{
+    json_t *report = json_load_file(path, 0, NULL);
+    const char *why = json_string_value(json_object_get(report, "error"));
+    if (json_is_array(json_object_get(report, "assets")) && !why)
+        return report;
+    err_set(err, ERR_INVALID, "%.200s", why ? why : "gantry-scene does not say");
+    json_decref(report);
+    return NULL;
+}
+
+static int report_make(const struct render *it, const char *path, struct err *err)
+{
+    char said[CHILD_LINE] = "";
+    struct child_end end;
+    char *const argv[] = {(char *)words_or(it->words, "reader", "gantry-scene"),
+                          (char *)"--root",
+                          (char *)it->root,
+                          (char *)"--output",
+                          (char *)path,
+                          (char *)"--",
+                          (char *)it->scene,
+                          NULL};
+    if (child_run(argv, NULL, 0, keep_line, said, &end, err) < 0)
+        return -1;
+    return end.exit_code == 0 || access(path, R_OK) == 0 ? 0 : err_set(err, ERR_INVALID, "%.200s", said);
+}
+
+json_t *needs_read(struct render *it, const char *md5, struct err *err)
+{
+    char name[64], kept[PATH_MAX], fresh[PATH_MAX];
+    struct err why = {0};
+    snprintf(name, sizeof(name), "%s.1", md5); /* another number where more is read */
+    bool keeps = fetch_keeps(it, "needs", name, kept);
+    json_t *report = keeps && utimensat(AT_FDCWD, kept, NULL, 0) == 0 ? report_load(kept, &why) : NULL;
+    if (report)
+        return report;
+    if (snprintf(fresh, sizeof(fresh), "%s/needs.json", it->work) >= PATH_MAX) {
+        err_set(err, ERR_INVALID, "the name of the run's folder is too long");
+        return NULL;
+    }
+    report = report_make(it, fresh, err) < 0 ? NULL : report_load(fresh, err);
+    if (report && tell_files(&it->line, it->run, it->attempt, report, &why) < 0 &&
+        why.code != ERR_INVALID) /* refused: it is of no render task */
+        printf("the farm was not told which files the scene needs: %s\n", why.text);
+    if (report && keeps && layout_bring(fresh, kept, false, &why) < 0)
+        printf("it is not kept which files the scene needs: %s\n", why.text); /* the next frame reads it again */
+    else if (report && keeps)
+        fetch_trim(words_or(it->words, "needs", ""), KEPT_BYTES);
+    unlink(fresh);
+    return report;
+}
+
+/* ---- looked for ---- */
+
+struct finding {
+    struct render *it;
+    struct str scene;
+    bool blender;
+    json_t *files; /* found, and missing */
+    json_t *texts; /* of tiles that are asked about */
+    struct arena *arena;
+    const char *paths[AT_ONCE]; /* the next to be asked about */
+    bool tiles[AT_ONCE];        /* which may be missing: others of their pattern stand for them */
+    struct str asked[AT_ONCE];
+    uint32_t count;
+};
+
+static int file_add(struct finding *finding, const char *path, const unsigned char *md5)
+{
+    char place[PLACE_MAX], hex[2 * MD5_BYTES + 1] = "";
+    bool placed = place_beside(str_of(path), finding->scene, finding->blender, place, sizeof(place));
+    json_t *file = json_pack("{s:s, s:s*}", "file_path", path, "server_path", placed ? place : NULL);
+    for (unsigned i = 0; md5 && i < MD5_BYTES; i++)
+        snprintf(hex + (size_t)2 * i, 3, "%02x", md5[i]);
+    if (file && md5)
+        json_object_set_new(file, "file_hash", json_string(hex));
+    return json_array_append_new(finding->files, file);
+}
+
+static int chunk_ask(struct finding *finding, struct err *err)
+{
+    static const unsigned char none[MD5_BYTES];
+    struct render *it = finding->it;
+    struct msg answer;
+    struct msg_render_look look = {.run_id = it->run, .attempt = it->attempt, .paths = {finding->asked, finding->count}};
+    for (uint32_t i = 0; i < finding->count; i++)
+        finding->asked[i] = str_of(finding->paths[i]);
+    if (finding->count == 0)
+        return 0;
+    if (farm_ask(&it->line, finding->arena, &shape_msg_render_look, &look, &answer, err) < 0)
+        return -1;
+    if (answer.shape->id != MSG_RENDER_LOOKED || answer.u.render_looked.md5s.len != finding->count * MD5_BYTES)
+        return err_set(err, ERR_PROTOCOL, "the farm answers something else");
+    for (uint32_t i = 0; i < finding->count; i++) {
+        const unsigned char *md5 = (const unsigned char *)answer.u.render_looked.md5s.ptr + (size_t)i * MD5_BYTES;
+        bool there = memcmp(md5, none, MD5_BYTES) != 0;
+        if ((there || !finding->tiles[i]) && file_add(finding, finding->paths[i], there ? md5 : NULL) < 0)
+            return err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
+    }
+    finding->count = 0;
+    return 0;
+}
+
+static int path_add(struct finding *finding, const char *path, bool tile, struct err *err)
+{
+    if (finding->count == AT_ONCE && chunk_ask(finding, err) < 0)
+        return -1;
+    finding->paths[finding->count] = path;
+    finding->tiles[finding->count++] = tile;
+    return 0;
+}
+
+/* Each tile is a file; the whole is missing if none is there. */
+static int tiles_add(struct finding *finding, const char *path, const char *at, struct err *err)
+{
+    char tile[PLACE_MAX];
+    if (chunk_ask(finding, err) < 0)
+        return -1;
+    size_t before = json_array_size(finding->files);
+    for (unsigned number = TILE_FIRST; number <= TILE_LAST; number++) {
+        snprintf(tile, sizeof(tile), "%.*s%u%s", (int)(at - path), path, number, at + strlen(TILE));
+        json_t *text = json_string(tile);
+        if (json_array_append_new(finding->texts, text) < 0)
+            return err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
+        if (path_add(finding, json_string_value(text), true, err) < 0)
+            return -1;
+    }
+    if (chunk_ask(finding, err) < 0)
+        return -1;
+    json_array_clear(finding->texts);
+    if (json_array_size(finding->files) > before || file_add(finding, path, NULL) == 0)
+        return 0;
+    return err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
+}
+
+static int all_find(struct finding *finding, const json_t *assets, struct err *err)
+{
+    for (size_t i = 0; i < json_array_size(assets); i++) {
+        const json_t *asset = json_array_get(assets, i);
+        const char *path = json_string_value(json_object_get(asset, "path"));
+        const char *tile = path ? strstr(path, TILE) : NULL;
+        if (!path || json_is_true(json_object_get(asset, "packed")))
+            continue;
+        if (tile ? tiles_add(finding, path, tile, err) < 0 : path_add(finding, path, false, err) < 0)
+            return -1;
+    }
+    return chunk_ask(finding, err);
+}
+
+json_t *needs_find(struct render *it, const json_t *report, const char *named, struct err *err)
+{
+    struct finding finding = {.it = it,
+                              .scene = str_of(named),
+                              .blender = strcmp(it->engine->name, "blender") == 0,
+                              .files = json_array(),
+                              .texts = json_array(),
+                              .arena = arena_new(ARENA_MAX)};
+    int rc = finding.files && finding.texts && finding.arena
+                 ? all_find(&finding, json_object_get(report, "assets"), err)
+                 : err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
+    json_decref(finding.texts);
+    arena_free(finding.arena);
+    if (rc == 0)
+        return finding.files;
+    json_decref(finding.files);
+    return NULL;
+}
