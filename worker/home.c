@@ -222,7 +222,7 @@ static void outputs_remove(const struct home *home)
 
 static int leftovers_remove(struct home *home, struct err *err)
 {
-    if (folder_empty(home->runs)) {
+    if (folder_empty(home->runs) && folder_empty(home->keep)) {
         outputs_remove(home);
         if (!folder_empty(home->trash))
             sweeper_start(home);
@@ -239,6 +239,7 @@ static int leftovers_remove(struct home *home, struct err *err)
     if (total)
         log_warn("GTY-RUN-STRAYS", "count=%d processes of an earlier worker's runs were killed", total);
     outputs_remove(home);
+    trash_take(home, home->keep, "keep");
     trash_take(home, home->runs, "runs");
     if (mkdir(home->runs, 0711) < 0)
         log_warn("GTY-RUN-FOLDER", "cannot make %s anew: %s", home->runs, strerror(errno));
@@ -259,8 +260,9 @@ int home_open(struct home *home, struct loop *loop, const char *data, const char
     if (join(below, real, "workers", err) < 0 || join(home->path, below, name, err) < 0 ||
         join(home->runs, home->path, "runs", err) < 0 || join(home->trash, home->path, "trash", err) < 0 ||
         ident_make_dirs(home->path, 0711, err) < 0 || lock_take(home, name, err) < 0 ||
-        join(home->outputs, home->path, "outputs", err) < 0 || ident_make_dirs(home->runs, 0711, err) < 0 ||
-        ident_make_dirs(home->outputs, 0700, err) < 0 || ident_read(home, err) < 0) {
+        join(home->keep, home->path, "keep", err) < 0 || join(home->outputs, home->path, "outputs", err) < 0 ||
+        ident_make_dirs(home->runs, 0711, err) < 0 || ident_make_dirs(home->outputs, 0700, err) < 0 ||
+        ident_read(home, err) < 0) {
         home_close(home);
         return -1;
     }
@@ -310,6 +312,31 @@ void home_remove(struct home *home, uint64_t run, uint64_t attempt)
     int rc = sweep_folder(path, SWEEP_BUDGET, NULL);
     if (rc != 1)
         trash_take(home, path, strrchr(path, '/') + 1);
+}
+
+static int keep_path(const struct home *home, uint32_t number, char path[PATH_MAX], struct err *err)
+{
+    char name[24];
+    snprintf(name, sizeof(name), "%u", number);
+    return join(path, home->keep, name, err);
+}
+
+int home_keep_make(struct home *home, uint32_t number, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err)
+{
+    if (keep_path(home, number, path, err) < 0 || ident_make_dirs(home->keep, 0711, err) < 0)
+        return -1;
+    home_keep_remove(home, number);
+    if (mkdir(path, 0700) < 0 || (uid != (uid_t)-1 && chown(path, uid, gid) < 0))
+        return err_set(err, ERR_IO, "cannot make the folder %.150s: %s", path, strerror(errno));
+    return 0;
+}
+
+void home_keep_remove(struct home *home, uint32_t number)
+{
+    char path[PATH_MAX], name[32];
+    snprintf(name, sizeof(name), "keep%u", number);
+    if (keep_path(home, number, path, NULL) == 0 && access(path, F_OK) == 0 && sweep_folder(path, SWEEP_BUDGET, NULL) != 1)
+        trash_take(home, path, name);
 }
 
 int home_output_begins(struct home *home, uint64_t run, uint64_t attempt, const char *temporary, struct err *err)

@@ -21,6 +21,7 @@ struct home {
     char path[PATH_MAX];    /* absolute */
     char runs[PATH_MAX];    /* <path>/runs */
     char trash[PATH_MAX];   /* <path>/trash: folders on their way out */
+    char keep[PATH_MAX];    /* <path>/keep: folders of what outlives a run, by number (worker/keepers.h) */
     char outputs[PATH_MAX]; /* <path>/outputs: for each attempt that makes an output a link to it, by its temporary name */
 };
 
@@ -34,6 +35,10 @@ void home_close(struct home *home);
 int home_make(struct home *home, uint64_t run, uint64_t attempt, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err);
 /* Removes it, now or in a while. */
 void home_remove(struct home *home, uint64_t run, uint64_t attempt);
+
+/* The folder of a keeper, made new, for this user. What its number had before is removed in a while. */
+int home_keep_make(struct home *home, uint32_t number, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err);
+void home_keep_remove(struct home *home, uint32_t number);
 
 /* From here on the file of that name is removed with what else a dead worker left behind, until it is over. -1 with err. */
 int home_output_begins(struct home *home, uint64_t run, uint64_t attempt, const char *temporary, struct err *err);

@@ -9,8 +9,10 @@
 #include "proto/log.h"
 #include "proto/notify.h"
 #include "worker/executors/executor.h"
+#include "worker/keepers.h"
 #include "worker/link.h"
 #include "worker/lookout.h"
+#include "worker/render/keep.h"
 #include "worker/render/offer.h"
 #include "worker/render/render.h"
 #include "worker/render/tell.h"
@@ -24,6 +26,7 @@
 
 #define LEAVE_MS 1500 /* processes have this long after TERM when the time to drain is over */
 #define FDS_OF_A_RUN 6
+#define FDS_OF_A_KEEPER 5
 #define FDS_BESIDES 200
 
 struct worker {
@@ -34,6 +37,7 @@ struct worker {
     struct offer offer;
     struct lookout lookout;
     struct processes *processes;
+    struct keepers keepers;
     struct roster roster;
     struct link_config config;
     struct endpoint endpoint;
@@ -186,14 +190,16 @@ static int open_all(struct worker *worker, struct err *err)
     offer_open(&worker->offer, settings, &worker->home, &worker->setup);
     if (labels_make(worker, err) < 0)
         return -1;
-    daemon_descriptors((uint64_t)worker->setup.slots * FDS_OF_A_RUN + FDS_BESIDES);
+    daemon_descriptors((uint64_t)worker->setup.slots * (FDS_OF_A_RUN + FDS_OF_A_KEEPER) + FDS_BESIDES);
     worker->processes = processes_new(worker->daemon.loop, worker->setup.supervisor, err);
-    if (!worker->processes)
+    if (!worker->processes ||
+        keepers_open(&worker->keepers, worker->processes, &worker->home, worker->setup.self, worker->setup.slots, err) < 0)
         return -1;
     struct run_context context = {.loop = worker->daemon.loop,
                                   .processes = worker->processes,
                                   .home = &worker->home,
                                   .self = worker->setup.self,
+                                  .keepers = &worker->keepers,
                                   .refusal = on_refusal,
                                   .refuser = worker};
     roster_init(&worker->roster, &context, worker->setup.slots);
@@ -209,8 +215,10 @@ static void close_all(struct worker *worker)
     lookout_close(&worker->lookout);
     link_free(worker->link);
     roster_abandon(&worker->roster);
+    keepers_stop(&worker->keepers);
     processes_free(worker->processes); /* every process is gone before its run's folder is */
     roster_clear(&worker->roster);
+    keepers_close(&worker->keepers);
     if (worker->home.loop)
         home_close(&worker->home);
     setup_clear(&worker->setup);
@@ -232,6 +240,8 @@ int main(int argc, char **argv)
         return render_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--scene") == 0)
         return scene_run_main(argv + 2);
+    if (argc > 2 && strcmp(argv[1], "--render-keeper") == 0)
+        return keeper_main(argv + 2);
     if (argc > 2 && strcmp(argv[1], "--publish") == 0)
         return publish_main(argc - 2, argv + 2);
 

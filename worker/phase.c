@@ -7,8 +7,10 @@
 
 #include "proto/clock.h"
 #include "proto/log.h"
+#include "proto/settings.h"
 #include "worker/executors/executor.h"
 #include "worker/hear.h"
+#include "worker/keepers.h"
 
 #define CHECK_TIMEOUT_MS 3600000u /* reading a large output again takes its time */
 #define FINISH_TIMEOUT_MS 30000u  /* at least, for what follows the program */
@@ -154,10 +156,17 @@ static void helper_ended(struct run *run, const struct process_end *end)
     run_event(run, SLOT_EV_BAD);
 }
 
+static void keeper_give_back(struct run *run)
+{
+    keepers_release(run->keeper);
+    run->keeper = NULL;
+}
+
 static void on_ended(void *self, const struct process_end *end)
 {
     struct run *run = self;
     run->process = NULL;
+    keeper_give_back(run);
     channel_reset(&run->channel); /* nobody waits for an answer any more */
     if (end->unable && run->state != SLOT_STOPPING && run->state != SLOT_DROPPING) {
         struct err err = {0};
@@ -360,6 +369,19 @@ static void note_lines(struct run *run, const struct buf *notes)
     }
 }
 
+/* Where its engine is kept for the task's next frame; NULL: it ends with this one. */
+static const char *keeper_find(struct run *run, const char *user, const struct passwd *who)
+{
+    const struct run_context *context = run->context;
+    struct err err = {0};
+    if (!context->keepers || settings_count_of(context->settings, SET_RENDER_CHUNK) < 2 || !keepers_can(&run->assignment))
+        return NULL;
+    run->keeper = keepers_take(context->keepers, &run->assignment, user, who->pw_uid, who->pw_gid, &err);
+    if (!run->keeper)
+        run_note(run, LOG_INFO, "no engine is kept for this frame: %s", err.text);
+    return run->keeper ? run->keeper->folder : NULL;
+}
+
 static int program_prepare(struct run *run, struct plan *plan, char folder[PATH_MAX], char user[65], struct err *err)
 {
     struct passwd who;
@@ -381,7 +403,8 @@ static int program_prepare(struct run *run, struct plan *plan, char folder[PATH_
                                .uid = who.pw_uid,
                                .gid = who.pw_gid,
                                .settings = run->context->settings,
-                               .ident = run->context->home->ident};
+                               .ident = run->context->home->ident,
+                               .keeper = keeper_find(run, user, &who)};
     return plan_make(plan, &run->assignment, &place, err);
 }
 
@@ -392,6 +415,7 @@ void phase_program(struct run *run)
     char folder[PATH_MAX], cwd[PATH_MAX + 8], user[65];
     const struct rec_task_spec *spec = &run->assignment.spec;
     if (program_prepare(run, &plan, folder, user, &err) < 0) {
+        keeper_give_back(run);
         run_not_started(run, &err);
         return;
     }
@@ -418,5 +442,7 @@ void phase_program(struct run *run)
         run_not_started(run, &err);
     else
         start(run, PHASE_PROGRAM, &job);
+    if (!run->process)
+        keeper_give_back(run);
     plan_clear(&plan);
 }

@@ -27,6 +27,7 @@ struct plan_place {     /* where a run happens; all borrowed */
     gid_t gid;
     const struct settings *settings; /* of the worker */
     const char *ident;               /* of the worker */
+    const char *keeper;              /* folder of what keeps its engine (render/keep.h); NULL: nothing does */
 };
 
 struct plan {

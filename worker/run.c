@@ -11,6 +11,7 @@
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "worker/executors/executor.h"
+#include "worker/keepers.h"
 #include "worker/sweep.h"
 #include "worker/template.h"
 
@@ -79,6 +80,7 @@ void run_free(struct run *run)
     if (!run)
         return;
     process_forget(run->process);
+    keepers_release(run->keeper);
     if (run->has_folder)
         home_remove(run->context->home, run->id, run->attempt);
     capture_free(run->out);

@@ -17,6 +17,8 @@
 #include "worker/slot.h"
 
 struct settings;
+struct keeper;
+struct keepers;
 
 #define RUN_ERROR_MAX 4096
 #define RUN_RESULT_MAX ((size_t)65536)
@@ -34,6 +36,7 @@ struct run_context { /* what all runs of a worker share; borrowed */
     const char *(*refusal)(void *refuser, const struct rec_assignment *assignment, uint32_t held);
     void *refuser;
     const struct settings *settings; /* of the worker, for executors; NULL in tests that need none */
+    struct keepers *keepers;         /* of engines; NULL: none is kept */
 };
 
 enum run_phase { PHASE_CHECK, PHASE_PROGRAM, PHASE_VERIFY, PHASE_NAME };
@@ -48,6 +51,7 @@ struct run {
     struct arena *arena;
 
     struct process *process; /* NULL while none runs */
+    struct keeper *keeper;   /* of its engine, while its program runs; NULL: it has none */
     uint64_t lacking_since;  /* monotonic: what follows the program could not be started for want of memory, descriptors … */
     bool again;              /* and is tried again at the next phase_again */
     enum run_phase phase;    /* of that process */

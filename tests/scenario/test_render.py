@@ -254,7 +254,7 @@ class Failures(Scenes):
         path = self.folder / "engine"
         path.write_text(f"#!/bin/bash\n{text}\n")
         os.chmod(path, 0o755)
-        return self.farm(render_blender=str(path), worker_render_engines="blender 3.4.1")
+        return self.farm(render_blender=str(path), worker_render_engines="blender 3.4.1", render_chunk=1)
 
     def test_memory(self):
         with self.engine("echo 'Malloc returns null: len=1 in x, total 2'; exit 1") as farm:
@@ -315,7 +315,7 @@ class Copied(unittest.TestCase):
         path.write_text(f'#!/bin/bash\necho >> {self.calls}\nfolder="${{@: -7:1}}"\ncp {self.folder}/made.png "${{folder%/*}}/frame.0001.png"\n')
         os.chmod(path, 0o755)
         self.farm = FarSide(scene_root=str(self.folder / "scenes"), render_output=str(self.frames), render_blender=str(path), worker_types="render",
-                            worker_render_engines="blender 3.4.1")
+                            worker_render_engines="blender 3.4.1", render_chunk="1")
         self.addCleanup(self.farm.close)
         self.farm.__enter__()
 

@@ -62,6 +62,33 @@ def halves(left, right):
     bpy.context.scene.camera = above
 
 
+def moving():
+    """All that a frame could have of another one: noise that is other noise in each, blur between two, settings and nodes that change."""
+    scene = small()
+    scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.use_animated_seed = 2, False, True
+    scene.render.use_motion_blur, scene.render.use_persistent_data = True, True
+    scene.frame_current = 3
+    cube = bpy.data.objects["Cube"]
+    for frame, place in ((1, 0.0), (6, 2.0)):
+        cube.location.x = cube.rotation_euler.z = place
+        cube.keyframe_insert("location", frame=frame)
+        cube.keyframe_insert("rotation_euler", frame=frame)
+        scene.view_settings.exposure = place / 4
+        scene.view_settings.keyframe_insert("exposure", frame=frame)
+    scene.use_nodes = True
+    layers, out = (next(node for node in scene.node_tree.nodes if node.type == kind) for kind in ("R_LAYERS", "COMPOSITE"))
+    turn = scene.node_tree.nodes.new("CompositorNodeHueSat")
+    scene.node_tree.links.new(layers.outputs["Image"], turn.inputs["Image"])
+    scene.node_tree.links.new(turn.outputs["Image"], out.inputs["Image"])
+    for frame, hue in ((1, 0.3), (6, 0.8)):
+        turn.inputs["Hue"].default_value = hue
+        turn.inputs["Hue"].keyframe_insert("default_value", frame=frame)
+    save("moving.blend")
+    cloth = cube.modifiers.new("Cloth", "CLOTH")
+    assert cloth.type == "CLOTH"
+    save("cloth.blend")
+
+
 def main():
     image(FOLDER / "C/textures/wood.jpg", (0.0, 1.0, 0.0), "JPEG")
     image(FOLDER / "tex/y.png", (0.0, 0.0, 1.0))
@@ -98,6 +125,7 @@ def main():
     scene = small()
     scene.render.engine = "BLENDER_EEVEE"
     save("eevee.blend")
+    moving()
 
 
 main()

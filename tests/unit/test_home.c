@@ -195,6 +195,46 @@ static void test_run_folders(void **state)
     home_close(&home);
 }
 
+/* What outlives runs goes with the worker, too, when it has left no run. */
+static void test_keep(void **state)
+{
+    (void)state;
+    struct home home;
+    struct err err = {0};
+    char path[PATH_MAX], again[PATH_MAX], mark[PATH_MAX + 64], file[PATH_MAX + 8];
+    struct stat info;
+    assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+    home_keep_remove(&home, 3);
+    assert_int_equal(home_keep_make(&home, 3, (uid_t)-1, (gid_t)-1, path, &err), 0);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0700);
+    fill(path, 5);
+    snprintf(file, sizeof(file), "%s/x", path);
+    unit_write(file, "x");
+    assert_int_equal(home_keep_make(&home, 3, (uid_t)-1, (gid_t)-1, again, &err), 0);
+    assert_string_equal(again, path);
+    assert_int_equal(access(file, F_OK), -1);
+    snprintf(mark, sizeof(mark), "GANTRY_RESULT=%s/keep", home.runs);
+    home_close(&home);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *const env[] = {mark, NULL};
+        execle("/bin/sleep", "sleep", "600", NULL, env);
+        _exit(1);
+    }
+    wait_marked(mark, 1);
+    signal(SIGCHLD, SIG_IGN); /* it is a child of ours only here */
+    assert_int_equal(home_open(&home, loop, data, "w", &err), 0);
+    assert_int_equal(marked_processes(mark), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    wait_gone(home.trash);
+    assert_int_equal(home_keep_make(&home, 3, (uid_t)-1, (gid_t)-1, path, &err), 0);
+    home_keep_remove(&home, 3);
+    assert_int_equal(access(path, F_OK), -1);
+    home_close(&home);
+    signal(SIGCHLD, SIG_DFL);
+}
+
 /* What an earlier worker left: its folders go, and a process that still works for one of its runs is killed. */
 static void test_leftovers(void **state)
 {
@@ -449,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ident_damaged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_run_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keep, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leftover_outputs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_read_file, set_up, tear_down),

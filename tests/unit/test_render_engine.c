@@ -40,6 +40,18 @@ static void test_blender(void **state)
     assert_non_null(strstr(joined(), "|-t|4|"));
 }
 
+static void test_kept(void **state)
+{
+    (void)state;
+    const struct engine_value values[] = {{"scene", "/w/a.blend"}, {"prepare", "/w/p.py"}, {"folder", "/w/out"},
+                                          {"format", "PNG"},       {"frame", "7"},         {NULL, NULL}};
+    assert_int_equal(engine_kept_args(engine_find("blender"), values, argv, &err), 0);
+    assert_string_equal(joined(), "-b|--factory-startup|--disable-autoexec|-noaudio|--python-exit-code|9|/w/a.blend|-o|"
+                                  "/w/out/frame.####|-F|PNG|-x|1|-P|/w/p.py");
+    assert_null(engine_find("maya")->kept_args);
+    assert_null(engine_find("ue")->kept_args);
+}
+
 static void test_maya(void **state)
 {
     (void)state;
@@ -114,7 +126,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_blender, tear_down), cmocka_unit_test_teardown(test_maya, tear_down),
         cmocka_unit_test_teardown(test_unreal, tear_down),  cmocka_unit_test_teardown(test_fill, tear_down),
-        cmocka_unit_test_teardown(test_formats, tear_down), cmocka_unit_test_teardown(test_version, tear_down),
+        cmocka_unit_test_teardown(test_kept, tear_down),    cmocka_unit_test_teardown(test_formats, tear_down),
+        cmocka_unit_test_teardown(test_version, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

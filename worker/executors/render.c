@@ -80,6 +80,18 @@ static int add_published(struct plan *plan, struct err *err)
     return words_add(plan, "published", str_of(word), err);
 }
 
+/* What keeps its engine for other frames, and for how many. */
+static int add_keeper(struct plan *plan, struct err *err)
+{
+    if (!plan->place.keeper)
+        return 0;
+    return words_add(plan, "keeper", str_of(plan->place.keeper), err) < 0 ||
+                   words_add_setting(plan, "chunk", SET_RENDER_CHUNK, err) < 0 ||
+                   words_add_setting(plan, "keep_seconds", SET_RENDER_KEEP_SECONDS, err) < 0
+               ? -1
+               : 0;
+}
+
 int executor_render(struct plan *plan, struct err *err)
 {
     const struct rec_assignment *run = plan->run;
@@ -95,7 +107,7 @@ int executor_render(struct plan *plan, struct err *err)
                    words_add_number(plan, "run", run->run_id, err) < 0 ||
                    words_add_number(plan, "attempt", run->attempt, err) < 0 || words_add(plan, "work", str_of(work), err) < 0 ||
                    add_published(plan, err) < 0 || add_settings(plan, err) < 0 || add_gateway(plan, err) < 0 ||
-                   add_cache(plan, err) < 0
+                   add_cache(plan, err) < 0 || add_keeper(plan, err) < 0
                ? -1
                : 0;
 }

@@ -14,14 +14,7 @@
 
 #define TICK_MS 50 /* where the kernel does not tell of its end */
 
-struct reading {
-    void (*line)(void *self, const char *text);
-    void *self;
-    size_t len;
-    char text[CHILD_LINE];
-};
-
-static void line_over(struct reading *reading)
+void reading_over(struct reading *reading)
 {
     char clean[CHILD_LINE];
     if (reading->len == 0)
@@ -33,11 +26,11 @@ static void line_over(struct reading *reading)
         reading->line(reading->self, clean);
 }
 
-static void take(struct reading *reading, const char *bytes, size_t len)
+void reading_take(struct reading *reading, const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] == '\n' || bytes[i] == '\r')
-            line_over(reading);
+            reading_over(reading);
         else if (reading->len < CHILD_LINE - 1)
             reading->text[reading->len++] = bytes[i];
     }
@@ -91,7 +84,7 @@ static int follow(int fd, pid_t pid, uint64_t limit_ms, struct reading *reading,
         poll(ready, 2, tick < 0 || (left >= 0 && left < tick) ? left : tick);
         ssize_t got = ready[0].revents ? read(fd, bytes, sizeof(bytes)) : -1;
         if (got > 0)
-            take(reading, bytes, (size_t)got);
+            reading_take(reading, bytes, (size_t)got);
         open = open && got != 0;
         if (until && clock_mono_ms() >= until && !end->late) {
             end->late = true;
@@ -106,9 +99,9 @@ static int follow(int fd, pid_t pid, uint64_t limit_ms, struct reading *reading,
         ssize_t got = read(fd, bytes, sizeof(bytes));
         if (got <= 0)
             break;
-        take(reading, bytes, (size_t)got);
+        reading_take(reading, bytes, (size_t)got);
     }
-    line_over(reading);
+    reading_over(reading);
     return status;
 }
 

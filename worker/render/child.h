@@ -8,6 +8,16 @@
 
 #define CHILD_LINE 2048 /* bytes of a line; what is longer is cut there */
 
+struct reading {                                /* bytes into lines; zeroed but for line and self */
+    void (*line)(void *self, const char *text); /* may be NULL */
+    void *self;
+    size_t len;
+    char text[CHILD_LINE];
+};
+
+void reading_take(struct reading *reading, const char *bytes, size_t len);
+void reading_over(struct reading *reading); /* what has come is a line, too */
+
 struct child_end {
     int exit_code; /* -1 when a signal ended it */
     int signal;

@@ -37,6 +37,27 @@ static const struct engine_arg blender_args[] = {
     {NULL, "{frame}"},
     {NULL, NULL},
 };
+/* The same in another order: prepare.py stays, and makes frames with what was set before it. */
+static const struct engine_arg blender_kept_args[] = {
+    {NULL, "-b"},
+    {NULL, "--factory-startup"},
+    {NULL, "--disable-autoexec"},
+    {NULL, "-noaudio"},
+    {"threads", "-t"},
+    {"threads", "{threads}"},
+    {NULL, "--python-exit-code"},
+    {NULL, "9"},
+    {NULL, "{scene}"},
+    {NULL, "-o"},
+    {NULL, "{folder}/frame.####"},
+    {NULL, "-F"},
+    {NULL, "{format}"},
+    {NULL, "-x"},
+    {NULL, "1"},
+    {NULL, "-P"},
+    {NULL, "{prepare}"},
+    {NULL, NULL},
+};
 
 static const struct engine_format maya_formats[] = {
     {"exr", "exr"}, {"png", "png"}, {"jpg", "jpeg"}, {"jpeg", "jpeg"}, {"tif", "tif"}, {"tiff", "tif"}, {NULL, NULL},
@@ -99,10 +120,11 @@ static const struct engine_arg unreal_args[] = {
 };
 
 const struct engine engines[] = {
-    {"blender", SET_RENDER_BLENDER, "--version", "Blender ", blender_formats, blender_args, "scene prepare folder format frame",
-     "{folder}", true},
-    {"maya", SET_RENDER_MAYA, NULL, "", maya_formats, maya_args, "scene folder format frame", "{folder}", false},
-    {"ue", SET_RENDER_UNREAL, NULL, "", unreal_formats, unreal_args, "scene folder format frame map sequence", "{made}", false},
+    {"blender", SET_RENDER_BLENDER, "--version", "Blender ", blender_formats, blender_args, blender_kept_args,
+     "scene prepare folder format frame", "{folder}", true},
+    {"maya", SET_RENDER_MAYA, NULL, "", maya_formats, maya_args, NULL, "scene folder format frame", "{folder}", false},
+    {"ue", SET_RENDER_UNREAL, NULL, "", unreal_formats, unreal_args, NULL, "scene folder format frame map sequence", "{made}",
+     false},
     {0},
 };
 
@@ -164,13 +186,14 @@ static int needs_check(const struct engine *engine, const struct engine_value *v
     return 0;
 }
 
-int engine_args(const struct engine *engine, const struct engine_value *values, char *argv[ENGINE_ARGS], struct err *err)
+static int args_fill(const struct engine *engine, const struct engine_arg *rows, const struct engine_value *values,
+                     char *argv[ENGINE_ARGS], struct err *err)
 {
     size_t count = 0;
     memset(argv, 0, ENGINE_ARGS * sizeof(*argv));
     if (needs_check(engine, values, err) < 0)
         return -1;
-    for (const struct engine_arg *row = engine->args; row->text; row++) {
+    for (const struct engine_arg *row = rows; row->text; row++) {
         if (row->when && !value_of(values, str_of(row->when)))
             continue;
         argv[count] = engine_fill(row->text, values, err);
@@ -180,6 +203,16 @@ int engine_args(const struct engine *engine, const struct engine_value *values, 
         }
     }
     return 0;
+}
+
+int engine_args(const struct engine *engine, const struct engine_value *values, char *argv[ENGINE_ARGS], struct err *err)
+{
+    return args_fill(engine, engine->args, values, argv, err);
+}
+
+int engine_kept_args(const struct engine *engine, const struct engine_value *values, char *argv[ENGINE_ARGS], struct err *err)
+{
+    return args_fill(engine, engine->kept_args, values, argv, err);
 }
 
 void engine_args_free(char *argv[ENGINE_ARGS])

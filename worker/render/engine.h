@@ -24,9 +24,11 @@ struct engine {
     const char *version_words;           /* before the number, in its answer */
     const struct engine_format *formats; /* ends in an extension of NULL */
     const struct engine_arg *args;       /* ends in a text of NULL */
-    const char *needs;                   /* values without which it cannot be called, separated by blanks */
-    const char *made;                    /* the folder that it writes frames below */
-    bool prepares;                       /* takes the Python of prepare.h */
+    const struct engine_arg
+        *kept_args;    /* of one that makes frames as it is told on stdin (prepare.py); NULL: it makes one a start */
+    const char *needs; /* values without which it cannot be called, separated by blanks */
+    const char *made;  /* the folder that it writes frames below */
+    bool prepares;     /* takes the Python of prepare.h */
 };
 
 struct engine_value {
@@ -42,6 +44,8 @@ const char *engine_format(const struct engine *engine, const char *extension);
 /* The arguments behind the program, into argv (ENGINE_ARGS, NULL-terminated), each for free(): engine_args_free. values end in a name of
  * NULL. -1 with err: a value is missing, or there is no memory; argv is empty then. */
 int engine_args(const struct engine *engine, const struct engine_value *values, char *argv[ENGINE_ARGS], struct err *err);
+/* The same of an engine that is kept for several frames, as it may be. */
+int engine_kept_args(const struct engine *engine, const struct engine_value *values, char *argv[ENGINE_ARGS], struct err *err);
 void engine_args_free(char *argv[ENGINE_ARGS]);
 /* A text with its {names} replaced, for free(). NULL with err. */
 char *engine_fill(const char *text, const struct engine_value *values, struct err *err);

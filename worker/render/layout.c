@@ -167,27 +167,58 @@ static json_t *files_listed(const struct render *it)
     return files;
 }
 
-/* Those that the run names, or else those that the scene does, as far as the farm has them for the run's task. What is in none of the farm's
- * tasks may be in a list of the gateway's. */
-static json_t *files_of(struct render *it, const char *scene_md5, const char *named)
+/* Those that the scene names, as far as the farm has them for the run's task. What is in none of the farm's tasks may be in a list of the
+ * gateway's. */
+static json_t *files_named(struct render *it, const struct stored *stored)
 {
-    json_t *files = json_incref(json_object_get(it->parameters, "files"));
     struct err err = {0};
-    if (files || !render_number(it, "render_task"))
-        return files;
-    json_t *report = needs_read(it, scene_md5, &err);
+    json_t *report = needs_read(it, stored->md5, &err), *files;
     if (!report) {
         printf("WARNING: it is not known which files the scene needs: %s\n", err.text);
         return files_listed(it);
     }
-    files = needs_find(it, report, named, &err);
+    files = needs_find(it, report, stored->named, &err);
     json_decref(report);
     return files ? files : files_listed(it);
 }
 
-static int files_lay(struct render *it, const char *scene_md5, const char *named)
+/* Before the scene is laid out it is laid beside, where it has to be read. False: it is not in the store. */
+static bool read_beside(struct render *it, const struct stored *stored)
 {
-    json_t *files = files_of(it, scene_md5, named);
+    char place[PATH_MAX];
+    struct err err = {0};
+    if (needs_known(it, stored->md5))
+        return true;
+    snprintf(it->root, sizeof(it->root), "%s/read", it->work);
+    if (blob_lay(it, stored->md5, scene_name(it, stored->named, place), it->scene, &err) == 0)
+        return true;
+    it->scene[0] = '\0';
+    return false;
+}
+
+json_t *layout_files(struct render *it)
+{
+    struct stored stored;
+    bool beside = !it->scene[0];
+    if (it->files_asked)
+        return it->files;
+    it->files = json_incref(json_object_get(it->parameters, "files"));
+    bool named = !it->files && render_number(it, "render_task") && is_stored(it, &stored) && is_md5(stored.md5);
+    if (named && beside && !read_beside(it, &stored))
+        return NULL;
+    if (named)
+        it->files = files_named(it, &stored);
+    if (beside && it->scene[0]) {
+        unlink(it->scene);
+        it->scene[0] = '\0';
+    }
+    it->files_asked = true;
+    return it->files;
+}
+
+static int files_lay(struct render *it, const char *scene_md5)
+{
+    json_t *files = layout_files(it);
     size_t count = json_array_size(files);
     unsigned missing = 0;
     char first[256] = "";
@@ -203,7 +234,6 @@ static int files_lay(struct render *it, const char *scene_md5, const char *named
     if (missing)
         printf("WARNING: %u of %zu files of the scene are missing\n", missing, count);
     fflush(stdout);
-    json_decref(files);
     return !missing || render_allows_missing(it)
                ? 0
                : err_set(it->err, ERR_INVALID, "scene: %u of its files are missing, %.150s for one", missing, first);
@@ -213,10 +243,10 @@ static int lay_from_store(struct render *it, const char *md5, const char *named)
 {
     char place[PATH_MAX];
     struct err err = {0};
-    snprintf(it->root, sizeof(it->root), "%s/scene", it->work);
+    snprintf(it->root, sizeof(it->root), "%s/scene", it->place);
     if (blob_lay(it, md5, scene_name(it, named, place), it->scene, &err) < 0)
         return err_set(it->err, err.code, "scene: %.100s: %.130s", named, err.text);
-    return files_lay(it, md5, named);
+    return files_lay(it, md5);
 }
 
 /* ---- below the folders of scenes ---- */
@@ -253,13 +283,13 @@ static int find_below_roots(struct render *it, const char *named)
 
 int layout_scene(struct render *it)
 {
-    const char *named = words_or(it->words, "scene", ""), *md5 = render_text(it, "scene_md5"), *bound = render_text(it, "scene");
-    if (!*md5 && strncmp(named, "assets/", 7) == 0)
-        md5 = named + 7;
-    if (*md5 && !is_md5(md5))
-        return err_set(it->err, ERR_INVALID, "scene: not an MD5 in hexadecimal: %.60s", md5);
-    if (*md5 && lay_from_store(it, md5, *bound ? bound : named) == 0)
+    const char *named = words_or(it->words, "scene", "");
+    struct stored stored;
+    bool is = is_stored(it, &stored);
+    if (is && !is_md5(stored.md5))
+        return err_set(it->err, ERR_INVALID, "scene: not an MD5 in hexadecimal: %.60s", stored.md5);
+    if (is && lay_from_store(it, stored.md5, stored.named) == 0)
         return 0;
-    bool elsewhere = !*md5 || (it->err->code == ERR_NOT_FOUND && strncmp(named, "assets/", 7) != 0);
+    bool elsewhere = !is || (it->err->code == ERR_NOT_FOUND && strncmp(named, "assets/", 7) != 0);
     return elsewhere ? find_below_roots(it, named) : -1;
 }

@@ -55,12 +55,25 @@ static int report_make(const struct render *it, const char *path, struct err *er
     return end.exit_code == 0 || access(path, R_OK) == 0 ? 0 : err_set(err, ERR_INVALID, "%.200s", said);
 }
 
+/* Where it is kept for other frames; false: nowhere. */
+static bool kept_path(const struct render *it, const char *md5, char kept[PATH_MAX])
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%.40s.1", md5); /* another number where more is read */
+    return fetch_keeps(it, "needs", name, kept);
+}
+
+bool needs_known(const struct render *it, const char *md5)
+{
+    char kept[PATH_MAX];
+    return kept_path(it, md5, kept) && access(kept, R_OK) == 0;
+}
+
 json_t *needs_read(struct render *it, const char *md5, struct err *err)
 {
-    char name[64], kept[PATH_MAX], fresh[PATH_MAX];
+    char kept[PATH_MAX], fresh[PATH_MAX];
     struct err why = {0};
-    snprintf(name, sizeof(name), "%s.1", md5); /* another number where more is read */
-    bool keeps = fetch_keeps(it, "needs", name, kept);
+    bool keeps = kept_path(it, md5, kept);
     json_t *report = keeps && utimensat(AT_FDCWD, kept, NULL, 0) == 0 ? report_load(kept, &why) : NULL;
     if (report)
         return report;

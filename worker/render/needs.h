@@ -4,6 +4,8 @@
 
 #include "worker/render/render.h"
 
+/* Whether needs_read need not read it, as it is kept. */
+bool needs_known(const struct render *it, const char *md5);
 /* What gantry-scene says of the scene at it->scene, whose MD5 this is: kept for other frames, and told to the farm, once. NULL with err: it
  * cannot be read. */
 json_t *needs_read(struct render *it, const char *md5, struct err *err);

@@ -1,4 +1,7 @@
 # Run by Blender once the scene is open, and before anything is rendered (worker/render/). What it says is a line that begins with GANTRY.
+#
+# Of a Blender that is kept for several frames it makes them itself, one for each line of JSON on stdin, in the way of `blender -f`.
+import ctypes
 import json
 import os
 import re
@@ -10,10 +13,17 @@ with open(os.environ["GANTRY_RENDER"], encoding="utf-8") as file:
 
 
 MISSING = []
+SAID = []  # once, of the scene: each frame's log is to have it
 
 
 def say(kind, text):
     print("GANTRY", kind, text, flush=True)
+
+
+def tell(kind, text):
+    if (kind, text) not in SAID:
+        SAID.append((kind, text))
+        say(kind, text)
 
 
 def give_up(why):
@@ -65,7 +75,7 @@ def remap(owner, attribute, library):
         setattr(owner, attribute, found)
     elif not there(bpy.path.abspath(path.replace("\\", "/"), library=library)):
         MISSING.append(path)
-        say("MISSING", path)
+        tell("MISSING", path)
     return bool(found)
 
 
@@ -94,12 +104,107 @@ def denoiser(scene):
                 wanted = wanted or layer.cycles.use_denoising
                 layer.cycles.use_denoising = False
             if wanted:
-                say("WARNING", "this Blender has no denoiser: the picture is not denoised")
+                tell("WARNING", "this Blender has no denoiser: the picture is not denoised")
     if scene.use_nodes and scene.node_tree and not getattr(bpy.app.build_options, "openimagedenoise", True):
         for node in scene.node_tree.nodes:
             if node.type == "DENOISE" and not node.mute:
                 node.mute = True
-                say("WARNING", "this Blender has no denoiser: the node " + node.name + " is passed over")
+                tell("WARNING", "this Blender has no denoiser: the node " + node.name + " is passed over")
+
+
+def settle():
+    """What was wished of the scene's settings."""
+    for scene in bpy.data.scenes:
+        if WISH.get("renderer") and scene == bpy.context.scene:
+            scene.render.engine = WISH["renderer"]
+        if WISH.get("width") and WISH.get("height"):
+            scene.render.resolution_x, scene.render.resolution_y = WISH["width"], WISH["height"]
+            scene.render.resolution_percentage = 100
+        denoiser(scene)
+
+
+# ---- several frames
+
+
+def stamp(path):
+    try:
+        found = os.stat(path)
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    except OSError:
+        return None
+
+
+def seen():
+    """The files that it was made of, as they are now; of patterns their folder."""
+    paths = {bpy.data.filepath} | {os.path.join(WISH["root"], below(path)) for path in MISSING if below(path)}
+    for name in ("libraries", "images", "fonts", "sounds", "volumes", "cache_files", "movieclips"):
+        for block in getattr(bpy.data, name, ()):
+            if block.filepath and block.filepath != "<builtin>":
+                path = bpy.path.abspath(block.filepath, library=block.parent if name == "libraries" else block.library)
+                paths.add(os.path.dirname(path) if getattr(block, "source", "FILE") in {"SEQUENCE", "TILED"} else path)
+    return {path: stamp(path) for path in paths}
+
+
+def simulated():
+    """What a frame has of those that were made before it, so that it is another picture behind others; None: nothing."""
+    for scene in bpy.data.scenes:
+        if scene.rigidbody_world:
+            return "the scene has rigid bodies"
+    for item in bpy.data.objects:
+        for system in item.particle_systems:
+            if system.settings.type != "HAIR" or system.use_hair_dynamics:
+                return f"particles of {item.name}"
+        for modifier in item.modifiers:
+            if modifier.type in {"CLOTH", "SOFT_BODY", "FLUID", "DYNAMIC_PAINT"}:
+                return f"{modifier.type.lower()} of {item.name}"
+    for tree in bpy.data.node_groups:
+        if any(node.bl_idname.startswith("GeometryNodeSimulation") for node in tree.nodes):
+            return f"the simulation {tree.name}"
+    return None
+
+
+def flush():
+    """What Blender itself has written, before we say more."""
+    ctypes.CDLL(None).fflush(None)
+
+
+def make(frame):
+    """As -f has it: an animation of one frame. What was set for that goes again."""
+    scene = bpy.context.scene
+    first, last = scene.frame_start, scene.frame_end
+    settle()
+    scene.render.filepath = frame["output"]
+    scene.frame_start = scene.frame_end = frame["frame"]
+    try:
+        bpy.ops.render.render(animation=True)
+    except RuntimeError as error:
+        flush()
+        print(str(error).strip(), flush=True)
+        raise SystemExit(0) from None
+    scene.frame_start, scene.frame_end = first, last
+    flush()
+
+
+def frames():
+    once, known, made = simulated(), seen(), 0
+    for scene in bpy.data.scenes:
+        scene.render.use_persistent_data = False  # nothing of one frame is to be in another
+    for line in open(0, encoding="utf-8", closefd=False):
+        frame = json.loads(line)
+        if made:
+            if seen() != known:
+                break  # a new Blender sees what it is now
+            for kind, text in SAID:
+                say(kind, text)
+        if once:
+            say("ONCE", once)
+        say("READY", bpy.app.version_string)
+        make(frame)
+        made += 1
+        say("DONE", frame["token"])
+        if once:
+            break
+    raise SystemExit(0)
 
 
 def main():
@@ -108,13 +213,9 @@ def main():
     files()
     if MISSING and not WISH["allow_missing"]:
         give_up(f"{len(MISSING)} of its files are missing, {MISSING[0]} for one")
-    for scene in bpy.data.scenes:
-        if WISH.get("renderer") and scene == bpy.context.scene:
-            scene.render.engine = WISH["renderer"]
-        if WISH.get("width") and WISH.get("height"):
-            scene.render.resolution_x, scene.render.resolution_y = WISH["width"], WISH["height"]
-            scene.render.resolution_percentage = 100
-        denoiser(scene)
+    settle()
+    if WISH["kept"]:
+        frames()
     say("READY", bpy.app.version_string)
 
 

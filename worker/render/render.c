@@ -63,7 +63,7 @@ static int places_choose(struct render *it)
 static int begin(struct render *it, char *const *words, struct err *err)
 {
     const char *parameters = getenv("GANTRY_PARAMS");
-    *it = (struct render){.words = words, .line = {.fd = JOB_FD_PROGRAM_CHANNEL}, .err = err};
+    *it = (struct render){.words = words, .keeper = -1, .line = {.fd = JOB_FD_PROGRAM_CHANNEL}, .err = err};
     it->run = words_number(words, "run");
     it->attempt = words_number(words, "attempt");
     it->output = words_or(words, "output", "");
@@ -161,12 +161,18 @@ static int adopt(struct render *it, struct picture *picture)
     return picture_look(it, it->final, NULL, picture) < 0 ? -1 : 1;
 }
 
+int render_lay(struct render *it)
+{
+    return layout_scene(it) < 0 ? -1 : unpack_scene(it);
+}
+
 static int make(struct render *it, struct picture *picture, char thumbnail[PATH_MAX])
 {
     char fresh[PATH_MAX];
     snprintf(fresh, sizeof(fresh), "%s/thumbnail.png", it->work);
-    if (layout_scene(it) < 0 || unpack_scene(it) < 0 || frame_make(it) < 0 || picture_look(it, it->made, fresh, picture) < 0)
+    if (frame_make(it) < 0 || picture_look(it, it->made, fresh, picture) < 0)
         return -1;
+    kept_done(it);
     if (picture->black)
         printf("WARNING: the picture is all black\n");
     if (picture->thumbnail)
@@ -217,6 +223,7 @@ int render_main(char *const *argv)
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
     json_decref(it.parameters);
+    json_decref(it.files);
     farm_clear(&it.line);
     return rc < 0 ? 1 : 0;
 }

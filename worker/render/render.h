@@ -24,10 +24,15 @@ struct render {
     const char *program, *extension, *format; /* of the engine; of what it is to make */
     const char *output;                       /* below the folder of frames */
     uint64_t run, attempt, frame;
-    char work[PATH_MAX - 300]; /* the run's own folder */
-    char root[PATH_MAX];       /* where C:/x of the scene is C/x */
+    char work[PATH_MAX - 300];  /* the run's own folder */
+    char place[PATH_MAX - 300]; /* where the scene is laid out: there, or where its engine is kept */
+    char root[PATH_MAX];        /* where C:/x of the scene is C/x */
     char scene[PATH_MAX], made[PATH_MAX], final[PATH_MAX], temporary[PATH_MAX];
     char version[32]; /* of the engine, as it said */
+    json_t *files;    /* that the scene needs, once layout_files was called; NULL: it is not known */
+    bool files_asked;
+    int keeper; /* a line to what keeps its engine (keep.h); -1: there is none */
+    bool keeps; /* the engine may make another frame */
     struct farm_line line;
     struct err *err;
 };
@@ -47,9 +52,13 @@ uint64_t render_number(const struct render *it, const char *parameter);  /* 0 */
 /* Whether a frame counts whose scene lacks a file: unless the run says otherwise. */
 bool render_allows_missing(const struct render *it);
 
-int layout_scene(struct render *it); /* the scene and its files are at it->scene, below it->root */
-int unpack_scene(struct render *it); /* what its engine could not read packed */
-int frame_make(struct render *it);   /* its picture is at it->made */
+json_t *layout_files(struct render *it); /* that the scene needs, borrowed: those that the run names, or else its task; NULL */
+int layout_scene(struct render *it);     /* the scene and its files are at it->scene, below it->root */
+int unpack_scene(struct render *it);     /* what its engine could not read packed */
+int render_lay(struct render *it);       /* both, in it->place */
+int frame_make(struct render *it);       /* its picture is at it->made */
+/* Its engine is kept if it may be; else it ends. */
+void kept_done(struct render *it);
 /* Puts a file at a new name: by its name, a clone, or a copy. to's folders are made. */
 int layout_bring(const char *from, const char *to, bool keep, struct err *err);
 int layout_folders(const char *path, struct err *err); /* those above it */

@@ -61,7 +61,7 @@ int unpack_scene(struct render *it)
         return 0;
     if (len > 3 && strcmp(base + len - 3, ".gz") == 0)
         len -= 3;
-    if (snprintf(path, sizeof(path), "%s/unpacked/%.*s.gz", it->work, (int)len, base) >= PATH_MAX)
+    if (snprintf(path, sizeof(path), "%s/unpacked/%.*s.gz", it->place, (int)len, base) >= PATH_MAX)
         return err_set(it->err, ERR_INVALID, "the name of the scene is too long");
     if (layout_bring(it->scene, path, true, it->err) < 0 || unpack(it, path, size) < 0)
         return -1;
