@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """What a frame costs on the farm beside bare Blender: the same frames of the same scene, one after another, on one core. In seconds by the
-clock, and in seconds of that core, which say more where others are at work, too.
+clock, and in seconds of that core, which say more where others are at work, too. Blender is started for each frame (`-f`), or once (`-a`); so it is on the farm, by
+render.chunk.
 
-    tests/bench/render.py [--frames N] [--samples N] [--size WxH]
+    tests/bench/render.py [--frames N] [--samples N] [--size WxH] [--rounds N]
 """
 
 import argparse
@@ -10,6 +11,8 @@ import json
 import os
 import pathlib
 import resource
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +33,7 @@ bpy.ops.wm.save_as_mainfile(filepath={path!r})
 """
 LIMIT = 3600.0
 POLL = 0.05  # s
+CHUNK = 100
 
 
 def core_seconds():
@@ -38,18 +42,33 @@ def core_seconds():
     return used.ru_utime + used.ru_stime
 
 
+def blender(scene, folder, *what):
+    subprocess.run(["blender", "-b", "--factory-startup", "--disable-autoexec", "-noaudio", "-t", "1", str(scene), "-o", f"{folder}/bare.####", "-F", "PNG",
+                    "-x", "1", *map(str, what)], check=True, stdout=subprocess.DEVNULL, timeout=LIMIT)
+
+
 def bare(scene, folder, frames):
     """Seconds of a frame with a Blender of its own."""
     begun = time.monotonic()
     for frame in frames:
-        subprocess.run(["blender", "-b", "--factory-startup", "--disable-autoexec", "-noaudio", "-t", "1", str(scene), "-o", f"{folder}/bare.####", "-F", "PNG",
-                        "-x", "1", "-f", str(frame)], check=True, stdout=subprocess.DEVNULL, timeout=LIMIT)
+        blender(scene, folder, "-f", frame)
     return (time.monotonic() - begun) / len(frames)
 
 
-def farmed(scene, folder, frames):
+def whole(scene, folder, frames):
+    """Seconds of a frame of one Blender that makes all of them."""
+    begun = time.monotonic()
+    blender(scene, folder, "-s", frames[0], "-e", frames[-1], "-a")
+    return (time.monotonic() - begun) / len(frames)
+
+
+def farmed(scene, folder, frames, chunk):
     """Seconds from when all are handed in until the last is there, a frame."""
-    with Farm(worker_types="render", worker_slots="1", worker_render_threads="1", scene_root=str(scene.parent), render_output=str(folder)) as farm:
+    folder = folder / str(chunk)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with Farm(worker_types="render", worker_slots="1", worker_render_threads="1", scene_root=str(scene.parent), render_output=str(folder),
+              render_chunk=chunk) as farm:
         begun = time.monotonic()
         runs = [farm.data_of(farm.post("/api/runs", {"task_type": "render", "executor": "render", "command": scene.name, "retry_count": 0,
                                                      "output": f"frame.{frame:04d}.png", "parameters": {"engine": "blender", "frame": frame}}))["run_id"]
@@ -73,6 +92,7 @@ def main():
     parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--size", default="640x360")
+    parser.add_argument("--rounds", type=int, default=2)
     wish = parser.parse_args()
     width, height = map(int, wish.size.split("x"))
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -83,15 +103,21 @@ def main():
                         SCENE.format(samples=wish.samples, width=width, height=height, path=str(scene))], check=True, stdout=subprocess.DEVNULL)
         out = pathlib.Path(holder) / "frames"
         out.mkdir()
-        first, bare_core = cores(bare, scene, holder, frames)
-        _, idle_core = cores(farmed, scene, out, [])
-        farm, farm_core = cores(farmed, scene, out, frames)
-        second, again_core = cores(bare, scene, holder, frames)
-    alone, alone_core = (first + second) / 2, (bare_core + again_core) / 2 / wish.frames
-    each_core = (farm_core - idle_core) / wish.frames
-    print(json.dumps({"frames": wish.frames, "bare_seconds": round(alone, 3), "farm_seconds": round(farm, 3),
-                      "overhead_percent": round((farm / alone - 1) * 100, 2), "bare_core_seconds": round(alone_core, 3),
-                      "farm_core_seconds": round(each_core, 3), "overhead_core_percent": round((each_core / alone_core - 1) * 100, 2)}))
+        ways = {"bare_each": (bare, holder), "bare_whole": (whole, holder), "farm_each": (farmed, out, 1), "farm_chunked": (farmed, out, CHUNK)}
+        _, idle_core = cores(farmed, scene, out, [], 1)
+        figures = {name: [] for name in ways}
+        for _ in range(wish.rounds):
+            for name, (way, folder, *more) in ways.items():
+                figures[name].append(cores(way, scene, folder, frames, *more))
+    shown = {"frames": wish.frames}
+    for name, taken in figures.items():
+        core = statistics.median(core for _, core in taken) - (idle_core if name.startswith("farm") else 0)
+        shown[name] = {"seconds": round(statistics.median(seconds for seconds, _ in taken), 3), "core_seconds": round(core / wish.frames, 3)}
+    for kind in ("each", "chunked"):
+        for beside in ("each", "whole"):
+            shown[f"{kind}_over_bare_{beside}_percent"] = {unit: round((shown[f"farm_{kind}"][unit] / shown[f"bare_{beside}"][unit] - 1) * 100, 2)
+                                                           for unit in ("seconds", "core_seconds")}
+    print(json.dumps(shown))
 
 
 if __name__ == "__main__":
