@@ -77,6 +77,8 @@ const struct render_config *render_config_pick(const struct render_config *confi
 
 /* ---- scenes ---- */
 
+/* How the task's pictures are written: "png". */
+struct str render_format(const struct rec_render_task *task);
 /* Whether the task's scene is there: what was uploaded, or a file below scene.root. */
 bool render_scene_there(const struct request *request, const struct rec_render_task *task);
 /* Whether a file of that name is below scene.root. */

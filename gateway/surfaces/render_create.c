@@ -25,6 +25,7 @@ struct lacking { /* request->own, of a task that may lack no file */
     struct str_list paths;
     struct str shown[LACKING_SHOWN];
 };
+#define FORMAT_BYTES 8
 
 /* ---- scenes ---- */
 
@@ -104,6 +105,44 @@ static int read_engine(const struct request *request, struct rec_render_task *ta
             return 0;
     }
     return problem_json(problem, "render_engine", "enum", json_object_get(request->json, "render_engine"), "maya|ue|blender");
+}
+
+/* What each engine can write; the first is what it writes unless told. */
+static const struct {
+    const char *engine, *formats;
+} formats[] = {
+    {"maya", "exr|png|jpg|tif"}, {"ue", "png|jpg|bmp|exr"}, {"blender", "png|exr|jpg|tif|tga|bmp|webp|dpx"}, {NULL, "png"}};
+
+static const char *formats_of(struct str engine)
+{
+    size_t i = 0;
+
+    while (formats[i].engine && !str_is(engine, formats[i].engine))
+        i++;
+    return formats[i].formats;
+}
+
+struct str render_format(const struct rec_render_task *task)
+{
+    const char *all = formats_of(task->render_engine);
+
+    return task->image_format.len ? task->image_format : (struct str){all, (uint32_t)strcspn(all, "|")};
+}
+
+static int read_format(const json_t *given, struct rec_render_task *task, struct problem *problem)
+{
+    const char *all = formats_of(task->render_engine);
+
+    for (const char *at = all; task->image_format.len && *at; at += *at == '|') {
+        struct str one = {at, (uint32_t)strcspn(at, "|")};
+        if (str_eq(one, task->image_format))
+            return 0;
+        at += one.len;
+    }
+    if (task->image_format.len)
+        return problem_json(problem, "task_info.image_format", "enum", given, "%s", all);
+    task->image_format = render_format(task);
+    return 0;
 }
 
 /* "50" or "10, 20,30": numbers above 0 that the task has. */
@@ -186,7 +225,9 @@ static int read_info(const struct request *request, struct rec_render_task *task
     if (read_info_text(info, "renderer", 64, &task->renderer, problem) < 0 ||
         read_info_text(info, "source_dir", PATH_BYTES, &task->source_dir, problem) < 0 ||
         read_info_text(info, "project_dir", PATH_BYTES, &task->project_dir, problem) < 0 ||
-        read_info_text(info, "renders_dir", PATH_BYTES, &task->renders_dir, problem) < 0)
+        read_info_text(info, "renders_dir", PATH_BYTES, &task->renders_dir, problem) < 0 ||
+        read_info_text(info, "image_format", FORMAT_BYTES, &task->image_format, problem) < 0 ||
+        read_format(json_object_get(info, "image_format"), task, problem) < 0)
         return -1;
     if (start && !json_is_null(start) && !json_integral(start, &number))
         return problem_json(problem, "task_info.start_frame", "type", start, "integer");

@@ -127,6 +127,22 @@ class Tasks(RenderContract):
         self.assertIn("no worker", shown["reason"])
         self.assertIsNone(shown["started_at"])
 
+    def test_formats(self):
+        """How pictures are written: as the task says, of what its engine can."""
+        with Studio(self.farm) as worker:
+            task = self.create(task_info={"image_format": "exr", "start_frame": 7})
+            self.assertEqual(self.task(task["id"])["task_info"]["image_format"], "exr")
+            run = worker.frame()
+            self.assertEqual(run["spec"]["output"], f"user123/{task['id']}/renders/frame.0007.exr")
+            worker.render(run)
+        self.assertEqual(self.create()["task_info"]["image_format"], "png")
+        self.assertEqual(self.create(render_engine="maya")["task_info"]["image_format"], "exr")
+        for engine, bad, expected in (("maya", "bmp", "exr|png|jpg|tif"), ("ue", "tif", "png|jpg|bmp|exr"), ("blender", "EXR", "png|exr|jpg|tif|tga|bmp|webp|dpx"),
+                                      ("blender", "x" * 9, "0..8"), ("blender", 5, "字符串")):
+            answer = self.farm.post(f"{BASE}/tasks", dict(BODY, render_engine=engine, task_info={"image_format": bad}))
+            self.refused(answer, 400, 1002, "task_info.image_format")
+            self.assertIn(expected, answer.body["errors"][0]["expected"])
+
     def test_what_is_not_said_is_the_default(self):
         data = self.create()
         self.assertEqual((data["total_frames"], data["priority"], data["gpu_count"], data["ram"]), (1, 5, 0, None))

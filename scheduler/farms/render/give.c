@@ -117,8 +117,11 @@ static struct run *frame_run(struct render *farm, struct core *core, const struc
     struct err err = {0};
     snprintf(name, sizeof name, "frame %llu of %llu", number, (unsigned long long)task->id);
     folder_name(record->unionid, folder);
-    snprintf(output, sizeof output, "%s/%llu/renders/frame.%04llu.%s", folder, (unsigned long long)task->id, number,
-             str_is(record->render_engine, "maya") ? "exr" : "png");
+    struct str format = record->image_format.len                ? record->image_format
+                        : str_is(record->render_engine, "maya") ? STR_LIT("exr")
+                                                                : STR_LIT("png");
+    snprintf(output, sizeof output, "%s/%llu/renders/frame.%04llu.%.*s", folder, (unsigned long long)task->id, number,
+             (int)format.len, format.ptr);
     struct rec_task_spec spec = parameters_spec(str_of(name), STR_LIT(RENDER_TYPE), record->oss_file_path, record->frame_timeout);
     spec.priority = record->priority > 6 ? PRIORITY_HIGH : record->priority < 4 ? PRIORITY_LOW : PRIORITY_NORMAL;
     spec.output = str_of(output);

@@ -25,7 +25,7 @@ static int texts_keep(struct render_task *task)
     struct str *const texts[] = {&record->unionid,        &record->oss_file_path, &record->render_engine, &record->renderer,
                                  &record->source_dir,     &record->project_dir,   &record->renders_dir,   &record->test_frames,
                                  &record->config_id,      &record->config_name,   &record->cg_version,    &record->plugins,
-                                 &record->celery_task_id, &record->scene_md5,     &record->error};
+                                 &record->celery_task_id, &record->scene_md5,     &record->image_format,  &record->error};
     const size_t count = sizeof texts / sizeof *texts;
     size_t bytes = 512 + 1; /* an error may come: it has its own place at the end */
     for (size_t i = 0; i < count; i++)
