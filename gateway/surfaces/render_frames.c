@@ -70,6 +70,7 @@ static void frame_write(struct writer *w, const char *key, const struct rec_rend
     else
         writer_null(w, "run_id");
     writer_bool(w, "is_black", done && frame->black);
+    writer_bool(w, "is_small", done && frame->small);
     writer_close(w, '}');
 }
 

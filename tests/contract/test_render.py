@@ -143,6 +143,18 @@ class Tasks(RenderContract):
             self.refused(answer, 400, 1002, "task_info.image_format")
             self.assertIn(expected, answer.body["errors"][0]["expected"])
 
+    def test_sizes(self):
+        """A worker is told the mean of the task's pictures, once there are some, and may say that one is far smaller."""
+        with Studio(self.farm) as worker:
+            task = self.create(total_frames=5)["id"]
+            told = []
+            for number in range(1, 6):
+                run = worker.frame()
+                told.append(run["parameters"]["mean_bytes"])
+                worker.render(run, small=number == 5)
+            self.assertEqual(told, [0, 0, 0, 1002, 1002])  # of 1001 to 1003, then to 1004
+            self.assertEqual([self.frame(task, number)["is_small"] for number in range(1, 6)], [False] * 4 + [True])
+
     def test_what_is_not_said_is_the_default(self):
         data = self.create()
         self.assertEqual((data["total_frames"], data["priority"], data["gpu_count"], data["ram"]), (1, 5, 0, None))

@@ -257,6 +257,18 @@ class Processes(Kept):
         mark = b"--render-keeper"
         return next(pid for pid in descendants(farm.pid("worker1")) if mark in pathlib.Path("/proc", str(pid), "cmdline").read_bytes())
 
+    def test_small_ones(self):
+        """What has far less than its neighbours is told of, and counts."""
+        size = (self.folder / "made.png").stat().st_size
+        with self.farm(**self.own) as farm:
+            for frame, mean, small in ((1, 4 * size, False), (2, 4 * size + 4, True)):
+                run = self.begin_more(farm, "cube.blend", frame, parameters={"mean_bytes": mean})
+                row = frames.json.loads(farm.wait_run(run, "completed")["result"])
+                self.assertEqual(row["small"], small)
+                words = f"WARNING: the picture has {size} bytes, those of the task's other frames {mean} in the mean"
+                self.assertEqual(words in self.log(farm, run), small)
+            self.assertEqual(len(self.pids()), 1)
+
     def test_the_keeper_is_killed(self):
         """What it kept goes; the next frame has another one."""
         with self.farm(**self.own) as farm:

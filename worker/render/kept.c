@@ -65,7 +65,7 @@ static bool digest_json(EVP_MD_CTX *hash, const json_t *value)
 
 static bool key_make(struct render *it, char key[KEEP_KEY])
 {
-    static const char *const own[] = {"frame", "frames_to", "frame_id"};
+    static const char *const own[] = {"frame", "frames_to", "frame_id", "mean_bytes"};
     static const char *const words[] = {"run=", "attempt=", "work=", "published=", "output=", NULL}, *const env[] = {"GANTRY_",
                                                                                                                      NULL};
     unsigned char digest[EVP_MAX_MD_SIZE];

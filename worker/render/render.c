@@ -1,6 +1,7 @@
 #include "worker/render/render.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include "worker/video/words.h"
 
 #define THUMBNAILS "thumbnails"
+#define SMALL_PART 4 /* of the mean of other frames */
 
 const char *render_text(const struct render *it, const char *parameter)
 {
@@ -118,13 +120,20 @@ static bool standing_read(const char *work, struct stat *seen)
     return well;
 }
 
+/* Far less than the task's other pictures have, in the mean, may lack something: a layer, an object, a texture. It counts all the same. */
+static bool is_small(const struct render *it, const struct picture *picture)
+{
+    uint64_t mean = render_number(it, "mean_bytes");
+    return mean && picture->size < mean / SMALL_PART;
+}
+
 static int result_write(const struct render *it, const struct picture *picture, double seconds, const char *thumbnail)
 {
     const char *path = getenv("GANTRY_RESULT");
-    json_t *object =
-        json_pack("{s:s, s:I, s:s, s:f, s:I, s:I, s:b, s:s}", "output_path", it->output, "output_size", (json_int_t)picture->size,
-                  "output_hash", picture->md5, "render_time", seconds, "width", (json_int_t)picture->width, "height",
-                  (json_int_t)picture->height, "black", picture->black, "engine_version", it->version);
+    json_t *object = json_pack("{s:s, s:I, s:s, s:f, s:I, s:I, s:b, s:b, s:s}", "output_path", it->output, "output_size",
+                               (json_int_t)picture->size, "output_hash", picture->md5, "render_time", seconds, "width",
+                               (json_int_t)picture->width, "height", (json_int_t)picture->height, "black", picture->black,
+                               "small", is_small(it, picture), "engine_version", it->version);
     if (object && *thumbnail)
         json_object_set_new(object, "thumbnail_path", json_string(thumbnail));
     int rc = object && path && json_dump_file(object, path, JSON_COMPACT) == 0
@@ -175,6 +184,9 @@ static int make(struct render *it, struct picture *picture, char thumbnail[PATH_
     kept_done(it);
     if (picture->black)
         printf("WARNING: the picture is all black\n");
+    if (is_small(it, picture))
+        printf("WARNING: the picture has %" PRIu64 " bytes, those of the task's other frames %" PRIu64 " in the mean\n",
+               picture->size, render_number(it, "mean_bytes"));
     if (picture->thumbnail)
         thumbnail_place(it, fresh, thumbnail);
     else

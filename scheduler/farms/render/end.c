@@ -30,12 +30,13 @@ bool render_again(void *self, const struct core *core, const struct run *run)
 /* ---- what its worker said ---- */
 
 #define FRAME_MS_MAX UINT64_C(31536000000) /* a year: a worker may say anything, and the sum has to stay what a record can hold */
+#define FRAME_BYTES_MAX (UINT64_C(1) << 40) /* the same */
 
 struct said {
     json_t *json; /* what the texts borrow from */
     struct str path, hash, version;
     uint64_t size, ms, width, height;
-    bool black;
+    bool black, small;
 };
 
 static struct str said_text(const json_t *json, const char *key, size_t max)
@@ -80,6 +81,7 @@ static void said_read(const struct rec_run *run, struct said *said)
     said->width = said_number(said->json, "width", 1000000);
     said->height = said_number(said->json, "height", 1000000);
     said->black = json_is_true(json_object_get(said->json, "black"));
+    said->small = json_is_true(json_object_get(said->json, "small"));
     if (seconds > 0 && seconds < 1e9)
         said->ms = (uint64_t)(seconds * 1000);
 }
@@ -159,6 +161,7 @@ static void frame_put(struct core *core, const struct render_task *task, uint32_
         .width = said->width,
         .height = said->height,
         .black = said->black,
+        .small = said->small,
         .engine_version = said->version,
     };
     journal_put(core->journal, TYPE_RENDER_FRAME, frame.id, &frame);
@@ -193,6 +196,7 @@ void render_ended(void *self, struct core *core, const struct farm_run *view)
         render_set(task, place, FRAME_COMPLETED, false);
         render_host_well(task, run->worker_id);
         task->record.render_ms += said.ms < FRAME_MS_MAX ? said.ms : FRAME_MS_MAX;
+        task->record.output_bytes += said.size < FRAME_BYTES_MAX ? said.size : FRAME_BYTES_MAX;
         task->record.rendered++;
         farm->frames_done++;
     } else {

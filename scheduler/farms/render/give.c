@@ -13,6 +13,7 @@
 #include "scheduler/worker.h"
 
 #define FRAME_RECORD_BYTES 1024
+#define MEAN_FRAMES 3 /* that are finished, before their mean size says anything */
 
 bool render_offers(const void *self)
 {
@@ -76,7 +77,7 @@ static void pack_frame(struct buf *out, const struct render_task *task, uint32_t
     const struct rec_render_task *record = &task->record;
     uint64_t number = record->start_frame + place;
     msgpack_packer packer;
-    parameters_begin(&packer, out, 16);
+    parameters_begin(&packer, out, 17);
     parameters_text(&packer, "engine", record->render_engine);
     parameters_text(&packer, "cg_version", record->cg_version);
     parameters_text(&packer, "scene", record->oss_file_path);
@@ -93,6 +94,7 @@ static void pack_frame(struct buf *out, const struct render_task *task, uint32_t
     parameters_uint(&packer, "is_compressed", record->is_compressed);
     parameters_uint(&packer, "allow_missing", !record->no_missing);
     parameters_uint(&packer, "retry", render_retries(task, place));
+    parameters_uint(&packer, "mean_bytes", record->rendered < MEAN_FRAMES ? 0 : record->output_bytes / record->rendered);
 }
 
 /* A folder's name that leads nowhere else, whatever its owner is called. */
