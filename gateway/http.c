@@ -33,6 +33,7 @@
 #define RUNS_MAX 16 /* passes over ready connections before other sockets get their turn */
 #define RESERVE 64  /* connections above the limit, which hear that there are too many */
 #define STREAM_BLOCK (16u << 10)
+#define STREAM_LARGE (64u << 10) /* of one whose length is known: a file */
 
 struct also {
     struct http *http;
@@ -165,6 +166,14 @@ static ssize_t on_stream_read(void *cls, uint64_t position, char *out, size_t ma
     return got;
 }
 
+static struct MHD_Response *response_stream(struct request *request)
+{
+    uint64_t length = request->stream.length;
+
+    return MHD_create_response_from_callback(length ? length : MHD_SIZE_UNKNOWN, length ? STREAM_LARGE : STREAM_BLOCK,
+                                             on_stream_read, request, NULL);
+}
+
 /* Sent from the file, without a copy of it here. */
 static struct MHD_Response *response_file(struct request *request)
 {
@@ -184,7 +193,7 @@ static enum MHD_Result queue_answer(struct http *http, struct request *request)
     if (!stream && !request->asking)
         request_forget(request);
     if (stream)
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_stream_read, request, NULL);
+        response = response_stream(request);
     else if (request->file.there)
         response = response_file(request);
     else if (request->out.failed)

@@ -31,8 +31,9 @@ enum request_state {
 struct stream {
     /* Writes at most max bytes to out; 0: nothing now, http_wake will say when; -1: the end. */
     long (*read)(void *self, char *out, size_t max);
-    void (*closed)(void *self); /* the client is gone or all is sent; called once */
+    void (*closed)(void *self); /* the client is gone or all is sent; called once. May be NULL */
     void *self;
+    uint64_t length; /* of all of it, if that is known: ending before is a failure to the client. 0: it is not */
 };
 
 /* Where a body goes that is not gathered: a file. */

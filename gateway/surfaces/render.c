@@ -38,6 +38,10 @@ static const struct route routes[] = {
      "lays "
      "it out; `is_missing`: the farm has none that was uploaded with that path, by this `unionid` or nobody. What is "
      "packed into the scene is none of them."},
+    {METHOD_GET, "/tasks/{id}/results.zip", render_results, ROLE_READONLY,
+     "The pictures of all frames that are completed by now, as one ZIP archive that is made while it is sent: "
+     "`renders/frame.0001.png` and so on. `MISSING.txt` in it names those whose file has gone. 409 (3000) while no frame is "
+     "completed."},
     {METHOD_GET, "/tasks/{id}/frames", render_frames, ROLE_READONLY,
      "Lists frames by their numbers. `page`, `page_size`, `status` (`pending`, `rendering`, `completed`, `failed`, "
      "`cancelled`)."},

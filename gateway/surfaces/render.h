@@ -91,7 +91,7 @@ void render_status(struct request *request), render_batch(struct request *reques
 void render_frame(struct request *request), render_pause(struct request *request), render_resume(struct request *request);
 void render_cancel(struct request *request), render_cleanup(struct request *request);
 void render_retry_frame(struct request *request), render_retry_failed(struct request *request);
-void render_assets(struct request *request);
+void render_assets(struct request *request), render_results(struct request *request);
 void render_hardware(struct request *request), render_match(struct request *request);
 
 #endif

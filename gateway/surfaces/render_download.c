@@ -24,14 +24,20 @@ static const char *type_of(struct str path)
     return "application/octet-stream";
 }
 
-static int output_open(const struct request *request, struct str path)
+bool render_output_folder(const struct request *request, char out[BLOB_PATH])
 {
     const struct settings *settings = request->gateway->settings;
     const char *set = settings_text(settings, SET_RENDER_OUTPUT);
-    char folder[4096];
-    int len = snprintf(folder, sizeof folder, "%s%s", set[0] ? set : settings_text(settings, SET_DATA), set[0] ? "" : "/render");
+    int len = snprintf(out, BLOB_PATH, "%s%s", set[0] ? set : settings_text(settings, SET_DATA), set[0] ? "" : "/render");
 
-    if (len > 0 && len < (int)sizeof folder)
+    return len > 0 && len < BLOB_PATH;
+}
+
+static int output_open(const struct request *request, struct str path)
+{
+    char folder[BLOB_PATH];
+
+    if (render_output_folder(request, folder))
         return beneath_open(folder, path);
     errno = ENAMETOOLONG;
     return -1;

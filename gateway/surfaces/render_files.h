@@ -83,6 +83,8 @@ void render_refuse(struct request *request, enum problem_kind kind, const char *
 bool render_decimal(struct str text, uint64_t *out); /* digits, of at most 64 bits */
 /* The request's own address up to the surface's prefix ("http://host/render/api"): as it has two ports. */
 void render_base(const struct request *request, struct buf *out);
+/* The folder that frames stand below. False: its name is too long. */
+bool render_output_folder(const struct request *request, char out[BLOB_PATH]);
 /* The disk's own words. */
 void render_refuse_disk(struct request *request, int cause);
 

@@ -473,7 +473,7 @@ class Whose(RenderContract):
         other = {"headers": self.keys["somebody"]}
         self.refused(self.farm.post(f"{BASE}/tasks", BODY, **other), 403, 4001)
         for get in (path, f"{path}/status", f"{path}/assets", f"{path}/frames", f"{path}/frames/1", f"{BASE}/tasks?unionid=user123",
-                    f"{BASE}/files/download/{number << 14}"):
+                    f"{BASE}/files/download/{number << 14}", f"{path}/results.zip"):
             self.refused(self.farm.get(get, **other), 403, 4001)
         for action in ("pause", "cancel", "retry-failed", "frames/1/retry"):
             self.refused(self.farm.post(f"{path}/{action}", **other), 403, 4001)
