@@ -5,9 +5,9 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "proto/pattern.h"
 #include "worker/scene/dna.h"
 #include "worker/scene/maya_words.h"
-#include "worker/scene/pattern.h"
 #include "worker/scene/report.h"
 #include "worker/scene/source.h"
 

@@ -10,7 +10,7 @@
 
 #include "proto/messages.h"
 #include "proto/open_beneath.h"
-#include "worker/scene/pattern.h"
+#include "proto/pattern.h"
 
 #define ABOVE 16 /* folders above the scene's in which a project is looked for */
 

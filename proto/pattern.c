@@ -1,4 +1,4 @@
-#include "worker/scene/pattern.h"
+#include "proto/pattern.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -69,6 +69,13 @@ static bool fits_of(const char *name, char *out, size_t size)
     }
     out[at] = '\0';
     return true;
+}
+
+bool pattern_fits(const char *pattern, const char *name)
+{
+    char fits[4096];
+
+    return fits_of(pattern, fits, sizeof(fits)) && fnmatch(fits, name, FNM_PERIOD) == 0;
 }
 
 uint32_t pattern_count(int fd, const char *name, unsigned most, uint64_t *size)
