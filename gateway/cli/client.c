@@ -1,13 +1,11 @@
-#include "gateway/cli/client.h"
+#include "gateway/cli/client_parts.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "proto/buf.h"
 #include "proto/clock.h"
 #include "proto/ident.h"
 #include "proto/messages.h"
@@ -16,6 +14,7 @@
 #define PATH_MAX_BYTES 4096
 #define STREAM_SILENT_S 60L
 
+<<<<<<< HEAD
 struct client {
     CURL *curl;
     char *url;
@@ -34,13 +33,16 @@ struct client {
 };
 
 static size_t answer_take(char *data, size_t size, size_t count, void *arg)
+=======
+size_t client_gather(char *data, size_t size, size_t count, void *arg)
+>>>>>>> 7133c056 (cli: move files to the farm and from it)
 {
     struct buf *answer = arg;
 
     return buf_add(answer, data, size * count) == 0 ? size * count : 0;
 }
 
-static bool interrupted(const struct client *client)
+bool client_interrupted(const struct client *client)
 {
     return client->interrupt != NULL && *client->interrupt != 0;
 }
@@ -49,7 +51,7 @@ static bool interrupted(const struct client *client)
 static int transfer_goes_on(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all, curl_off_t up)
 {
     (void)down_all, (void)down, (void)up_all, (void)up;
-    return interrupted(arg) ? 1 : 0;
+    return client_interrupted(arg) ? 1 : 0;
 }
 
 /* Talking to this machine never goes through a proxy. */
@@ -74,7 +76,11 @@ struct client *client_new(const char *url, const char *key, struct err *err)
         goto error;
     }
     client->answer.limit = ANSWER_MAX;
+<<<<<<< HEAD
     client->surface = "";
+=======
+    client->base = "/api";
+>>>>>>> 7133c056 (cli: move files to the farm and from it)
     client->curl = curl_easy_init();
     client->url = strdup(url);
     if (key != NULL && key[0] != '\0' && asprintf(&client->bearer, "Authorization: Bearer %s", key) < 0) {
@@ -93,7 +99,7 @@ struct client *client_new(const char *url, const char *key, struct err *err)
         curl_easy_setopt(client->curl, CURLOPT_USERAGENT, "gantry/" GANTRY_VERSION) != CURLE_OK) {
         goto memory;
     }
-    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, answer_take);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, client_gather);
     curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &client->answer);
     curl_easy_setopt(client->curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
     curl_easy_setopt(client->curl, CURLOPT_XFERINFOFUNCTION, transfer_goes_on);
@@ -118,6 +124,9 @@ void client_free(struct client *client)
     }
     if (client->curl != NULL) {
         curl_easy_cleanup(client->curl);
+    }
+    if (client->moving != NULL) {
+        curl_easy_cleanup(client->moving);
     }
     buf_free(&client->answer);
     free(client->url);
@@ -183,6 +192,11 @@ void client_set_interrupt(struct client *client, const volatile sig_atomic_t *fl
     client->interrupt = flag;
 }
 
+void client_set_base(struct client *client, const char *base)
+{
+    client->base = base;
+}
+
 void client_use_key(struct client *client, const char *key)
 {
     client->key = key;
@@ -202,6 +216,7 @@ static int code_of_status(long status)
         return ERR_CONFLICT;
     case 422:
         return ERR_INVALID;
+    case 423: /* somebody else is at it just now */
     case 429:
     case 502:
     case 503:
@@ -226,7 +241,9 @@ static int err_of_answer(const struct client *client, long status, const json_t 
 {
     const json_t *error = json_object_get(root, "error");
     const json_t *details = json_object_get(error, "details");
-    const char *message = json_string_value(json_object_get(json_is_object(error) ? error : root, "message"));
+    const char *said = json_string_value(json_object_get(root, "detail")); /* of the render API: what its message is about */
+    const char *message =
+        said != NULL ? said : json_string_value(json_object_get(json_is_object(error) ? error : root, "message"));
     const char *field = json_string_value(json_object_get(details, "field"));
     const char *hint = status == 401 ? " (GANTRY_KEY or --key-file says which key to use)" : "";
 
@@ -278,7 +295,7 @@ static int err_of_mismatch(const struct client *client, CURLcode rc, struct err 
     return 0;
 }
 
-static int err_of_curl(const struct client *client, CURLcode rc, bool write, struct err *err)
+int client_failed(const struct client *client, CURLcode rc, bool write, struct err *err)
 {
     if (err_of_mismatch(client, rc, err) != 0) {
         return -1;
@@ -306,7 +323,7 @@ static int err_of_curl(const struct client *client, CURLcode rc, bool write, str
 }
 
 /* What has been answered, as JSON. */
-static int answer_read(const struct client *client, long status, json_t **data, struct err *err)
+int client_answer(const struct client *client, long status, json_t **data, struct err *err)
 {
     json_error_t where;
     int rc = 0;
@@ -338,10 +355,10 @@ static int call_once(struct client *client, const char *method, const char *body
     curl_easy_getinfo(client->curl, CURLINFO_REQUEST_SIZE, &sent);
     client->reached = client->reached || sent > 0;
     if (code != CURLE_OK) {
-        return err_of_curl(client, code, strcmp(method, "GET") != 0 && body != NULL, err);
+        return client_failed(client, code, strcmp(method, "GET") != 0 && body != NULL, err);
     }
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
-    return answer_read(client, status, data, err);
+    return client_answer(client, status, data, err);
 }
 
 void client_pause(uint64_t ms)
@@ -364,7 +381,7 @@ static int call_patiently(struct client *client, const char *method, const char 
         int rc = call_once(client, method, body, data, &why);
         uint64_t patience = client->unreachable ? client->unreachable_ms : client->unavailable_ms;
         bool again = rc != 0 && (why.code == ERR_UNAVAILABLE || why.code == ERR_UNKNOWN_OUTCOME);
-        if (!again || interrupted(client) || (patience != CLIENT_FOR_EVER && clock_mono_ms() - began + wait > patience)) {
+        if (!again || client_interrupted(client) || (patience != CLIENT_FOR_EVER && clock_mono_ms() - began + wait > patience)) {
             if (rc == 0 && told) {
                 client->tell(client->tell_arg, NULL);
             }
@@ -375,14 +392,14 @@ static int call_patiently(struct client *client, const char *method, const char 
             told = true;
         }
         client_pause(wait);
-        if (interrupted(client)) {
+        if (client_interrupted(client)) {
             return err_set(err, why.code, "%s", why.text);
         }
         wait = wait < 1000 ? wait * 2 : 2000;
     }
 }
 
-static struct curl_slist *headers_make(const struct client *client, bool write, bool *failed)
+struct curl_slist *client_headers(const struct client *client, bool write, bool *failed)
 {
     struct curl_slist *headers = NULL;
     char random[33];
@@ -434,7 +451,7 @@ int client_call(struct client *client, const char *method, const char *path, con
     char *whole = NULL;
     char *text = NULL;
     int rc = -1;
-    struct curl_slist *headers = headers_make(client, write, &failed);
+    struct curl_slist *headers = client_headers(client, write, &failed);
 
     if (data != NULL) {
         *data = NULL;
@@ -443,7 +460,11 @@ int client_call(struct client *client, const char *method, const char *path, con
         text = body != NULL ? json_dumps(body, JSON_COMPACT) : strdup("");
         failed = failed || text == NULL;
     }
+<<<<<<< HEAD
     if (failed || asprintf(&whole, "%s%s/api%s", client->url, client->surface, path) < 0) {
+=======
+    if (failed || asprintf(&whole, "%s%s%s", client->url, client->base, path) < 0) {
+>>>>>>> 7133c056 (cli: move files to the farm and from it)
         whole = NULL;
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto done;
@@ -478,7 +499,7 @@ static size_t flow_take(char *data, size_t size, size_t count, void *arg)
 
     curl_easy_getinfo(flow->client->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200) {
-        return answer_take(data, size, count, &flow->client->answer);
+        return client_gather(data, size, count, &flow->client->answer);
     }
     flow->flows = true;
     return flow->take(flow->arg, data, size * count) == 0 ? size * count : 0;
@@ -497,21 +518,21 @@ static int flow_run(struct flow *flow, struct err *err)
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, flow_take);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, flow);
     CURLcode code = curl_easy_perform(curl);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, client_gather);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &client->answer);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 0L);
     client_set_timeout(client, client->timeout_ms);
     client->unreachable = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
     curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &sent);
     client->reached = sent > 0;
-    if (flow->flows || interrupted(client)) {
+    if (flow->flows || client_interrupted(client)) {
         return 0;
     }
     if (code != CURLE_OK) {
-        return err_of_curl(client, code, false, err);
+        return client_failed(client, code, false, err);
     }
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    return status == 200 ? 0 : answer_read(client, status, NULL, err);
+    return status == 200 ? 0 : client_answer(client, status, NULL, err);
 }
 
 int client_stream(struct client *client, const char *path, const char *last_id,
@@ -522,11 +543,15 @@ int client_stream(struct client *client, const char *path, const char *last_id,
     char *whole = NULL;
     char line[128];
     int rc = -1;
-    struct curl_slist *headers = headers_make(client, false, &failed);
+    struct curl_slist *headers = client_headers(client, false, &failed);
 
     snprintf(line, sizeof line, "Last-Event-ID: %s", last_id);
     struct curl_slist *longer = failed || last_id[0] == '\0' ? headers : curl_slist_append(headers, line);
+<<<<<<< HEAD
     if (failed || longer == NULL || asprintf(&whole, "%s%s/api%s", client->url, client->surface, path) < 0) {
+=======
+    if (failed || longer == NULL || asprintf(&whole, "%s%s%s", client->url, client->base, path) < 0) {
+>>>>>>> 7133c056 (cli: move files to the farm and from it)
         whole = NULL;
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto done;

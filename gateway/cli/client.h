@@ -37,10 +37,12 @@ void client_set_patience(struct client *client, uint64_t unreachable_ms, uint64_
 void client_on_retry(struct client *client, void (*tell)(void *arg, const struct err *why), void *arg);
 /* While *flag is set (by a signal handler), requests end at once. Borrowed; NULL for none. */
 void client_set_interrupt(struct client *client, const volatile sig_atomic_t *flag);
+/* What the paths of the API that is meant begin with: a literal, "/api" at first. */
+void client_set_base(struct client *client, const char *base);
 /* The Idempotency-Key of the next request; borrowed for it. */
 void client_use_key(struct client *client, const char *key);
 
-/* Sends a request below /api ("/tasks/1"). body is borrowed, NULL for none. A POST has an Idempotency-Key, made here and kept over
+/* Sends a request below the API's base ("/tasks/1"). body is borrowed, NULL for none. A POST has an Idempotency-Key, made here and kept over
  * its retries. 0: *data (may be NULL) receives the answer's "data", owned by the caller.
  * -1 with err: ERR_UNAVAILABLE when the farm could not be reached in time, ERR_UNKNOWN_OUTCOME when a write may have happened,
  * ERR_NOT_FOUND, ERR_CONFLICT, ERR_INVALID, … as the farm answered. */
@@ -56,6 +58,30 @@ int client_post(struct client *client, const json_t *body, json_t **data, struct
  * another one, as client_call; nothing is tried again. */
 int client_stream(struct client *client, const char *path, const char *last_id,
                   int (*take)(void *arg, const char *bytes, size_t len), void *arg, struct err *err);
+
+/* A request whose body or answer is a file. It is tried once: whoever asks knows best how to go on. */
+struct client_field {
+    const char *name; /* NULL ends a form */
+    const char *value;
+};
+#define CLIENT_HEADERS 6
+struct client_transfer {
+    const char *method;                  /* GET, POST, PATCH */
+    const char *path;                    /* below the API's base */
+    const char *headers[CLIENT_HEADERS]; /* whole lines; NULL: no more */
+    const struct client_field *form;     /* fields of a form that is sent, or NULL */
+    const char *file;                    /* name of the file that is sent; in a form as its field `file`. NULL: none */
+    uint64_t from, length;               /* which bytes of it; of a form all are sent */
+    /* Called with what a 200 or a 206 brings, until it answers other than 0. NULL: it is JSON. */
+    int (*take)(void *arg, long status, const char *bytes, size_t len);
+    void (*moved)(void *arg, uint64_t bytes); /* how much was sent and has come so far, now and then; may be NULL */
+    void *arg;
+    /* what came of it */
+    long status;         /* of HTTP; 0: there was none */
+    char location[1024]; /* the header; "" */
+};
+/* As client_call. *data (may be NULL) is NULL where nothing was answered, or went to take. */
+int client_move(struct client *client, struct client_transfer *transfer, json_t **data, struct err *err);
 
 /* GETs a path that is not below /api and whose answer is no JSON, without the key: 0 when the answer is a 200. */
 int client_probe(struct client *client, const char *path);

@@ -204,6 +204,84 @@ static void queries_are_escaped(void **state)
     assert_string_equal(tight, "/tasks");
 }
 
+/* ---- files ---- */
+
+struct taken {
+    long status;
+    char text[64];
+};
+
+static int take(void *arg, long status, const char *bytes, size_t len)
+{
+    struct taken *taken = arg;
+
+    taken->status = status;
+    snprintf(taken->text, sizeof taken->text, "%.*s", (int)len, bytes);
+    return 0;
+}
+
+static void files_go_and_come(void **state)
+{
+    struct server server = {.answers = {HEAD("201 Created") "{\"code\":201,\"data\":{\"asset_id\":4}}",
+                                        "HTTP/1.1 204 No Content\r\nConnection: close\r\nLocation:  http://x/tus/ab \r\n\r\n",
+                                        HEAD("206 Partial Content") "picture",
+                                        HEAD("404 Not Found") "{\"detail\":\"it is gone\"}"},
+                            .count = 4};
+    struct client *client = server_start(&server);
+    struct err err = {0};
+    struct taken taken = {0};
+    char folder[UNIT_FOLDER_SIZE], path[128];
+    const struct client_field fields[] = {{"hash", "abc"}, {NULL, NULL}};
+    struct client_transfer form = {.method = "POST", .path = "/files/upload", .form = fields, .file = path};
+    struct client_transfer piece = {
+        .method = "PATCH", .path = "/tus/ab", .headers = {"Upload-Offset: 2"}, .file = path, .from = 2, .length = 3};
+    struct client_transfer get = {
+        .method = "GET", .path = "/files/download/1", .headers = {"Range: bytes=5-"}, .take = take, .arg = &taken};
+    json_t *data;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/file", unit_folder(folder));
+    unit_write(path, "0123456789");
+    client_set_base(client, "/render/api");
+    assert_int_equal(client_move(client, &form, &data, &err), 0);
+    assert_int_equal(json_integer_value(json_object_get(data, "asset_id")), 4);
+    json_decref(data);
+    assert_int_equal(client_move(client, &piece, &data, &err), 0);
+    assert_null(data);
+    assert_int_equal(piece.status, 204);
+    assert_string_equal(piece.location, "http://x/tus/ab");
+    assert_int_equal(client_move(client, &get, NULL, &err), 0);
+    assert_int_equal(taken.status, 206);
+    assert_string_equal(taken.text, "picture");
+    assert_int_equal(client_move(client, &get, NULL, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_string_equal(err.text, "it is gone");
+    server_stop(&server, client);
+    assert_int_equal(strncmp(server.requests[0], "POST /render/api/files/upload HTTP/1.1", 38), 0);
+    assert_non_null(strstr(server.requests[0], "name=\"file\""));
+    assert_non_null(strstr(server.requests[0], "0123456789"));
+    assert_non_null(strstr(server.requests[0], "name=\"hash\""));
+    assert_int_equal(strncmp(server.requests[1], "PATCH /render/api/tus/ab HTTP/1.1", 33), 0);
+    assert_non_null(strstr(server.requests[1], "\r\n\r\n234"));
+    assert_null(strstr(server.requests[1], "2345"));
+    assert_int_equal(strncmp(server.requests[2], "GET /render/api/files/download/1 HTTP/1.1", 41), 0);
+    assert_non_null(strstr(server.requests[2], "Authorization: Bearer secret"));
+    unit_remove(folder);
+}
+
+static void a_file_that_is_not_there_is_told(void **state)
+{
+    struct client *client = client_new("http://127.0.0.1:1", NULL, NULL);
+    struct client_transfer piece = {.method = "PATCH", .path = "/x", .file = "/none/file", .length = 3};
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(client_move(client, &piece, NULL, &err), -1);
+    assert_int_equal(err.code, ERR_IO);
+    assert_non_null(strstr(err.text, "/none/file: No such file"));
+    client_free(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +292,8 @@ int main(void)
         cmocka_unit_test(a_farm_that_is_not_there_is_told_plainly),
         cmocka_unit_test(an_interrupt_ends_the_patience),
         cmocka_unit_test(queries_are_escaped),
+        cmocka_unit_test(files_go_and_come),
+        cmocka_unit_test(a_file_that_is_not_there_is_told),
     };
     if (sodium_init() < 0) {
         return 1;
