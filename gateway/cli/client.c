@@ -14,28 +14,7 @@
 #define PATH_MAX_BYTES 4096
 #define STREAM_SILENT_S 60L
 
-<<<<<<< HEAD
-struct client {
-    CURL *curl;
-    char *url;
-    char *bearer; /* whole header, or NULL */
-    struct buf answer;
-    uint64_t unreachable_ms, unavailable_ms;
-    char trouble[CURL_ERROR_SIZE]; /* of the last try */
-    bool unreachable;              /* the last try did not even connect */
-    bool reached;                  /* some try of this call sent its request */
-    void (*tell)(void *arg, const struct err *why);
-    void *tell_arg;
-    const volatile sig_atomic_t *interrupt;
-    const char *key;
-    const char *surface; /* whose answers have no envelope; "": the farm's own */
-    long timeout_ms;
-};
-
-static size_t answer_take(char *data, size_t size, size_t count, void *arg)
-=======
 size_t client_gather(char *data, size_t size, size_t count, void *arg)
->>>>>>> 7133c056 (cli: move files to the farm and from it)
 {
     struct buf *answer = arg;
 
@@ -76,11 +55,7 @@ struct client *client_new(const char *url, const char *key, struct err *err)
         goto error;
     }
     client->answer.limit = ANSWER_MAX;
-<<<<<<< HEAD
-    client->surface = "";
-=======
     client->base = "/api";
->>>>>>> 7133c056 (cli: move files to the farm and from it)
     client->curl = curl_easy_init();
     client->url = strdup(url);
     if (key != NULL && key[0] != '\0' && asprintf(&client->bearer, "Authorization: Bearer %s", key) < 0) {
@@ -164,11 +139,6 @@ bool client_reached(const struct client *client)
     return client->reached;
 }
 
-void client_use_surface(struct client *client, const char *surface)
-{
-    client->surface = surface;
-}
-
 void client_set_timeout(struct client *client, long timeout_ms)
 {
     client->timeout_ms = timeout_ms;
@@ -195,6 +165,11 @@ void client_set_interrupt(struct client *client, const volatile sig_atomic_t *fl
 void client_set_base(struct client *client, const char *base)
 {
     client->base = base;
+}
+
+void client_set_bare(struct client *client)
+{
+    client->bare = true;
 }
 
 void client_use_key(struct client *client, const char *key)
@@ -232,7 +207,7 @@ static int code_of_status(long status)
 static bool is_done(const struct client *client, long status, const json_t *root)
 {
     const json_t *code = json_object_get(root, "code");
-    return (client->surface[0] != '\0' && status >= 200 && status < 300) || json_is_true(json_object_get(root, "success")) ||
+    return (client->bare && status >= 200 && status < 300) || json_is_true(json_object_get(root, "success")) ||
            (json_is_integer(code) && json_integer_value(code) == status && status >= 200 && status < 300);
 }
 
@@ -460,11 +435,7 @@ int client_call(struct client *client, const char *method, const char *path, con
         text = body != NULL ? json_dumps(body, JSON_COMPACT) : strdup("");
         failed = failed || text == NULL;
     }
-<<<<<<< HEAD
-    if (failed || asprintf(&whole, "%s%s/api%s", client->url, client->surface, path) < 0) {
-=======
     if (failed || asprintf(&whole, "%s%s%s", client->url, client->base, path) < 0) {
->>>>>>> 7133c056 (cli: move files to the farm and from it)
         whole = NULL;
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto done;
@@ -547,11 +518,7 @@ int client_stream(struct client *client, const char *path, const char *last_id,
 
     snprintf(line, sizeof line, "Last-Event-ID: %s", last_id);
     struct curl_slist *longer = failed || last_id[0] == '\0' ? headers : curl_slist_append(headers, line);
-<<<<<<< HEAD
-    if (failed || longer == NULL || asprintf(&whole, "%s%s/api%s", client->url, client->surface, path) < 0) {
-=======
     if (failed || longer == NULL || asprintf(&whole, "%s%s%s", client->url, client->base, path) < 0) {
->>>>>>> 7133c056 (cli: move files to the farm and from it)
         whole = NULL;
         err_set(err, ERR_NO_MEMORY, "out of memory");
         goto done;

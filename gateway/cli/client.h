@@ -24,10 +24,6 @@ const char *client_url(const struct client *client);
 /* Whether any try of the last call sent something to a farm: otherwise nothing has happened. */
 bool client_reached(const struct client *client);
 
-/* From now on requests go below this in place of the farm's own API: "/recorder" is /recorder/api; borrowed. Its answers have no envelope:
- * one that is no error is the data. */
-void client_use_surface(struct client *client, const char *surface);
-
 /* How long an answer may take. */
 void client_set_timeout(struct client *client, long timeout_ms);
 /* How long a farm is asked again: one that cannot be reached, and one that answers that it cannot work just now (503). 0 at first. */
@@ -39,6 +35,8 @@ void client_on_retry(struct client *client, void (*tell)(void *arg, const struct
 void client_set_interrupt(struct client *client, const volatile sig_atomic_t *flag);
 /* What the paths of the API that is meant begin with: a literal, "/api" at first. */
 void client_set_base(struct client *client, const char *base);
+/* That API's answers have no envelope: one that is no error is the data. */
+void client_set_bare(struct client *client);
 /* The Idempotency-Key of the next request; borrowed for it. */
 void client_use_key(struct client *client, const char *key);
 

@@ -12,6 +12,7 @@ struct client {
     CURL *moving; /* for files, made when it is first needed */
     char *url;
     const char *base; /* what its API's paths begin with */
+    bool bare;        /* whose answers have no envelope */
     char *bearer;     /* whole header, or NULL */
     struct buf answer;
     uint64_t unreachable_ms, unavailable_ms;

@@ -173,6 +173,37 @@ static const struct option render_analyze_options[] = {
     {0},
 };
 
+static const struct option render_submit_options[] = {
+    {"frames", 0, "A-B", NULL, "which frames, as 1-100 or 7; the scene's own if not given"},
+    {"test", 0, "FRAMES", NULL, "frames that are rendered before all others, as 50 or 1,50,100"},
+    {"stop-after-test", 0, NULL, NULL, "a test frame that fails ends the task"},
+    {"engine", 0, "ENGINE", "blender|maya|ue", "what renders it; as the scene's file is if not given"},
+    {"renderer", 0, "NAME", NULL, "of the engine (cycles, eevee, arnold); the scene's own if not given"},
+    {"ram", 0, "GB", NULL, "memory that a worker must have (4 to 512)"},
+    {"gpus", 0, "N", NULL, "GPUs that a worker must have (up to 8)"},
+    {"priority", 'p', "N", NULL, "0 to 10, the highest goes first (default 5)"},
+    {"unionid", 0, "NAME", NULL, "whose task it is; the user's name if not given"},
+    {"root", 0, "DIR", NULL, "folder that the scene's names are below, where C:/x is C/x; may be repeated"},
+    {"allow-missing", 0, NULL, NULL, "render it without the files that are not there"},
+    {"no-missing", 0, NULL, NULL, "the farm, too, refuses to render it while a file is missing"},
+    {"watch", 'w', NULL, NULL, "show its frames until all have ended; exit with 0 if they are completed, else with 1"},
+    {"download", 'd', "DIR", NULL, "watch it, and fetch the pictures into this folder"},
+    {0},
+};
+
+static const struct option render_list_options[] = {
+    {"status", 's', "STATUS", "queued|testing|rendering|paused|completed|failed|cancelled", "only tasks in this state"},
+    {"unionid", 0, "NAME", NULL, "only tasks of this one"},
+    {"engine", 0, "ENGINE", "blender|maya|ue", "only tasks for this engine"},
+    PAGE_OPTIONS,
+    {0},
+};
+
+static const struct option render_watch_options[] = {
+    {"download", 'd', "DIR", NULL, "fetch the pictures into this folder once it has ended"},
+    {0},
+};
+
 static const struct option workers_options[] = {
     {"status", 's', "STATUS", "active|draining|offline", "only workers in this state"},
     {"type", 't', "TYPE", NULL, "only workers that serve this type"},
@@ -427,6 +458,26 @@ const struct command commands[] = {
      "what was "
      "not read is said. With --root names are below these folders, where C:/x is C/x. Exits with 1 when the file cannot be "
      "read."},
+    {"render submit", "SCENE", render_submit_options, render_submit, true, false, 1, 1,
+     "have a scene rendered: send what the farm lacks of it, and make a task",
+     "The scene is read here, as by `gantry render analyze`. Of it and the files that it names only those are sent that the farm "
+     "has not; one that breaks off goes on where it was when the command is given again. What is printed is the task's number. "
+     "Files that are missing are listed, and in the way unless --allow-missing is given. With --watch a grid of its frames "
+     "stands "
+     "on a terminal, and lines tell how far it is elsewhere; Ctrl-C leaves the task running. Files that other .blend files name, "
+     "which the scene links, and whole folders are not sent."},
+    {"render list", "", render_list_options, render_list, true, false, 0, 0, "list render tasks, newest first", NULL},
+    {"render show", "ID", no_options, render_show, true, false, 1, 1, "show a render task", NULL},
+    {"render watch", "ID", render_watch_options, render_watch, true, false, 1, 1,
+     "show the frames of a task until all have ended", "Exits with 0 if they are completed, else with 1."},
+    {"render download", "ID [DIR]", no_options, render_download, true, false, 1, 2,
+     "fetch the pictures of a task's completed frames, into this folder if no other is given",
+     "Each is held against its MD5. What is here already is not fetched again, and what broke off goes on where it was."},
+    {"render cancel", "ID…", no_options, render_cancel, true, false, 1, -1, "end tasks, with what is being rendered", NULL},
+    {"render pause", "ID…", no_options, render_pause, true, false, 1, -1, "give out no more frames of tasks", NULL},
+    {"render resume", "ID…", no_options, render_resume, true, false, 1, -1, "let paused tasks go on", NULL},
+    {"render retry", "ID [FRAME…]", no_options, render_retry, true, false, 1, -1,
+     "render frames of a task again: those that are named, or all that failed", NULL},
     {"record add", "URL", record_add_options, record_add, true, false, 1, 1, "record one more stream, from the next cycle on",
      "The address is rtsp:// or rtsps://, with user and password if the camera asks for them: rtsp://me:word@camera/1. Lists, "
      "logs and reports show it without."},

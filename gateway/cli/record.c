@@ -16,7 +16,8 @@
 
 void record_begin(struct cli *cli)
 {
-    client_use_surface(cli->client, "/recorder");
+    client_set_base(cli->client, "/recorder/api");
+    client_set_bare(cli->client);
     client_set_patience(cli->client, 0, PATIENCE_MS);
 }
 

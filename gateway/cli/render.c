@@ -5,20 +5,15 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/scene.h"
 #include "gateway/cli/show.h"
+#include "gateway/cli/term.h"
 #include "proto/messages.h"
 
 /* ---- showing it ---- */
 
 static void show_size(const char *label, long long bytes)
 {
-    double size = (double)bytes;
-    const char *unit = "bytes";
-    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-    for (size_t i = 0; i < sizeof units / sizeof *units && size >= 1024; i++) {
-        size /= 1024;
-        unit = units[i];
-    }
-    show_fieldf(label, size == (double)bytes ? "%.0f %s" : "%.1f %s", size, unit);
+    char text[32];
+    show_field(label, term_size((uint64_t)bytes, text, sizeof text));
 }
 
 /* A list of texts on one line. */
@@ -110,7 +105,7 @@ static int show_assets(const struct cli *cli, const json_t *row)
 int render_analyze(struct cli *cli)
 {
     struct err err = {0};
-    json_t *row = scene_read(cli, args_at(cli->args, 0), &err);
+    json_t *row = scene_read(cli, args_at(cli->args, 0), false, &err);
     if (!row)
         return show_error(&err);
     const char *wrong = json_string_value(json_object_get(row, "error"));

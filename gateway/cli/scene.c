@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,17 +15,19 @@
 
 #define ROOTS_MAX 16
 
-/* Its arguments: NULL-terminated, room for two a root and four. */
-static int scene_arguments(const struct cli *cli, const char *file, char *program, const char **argv, struct err *err)
+/* Its arguments: NULL-terminated, room for two a root and four. real: roots without links on their way, kept in places (ROOTS_MAX). */
+static int scene_arguments(const struct cli *cli, const char *file, bool real, char **places, char *program, const char **argv,
+                           struct err *err)
 {
     size_t at = 0;
     int count = 0;
     argv[count++] = program;
     for (const char *root; (root = args_each(cli->args, "root", &at)) != NULL;) {
-        if (count > 2 * ROOTS_MAX)
+        if (count > 2 * (ROOTS_MAX - 1) + 1)
             return err_set(err, ERR_BAD_REQUEST, "--root: %d folders at most", ROOTS_MAX);
+        char *place = real ? *places++ = realpath(root, NULL) : NULL;
         argv[count++] = "--root";
-        argv[count++] = root;
+        argv[count++] = place ? place : root; /* of one that is not there gantry-scene says so */
     }
     argv[count++] = "--";
     argv[count++] = file;
@@ -71,18 +74,21 @@ static int scene_run(const char **argv, struct buf *out, struct err *err)
                              : err_set(err, ERR_INTERNAL, "gantry-scene was killed (signal %d)", WTERMSIG(status));
 }
 
-json_t *scene_read(const struct cli *cli, const char *file, struct err *err)
+json_t *scene_read(const struct cli *cli, const char *file, bool real, struct err *err)
 {
+    char *places[ROOTS_MAX] = {NULL};
     const char *argv[2 * ROOTS_MAX + 5];
     char program[PATH_MAX];
     struct buf out = {0};
     json_t *row = NULL;
-    if (child_sibling("gantry-scene", program, sizeof program, err) == 0 && scene_arguments(cli, file, program, argv, err) == 0 &&
-        scene_run(argv, &out, err) >= 0) {
+    if (child_sibling("gantry-scene", program, sizeof program, err) == 0 &&
+        scene_arguments(cli, file, real, places, program, argv, err) == 0 && scene_run(argv, &out, err) >= 0) {
         row = json_loadb(out.data ? out.data : "", out.len, JSON_REJECT_DUPLICATES, NULL);
         if (!row)
             err_set(err, ERR_BAD_REQUEST, "%s was not read", file);
     }
+    for (size_t i = 0; i < ROOTS_MAX; i++)
+        free(places[i]);
     buf_free(&out);
     return row;
 }

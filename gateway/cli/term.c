@@ -178,6 +178,17 @@ int term_columns(FILE *stream)
     return ioctl(fd, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
 }
 
+int term_rows(FILE *stream)
+{
+    struct winsize window;
+    int fd = fileno(stream);
+
+    if (fd < 0 || !isatty(fd)) {
+        return 0;
+    }
+    return ioctl(fd, TIOCGWINSZ, &window) == 0 && window.ws_row > 0 ? window.ws_row : 24;
+}
+
 const char *term_time(const char *iso, char *out, size_t size)
 {
     uint64_t wall_ms;
@@ -195,6 +206,19 @@ const char *term_time(const char *iso, char *out, size_t size)
     if (localtime_r(&seconds, &local) == NULL || strftime(out, size, "%Y-%m-%d %H:%M:%S", &local) == 0) {
         snprintf(out, size, "?");
     }
+    return out;
+}
+
+const char *term_size(uint64_t bytes, char *out, size_t size)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++) {
+        value /= 1024;
+    }
+    snprintf(out, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
     return out;
 }
 

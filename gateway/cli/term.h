@@ -28,9 +28,14 @@ void term_wrap(const char *text, int indent, int columns, FILE *out);
 
 /* Columns of the terminal behind a stream; 0 when it is none. */
 int term_columns(FILE *stream);
+/* Its rows; 0 when it is none. */
+int term_rows(FILE *stream);
 
 /* "2024-01-01T00:00:00Z" as local time "2024-01-01 01:00:00"; "-" for NULL; as it is when it cannot be read. Answers out. */
 const char *term_time(const char *iso, char *out, size_t size);
+
+/* 12 bytes, 1.5 GiB. Answers out. */
+const char *term_size(uint64_t bytes, char *out, size_t size);
 
 /* 3.2 s, 4m 05s, 2h 03m, 3d 04h */
 const char *term_duration(double seconds, char *out, size_t size);

@@ -138,6 +138,18 @@ static void a_file_is_no_terminal(void **state)
     fclose(file);
 }
 
+static void sizes(void **state)
+{
+    char out[32];
+
+    (void)state;
+    assert_string_equal(term_size(0, out, sizeof out), "0 bytes");
+    assert_string_equal(term_size(1023, out, sizeof out), "1023 bytes");
+    assert_string_equal(term_size(1536, out, sizeof out), "1.5 KiB");
+    assert_string_equal(term_size(UINT64_C(5) << 30, out, sizeof out), "5.0 GiB");
+    assert_string_equal(term_size(UINT64_MAX, out, sizeof out), "16777216.0 TiB");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +160,7 @@ int main(void)
         cmocka_unit_test(what_is_no_terminal_gets_all),
         cmocka_unit_test(times_are_local),
         cmocka_unit_test(durations),
+        cmocka_unit_test(sizes),
         cmocka_unit_test(text_is_wrapped),
         cmocka_unit_test(a_file_is_no_terminal),
     };
