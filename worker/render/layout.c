@@ -108,6 +108,18 @@ static int blob_lay(const struct render *it, const char *md5, const char *name, 
     return layout_folders(path, err) < 0 ? -1 : fetch_blob(it, md5, path, err);
 }
 
+struct stored { /* the scene, by what the run calls it */
+    const char *md5, *named;
+};
+
+/* False: it is one below the folders of scenes. */
+static bool is_stored(const struct render *it, struct stored *out)
+{
+    const char *scene = words_or(it->words, "scene", ""), *md5 = render_text(it, "scene_md5"), *bound = render_text(it, "scene");
+    *out = (struct stored){*md5 || strncmp(scene, "assets/", 7) != 0 ? md5 : scene + 7, *bound ? bound : scene};
+    return *out->md5 != '\0';
+}
+
 /* What the engine takes for a scene by its name, in the folder that its path says. */
 static const char *scene_name(const struct render *it, const char *named, char place[PATH_MAX])
 {
