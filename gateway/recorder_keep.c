@@ -14,7 +14,7 @@
 #define EVERY_MS 10000
 #define ASK_MS 5000 /* a question may take */
 #define ARENA ((size_t)16 << 20)
-#define SWEEP 1000 /* videos that go before others who want the helper thread have their turn */
+#define SWEEP 200 /* videos that go before others who want the helper thread have their turn */
 
 struct recorder_keep {
     struct file_job job;

@@ -17,7 +17,7 @@ class Record(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="recorder-")))
         self.farm = self.enterContext(Farm(workers=0, output=str(self.folder / "out"), recorder_config=str(self.folder / "config.json"),
-                                           bus_deadline_ms=28000, lease_accept_seconds=120))
+                                           bus_deadline_ms=28000, lease_seconds=300, lease_accept_seconds=120))
         self.url = f"http://127.0.0.1:{self.farm.port}"
         wait_for(lambda: self.farm.get(f"{API}/config").status == 200, what="the configuration")
 

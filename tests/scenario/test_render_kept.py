@@ -3,10 +3,13 @@
 import collections
 import os
 import pathlib
+import pwd
 import signal
 import unittest
 
-from tests.farm import alive, descendants, wait_for
+from tests.farm import Farm, alive, descendants, wait_for
+from tests.patience import PATIENT
+from tests.render_client import upload
 from tests.scenario import test_render as frames
 
 # What prepare.py makes of Blender, without Blender: a line for each frame that is begun, which is held while its file stands.
@@ -155,6 +158,39 @@ class Processes(Kept):
                 if chunk > 1:  # what has made its last frame is gone
                     wait_for(lambda: sum(map(alive, self.pids())) == (chunk > 6), what="the end of the others")
             self.assertEqual([pid for pid in self.pids() if alive(pid)], [])
+
+    def test_a_task(self):
+        """Frames of the render farm, which differ in more than their numbers; one that is wished for again has a process of its own."""
+        farm = Farm(start=False, **{**PATIENT, **self.own, "render_output": str(self.frames)})
+        farm.settings["port"] = str(farm.port)  # where its files are asked for
+        farm.autostart = True
+        with farm:
+            sent = upload(farm.port, b"what this engine takes for a scene", filename="x.blend", path="x.blend")
+            self.assertEqual(sent.status, 201, sent)
+            made = farm.post("/render/api/tasks", {"unionid": "me", "oss_file_path": "x.blend", "render_engine": "blender", "total_frames": 5, "test_frames": "3"})
+            task = f"/render/api/tasks/{farm.data_of(made)['id']}"
+            wait_for(lambda: farm.data_of(farm.get(task))["status"] == "completed", what="its end")
+            self.assertEqual(sorted(row.frame for row in self.begun()), [1, 2, 3, 4, 5])
+            self.assertEqual(len(self.pids()), 1)
+            size = farm.data_of(farm.get(f"{task}/frames/4"))["output_size"]
+            self.assertEqual(size, (self.folder / "made.png").stat().st_size)
+            self.assertEqual(farm.post(f"{task}/frames/4/retry").status, 200)
+            wait_for(lambda: len(self.begun()) == 6 and farm.data_of(farm.get(task))["status"] == "completed", what="its being made again")
+            self.assertEqual(len(self.pids()), 2)
+            self.nothing_half()
+
+    @unittest.skipUnless(os.geteuid() == 0, "root may become somebody else")
+    def test_its_user(self):
+        """Who makes the frame is who makes it without a keeper."""
+        for path, mode in ((self.folder, 0o755), (self.scenes.parent, 0o755), (self.frames, 0o777), (self.folder / "began", 0o666)):
+            path.touch()
+            os.chmod(path, mode)
+        with self.farm(**self.own, worker_run_as="nobody", start=False) as farm:
+            os.chmod(farm.data, 0o755)
+            farm.start_all()
+            self.make(farm, "cube.blend", 1, 2)
+            self.assertEqual(len(self.pids()), 1)
+            self.assertEqual(os.stat(f"/proc/{self.pids()[0]}").st_uid, pwd.getpwnam("nobody").pw_uid)
 
     def test_two_tasks(self):
         """Each frame has its own task's engine; with two slots each task has one, and keeps it."""

@@ -129,9 +129,9 @@ static void step(void)
         fail_msg("%.*s\nis answered with %zu bytes, expected %zu", 80, input.data + 4, fuzz_request_bytes, expected_bytes);
 }
 
-/* What the other processes say to a request's first and second question. */
+/* What the other processes say to a request's first and second question, and, if it has one, its third. */
 struct replies {
-    struct buf first, second;
+    struct buf first, second, third;
 };
 
 static void reply_add(struct buf *out, const struct shape *shape, const void *value)
@@ -167,10 +167,17 @@ static unsigned replies_render(struct replies *out, unsigned count)
                                     .status = RENDER_COMPLETED,
                                     .frames = STR_LIT("\0\2\2")};
     struct rec_render_frame frame = {.id = 1 << RENDER_FRAME_BITS, .task_id = 1, .number = 1, .output_path = STR_LIT("a.png")};
+    struct rec_render_task stored = scene;
+    struct msg_asset_found found = {.asset_id = 1, .md5 = STR_LIT("0123456789abcdef")};
+    struct msg_scene_state unread = {0};
+    stored.scene_md5 = STR_LIT("30313233343536373839616263646566");
     struct msg_render_answer rendering = {.task = scene};
     struct msg_render_fitting fitting = {0};
     reply_row(&out[count].first, &shape_rec_render_task, &scene);
     reply_row(&out[count++].second, &shape_rec_render_frame, &frame);
+    reply_row(&out[count].first, &shape_rec_render_task, &stored);
+    reply_add(&out[count].second, &shape_msg_asset_found, &found);
+    reply_add(&out[count++].third, &shape_msg_scene_state, &unread);
     reply_add(&out[count].first, &shape_msg_render_answer, &rendering);
     reply_add(&out[count++].second, &shape_msg_render_fitting, &fitting);
     reply_add(&out[count].first, &shape_msg_render_fitting, &fitting);
@@ -309,6 +316,8 @@ static void answered_each(const struct surface *surface, const struct route *rou
         request_add(surface, route);
         step_add(STEP_ANSWER, buf_str(&replies[i].first));
         step_add(STEP_ANSWER, buf_str(&replies[i].second));
+        if (replies[i].third.len)
+            step_add(STEP_ANSWER, buf_str(&replies[i].third));
         run();
         expected = fuzz_request_status;
         expected_bytes = fuzz_request_bytes;
