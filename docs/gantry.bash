@@ -57,7 +57,7 @@ _gantry() {
     fi
     if [ "$command" = render ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
-            COMPREPLY=($(compgen -W 'analyze' -- "$word"))
+            COMPREPLY=($(compgen -W 'analyze submit list show watch download cancel pause resume retry' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -206,6 +206,24 @@ _gantry() {
         'library list:--size') return ;;
         'transcode undo:--key') return ;;
         'render analyze:--root') files=1 ;;
+        'render submit:--frames') return ;;
+        'render submit:--test') return ;;
+        'render submit:--engine') words='blender maya ue' ;;
+        'render submit:--renderer') return ;;
+        'render submit:--ram') return ;;
+        'render submit:--gpus') return ;;
+        'render submit:--priority' | 'render submit:-p') return ;;
+        'render submit:--unionid') return ;;
+        'render submit:--root') files=1 ;;
+        'render submit:--download' | 'render submit:-d') files=1 ;;
+        'render list:--status' | 'render list:-s') words='queued testing rendering paused completed failed cancelled' ;;
+        'render list:--unionid') return ;;
+        'render list:--engine') words='blender maya ue' ;;
+        'render list:--sort') return ;;
+        'render list:--order') words='asc desc' ;;
+        'render list:--page') return ;;
+        'render list:--size') return ;;
+        'render watch:--download' | 'render watch:-d') files=1 ;;
         'record add:--name' | 'record add:-n') files=1 ;;
         'record add:--duration' | 'record add:-d') return ;;
         'record add:--weight' | 'record add:-w') return ;;
@@ -268,7 +286,7 @@ _gantry() {
     fi
     if [ -z "$words" ]; then
         case "$command" in
-        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-clients --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --library-scan-minutes --library-videos-max --transcode-save --recorder-config --recorder-folders --recorder-cycles-max --recorder-recordings-max --recorder-keep-days --recorder-keep-gb --recorder-free-gb --transcode-offline-seconds --transcode-offline-old-seconds --transcode-report-seconds --transcode-first-report-seconds --transcode-attempts --transcode-tasks-max --transcode-logs-max --transcode-segment-minutes --render-hardware --render-attempts --render-tasks-max --render-frame-seconds --render-rest-seconds --scene-root --blob-dir --blob-max-gb --blob-expire-hours --render-output --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --runs-keep-days --runs-keep-max --store-log-kb --store-syslog-mb --store-syslog-days --audit-enabled --audit-max --audit-days --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --webhooks-max --webhooks-retry-ms --webhooks-keep --webhooks-keep-days --webhooks-pending --webhooks-timeout-seconds --webhooks-deny-networks --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-gateway --worker-gateway-key --worker-gateway-ca --worker-run-as --library-extensions --library-vr --library-probes --transcode-rules --transcode-prefix --transcode-encoders --transcode-codec --transcode-vr --transcode-slots --transcode-crf --transcode-preset --transcode-rate --transcode-threads --transcode-pools --transcode-hardware-decode --transcode-tmp --transcode-keep-days --transcode-remove-original --transcode-hours --transcode-count --transcode-verify --transcode-stall-seconds --render-blender --render-maya --render-ue --worker-render-engines --worker-render-plugins --worker-render-ram-gb --worker-render-gpus --worker-render-cache-gb --worker-render-threads --workers --url --key-file --ca ' ;;
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-clients --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --library-scan-minutes --library-videos-max --transcode-save --recorder-config --recorder-folders --recorder-cycles-max --recorder-recordings-max --recorder-keep-days --recorder-keep-gb --recorder-min-free-mb --recorder-free-gb --transcode-offline-seconds --transcode-offline-old-seconds --transcode-report-seconds --transcode-first-report-seconds --transcode-attempts --transcode-tasks-max --transcode-logs-max --transcode-segment-minutes --render-hardware --render-attempts --render-tasks-max --render-frame-seconds --render-rest-seconds --scene-root --blob-dir --blob-max-gb --blob-expire-hours --render-output --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --runs-keep-days --runs-keep-max --store-log-kb --store-syslog-mb --store-syslog-days --audit-enabled --audit-max --audit-days --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --webhooks-max --webhooks-retry-ms --webhooks-keep --webhooks-keep-days --webhooks-pending --webhooks-timeout-seconds --webhooks-deny-networks --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-gateway --worker-gateway-key --worker-gateway-ca --worker-run-as --library-extensions --library-vr --library-probes --transcode-rules --transcode-prefix --transcode-encoders --transcode-codec --transcode-vr --transcode-slots --transcode-crf --transcode-preset --transcode-rate --transcode-threads --transcode-pools --transcode-hardware-decode --transcode-tmp --transcode-keep-days --transcode-remove-original --transcode-hours --transcode-count --transcode-verify --transcode-stall-seconds --render-blender --render-maya --render-ue --render-chunk --render-keep-seconds --worker-render-engines --worker-render-plugins --worker-render-ram-gb --worker-render-gpus --worker-render-cache-gb --worker-render-threads --workers --url --key-file --ca ' ;;
         'recorder') words='--json --help --url --key-file --ca --data' ;;
         'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --pool --rate --run-as --param --key --json --help --url --key-file --ca --data' ;;
         'runs') words='--failed --final --status --task --worker --since --until --sort --order --page --size --json --help --url --key-file --ca --data' ;;
@@ -300,6 +318,15 @@ _gantry() {
         'transcode health') words='--all --unchecked --stop --wait --json --help --url --key-file --ca --data' ;;
         'transcode undo') words='--wait --key --json --help --url --key-file --ca --data' ;;
         'render analyze') words='--missing --root --json --help --url --key-file --ca --data' ;;
+        'render submit') words='--frames --test --stop-after-test --engine --renderer --ram --gpus --priority --unionid --root --allow-missing --no-missing --watch --download --json --help --url --key-file --ca --data' ;;
+        'render list') words='--status --unionid --engine --sort --order --page --size --json --help --url --key-file --ca --data' ;;
+        'render show') words='--json --help --url --key-file --ca --data' ;;
+        'render watch') words='--download --json --help --url --key-file --ca --data' ;;
+        'render download') words='--json --help --url --key-file --ca --data' ;;
+        'render cancel') words='--json --help --url --key-file --ca --data' ;;
+        'render pause') words='--json --help --url --key-file --ca --data' ;;
+        'render resume') words='--json --help --url --key-file --ca --data' ;;
+        'render retry') words='--json --help --url --key-file --ca --data' ;;
         'record add') words='--name --duration --weight --json --help --url --key-file --ca --data' ;;
         'record list') words='--json --help --url --key-file --ca --data' ;;
         'record remove') words='--json --help --url --key-file --ca --data' ;;
