@@ -23,19 +23,12 @@ static int usage(const struct err *err)
 /* 30d, 12h, 45m, 90s, 2w, or a time (ISO 8601). */
 static int expires_read(const char *text, uint64_t now_ms, uint64_t *out, struct err *err)
 {
-    static const struct {
-        char letter;
-        uint64_t ms;
-    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'w', 604800000}};
-    char *end;
-    uint64_t number = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+    uint64_t span;
 
     *out = 0;
-    for (size_t i = 0; number > 0 && i < sizeof units / sizeof units[0]; i++) {
-        if (end[0] == units[i].letter && end[1] == '\0' && number <= EXPIRES_MOST_MS / units[i].ms) {
-            *out = now_ms + number * units[i].ms;
-            return 0;
-        }
+    if (args_span(text, EXPIRES_MOST_MS, &span) && span > 0) {
+        *out = now_ms + span;
+        return 0;
     }
     if (clock_parse_iso(text, strlen(text), out) == 0 && *out > now_ms && *out - now_ms <= EXPIRES_MOST_MS) {
         return 0;

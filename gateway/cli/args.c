@@ -252,6 +252,26 @@ int args_number(const struct args *args, const char *option, long long low, long
     return 0;
 }
 
+bool args_span(const char *text, uint64_t most_ms, uint64_t *ms)
+{
+    static const struct {
+        char letter;
+        uint64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'w', 604800000}};
+    char *end;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    uint64_t number = strtoull(text, &end, 10);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (end[0] == units[i].letter && end[1] == '\0' && number <= most_ms / units[i].ms) {
+            *ms = number * units[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
 int args_count(const struct args *args)
 {
     return args->word_count;

@@ -19,6 +19,9 @@ const char *args_each(const struct args *args, const char *option, size_t *at);
 int args_number(const struct args *args, const char *option, long long low, long long high, long long fallback, long long *out,
                 struct err *err);
 
+/* A length of time: a number with s, m, h, d or w behind it. False: it is none, or longer than most_ms. */
+bool args_span(const char *text, uint64_t most_ms, uint64_t *ms);
+
 int args_count(const struct args *args);
 const char *args_at(const struct args *args, int index); /* NULL beyond the end */
 
