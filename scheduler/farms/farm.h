@@ -14,6 +14,7 @@ struct farm_run {
     const struct rec_run *run;
 };
 
+struct needs;
 struct settings;
 struct stats;
 struct run;
@@ -88,6 +89,9 @@ struct farm {
     /* Lines of a run of the farm's are being kept; for each of them there is room for FARM_LOGGED_OPS of its own, and FARM_LOGGED_BYTES
      * beside its text. */
     void (*logged)(void *self, struct core *core, const struct run *run, const struct rec_log_chunk *chunk);
+
+    /* Which files of the blob store it still needs (needs.h). */
+    void (*needs)(const void *self, struct needs *needs);
 
     /* This worker is forgotten; room for one deletion. */
     void (*forgot)(void *self, struct core *core, uint64_t worker_id);

@@ -250,7 +250,7 @@ void fixture_start(struct fixture *fixture)
         fixture->farms = (const struct farm *const *)fixture->made;
         if (fixture->farm_made)
             fixture->farm_made(fixture->made[0]);
-        fixture->made[1] = fixture->make_other ? fixture->make_other() : NULL;
+        fixture->made[1] = fixture->make_second ? fixture->make_second() : NULL;
     }
     fixture->journal = journal_new(&port);
     fixture->core = core_new(&fixture->config, &clock, fixture->journal, fixture->farms);

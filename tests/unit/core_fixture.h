@@ -35,8 +35,8 @@ struct fixture {
     struct core_config config;
     const struct farm *const *farms;
     struct farm *(*make_farm)(void);      /* a farm with memory of its own, made anew with each core; may be NULL */
+    struct farm *(*make_second)(void);    /* another one beside it; may be NULL */
     void (*farm_made)(struct farm *farm); /* before it is used; may be NULL */
-    struct farm *(*make_other)(void);     /* one more beside it; may be NULL */
     struct farm *made[3];
     uint64_t wall, mono, random;
 

@@ -454,7 +454,7 @@ static struct fixture *both_fixture(void)
 {
     struct fixture *fixture = fixture_new();
     fixture->make_farm = render_farm;
-    fixture->make_other = asset_farm;
+    fixture->make_second = asset_farm;
     fixture_start(fixture);
     return fixture;
 }

@@ -206,7 +206,7 @@ static void test_files(void **unused)
     struct rec_scene_needs list;
     fixture = fixture_new();
     fixture->make_farm = render_farm;
-    fixture->make_other = asset_farm;
+    fixture->make_second = asset_farm;
     fixture_start(fixture);
     fixture->around = around;
     memory_watched = false;

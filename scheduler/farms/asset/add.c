@@ -5,8 +5,9 @@
 #include "proto/place.h"
 #include "scheduler/farms/asset/asset.h"
 
-#define RECORD_BYTES 512   /* of the records of one, without their texts */
-#define USE_EVERY_MS 60000 /* that it is used is noted so often at most */
+#define RECORD_BYTES 512    /* of the records of one, without their texts */
+#define USE_EVERY_MS 60000  /* that it is used is noted so often at most … */
+#define ASK_EVERY_MS 600000 /* … and of many that are asked for at once so often */
 
 void md5_hex(const unsigned char md5[ASSET_MD5], char out[ASSET_HEX])
 {
@@ -78,6 +79,26 @@ static void name_free(struct asset_name *name)
     free(name);
 }
 
+/* Stands for this file from now on. */
+static void name_attach(struct asset_name *name, struct asset *asset)
+{
+    name->asset = asset;
+    name->prev = NULL;
+    name->next = asset->names;
+    if (name->next)
+        name->next->prev = name;
+    asset->names = name;
+    asset->name_count++;
+}
+
+static void name_detach(struct asset_name *name)
+{
+    *(name->prev ? &name->prev->next : &name->asset->names) = name->next;
+    if (name->next)
+        name->next->prev = name->prev;
+    name->asset->name_count--;
+}
+
 int asset_load(struct assets *assets, const struct rec_asset *record, struct err *err)
 {
     struct asset *asset = asset_make(assets, record->md5, record->size);
@@ -110,14 +131,52 @@ int asset_name_load(struct assets *assets, const struct rec_asset_name *record, 
     struct asset_name *older = index_text(&assets->names, name->key); /* of before `C:/x` and `C/x` were one */
     if (older) {
         index_remove(&assets->names, older);
-        older->asset->names--;
+        name_detach(older);
         name_free(older);
     }
     name->id = record->id;
-    name->asset = asset;
-    asset->names++;
+    name_attach(name, asset);
     index_add(&assets->names, name);
     return 0;
+}
+
+/* ---- used, forgotten ---- */
+
+static bool use_is_due(const struct core *core, const struct asset *asset, uint64_t every_ms)
+{
+    return core->wall_ms > asset->used_at + every_ms;
+}
+
+static void use_put(struct core *core, struct asset *asset)
+{
+    const struct rec_asset_use use = {.id = asset->id, .at = core->wall_ms};
+    journal_put(core->journal, TYPE_ASSET_USE, asset->id, &use);
+    asset->used_at = core->wall_ms;
+}
+
+void asset_use(struct core *core, struct asset *asset)
+{
+    if (use_is_due(core, asset, USE_EVERY_MS))
+        use_put(core, asset);
+}
+
+void asset_name_forget(struct assets *assets, struct core *core, struct asset_name *name)
+{
+    journal_delete(core->journal, TYPE_ASSET_NAME, name->id);
+    name_detach(name);
+    index_remove(&assets->names, name);
+    name_free(name);
+}
+
+void asset_forget(struct assets *assets, struct core *core, struct asset *asset)
+{
+    while (asset->names)
+        asset_name_forget(assets, core, asset->names);
+    journal_delete(core->journal, TYPE_ASSET_USE, asset->id);
+    journal_delete(core->journal, TYPE_ASSET, asset->id);
+    index_remove(&assets->ids, asset);
+    index_remove(&assets->files, asset);
+    free(asset);
 }
 
 /* ---- one more ---- */
@@ -197,10 +256,8 @@ static void asset_put(struct assets *assets, struct core *core, struct adding *a
                                          .created_at = core->wall_ms};
         journal_put(core->journal, TYPE_ASSET, asset->id, &record);
         asset->used_at = core->wall_ms;
-    } else if (core->wall_ms > asset->used_at + USE_EVERY_MS) {
-        const struct rec_asset_use use = {.id = asset->id, .at = core->wall_ms};
-        journal_put(core->journal, TYPE_ASSET_USE, asset->id, &use);
-        asset->used_at = core->wall_ms;
+    } else {
+        asset_use(core, asset);
     }
 }
 
@@ -214,10 +271,9 @@ static void name_put(struct assets *assets, struct core *core, struct adding *ad
         name->id = core_new_id(core, TYPE_ASSET_NAME);
         index_add(&assets->names, name);
     } else {
-        name->asset->names--;
+        name_detach(name);
     }
-    name->asset = adding->asset;
-    name->asset->names++;
+    name_attach(name, adding->asset);
     const struct rec_asset_name record = {
         .id = name->id, .path = name->path, .asset_id = name->asset->id, .unionid = text_str(name->unionid), .at = core->wall_ms};
     journal_put(core->journal, TYPE_ASSET_NAME, name->id, &record);
@@ -246,7 +302,7 @@ void asset_on_check(struct core *core, const struct core_call *call)
 {
     const struct str md5s = call->msg->u.asset_check.md5s;
     const struct assets *assets = assets_of(core);
-    uint32_t count = md5s.len / ASSET_MD5;
+    uint32_t count = md5s.len / ASSET_MD5, due = 0;
     struct msg_asset_checked answer = {.ids = {arena_alloc(core->arena, (count + 1) * sizeof(uint64_t)), count}};
     struct fault fault;
 
@@ -257,9 +313,15 @@ void asset_on_check(struct core *core, const struct core_call *call)
     for (uint32_t i = 0; i < count; i++) {
         const struct asset *asset = asset_find(assets, (struct str){md5s.ptr + (size_t)i * ASSET_MD5, ASSET_MD5});
         answer.ids.items[i] = asset ? asset->id : 0;
+        due += asset && use_is_due(core, asset, ASK_EVERY_MS);
     }
-    if (core_reserve(core, 0, 64 + 9 * (size_t)count, 1, &fault) != 0)
+    if (core_reserve(core, (size_t)due * ASSET_USE_BYTES, 64 + 9 * (size_t)count, 1 + due, &fault) != 0)
         goto error;
+    for (uint32_t i = 0; due && i < count; i++) { /* who is told that it is here will not send it */
+        struct asset *asset = index_id(&assets->ids, answer.ids.items[i]);
+        if (asset && use_is_due(core, asset, ASK_EVERY_MS))
+            use_put(core, asset);
+    }
     core_answer(core, call, &shape_msg_asset_checked, &answer);
     return;
 error:

@@ -71,6 +71,8 @@ static const struct core_route routes[] = {
     {MSG_ASSET_CHECK, DOOR_COMMANDS, asset_on_check, "which files are in it"},
     {MSG_ASSET_FIND, DOOR_COMMANDS, asset_on_find, "what a path stands for"},
     {MSG_ASSET_LOOK, DOOR_COMMANDS, asset_on_look, "which of a scene's files are in it"},
+    {MSG_ASSET_SWEEP, DOOR_COMMANDS, asset_on_sweep, "files that nothing needs are forgotten"},
+    {MSG_ASSET_HELD, DOOR_COMMANDS, asset_on_held, "which files are known"},
     {MSG_SCENE_ANALYSE, DOOR_COMMANDS, scene_on_analyse, "has a scene read"},
     {MSG_SCENE_ASK, DOOR_COMMANDS, scene_on_ask, "how far that is"},
     {MSG_SCENE_TELL, DOOR_WORKERS, scene_on_tell, "which files a scene needs"},
@@ -97,6 +99,7 @@ struct farm *asset_farm(void)
     randombytes_buf(&seed, sizeof seed);
     assets->farm = rows;
     assets->farm.self = assets;
+    assets->seed = seed;
     index_init(&assets->ids, offsetof(struct asset, id), false, seed);
     index_init(&assets->files, offsetof(struct asset, key), true, seed);
     index_init(&assets->names, offsetof(struct asset_name, key), true, seed);

@@ -20,7 +20,8 @@ struct asset {
     struct str key; /* of the bytes below */
     unsigned char md5[ASSET_MD5];
     uint64_t size, used_at;
-    uint32_t names; /* paths that stand for it */
+    struct asset_name *names; /* paths that stand for it */
+    uint32_t name_count;
 };
 
 /* The same path may stand for another file with each unionid: what somebody binds is his alone, and what nobody's name is on is for all. */
@@ -29,7 +30,8 @@ struct asset_name {
     struct str path; /* as a place (proto/place.h); of the bytes behind it, as is: */
     struct str key;  /* the path, a NUL, and whose it is */
     struct asset *asset;
-    struct text *unionid; /* NULL: nobody's */
+    struct asset_name *prev, *next; /* of the same file */
+    struct text *unionid;           /* NULL: nobody's */
     char bytes[];
 };
 
@@ -48,6 +50,10 @@ struct asset *asset_look(const struct core *core, const struct asset_look *look,
 /* Has this file of the blob store, in that folder of the gateway's, read as a scene if it never was and some worker can; else nothing happens. */
 void scene_want(struct core *core, const struct asset *asset, struct str blobs);
 void md5_hex(const unsigned char md5[ASSET_MD5], char out[ASSET_HEX]);
+
+/* It is used just now, which is noted unless it was a moment ago: room for a record of ASSET_USE_BYTES has been reserved. */
+void asset_use(struct core *core, struct asset *asset);
+#define ASSET_USE_BYTES 32
 
 /* ---- what the files of this folder share ---- */
 
@@ -84,6 +90,7 @@ struct assets {
     struct index lists;         /* of struct scene_list, by md5 */
     struct scene_list *first_list, *last_list;
     uint64_t pages; /* of all lists */
+    uint64_t seed;              /* for tables that are made for a moment */
 };
 
 struct assets *assets_of(const struct core *core); /* NULL: there is no such farm */
@@ -95,10 +102,15 @@ struct str asset_place(struct str path, char *room);
 struct str asset_key(struct str place, struct str unionid, char *out);
 bool md5_read(struct str hex, unsigned char out[ASSET_MD5]); /* 32 digits, of either case */
 
+/* Out of every table, with its record. Room for one deletion; of a file for two, and for one of each of its paths. */
+void asset_name_forget(struct assets *assets, struct core *core, struct asset_name *name);
+void asset_forget(struct assets *assets, struct core *core, struct asset *asset);
+
 int asset_load(struct assets *assets, const struct rec_asset *record, struct err *err);
 int asset_use_load(struct assets *assets, const struct rec_asset_use *record);
 int asset_name_load(struct assets *assets, const struct rec_asset_name *record, struct err *err);
-core_handler asset_on_add, asset_on_check, asset_on_find, asset_on_look;
+core_handler asset_on_add, asset_on_check, asset_on_find, asset_on_look, asset_on_sweep,
+    asset_on_held;
 
 int scene_load(struct assets *assets, const struct rec_scene *record, struct err *err);
 int scenes_loaded(struct assets *assets, struct core *core, struct err *err);

@@ -105,16 +105,18 @@ struct asset *asset_look(const struct core *core, const struct asset_look *look,
 void asset_on_find(struct core *core, const struct core_call *call)
 {
     const struct msg_asset_find *asked = &call->msg->u.asset_find;
-    const struct asset *asset = asset_named(core, asked->path, asked->unionid);
+    struct asset *asset = asset_named(core, asked->path, asked->unionid);
     struct msg_asset_found answer = {0};
     struct fault fault;
 
     if (asset)
         answer = (struct msg_asset_found){.asset_id = asset->id, .md5 = asset->key, .size = asset->size};
-    if (core_reserve(core, 0, 128, 1, &fault) != 0) {
+    if (core_reserve(core, ASSET_USE_BYTES, 128, 2, &fault) != 0) {
         core_refuse(core, call, &fault);
         return;
     }
+    if (asset)
+        asset_use(core, asset);
     core_answer(core, call, &shape_msg_asset_found, &answer);
 }
 

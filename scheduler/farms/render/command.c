@@ -58,7 +58,7 @@ void render_on_create(struct core *core, const struct core_call *call)
     struct render_task *task = NULL;
     struct fault fault;
     char md5[ASSET_HEX];
-    const struct asset *scene =
+    struct asset *scene =
         asset_named(core, record.oss_file_path, record.unionid); /* what was uploaded comes before a file of that name */
     if (create_check(farm, asked, scene, &fault))
         goto error;
@@ -81,8 +81,10 @@ void render_on_create(struct core *core, const struct core_call *call)
         fault_memory(&fault);
         goto error;
     }
-    if (core_reserve(core, render_bytes(task) + 64, answer_bytes(task), 2, &fault))
+    if (core_reserve(core, render_bytes(task) + 64 + ASSET_USE_BYTES, answer_bytes(task), 3, &fault))
         goto error;
+    if (scene)
+        asset_use(core, scene);
     render_join(farm, task, core_new_id(core, TYPE_RENDER_TASK));
     render_judge(farm, core, task);
     render_put(core, task);
@@ -120,8 +122,23 @@ static int act_frame(const struct render_task *task, uint64_t number, uint32_t *
                      "frame %llu of task %llu has not ended", (unsigned long long)number, (unsigned long long)task->id);
 }
 
+/* A task that was cleaned up holds no files: what was uploaded for it may be gone. */
+static int act_scene(const struct core *core, const struct render_task *task, struct fault *fault)
+{
+    char path[sizeof "assets/" + ASSET_HEX];
+    const struct rec_render_task *record = &task->record;
+    if (!record->cleaned_at || !record->scene_md5.len)
+        return 0;
+    snprintf(path, sizeof path, "assets/%.*s", (int)record->scene_md5.len, record->scene_md5.ptr);
+    if (asset_named(core, str_of(path)))
+        return 0;
+    return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "render_scene", record->oss_file_path, NULL,
+                     "the scene of task %llu is not in the blob store any more", (unsigned long long)task->id);
+}
+
 /* Whether the state allows it; nothing changes. -1 with fault. */
-static int act_check(const struct render_task *task, const struct msg_render_act *asked, uint32_t *place, struct fault *fault)
+static int act_check(const struct core *core, const struct render_task *task, const struct msg_render_act *asked, uint32_t *place,
+                     struct fault *fault)
 {
     uint64_t status = task->record.status;
     bool final = render_status_final(status);
@@ -135,9 +152,9 @@ static int act_check(const struct render_task *task, const struct msg_render_act
     case RENDER_CLEANUP:
         return !final || task->busy ? refuse(task, "completed|failed|cancelled", fault) : 0;
     case RENDER_RETRY_FRAME:
-        return act_frame(task, asked->frame, place, fault);
+        return act_frame(task, asked->frame, place, fault) || act_scene(core, task, fault) ? -1 : 0;
     default:
-        return 0;
+        return task->counts[FRAME_FAILED] ? act_scene(core, task, fault) : 0;
     }
 }
 
@@ -178,10 +195,12 @@ static uint32_t act(struct render *farm, struct core *core, struct render_task *
     default:
         count = retry_failed(task);
     }
-    if (count)
+    if (count) {
+        task->record.cleaned_at = 0; /* what it needs is held again */
         render_reopen(farm, core, task);
-    else
+    } else {
         render_judge(farm, core, task);
+    }
     return count;
 }
 
@@ -208,7 +227,7 @@ void render_on_act(struct core *core, const struct core_call *call)
     struct fault fault;
     uint32_t place = 0;
     struct render_task *task = act_task(farm, asked, &fault);
-    if (!task || act_check(task, asked, &place, &fault) ||
+    if (!task || act_check(core, task, asked, &place, &fault) ||
         core_reserve(core, render_bytes(task) + 3 * RENDER_FRAMES, answer_bytes(task), 2, &fault)) {
         core_refuse(core, call, &fault);
         return;

@@ -6,6 +6,7 @@
 
 #include "proto/settings.h"
 #include "proto/stats.h"
+#include "scheduler/farms/needs.h"
 
 static int load(void *self, struct core *core, enum record_type type, struct str value, struct err *err)
 {
@@ -30,6 +31,20 @@ static void stats(const void *self, struct stats *stats)
     const struct render *farm = self;
     stats_count(stats, "render_frames_completed", farm->frames_done);
     stats_count(stats, "render_frames_failed", farm->frames_failed);
+}
+
+/* Files of the tasks that are kept, those that have ended too, as their frames can be rendered again; until somebody cleans up. Which paths a
+ * scene names is not known here, so all of its unionid's are held. */
+static void needs(const void *self, struct needs *needs)
+{
+    const struct render *farm = self;
+    for (size_t i = 0; i < farm->tasks.size; i++) {
+        const struct render_task *task = farm->tasks.slots[i];
+        if (!task || task->record.cleaned_at)
+            continue;
+        needs_file(needs, task->record.scene_md5);
+        needs_paths(needs, task->record.unionid);
+    }
 }
 
 static void render_close(void *self)
@@ -69,6 +84,7 @@ static const struct farm rows = {.name = RENDER_TYPE,
                                  .pull = render_pull,
                                  .again = render_again,
                                  .stats = stats,
+                                 .needs = needs,
                                  .close = render_close};
 
 struct farm *render_farm(void)
