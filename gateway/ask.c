@@ -287,6 +287,8 @@ static uint16_t answer_to(const struct shape *asked)
         {&shape_msg_asset_check, MSG_ASSET_CHECKED},
         {&shape_msg_asset_look, MSG_ASSET_LOOKED},
         {&shape_msg_asset_find, MSG_ASSET_FOUND},
+        {&shape_msg_asset_sweep, MSG_ASSET_SWEPT},
+        {&shape_msg_asset_held, MSG_ASSET_CHECKED},
         {&shape_msg_scene_analyse, MSG_SCENE_STATE},
         {&shape_msg_scene_ask, MSG_SCENE_STATE},
         {&shape_msg_health_sweep, MSG_HEALTH_STATE},

@@ -265,6 +265,17 @@ static int shard_make(const struct blob *blob, const char *path)
     return sync_folder(assets) == 0 && sync_folder(blob->root) == 0 ? 0 : -1;
 }
 
+/* One that was there is marked as looked for just now: a collection leaves it then, whatever is known of it (blob_gc.h). */
+static int link_or_mark(const char *from, const char *to, bool *stood)
+{
+    do {
+        *stood = link(from, to) != 0;
+        if (*stood && errno != EEXIST)
+            return -1;
+    } while (*stood && utimensat(AT_FDCWD, to, NULL, 0) != 0 && errno == ENOENT); /* it has gone between the two */
+    return 0;
+}
+
 /* *stood: it was there before. */
 static int name_link(struct blob *blob, bool *stood)
 {
@@ -274,8 +285,7 @@ static int name_link(struct blob *blob, bool *stood)
     path_of(blob->root, blob->md5_found, to);
     if (shard_make(blob, to) != 0)
         return -1;
-    *stood = link(from, to) != 0;
-    if (*stood && errno != EEXIST)
+    if (link_or_mark(from, to, stood) != 0)
         return -1;
     end = strrchr(to, '/');
     *end = '\0';

@@ -28,6 +28,7 @@ struct gateway {
     struct stills *stills;           /* NULL: none can be made */
     struct still_cache *still_cache; /* NULL: none are kept */
     struct blob_tidy *blob_tidy;
+    struct blob_gc *blob_gc;
     struct events *events;
     struct feed *feed;
     struct hooks *hooks;

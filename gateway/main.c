@@ -5,6 +5,7 @@
 
 #include "gateway/ask.h"
 #include "gateway/auth.h"
+#include "gateway/blob_gc.h"
 #include "gateway/blob_tidy.h"
 #include "gateway/courier.h"
 #include "gateway/events.h"
@@ -199,6 +200,9 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     gateway->blob_tidy = gateway->ask ? blob_tidy_new(gateway) : NULL;
     if (gateway->ask && !gateway->blob_tidy)
         return err_set(err, ERR_NO_MEMORY, "no memory for uploads");
+    gateway->blob_gc = gateway->ask ? blob_gc_new(gateway, err) : NULL;
+    if (gateway->ask && !gateway->blob_gc)
+        return -1;
     if (gateway->ask && audit_open(gateway, err) != 0)
         return -1;
     gateway->events = gateway->ask ? events_new(gateway, err) : NULL;
@@ -229,6 +233,7 @@ static void close_all(struct gateway *gateway)
     still_cache_free(gateway->still_cache);
     parts_free(gateway->parts);
     blob_tidy_free(gateway->blob_tidy);
+    blob_gc_free(gateway->blob_gc);
     pulse_free(gateway->pulse);
     hooks_free(gateway->hooks);
     feed_free(gateway->feed);

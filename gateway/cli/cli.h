@@ -73,6 +73,7 @@ cli_handler transcode_undo, transcode_queue, transcode_skip, transcode_bump, tra
 cli_handler library_scan, library_list;
 cli_handler render_analyze, render_submit, render_list, render_show, render_watch, render_download, render_cancel, render_pause,
     render_resume, render_retry;
+cli_handler blobs_gc;
 cli_handler key_process;
 cli_handler backup_command, restore_command, fsck_command;
 cli_handler fires_command, preview_command;

@@ -204,6 +204,12 @@ static const struct option render_watch_options[] = {
     {0},
 };
 
+static const struct option blobs_gc_options[] = {
+    {"dry-run", 0, NULL, NULL, "say what would go, and remove nothing"},
+    {"grace", 0, "TIME", NULL, "what was used within this time stays (7d if not given; also s, m, h, w)"},
+    {0},
+};
+
 static const struct option workers_options[] = {
     {"status", 's', "STATUS", "active|draining|offline", "only workers in this state"},
     {"type", 't', "TYPE", NULL, "only workers that serve this type"},
@@ -361,7 +367,7 @@ static const struct option record_coverage_options[] = {
 };
 
 const char *const commands_groups[] = {"task",      "pool",    "worker", "webhook", "key",
-                                       "transcode", "library", "render", "record",  NULL};
+                                       "transcode", "library", "render", "blobs", "record", NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,
@@ -496,6 +502,13 @@ const struct command commands[] = {
      "missing of slots otherwise (lost), and what cycles had no room for (unplanned)."},
     {"record save", "", no_options, record_save, true, false, 0, 0, "write the recorder's configuration to its file",
      "What was changed is kept by the farm without this; the file is what POST /config/reload reads."},
+    {"blobs gc", "", blobs_gc_options, blobs_gc, true, false, 0, 0,
+     "remove uploaded files that no task needs and nobody has used lately; takes the role admin",
+     "A task needs its scene, and what the paths of its unionid, or of nobody, stand for, until it is cleaned up or forgotten. A "
+     "file "
+     "is used when it is sent, asked for by its hash or path, or made the scene of a task. It may be broken off: the next one "
+     "does the "
+     "rest. blob.keep_days has it done each day."},
     {"workers", "[ID]", workers_options, workers_command, true, false, 0, 1, "list workers, or show one and what it runs", NULL},
     {"worker drain", "ID…", no_options, worker_drain, true, false, 1, -1,
      "let workers finish what they have, and take nothing new", "It holds over restarts, until `gantry worker resume`."},

@@ -17,6 +17,9 @@ void render_files_linked(struct request *request);
 void render_files_blob(struct request *request);
 void render_files_frame(struct request *request);
 
+void render_gc_begin(struct request *request);
+void render_gc_tell(struct request *request);
+
 extern void (*const render_uploads[])(struct request *request); /* ends in NULL */
 
 #define RENDER_FILE_ROUTES                                                                                                       \
@@ -30,6 +33,13 @@ extern void (*const render_uploads[])(struct request *request); /* ends in NULL 
          "there is none: as `oss_file_path`, and in scenes that name it, as `C:/textures/wood.jpg` does). 201; 200 with "        \
          "`uploaded` false for one that was here. What is not what its hashes say is a 400 (1002), and nothing of it is kept. "  \
          "`hash` and `path` without `file` bind a path to a file that is here."},                                                \
+        {METHOD_POST, "/files/gc", render_gc_begin, ROLE_ADMIN,                                                                  \
+         "Removes uploaded files that no task needs and that nobody has used for `grace_seconds` (default 7 days). `dry_run`: "  \
+         "says the "                                                                                                             \
+         "same numbers, and removes nothing. 200 within `wait_seconds` (30, which is the most), else 202; 409 (3000) while "     \
+         "another one is "                                                                                                       \
+         "under way."},                                                                                                          \
+        {METHOD_GET, "/files/gc", render_gc_tell, ROLE_ADMIN, "How far that is, or how the last one went."},                     \
         {METHOD_GET, "/files/download-url/{asset_id}", render_files_link, ROLE_USER,                                             \
          "A link that anybody can fetch the file by, for an hour."},                                                             \
         {METHOD_GET, "/files/link/{asset_id}", render_files_linked, ROLE_ANYONE,                                                 \

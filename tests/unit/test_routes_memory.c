@@ -300,6 +300,7 @@ static bool needs_files(const struct surface *surface, const struct route *route
         {&surface_recorder, "/retention"},   {&surface_recorder, "/disk"},
         {&surface_recorder, "/streams/"},
         {&surface_render, "/tasks/{id}/results"},
+        {&surface_render, "/files/gc"},
     };
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (surface == begins[i].surface && strncmp(route->path, begins[i].path, strlen(begins[i].path)) == 0)

@@ -130,7 +130,7 @@ static int act_scene(const struct core *core, const struct render_task *task, st
     if (!record->cleaned_at || !record->scene_md5.len)
         return 0;
     snprintf(path, sizeof path, "assets/%.*s", (int)record->scene_md5.len, record->scene_md5.ptr);
-    if (asset_named(core, str_of(path)))
+    if (asset_named(core, str_of(path), (struct str){0}))
         return 0;
     return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "render_scene", record->oss_file_path, NULL,
                      "the scene of task %llu is not in the blob store any more", (unsigned long long)task->id);

@@ -1,0 +1,362 @@
+#include "gateway/blob_gc.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "gateway/ask.h"
+#include "proto/clock.h"
+#include "proto/log.h"
+
+#define LOOK_MS 10000 /* whether it is time for one */
+#define DAY_MS UINT64_C(86400000)
+#define YOUNG_MS UINT64_C(600000)
+#define ASK_MS 30000 /* a question may take */
+#define AGAIN_MS 500
+#define AGAIN 60 /* times that a question is asked again */
+
+struct blob_gc {
+    struct blob_gc_folder folder; /* the first: what the helper thread knows */
+    struct gateway *gateway;
+    struct blob_gc_state state;
+    struct blob_gc_watch *watches;
+    unsigned char scope[16], body[16]; /* of the key that it was asked for with */
+    unsigned char own_scope[16], own_body[16];
+    bool own_key;   /* the question under way has one of ours: it can be asked again */
+    uint64_t after; /* files up to this id have been looked at */
+    bool asking;
+    uint64_t corr;
+    unsigned again; /* times that the question was asked again */
+    int look_timer, again_timer;
+};
+
+static void sweep(struct blob_gc *gc), held_ask(struct blob_gc *gc);
+
+/* ---- its end ---- */
+
+static void end(struct blob_gc *gc)
+{
+    struct blob_gc_state *state = &gc->state;
+
+    free(gc->folder.md5s);
+    gc->folder.md5s = NULL;
+    gc->folder.count = gc->folder.size = 0;
+    state->running = false;
+    state->ended_ms = clock_wall_ms();
+    log_info("GTY-BLOB-GC", "dry=%d assets=%llu paths=%llu files=%llu bytes=%llu failed=%d", state->dry,
+             (unsigned long long)state->assets, (unsigned long long)state->paths, (unsigned long long)state->files,
+             (unsigned long long)state->bytes, state->failed != PROBLEM_COUNT);
+    while (gc->watches) {
+        struct blob_gc_watch *watch = gc->watches;
+        gc->watches = watch->next;
+        watch->done(watch);
+    }
+}
+
+static void fail(struct blob_gc *gc, enum problem_kind kind, int cause)
+{
+    gc->state.failed = kind;
+    gc->state.cause = cause;
+    end(gc);
+}
+
+/* ---- questions ---- */
+
+static void ask(struct blob_gc *gc, const struct shape *shape, const void *value, bus_reply *reply)
+{
+    gc->asking = true;
+    gc->corr = bus_ask(ask_client(gc->gateway->ask, ASK_SCHEDULER), shape, value, (struct str){NULL, 0}, ASK_MS, reply, gc);
+}
+
+static enum problem_kind kind_of(const struct msg *msg, const struct err *err)
+{
+    if (!msg)
+        return err && err->code == ERR_LIMIT ? PROBLEM_OVERLOADED : PROBLEM_SCHEDULER_AWAY;
+    if (msg->shape->id != MSG_ERROR)
+        return PROBLEM_INTERNAL;
+    switch (msg->u.error.code) {
+    case ERR_UNAVAILABLE:
+        return PROBLEM_STORE_AWAY;
+    case ERR_KEY_REUSED:
+        return PROBLEM_KEY_REUSED;
+    case ERR_LIMIT:
+    case ERR_NO_MEMORY:
+        return PROBLEM_OVERLOADED;
+    default:
+        return PROBLEM_INTERNAL;
+    }
+}
+
+static void on_again(void *arg)
+{
+    struct blob_gc *gc = arg;
+
+    if (gc->folder.asked)
+        held_ask(gc);
+    else
+        sweep(gc);
+}
+
+/* The answer, when it is this one. NULL: it is asked again in a moment, or that was the end. */
+static const struct msg *answered(struct blob_gc *gc, const struct msg *msg, const struct err *err, uint16_t id)
+{
+    gc->asking = false;
+    if (msg && msg->shape->id == id) {
+        gc->again = 0;
+        return msg;
+    }
+    enum problem_kind kind = kind_of(msg, err);
+    if (gc->own_key && kind != PROBLEM_INTERNAL && kind != PROBLEM_KEY_REUSED && gc->again++ < AGAIN && !gc->gateway->stopping)
+        loop_set(gc->gateway->loop, gc->again_timer, AGAIN_MS, 0);
+    else
+        fail(gc, kind, 0);
+    return NULL;
+}
+
+static void job_begin(struct blob_gc *gc, void (*work)(struct file_job *job), void (*done)(struct file_job *job))
+{
+    gc->folder.job = (struct file_job){.work = work, .done = done};
+    files_do(gc->gateway->files, &gc->folder.job);
+}
+
+/* Of one whose job has ended. NULL: that was the end. */
+static struct blob_gc *job_over(struct file_job *job)
+{
+    struct blob_gc *gc = (struct blob_gc *)(void *)job;
+
+    gc->state.files += gc->folder.files;
+    gc->state.bytes += gc->folder.bytes;
+    gc->folder.files = gc->folder.bytes = 0;
+    if (gc->gateway->stopping)
+        fail(gc, PROBLEM_STOPPING, 0);
+    else if (gc->folder.cause)
+        fail(gc, PROBLEM_INTERNAL, gc->folder.cause);
+    else
+        return gc;
+    return NULL;
+}
+
+/* ---- the folder ---- */
+
+static void on_stamped(struct file_job *job)
+{
+    struct blob_gc *gc = job_over(job);
+
+    if (gc)
+        end(gc);
+}
+
+static void on_listed(struct file_job *job)
+{
+    struct blob_gc *gc = job_over(job);
+
+    if (gc)
+        held_ask(gc);
+}
+
+static void shard_begin(struct blob_gc *gc)
+{
+    if (gc->folder.shard < BLOB_SHARDS)
+        job_begin(gc, blob_gc_list, on_listed);
+    else if (gc->state.dry)
+        end(gc);
+    else
+        job_begin(gc, blob_gc_stamp, on_stamped);
+}
+
+static void on_removed(struct file_job *job)
+{
+    struct blob_gc *gc = job_over(job);
+
+    if (!gc)
+        return;
+    gc->folder.from += gc->folder.asked;
+    held_ask(gc);
+}
+
+static void on_held(void *arg, const struct msg *said, const struct err *err)
+{
+    struct blob_gc *gc = arg;
+    struct blob_gc_folder *folder = &gc->folder;
+    const struct msg *msg = answered(gc, said, err, MSG_ASSET_CHECKED);
+    uint32_t unknown = 0;
+
+    if (!msg)
+        return;
+    const struct uint_list *ids = &msg->u.asset_checked.ids;
+    for (uint32_t i = 0; i < folder->asked; i++) {
+        folder->unknown[i] = i < ids->count && ids->items[i] == 0;
+        unknown += folder->unknown[i];
+    }
+    if (unknown) { /* at once: an upload that the scheduler hears of behind this question links its file behind this job */
+        job_begin(gc, blob_gc_remove, on_removed);
+    } else {
+        folder->from += folder->asked;
+        held_ask(gc);
+    }
+}
+
+/* The next files of the shard, or the next shard. */
+static void held_ask(struct blob_gc *gc)
+{
+    struct blob_gc_folder *folder = &gc->folder;
+    uint32_t left = folder->count - folder->from;
+    struct msg_asset_held held = {.dry = gc->state.dry, .grace_ms = gc->state.grace_ms};
+
+    if (left == 0) {
+        folder->shard++;
+        shard_begin(gc);
+        return;
+    }
+    folder->asked = left < BLOB_GC_ASK ? left : BLOB_GC_ASK;
+    held.md5s = (struct str){(const char *)folder->md5s + (size_t)folder->from * BLOB_MD5, folder->asked * BLOB_MD5};
+    gc->own_key = true;
+    ask(gc, &shape_msg_asset_held, &held, on_held);
+}
+
+/* ---- the records ---- */
+
+static void on_swept(void *arg, const struct msg *said, const struct err *err)
+{
+    struct blob_gc *gc = arg;
+    const struct msg *msg = answered(gc, said, err, MSG_ASSET_SWEPT);
+
+    if (!msg)
+        return;
+    const struct msg_asset_swept *swept = &msg->u.asset_swept;
+    gc->state.assets += swept->files;
+    gc->state.paths += swept->paths;
+    gc->after = swept->after;
+    if (gc->gateway->stopping) {
+        fail(gc, PROBLEM_STOPPING, 0);
+    } else if (swept->done) {
+        shard_begin(gc);
+    } else {
+        gc->own_key = false;
+        sweep(gc);
+    }
+}
+
+static void sweep_ask(struct blob_gc *gc, const struct rec_idem *idem)
+{
+    const struct msg_asset_sweep asked = {
+        .idem = *idem, .after = gc->after, .grace_ms = gc->state.grace_ms, .dry = gc->state.dry};
+
+    ask(gc, &shape_msg_asset_sweep, &asked, on_swept);
+}
+
+/* With a key of its own, which stays when it is asked again. */
+static void sweep(struct blob_gc *gc)
+{
+    if (!gc->own_key) {
+        randombytes_buf(gc->own_scope, sizeof gc->own_scope);
+        randombytes_buf(gc->own_body, sizeof gc->own_body);
+    }
+    gc->own_key = true;
+    const struct rec_idem idem = {.scope = {(const char *)gc->own_scope, sizeof gc->own_scope},
+                                  .body = {(const char *)gc->own_body, sizeof gc->own_body}};
+    sweep_ask(gc, &idem);
+}
+
+/* ---- begun ---- */
+
+static bool is_key(const unsigned char kept[16], struct str given)
+{
+    return given.len == 16 && memcmp(kept, given.ptr, 16) == 0;
+}
+
+enum blob_gc_begun blob_gc_begin(struct blob_gc *gc, uint64_t grace_ms, bool dry, const struct rec_idem *idem)
+{
+    struct blob_gc_folder *folder = &gc->folder;
+
+    if (idem && gc->state.began_ms && is_key(gc->scope, idem->scope))
+        return is_key(gc->body, idem->body) ? BLOB_GC_REPEAT : BLOB_GC_REUSED;
+    if (gc->state.running)
+        return BLOB_GC_BUSY;
+    gc->state = (struct blob_gc_state){
+        .running = true, .dry = dry, .grace_ms = grace_ms, .began_ms = clock_wall_ms(), .failed = PROBLEM_COUNT};
+    *folder = (struct blob_gc_folder){.dry = dry, .young_ms = grace_ms < YOUNG_MS ? grace_ms : YOUNG_MS};
+    blob_root(gc->gateway->settings, folder->root);
+    gc->after = 0;
+    gc->again = 0;
+    gc->own_key = false;
+    randombytes_buf(gc->scope, sizeof gc->scope);
+    if (!idem) {
+        sweep(gc);
+        return BLOB_GC_BEGUN;
+    }
+    memcpy(gc->scope, idem->scope.ptr, sizeof gc->scope);
+    memcpy(gc->body, idem->body.ptr, sizeof gc->body);
+    sweep_ask(gc, idem);
+    return BLOB_GC_BEGUN;
+}
+
+/* Once a day, if it is wanted. */
+static void look(void *arg)
+{
+    struct blob_gc *gc = arg;
+    uint64_t days = (uint64_t)settings_count_of(gc->gateway->settings, SET_BLOB_KEEP_DAYS), now = clock_wall_ms();
+    char root[4096];
+    bool there;
+
+    if (!days || gc->state.running || gc->gateway->stopping || !blob_root(gc->gateway->settings, root) ||
+        !bus_client_is_up(ask_client(gc->gateway->ask, ASK_SCHEDULER)))
+        return;
+    uint64_t last = blob_gc_stamped(root, &there);
+    bool failed = gc->state.failed != PROBLEM_COUNT && now < gc->state.ended_ms + YOUNG_MS; /* tried again, but not at once */
+    if (there && !failed && (last > now || now - last >= DAY_MS))
+        blob_gc_begin(gc, days * DAY_MS, false, NULL);
+}
+
+/* ---- life ---- */
+
+struct blob_gc *blob_gc_new(struct gateway *gateway, struct err *err)
+{
+    struct blob_gc *gc = calloc(1, sizeof *gc);
+
+    if (gc) {
+        gc->gateway = gateway;
+        gc->state.failed = PROBLEM_COUNT;
+        gc->again_timer = loop_timer(gateway->loop, on_again, gc);
+        gc->look_timer = gc->again_timer < 0 ? -1 : loop_every(gateway->loop, LOOK_MS, look, gc);
+    }
+    if (gc && gc->look_timer >= 0)
+        return gc;
+    if (gc)
+        loop_cancel(gateway->loop, gc->again_timer);
+    free(gc);
+    err_set(err, ERR_NO_MEMORY, "no memory for the blob store");
+    return NULL;
+}
+
+void blob_gc_free(struct blob_gc *gc)
+{
+    if (!gc)
+        return;
+    if (gc->asking)
+        bus_forget(ask_client(gc->gateway->ask, ASK_SCHEDULER), gc->corr);
+    loop_cancel(gc->gateway->loop, gc->look_timer);
+    loop_cancel(gc->gateway->loop, gc->again_timer);
+    free(gc->folder.md5s);
+    free(gc);
+}
+
+const struct blob_gc_state *blob_gc_state(const struct blob_gc *gc)
+{
+    return &gc->state;
+}
+
+void blob_gc_watch(struct blob_gc *gc, struct blob_gc_watch *watch)
+{
+    watch->next = gc->watches;
+    gc->watches = watch;
+}
+
+void blob_gc_unwatch(struct blob_gc *gc, struct blob_gc_watch *watch)
+{
+    for (struct blob_gc_watch **at = &gc->watches; *at; at = &(*at)->next) {
+        if (*at == watch) {
+            *at = watch->next;
+            return;
+        }
+    }
+}
