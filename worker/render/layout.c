@@ -103,7 +103,7 @@ static int blob_lay(const struct render *it, const char *md5, const char *name, 
         return err_set(err, ERR_INVALID, "the name of a file is too long: %.150s", name);
     if (access(blob, R_OK) == 0)
         return layout_bring(blob, path, true, err);
-    if (!fetch_can(it))
+    if (!fetch_can(it) && !*words_or(it->words, "near", ""))
         return err_set(err, ERR_NOT_FOUND, "the store of files has no %s", md5);
     return layout_folders(path, err) < 0 ? -1 : fetch_blob(it, md5, path, err);
 }

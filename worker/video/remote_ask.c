@@ -137,6 +137,11 @@ static void curl_prepare(struct exchange *it, const char *url)
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_going);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, it);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    if (it->wants) { /* to the store that keeps the farm's files; the key goes to the gateway alone */
+        curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+        curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 2L);
+        curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    }
     if (it->remote->ca_file[0])
         curl_easy_setopt(curl, CURLOPT_CAINFO, it->remote->ca_file);
 }
