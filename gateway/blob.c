@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "gateway/beneath.h"
+#include "gateway/s3.h"
 #include "proto/ident.h"
 
 #define HASH_FROM ((uint64_t)4 << 20)  /* so much is read for the hashes at a time, at least … */
@@ -146,12 +147,24 @@ struct blob *blob_new(struct files *files, const struct settings *settings, cons
 
 /* ---- jobs ---- */
 
-static void job_begin(struct blob *blob, void (*work)(struct file_job *job), void (*done)(struct file_job *job))
+static void job_begin_in(struct blob *blob, struct files *files, void (*work)(struct file_job *job),
+                         void (*done)(struct file_job *job))
 {
     blob->working = true;
     blob->job.work = work;
     blob->job.done = done;
-    files_do(blob->files, &blob->job);
+    files_do(files, &blob->job);
+}
+
+static void job_begin(struct blob *blob, void (*work)(struct file_job *job), void (*done)(struct file_job *job))
+{
+    job_begin_in(blob, blob->files, work, done);
+}
+
+/* Where it gets its name: the helper thread, or its lane of the store. */
+static struct files *keeper_of(const struct blob *blob)
+{
+    return blob->s3 ? s3_files(blob->s3, s3_lane(blob->md5_wanted)) : blob->files;
 }
 
 static void drop_work(struct file_job *job)
@@ -292,6 +305,17 @@ static int name_link(struct blob *blob, bool *stood)
     return sync_folder(to); /* also of one that is there: who made it may not have come to that yet */
 }
 
+/* -1 with errno, and why. */
+static int place(struct blob *blob, bool *stood)
+{
+    if (!blob->s3)
+        return name_link(blob, stood);
+    if (s3_put(blob->s3, blob->md5_wanted, blob->fd, blob->size, stood, blob->why) == 0)
+        return 0;
+    errno = EREMOTEIO;
+    return -1;
+}
+
 static void end_work(struct file_job *job)
 {
     struct blob *blob = (struct blob *)(void *)job;
@@ -305,7 +329,7 @@ static void end_work(struct file_job *job)
         blob->how = BLOB_WRONG_MD5;
     else if (blob->has_xxh64 && blob->xxh64_found != blob->xxh64_wanted)
         blob->how = BLOB_WRONG_XXH64;
-    else if (fsync(blob->fd) != 0 || name_link(blob, &blob->stood) != 0)
+    else if (fsync(blob->fd) != 0 || place(blob, &blob->stood) != 0)
         blob->job_cause = errno;
     else
         blob->how = BLOB_WELL;
@@ -320,7 +344,7 @@ static void keep_work(struct file_job *job)
     bool stood;
 
     blob->how = BLOB_WELL;
-    if (name_link(blob, &stood) != 0) {
+    if (place(blob, &stood) != 0) {
         blob->job_cause = errno;
         blob->how = BLOB_BADLY;
     }
@@ -359,7 +383,7 @@ static void hash_go_on(struct blob *blob)
             blob->how = BLOB_BADLY;
             blob->done(blob->self, blob);
         } else {
-            job_begin(blob, end_work, tell);
+            job_begin_in(blob, keeper_of(blob), end_work, tell);
         }
     } else if (!blob->cause && (left >= HASH_FROM || blob->ending)) {
         blob->until = blob->hashed + (left < HASH_UPTO ? left : HASH_UPTO);
@@ -409,5 +433,5 @@ void blob_keep(struct blob *blob, void (*done)(void *self, struct blob *blob), v
 {
     blob->done = done;
     blob->self = self;
-    job_begin(blob, keep_work, tell);
+    job_begin_in(blob, keeper_of(blob), keep_work, tell);
 }

@@ -2,11 +2,13 @@
  *
  *   assets/<md5[0:2]>/<md5>   a file
  *   incoming/<name>           one on its way in; who sends it may have gone, then it goes too (blob_tidy.c)
+ *   cache/<md5>               one of an S3-compatible store, fetched for a worker of this host; it goes after a day
  *
  * What comes is written as it comes, so that memory does not grow with it; the helper thread reads it behind that for its hashes, out of the
  * page cache. When all is there it is made durable, and linked to its name: of two that come at once one is linked, and both are there. Only
  * then is the scheduler told. Who is told of a file that was there already may find that it has gone meanwhile (gantry blobs gc): so what came
  * is kept until the scheduler has answered, and linked once more if need be (blob_keep).
+ * Where an S3-compatible store keeps the files (s3.h), the file is sent there in the place of being linked.
  */
 #ifndef GANTRY_GATEWAY_BLOB_H
 #define GANTRY_GATEWAY_BLOB_H
@@ -22,11 +24,16 @@
 #define BLOB_NAME 64                /* of a file on its way in */
 #define BLOB_PATH 4400
 
+#define BLOB_WHY 200 /* what went wrong in an S3-compatible store, for people */
+
+struct s3;
+
 enum blob_ending { BLOB_WELL, BLOB_WRONG_MD5, BLOB_WRONG_XXH64, BLOB_BADLY };
 
 struct blob {            /* one on its way in */
     struct file_job job; /* the first: what the helper thread knows */
     struct files *files;
+    struct s3 *s3; /* that is to keep it; NULL: the folder */
     char root[4096], name[BLOB_NAME];
     int fd;
     bool working;           /* a job is under way: nothing but size and cause changes */
@@ -44,6 +51,7 @@ struct blob {            /* one on its way in */
     bool stood; /* a file of that hash was there */
     int cause;  /* errno of what went wrong; 0: nothing has */
     int job_cause;
+    char why[BLOB_WHY]; /* more of it: with EREMOTEIO */
     enum blob_ending how;
     void (*done)(void *self, struct blob *blob); /* what was asked for has ended; blob->how says how */
     void *self;

@@ -1,6 +1,7 @@
 #include "gateway/blob_gc.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway/ask.h"
@@ -14,9 +15,13 @@
 #define AGAIN_MS 500
 #define AGAIN 60 /* times that a question is asked again */
 
+enum phase { PHASE_RECORDS, PHASE_FOLDER, PHASE_OBJECTS };
+
 struct blob_gc {
-    struct blob_gc_folder folder; /* the first: what the helper thread knows */
+    struct blob_gc_folder folder;    /* the first: what the helper thread knows */
+    struct blob_gc_objects *objects; /* NULL: no store is walked */
     struct gateway *gateway;
+    enum phase phase;
     struct blob_gc_state state;
     struct blob_gc_watch *watches;
     unsigned char scope[16], body[16]; /* of the key that it was asked for with */
@@ -29,7 +34,7 @@ struct blob_gc {
     int look_timer, again_timer;
 };
 
-static void sweep(struct blob_gc *gc), held_ask(struct blob_gc *gc);
+static void sweep(struct blob_gc *gc), held_ask(struct blob_gc *gc), objects_ask(struct blob_gc *gc);
 
 /* ---- its end ---- */
 
@@ -40,11 +45,18 @@ static void end(struct blob_gc *gc)
     free(gc->folder.md5s);
     gc->folder.md5s = NULL;
     gc->folder.count = gc->folder.size = 0;
+    free(gc->objects);
+    gc->objects = NULL;
     state->running = false;
     state->ended_ms = clock_wall_ms();
     log_info("GTY-BLOB-GC", "dry=%d assets=%llu paths=%llu files=%llu bytes=%llu failed=%d", state->dry,
              (unsigned long long)state->assets, (unsigned long long)state->paths, (unsigned long long)state->files,
              (unsigned long long)state->bytes, state->failed != PROBLEM_COUNT);
+    if (state->failed != PROBLEM_COUNT)
+        log_warn("GTY-BLOB-GC-FAILED", "%s; the next one does the rest",
+                 state->why[0]  ? state->why
+                 : state->cause ? strerror(state->cause)
+                                : "the scheduler or the store is away");
     while (gc->watches) {
         struct blob_gc_watch *watch = gc->watches;
         gc->watches = watch->next;
@@ -90,10 +102,12 @@ static void on_again(void *arg)
 {
     struct blob_gc *gc = arg;
 
-    if (gc->folder.asked)
+    if (gc->phase == PHASE_RECORDS)
+        sweep(gc);
+    else if (gc->phase == PHASE_FOLDER)
         held_ask(gc);
     else
-        sweep(gc);
+        objects_ask(gc);
 }
 
 /* The answer, when it is this one. NULL: it is asked again in a moment, or that was the end. */
@@ -135,7 +149,7 @@ static struct blob_gc *job_over(struct file_job *job)
     return NULL;
 }
 
-/* ---- the folder ---- */
+/* ---- its end, noted ---- */
 
 static void on_stamped(struct file_job *job)
 {
@@ -144,6 +158,113 @@ static void on_stamped(struct file_job *job)
     if (gc)
         end(gc);
 }
+
+static void stamp(struct blob_gc *gc)
+{
+    if (gc->state.dry)
+        end(gc);
+    else
+        job_begin(gc, blob_gc_stamp, on_stamped);
+}
+
+/* ---- objects of a store ---- */
+
+static void fail_store(struct blob_gc *gc, const char *why)
+{
+    snprintf(gc->state.why, sizeof gc->state.why, "%s", why);
+    fail(gc, PROBLEM_INTERNAL, 0);
+}
+
+static void on_page(struct file_job *job)
+{
+    struct blob_gc *gc = ((struct blob_gc_objects *)(void *)job)->gc;
+
+    if (gc->gateway->stopping)
+        fail(gc, PROBLEM_STOPPING, 0);
+    else if (gc->objects->why[0])
+        fail_store(gc, gc->objects->why);
+    else if (gc->objects->page.count > 0)
+        objects_ask(gc);
+    else
+        stamp(gc);
+}
+
+static void page_begin(struct blob_gc *gc)
+{
+    gc->objects->job = (struct file_job){.work = blob_gc_objects_list, .done = on_page};
+    files_do(s3_files(gc->objects->s3, 0), &gc->objects->job);
+}
+
+static void on_part(struct file_job *job)
+{
+    struct blob_gc_objects *objects = ((struct blob_gc_part *)(void *)job)->all;
+    struct blob_gc *gc = objects->gc;
+    const char *why = NULL;
+
+    if (--objects->open > 0)
+        return;
+    for (unsigned lane = 0; lane < S3_LANES; lane++) {
+        gc->state.files += objects->parts[lane].files;
+        gc->state.bytes += objects->parts[lane].bytes;
+        why = objects->parts[lane].why[0] ? objects->parts[lane].why : why;
+    }
+    if (gc->gateway->stopping)
+        fail(gc, PROBLEM_STOPPING, 0);
+    else if (why)
+        fail_store(gc, why);
+    else if (objects->page.next[0])
+        page_begin(gc);
+    else
+        stamp(gc);
+}
+
+/* In all lanes at once: an upload that the scheduler hears of behind the question looks for its object behind that. */
+static void on_objects_held(void *arg, const struct msg *said, const struct err *err)
+{
+    struct blob_gc *gc = arg;
+    struct blob_gc_objects *objects = gc->objects;
+    const struct msg *msg = answered(gc, said, err, MSG_ASSET_CHECKED);
+
+    if (!msg)
+        return;
+    const struct uint_list *ids = &msg->u.asset_checked.ids;
+    for (unsigned i = 0; i < objects->page.count; i++)
+        objects->unknown[i] = i < ids->count && ids->items[i] == 0;
+    objects->open = S3_LANES;
+    for (unsigned lane = 0; lane < S3_LANES; lane++) {
+        objects->parts[lane] = (struct blob_gc_part){.job = {.work = blob_gc_objects_remove, .done = on_part}, .all = objects};
+        files_do(s3_files(objects->s3, lane), &objects->parts[lane].job);
+    }
+}
+
+static void objects_ask(struct blob_gc *gc)
+{
+    const struct msg_asset_held held = {
+        .md5s = {(const char *)gc->objects->page.md5s, gc->objects->page.count * BLOB_MD5},
+        .dry = gc->state.dry,
+        .grace_ms = gc->state.grace_ms,
+    };
+
+    gc->own_key = true;
+    ask(gc, &shape_msg_asset_held, &held, on_objects_held);
+}
+
+static void objects_begin(struct blob_gc *gc)
+{
+    gc->phase = PHASE_OBJECTS;
+    gc->objects = calloc(1, sizeof *gc->objects);
+    if (!gc->objects) {
+        fail(gc, PROBLEM_OVERLOADED, 0);
+        return;
+    }
+    gc->objects->gc = gc;
+    gc->objects->s3 = gc->gateway->s3;
+    gc->objects->young_ms = gc->folder.young_ms;
+    gc->objects->dry = gc->state.dry;
+    page_begin(gc);
+}
+
+/* ---- the folder ---- */
 
 static void on_listed(struct file_job *job)
 {
@@ -155,12 +276,13 @@ static void on_listed(struct file_job *job)
 
 static void shard_begin(struct blob_gc *gc)
 {
+    gc->phase = PHASE_FOLDER;
     if (gc->folder.shard < BLOB_SHARDS)
         job_begin(gc, blob_gc_list, on_listed);
-    else if (gc->state.dry)
-        end(gc);
+    else if (gc->gateway->s3)
+        objects_begin(gc);
     else
-        job_begin(gc, blob_gc_stamp, on_stamped);
+        stamp(gc);
 }
 
 static void on_removed(struct file_job *job)
@@ -276,6 +398,7 @@ enum blob_gc_begun blob_gc_begin(struct blob_gc *gc, uint64_t grace_ms, bool dry
         .running = true, .dry = dry, .grace_ms = grace_ms, .began_ms = clock_wall_ms(), .failed = PROBLEM_COUNT};
     *folder = (struct blob_gc_folder){.dry = dry, .young_ms = grace_ms < YOUNG_MS ? grace_ms : YOUNG_MS};
     blob_root(gc->gateway->settings, folder->root);
+    gc->phase = PHASE_RECORDS;
     gc->after = 0;
     gc->again = 0;
     gc->own_key = false;
@@ -337,6 +460,7 @@ void blob_gc_free(struct blob_gc *gc)
     loop_cancel(gc->gateway->loop, gc->look_timer);
     loop_cancel(gc->gateway->loop, gc->again_timer);
     free(gc->folder.md5s);
+    free(gc->objects);
     free(gc);
 }
 

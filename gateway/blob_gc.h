@@ -8,6 +8,8 @@
  * whatever was removed before that answer, as both are jobs of one thread. And a file that was linked, or looked for by an upload, within the grace
  * time (ten minutes of it at most) is not removed, so that an upload whose gateway dies before that step has its file, too.
  *
+ * Objects of an S3-compatible store are listed and removed in the same way, behind the folder; all of one file is done in one lane there.
+ *
  * A dry run does all the same, and neither forgets nor removes: so it says the same numbers.
  */
 #ifndef GANTRY_GATEWAY_BLOB_GC_H
@@ -16,6 +18,7 @@
 #include "gateway/blob.h"
 #include "gateway/gateway.h"
 #include "gateway/problem.h"
+#include "gateway/s3.h"
 
 #define BLOB_GC_DAYS 7 /* of grace, where nobody says another */
 
@@ -25,7 +28,8 @@ struct blob_gc_state { /* how far it is, or how the last one went */
     uint64_t assets, paths;                /* forgotten, and what stood for them */
     uint64_t files, bytes;                 /* removed from the folder */
     enum problem_kind failed;              /* PROBLEM_COUNT: it did not */
-    int cause;                             /* errno, with PROBLEM_INTERNAL */
+    int cause;                             /* errno, with PROBLEM_INTERNAL; */
+    char why[S3_WHY];                      /* or what the store says; "" */
 };
 
 struct blob_gc_watch { /* told once, when the one under way ends */
@@ -69,6 +73,31 @@ struct blob_gc_folder {
     uint64_t files, bytes; /* removed so far */
     int cause;             /* errno */
 };
+
+/* ---- objects of a store, for its lanes (blob_gc_objects.c) ---- */
+
+struct blob_gc_part { /* of a page: what one lane removes */
+    struct file_job job;
+    struct blob_gc_objects *all;
+    uint64_t files, bytes;
+    char why[S3_WHY];
+};
+
+struct blob_gc_objects {
+    struct file_job job; /* the first: the list's */
+    struct blob_gc *gc;
+    struct s3 *s3;
+    struct s3_page page;
+    bool unknown[S3_PAGE];
+    struct blob_gc_part parts[S3_LANES];
+    unsigned open; /* parts that have not ended */
+    uint64_t young_ms;
+    bool dry;
+    char why[S3_WHY]; /* of the list */
+};
+
+void blob_gc_objects_list(struct file_job *job);   /* of the objects: the next page */
+void blob_gc_objects_remove(struct file_job *job); /* of a part: what is unknown, and is in its lane */
 
 void blob_gc_list(struct file_job *job);   /* reads the shard */
 void blob_gc_remove(struct file_job *job); /* what is unknown goes */

@@ -14,7 +14,8 @@
 #include "proto/log.h"
 
 #define LOOK_MS 600000
-#define AGE_SECONDS 600 /* of a file whose sender is gone: one that has just been made has no lock yet */
+#define CACHE_SECONDS 86400 /* of a file that was fetched from an S3-compatible store, since it was used last */
+#define AGE_SECONDS 600     /* of a file whose sender is gone: one that has just been made has no lock yet */
 
 struct blob_tidy {
     struct file_job job;
@@ -22,7 +23,7 @@ struct blob_tidy {
     int timer;
     bool working, first;
     /* for the thread */
-    char folder[BLOB_PATH];
+    char folder[BLOB_PATH], cache[BLOB_PATH];
     time_t now, expire;
     unsigned gone;
 };
@@ -71,11 +72,26 @@ static void look_at(struct blob_tidy *tidy, int folder, const char *name)
     }
 }
 
+static void cache_look(struct blob_tidy *tidy)
+{
+    DIR *dir = opendir(tidy->cache);
+    struct stat stat;
+
+    if (!dir)
+        return;
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (fstatat(dirfd(dir), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(stat.st_mode) &&
+            tidy->now - stat.st_mtime > CACHE_SECONDS)
+            tidy->gone += unlinkat(dirfd(dir), entry->d_name, 0) == 0;
+    closedir(dir);
+}
+
 static void tidy_work(struct file_job *job)
 {
     struct blob_tidy *tidy = (struct blob_tidy *)(void *)job;
     DIR *dir = opendir(tidy->folder);
 
+    cache_look(tidy);
     if (!dir)
         return; /* nothing has ever come */
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
@@ -102,6 +118,7 @@ static void look(void *arg)
     if (tidy->working || !blob_root(tidy->gateway->settings, root))
         return;
     snprintf(tidy->folder, sizeof tidy->folder, "%s/incoming", root);
+    snprintf(tidy->cache, sizeof tidy->cache, "%s/cache", root);
     tidy->working = true;
     tidy->gone = 0;
     tidy->now = time(NULL);

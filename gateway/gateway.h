@@ -22,6 +22,7 @@ struct gateway {
     struct http *http;
     struct ask *ask;
     struct files *files;           /* NULL: none can be uploaded */
+    struct s3 *s3;                 /* where these are kept; NULL: in the folder */
     struct parts *parts;           /* of uploads */
     struct recordings *recordings; /* for the helper thread alone */
     struct recorder *recorder;

@@ -19,6 +19,7 @@
 #include "gateway/pulse.h"
 #include "gateway/recorder.h"
 #include "gateway/recordings.h"
+#include "gateway/s3.h"
 #include "gateway/stats.h"
 #include "gateway/still_cache.h"
 #include "gateway/stills.h"
@@ -191,7 +192,7 @@ static int open_all(struct gateway *gateway, const char *runtime, struct err *er
     if (open_routes(gateway, err) != 0 || open_auth(gateway, err) != 0)
         return -1;
     gateway->files = files_new(gateway->loop, err);
-    if (!gateway->files)
+    if (!gateway->files || s3_open(&gateway->s3, gateway->loop, gateway->settings, err) != 0)
         return -1;
     gateway->ask = ask_new(gateway, err);
     gateway->parts = gateway->ask ? parts_new(gateway) : NULL;
@@ -226,6 +227,7 @@ static void close_all(struct gateway *gateway)
 {
     http_free(gateway->http); /* first: its requests still ask and follow */
     ports_close(gateway);
+    s3_close(gateway->s3); /* what it ends goes on in the helper thread */
     files_free(gateway->files);
     recorder_free(gateway->recorder);
     recordings_free(gateway->recordings);

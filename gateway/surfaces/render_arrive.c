@@ -7,6 +7,16 @@
 #include "gateway/surfaces/render_files.h"
 #include "proto/ident.h"
 
+static void refuse(struct arrival *arrival)
+{
+    struct blob *blob = arrival->blob;
+
+    if (blob->why[0])
+        render_refuse(arrival->request, PROBLEM_INTERNAL, NULL, "blob_s3", str_of(blob->why));
+    else
+        render_refuse_disk(arrival->request, blob->cause);
+}
+
 static void on_kept(void *self, struct blob *blob)
 {
     struct arrival *arrival = self;
@@ -14,24 +24,26 @@ static void on_kept(void *self, struct blob *blob)
     if (blob->how == BLOB_WELL)
         arrival->answer(arrival);
     else
-        render_refuse_disk(arrival->request, blob->cause);
+        refuse(arrival);
 }
 
 static void on_added(struct request *request, const struct msg *msg)
 {
     struct arrival *arrival = request->own;
     const struct msg_asset_added *added = &msg->u.asset_added;
-    int fd = arrival->blob ? -1 : blob_open(request->gateway->settings, arrival->md5);
+    bool kept = arrival->blob || request->gateway->s3; /* the store is not asked for each path that is bound */
+    int fd = kept ? -1 : blob_open(request->gateway->settings, arrival->md5);
 
     arrival->asset_id = added->asset_id;
     arrival->created = added->created;
     arrival->size = added->size;
     if (arrival->blob) {
         blob_keep(arrival->blob, on_kept, arrival);
-    } else if (fd < 0) {
+    } else if (!kept && fd < 0) {
         render_refuse(request, PROBLEM_INTERNAL, "hash", "blob_gone", (struct str){NULL, 0});
     } else {
-        close(fd);
+        if (fd >= 0)
+            close(fd);
         arrival->answer(arrival);
     }
 }
@@ -116,7 +128,7 @@ static void on_ended(void *self, struct blob *blob)
         (arrival->wrong ? arrival->wrong : render_refuse_hash)(arrival);
         break;
     default:
-        render_refuse_disk(arrival->request, blob->cause);
+        refuse(arrival);
         break;
     }
 }
@@ -129,6 +141,7 @@ void render_arrive(struct arrival *arrival)
         tell(arrival);
         return;
     }
+    blob->s3 = arrival->request->gateway->s3;
     memcpy(blob->md5_wanted, arrival->md5, BLOB_MD5);
     blob->has_xxh64 = arrival->has_xxh64;
     blob->xxh64_wanted = arrival->xxh64;

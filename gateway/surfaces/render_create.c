@@ -69,7 +69,7 @@ bool render_scene_there(const struct request *request, const struct rec_render_t
     int fd = blob_read_hex(task->scene_md5, md5) ? blob_open(request->gateway->settings, md5) : -1;
     if (fd >= 0)
         close(fd);
-    return fd >= 0;
+    return fd >= 0 || request->gateway->s3; /* the store is not asked */
 }
 
 /* ---- fields ---- */

@@ -6,6 +6,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/json.h"
+#include "gateway/s3.h"
 #include "gateway/serve.h"
 
 /* ---- shared ---- */
@@ -175,6 +176,43 @@ error:
 
 /* ---- by its hash ---- */
 
+void render_lead_on(struct request *request, const unsigned char md5[BLOB_MD5])
+{
+    char address[S3_ADDRESS];
+
+    if (!s3_link(request->gateway->s3, md5, address)) {
+        render_refuse(request, PROBLEM_INTERNAL, NULL, "blob_s3", STR_LIT("blob.s3_url"));
+        return;
+    }
+    reply_header(request, "Location", "%s", address);
+    reply_header(request, "Cache-Control", "no-store");
+    reply_empty(request, 307);
+}
+
+/* Whether the store has it, as far as the farm knows. */
+static void on_held(struct request *request, const struct msg *msg)
+{
+    const struct uint_list *ids = &msg->u.asset_checked.ids;
+
+    if (ids->count > 0 && ids->items[0])
+        render_lead_on(request, request->own);
+    else
+        render_refuse(request, PROBLEM_NOT_FOUND, "md5", "file_missing", request->match.args[0]);
+}
+
+static void held_ask(struct request *request, const unsigned char md5[BLOB_MD5])
+{
+    const struct msg_asset_held held = {.md5s = {(const char *)md5, BLOB_MD5}};
+
+    request->own = request_alloc(request, BLOB_MD5);
+    if (!request->own) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return;
+    }
+    memcpy(request->own, md5, BLOB_MD5);
+    ask_send(request, ASK_SCHEDULER, &shape_msg_asset_held, &held, on_held);
+}
+
 void render_files_blob(struct request *request)
 {
     struct str text = request->match.args[0];
@@ -193,7 +231,9 @@ void render_files_blob(struct request *request)
         return;
     }
     int fd = blob_open(request->gateway->settings, md5);
-    if (fd < 0 && errno == ENOENT) {
+    if (fd < 0 && errno == ENOENT && request->gateway->s3) {
+        held_ask(request, md5);
+    } else if (fd < 0 && errno == ENOENT) {
         render_refuse(request, PROBLEM_NOT_FOUND, "md5", "file_missing", text);
     } else if (fd < 0) {
         render_refuse_disk(request, errno);

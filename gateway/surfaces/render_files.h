@@ -41,11 +41,13 @@ extern void (*const render_uploads[])(struct request *request); /* ends in NULL 
          "under way."},                                                                                                          \
         {METHOD_GET, "/files/gc", render_gc_tell, ROLE_ADMIN, "How far that is, or how the last one went."},                     \
         {METHOD_GET, "/files/download-url/{asset_id}", render_files_link, ROLE_USER,                                             \
-         "A link that anybody can fetch the file by, for an hour."},                                                             \
+         "A link that anybody can fetch the file by, for an hour; to the S3-compatible store, where one keeps it."},             \
         {METHOD_GET, "/files/link/{asset_id}", render_files_linked, ROLE_ANYONE,                                                 \
-         "What such a link leads to: the file, with `Range`, `If-Range` and `ETag`. 403 (4000) once it has expired."},           \
+         "What such a link leads to: the file, with `Range`, `If-Range` and `ETag`. 403 (4000) once it has expired. 307 to the " \
+         "S3-compatible store, where one keeps it."},                                                                            \
         {METHOD_GET, "/files/blob/{md5}", render_files_blob, ROLE_KNOWN,                                                         \
-         "A file by its MD5, with `Range`, `If-Range` and `ETag`: for workers, users and admins."},                              \
+         "A file by its MD5, with `Range`, `If-Range` and `ETag`: for workers, users and admins. 307 to the S3-compatible "      \
+         "store, where one keeps it."},                                                                                          \
         {METHOD_GET, "/files/download/{frame_id}", render_files_frame, ROLE_READONLY,                                            \
          "What a frame was rendered to, by the frame's `id`: the file, with `Range`, `If-Range` and `ETag` (its MD5). 404 "      \
          "(2002) when it is gone, 409 (3000) while the frame is not `completed`."},
@@ -95,6 +97,8 @@ bool render_decimal(struct str text, uint64_t *out); /* digits, of at most 64 bi
 void render_base(const struct request *request, struct buf *out);
 /* The folder that frames stand below. False: its name is too long. */
 bool render_output_folder(const struct request *request, char out[BLOB_PATH]);
+/* Answers with the address of a file in the S3-compatible store: 307. */
+void render_lead_on(struct request *request, const unsigned char md5[BLOB_MD5]);
 /* The disk's own words. */
 void render_refuse_disk(struct request *request, int cause);
 
@@ -111,6 +115,8 @@ struct scene_look {          /* request->sink.self */
     uint64_t hashed, size;
     unsigned char md5[BLOB_MD5];
     int cause;
+    struct s3 *s3;
+    char why[BLOB_WHY];    /* of the S3-compatible store; "" */
     bool anew, waited_for; /* a run was there */
     uint64_t run_id, until_ms;
     int timer;
@@ -123,6 +129,9 @@ struct scene_look *scene_look_new(struct request *request, struct str given);
 bool scene_look_open(struct scene_look *look);
 /* Reads the open file for its MD5, in the helper thread; done: look->cause says how it went. */
 void scene_look_hash(struct scene_look *look, void (*done)(struct scene_look *look));
+
+/* Fetches the file of look->md5 from the S3-compatible store to where workers of this host can read it (look->path), unless it is there. */
+void scene_look_fetch(struct scene_look *look, const char *root, void (*done)(struct scene_look *look));
 
 /* ---- a file that has come ---- */
 

@@ -5,8 +5,10 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gateway/gateway.h"
+#include "gateway/s3.h"
 #include "gateway/serve.h"
 #include "gateway/surfaces/render_files.h"
 #include "proto/clock.h"
@@ -119,25 +121,51 @@ void render_base(const struct request *request, struct buf *out)
     buf_printf(out, "%.*s", (int)keep, path.ptr);
 }
 
+/* In the folder, also where a store keeps what comes from now on. */
+static bool is_local(const struct request *request, const unsigned char *md5)
+{
+    int fd = request->gateway->s3 ? blob_open(request->gateway->settings, md5) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    return !request->gateway->s3 || fd >= 0;
+}
+
+/* To the store itself, or to us. -1, and answered. */
+static int url_write(struct request *request, const struct rec_asset *asset, uint64_t expires, struct buf *url)
+{
+    char signature[SIGNATURE], address[S3_ADDRESS];
+    const unsigned char *md5 = (const unsigned char *)asset->md5.ptr;
+    struct err err = {0};
+
+    if (!is_local(request, md5)) {
+        if (s3_link(request->gateway->s3, md5, address))
+            return buf_text(url, address);
+        render_refuse(request, PROBLEM_INTERNAL, NULL, "blob_s3", STR_LIT("blob.s3_url"));
+        return -1;
+    }
+    const unsigned char *key = secret(request->gateway, &err);
+    if (!key) {
+        render_refuse(request, PROBLEM_INTERNAL, NULL, "blob_disk", str_of(err.text));
+        return -1;
+    }
+    sign(key, asset->id, expires, signature);
+    render_base(request, url);
+    buf_printf(url, "/files/link/%" PRIu64 "?expires=%" PRIu64 "&signature=%s", asset->id, expires, signature);
+    return 0;
+}
+
 static void on_asset(struct request *request, const struct msg *msg)
 {
     struct buf url = {.limit = 16384};
     struct rec_asset asset;
-    struct err err = {0};
-    char signature[SIGNATURE];
     struct writer w;
+    uint64_t expires = clock_wall_ms() / 1000 + LINK_SECONDS;
 
-    if (!asset_open(request, msg, &asset))
-        return;
-    const unsigned char *key = secret(request->gateway, &err);
-    if (!key) {
-        render_refuse(request, PROBLEM_INTERNAL, NULL, "blob_disk", str_of(err.text));
+    if (!asset_open(request, msg, &asset) || url_write(request, &asset, expires, &url) != 0) {
+        buf_free(&url);
         return;
     }
-    uint64_t expires = clock_wall_ms() / 1000 + LINK_SECONDS;
-    sign(key, asset.id, expires, signature);
-    render_base(request, &url);
-    buf_printf(&url, "/files/link/%" PRIu64 "?expires=%" PRIu64 "&signature=%s", asset.id, expires, signature);
     render_open(request, &w, 200, TEXT_API_OK);
     writer_open(&w, "data", '{');
     writer_uint(&w, "asset_id", asset.id);
@@ -164,6 +192,10 @@ static void on_linked(struct request *request, const struct msg *msg)
     if (!asset_open(request, msg, &asset))
         return;
     int fd = blob_open(request->gateway->settings, (const unsigned char *)asset.md5.ptr);
+    if (fd < 0 && request->gateway->s3) {
+        render_lead_on(request, (const unsigned char *)asset.md5.ptr);
+        return;
+    }
     if (fd < 0) {
         render_refuse_disk(request, errno);
         return;

@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gateway/admit.h"
 #include "gateway/connection.h"
@@ -187,7 +188,9 @@ static void analyse(struct scene_look *look)
     struct msg_scene_analyse asked = {.path = str_of(look->path), .md5 = {(const char *)look->md5, BLOB_MD5}, .anew = look->anew};
     struct problem problem;
 
-    if (look->cause) {
+    if (look->why[0]) {
+        render_refuse(request, PROBLEM_INTERNAL, "oss_file_path", "blob_s3", str_of(look->why));
+    } else if (look->cause) {
         render_refuse(request, PROBLEM_BAD_REQUEST, "scene_file", "scene_unread", str_of(strerror(look->cause)));
     } else if (request_idem(request, &asked.idem, &problem) != 0) {
         reply_problem(request, &problem);
@@ -211,7 +214,10 @@ static void on_found(struct request *request, const struct msg *msg)
     memcpy(look->md5, found->md5.ptr, BLOB_MD5);
     blob_hex(look->md5, hex);
     snprintf(look->path, sizeof look->path, "%s/assets/%.2s/%s", root, hex, hex);
-    analyse(look);
+    if (request->gateway->s3 && access(look->path, F_OK) != 0)
+        scene_look_fetch(look, root, analyse);
+    else
+        analyse(look);
 }
 
 struct wanted {

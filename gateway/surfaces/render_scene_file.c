@@ -10,7 +10,9 @@
 
 #include "gateway/beneath.h"
 #include "gateway/gateway.h"
+#include "gateway/s3.h"
 #include "gateway/surfaces/render_files.h"
+#include "proto/ident.h"
 
 #define CHUNK ((size_t)256 << 10)
 #define PASS ((uint64_t)16 << 20) /* read at a time: other jobs get their turn */
@@ -199,4 +201,61 @@ void scene_look_hash(struct scene_look *look, void (*done)(struct scene_look *lo
     look->working = true;
     look->job = (struct file_job){.work = hash_work, .done = hash_done};
     files_do(look->request->gateway->files, &look->job);
+}
+
+/* ---- fetched ---- */
+
+/* Under another name first. It may have been there: then it is used again. */
+static void fetch_work(struct file_job *job)
+{
+    struct scene_look *look = (struct scene_look *)(void *)job;
+    char fresh[BLOB_PATH + 40], random[17];
+    struct err err;
+
+    if (utimensat(AT_FDCWD, look->path, NULL, 0) == 0)
+        return;
+    ident_random(random, 8);
+    snprintf(fresh, sizeof fresh, "%s.%s", look->path, random);
+    char *slash = strrchr(look->path, '/');
+    *slash = '\0';
+    int made = ident_make_dirs(look->path, 0755, &err);
+    *slash = '/';
+    int fd = made == 0 ? open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+    if (fd < 0) {
+        look->cause = errno ? errno : EACCES;
+        return;
+    }
+    int rc = s3_get(look->s3, look->md5, fd, look->why);
+    if (rc > 0)
+        snprintf(look->why, sizeof look->why, "the file is known, but it is gone from there");
+    if (close(fd) != 0 && rc == 0)
+        look->cause = errno;
+    if (rc == 0 && !look->cause && rename(fresh, look->path) != 0)
+        look->cause = errno;
+    if (rc != 0 || look->cause)
+        unlink(fresh);
+}
+
+static void fetch_done(struct file_job *job)
+{
+    struct scene_look *look = (struct scene_look *)(void *)job;
+
+    look->working = false;
+    if (look->request)
+        look->done(look);
+    else
+        look_free(look);
+}
+
+void scene_look_fetch(struct scene_look *look, const char *root, void (*done)(struct scene_look *look))
+{
+    char hex[BLOB_HEX];
+
+    blob_hex(look->md5, hex);
+    snprintf(look->path, sizeof look->path, "%s/cache/%s", root, hex);
+    look->s3 = look->request->gateway->s3;
+    look->done = done;
+    look->working = true;
+    look->job = (struct file_job){.work = fetch_work, .done = fetch_done};
+    files_do(s3_files(look->s3, s3_lane(look->md5)), &look->job);
 }

@@ -24,6 +24,8 @@ def command_line(pid):
 
 
 class Whole(frames.Scenes):
+    more = {}  # settings
+
     def setUp(self):
         super().setUp()
         self.began, self.past = self.folder / "began", self.folder / "past"
@@ -35,7 +37,7 @@ class Whole(frames.Scenes):
                           f'until [[ -e {self.past} ]]; do sleep 0.05; done\nexec {real} "$@"\n')
         os.chmod(engine, 0o755)
         own = {"worker_slots": 2, "worker_render_threads": "1", "render_output": str(self.frames), "render_blender": str(engine),
-               "render_hardware": HARDWARE, "render_chunk": 1}
+               "render_hardware": HARDWARE, "render_chunk": 1, **self.more}
         self.studio = Farm(start=False, **{**PATIENT, **own})
         self.studio.settings["port"] = str(self.studio.port)  # where a worker of this machine asks for a task's files
         self.studio.autostart = True

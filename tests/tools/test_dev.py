@@ -20,6 +20,8 @@ class Dev(unittest.TestCase):
         self.bin = pathlib.Path(self.folder.name)
         self.bin.chmod(0o755)
         self.stand_in("promtool", "")
+        self.s3rver = self.bin / "build" / "tools" / "node_modules" / "s3rver"
+        self.s3rver.mkdir(parents=True)
         for name in ("bash", "dirname", "nproc", "env", "sed"):
             (self.bin / name).symlink_to(next(p for p in (f"/usr/bin/{name}", f"/bin/{name}") if os.path.exists(p)))
 
@@ -88,6 +90,16 @@ class Dev(unittest.TestCase):
         self.assertEqual(made.stdout, "checked\n")
         self.assertEqual(self.dev("deps", "test").stdout, "")
         self.assertNotIn("prometheus", read("dev").split("test_packages=(")[1].split(")")[0])
+
+    def test_s3rver_comes_by_npm(self):
+        self.s3rver.rmdir()
+        (self.bin / "mkdir").symlink_to("/usr/bin/mkdir" if os.path.exists("/usr/bin/mkdir") else "/bin/mkdir")
+        self.stand_in("dpkg-query", "for p in \"${@:4}\"; do echo \"ii  $p:amd64\"; done\n")
+        self.stand_in("npm", "echo \"npm $*\"\n")
+        done = self.dev("deps", "test")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("npm --prefix build/tools install", done.stderr)
+        self.assertIn("s3rver@", done.stderr)
 
     def test_deps_does_nothing_when_all_is_there(self):
         self.stand_in("dpkg-query", "for p in \"${@:4}\"; do echo \"ii  $p:amd64\"; done\n")

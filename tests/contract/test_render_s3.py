@@ -1,0 +1,157 @@
+"""The blob store of the render surface in an S3-compatible store: as without one, and what goes wrong with it."""
+
+import base64
+import http.client
+import os
+import urllib.parse
+
+from tests.contract.base import Contract
+from tests.farm import wait_for
+from tests.render_client import FORM, ask, form, md5, part, upload
+from tests.s3 import S3
+
+MIB = 1 << 20
+
+
+def fetch(url, headers=None):
+    """(status, content) of an address, as it is."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    try:
+        connection.request("GET", f"{parts.path}?{parts.query}", headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+class RenderS3(Contract):
+    @classmethod
+    def setUpClass(cls):
+        cls.s3 = S3()
+        cls.addClassCleanup(cls.s3.__exit__)
+        cls.s3.start()
+        cls.options = dict(workers=0, **cls.s3.settings(blob_s3_part_mb=5))
+        super().setUpClass()
+
+    def ask(self, method, path, body=None, headers=None):
+        return ask(self.farm.port, method, "/render/api" + path, body, headers)
+
+    def put(self, content, status=201, **fields):
+        reply = upload(self.farm.port, content, **fields)
+        self.assertEqual(reply.status, status, reply)
+        return reply.body["data"]["asset_id"]
+
+    def link(self, id):
+        reply = self.ask("GET", f"/files/download-url/{id}")
+        self.assertEqual(reply.status, 200, reply)
+        return reply.body["data"]["download_url"]
+
+    def nothing_local(self):
+        blobs = self.farm.data / "blobs"
+        wait_for(lambda: not list(blobs.glob("incoming/*")), what="nothing on its way")
+        self.assertFalse((blobs / "assets").exists())
+
+    def test_upload_and_links(self):
+        content = os.urandom(300000)
+        id = self.put(content, path="s3/wood.jpg")
+        self.assertIn(md5(content), self.s3.objects())
+        self.assertEqual(self.put(content, 200), id)
+        self.nothing_local()
+        url = self.link(id)
+        self.assertTrue(url.startswith(self.s3.url), url)
+        self.assertEqual(fetch(url), (200, content))
+        self.assertEqual(fetch(url, {"Range": "bytes=10-19"}), (206, content[10:20]))
+        bare = form(part("hash", md5(content)), part("path", "s3/again.jpg"))
+        self.assertEqual(self.ask("POST", "/files/upload", bare, FORM).status, 200)
+
+    def test_by_hash(self):
+        content = os.urandom(100)
+        self.put(content)
+        reply = self.ask("GET", f"/files/blob/{md5(content)}")
+        self.assertEqual(reply.status, 307, reply)
+        self.assertEqual(fetch(reply.headers["location"]), (200, content))
+        reply = self.ask("GET", f"/files/blob/{md5(b'nowhere')}")
+        self.assertEqual((reply.status, reply.body["code"]), (404, 2002))
+
+    def test_in_parts(self):
+        content = os.urandom(12 * MIB + 7)
+        self.assertEqual(fetch(self.link(self.put(content))), (200, content))
+
+    def test_empty_and_wrong(self):
+        self.assertEqual(fetch(self.link(self.put(b""))), (200, b""))
+        before = self.s3.objects()
+        self.assertEqual(upload(self.farm.port, b"content", hash=md5(b"another")).status, 400)
+        self.assertEqual(upload(self.farm.port, b"content", xxhash=1).status, 400)
+        self.assertEqual(self.s3.objects(), before)
+        self.nothing_local()
+
+    def test_what_nobody_needs_goes(self):
+        first, second = os.urandom(100), os.urandom(50)
+        self.put(first)
+        self.ask("POST", "/files/gc", {"grace_seconds": 0})
+        self.put(second)
+        (self.s3.folder / "data" / "films" / "assets").mkdir(exist_ok=True)
+        said = self.ask("POST", "/files/gc", {"grace_seconds": 0, "dry_run": True}).body["data"]
+        self.assertEqual((said["assets"], said["files"], said["bytes"]), (1, 1, 50))
+        self.assertEqual(self.s3.objects(), {md5(second)})
+        done = self.ask("POST", "/files/gc", {"grace_seconds": 0}).body["data"]
+        self.assertEqual((done["assets"], done["files"], done["bytes"]), (1, 1, 50))
+        self.assertEqual(self.s3.objects(), set())
+        self.put(second)  # it comes again
+        self.assertEqual(self.s3.objects(), {md5(second)})
+
+    def test_uploads_meanwhile(self):
+        content = [os.urandom(200) for _ in range(5)]
+        for _ in range(4):
+            for one in content:
+                self.assertIn(upload(self.farm.port, one).status, (200, 201))
+            begun = self.ask("POST", "/files/gc", {"grace_seconds": 0, "wait_seconds": 0})
+            self.assertIn(begun.status, (200, 202, 409), begun)
+            for one in content:
+                self.assertIn(upload(self.farm.port, one).status, (200, 201))
+        wait_for(lambda: not self.ask("GET", "/files/gc").body["data"]["running"], what="the end of it")
+        known = self.ask("POST", "/files/check-hashes", {"hashes": [md5(one) for one in content]}).body["data"]["existing"]
+        self.assertLessEqual({row["hash"] for row in known}, self.s3.objects())
+
+
+class RenderS3Away(Contract):
+    """The store is stopped and started: what was refused can be gone on with."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s3 = S3()
+        cls.addClassCleanup(cls.s3.__exit__)
+        cls.s3.start()
+        cls.options = dict(workers=0, **cls.s3.settings())
+        super().setUpClass()
+
+    def ask(self, method, path, body=None, headers=None):
+        return ask(self.farm.port, method, "/render/api" + path, body, headers)
+
+    def tus(self, method, path, body=None, **headers):
+        sent = dict({"Tus-Resumable": "1.0.0"}, **{name.replace("_", "-"): value for name, value in headers.items()})
+        return ask(self.farm.port, method, path, body, sent)
+
+    def refused(self, reply):
+        self.assertEqual((reply.status, reply.body["code"]), (500, 5002), reply)
+        self.assertIn(self.s3.url, reply.body["detail"])
+
+    def test_away(self):
+        content = os.urandom(1000)
+        self.s3.stop()
+        self.refused(upload(self.farm.port, content))
+        self.refused(self.ask("POST", "/files/gc", {"grace_seconds": 0}))
+        metadata = "hash " + base64.b64encode(md5(content).encode()).decode()
+        made = self.tus("POST", "/render/api/files/tus", b"", Upload_Length=str(len(content)), Upload_Metadata=metadata)
+        self.assertEqual(made.status, 201, made)
+        path = urllib.parse.urlsplit(made.headers["location"]).path
+        self.refused(self.tus("PATCH", path, content, Upload_Offset="0", Content_Type="application/offset+octet-stream"))
+        self.assertEqual(self.ask("POST", "/files/check-hashes", {"hashes": [md5(content)]}).body["data"]["existing"], [])
+        self.farm.restart("gateway")  # what came is on disk
+        self.farm.wait_ready()
+        self.s3.start()
+        told = self.tus("GET", path)
+        self.assertEqual((told.status, told.headers["upload-offset"]), (200, str(len(content))), told)
+        self.assertEqual(self.s3.objects(), {md5(content)})
+        self.assertEqual(upload(self.farm.port, content).status, 200)
