@@ -3,7 +3,7 @@ _gantry() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]} words= files= i
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W 'up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render record workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
+        COMPREPLY=($(compgen -W 'up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render record blobs workers worker events webhook status audit trace backup restore fsck key config version help man completion' -- "$word"))
         return
     fi
     if [ "$command" = task ]; then
@@ -58,6 +58,13 @@ _gantry() {
     if [ "$command" = render ]; then
         if [ "$COMP_CWORD" -eq 2 ]; then
             COMPREPLY=($(compgen -W 'analyze submit list show watch download cancel pause resume retry' -- "$word"))
+            return
+        fi
+        command="$command ${COMP_WORDS[2]}"
+    fi
+    if [ "$command" = blobs ]; then
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            COMPREPLY=($(compgen -W 'gc' -- "$word"))
             return
         fi
         command="$command ${COMP_WORDS[2]}"
@@ -228,6 +235,7 @@ _gantry() {
         'record add:--duration' | 'record add:-d') return ;;
         'record add:--weight' | 'record add:-w') return ;;
         'record coverage:--days' | 'record coverage:-n') return ;;
+        'blobs gc:--grace') return ;;
         'workers:--status' | 'workers:-s') words='active draining offline' ;;
         'workers:--type' | 'workers:-t') return ;;
         'workers:--hostname') return ;;
@@ -286,7 +294,7 @@ _gantry() {
     fi
     if [ -z "$words" ]; then
         case "$command" in
-        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-clients --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --library-scan-minutes --library-videos-max --transcode-save --recorder-config --recorder-folders --recorder-cycles-max --recorder-recordings-max --recorder-keep-days --recorder-keep-gb --recorder-min-free-mb --recorder-free-gb --transcode-offline-seconds --transcode-offline-old-seconds --transcode-report-seconds --transcode-first-report-seconds --transcode-attempts --transcode-tasks-max --transcode-logs-max --transcode-segment-minutes --render-hardware --render-attempts --render-tasks-max --render-frame-seconds --render-rest-seconds --scene-root --blob-dir --blob-max-gb --blob-expire-hours --render-output --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --runs-keep-days --runs-keep-max --store-log-kb --store-syslog-mb --store-syslog-days --audit-enabled --audit-max --audit-days --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --webhooks-max --webhooks-retry-ms --webhooks-keep --webhooks-keep-days --webhooks-pending --webhooks-timeout-seconds --webhooks-deny-networks --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-gateway --worker-gateway-key --worker-gateway-ca --worker-run-as --library-extensions --library-vr --library-probes --transcode-rules --transcode-prefix --transcode-encoders --transcode-codec --transcode-vr --transcode-slots --transcode-crf --transcode-preset --transcode-rate --transcode-threads --transcode-pools --transcode-hardware-decode --transcode-tmp --transcode-keep-days --transcode-remove-original --transcode-hours --transcode-count --transcode-verify --transcode-stall-seconds --render-blender --render-maya --render-ue --render-chunk --render-keep-seconds --worker-render-engines --worker-render-plugins --worker-render-ram-gb --worker-render-gpus --worker-render-cache-gb --worker-render-threads --workers --url --key-file --ca ' ;;
+        'up') words='--json --help --config --data --log-level --bus-store --bus-scheduler --bus-workers --bus-doorbell --bus-curve --bus-curve-dir --bus-clients --bus-deadline-ms --host --port --render-port --recorder-port --insecure --http-hosts --http-origins --http-body-kb --http-memory-mb --http-connections --http-idle-seconds --http-request-seconds --http-rate-per-minute --http-rate-burst --http-tls-cert --http-tls-key --auth-required --auth-keys-file --auth-jwt-keys --auth-jwt-audience --auth-trusted-networks --output --library --library-scan-minutes --library-videos-max --transcode-save --recorder-config --recorder-folders --recorder-cycles-max --recorder-recordings-max --recorder-keep-days --recorder-keep-gb --recorder-min-free-mb --recorder-free-gb --transcode-offline-seconds --transcode-offline-old-seconds --transcode-report-seconds --transcode-first-report-seconds --transcode-attempts --transcode-tasks-max --transcode-logs-max --transcode-segment-minutes --render-hardware --render-attempts --render-tasks-max --render-frame-seconds --render-rest-seconds --scene-root --blob-dir --blob-s3-url --blob-s3-bucket --blob-s3-region --blob-s3-key-file --blob-s3-part-mb --blob-max-gb --blob-keep-days --blob-expire-hours --render-output --store-map-gb --store-ballast-mb --store-redo-mb --store-query-rows --store-log-lines --runs-keep-days --runs-keep-max --store-log-kb --store-syslog-mb --store-syslog-days --audit-enabled --audit-max --audit-days --lease-seconds --lease-accept-seconds --lease-heartbeat-ms --lease-losses --queue-lift-seconds --queue-max --queue-mb --tasks-max --workers-max --workers-days --retry-base-ms --retry-cap-ms --keys-max --keys-hours --events-max --webhooks-max --webhooks-retry-ms --webhooks-keep --webhooks-keep-days --webhooks-pending --webhooks-timeout-seconds --webhooks-deny-networks --cron-fires-max --cron-fires-days --worker-name --worker-types --worker-slots --worker-labels --worker-grace-seconds --worker-drain-seconds --worker-log-kb --worker-gateway --worker-gateway-key --worker-gateway-ca --worker-run-as --library-extensions --library-vr --library-probes --transcode-rules --transcode-prefix --transcode-encoders --transcode-codec --transcode-vr --transcode-slots --transcode-crf --transcode-preset --transcode-rate --transcode-threads --transcode-pools --transcode-hardware-decode --transcode-tmp --transcode-keep-days --transcode-remove-original --transcode-hours --transcode-count --transcode-verify --transcode-stall-seconds --render-blender --render-maya --render-ue --render-chunk --render-keep-seconds --worker-render-engines --worker-render-plugins --worker-render-ram-gb --worker-render-gpus --worker-render-cache-gb --worker-render-threads --workers --url --key-file --ca ' ;;
         'recorder') words='--json --help --url --key-file --ca --data' ;;
         'run') words='--wait --name --type --shell --priority --timeout --retries --env --label --output --cwd --pool --rate --run-as --param --key --json --help --url --key-file --ca --data' ;;
         'runs') words='--failed --final --status --task --worker --since --until --sort --order --page --size --json --help --url --key-file --ca --data' ;;
@@ -335,6 +343,7 @@ _gantry() {
         'record status') words='--watch --json --help --url --key-file --ca --data' ;;
         'record coverage') words='--days --gaps --json --help --url --key-file --ca --data' ;;
         'record save') words='--json --help --url --key-file --ca --data' ;;
+        'blobs gc') words='--dry-run --grace --json --help --url --key-file --ca --data' ;;
         'workers') words='--status --type --hostname --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'worker drain') words='--json --help --url --key-file --ca --data' ;;
         'worker resume') words='--json --help --url --key-file --ca --data' ;;
@@ -361,7 +370,7 @@ _gantry() {
         'key process') words='--public-key --out --json --help --url --key-file --ca --data' ;;
         'config') words='--explain --markdown --json --help --url --key-file --ca --data' ;;
         'version') words='--json --help --url --key-file --ca --data' ;;
-        'help') words='--json --help up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render record workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
+        'help') words='--json --help up recorder run runs logs abort restart why prune graph task fires preview pool library transcode render record blobs workers worker events webhook status audit trace backup restore fsck key config version help man completion' ;;
         'man') words='--json --help --url --key-file --ca --data' ;;
         'completion') words='--json --help --url --key-file --ca --data' ;;
         esac

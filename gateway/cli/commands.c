@@ -366,8 +366,8 @@ static const struct option record_coverage_options[] = {
     {0},
 };
 
-const char *const commands_groups[] = {"task",      "pool",    "worker", "webhook", "key",
-                                       "transcode", "library", "render", "blobs", "record", NULL};
+const char *const commands_groups[] = {"task",    "pool",   "worker", "webhook", "key", "transcode",
+                                       "library", "render", "blobs",  "record",  NULL};
 
 const struct command commands[] = {
     {"up", "", no_options, up_command, false, false, 0, 0,

@@ -39,7 +39,7 @@ void recorder_disk_write(const struct request *request, struct writer *w, const 
 
 struct recorder_wish { /* request->own begins with it, once the configuration was asked for */
     void (*on_config)(struct request *request, const struct rec_recorder_config *config);
-    struct str directory; /* output_directory; ptr NULL: it is not known yet */
+    struct str directory;     /* output_directory; ptr NULL: it is not known yet */
     struct recorder_job *job; /* of recorder_job_ask */
 };
 /* Asks the store for it; on_config is called with it, in the request's memory, never with what is not there: that is answered. */
@@ -119,7 +119,7 @@ void recorder_job_reply(struct recorder_job *job); /* what is in `out` is the an
 
 /* Writes what lists say of a video; the object stays open. */
 void recorder_video_begin(struct writer *w, struct str directory, const struct recording_folder *folder,
-                         const struct recording_file *file);
+                          const struct recording_file *file);
 /* What is kept, and whether that is limited at all; key NULL: into the object that is open. */
 void recorder_rules_write(struct writer *w, const char *key, const struct recorder_rules *rules);
 /* Whether the folder could not be looked at, or there was no memory: then that is answered. */

@@ -16,7 +16,7 @@ enum recorder_list { LIST_FOLDERS, LIST_VIDEOS, LIST_VIDEOS_OF };
 /* ---- lists, written in the helper thread ---- */
 
 void recorder_video_begin(struct writer *w, struct str directory, const struct recording_folder *folder,
-                         const struct recording_file *file)
+                          const struct recording_file *file)
 {
     char path[4096 + 512];
     snprintf(path, sizeof path, "%.*s/%s/%s", (int)directory.len, directory.ptr, folder->name, file->name);

@@ -209,7 +209,7 @@ static void test_cleaned_up_and_rendered_again(void **unused)
     assert_int_equal(sweep(fixture, 0), 1);
     const struct msg *answer = act(fixture, id, RENDER_RETRY_FRAME);
     assert_int_equal(answer->shape->id, MSG_ERROR);
-    assert_true(str_is(answer->u.error.rule, "render_scene"));
+    assert_true(str_is(answer->u.error.rule, "file_missing"));
     fixture_free(fixture);
 }
 

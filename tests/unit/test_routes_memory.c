@@ -293,13 +293,14 @@ static bool needs_files(const struct surface *surface, const struct route *route
         const struct surface *surface;
         const char *path;
     } begins[] = {
-        {&surface_transcode, "/stream/"},    {&surface_render, "/files/upload"},    {&surface_render, "/files/download"},
-        {&surface_render, "/files/link"},    {&surface_render, "/files/blob"},      {&surface_render, "/files/tus"},
-        {&surface_render, "/scene/"},        {&surface_recorder, "/timestamp"},     {&surface_recorder, "/video"},
-        {&surface_recorder, "/config/save"}, {&surface_recorder, "/config/reload"}, {&surface_recorder, "/scheduler/start"},
-        {&surface_recorder, "/retention"},   {&surface_recorder, "/disk"},
-        {&surface_recorder, "/streams/"},
-        {&surface_render, "/tasks/{id}/results"},
+        {&surface_transcode, "/stream/"},      {&surface_render, "/files/upload"},
+        {&surface_render, "/files/download"},  {&surface_render, "/files/link"},
+        {&surface_render, "/files/blob"},      {&surface_render, "/files/tus"},
+        {&surface_render, "/scene/"},          {&surface_recorder, "/timestamp"},
+        {&surface_recorder, "/video"},         {&surface_recorder, "/config/save"},
+        {&surface_recorder, "/config/reload"}, {&surface_recorder, "/scheduler/start"},
+        {&surface_recorder, "/retention"},     {&surface_recorder, "/disk"},
+        {&surface_recorder, "/streams/"},      {&surface_render, "/tasks/{id}/results"},
         {&surface_render, "/files/gc"},
     };
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "proto/messages.h"
-#include "worker/render/frame.h"
 #include "proto/place.h"
+#include "worker/render/frame.h"
 #include "worker/render/prepare.h"
 #include "worker/video/words.h"
 

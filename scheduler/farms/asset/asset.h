@@ -90,7 +90,7 @@ struct assets {
     struct index lists;         /* of struct scene_list, by md5 */
     struct scene_list *first_list, *last_list;
     uint64_t pages; /* of all lists */
-    uint64_t seed;              /* for tables that are made for a moment */
+    uint64_t seed;  /* for tables that are made for a moment */
 };
 
 struct assets *assets_of(const struct core *core); /* NULL: there is no such farm */
@@ -109,8 +109,7 @@ void asset_forget(struct assets *assets, struct core *core, struct asset *asset)
 int asset_load(struct assets *assets, const struct rec_asset *record, struct err *err);
 int asset_use_load(struct assets *assets, const struct rec_asset_use *record);
 int asset_name_load(struct assets *assets, const struct rec_asset_name *record, struct err *err);
-core_handler asset_on_add, asset_on_check, asset_on_find, asset_on_look, asset_on_sweep,
-    asset_on_held;
+core_handler asset_on_add, asset_on_check, asset_on_find, asset_on_look, asset_on_sweep, asset_on_held;
 
 int scene_load(struct assets *assets, const struct rec_scene *record, struct err *err);
 int scenes_loaded(struct assets *assets, struct core *core, struct err *err);

@@ -132,7 +132,7 @@ static int act_scene(const struct core *core, const struct render_task *task, st
     snprintf(path, sizeof path, "assets/%.*s", (int)record->scene_md5.len, record->scene_md5.ptr);
     if (asset_named(core, str_of(path), (struct str){0}))
         return 0;
-    return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "render_scene", record->oss_file_path, NULL,
+    return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "file_missing", record->oss_file_path, NULL,
                      "the scene of task %llu is not in the blob store any more", (unsigned long long)task->id);
 }
 
