@@ -79,7 +79,7 @@ static void disk_answer(struct recorder_job *job)
 
 static void on_view(struct request *request, const struct msg *msg)
 {
-    struct recorder_job *job = request->own;
+    struct recorder_job *job = recorder_job_of(request);
     recorder_keep_rules(request->gateway->settings, &job->rules);
     recorder_keep_limits(&job->rules, clock_wall_ms(), &job->limits);
     recorder_disk_ask(request->gateway, &msg->u.recorder_view, str_of(job->folder), &job->disk);

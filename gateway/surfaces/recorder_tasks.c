@@ -227,7 +227,7 @@ static void folder_answer(struct recorder_job *job)
 
 static void on_folder_view(struct request *request, const struct msg *msg)
 {
-    struct recorder_job *job = request->own;
+    struct recorder_job *job = recorder_job_of(request);
     recorder_disk_ask(request->gateway, &msg->u.recorder_view, str_of(job->folder), &job->disk);
     job->disk.use = true;
     recorder_job_do(job, folder_work, folder_answer);
