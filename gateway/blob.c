@@ -13,6 +13,7 @@
 #include "gateway/beneath.h"
 #include "gateway/s3.h"
 #include "proto/ident.h"
+#include "proto/log.h"
 
 #define HASH_FROM ((uint64_t)4 << 20)  /* so much is read for the hashes at a time, at least … */
 #define HASH_UPTO ((uint64_t)16 << 20) /* … and at most: other jobs get their turn */
@@ -289,6 +290,14 @@ static int link_or_mark(const char *from, const char *to, bool *stood)
     return 0;
 }
 
+/* Whether what stood there has the length that it should: else somebody has written to it, and what has just come takes its place. */
+static bool is_whole(const struct blob *blob, const char *path)
+{
+    struct stat info;
+
+    return lstat(path, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size == blob->size;
+}
+
 /* *stood: it was there before. */
 static int name_link(struct blob *blob, bool *stood)
 {
@@ -300,6 +309,11 @@ static int name_link(struct blob *blob, bool *stood)
         return -1;
     if (link_or_mark(from, to, stood) != 0)
         return -1;
+    if (*stood && !is_whole(blob, to)) {
+        log_warn("GTY-BLOB-BROKEN", "%s was no longer what it was stored as; it is now", to);
+        if ((unlink(to) != 0 && errno != ENOENT) || link_or_mark(from, to, stood) != 0)
+            return -1;
+    }
     end = strrchr(to, '/');
     *end = '\0';
     return sync_folder(to); /* also of one that is there: who made it may not have come to that yet */

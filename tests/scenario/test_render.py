@@ -203,14 +203,15 @@ class Frames(Scenes):
             self.assertIn("WARNING: missing file D:/gone/away.png", log)
             self.assertFalse([line for line in log if "wood.png" in line and "missing" in line])
 
+    def store(self, farm, path):
+        blob = farm.data / "blobs/assets" / md5(path)[:2] / md5(path)
+        blob.parent.mkdir(parents=True)
+        shutil.copy(path, blob)
+        return md5(path)
+
     def test_files_of_the_store(self):
         with self.farm() as farm:
-            names = {}
-            for path in (self.scenes / "wood.blend", self.scenes / "C/textures/wood.png"):
-                names[path.name] = md5(path)
-                blob = farm.data / "blobs/assets" / md5(path)[:2] / md5(path)
-                blob.parent.mkdir(parents=True)
-                shutil.copy(path, blob)
+            names = {path.name: self.store(farm, path) for path in (self.scenes / "wood.blend", self.scenes / "C/textures/wood.png")}
             files = [{"file_path": "C:/textures/wood.png", "file_hash": names["wood.png"]}, {"file_path": "C:/x.png", "file_hash": "0" * 32}]
             run = self.begin(farm, f"assets/{names['wood.blend']}", files=files)
             farm.wait_run(run, "completed", timeout=LONG)
@@ -219,6 +220,19 @@ class Frames(Scenes):
             wait_for(lambda: list((farm.data / "workers/worker1/runs").iterdir()) == [], what="the run's folder being removed")
             self.fails(farm, f"assets/{'0' * 32}", "scene: ")
             self.fails(farm, f"assets/{names['wood.blend']}", "scene: 1 of its files are missing", files=files, frame=2, allow_missing=False)
+
+    def test_an_engine_that_writes_to_its_files(self):
+        """What it is given is nobody else's: the store's own files stay what they are, and so do those that are kept for other frames."""
+        engine = self.folder / "engine"
+        engine.write_text("#!/bin/bash\nfind .. -name '*.blend' -o -name wood.png | while read -r path; do echo spoiled >> \"$path\"; echo \"wrote $path\"; done\nexit 1\n")
+        os.chmod(engine, 0o755)
+        with self.farm(render_blender=str(engine), worker_render_engines="blender 3.4.1", render_chunk=1) as farm:
+            files = [{"file_path": "C:/textures/wood.png", "file_hash": self.store(farm, self.scenes / "C/textures/wood.png")}]
+            scene = self.store(farm, self.scenes / "wood.blend")
+            run = self.fails(farm, f"assets/{scene}", "engine: ", files=files)
+            self.assertEqual(len([line for line in self.log(farm, run["id"]) if line.startswith("wrote ")]), 2)
+            for name in (scene, files[0]["file_hash"]):
+                self.assertEqual(md5(farm.data / "blobs/assets" / name[:2] / name), name)
 
     def test_again(self):
         """A frame that is rendered once more takes the place of the one before."""

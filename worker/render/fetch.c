@@ -128,11 +128,11 @@ int fetch_blob(const struct render *it, const char *md5, const char *path, struc
     char kept[PATH_MAX], fresh[PATH_MAX];
     if (!fetch_keeps(it, "cache", md5, kept))
         return fetch_to(it, md5, path, err);
-    if (utimensat(AT_FDCWD, kept, NULL, 0) == 0 && layout_bring(kept, path, true, err) == 0)
+    if (utimensat(AT_FDCWD, kept, NULL, 0) == 0 && layout_bring(kept, path, BRING_COPY, err) == 0)
         return 0; /* else another frame's trim was faster, or it is no file of ours */
     if (snprintf(fresh, sizeof(fresh), "%s/.%s.%" PRIu64, cache, md5, it->run) >= PATH_MAX || fetch_to(it, md5, fresh, err) < 0)
         return -1;
-    if (layout_bring(fresh, path, true, err) < 0) {
+    if (layout_bring(fresh, path, BRING_COPY, err) < 0) {
         unlink(fresh);
         return -1;
     }

@@ -1,7 +1,7 @@
 /* What a frame needs and this machine has not: from the farm's gateway over HTTP, files by their MD5.
  *
  * They are kept for other frames in a folder that is bounded (worker.render_cache_gb): of more, those that were used longest ago go. A
- * frame has a link of its own, so that none goes from under it.
+ * frame has a copy of its own (a clone where the disk can do that), so that none goes from under it, and nothing that an engine writes comes to others.
  */
 #ifndef GANTRY_WORKER_RENDER_FETCH_H
 #define GANTRY_WORKER_RENDER_FETCH_H

@@ -73,16 +73,16 @@ static int copy(const char *from, const char *to)
     return well ? 0 : -1;
 }
 
-int layout_bring(const char *from, const char *to, bool keep, struct err *err)
+int layout_bring(const char *from, const char *to, enum bring how, struct err *err)
 {
     if (layout_folders(to, err) < 0)
         return -1;
-    if (keep ? link(from, to) == 0 : rename(from, to) == 0)
+    if ((how == BRING_LINK && link(from, to) == 0) || (how == BRING_MOVE && rename(from, to) == 0))
         return 0;
     if (copy(from, to) < 0)
         return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%.100s cannot be brought to %.100s: %s", from, to,
                        strerror(errno));
-    if (!keep)
+    if (how == BRING_MOVE)
         unlink(from);
     return 0;
 }
@@ -95,14 +95,15 @@ static bool is_md5(const char *text)
 }
 
 /* Puts a file of the store at a name below the run's root. */
-static int blob_lay(const struct render *it, const char *md5, const char *name, char path[PATH_MAX], struct err *err)
+static int blob_lay(const struct render *it, const char *md5, const char *name, enum bring how, char path[PATH_MAX],
+                    struct err *err)
 {
     char blob[PATH_MAX];
     if (snprintf(blob, sizeof(blob), "%s/assets/%.2s/%s", words_or(it->words, "blobs", "/nonexistent"), md5, md5) >= PATH_MAX ||
         snprintf(path, PATH_MAX, "%s/%s", it->root, name) >= PATH_MAX)
         return err_set(err, ERR_INVALID, "the name of a file is too long: %.150s", name);
     if (access(blob, R_OK) == 0)
-        return layout_bring(blob, path, true, err);
+        return layout_bring(blob, path, how, err);
     if (!fetch_can(it) && !*words_or(it->words, "near", ""))
         return err_set(err, ERR_NOT_FOUND, "the store of files has no %s", md5);
     return layout_folders(path, err) < 0 ? -1 : fetch_blob(it, md5, path, err);
@@ -152,7 +153,7 @@ static void file_lay(const struct render *it, const json_t *file, unsigned *miss
         hash = hash ? hash : json_string_value(json_object_get(file, hashes[i]));
     }
     bool well = path && hash && is_md5(hash) && place_below(path, place, sizeof(place));
-    if (well && blob_lay(it, hash, place, whole, &err) == 0)
+    if (well && blob_lay(it, hash, place, BRING_COPY, whole, &err) == 0)
         return;
     if (well && err.code == ERR_IO && access(whole, R_OK) == 0)
         return; /* it is named twice */
@@ -202,7 +203,7 @@ static bool read_beside(struct render *it, const struct stored *stored)
     if (needs_known(it, stored->md5))
         return true;
     snprintf(it->root, sizeof(it->root), "%s/read", it->work);
-    if (blob_lay(it, stored->md5, scene_name(it, stored->named, place), it->scene, &err) == 0)
+    if (blob_lay(it, stored->md5, scene_name(it, stored->named, place), BRING_LINK, it->scene, &err) == 0)
         return true;
     it->scene[0] = '\0';
     return false;
@@ -256,7 +257,7 @@ static int lay_from_store(struct render *it, const char *md5, const char *named)
     char place[PATH_MAX];
     struct err err = {0};
     snprintf(it->root, sizeof(it->root), "%s/scene", it->place);
-    if (blob_lay(it, md5, scene_name(it, named, place), it->scene, &err) < 0)
+    if (blob_lay(it, md5, scene_name(it, named, place), BRING_COPY, it->scene, &err) < 0)
         return err_set(it->err, err.code, "scene: %.100s: %.130s", named, err.text);
     return files_lay(it, md5);
 }

@@ -85,7 +85,7 @@ json_t *needs_read(struct render *it, const char *md5, struct err *err)
     if (report && tell_files(&it->line, it->run, it->attempt, report, &why) < 0 &&
         why.code != ERR_INVALID) /* refused: it is of no render task */
         printf("the farm was not told which files the scene needs: %s\n", why.text);
-    if (report && keeps && layout_bring(fresh, kept, false, &why) < 0)
+    if (report && keeps && layout_bring(fresh, kept, BRING_MOVE, &why) < 0)
         printf("it is not kept which files the scene needs: %s\n", why.text); /* the next frame reads it again */
     else if (report && keeps)
         fetch_trim(words_or(it->words, "needs", ""), KEPT_BYTES);

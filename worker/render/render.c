@@ -153,7 +153,7 @@ static void thumbnail_place(const struct render *it, const char *fresh, char out
                        (int)(strlen(base) - strlen(it->extension) - 1), base);
     if (len < PATH_MAX && snprintf(path, sizeof(path), "%s/%s", words_or(it->words, "folder", ""), out) < PATH_MAX) {
         unlink(path);
-        if (layout_bring(fresh, path, false, &err) == 0)
+        if (layout_bring(fresh, path, BRING_MOVE, &err) == 0)
             return;
     }
     printf("there is no thumbnail of it: %s\n", err.code ? err.text : "its name is too long");
@@ -193,7 +193,7 @@ static int make(struct render *it, struct picture *picture, char thumbnail[PATH_
         printf("there is no thumbnail of it\n");
     if (layout_folders(it->final, it->err) < 0 || farm_say(&it->line, CHANNEL_TEMPORARY, it->temporary, it->err) < 0)
         return -1;
-    return layout_bring(it->made, it->temporary, false, it->err);
+    return layout_bring(it->made, it->temporary, BRING_MOVE, it->err);
 }
 
 static int step_run(struct render *it)

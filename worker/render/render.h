@@ -59,8 +59,13 @@ int render_lay(struct render *it);       /* both, in it->place */
 int frame_make(struct render *it);       /* its picture is at it->made */
 /* Its engine is kept if it may be; else it ends. */
 void kept_done(struct render *it);
-/* Puts a file at a new name: by its name, a clone, or a copy. to's folders are made. */
-int layout_bring(const char *from, const char *to, bool keep, struct err *err);
+enum bring {
+    BRING_MOVE, /* it goes from where it was */
+    BRING_COPY, /* a clone, or a copy: an engine may write to what it is given, which is then nobody else's */
+    BRING_LINK, /* by another name of its own, where that can be: for who only reads */
+};
+/* Puts a file at a new name, whose folders are made. */
+int layout_bring(const char *from, const char *to, enum bring how, struct err *err);
 int layout_folders(const char *path, struct err *err); /* those above it */
 
 /* thumbnail: where a small PNG of it is to be written; NULL: nowhere. */

@@ -63,7 +63,7 @@ int unpack_scene(struct render *it)
         len -= 3;
     if (snprintf(path, sizeof(path), "%s/unpacked/%.*s.gz", it->place, (int)len, base) >= PATH_MAX)
         return err_set(it->err, ERR_INVALID, "the name of the scene is too long");
-    if (layout_bring(it->scene, path, true, it->err) < 0 || unpack(it, path, size) < 0)
+    if (layout_bring(it->scene, path, BRING_LINK, it->err) < 0 || unpack(it, path, size) < 0)
         return -1;
     path[strlen(path) - 3] = '\0';
     snprintf(it->scene, sizeof(it->scene), "%s", path);
