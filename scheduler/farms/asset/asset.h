@@ -42,9 +42,11 @@ struct asset *asset_named(const struct core *core, struct str path, struct str u
 struct asset_look {            /* files that a scene names */
     struct str unionid, scene; /* whose it is; its own path */
     bool blender;              /* `//x` is relative */
+    uint32_t tiles; /* that are looked for yet, beside the first of each pattern: a scene of many costs no more than that */
 };
+#define ASSET_TILES 1000 /* in one question */
 /* The file at a path as the scene has it: bound by where it is (proto/place.h) or, a relative one, by just that. NULL: it is not there. */
-struct asset *asset_look(const struct core *core, const struct asset_look *look, struct str path);
+struct asset *asset_look(const struct core *core, struct asset_look *look, struct str path);
 #define ASSET_LOOKS 256 /* paths in one question */
 
 /* Has this file of the blob store, in that folder of the gateway's, read as a scene if it never was and some worker can; else nothing happens. */

@@ -74,23 +74,24 @@ static struct asset *look_one(const struct assets *assets, const struct asset_lo
     return NULL;
 }
 
-/* The first of the tiles that such a path stands for. */
-static struct asset *look_tiles(const struct assets *assets, const struct asset_look *look, struct str path, uint32_t at)
+/* The first of the tiles that such a path stands for. The very first is looked for in any case: nearly all begin with it. */
+static struct asset *look_tiles(const struct assets *assets, struct asset_look *look, struct str path, uint32_t at)
 {
     char tile[PLACE_MAX];
     struct asset *asset = NULL;
 
-    for (unsigned number = 1001; !asset && number <= 1100; number++) {
+    for (unsigned number = 1001; !asset && number <= 1100 && (number == 1001 || look->tiles > 0); number++) {
         uint32_t behind = at + sizeof ASSET_TILE - 1;
         int len =
             snprintf(tile, sizeof tile, "%.*s%u%.*s", (int)at, path.ptr, number, (int)(path.len - behind), path.ptr + behind);
         if (len < (int)sizeof tile)
             asset = look_one(assets, look, str_of(tile));
+        look->tiles -= number > 1001;
     }
     return asset;
 }
 
-struct asset *asset_look(const struct core *core, const struct asset_look *look, struct str path)
+struct asset *asset_look(const struct core *core, struct asset_look *look, struct str path)
 {
     const struct assets *assets = assets_of(core);
     const char *tile = path.len ? memmem(path.ptr, path.len, ASSET_TILE, sizeof ASSET_TILE - 1) : NULL;
@@ -123,7 +124,7 @@ void asset_on_find(struct core *core, const struct core_call *call)
 void asset_on_look(struct core *core, const struct core_call *call)
 {
     const struct msg_asset_look *asked = &call->msg->u.asset_look;
-    const struct asset_look look = {asked->unionid, asked->scene, asked->blender};
+    struct asset_look look = {asked->unionid, asked->scene, asked->blender, ASSET_TILES};
     uint32_t count = asked->paths.count;
     uint64_t ids[ASSET_LOOKS], sizes[ASSET_LOOKS];
     char md5s[ASSET_LOOKS * ASSET_MD5] = {0};

@@ -33,8 +33,8 @@ void render_on_look(struct core *core, const struct core_call *call)
         core_refuse(core, call, &fault);
         return;
     }
-    const struct asset_look look = {task->record.unionid, task->record.oss_file_path,
-                                    str_is(task->record.render_engine, "blender")};
+    struct asset_look look = {task->record.unionid, task->record.oss_file_path, str_is(task->record.render_engine, "blender"),
+                              ASSET_TILES};
     for (uint32_t i = 0; i < asked->paths.count; i++) {
         const struct asset *asset = asset_look(core, &look, asked->paths.items[i]);
         if (asset)
