@@ -86,6 +86,14 @@ static uint32_t utf8_span(struct str text)
     return text.len - (uint32_t)left;
 }
 
+uint32_t str_characters(struct str text)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < text.len; i++)
+        count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return count;
+}
+
 bool str_utf8(struct str text)
 {
     return utf8_span(text) == text.len;

@@ -44,6 +44,7 @@ int err_set(struct err *err, int code, const char *format, ...) __attribute__((f
 
 /* True when text is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool str_utf8(struct str text);
+uint32_t str_characters(struct str text); /* of UTF-8 */
 
 /* The longest beginning of text, of at most max bytes, that is well-formed UTF-8: a cut that splits no character. */
 struct str str_cut(struct str text, size_t max);

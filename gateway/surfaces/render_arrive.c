@@ -7,6 +7,20 @@
 #include "gateway/surfaces/render_files.h"
 #include "proto/ident.h"
 
+int arrival_whose(struct arrival *arrival, const struct request *request, struct problem *problem)
+{
+    struct str subject = render_subject(request);
+
+    if (subject.len && arrival->unionid.len && !str_eq(subject, arrival->unionid))
+        return problem_value(problem, PROBLEM_FORBIDDEN, "unionid", "render_whose", arrival->unionid, NULL);
+    if (subject.len)
+        arrival->unionid = subject;
+    if (arrival->unionid.len > RENDER_UNION || str_characters(arrival->unionid) > RENDER_UNION_CHARACTERS)
+        return problem_value(problem, PROBLEM_BAD_REQUEST, "unionid", "length", arrival->unionid, "1..%d characters",
+                             RENDER_UNION_CHARACTERS);
+    return 0;
+}
+
 static void refuse(struct arrival *arrival)
 {
     struct blob *blob = arrival->blob;
@@ -80,8 +94,7 @@ static void tell(struct arrival *arrival)
     struct msg_asset_add asked = {.md5 = {(const char *)arrival->md5, BLOB_MD5},
                                   .file_type = arrival->file_type,
                                   .unionid = arrival->unionid,
-                                  .path = arrival->path,
-                                  .own = render_subject(request).len > 0};
+                                  .path = arrival->path};
 
     if (arrival->blob) {
         for (unsigned i = 0; i < 8; i++)

@@ -9,6 +9,7 @@
 #include "gateway/blob.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
+#include "gateway/surfaces/render_files.h"
 #include "gateway/surfaces/render_needs.h"
 #include "gateway/surfaces/transcode.h"
 #include "proto/ident.h"
@@ -74,22 +75,13 @@ bool render_scene_there(const struct request *request, const struct rec_render_t
 
 /* ---- fields ---- */
 
-static uint32_t characters(struct str text)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < text.len; i++)
-        count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
-    return count;
-}
-
 static int read_unionid(const struct request *request, struct rec_render_task *task, struct problem *problem)
 {
     const json_t *given = json_object_get(request->json, "unionid");
 
     if (api_text(request, "unionid", API_REQUIRED, 400, &task->unionid, problem) < 0)
         return -1;
-    if (characters(task->unionid) > 100)
+    if (str_characters(task->unionid) > RENDER_UNION_CHARACTERS)
         return problem_json(problem, "unionid", "length", given, "1..100 characters");
     return 0;
 }
@@ -155,7 +147,7 @@ static int read_tests(const struct request *request, struct rec_render_task *tas
 
     if (there <= 0)
         return there;
-    if (characters(list) > TEST_CHARACTERS)
+    if (str_characters(list) > TEST_CHARACTERS)
         return problem_json(problem, "test_frames", "length", given, "1..%d characters", TEST_CHARACTERS);
     do {
         const char *comma = list.len ? memchr(list.ptr, ',', list.len) : NULL;
@@ -420,7 +412,7 @@ void render_create(struct request *request)
         lacking_look(request, &create.task);
         return;
     }
-    if (blob_root(request->gateway->settings, blobs))
+    if (!request->gateway->s3 && blob_root(request->gateway->settings, blobs)) /* where the scene can be read at once */
         create.blobs = str_of(blobs);
     create.scene_found = render_below_roots(request, create.task.oss_file_path, &create.task.scene_size);
     ask_send(request, ASK_SCHEDULER, &shape_msg_render_create, &create, on_created);

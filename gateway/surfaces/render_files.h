@@ -6,8 +6,9 @@
 #include "gateway/surfaces/render.h"
 
 #define RENDER_PATH 1024 /* bytes of a path that stands for a file */
-#define RENDER_UNION 100 /* of a unionid */
-#define RENDER_TYPE 64   /* of a file's type */
+#define RENDER_UNION 400 /* of a unionid */
+#define RENDER_UNION_CHARACTERS 100
+#define RENDER_TYPE 64 /* of a file's type */
 #define RENDER_HASHES 10000
 
 void render_files_check(struct request *request);
@@ -113,6 +114,8 @@ struct scene_look {          /* request->sink.self */
     int fd;
     EVP_MD_CTX *ctx;
     uint64_t hashed, size;
+    struct timespec changed; /* the file's, as it was opened */
+    bool known;              /* from before: it is not read again */
     unsigned char md5[BLOB_MD5];
     int cause;
     struct s3 *s3;
@@ -149,6 +152,8 @@ struct arrival { /* what was said of it; texts are borrowed from who asks */
     bool created;
 };
 
+/* Whose it is: who may speak for one unionid alone speaks for that. -1 with problem. */
+int arrival_whose(struct arrival *arrival, const struct request *request, struct problem *problem);
 /* Hashes it, tells the scheduler, and calls arrival->answer; or refuses. The caller still has the blob, and drops it when the request ends. */
 void render_arrive(struct arrival *arrival);
 void render_refuse_hash(struct arrival *arrival);

@@ -70,7 +70,7 @@ static int pair_read(struct tus *tus, struct str pair, struct problem *problem)
 static int arrival_read(struct tus *tus, struct problem *problem)
 {
     struct arrival *arrival = &tus->arrival;
-    struct str hash = str_of(tus->hash), xxhash = str_of(tus->xxhash), subject = render_subject(tus->request);
+    struct str hash = str_of(tus->hash), xxhash = str_of(tus->xxhash);
 
     if (!hash.len)
         return problem_set(problem, PROBLEM_INVALID, "hash", "required");
@@ -82,10 +82,8 @@ static int arrival_read(struct tus *tus, struct problem *problem)
     arrival->file_type = str_of(tus->file_type);
     arrival->unionid = str_of(tus->unionid);
     arrival->path = str_of(tus->path);
-    if (subject.len && arrival->unionid.len && !str_eq(subject, arrival->unionid))
-        return problem_value(problem, PROBLEM_FORBIDDEN, "unionid", "render_whose", arrival->unionid, NULL);
-    if (subject.len)
-        arrival->unionid = str_cut(subject, RENDER_UNION);
+    if (arrival_whose(arrival, tus->request, problem) != 0)
+        return -1;
     return arrival->path.len ? render_path_check(arrival->path, "path", problem) : 0;
 }
 

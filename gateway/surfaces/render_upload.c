@@ -191,7 +191,6 @@ static int hashes_read(struct upload *upload, struct problem *problem)
 static int words_read(struct upload *upload, struct problem *problem)
 {
     struct arrival *arrival = &upload->arrival;
-    struct str subject = render_subject(upload->request);
 
     arrival->file_type = text_of_field(upload, FIELD_TYPE);
     arrival->unionid = text_of_field(upload, FIELD_UNION);
@@ -199,10 +198,8 @@ static int words_read(struct upload *upload, struct problem *problem)
     for (enum form_field i = FIELD_TYPE; i <= FIELD_UNION; i++)
         if (!str_utf8(text_of_field(upload, i)))
             return problem_value(problem, PROBLEM_BAD_REQUEST, fields[i].name, "format", (struct str){NULL, 0}, "UTF-8");
-    if (subject.len && arrival->unionid.len && !str_eq(subject, arrival->unionid))
-        return problem_value(problem, PROBLEM_FORBIDDEN, "unionid", "render_whose", arrival->unionid, NULL);
-    if (subject.len)
-        arrival->unionid = str_cut(subject, RENDER_UNION);
+    if (arrival_whose(arrival, upload->request, problem) != 0)
+        return -1;
     return arrival->path.len ? render_path_check(arrival->path, "path", problem) : 0;
 }
 

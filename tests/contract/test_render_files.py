@@ -57,6 +57,16 @@ class RenderFiles(Contract):
         self.assertEqual(self.kept(hash).read_bytes(), content)
         self.nothing_left()
 
+    def test_one_that_was_spoiled(self):
+        """On the disk, by whoever can write there: the next one who sends it mends it."""
+        content, long = b"a texture" * 1000, "渲" * 100
+        self.ok(upload(self.farm.port, content, unionid=long, path="show/long.png"), 201)
+        self.kept(md5(content)).write_bytes(b"short")
+        self.assertFalse(self.ok(upload(self.farm.port, content, unionid=long), 200)["uploaded"])
+        self.assertEqual(self.kept(md5(content)).read_bytes(), content)
+        task = self.ask("POST", "/tasks", {"unionid": long, "oss_file_path": "show/long.png", "render_engine": "maya", "total_frames": 1})
+        self.assertEqual(task.status, 201, task.body)
+
     def test_again_is_not_uploaded(self):
         content = os.urandom(5 * MIB)
         first = self.ok(upload(self.farm.port, content), 201)
