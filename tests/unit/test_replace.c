@@ -385,6 +385,21 @@ static void test_undo_beside_another(void **state)
     assert_true(is(source, "the original"));
 }
 
+/* The original has gone, and somebody's own file has the name that it had. */
+static void test_undo_of_somebody_elses(void **state)
+{
+    struct err err = {0};
+    struct replacement replacement = it(source, true);
+    struct undo undo = {.source = source, .dest = source, .bak = bak, .size_after = 4, .size_before = 12};
+    (void)state;
+    assert_int_equal(replace_do(&replacement, &err), 0);
+    unlink(bak);
+    unit_write(bak, "notes");
+    assert_int_equal(replace_undo(&undo, &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_true(is(source, "made") && is(bak, "notes"));
+}
+
 /* Replaced, undone, replaced again: the original is kept for as long as the second time says. */
 static void test_kept_anew(void **state)
 {
@@ -431,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_undo),
         cmocka_unit_test_setup_teardown(test_undo_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_undo_beside_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_undo_of_somebody_elses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kept_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_retire, set_up, tear_down),
     };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,28 +327,36 @@ void replace_recover(const char *journal, const char *kept)
         closedir(dir);
 }
 
-/* A later replacement has the same .bak, after the first was undone: it is kept as long as that one says. */
-static bool is_kept_longer(const char *kept, const char *bak, uint64_t now_ms)
+/* The .bak files that are not due yet, as an object's keys, for free; NULL: no memory. A later replacement has the same .bak, after the first was
+ * undone: it is kept as long as that one says. */
+static json_t *kept_longer(const char *kept, uint64_t now_ms)
 {
     DIR *dir = opendir(kept);
     struct dirent *entry;
     char path[PATH_MAX], *words[WORDS_MAX + 1];
-    bool longer = false;
-    while (dir && !longer && (entry = readdir(dir))) {
+    json_t *longer = json_object();
+    bool well = longer != NULL;
+    while (dir && well && (entry = readdir(dir))) {
         if (entry->d_name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", kept, entry->d_name) >= PATH_MAX)
             continue;
         char *bytes = journal_read(path, words);
-        longer = bytes && strcmp(words_or(words, "bak", ""), bak) == 0 && words_number(words, "until") > now_ms;
+        if (bytes && words_number(words, "until") > now_ms)
+            well = json_object_setn_new_nocheck(longer, words_or(words, "bak", ""), strlen(words_or(words, "bak", "")),
+                                                json_true()) == 0;
         free(bytes);
     }
     if (dir)
         closedir(dir);
-    return longer;
+    if (well)
+        return longer;
+    json_decref(longer);
+    return NULL;
 }
 
 unsigned replace_expire(const char *kept, uint64_t now_ms)
 {
-    DIR *dir = opendir(kept);
+    json_t *longer = kept_longer(kept, now_ms);
+    DIR *dir = longer ? opendir(kept) : NULL;
     struct dirent *entry;
     unsigned removed = 0;
     char path[PATH_MAX], *words[WORDS_MAX + 1];
@@ -357,8 +366,7 @@ unsigned replace_expire(const char *kept, uint64_t now_ms)
         char *bytes = journal_read(path, words);
         const char *bak = bytes ? words_or(words, "bak", "") : "";
         bool over = !bytes || words_number(words, "until") <= now_ms;
-        if (over && *bak && is_inode(bak, words_number(words, "original")) && !is_kept_longer(kept, bak, now_ms) &&
-            unlink(bak) == 0)
+        if (over && *bak && is_inode(bak, words_number(words, "original")) && !json_object_get(longer, bak) && unlink(bak) == 0)
             removed++;
         if (over || (!stands(bak) && errno == ENOENT))
             unlink(path);
@@ -366,6 +374,7 @@ unsigned replace_expire(const char *kept, uint64_t now_ms)
     }
     if (dir)
         closedir(dir);
+    json_decref(longer);
     return removed;
 }
 
@@ -406,6 +415,14 @@ static int source_gone(const struct undo *undo, struct err *err)
                    undo->source);
 }
 
+/* Of its length, where that is known: once ours has gone somebody may have put another there. */
+static bool is_the_original(const struct undo *undo)
+{
+    struct stat info;
+    return lstat(undo->bak, &info) == 0 && S_ISREG(info.st_mode) &&
+           (!undo->size_before || (uint64_t)info.st_size == undo->size_before);
+}
+
 int replace_undo(const struct undo *undo, struct err *err)
 {
     bool same = strcmp(undo->source, undo->dest) == 0, back = is_back(undo, same), made = stands(undo->dest);
@@ -415,6 +432,8 @@ int replace_undo(const struct undo *undo, struct err *err)
         return -1;
     if (!back && (!*undo->bak || !stands(undo->bak)))
         return source_gone(undo, err);
+    if (!back && !is_the_original(undo))
+        return err_set(err, ERR_CONFLICT, "%.150s is not the original; it and what was made are left as they are", undo->bak);
     if (!back && (same ? rename(undo->bak, undo->source) : rename_new(undo->bak, undo->source)) < 0)
         return err_set(err, errno == EEXIST ? ERR_CONFLICT : ERR_IO, "the original cannot be named %.120s again: %s",
                        undo->source, strerror(errno));
