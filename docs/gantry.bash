@@ -326,11 +326,11 @@ _gantry() {
         'transcode health') words='--all --unchecked --stop --wait --json --help --url --key-file --ca --data' ;;
         'transcode undo') words='--wait --key --json --help --url --key-file --ca --data' ;;
         'render analyze') words='--missing --root --json --help --url --key-file --ca --data' ;;
-        'render submit') words='--frames --test --stop-after-test --engine --renderer --ram --gpus --priority --unionid --root --allow-missing --no-missing --watch --download --json --help --url --key-file --ca --data' ;;
+        'render submit') words='--frames --test --stop-after-test --engine --renderer --ram --gpus --priority --unionid --root --allow-missing --no-missing --watch --download --force --json --help --url --key-file --ca --data' ;;
         'render list') words='--status --unionid --engine --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'render show') words='--json --help --url --key-file --ca --data' ;;
-        'render watch') words='--download --json --help --url --key-file --ca --data' ;;
-        'render download') words='--json --help --url --key-file --ca --data' ;;
+        'render watch') words='--force --download --json --help --url --key-file --ca --data' ;;
+        'render download') words='--force --json --help --url --key-file --ca --data' ;;
         'render cancel') words='--json --help --url --key-file --ca --data' ;;
         'render pause') words='--json --help --url --key-file --ca --data' ;;
         'render resume') words='--json --help --url --key-file --ca --data' ;;

@@ -173,6 +173,11 @@ static const struct option render_analyze_options[] = {
     {0},
 };
 
+#define FORCE_OPTION                                                                                                             \
+    {                                                                                                                            \
+        "force", 'f', NULL, NULL, "other pictures in the folder that have their names are replaced"                              \
+    }
+
 static const struct option render_submit_options[] = {
     {"frames", 0, "A-B", NULL, "which frames, as 1-100 or 7; the scene's own if not given"},
     {"test", 0, "FRAMES", NULL, "frames that are rendered before all others, as 50 or 1,50,100"},
@@ -188,6 +193,7 @@ static const struct option render_submit_options[] = {
     {"no-missing", 0, NULL, NULL, "the farm, too, refuses to render it while a file is missing"},
     {"watch", 'w', NULL, NULL, "show its frames until all have ended; exit with 0 if they are completed, else with 1"},
     {"download", 'd', "DIR", NULL, "watch it, and fetch the pictures into this folder"},
+    FORCE_OPTION,
     {0},
 };
 
@@ -199,7 +205,10 @@ static const struct option render_list_options[] = {
     {0},
 };
 
+static const struct option render_download_options[] = {FORCE_OPTION, {0}};
+
 static const struct option render_watch_options[] = {
+    FORCE_OPTION,
     {"download", 'd', "DIR", NULL, "fetch the pictures into this folder once it has ended"},
     {0},
 };
@@ -476,7 +485,7 @@ const struct command commands[] = {
     {"render show", "ID", no_options, render_show, true, false, 1, 1, "show a render task", NULL},
     {"render watch", "ID", render_watch_options, render_watch, true, false, 1, 1,
      "show the frames of a task until all have ended", "Exits with 0 if they are completed, else with 1."},
-    {"render download", "ID [DIR]", no_options, render_download, true, false, 1, 2,
+    {"render download", "ID [DIR]", render_download_options, render_download, true, false, 1, 2,
      "fetch the pictures of a task's completed frames, into this folder if no other is given",
      "Each is held against its MD5. What is here already is not fetched again, and what broke off goes on where it was."},
     {"render cancel", "ID…", no_options, render_cancel, true, false, 1, -1, "end tasks, with what is being rendered", NULL},

@@ -32,6 +32,7 @@ struct fetch {
     struct progress bar;
     uint64_t began_ms;
     long long total, done, kept; /* frames; kept: of those done, they were here */
+    bool force;                  /* what else is there by their names goes */
 };
 
 /* A picture on its way. */
@@ -179,8 +180,19 @@ static int ask_all(struct picture *picture, struct err *err)
     return 0;
 }
 
+/* Frames of all tasks have the same names. */
+static bool is_in_the_way(const struct picture *picture)
+{
+    struct stat info;
+
+    return !picture->fetch->force && lstat(picture->place, &info) == 0;
+}
+
 static int bring(struct picture *picture, struct err *err)
 {
+    if (is_in_the_way(picture)) {
+        return err_set(err, ERR_CONFLICT, "%.150s is another picture; it is left as it is without --force", picture->place);
+    }
     picture->fd = open(picture->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (picture->fd < 0 || !have_read(picture, picture->fd)) {
         return err_set(err, ERR_IO, "%.150s: %s", picture->part, strerror(errno));
@@ -310,7 +322,7 @@ static int pages_bring(struct fetch *fetch, long long id, struct err *err)
 
 int render_fetch(struct cli *cli, long long id, const char *folder)
 {
-    struct fetch fetch = {.cli = cli, .folder = folder, .began_ms = clock_mono_ms()};
+    struct fetch fetch = {.cli = cli, .folder = folder, .began_ms = clock_mono_ms(), .force = args_has(cli->args, "force")};
     struct err err = {0};
 
     if (ident_make_dirs(folder, 0755, &err) != 0) {

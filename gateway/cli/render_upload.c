@@ -59,9 +59,6 @@ static void on_moved(void *arg, uint64_t bytes)
 {
     struct upload *upload = arg;
 
-    if (bytes > 0) {
-        upload->forward_ms = clock_mono_ms();
-    }
     bar_draw(upload, bytes);
 }
 

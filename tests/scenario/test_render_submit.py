@@ -85,7 +85,7 @@ class Whole(Client, frames.Scenes):
         self.again(submit, number)
 
     def again(self, submit, number):
-        """What is there is neither sent nor fetched twice; what is damaged is fetched again."""
+        """What is there is neither sent nor fetched twice; what is another picture is left, unless it is said that it may go."""
         out, err = self.gantry(self.studio, *submit, "--allow-missing", "--json")
         self.assertIn("0 to send, 0 bytes", err)
         made = json.loads(out)
@@ -97,7 +97,10 @@ class Whole(Client, frames.Scenes):
         before = picture.read_bytes()
         picture.write_bytes(before[:-1] + b"?")
         (self.home / f"pictures/.frame.0001.png.{md5(before)}.part").write_bytes(before[:100])  # of a try that broke off
-        self.assertIn("2 pictures in pictures, 1 of them fetched now", self.gantry(self.studio, "download", str(number), "pictures")[1])
+        err = self.gantry(self.studio, "download", str(number), "pictures", code=1)[1]
+        self.assertIn("pictures/frame.0001.png is another picture", err)
+        self.assertEqual(picture.read_bytes(), before[:-1] + b"?")
+        self.assertIn("2 pictures in pictures, 1 of them fetched now", self.gantry(self.studio, "download", "--force", str(number), "pictures")[1])
         self.assertEqual(picture.read_bytes(), before)
         self.assertEqual(len(list((self.home / "pictures").iterdir())), 2)
 
