@@ -393,6 +393,46 @@ static void test_no_worker(void **unused)
     fixture_free(fixture);
 }
 
+/* Its worker is silent, until the run is taken from it. */
+static void loses_worker(struct fixture *fixture, uint64_t run_id)
+{
+    struct rec_run record = {0};
+    for (int i = 0; i < 600; i++, fixture_wait(fixture, 1000))
+        if (fixture_run(fixture, run_id, &record) && record.status != RUN_RUNNING)
+            break;
+    assert_int_equal(record.status, RUN_PENDING);
+}
+
+/* What was recorded is there to be saved however long nobody could give it out: a minute begins when it is seen to have no worker. */
+static void test_long_outage(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    fixture_wait(fixture, 1);
+    struct rec_lease a = fixture_begin(fixture, RECORDER), b = fixture_begin(fixture, RECORDER);
+    fixture_jump(fixture, 3600000);
+    fixture_rebuild(fixture);
+    loses_worker(fixture, a.run_id);
+    fixture_wait(fixture, 50000);
+    assert_int_equal(stored(fixture, 1).status, RECORDING_IDLE);
+    fixture_jump(fixture, 3600000); /* again, while it has none */
+    fixture_rebuild(fixture);
+    fixture_wait(fixture, 50000);
+    hello(fixture);
+    struct rec_lease again = fixture_begin(fixture, RECORDER), other = fixture_begin(fixture, RECORDER);
+    assert_true(again.run_id == a.run_id && again.attempt == 2 && other.run_id == b.run_id && other.attempt == 2);
+    result(fixture, again, OUTCOME_COMPLETED, WELL);
+    assert_int_equal(stored(fixture, 1).status, RECORDING_COMPLETED);
+    loses_worker(fixture, b.run_id);
+    fixture_wait(fixture, 50000);
+    assert_int_equal(stored(fixture, 2).status, RECORDING_IDLE); /* the minute is that of this loss */
+    fixture_wait(fixture, 12000);
+    assert_int_equal(stored(fixture, 2).status, RECORDING_READ_ERROR);
+    fixture_free(fixture);
+}
+
 static void test_stop(void **unused)
 {
     (void)unused;
@@ -730,6 +770,7 @@ int main(void)
         cmocka_unit_test(test_one_lane),
         cmocka_unit_test(test_does_not_fit),
         cmocka_unit_test(test_no_worker),
+        cmocka_unit_test(test_long_outage),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_names),

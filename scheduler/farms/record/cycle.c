@@ -11,7 +11,7 @@
 #define AGAIN_MS 100  /* for what has no room in the journal now */
 #define EMPTY_MS 1000 /* without streams, and between cycles at least: their folders are named by the second */
 #define SALVAGE_MS                                                                                                               \
-    60000 /* behind its slot a recording that lost its worker waits so long for another, which saves what there is */
+    60000 /* behind its slot and its loss a recording waits so long for another worker, which saves what there is */
 #define PRUNE_OPS 1000
 
 uint64_t recorder_elapsed_ms(const struct recorder *farm, const struct core *core)
@@ -140,13 +140,28 @@ static uint64_t slot_end(const struct recorder *farm, const struct recording *re
     return (record->started_at > since ? record->started_at - since : 0) + record->seconds * 1000;
 }
 
+/* Until when one that has lost its worker waits. The time in which no scheduler was there does not count: nobody could be given it. */
+static uint64_t salvage_end(const struct recorder *farm, struct recording *recording, const struct run *run, uint64_t now)
+{
+    uint64_t slot = slot_end(farm, recording);
+    if (recording->lost_attempt != run->attempt) {
+        recording->lost_attempt = run->attempt;
+        recording->lost_at = now;
+    }
+    return (recording->lost_at > slot ? recording->lost_at : slot) + SALVAGE_MS;
+}
+
 /* One that has a run: it goes, unless nobody has taken it. */
-static void watch(const struct recorder *farm, struct core *core, const struct recording *recording, uint64_t now, uint64_t *wait)
+static void watch(const struct recorder *farm, struct core *core, struct recording *recording, uint64_t now, uint64_t *wait)
 {
     const struct run *run = run_find(core, recording->record.run_id);
-    if (!run || run->lease)
+    if (!run)
         return;
-    uint64_t until = slot_end(farm, recording) + (run->attempt ? SALVAGE_MS : 0);
+    if (run->lease) {
+        recording->lost_attempt = 0;
+        return;
+    }
+    uint64_t until = run->attempt ? salvage_end(farm, recording, run, now) : slot_end(farm, recording);
     struct str why = run->attempt ? STR_LIT("read: its worker was lost, and no other has taken it")
                                   : STR_LIT("unavailable: no worker has taken it within its slot");
     if (now < until)

@@ -22,6 +22,8 @@ struct recording {
     struct rec_recording record; /* its texts are in the two below; gaps are not kept */
     char *fixed;                 /* as the cycle began */
     char *told;                  /* as it ended */
+    uint64_t lost_attempt;       /* of its run, which was seen without its worker; 0: none was */
+    uint64_t lost_at;            /* when that was first seen since the start, in ms of the cycle */
 };
 
 struct kept_cycle { /* a cycle whose records are there */
