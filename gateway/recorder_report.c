@@ -22,6 +22,7 @@ struct recorder_report {
     char name[64];     /* of the cycle's */
     char file[256];    /* of the report in JSON */
     struct recorder_texts texts;
+    struct recordings_done done_with; /* whose pieces may go */
     bool marked;
     int cause; /* errno */
     void (*done)(struct recorder_report *report, bool well, void *arg);
@@ -150,13 +151,28 @@ static void table_recording(struct buf *out, const struct rec_recording *one)
 
 /* ---- made ---- */
 
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *one = a, *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+/* Its video is there whole, or nobody wants it. What failed may have left something that nobody has put together. */
+static void done_add(struct recordings_done *done, const struct rec_recording *one)
+{
+    if (one->run_id && (one->status == RECORDING_COMPLETED || one->status == RECORDING_CANCELLED))
+        done->runs[done->count++] = one->run_id;
+}
+
 static int fill(struct recorder_report *report, const struct rec_recorder_cycle *cycle, const struct rec_row_list *rows)
 {
     struct recorder_texts *texts = &report->texts;
     struct writer w = {.out = &texts->json};
     struct arena *arena = arena_new(ARENA);
     struct err err;
-    bool well = arena != NULL;
+    struct recordings_done *done = &report->done_with;
+    done->runs = calloc(rows->count ? rows->count : 1, sizeof *done->runs);
+    bool well = arena != NULL && done->runs != NULL;
     json_open(&w, cycle);
     text_open(&texts->text, cycle);
     buf_text(&texts->table,
@@ -171,7 +187,10 @@ static int fill(struct recorder_report *report, const struct rec_recorder_cycle 
         json_recording(&w, &one);
         text_recording(&texts->text, &one);
         table_recording(&texts->table, &one);
+        done_add(done, &one);
     }
+    if (done->count > 1)
+        qsort(done->runs, done->count, sizeof *done->runs, by_number);
     writer_close(&w, ']');
     writer_close(&w, '}');
     buf_text(&texts->json, "\n");
@@ -202,6 +221,7 @@ void recorder_report_free(struct recorder_report *report)
     buf_free(&report->texts.json);
     buf_free(&report->texts.text);
     buf_free(&report->texts.table);
+    free(report->done_with.runs);
     free(report);
 }
 
@@ -243,7 +263,7 @@ static void write_all(struct file_job *of)
     }
     close(root);
     /* The cycle is over: no attempt comes back for what one before it has left. What cannot be removed now goes with the folder. */
-    if (report->cause == 0 && recordings_pieces_clear(report->folder, str_of(report->name)) != 0)
+    if (report->cause == 0 && recordings_pieces_clear(report->folder, str_of(report->name), &report->done_with) != 0)
         log_warn("GTY-RECORDER-PIECES", "%s/%s: %s", report->folder, report->name, strerror(errno));
 }
 

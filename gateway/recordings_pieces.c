@@ -13,6 +13,7 @@
 
 #define PIECES ".gantry-rec-"
 #define READS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
+#define BOXES 4096 /* that are looked at until there is a fragment, which begins with the third */
 
 /* What `name` is below the root; -1 with errno. */
 static int below(const char *root, const char *name)
@@ -77,8 +78,84 @@ int recordings_piece_open(const char *root, struct str folder, uint64_t run)
     return fd;
 }
 
-/* All of a run's. A folder in it is none of ours, and stays. */
-static int clear(int at, const char *name)
+/* ---- behind their cycle ---- */
+
+static uint64_t big_endian(const unsigned char *at, int bytes)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; i++)
+        value = value << 8 | at[i];
+    return value;
+}
+
+/* The length of the box there, and its type; 0: none that is whole; -1: it cannot be read. */
+static int64_t box_read(int fd, int64_t at, int64_t size, char type[4])
+{
+    unsigned char head[16];
+    ssize_t got = pread(fd, head, sizeof head, at);
+    if (got < 8)
+        return got < 0 ? -1 : 0;
+    uint64_t len = big_endian(head, 4), least = len == 1 ? 16 : 8;
+    if (len == 1)
+        len = got == sizeof head ? big_endian(head + 8, 8) : 0;
+    memcpy(type, head + 4, 4);
+    return len >= least && len <= (uint64_t)(size - at) ? (int64_t)len : 0;
+}
+
+/* Whether a fragment is there whole: a moof, and an mdat behind it. What cannot be read may be one. */
+static bool has_fragment(int fd, int64_t size)
+{
+    bool begun = false;
+    int64_t at = 0, len;
+    char type[4];
+    for (int i = 0; i < BOXES && (len = box_read(fd, at, size, type)) != 0; i++, at += len) {
+        if (len < 0 || (begun && memcmp(type, "mdat", 4) == 0))
+            return true;
+        begun = begun || memcmp(type, "moof", 4) == 0;
+    }
+    return false;
+}
+
+/* Whether that piece may have a frame. */
+static bool has_frames(int at, const char *name)
+{
+    struct stat stat;
+    int fd = open_beneath(at, name, READS, false);
+    if (fd < 0)
+        return errno != ENOENT && errno != ELOOP;
+    bool known = fstat(fd, &stat) == 0, result = !known || (S_ISREG(stat.st_mode) && has_fragment(fd, stat.st_size));
+    close(fd);
+    return result;
+}
+
+static bool is_wanted(DIR *dir)
+{
+    bool wanted = false;
+    for (const struct dirent *entry; !wanted && (entry = readdir(dir)) != NULL;)
+        wanted = attempt_of(entry->d_name) && has_frames(dirfd(dir), entry->d_name);
+    rewinddir(dir);
+    return wanted;
+}
+
+static bool is_done(const struct recordings_done *done, const char *name)
+{
+    uint64_t run = 0;
+    int used = 0;
+    if (sscanf(name, PIECES "%" SCNu64 "%n", &run, &used) != 1 || name[used] != '\0')
+        return false;
+    uint32_t from = 0, to = done->count;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (done->runs[middle] < run)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from < done->count && done->runs[from] == run;
+}
+
+/* All of a run's, where it may go. A folder in it is none of ours, and stays. */
+static int clear(int at, const char *name, bool done)
 {
     int inner = open_beneath(at, name, READS | O_DIRECTORY, false), cause = errno;
     DIR *dir = inner >= 0 ? fdopendir(inner) : NULL;
@@ -89,6 +166,10 @@ static int clear(int at, const char *name)
         errno = cause;
         return cause == ENOENT || cause == ENOTDIR || cause == ELOOP ? 0 : -1;
     }
+    if (!done && is_wanted(dir)) {
+        closedir(dir);
+        return 0;
+    }
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             unlinkat(inner, entry->d_name, 0);
@@ -96,7 +177,7 @@ static int clear(int at, const char *name)
     return unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-int recordings_pieces_clear(const char *root, struct str folder)
+int recordings_pieces_clear(const char *root, struct str folder, const struct recordings_done *done)
 {
     char name[RECORDINGS_NAME];
     int result = 0, cause = 0;
@@ -114,7 +195,8 @@ int recordings_pieces_clear(const char *root, struct str folder)
         return cause == ENOENT ? 0 : -1;
     }
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0 && clear(at, entry->d_name) != 0) {
+        if (strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0 &&
+            clear(at, entry->d_name, is_done(done, entry->d_name)) != 0) {
             result = -1;
             cause = errno;
         }

@@ -7,7 +7,14 @@
 
 /* Opens for reading what the newest attempt of that run has recorded. -1 with errno; ENOENT: nothing yet, or nothing any more. */
 int recordings_piece_open(const char *root, struct str folder, uint64_t run);
-/* Removes all of them in that folder: none of its recordings goes on. -1 with errno of the last that stays; a folder that is not there holds none. */
-int recordings_pieces_clear(const char *root, struct str folder);
+/* Runs whose recordings want nothing of their pieces any more, in ascending order. */
+struct recordings_done {
+    uint64_t *runs;
+    uint32_t count;
+};
+/* Removes them in that folder, behind its cycle: those of these runs, and all that hold no frame. What is of another run may be all that there
+ * is of its recording, and stays, as long as the folder does. -1 with errno of the last that should have gone; a folder that is not there
+ * holds none. */
+int recordings_pieces_clear(const char *root, struct str folder, const struct recordings_done *done);
 
 #endif

@@ -129,7 +129,9 @@ class Live(Pictures):
             worker.end(first, result=json.dumps({"seconds": 15, "bytes": 1, "frames": 1, "status": 4}))
             worker.end(second, outcome=2, error="disk: it cannot be put together")
         wait_for(lambda: (folder / "streams.csv").exists(), what="the reports")
-        wait_for(lambda: not any(piece.exists() for piece in pieces.values()), what="the end of what nobody goes on with")
+        wait_for(lambda: not pieces[first["run_id"]].exists(), what="the end of what became a video")
+        kept = pieces[second["run_id"]] / "1-1760085000000.mp4"
+        self.assertEqual(kept.read_bytes(), half)  # there is no other copy of it
         self.missing("/streams/0/live.jpg")
 
 

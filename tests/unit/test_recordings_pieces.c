@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "gateway/recordings.h"
 #include "gateway/recordings_pieces.h"
 
 #define CYCLE "20250101_000000"
@@ -103,6 +104,7 @@ static void test_elsewhere(void **unused)
 
 static void test_they_go(void **unused)
 {
+    const struct recordings_done none = {0};
     (void)unused;
     folder(CYCLE "/.gantry-rec-1");
     folder(CYCLE "/.gantry-rec-2");
@@ -112,16 +114,87 @@ static void test_they_go(void **unused)
     folder("other");
     unit_write(at("other/a"), "x");
     assert_int_equal(symlink("../other", at(CYCLE "/.gantry-rec-3")), 0);
-    assert_int_equal(recordings_pieces_clear(root, STR_LIT(CYCLE)), 0);
+    assert_int_equal(recordings_pieces_clear(root, STR_LIT(CYCLE), &none), 0);
     assert_true(!there(CYCLE "/.gantry-rec-1") && !there(CYCLE "/.gantry-rec-2"));
     assert_true(there(CYCLE "/cam.mp4") && there("other/a"));
     folder(CYCLE "/.gantry-rec-4");
     folder(CYCLE "/.gantry-rec-4/below");
-    assert_int_equal(recordings_pieces_clear(root, STR_LIT(CYCLE)), -1);
+    assert_int_equal(recordings_pieces_clear(root, STR_LIT(CYCLE), &none), -1);
     assert_int_equal(errno, ENOTEMPTY);
     assert_true(there(CYCLE "/.gantry-rec-4/below"));
-    assert_int_equal(recordings_pieces_clear(root, STR_LIT("20250101_000001")), 0);
-    assert_int_equal(recordings_pieces_clear(root, STR_LIT("..")), 0);
+    assert_int_equal(recordings_pieces_clear(root, STR_LIT("20250101_000001"), &none), 0);
+    assert_int_equal(recordings_pieces_clear(root, STR_LIT(".."), &none), 0);
+}
+
+/* Bytes with zeros among them. */
+static void bytes(const char *path, const char *data, size_t len)
+{
+    FILE *file = fopen(at(path), "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, len, file), len);
+    fclose(file);
+}
+
+/* Of a run that failed, with a piece that is cut there. Answers whether it is kept. */
+static bool kept(const char *data, size_t len)
+{
+    const struct recordings_done none = {0};
+    folder(CYCLE "/.gantry-rec-5");
+    unit_write(at(CYCLE "/.gantry-rec-5/1-1.mp4"), "x");
+    bytes(CYCLE "/.gantry-rec-5/2-1.mp4", data, len);
+    assert_int_equal(recordings_pieces_clear(root, STR_LIT(CYCLE), &none), 0);
+    if (!there(CYCLE "/.gantry-rec-5"))
+        return false;
+    assert_true(there(CYCLE "/.gantry-rec-5/1-1.mp4") && there(CYCLE "/.gantry-rec-5/2-1.mp4"));
+    unit_remove(at(CYCLE "/.gantry-rec-5"));
+    return true;
+}
+
+#define HEAD                                                                                                                     \
+    "\0\0\0\x0c"                                                                                                                 \
+    "ftyp1234\0\0\0\x08moov"
+
+/* What nobody has put together stays, when there is something in it. */
+static void test_what_failed_stays(void **unused)
+{
+    static const char whole[] = HEAD "\0\0\0\x08moof\0\0\0\x0amdat12\0\0\0\x08moof\0\0\0\x0amdat1";
+    static const char large[] = HEAD "\0\0\0\x08moof\0\0\0\x01mdat\0\0\0\0\0\0\0\x11"
+                                     "1";
+    static const char plain[] = HEAD "\0\0\0\x0amdat12", endless[] = "\0\0\0\0moof\0\0\0\x08mdat";
+    const size_t first = 12 + 8 + 8 + 10;
+    (void)unused;
+    for (size_t len = 0; len < sizeof whole; len++)
+        assert_int_equal(kept(whole, len), len >= first);
+    assert_true(kept(large, sizeof large - 1));
+    assert_false(kept(large, sizeof large - 2));
+    assert_false(kept(plain, sizeof plain - 1));
+    assert_false(kept(endless, sizeof endless - 1));
+}
+
+static void test_what_is_done_goes(void **unused)
+{
+    static const char whole[] = HEAD "\0\0\0\x08moof\0\0\0\x0amdat12";
+    static const char *const runs[] = {"3", "7", "8", "12", "7x"};
+    uint64_t numbers[] = {3, 8, 12};
+    char path[64];
+    (void)unused;
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        snprintf(path, sizeof path, CYCLE "/.gantry-rec-%s", runs[i]);
+        folder(path);
+        snprintf(path, sizeof path, CYCLE "/.gantry-rec-%s/1-1.mp4", runs[i]);
+        bytes(path, whole, sizeof whole - 1);
+    }
+    const struct recordings_done done = {numbers, 3};
+    assert_int_equal(recordings_pieces_clear(root, STR_LIT(CYCLE), &done), 0);
+    assert_true(!there(CYCLE "/.gantry-rec-3") && !there(CYCLE "/.gantry-rec-8") && !there(CYCLE "/.gantry-rec-12"));
+    assert_true(there(CYCLE "/.gantry-rec-7/1-1.mp4") && there(CYCLE "/.gantry-rec-7x/1-1.mp4"));
+    assert_int_equal(recordings_clear(root, STR_LIT(CYCLE), ""), 0); /* it goes with its folder, by retention */
+    assert_false(there(CYCLE));
+    folder(CYCLE);
+    folder(CYCLE "/.gantry-rec-7");
+    bytes(CYCLE "/.gantry-rec-7/1-1.mp4", whole, sizeof whole - 1);
+    assert_int_equal(recordings_remove(root, STR_LIT(CYCLE), (struct str){0}), 0); /* and by hand */
+    assert_false(there(CYCLE));
 }
 
 int main(void)
@@ -130,6 +203,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_newest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_they_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_failed_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_done_goes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
