@@ -27,7 +27,9 @@ struct recorder_keep {
     char before[RECORDINGS_NAME];
     struct recordings_limits limits;
     uint64_t free_bytes; /* that are to stay; 0: none */
-    int cause, told;     /* errno of what was in the way; told last */
+    bool first;          /* of the sweeps that follow each other */
+    struct recordings_room room;
+    int cause, told; /* errno of what was in the way; told last */
 };
 
 static void ask(struct recorder_keep *keep, enum ask_whom whom, const struct shape *shape, const void *value, bus_reply *reply)
@@ -50,8 +52,12 @@ static void keep_work(struct file_job *of)
         keep->cause = errno;
         return;
     }
-    keep->limits.lacking = recordings->count ? recordings_lacking(keep->folder, keep->free_bytes) : 0;
+    if (keep->first)
+        recordings_room_begin(&keep->room, keep->folder, recordings->count ? keep->free_bytes : 0, clock_mono_ms());
+    keep->first = false;
+    keep->limits.lacking = keep->room.lacking;
     keep->cause = recordings_keep(recordings, &keep->limits, &gone) == 0 ? gone.cause : ENOMEM;
+    recordings_room_went(&keep->room, gone.bytes, clock_mono_ms());
     keep->more = gone.more && !gone.cause;
 }
 
@@ -121,6 +127,7 @@ static void on_view(void *arg, const struct msg *msg, const struct err *err)
     keep->limits.report = keep->report;
     keep->limits.most = SWEEP;
     keep->free_bytes = rules.free_gb * MILLI_GB;
+    keep->first = true;
     sweep(keep);
 }
 

@@ -159,3 +159,15 @@ uint64_t recordings_lacking(const char *root, uint64_t free_bytes)
     uint64_t there = (uint64_t)disk.f_bavail * disk.f_frsize;
     return there < free_bytes ? free_bytes - there : 0;
 }
+
+void recordings_room_begin(struct recordings_room *room, const char *root, uint64_t free_bytes, uint64_t mono_ms)
+{
+    room->lacking = mono_ms >= room->next_ms ? recordings_lacking(root, free_bytes) : 0;
+}
+
+void recordings_room_went(struct recordings_room *room, uint64_t bytes, uint64_t mono_ms)
+{
+    if (room->lacking && bytes)
+        room->next_ms = mono_ms + RECORDINGS_LATE_MS;
+    room->lacking -= bytes < room->lacking ? bytes : room->lacking;
+}

@@ -52,4 +52,17 @@ int recordings_keep(const struct recordings *recordings, const struct recordings
 /* How much has to go, so that so many bytes are free on the folder's disk; 0 where nobody knows. */
 uint64_t recordings_lacking(const char *root, uint64_t free_bytes);
 
+#define RECORDINGS_LATE_MS                                                                                                       \
+    60000 /* until what went shows as free, as it may not at once: it is still read, or goes in the background */
+
+/* How much has to go for room, sweep by sweep: measured once, as else what is freed late is removed again and again. */
+struct recordings_room {
+    uint64_t lacking; /* bytes that are still to go */
+    uint64_t next_ms; /* mono: nothing is measured before */
+};
+/* Before the first of some sweeps. */
+void recordings_room_begin(struct recordings_room *room, const char *root, uint64_t free_bytes, uint64_t mono_ms);
+/* Behind each of them: so many bytes went. */
+void recordings_room_went(struct recordings_room *room, uint64_t bytes, uint64_t mono_ms);
+
 #endif

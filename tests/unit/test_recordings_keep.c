@@ -272,6 +272,33 @@ static void test_lacking(void **unused)
     assert_int_equal(recordings_lacking("/tmp/gantry-unit-none", 1), 0);
 }
 
+/* Its disk never shows what went: no more goes than was lacking at first, and nothing else until it had time to. */
+static void test_room_shows_late(void **unused)
+{
+    struct recordings_room room = {0};
+    (void)unused;
+    recordings_room_begin(&room, root, UINT64_MAX, 1000);
+    assert_true(room.lacking > UINT64_MAX / 2);
+    room.lacking = 250;
+    for (unsigned i = 0; i < 4; i++) {
+        keep((struct recordings_limits){.lacking = room.lacking, .most = 1});
+        recordings_room_went(&room, gone.bytes, 2000 + i);
+        assert_int_equal(gone.files, i < 3);
+        assert_int_equal(gone.more, i < 2);
+    }
+    assert_true(there("20250101_000000/b.mp4") && there("20250103_000000/a.mp4"));
+    recordings_room_begin(&room, root, UINT64_MAX, 2002 + RECORDINGS_LATE_MS - 1);
+    assert_int_equal(room.lacking, 0);
+    recordings_room_went(&room, 100, 2002 + RECORDINGS_LATE_MS - 1); /* it was too old */
+    recordings_room_begin(&room, root, UINT64_MAX, 2002 + RECORDINGS_LATE_MS);
+    assert_int_not_equal(room.lacking, 0);
+    recordings_room_went(&room, 0, 2002 + RECORDINGS_LATE_MS); /* nothing may go: it is measured again */
+    recordings_room_begin(&room, root, 0, 2002 + RECORDINGS_LATE_MS);
+    assert_int_equal(room.lacking, 0);
+    recordings_room_begin(&room, root, UINT64_MAX, 2002 + RECORDINGS_LATE_MS);
+    assert_int_not_equal(room.lacking, 0);
+}
+
 /* A link is nobody's recording. */
 static void test_links(void **unused)
 {
@@ -300,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_in_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_choose, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lacking, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_room_shows_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
