@@ -17,7 +17,6 @@
 #define EVERY_MS 1000 /* it looks, also where nobody says that there is something */
 #define ASK_MS 5000   /* a question may take */
 #define ARENA ((size_t)16 << 20)
-#define OWED 100       /* cycles looked at that have no reports yet */
 #define RETRY_MS 60000 /* until a report that could not be written is tried again */
 
 struct recorder {
@@ -212,17 +211,15 @@ static void on_cycle(void *arg, const struct msg *msg, const struct err *why)
     const struct msg *rows = answered(recorder, msg, MSG_QUERY_ROWS);
     struct err err;
     (void)why;
-    uint32_t at = 0, count = rows ? rows->u.query_rows.rows.count : 0;
-    while (at < count && rows->u.query_rows.rows.items[at].id <= recorder->failed_upto)
-        at++;
-    if (at == count)
+    if (!rows || !rows->u.query_rows.rows.count)
         return;
+    const struct rec_row *row = &rows->u.query_rows.rows.items[0];
     arena_reset(recorder->arena);
-    struct str value = arena_str(recorder->arena, rows->u.query_rows.rows.items[at].value);
+    struct str value = arena_str(recorder->arena, row->value);
     if (!value.ptr)
         return;
     if (rec_decode_recorder_cycle(recorder->arena, value, &recorder->cycle, &err) != 0) {
-        put_off(recorder, rows->u.query_rows.rows.items[at].id);
+        put_off(recorder, row->id);
         return;
     }
     struct rec_filter filter = {.field = STR_LIT("cycle"), .op = FILTER_EQ, .number = (int64_t)recorder->cycle.id};
@@ -230,11 +227,18 @@ static void on_cycle(void *arg, const struct msg *msg, const struct err *why)
     ask(recorder, ASK_STORE, &shape_msg_query, &query, on_recordings);
 }
 
+/* The oldest without its reports, behind those whose reports cannot be written now, however many these are. */
+static void cycle_find(struct recorder *recorder)
+{
+    struct rec_filter filters[] = {{.field = STR_LIT("unreported"), .op = FILTER_EQ, .number = 1},
+                                   {.field = STR_LIT("id"), .op = FILTER_GT, .number = (int64_t)recorder->failed_upto}};
+    const struct msg_query query = {.type = TYPE_RECORDER_CYCLE, .filters = {filters, 2}, .page = 1, .size = 1};
+    ask(recorder, ASK_STORE, &shape_msg_query, &query, on_cycle);
+}
+
 /* One step, when none is under way; each that succeeds looks for the next. */
 static void work(struct recorder *recorder)
 {
-    struct rec_filter filter = {.field = STR_LIT("unreported"), .op = FILTER_EQ, .number = 1};
-    const struct msg_query query = {.type = TYPE_RECORDER_CYCLE, .filters = {&filter, 1}, .page = 1, .size = OWED};
     if (recorder->failed_upto && clock_mono_ms() >= recorder->retry_ms)
         recorder->failed_upto = 0;
     if (recorder->asking || recorder->writing || recorder->gateway->stopping)
@@ -242,10 +246,10 @@ static void work(struct recorder *recorder)
     if (!bus_client_is_up(ask_client(recorder->gateway->ask, ASK_STORE)) ||
         !bus_client_is_up(ask_client(recorder->gateway->ask, ASK_SCHEDULER)))
         return;
-    if (!recorder->imported)
-        import(recorder);
+    if (recorder->imported)
+        cycle_find(recorder);
     else
-        ask(recorder, ASK_STORE, &shape_msg_query, &query, on_cycle);
+        import(recorder);
 }
 
 static void on_timer(void *arg)

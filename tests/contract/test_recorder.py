@@ -507,20 +507,21 @@ class Cycles(RecorderContract):
 
 
 class Reports(RecorderContract):
-    def test_one_that_cannot_be_written(self):
-        """It keeps no other one waiting."""
-        self.configure(STREAMS[1:], poll_cycles=2, cycle_interval_seconds=1)
+    def test_some_that_cannot_be_written(self):
+        """They keep no other one waiting."""
+        failing = 2  # cycles whose folders are no folders
+        self.configure(STREAMS[1:], poll_cycles=failing + 1, cycle_interval_seconds=1)
         folders = []
         with Recorder(self.farm) as worker:
             self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
-            for cycle in range(2):
+            for cycle in range(failing + 1):
                 run = worker.begin()
                 folders.append(pathlib.Path(run["parameters"]["output"]).parent)
-                if cycle == 0:
-                    folders[0].write_text("a file in its place")
+                if cycle < failing:
+                    folders[cycle].write_text("a file in its place")
                 worker.end(run, result=json.dumps({"seconds": 20, "bytes": 1, "frames": 1, "gaps": [], "status": 4, "video": "h264"}))
-        wait_for(lambda: (folders[1] / "streams.csv").exists(), what="the second cycle's reports")
-        self.assertTrue(folders[0].is_file())
+        wait_for(lambda: (folders[-1] / "streams.csv").exists(), what="the last cycle's reports")
+        self.assertTrue(all(folder.is_file() for folder in folders[:-1]))
 
 
 class Retention(RecorderContract):
