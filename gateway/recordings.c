@@ -137,12 +137,14 @@ static void held_mark(void *self, struct str name)
         file->held = true;
 }
 
-/* Which of them are held. */
+/* Which of them are held; as folder_read. While nobody can say, all are. */
 static int held_take(struct recording_folder *folder, int at)
 {
     struct held held;
-    if (held_read(at, &held) != 0)
-        return -1;
+    if (held_read(at, &held) != 0) {
+        folder->held = true;
+        return errno == ENOMEM ? -1 : 1;
+    }
     folder->held = held.all;
     held_each(&held, held_mark, folder);
     held_free(&held);

@@ -24,23 +24,35 @@ static bool line_next(struct str *text, struct str *line)
     return true;
 }
 
-/* All of it. 0, or 1: it cannot be read; -1: out of memory. */
+/* All of it. 0, or 1: it is not what we write; -1 with errno. */
 static int text_read(int fd, struct buf *text)
 {
     char piece[4096];
     ssize_t got;
     struct stat stat;
-    if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))
+    if (fstat(fd, &stat) != 0)
+        return -1;
+    if (!S_ISREG(stat.st_mode))
         return 1;
     while ((got = read(fd, piece, sizeof piece)) != 0) {
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0 || text->len + (size_t)got > HELD_BYTES)
-            return 1;
-        if (buf_add(text, piece, (size_t)got) != 0)
+        if (got < 0)
             return -1;
+        if (text->len + (size_t)got > HELD_BYTES)
+            return 1;
+        if (buf_add(text, piece, (size_t)got) != 0) {
+            errno = ENOMEM;
+            return -1;
+        }
     }
     return 0;
+}
+
+/* Whether somebody has put something there that is no file of ours, or took it from us: time alone does not mend that. */
+static bool is_damage(int cause)
+{
+    return cause == ELOOP || cause == EISDIR || cause == EACCES || cause == EPERM || cause == ENXIO;
 }
 
 int held_read(int folder, struct held *held)
@@ -48,14 +60,14 @@ int held_read(int folder, struct held *held)
     *held = (struct held){0};
     int fd = openat(folder, HELD_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
-        held->damaged = held->all = errno != ENOENT;
-        return 0;
+        held->damaged = held->all = is_damage(errno);
+        return held->damaged || errno == ENOENT ? 0 : -1;
     }
-    int result = text_read(fd, &held->text);
+    int result = text_read(fd, &held->text), cause = errno;
     close(fd);
     if (result < 0) {
         held_free(held);
-        errno = ENOMEM;
+        errno = cause;
         return -1;
     }
     held->damaged = held->all = result > 0;
@@ -98,16 +110,25 @@ static int video_there(int folder, struct str file)
     return -1;
 }
 
+/* Whether that says that no video is there any more, and not that nobody can say. */
+static bool is_gone(int cause)
+{
+    return cause == ENOENT || cause == ENOTDIR || cause == ELOOP;
+}
+
 struct search {
     int folder;
-    struct str file; /* empty: any that is there */
+    struct str file; /* empty: any that may be there */
     bool found;
 };
 
 static void compare(void *self, struct str name)
 {
     struct search *search = self;
-    search->found = search->found || (search->file.len ? str_eq(name, search->file) : video_there(search->folder, name) == 0);
+    if (search->file.len)
+        search->found = search->found || str_eq(name, search->file);
+    else
+        search->found = search->found || video_there(search->folder, name) == 0 || !is_gone(errno);
 }
 
 /* The folder open, with what is held in it, once it is sure that the video is there. -1 with errno. */
@@ -142,14 +163,19 @@ struct rewriting {
     int folder;
     struct str but;
     struct buf text;
+    int cause; /* errno: whether a video is there cannot be said */
 };
 
 /* What went without us, by somebody's rm, is held no longer. */
 static void keep_line(void *self, struct str name)
 {
     struct rewriting *rewriting = self;
-    if (!str_eq(name, rewriting->but) && video_there(rewriting->folder, name) == 0)
+    if (str_eq(name, rewriting->but) || rewriting->cause)
+        return;
+    if (video_there(rewriting->folder, name) == 0)
         buf_printf(&rewriting->text, "%.*s\n", (int)name.len, name.ptr);
+    else
+        rewriting->cause = is_gone(errno) ? 0 : errno;
 }
 
 static int write_held(int folder, const struct buf *text)
@@ -181,8 +207,8 @@ int recordings_hold(const char *root, struct str folder, struct str file, bool h
         held_each(&held, keep_line, &rewriting);
         if (file.len && hold)
             buf_printf(&rewriting.text, "%.*s\n", (int)file.len, file.ptr);
-        result = write_held(at, &rewriting.text);
-        cause = errno;
+        result = rewriting.cause ? -1 : write_held(at, &rewriting.text);
+        cause = rewriting.cause ? rewriting.cause : errno;
     }
     buf_free(&rewriting.text);
     held_free(&held);

@@ -20,7 +20,7 @@ struct held {
     bool damaged; /* nobody knows what is held */
 };
 
-/* What is held in a folder that is open; held_free frees it. -1: out of memory. */
+/* What is held in a folder that is open; held_free frees it. -1 with errno: that cannot be read now, though it may be later. */
 int held_read(int folder, struct held *held);
 void held_each(const struct held *held, void (*each)(void *self, struct str name), void *self);
 void held_free(struct held *held); /* takes NULL */

@@ -2,9 +2,12 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "gateway/recordings.h"
@@ -14,6 +17,16 @@
 #define WHOLE ((struct str){0})
 
 static char root[64];
+static const char *failing; /* what cannot be looked at, for the disk's reasons */
+
+int fstatat(int at, const char *restrict name, struct stat *restrict info, int flags)
+{
+    if (failing && strcmp(name, failing) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_newfstatat, at, name, info, flags);
+}
 
 static const char *path_of(const char *path)
 {
@@ -162,6 +175,58 @@ static void test_damaged(void **unused)
     listed(false, false, false);
 }
 
+/* A video that cannot be looked at for a moment stays held: nothing is written. */
+static void test_disk_errors(void **unused)
+{
+    (void)unused;
+    hold("a.mp4", true);
+    failing = "a.mp4";
+    refused(recordings_hold(root, NAME, STR_LIT("b.mp4"), true), EIO);
+    refused(recordings_hold(root, NAME, WHOLE, true), EIO);
+    assert_int_equal(held(NULL), HOLD_WITHIN);
+    failing = NULL;
+    listed(false, true, false);
+    hold("b.mp4", true);
+    listed(false, true, true);
+}
+
+/* No more files than that may be open. Answers what the limit was. */
+static struct rlimit limit_files(rlim_t most)
+{
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = (struct rlimit){most, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+/* What cannot be read for a moment is not taken for damaged: all is held as long as that lasts, and no longer. */
+static void test_no_file_to_read_with(void **unused)
+{
+    const struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+    struct held what;
+    (void)unused;
+    hold("a.mp4", true);
+    assert_int_equal(utimensat(AT_FDCWD, path_of(""), old, 0), 0);
+    struct recordings *recordings = recordings_new();
+    int folder = open(path_of(""), O_RDONLY | O_DIRECTORY), next = dup(folder);
+    assert_true(next > folder);
+    close(next);
+    struct rlimit before = limit_files((rlim_t)next);
+    int result = held_read(folder, &what), cause = errno;
+    limit_files((rlim_t)next + 2); /* for the two folders */
+    int looked = recordings_look(recordings, root);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(result == -1 && cause == EMFILE && looked == 0);
+    const struct recording_folder *found = recordings_find(recordings, NAME);
+    assert_true(found && found->count == 2 && found->held && !found->settled);
+    assert_int_equal(recordings_look(recordings, root), 0);
+    found = recordings_find(recordings, NAME);
+    assert_true(found && !found->held && found->settled && found->files[0].held && !found->files[1].held);
+    recordings_free(recordings);
+    close(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +234,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_disk_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_file_to_read_with, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
