@@ -200,7 +200,7 @@ class Session:
 
     def send_frame(self, frame):
         server = self.server
-        if "video" in self.tracks and not (server.keyless and server.film.is_key(frame)):
+        if "video" in self.tracks and not (frame < server.keyless and server.film.is_key(frame)):
             stamp = server.stamps(frame) if server.stamps else frame * (90000 // FRAMES)
             for payload, last in server.film.payloads(frame):
                 payload = self.server.noise.randbytes(len(payload)) if server.noise else payload
@@ -212,11 +212,11 @@ class Session:
 
 class Server:
     """drops: frames behind which the first, the second … connection breaks off; None: it does not. stalls: frames behind which nothing comes any more, of the first, the second … and all further. statuses: of the
-    first DESCRIBEs. firsts: RTP times of each connection's beginning. stamps: from a frame's number to its RTP time. lose: each so manieth UDP packet. keyless: key frames are left out.
+    first DESCRIBEs. firsts: RTP times of each connection's beginning. stamps: from a frame's number to its RTP time. lose: each so manieth UDP packet. keyless: key frames of so many frames are left out.
     noise: what is in packets is random. claims: the length that it says an SDP has."""
 
     def __init__(self, codec="h264", audio=None, port=0, auth=None, drops=(), stalls=(None,), statuses=(), sdp=None, redirect=None, udp_only=False, silent=False,
-                 firsts=(1000,), stamps=None, lose=0, size="320x180", keyless=False, noise=False, claims=None):
+                 firsts=(1000,), stamps=None, lose=0, size="320x180", keyless=0, noise=False, claims=None):
         self.film = film(codec, size) if codec else None
         self.audio, self.auth, self.drops, self.stalls, self.statuses = audio, auth, list(drops), list(stalls), list(statuses)
         self.sdp, self.redirect, self.udp_only, self.silent = sdp, redirect, udp_only, silent

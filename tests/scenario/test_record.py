@@ -1,6 +1,7 @@
 """Recordings by a worker: of good streams and bad ones, from their first frame to the file that is published."""
 
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -116,6 +117,13 @@ class Good(Recorder):
         result = self.made(farm, server.url)
         self.assertEqual(result["status"], 4)
         self.assertEqual(server.methods().count("SETUP"), 2)
+
+    def test_key_frames_far_apart(self):
+        """The first may come later than anything else may."""
+        farm, server = self.farm(), self.server(keyless=4 * FRAMES)
+        result = self.made(farm, server.url, 10, read_s=3)
+        self.assertEqual((result["status"], result["reconnects"], len(server.sessions)), (4, 0, 1))
+        self.assertGreater(result["first_frame_ms"], 3000)
 
     def test_lost_packets_are_counted(self):
         farm, server = self.farm(), self.server(udp_only=True, lose=40)
@@ -257,8 +265,8 @@ class Nothing(Recorder):
 
     def test_no_key_frame(self):
         """It ends by itself, though frames come all the time: with no more than a try, as another would come to the same."""
-        server = self.server(keyless=True)
-        end = self.failed(self.farm(), server.url, "unavailable", seconds=100, read_s=4, connect_s=100)
+        server = self.server(keyless=math.inf)
+        end = self.failed(self.farm(), server.url, "unavailable", seconds=8, read_s=4, connect_s=100)
         self.assertIn("no key frame", end["error"])
         self.assertEqual(len(server.sessions), 1)
 

@@ -11,6 +11,7 @@
 #define SECOND INT64_C(1000000)
 #define SLACK SECOND           /* that a stream's clock may be behind ours when its time is over */
 #define LATE_MAX (10 * SECOND) /* that what comes after its time is still taken, as it was held up */
+#define KEYLESS (30 * SECOND)  /* that frames may come without a key frame: cameras have them that far apart */
 #define BACKOFF_FIRST (SECOND / 4)
 #define BACKOFF_MAX (8 * SECOND)
 #define TELL_EVERY SECOND
@@ -29,6 +30,11 @@ static uint64_t wall_ms(void)
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static int64_t greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 static int64_t due_us(const struct session *it)
@@ -151,17 +157,27 @@ static enum record_fault sound_take(struct session *it, const AVPacket *packet, 
 
 /* ---- a connection ---- */
 
+/* Until when a connection that has come about now is waited with for its first key frame, be there others: no longer than there is anything
+ * to be recorded. */
+static int64_t keyless_deadline(const struct session *it, int64_t now)
+{
+    const struct record_config *config = it->config;
+    int64_t wait = greatest(config->read_s * SECOND, least(KEYLESS, config->duration_s * SECOND));
+    return now + (config->until_ms ? least(wait, due_us(it)) : wait);
+}
+
 static int64_t read_deadline(const struct session *it)
 {
     int64_t read = it->last_packet_us + it->config->read_s * SECOND;
+    if (!it->keyed)
+        read = least(read, it->keyless_us);
     return it->slot_end_us ? least(read, it->slot_end_us) : read;
 }
 
 /* No key frame came in time, be it that frames came which no decoder could begin with. */
 static enum record_fault keyless(struct session *it, bool frames, int64_t now)
 {
-    bool long_enough = now - it->last_packet_us >= it->config->read_s * SECOND;
-    if (!frames || !long_enough) /* it is silent, or the recording's time is over */
+    if (!frames || now < it->keyless_us) /* it is silent, or the recording's time is over */
         return FAULT_TIMEOUT;
     snprintf(it->text, sizeof(it->text), "frames came, but no key frame in time");
     return FAULT_UNAVAILABLE;
@@ -191,9 +207,9 @@ static enum record_fault packets_take(struct session *it, AVPacket *packet)
         av_packet_unref(packet);
         if (fault || over)
             return fault;
-        if (it->keyed) {
+        if (it->keyed || film)
             it->last_packet_us = arrival;
-        } else if (arrival >= read_deadline(it)) { /* what comes keeps it from waiting, so nobody else says that */
+        if (!it->keyed && arrival >= read_deadline(it)) { /* what comes keeps it from waiting, so nobody else says that */
             snprintf(it->text, sizeof(it->text), "nothing came in time");
             return keyless(it, frames, arrival);
         }
@@ -223,6 +239,7 @@ static enum record_fault connection(struct session *it, int64_t deadline_us, AVP
     it->keyed = false;
     it->jitter_frames = 0;
     it->last_packet_us = source_now_us();
+    it->keyless_us = keyless_deadline(it, it->last_packet_us);
     timeline_connect(&it->timeline);
     fault = source_look(&it->source, read_deadline(it), it->text, sizeof(it->text));
     if (fault)

@@ -20,6 +20,7 @@ struct session {
     int64_t begun_us, slot_end_us; /* monotonic; slot_end_us 0: its time has not begun */
     bool opened;                   /* its piece is there */
     bool keyed;                    /* a key frame came in this connection */
+    int64_t keyless_us;            /* until when this connection may go without one */
     int64_t last_packet_us, told_us, jittered_us, jittered_dts;
     unsigned jitter_frames;  /* of this connection */
     enum record_fault broke; /* why the connection before ended */
