@@ -221,10 +221,10 @@ static void test_parameters(void **state)
 static void test_place(void **state)
 {
     static struct record_config config;
-    char root[] = "/tmp/gantry-unit-XXXXXX", json[512], marker[64];
+    char root[UNIT_FOLDER_SIZE], json[512], marker[UNIT_FOLDER_SIZE + 32];
     struct err err = {0};
     (void)state;
-    assert_non_null(mkdtemp(root));
+    unit_folder(root);
     snprintf(marker, sizeof(marker), "%s/" RECORDER_MARKER, root);
     assert_int_equal(record_place_check(&config, &err), 0);
     snprintf(json, sizeof(json),
@@ -245,8 +245,7 @@ static void test_place(void **state)
     assert_non_null(strstr(err.text, "disk_full"));
     config.min_free = 0;
     assert_int_equal(record_place_check(&config, &err), 0);
-    unlink(marker);
-    rmdir(root);
+    unit_remove(root);
 }
 
 static void test_parameters_that_make_no_sense(void **state)

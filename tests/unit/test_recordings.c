@@ -10,7 +10,7 @@
 
 #include "gateway/recordings.h"
 
-static char root[64];
+static char root[UNIT_FOLDER_SIZE];
 
 static void make(const char *path, const char *content)
 {
@@ -39,16 +39,15 @@ static void link_to(const char *target, const char *path)
 static int setup(void **unused)
 {
     (void)unused;
-    snprintf(root, sizeof root, "/tmp/gantry-unit-XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
+    unit_folder(root);
+    return 0;
 }
 
 static int teardown(void **unused)
 {
-    char command[128];
     (void)unused;
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    unit_remove(root);
+    return 0;
 }
 
 static void test_names(void **unused)

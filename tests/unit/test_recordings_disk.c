@@ -8,7 +8,7 @@
 
 #include "gateway/recordings_disk.h"
 
-static char root[64];
+static char root[UNIT_FOLDER_SIZE];
 
 static const char *path_of(const char *path)
 {
@@ -36,16 +36,15 @@ static struct recordings_disk look(struct recordings_disk ask)
 static int setup(void **unused)
 {
     (void)unused;
-    snprintf(root, sizeof root, "/tmp/gantry-unit-XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
+    unit_folder(root);
+    return 0;
 }
 
 static int teardown(void **unused)
 {
-    char command[128];
     (void)unused;
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    unit_remove(root);
+    return 0;
 }
 
 static void test_first_use(void **unused)

@@ -16,7 +16,7 @@
 #define NAME STR_LIT("20250101_000000")
 #define WHOLE ((struct str){0})
 
-static char root[64];
+static char root[UNIT_FOLDER_SIZE];
 static const char *failing; /* what cannot be looked at, for the disk's reasons */
 
 int fstatat(int at, const char *restrict name, struct stat *restrict info, int flags)
@@ -46,9 +46,8 @@ static void make(const char *path, const char *content)
 static int setup(void **unused)
 {
     (void)unused;
-    snprintf(root, sizeof root, "/tmp/gantry-unit-XXXXXX");
-    if (!mkdtemp(root) || mkdir(path_of(""), 0755) != 0)
-        return -1;
+    unit_folder(root);
+    assert_int_equal(mkdir(path_of(""), 0755), 0);
     make("a.mp4", "1");
     make("b.mp4", "22");
     make("report.txt", "");
@@ -57,10 +56,9 @@ static int setup(void **unused)
 
 static int teardown(void **unused)
 {
-    char command[128];
     (void)unused;
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    unit_remove(root);
+    return 0;
 }
 
 static int held(const char *file)

@@ -13,7 +13,7 @@
 #define HOUR_MS UINT64_C(3600000)
 #define NOW_MS (1000 * HOUR_MS)
 
-static char root[64];
+static char root[UNIT_FOLDER_SIZE];
 static struct recordings *recordings;
 static struct recordings_gone gone;
 
@@ -50,9 +50,7 @@ static bool there(const char *path)
 static int setup(void **unused)
 {
     (void)unused;
-    snprintf(root, sizeof root, "/tmp/gantry-unit-XXXXXX");
-    if (!mkdtemp(root))
-        return -1;
+    unit_folder(root);
     const char *const folders[] = {"20250101_000000", "20250102_000000", "20250103_000000"};
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(mkdir(path_of(folders[i]), 0755), 0);
@@ -69,11 +67,10 @@ static int setup(void **unused)
 
 static int teardown(void **unused)
 {
-    char command[128];
     (void)unused;
     recordings_free(recordings);
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    return system(command);
+    unit_remove(root);
+    return 0;
 }
 
 static void keep(struct recordings_limits limits)
