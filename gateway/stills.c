@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -14,6 +13,7 @@
 #include "proto/clock.h"
 #include "proto/log.h"
 #include "proto/messages.h"
+#include "proto/subprocess.h"
 
 #define AT_ONCE_MAX 16
 #define TICK_MS 100 /* between looks at what has taken too long */
@@ -73,31 +73,8 @@ static int spawn(const struct stills *stills, const struct still *still, int out
 {
     char *const argv[] = {(char *)(uintptr_t)stills->program, (char *)(uintptr_t) "--still",
                           (char *)(uintptr_t)(still->which == STILL_LAST ? "last" : "early"), NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, usual;
-    int rc = posix_spawn_file_actions_init(&actions);
-    if (rc)
-        return rc;
-    rc = posix_spawnattr_init(&attributes);
-    if (rc) {
-        posix_spawn_file_actions_destroy(&actions);
-        return rc;
-    }
-    sigemptyset(&none);
-    sigemptyset(&usual);
-    sigaddset(&usual, SIGPIPE);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &usual);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    rc = posix_spawn_file_actions_adddup2(&actions, still->fd, STDIN_FILENO);
-    rc = rc ? rc : posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    rc = rc ? rc : posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    rc = rc ? rc : posix_spawn(pid, stills->program, &actions, &attributes, argv, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return rc;
+    const struct subprocess wish = {.argv = argv, .in = still->fd, .out = out, .err = SUBPROCESS_NULL};
+    return subprocess_start(&wish, pid);
 }
 
 static void maker_kill(struct maker *maker)

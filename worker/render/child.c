@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "proto/clock.h"
 #include "proto/messages.h"
+#include "proto/subprocess.h"
 
 #define TICK_MS 50 /* where the kernel does not tell of its end */
 
@@ -34,33 +34,6 @@ void reading_take(struct reading *reading, const char *bytes, size_t len)
         else if (reading->len < CHILD_LINE - 1)
             reading->text[reading->len++] = bytes[i];
     }
-}
-
-static int start(char *const *argv, const char *folder, int out, pid_t *pid)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int rc = posix_spawn_file_actions_init(&actions);
-    if (rc)
-        return rc;
-    rc = posix_spawnattr_init(&attributes);
-    if (rc) {
-        posix_spawn_file_actions_destroy(&actions);
-        return rc;
-    }
-    rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    rc = rc ? rc : posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    rc = rc ? rc : posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
-    rc = rc || !folder ? rc : posix_spawn_file_actions_addchdir_np(&actions, folder);
-    rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    rc = rc ? rc : posix_spawnp(pid, argv[0], &actions, &attributes, argv, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return rc;
 }
 
 static int wait_ms(uint64_t until)
@@ -114,7 +87,8 @@ int child_run(char *const *argv, const char *folder, uint64_t limit_ms, void (*l
     *end = (struct child_end){.exit_code = -1};
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_set(err, ERR_IO, "no descriptors for %.60s", argv[0]);
-    int rc = start(argv, folder, ends[1], &pid);
+    const struct subprocess wish = {.argv = argv, .folder = folder, .in = SUBPROCESS_NULL, .out = ends[1], .err = ends[1]};
+    int rc = subprocess_start(&wish, &pid);
     close(ends[1]);
     if (rc) {
         close(ends[0]);

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 
 #include "proto/clock.h"
 #include "proto/messages.h"
+#include "proto/subprocess.h"
 #include "worker/home.h"
 #include "worker/job.h"
 #include "worker/render/keep.h"
@@ -103,35 +103,6 @@ static int pipes_make(int in[2], int out[2])
     return error;
 }
 
-static int spawn_with(const struct job *job, int in, int out, pid_t *pid)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int rc = posix_spawn_file_actions_init(&actions);
-    if (rc)
-        return rc;
-    rc = posix_spawnattr_init(&attributes);
-    if (rc) {
-        posix_spawn_file_actions_destroy(&actions);
-        return rc;
-    }
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    rc = posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-    rc = rc ? rc : posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    rc = rc ? rc : posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
-    rc = rc || !job->cwd ? rc : posix_spawn_file_actions_addchdir_np(&actions, job->cwd);
-    rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    rc = rc ? rc : posix_spawnp(pid, job->argv[0], &actions, &attributes, job->argv, job->env);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return rc;
-}
-
 /* 0, or an errno. */
 static int engine_start(struct keeper *self, const struct job *job)
 {
@@ -141,7 +112,9 @@ static int engine_start(struct keeper *self, const struct job *job)
     for (char *const *at = job->env; *at; at++)
         if (strncmp(*at, "PATH=", 5) == 0 && setenv("PATH", *at + 5, 1) < 0) /* the program is looked for in the frame's own */
             rc = ENOMEM;
-    rc = rc ? rc : spawn_with(job, in[1], out[1], &self->pid);
+    const struct subprocess wish = {
+        .argv = job->argv, .env = job->env, .folder = job->cwd, .in = in[1], .out = out[1], .err = out[1]};
+    rc = rc ? rc : subprocess_start(&wish, &self->pid);
     close(in[1]);
     close(out[1]);
     self->ends = (struct keep_ends){rc ? -1 : pidfd_open(self->pid, 0), in[0], out[0]};
