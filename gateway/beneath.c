@@ -14,10 +14,21 @@ static int folder_open(const char *folder)
     return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+int beneath_regular(int folder, const char *name, bool links)
+{
+    struct stat stat;
+    int fd = open_beneath(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, links);
+
+    if (fd < 0 || (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode)))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
 int beneath_open(const char *folder, struct str path)
 {
     char name[PATH_MAX];
-    struct stat stat;
 
     if (!str_copy(name, sizeof name, path) || strlen(name) != path.len) {
         errno = EINVAL;
@@ -26,14 +37,8 @@ int beneath_open(const char *folder, struct str path)
     int at = folder_open(folder);
     if (at < 0)
         return -1;
-    int fd = open_beneath(at, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, true);
-    int cause = errno;
+    int fd = beneath_regular(at, name, true), cause = errno;
     close(at);
-    if (fd >= 0 && (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))) {
-        close(fd);
-        fd = -1;
-        cause = EINVAL;
-    }
     errno = cause;
     return fd;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/beneath.h"
 #include "gateway/recordings_held.h"
 #include "proto/open_beneath.h"
 
@@ -286,22 +287,15 @@ int recordings_folder(const char *root, struct str folder)
 int recordings_open(const char *root, struct str folder, struct str file)
 {
     char name[256];
-    struct stat stat;
     if (!recordings_video_name(file) || !str_copy(name, sizeof name, file)) {
         errno = ENOENT;
         return -1;
     }
-    int at = recordings_folder(root, folder), fd = -1, cause = errno;
-    if (at >= 0) {
-        fd = open_beneath(at, name, READS, false);
-        cause = errno;
-        close(at);
-    }
-    if (fd >= 0 && (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))) {
-        close(fd);
-        fd = -1;
-        cause = ENOENT;
-    }
+    int at = recordings_folder(root, folder);
+    if (at < 0)
+        return -1;
+    int fd = beneath_regular(at, name, false), cause = errno;
+    close(at);
     errno = cause;
     return fd;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/beneath.h"
 #include "gateway/recordings.h"
 #include "proto/open_beneath.h"
 
@@ -15,16 +16,15 @@
 #define READS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
 #define BOXES 4096 /* that are looked at until there is a fragment, which begins with the third */
 
-/* What `name` is below the root; -1 with errno. */
-static int below(const char *root, const char *name)
+/* To be read, of a descriptor that goes with it; -1 is one that could not be opened. NULL with errno. */
+static DIR *dir_of(int fd)
 {
-    int at = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (at < 0)
-        return -1;
-    int fd = open_beneath(at, name, READS | O_DIRECTORY, false), cause = errno;
-    close(at);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    int cause = errno;
+    if (!dir && fd >= 0)
+        close(fd);
     errno = cause;
-    return fd;
+    return dir;
 }
 
 /* The attempt that a piece's name is of; 0: it is no piece. */
@@ -52,28 +52,20 @@ static bool newest(DIR *dir, char out[256])
 
 int recordings_piece_open(const char *root, struct str folder, uint64_t run)
 {
-    char path[RECORDINGS_NAME + 64], name[256];
-    struct stat stat;
-    errno = ENOENT;
-    if (!recordings_folder_name(folder))
+    char path[64], name[256];
+    int at = recordings_folder(root, folder);
+    if (at < 0)
         return -1;
-    snprintf(path, sizeof path, "%.*s/" PIECES "%" PRIu64, (int)folder.len, folder.ptr, run);
-    int at = below(root, path), fd = -1, cause = errno;
-    DIR *dir = at >= 0 ? fdopendir(at) : NULL;
+    snprintf(path, sizeof path, PIECES "%" PRIu64, run);
+    DIR *dir = dir_of(open_beneath(at, path, READS | O_DIRECTORY, false));
+    int fd = -1, cause = errno;
     if (dir) {
         errno = ENOENT;
-        fd = newest(dir, name) ? open_beneath(dirfd(dir), name, READS, false) : -1;
+        fd = newest(dir, name) ? beneath_regular(dirfd(dir), name, false) : -1;
         cause = errno;
         closedir(dir);
-    } else if (at >= 0) {
-        cause = errno;
-        close(at);
     }
-    if (fd >= 0 && (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))) {
-        close(fd);
-        fd = -1;
-        cause = ENOENT;
-    }
+    close(at);
     errno = cause;
     return fd;
 }
@@ -157,46 +149,29 @@ static bool is_done(const struct recordings_done *done, const char *name)
 /* All of a run's, where it may go. A folder in it is none of ours, and stays. */
 static int clear(int at, const char *name, bool done)
 {
-    int inner = open_beneath(at, name, READS | O_DIRECTORY, false), cause = errno;
-    DIR *dir = inner >= 0 ? fdopendir(inner) : NULL;
-    if (!dir) {
-        cause = inner >= 0 ? errno : cause;
-        if (inner >= 0)
-            close(inner);
-        errno = cause;
-        return cause == ENOENT || cause == ENOTDIR || cause == ELOOP ? 0 : -1;
-    }
+    DIR *dir = dir_of(open_beneath(at, name, READS | O_DIRECTORY, false));
+    if (!dir)
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
     if (!done && is_wanted(dir)) {
         closedir(dir);
         return 0;
     }
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(inner, entry->d_name, 0);
+            unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
     return unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
 }
 
 int recordings_pieces_clear(const char *root, struct str folder, const struct recordings_done *done)
 {
-    char name[RECORDINGS_NAME];
     int result = 0, cause = 0;
-    errno = ENOENT;
-    if (!recordings_folder_name(folder))
-        return 0;
-    str_copy(name, sizeof name, folder);
-    int at = below(root, name);
-    DIR *dir = at >= 0 ? fdopendir(at) : NULL;
-    if (!dir) {
-        cause = errno;
-        if (at >= 0)
-            close(at);
-        errno = cause;
-        return cause == ENOENT ? 0 : -1;
-    }
+    DIR *dir = dir_of(recordings_folder(root, folder));
+    if (!dir)
+        return errno == ENOENT ? 0 : -1;
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0 &&
-            clear(at, entry->d_name, is_done(done, entry->d_name)) != 0) {
+            clear(dirfd(dir), entry->d_name, is_done(done, entry->d_name)) != 0) {
             result = -1;
             cause = errno;
         }

@@ -5,7 +5,8 @@
 
 #include "proto/str.h"
 
-/* Opens for reading what the newest attempt of that run has recorded. -1 with errno; ENOENT: nothing yet, or nothing any more. */
+/* Opens for reading what the newest attempt of that run has recorded. -1 with errno; ENOENT: nothing yet, or nothing any
+ * more; EINVAL: what has its name is no file. */
 int recordings_piece_open(const char *root, struct str folder, uint64_t run);
 /* Runs whose recordings want nothing of their pieces any more, in ascending order. */
 struct recordings_done {
