@@ -63,12 +63,15 @@ void needs_text(struct needs *needs, struct str bytes)
         digits = digit(bytes.ptr[i]) ? digits + 1 : 0;
         if (digits < HEX)
             continue;
-        char *hex = arena_alloc(needs->arena, HEX);
-        needs->failed = !hex;
-        for (uint32_t at = 0; hex && at < HEX; at++)
+        char hex[HEX];
+        for (uint32_t at = 0; at < HEX; at++)
             hex[at] = digit(bytes.ptr[i + 1 - HEX + at]);
-        if (hex)
-            add(needs, &needs->files, (struct str){hex, HEX});
+        if (index_text(&needs->files, (struct str){hex, HEX})) /* many runs name the same file */
+            continue;
+        struct str kept = arena_str(needs->arena, (struct str){hex, HEX});
+        needs->failed = !kept.ptr;
+        if (kept.ptr)
+            add(needs, &needs->files, kept);
     }
 }
 

@@ -336,6 +336,14 @@ static void test_hashes_in_texts(void **unused)
     assert_true(needs_has_path(&needs, STR_LIT("")) && needs_has_path(&needs, STR_LIT("user")));
     assert_false(needs_has_path(&needs, STR_LIT("another")));
     needs_close(&needs);
+    needs_open(&needs, 1); /* a file that many runs name takes the room of one */
+    arena_free(needs.arena);
+    needs.arena = arena_new(64 << 10);
+    for (unsigned i = 0; i < 10000; i++)
+        needs_text(&needs, str_of(hex));
+    assert_false(needs.failed);
+    assert_int_equal(needs.files.count, 1);
+    needs_close(&needs);
 }
 
 int main(void)
