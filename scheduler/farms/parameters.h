@@ -1,4 +1,4 @@
-/* What the farm's runs are, and what their workers are told: a spec, and parameters as a map in msgpack. */
+/* What farms' runs are, and what their workers are told: a spec, and parameters as a map in msgpack. */
 #ifndef GANTRY_SCHEDULER_FARMS_PARAMETERS_H
 #define GANTRY_SCHEDULER_FARMS_PARAMETERS_H
 

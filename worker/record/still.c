@@ -235,14 +235,12 @@ static const char *find(struct still *it)
     it->size = info.st_size;
     if (file_read_at(NULL, 0, head, sizeof(head)) == sizeof(head) && memcmp(head + 4, "ftyp", 4) == 0)
         piece_span(file_read_at, NULL, it->size, 0, &it->span);
-    else
-        it->span = (struct piece_span){.head = info.st_size, .from = info.st_size, .whole = info.st_size};
     if (it->span.count == 0) /* also of an MP4 whose index stands behind its frames */
         it->span = (struct piece_span){.head = info.st_size, .from = info.st_size, .whole = info.st_size};
     uint64_t count = it->span.count;
+    const char *why = look(it, !it->last ? count / 10 : count > TAIL_FRAGMENTS ? count - TAIL_FRAGMENTS : 0);
     if (!it->last)
-        return look(it, count / 10) ? look(it, 0) : NULL;
-    const char *why = look(it, count > TAIL_FRAGMENTS ? count - TAIL_FRAGMENTS : 0);
+        return why && count / 10 ? look(it, 0) : why;
     return why && count > TAIL_FRAGMENTS ? look(it, count > TAIL_FRAGMENTS_MAX ? count - TAIL_FRAGMENTS_MAX : 0) : why;
 }
 

@@ -32,7 +32,7 @@ def give_up(why):
 
 
 def below(path):
-    """As worker/render/place.c has it."""
+    """As place_below of proto/place.h has it."""
     steps = [step for step in re.split(r"[/\\]+", path) if step not in ("", ".")]
     if steps and re.fullmatch(r"[A-Za-z]:.*", steps[0]):
         steps[0:1] = [step for step in (steps[0][0], steps[0][2:]) if step]

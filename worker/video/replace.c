@@ -390,11 +390,11 @@ static int made_check(const struct undo *undo, struct err *err)
     return 0;
 }
 
-/* The original has its name: of another file there, what was made is all there is of it. */
-static bool source_stands(const struct undo *undo)
+/* Whether the original is there, by its length where that is known: of another file there, what was made is all there is of it. */
+static bool is_the_original(const struct undo *undo, const char *path)
 {
     struct stat info;
-    return lstat(undo->source, &info) == 0 && S_ISREG(info.st_mode) &&
+    return lstat(path, &info) == 0 && S_ISREG(info.st_mode) &&
            (!undo->size_before || (uint64_t)info.st_size == undo->size_before);
 }
 
@@ -403,7 +403,7 @@ static bool is_back(const struct undo *undo, bool same)
 {
     if (*undo->bak && stands(undo->bak))
         return false;
-    return source_stands(undo) && (!same || (undo->size_before && undo->size_before != undo->size_after));
+    return is_the_original(undo, undo->source) && (!same || (undo->size_before && undo->size_before != undo->size_after));
 }
 
 static int source_gone(const struct undo *undo, struct err *err)
@@ -415,14 +415,6 @@ static int source_gone(const struct undo *undo, struct err *err)
                    undo->source);
 }
 
-/* Of its length, where that is known: once ours has gone somebody may have put another there. */
-static bool is_the_original(const struct undo *undo)
-{
-    struct stat info;
-    return lstat(undo->bak, &info) == 0 && S_ISREG(info.st_mode) &&
-           (!undo->size_before || (uint64_t)info.st_size == undo->size_before);
-}
-
 int replace_undo(const struct undo *undo, struct err *err)
 {
     bool same = strcmp(undo->source, undo->dest) == 0, back = is_back(undo, same), made = stands(undo->dest);
@@ -432,7 +424,7 @@ int replace_undo(const struct undo *undo, struct err *err)
         return -1;
     if (!back && (!*undo->bak || !stands(undo->bak)))
         return source_gone(undo, err);
-    if (!back && !is_the_original(undo))
+    if (!back && !is_the_original(undo, undo->bak)) /* once ours has gone somebody may have put another there */
         return err_set(err, ERR_CONFLICT, "%.150s is not the original; it and what was made are left as they are", undo->bak);
     if (!back && (same ? rename(undo->bak, undo->source) : rename_new(undo->bak, undo->source)) < 0)
         return err_set(err, errno == EEXIST ? ERR_CONFLICT : ERR_IO, "the original cannot be named %.120s again: %s",

@@ -1,4 +1,4 @@
-#include "proto/open_beneath.h"
+#include "worker/video/transcode.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -100,6 +100,13 @@ struct found { /* what is to go */
     struct msg_asset_swept swept;
 };
 
+static void count(struct found *found, const struct asset *asset)
+{
+    found->swept.files++;
+    found->swept.paths += asset->name_count;
+    found->swept.bytes += asset->size;
+}
+
 /* False: it goes with the next message. */
 static bool take(struct found *found, struct asset *asset)
 {
@@ -112,9 +119,7 @@ static bool take(struct found *found, struct asset *asset)
         return false;
     }
     found->assets[found->count++] = asset;
-    found->swept.files++;
-    found->swept.paths += asset->name_count;
-    found->swept.bytes += asset->size;
+    count(found, asset);
     return true;
 }
 
@@ -126,13 +131,10 @@ static void look(struct sweep *sweep, uint64_t after, bool dry, struct found *fo
     for (uint32_t i = 0; i < LOOK && found->swept.after + 1 < end; i++) {
         struct asset *asset = index_id(&sweep->assets->ids, found->swept.after + 1);
         if (asset && is_idle(sweep, asset) && !is_needed(sweep, asset)) {
-            if (dry) {
-                found->swept.files++;
-                found->swept.paths += asset->name_count;
-                found->swept.bytes += asset->size;
-            } else if (!take(found, asset)) {
+            if (dry)
+                count(found, asset);
+            else if (!take(found, asset))
                 return;
-            }
         }
         found->swept.after++;
     }

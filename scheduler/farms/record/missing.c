@@ -9,16 +9,16 @@
 
 #define SECONDS_MAX (14 * 86400.0) /* of one recording: more is no time, whoever says so, and sums stay what a record can hold */
 
-uint64_t recorder_ms(double seconds)
+static uint64_t in_ms(double seconds)
 {
     return seconds > 0 && seconds <= SECONDS_MAX ? (uint64_t)(seconds * 1000 + 0.5) : 0;
 }
 
 struct recorder_sums recorder_sum(const struct rec_recording *recording)
 {
-    struct recorder_sums sums = {.planned = recording->seconds * 1000, .recorded = recorder_ms(recording->recorded_seconds)};
+    struct recorder_sums sums = {.planned = recording->seconds * 1000, .recorded = in_ms(recording->recorded_seconds)};
     for (uint32_t i = 0; i < recording->gaps.count; i++)
-        sums.gaps += recorder_ms(recording->gaps.items[i].seconds);
+        sums.gaps += in_ms(recording->gaps.items[i].seconds);
     uint64_t there = sums.recorded + sums.gaps;
     sums.lost = sums.planned > there ? sums.planned - there : 0;
     sums.extra = there > sums.planned ? there - sums.planned : 0;

@@ -137,7 +137,6 @@ struct recorder_sums { /* of a recording, in ms: planned + extra = recorded + ga
     uint64_t planned, recorded, gaps, lost, extra;
 };
 struct recorder_sums recorder_sum(const struct rec_recording *recording);
-uint64_t recorder_ms(double seconds); /* 0: that is no time */
 /* Puts down its gaps, and what it lacks at its end, if there are any. Room has been reserved. */
 void recorder_gaps_put(const struct recorder *farm, struct core *core, const struct rec_recording *recording, uint64_t day);
 

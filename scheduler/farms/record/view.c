@@ -13,7 +13,7 @@ struct str recorder_mask(struct core *core, struct str url)
     url_mask(&masked, url);
     struct str text = masked.failed ? (struct str){0} : arena_str(core->arena, buf_str(&masked));
     buf_free(&masked);
-    return text.ptr ? text : (struct str){0};
+    return text;
 }
 
 /* What its worker says of it, in the note of its progress. */

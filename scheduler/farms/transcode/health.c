@@ -72,22 +72,16 @@ static void check_join(struct transcode *farm, struct check *check, uint64_t run
     log_info("GTY-HEALTH-CHECK", "run=%llu video=%llu", (unsigned long long)run_id, (unsigned long long)check->video_id);
 }
 
-static uint64_t parameter(const struct run *run, const char *name)
-{
-    struct token token;
-    bool there = map_find(text_str(run->parameters), name, &token) && token.kind == TOKEN_UINT;
-    return there ? token.u.natural : 0;
-}
-
 int health_loaded(struct transcode *farm, struct core *core, struct err *err)
 {
     for (size_t i = 0; i < core->runs.size; i++) {
         const struct run *run = core->runs.slots[i];
         if (!run || run->class->farm != &farm->farm || !str_is(run->class->executor, TRANSCODE_HEALTH))
             continue;
-        const struct rec_video of = {
-            .id = parameter(run, "video_id"), .size = parameter(run, "size"), .mtime_ns = parameter(run, "mtime_ns")};
-        uint64_t sweep = parameter(run, "sweep");
+        const struct rec_video of = {.id = parameters_number(text_str(run->parameters), "video_id"),
+                                     .size = parameters_number(text_str(run->parameters), "size"),
+                                     .mtime_ns = parameters_number(text_str(run->parameters), "mtime_ns")};
+        uint64_t sweep = parameters_number(text_str(run->parameters), "sweep");
         struct check *check = check_make(farm, &of, sweep == 1 ? farm->sweep.begun_at : sweep); /* 1: an earlier version's */
         if (!check)
             return err_set(err, ERR_NO_MEMORY, "out of memory");
