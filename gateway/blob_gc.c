@@ -175,6 +175,8 @@ static void fail_store(struct blob_gc *gc, const char *why)
     fail(gc, PROBLEM_INTERNAL, 0);
 }
 
+static void page_begin(struct blob_gc *gc);
+
 static void on_page(struct file_job *job)
 {
     struct blob_gc *gc = ((struct blob_gc_objects *)(void *)job)->gc;
@@ -185,6 +187,8 @@ static void on_page(struct file_job *job)
         fail_store(gc, gc->objects->why);
     else if (gc->objects->page.count > 0)
         objects_ask(gc);
+    else if (gc->objects->page.next[0]) /* nothing in it is named as ours are */
+        page_begin(gc);
     else
         stamp(gc);
 }

@@ -115,8 +115,10 @@ void blob_gc_stamp(struct file_job *job)
 
     stamp_path(folder->root, path);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return; /* there is no store yet */
+    if (fd < 0) {
+        folder->cause = errno == ENOENT ? 0 : errno; /* 0: there is no store yet */
+        return;
+    }
     if (futimens(fd, NULL) != 0)
         folder->cause = errno;
     close(fd);

@@ -1,6 +1,5 @@
 /* Objects of an S3-compatible store: put, looked for, fetched, removed, listed. */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,11 +148,13 @@ static int parts_send(struct s3 *s3, const unsigned char *md5, const char *name,
 }
 
 /* An upload that ends well may still say that it did not: with a 200. */
-static int parts_end(struct s3 *s3, const unsigned char *md5, const char *name, const char *id, struct buf *list,
+static int parts_end(struct s3 *s3, const unsigned char *md5, const char *name, const char *id, uint64_t size, struct buf *list,
                      char why[S3_WHY])
 {
     char more[UPLOAD_ID + 64];
     struct str said;
+    uint64_t there;
+    bool whole = false;
 
     snprintf(more, sizeof more, "uploadId=%s", id);
     buf_printf(list, "</CompleteMultipartUpload>");
@@ -170,7 +171,11 @@ static int parts_end(struct s3 *s3, const unsigned char *md5, const char *name, 
         rc = -1;
     }
     buf_free(&ask.answer);
-    return rc > 0 ? missing(s3, why) : rc;
+    if (rc > 0 && s3_there(s3, md5, &whole, &there, why) != 0) /* the answer of a try before this one may have been lost */
+        return -1;
+    if (rc > 0)
+        return whole && there == size ? 0 : missing(s3, why);
+    return rc;
 }
 
 static int put_parts(struct s3 *s3, const unsigned char *md5, const char *name, int fd, uint64_t size, char why[S3_WHY])
@@ -183,7 +188,7 @@ static int put_parts(struct s3 *s3, const unsigned char *md5, const char *name, 
     buf_printf(&list, "<CompleteMultipartUpload>");
     int rc = parts_send(s3, md5, name, id, fd, size, &list, why);
     if (rc == 0)
-        rc = parts_end(s3, md5, name, id, &list, why);
+        rc = parts_end(s3, md5, name, id, size, &list, why);
     if (rc < 0) { /* its parts are to go */
         snprintf(more, sizeof more, "uploadId=%s", id);
         struct s3_ask ask = ask_of(s3, md5, "DELETE", name, more);
@@ -213,18 +218,13 @@ static void object_read(struct s3_page *page, struct str object)
 {
     struct str rest = object, key, size, at;
     unsigned char *md5 = page->md5s + (size_t)page->count * BLOB_MD5;
-    uint64_t bytes = 0;
 
     if (page->count == S3_PAGE || !s3_tag(&rest, "Key", &key) || key.len != 7 + 2 * BLOB_MD5 ||
         !blob_read_hex((struct str){key.ptr + 7, key.len - 7}, md5))
         return;
     rest = object;
-    for (uint32_t i = 0; s3_tag(&rest, "Size", &size) && i < size.len && size.ptr[i] >= '0' && size.ptr[i] <= '9'; i++) {
-        bytes = bytes * 10 + (uint64_t)(size.ptr[i] - '0');
-        rest = object;
-    }
+    page->sizes[page->count] = s3_tag(&rest, "Size", &size) ? strtoull(size.ptr, NULL, 10) : 0; /* to its end tag */
     rest = object;
-    page->sizes[page->count] = bytes;
     page->at_ms[page->count] = UINT64_MAX; /* not known: it stays */
     if (s3_tag(&rest, "LastModified", &at))
         clock_parse_iso(at.ptr, at.len, &page->at_ms[page->count]);
@@ -248,7 +248,10 @@ int s3_list(struct s3 *s3, struct s3_page *page, char why[S3_WHY])
         object_read(page, object);
     if (rc == 0 && s3_tag(&again, "NextContinuationToken", &next)) {
         char *text = curl_easy_escape(ask.curl, next.ptr, (int)next.len);
-        snprintf(page->next, sizeof page->next, "%s", text && strlen(text) < sizeof page->next ? text : "");
+        if (!text || !str_copy(page->next, sizeof page->next, str_of(text))) { /* else what follows would never be looked at */
+            snprintf(why, S3_WHY, "%.100s: its list cannot be gone on with", s3->place.url);
+            rc = -1;
+        }
         curl_free(text);
     }
     buf_free(&ask.answer);

@@ -34,9 +34,10 @@ class S3:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self):
+        """The legacy ciphers make the tokens by which a list of more than a thousand goes on."""
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                ["node", str(PROGRAM), "--directory", str(self.folder / "data"), "--address", "127.0.0.1", "--port", str(self.port),
+                ["node", "--openssl-legacy-provider", str(PROGRAM), "--directory", str(self.folder / "data"), "--address", "127.0.0.1", "--port", str(self.port),
                  "--configure-bucket", BUCKET], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(self.answers, what="the S3 server")
 

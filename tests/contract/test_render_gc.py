@@ -66,6 +66,17 @@ class RenderGc(Contract):
         self.assertFalse(self.kept(first).exists() or self.kept(second).exists())
         self.assertEqual(self.counts(dry_run=True, grace_seconds=0), (0, 0, 0, 0))
 
+    def test_one_that_cannot_be_noted(self):
+        """Else each look of blob.keep_days would begin another."""
+        stamp = self.farm.data / "blobs" / "gc.stamp"
+        stamp.unlink(missing_ok=True)
+        stamp.mkdir(parents=True)
+        reply = self.ask("POST", "/files/gc", {"grace_seconds": 0})
+        self.assertEqual((reply.status, reply.body["error_code"]), (500, 5002), reply)
+        stamp.rmdir()
+        self.gc(grace_seconds=0)
+        self.assertTrue(stamp.is_file())
+
     def test_what_a_task_needs_stays(self):
         scene, texture = self.put(path="p/scene.blend", unionid="user123"), self.put(path="p/wood.jpg", unionid="user123")
         others, nobodys, unbound = self.put(path="q/tin.jpg", unionid="x"), self.put(path="q/sky.exr"), self.put(unionid="user123")

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import os
+import shutil
 import urllib.parse
 
 from tests.contract.base import Contract
@@ -100,6 +101,24 @@ class RenderS3(Contract):
         self.assertEqual(self.s3.objects(), set())
         self.put(second)  # it comes again
         self.assertEqual(self.s3.objects(), {md5(second)})
+
+    def test_behind_what_is_not_ours(self):
+        """A page of the list in which nothing has a name as ours have is not its end."""
+        folder, content = self.s3.folder / "data" / "films" / "assets", os.urandom(80)
+        self.put(content)
+        own = list(folder.glob(md5(content) + "._S3rver_*"))
+        others = [folder / path.name.replace(md5(content), f"{number:05d}") for number in range(1001) for path in own]
+        for path in others:
+            shutil.copy(folder / path.name.replace(path.name[:5], md5(content), 1), path)
+        try:
+            reply = self.ask("POST", "/files/gc", {"grace_seconds": 0})
+            self.assertEqual(reply.status, 200, reply)
+            done = reply.body["data"]
+            self.assertEqual((done["assets"], done["files"], done["bytes"]), (1, 1, 80))
+            self.assertTrue(all(path.exists() for path in others))
+        finally:
+            for path in others:
+                path.unlink()
 
     def test_uploads_meanwhile(self):
         content = [os.urandom(200) for _ in range(5)]
