@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/gateway.h"
+#include "proto/log.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
 
@@ -107,7 +108,10 @@ static void on_page(struct request *request, const struct msg *msg)
     arena_reset(needs->arena);
     struct str value = rows->count ? arena_str(needs->arena, rows->items[0].value) : (struct str){NULL, 0};
     if (!value.ptr || rec_decode_scene_page(needs->arena, value, &page, &err) != 0) {
-        reply_problem_kind(request, PROBLEM_OVERLOADED); /* it has just gone for a newer one */
+        bool damaged = value.ptr && err.code != ERR_NO_MEMORY; /* else it has just gone for a newer one, or there is no memory */
+        if (damaged)
+            log_error("GTY-ROW-DAMAGED", "id=%llu %s", (unsigned long long)rows->items[0].id, err.text);
+        reply_problem_kind(request, damaged ? PROBLEM_INTERNAL : PROBLEM_OVERLOADED);
         return;
     }
     for (needs->held = 0; needs->held < page.files.count; needs->held++) {

@@ -190,6 +190,8 @@ static void analyse(struct scene_look *look)
 
     if (look->why[0]) {
         render_refuse(request, PROBLEM_INTERNAL, "oss_file_path", "blob_s3", str_of(look->why));
+    } else if (look->cause && look->s3) { /* it could not be brought here */
+        render_refuse_disk(request, look->cause);
     } else if (look->cause) {
         render_refuse(request, PROBLEM_BAD_REQUEST, "scene_file", "scene_unread", str_of(strerror(look->cause)));
     } else if (request_idem(request, &asked.idem, &problem) != 0) {

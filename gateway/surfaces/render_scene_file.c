@@ -263,6 +263,7 @@ static void fetch_work(struct file_job *job)
     snprintf(fresh, sizeof fresh, "%s.%s", look->path, random);
     char *slash = strrchr(look->path, '/');
     *slash = '\0';
+    errno = 0;
     int made = ident_make_dirs(look->path, 0755, &err);
     *slash = '/';
     int fd = made == 0 ? open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
