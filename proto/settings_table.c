@@ -140,8 +140,7 @@ static bool count_parse(struct str value, int64_t *number)
     return true;
 }
 
-/* In thousandths. */
-static bool decimal_parse(struct str value, int64_t *number)
+bool setting_decimal(struct str value, int64_t *number)
 {
     const char *point = value.len ? memchr(value.ptr, '.', value.len) : NULL;
     struct str whole = {value.ptr, point ? (uint32_t)(point - value.ptr) : value.len};
@@ -181,7 +180,7 @@ int setting_check(const struct setting *setting, struct str value, const char *l
         good = count_parse(value, &parsed) && parsed >= setting->low && parsed <= setting->high;
         break;
     case SETTING_DECIMAL:
-        good = decimal_parse(value, &parsed) && parsed >= setting->low * 1000 && parsed <= setting->high * 1000;
+        good = setting_decimal(value, &parsed) && parsed >= setting->low * 1000 && parsed <= setting->high * 1000;
         break;
     case SETTING_BOOL:
         parsed = str_is(value, "true");

@@ -21,6 +21,9 @@ int setting_unknown(struct str spelt, enum setting_spelling spelling, const char
 /* Whether value may be had; -1 with err, which begins with `label`. number (may be NULL): a COUNT's, or 0 and 1 of a BOOL. */
 int setting_check(const struct setting *setting, struct str value, const char *label, int64_t *number, struct err *err);
 
+/* Reads "1", "0.5", "2.125" as thousandths; false: it is no such number. */
+bool setting_decimal(struct str value, int64_t *thousandths);
+
 /* Whether the values make sense with each other; -1 with err, which names both. */
 int settings_check_together(const struct settings *settings, struct err *err);
 

@@ -6,50 +6,34 @@
 #include "gateway/recordings_keep.h"
 #include "gateway/surfaces/recorder.h"
 #include "proto/clock.h"
-
-#define DAYS_MAX UINT64_C(36500)
-#define GB_MAX UINT64_C(1000000)
+#include "proto/settings_table.h"
 
 /* ---- the rules ---- */
-
-/* Thousandths: digits, with up to three behind a point. */
-static bool thousandths(struct str text, uint64_t most, uint64_t *out)
-{
-    uint64_t value = 0;
-    uint32_t behind = 0;
-    bool point = false;
-    for (uint32_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '.' && !point && i > 0 && i + 1 < text.len) {
-            point = true;
-            continue;
-        }
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || behind == 3 || value > most * 1000)
-            return false;
-        value = value * 10 + (uint64_t)(text.ptr[i] - '0');
-        behind += point;
-    }
-    for (; behind < 3; behind++)
-        value *= 10;
-    *out = value;
-    return text.len > 0 && value <= most * 1000;
-}
 
 /* Those of the settings, or what is asked for in their place. -1 with problem. */
 static int rules_read(const struct request *request, struct recorder_rules *rules, struct problem *problem)
 {
     const struct {
         const char *name;
-        uint64_t most, *value;
-    } given[] = {{"keep_days", DAYS_MAX, &rules->days}, {"keep_gb", GB_MAX, &rules->gb}, {"free_gb", GB_MAX, &rules->free_gb}};
+        int setting;
+        uint64_t *value;
+    } given[] = {{"keep_days", SET_RECORDER_KEEP_DAYS, &rules->days},
+                 {"keep_gb", SET_RECORDER_KEEP_GB, &rules->gb},
+                 {"free_gb", SET_RECORDER_FREE_GB, &rules->free_gb}};
     recorder_keep_rules(request->gateway->settings, rules);
     for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        const struct setting *setting = &settings_table[given[i].setting];
         struct str text = {0};
+        int64_t number = 0;
         int fault = 0;
-        if (request_param(request, given[i].name, &text, problem, &fault) && !thousandths(text, given[i].most, given[i].value))
+        bool there = request_param(request, given[i].name, &text, problem, &fault);
+        if (there && !fault && (!setting_decimal(text, &number) || number > setting->high * 1000))
             fault = problem_value(problem, PROBLEM_BAD_REQUEST, given[i].name, "range", text,
-                                  "0..%llu, with up to three decimals", (unsigned long long)given[i].most);
+                                  "0..%lld, with up to three decimals", (long long)setting->high);
         if (fault)
             return -1;
+        if (there)
+            *given[i].value = (uint64_t)number;
     }
     return 0;
 }

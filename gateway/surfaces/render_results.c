@@ -40,7 +40,8 @@ struct results {             /* request->sink.self */
     uint32_t file_count;
     uint64_t length;
     int cause;
-    size_t held; /* of the gateway's budget */
+    size_t held;         /* of the gateway's budget */
+    struct arena *arena; /* of the record that is decoded */
     struct zip *zip;
 };
 
@@ -56,6 +57,7 @@ static void results_free(struct results *results)
     buf_free(&results->missing);
     free(results->files);
     free(results->ids);
+    arena_free(results->arena);
     free(results);
 }
 
@@ -78,8 +80,9 @@ static struct results *results_new(struct request *request, uint32_t most)
     results->request = request;
     results->fd = -1;
     results->ids = calloc(most, sizeof *results->ids);
+    results->arena = arena_new(ROW_MEMORY);
     request->sink = (struct sink){.closed = on_closed, .self = results};
-    return results->ids ? results : NULL; /* freed with the request */
+    return results->ids && results->arena ? results : NULL; /* freed with the request */
 }
 
 /* ---- in the helper thread: which files are there ---- */
@@ -208,7 +211,8 @@ static void look_begin(struct results *results)
     results->lead = str_of(text_of(TEXT_RENDER_GONE, request->lang));
     if (!results->files || results->paths.failed || !render_output_folder(request, results->folder) ||
         !budget_hold(&request->gateway->budget, &results->held,
-                     results->paths.size + names + files * sizeof *results->files + results->count * sizeof *results->ids)) {
+                     results->paths.size + results->paths.len + names + files * sizeof *results->files +
+                         results->count * sizeof *results->ids)) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
     }
@@ -220,10 +224,11 @@ static void look_begin(struct results *results)
 /* The path of a frame's result, with its NUL; that alone for one that has none. False: no memory. */
 static bool path_add(struct results *results, const struct rec_row *row)
 {
-    struct arena *arena = row ? arena_new(ROW_MEMORY) : NULL;
     struct rec_render_frame frame;
-    struct err err = {.code = ERR_NO_MEMORY, .text = "out of memory"};
-    bool read = arena && rec_decode_render_frame(arena, row->value, &frame, &err) == 0;
+    struct err err = {0};
+
+    arena_reset(results->arena);
+    bool read = row && rec_decode_render_frame(results->arena, row->value, &frame, &err) == 0;
     bool memory = !row || read || err.code != ERR_NO_MEMORY;
 
     if (row && !read && memory)
@@ -231,7 +236,6 @@ static bool path_add(struct results *results, const struct rec_row *row)
     if (read && !memchr(frame.output_path.ptr ? frame.output_path.ptr : "", '\0', frame.output_path.len))
         buf_add(&results->paths, frame.output_path.ptr, frame.output_path.len);
     buf_add(&results->paths, "", 1);
-    arena_free(arena);
     return memory && !results->paths.failed;
 }
 
@@ -282,15 +286,10 @@ static void ids_fill(struct results *results, const struct rec_render_task *task
 
 static void on_task(struct request *request, const struct msg *msg)
 {
-    const struct rec_row_list *rows = &msg->u.query_rows.rows;
+    const struct rec_render_task *task = render_one_read(request, msg);
     struct problem problem;
 
-    if (rows->count == 0) {
-        render_refuse(request, PROBLEM_NOT_FOUND, "id", "render_task", request->match.args[0]);
-        return;
-    }
-    const struct rec_render_task *task = render_row(request, &rows->items[0]);
-    if (!task || !render_may(request, task->unionid))
+    if (!task)
         return;
     struct results *results = results_new(request, (uint32_t)task->total_frames);
     if (!results) {
@@ -310,12 +309,6 @@ static void on_task(struct request *request, const struct msg *msg)
 
 void render_results(struct request *request)
 {
-    uint64_t id;
-    struct msg_get get = {.type = TYPE_RENDER_TASK, .ids = {&id, 1}};
-    struct problem problem;
-
-    if (!render_id(request, &id, &problem))
-        reply_problem(request, &problem);
-    else if (reply_stream_begin(request))
-        ask_send(request, ASK_STORE, &shape_msg_get, &get, on_task);
+    if (reply_stream_begin(request))
+        render_one_ask(request, on_task);
 }
