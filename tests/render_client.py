@@ -1,4 +1,4 @@
-"""What tests of the render surface share: forms, and requests as they are."""
+"""What tests of files over HTTP share: forms, and requests and answers as they are."""
 
 import hashlib
 import http.client

@@ -1,6 +1,5 @@
 """Pictures of the recorder: of videos that are there, and of streams that are being recorded."""
 
-import http.client
 import json
 import os
 import pathlib
@@ -10,6 +9,7 @@ from tests.contract.test_auth import bearer, make_key
 from tests.contract.test_recorder import EN, STREAMS, RecorderContract
 from tests.farm import free_port, wait_for
 from tests.recorder import API, Recorder
+from tests.render_client import ask
 from tests.stills import FRAGMENTED, clip, seen
 
 CYCLE = "20251010_163000"
@@ -23,13 +23,8 @@ class Pictures(RecorderContract):
 
     def raw(self, path, port=None, **headers):
         """(status, headers, body), as it came."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.farm.port, timeout=120)
-        try:
-            connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read()
-        finally:
-            connection.close()
+        answer = ask(port or self.farm.port, "GET", path, headers=headers)
+        return answer.status, answer.headers, answer.raw
 
     def thumbnail(self, name, cycle=CYCLE, **headers):
         return self.raw(f"{API}/videos/{cycle}/{name}/thumbnail.jpg", **headers)
@@ -47,19 +42,19 @@ class Thumbnails(Pictures):
     def test_a_thumbnail(self):
         path = clip(self.folder / "cam1.mp4", "red", "blue")
         status, headers, body = self.thumbnail("cam1.mp4")
-        self.assertEqual((status, headers["Content-Type"]), (200, "image/jpeg"))
+        self.assertEqual((status, headers["content-type"]), (200, "image/jpeg"))
         self.assertEqual(seen(body), (320, 180, "red"))
-        tag = headers["ETag"]
+        tag = headers["etag"]
         self.assertEqual(self.thumbnail("cam1.mp4")[2], body)
         for listed in (tag, f'"x", {tag}', f"W/{tag}", "*"):
             status, headers, rest = self.thumbnail("cam1.mp4", **{"If-None-Match": listed})
-            self.assertEqual((status, headers["ETag"], rest), (304, tag, b""))
+            self.assertEqual((status, headers["etag"], rest), (304, tag, b""))
         self.assertEqual(self.thumbnail("cam1.mp4", **{"If-None-Match": '"x"'})[0], 200)
         self.assertEqual(self.raw(f"/api/videos/{CYCLE}/cam1.mp4/thumbnail.jpg", self.own)[2], body)  # as on its own port
         clip(path, "green")
         status, headers, body = self.thumbnail("cam1.mp4", **{"If-None-Match": tag})
         self.assertEqual((status, seen(body)), (200, (320, 180, "green")))
-        self.assertNotEqual(headers["ETag"], tag)
+        self.assertNotEqual(headers["etag"], tag)
         self.assertEqual(sorted(one.name for one in self.folder.iterdir()), ["cam1.mp4"])  # nothing is left beside it
         self.assertEqual(self.farm.delete(f"{API}/video?path={path}").status, 200)
         self.missing(f"/videos/{CYCLE}/cam1.mp4/thumbnail.jpg", "文件或目录不存在")
@@ -113,7 +108,7 @@ class Live(Pictures):
                 piece.mkdir(parents=True)
             (pieces[first["run_id"]] / "1-1760085000000.mp4").write_bytes(half)
             status, headers, body = self.raw(f"{API}/streams/0/live.jpg")
-            self.assertEqual((status, headers["Content-Type"], headers["Cache-Control"]), (200, "image/jpeg", "no-store"))
+            self.assertEqual((status, headers["content-type"], headers["cache-control"]), (200, "image/jpeg", "no-store"))
             self.assertEqual(seen(body), (640, 360, "red"))
             (pieces[first["run_id"]] / "2-1760085001000.mp4").write_bytes(whole)  # another attempt
             self.assertEqual(seen(self.raw("/api/streams/0/live.jpg", self.own)[2]), (640, 360, "blue"))

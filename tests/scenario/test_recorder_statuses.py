@@ -1,6 +1,5 @@
 """Every status that a recording may have, each for a real cause, and as the API names it; and what is seen of it meanwhile."""
 
-import http.client
 import json
 import pathlib
 import tempfile
@@ -8,6 +7,7 @@ import unittest
 
 from tests.farm import Farm, free_port, wait_for
 from tests.recorder import API
+from tests.render_client import ask
 from tests.rtsp.film import film
 from tests.rtsp.server import Server
 from tests.stills import seen
@@ -24,7 +24,7 @@ class Statuses(unittest.TestCase):
         self.addCleanup(holder.cleanup)
         self.root = pathlib.Path(holder.name).resolve()
         film()  # takes its time
-        self.farm = Farm(workers=1, output=str(self.root / "out"), recorder_config=str(self.root / "config.json"), bus_deadline_ms=120000, lease_accept_seconds=120,
+        self.farm = Farm(workers=1, output=str(self.root / "out"), recorder_config=str(self.root / "config.json"), bus_deadline_ms=120000, lease_seconds=300, lease_accept_seconds=120,
                          worker_slots=16)
         self.enterContext(self.farm)
         wait_for(lambda: self.get("/config").status == 200, what="the configuration")
@@ -70,13 +70,8 @@ class Statuses(unittest.TestCase):
 
     def raw(self, path):
         """(status, body), as it came."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.farm.port, timeout=120)
-        try:
-            connection.request("GET", API + path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+        answer = ask(self.farm.port, "GET", API + path)
+        return answer.status, answer.raw
 
     def pictures(self, cameras, tasks):
         """Of the one that goes on, the one that is over, and one of which nothing comes; also by a gateway that has just come back."""

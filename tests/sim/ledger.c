@@ -28,7 +28,7 @@ static uint64_t entry_size, status_size;
 static uint32_t row_count;
 static uint64_t touched[ROWS]; /* recordings that have ended in this batch */
 static uint32_t touched_count;
-static uint64_t open_recordings, begun_cycles;
+static uint64_t open_recordings;
 static bool state_running, state_cycle;
 
 void ledger_reset(void)
@@ -37,7 +37,7 @@ void ledger_reset(void)
     free(status);
     entries = NULL;
     status = NULL;
-    entry_size = status_size = open_recordings = begun_cycles = 0;
+    entry_size = status_size = open_recordings = 0;
     row_count = touched_count = 0;
     state_running = state_cycle = false;
     memset(rows, 0, sizeof rows);

@@ -30,7 +30,7 @@ class OpenAPI(transcode.OpenAPI):
         """Query parameters and members of bodies, by the names that the code and the records have."""
         asked = {p["name"] for _, _, _, parameters in self.operations for p in parameters if p["in"] == "query"}
         read = set(re.findall(r'\b(?:request_param|uri_param|number)\(&?request(?:->uri)?, "(\w+)"', self.code))
-        read |= set(re.findall(r'\{"(\w+)", \w+_MAX, &rules->', self.code))
+        read |= set(re.findall(r'\{"(\w+)", SET_RECORDER_\w+, &rules->', self.code))
         self.assertEqual(read, asked)
         for schema in ("Global", "GlobalPut"):
             self.assertEqual(self.properties(schema), self.fields("rec_recorder_global"))
