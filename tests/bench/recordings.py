@@ -1,25 +1,18 @@
-#!/usr/bin/env python3
 """What a full output folder costs: lists of 100,000 recordings in 10,000 folders, and what others wait for while retention removes them.
-
-    tests/bench/recordings.py --folders 10000 --files 10
 
 `first`: nothing is known yet; `warm`: nothing has changed since; `one`: one folder has. Seconds, from the request to the last byte of its answer. While retention removes
 half of the files, which takes `all`, `status` is the longest that the recorder's status took, `list` the longest that /timestamps took, and `start` how long after the order a recording was with its worker.
 """
 
-import argparse
 import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
-
-from tests.farm import Farm, wait_for  # noqa: E402
-from tests.recorder import API, Recorder  # noqa: E402
+from tests.farm import Farm, wait_for
+from tests.recorder import API, Recorder
 
 
 def fill(out, folders, files):
@@ -91,20 +84,8 @@ def measure(folders=10000, files=10):
         with Farm(workers=0, **settings) as farm:
             wait_for(lambda: farm.get(f"{API}/config").status == 200, what="the configuration")
             row = lists(farm, out)
-            print(json.dumps(row), flush=True)
         with Farm(workers=0, recorder_keep_days=30, **settings) as farm:
             wait_for(lambda: farm.get(f"{API}/config").status == 200, what="the configuration")
             return dict(row, removing=removals(farm, out))
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folders", type=int, default=10000)
-    parser.add_argument("--files", type=int, default=10)
-    print(json.dumps(measure(**vars(parser.parse_args()))))
-
-
-if __name__ == "__main__":
-    main()

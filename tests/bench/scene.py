@@ -1,7 +1,4 @@
-"""What reading a large Maya scene costs beside the MD5 of the same file.
-
-    python3 -m tests.bench.scene [MIB] [ROUNDS]
-"""
+"""What reading a large Maya scene costs beside the MD5 of the same file."""
 
 import hashlib
 import json
@@ -11,7 +8,6 @@ import random
 import re
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -69,9 +65,8 @@ def scene(path):
     return said, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, most
 
 
-def main():
-    size = int(sys.argv[1] if len(sys.argv) > 1 else 500) << 20
-    rounds = int(sys.argv[2] if len(sys.argv) > 2 else 3)
+def measure(size, rounds):
+    """Of each round the bytes, the seconds of reading with the MD5, its CPU seconds and KiB of memory, and the seconds of the MD5 alone."""
     with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
         path = pathlib.Path(folder) / "big.ma"
         write(path, size)
@@ -81,13 +76,6 @@ def main():
         for _ in range(rounds):
             md5, md5_seconds = timed(lambda: digest(path))
             (said, cpu, rss), seconds = timed(lambda: scene(path))
-            if said["scene_file_hash"] != md5 or len(said["assets"]) < 1:
-                sys.exit("it read something else")
-            rows.append((seconds, cpu, md5_seconds, rss))
-        seconds, cpu, md5_seconds, rss = (sorted(column)[rounds // 2] for column in zip(*rows))
-        print(f"{size >> 20} MiB: read with its MD5 {size / seconds / 1e6:.0f} MB/s ({cpu:.2f} s of CPU), its MD5 alone {size / md5_seconds / 1e6:.0f} MB/s, "
-              f"{rss / 1024:.1f} MiB of memory")
-
-
-if __name__ == "__main__":
-    main()
+            assert said["scene_file_hash"] == md5 and said["assets"], "it read something else"
+            rows.append({"bytes": size, "seconds": seconds, "cpu": cpu, "kb": rss, "md5_seconds": md5_seconds})
+        return rows

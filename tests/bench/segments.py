@@ -1,24 +1,16 @@
-#!/usr/bin/python3
 """How much sooner a long video is there when two workers share it: each with one core, against one worker with one core that makes it whole.
 Beside it what the machine allows.
-
-    tests/bench/segments.py [--seconds N] [--segments N] [--preset NAME] [--size WxH]
 """
 
-import argparse
 import os
 import pathlib
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.farm import Farm  # noqa: E402  pylint: disable=wrong-import-position
+from tests.farm import Farm
 
 COMPLETED, FAILED = 4, 5
 POLL = 0.2  # s; what is measured takes minutes
@@ -98,20 +90,3 @@ def measure(seconds=120, segments=4, preset="medium", size="854x480"):
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return {"one": one, "two": two, "ratio": one / two if two else 0, "limit": machine}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=120, help="length of the video")
-    parser.add_argument("--segments", type=int, default=4, help="that it is cut into")
-    parser.add_argument("--preset", default="medium")
-    parser.add_argument("--size", default="854x480")
-    options = parser.parse_args()
-    figures = measure(options.seconds, options.segments, options.preset, options.size)
-    print(f"one worker {figures['one']} s, two {figures['two']} s: {figures['ratio']:.2f} times as fast; "
-          f"two bare encoders do {figures['limit']:.2f} times as much as one")
-    return 0 if figures["ratio"] >= 1.6 else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -249,7 +249,8 @@ def markdown(found, at, left_out):
     return "\n".join(lines) + "\n"
 
 
-def record(found, at, left_out):
-    text = PAGE.read_text()
-    head, rest = text.split(BEGIN, 1)
-    PAGE.write_text(head + BEGIN + "\n" + markdown(found, at, left_out) + "\n" + END + rest.split(END, 1)[1])
+def record(found, at, left_out, marks=(BEGIN, END), page=PAGE):
+    """Puts the table between these marks of the page."""
+    begin, end = marks
+    head, rest = page.read_text().split(begin, 1)
+    page.write_text(head + begin + "\n" + markdown(found, at, left_out) + "\n" + end + rest.split(end, 1)[1])

@@ -1,13 +1,11 @@
 #!/usr/bin/python3
 """./dev bench --transcode: what the transcode farm costs, beside what the machine can do without it, in one run.
 
-    tests/bench/transcode.py [--build DIR] [--quick] [--only NAME,…] [--json FILE] [--record] [--anyway]
+    tests/bench/transcode.py [--quick] [--only NAME,…] [--json FILE] [--record] [--anyway]
 
-Everything is real: store, scheduler, gateway, a worker with its programs, files, ffmpeg. The table, and what --record asks for, are those of
-./dev bench; its section of docs/performance.md is one of its own.
+Everything is real: store, scheduler, gateway, a worker with its programs, files, ffmpeg.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -15,21 +13,18 @@ import resource
 import shlex
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ["GANTRY_TEST_SLOW"] = "10"  # what is waited for is not measured
 
 from tests import videos  # noqa: E402
-from tests.bench import bench as whole, table  # noqa: E402
+from tests.bench import farm_bench, segments, table  # noqa: E402
 from tests.bus import Peer  # noqa: E402
 from tests.chaos.books import decode  # noqa: E402
 
-BEGIN, END = "<!-- what `./dev bench --transcode --record` writes -->\n", "<!-- end of the transcode farm's figures -->\n"
 RUN_COMPLETED = 2  # enum run_status
 RECORD_RUN = 3  # enum record_type
 
@@ -106,24 +101,13 @@ def cpu_of(farm):
     return used / os.sysconf("SC_CLK_TCK")
 
 
-class Bench(whole.Bench):
-    """As of ./dev bench; but each of GROUPS sees to its repetitions itself, as what it prepares takes longer than what it measures."""
+class Transcode(farm_bench.FarmBench):
+    FARM, TITLE = "transcode", "the transcode farm"
+    GROUPS = ("rescan", "probing", "overhead", "segments", "workers")
 
     def __init__(self, options, folder):
         super().__init__(options, folder)
         self.libraries = {}
-        self.times = range(options.repetitions)
-
-    def trouble(self, text):
-        raise self.farms.Trouble(text)
-
-    def seconds_of(self, command, **more):
-        """How long a command takes, on the wall."""
-        began = time.monotonic()
-        done = subprocess.run(command, **dict({"stdin": subprocess.DEVNULL}, **more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        if done.returncode != 0:
-            self.trouble(f"{command[0]} ended with {done.returncode}")
-        return time.monotonic() - began
 
     def library(self, name, names, count):
         """A folder of so many files, made once."""
@@ -294,17 +278,18 @@ class Bench(whole.Bench):
                 self.pulls("pulls.others", much, 404, **paced)
                 self.pulls("pulls.each", much, 201, **paced)
 
-    def run(self, names):
-        for name in names:
-            print(name, file=sys.stderr)
-            try:
-                getattr(self, name)()
-            except (self.farms.Trouble, AssertionError, OSError) as trouble:
-                print(f"bench: {name}: {trouble}", file=sys.stderr)
-                self.put("troubles", 1)
+    def segments(self):
+        """Minutes each: once."""
+        seconds, size = (20, "320x180") if self.options.quick else (120, "854x480")
+        self.put("segments", segments.measure(seconds, size=size))
 
-
-GROUPS = ["rescan", "probing", "overhead", "workers"]
+    def rows_found(self):
+        found = table.Rows(self)
+        add_files(found, self)
+        add_overhead(found, self)
+        add_segments(found, self)
+        add_workers(found, self)
+        return found.rows
 
 
 # -- the table --
@@ -339,6 +324,13 @@ def add_overhead(rows, bench):
     rows.add("a transcode", "that of verifying", "overhead.verify_cpu", "s")
 
 
+def add_segments(rows, bench):
+    rows.add("a long video in segments", "one worker of one core, which makes it whole, in", "segments.one", "s")
+    rows.add("a long video in segments", "two workers of one core each, in four segments, in", "segments.two", "s",
+             targets=[("× as fast", bench.get("segments.ratio"), 1.6, True)])
+    rows.add("a long video in segments", "two bare encoders do so many times as much as one", "segments.limit", "×")
+
+
 def add_workers(rows, bench):
     videos_there, workers = bench.get("pulls.videos") or MANY, bench.get("pulls.workers") or PULLERS
     cases = {"constant": "libmicrohttpd, a constant", "none": "nothing waits", "others": f"{videos_there:,.0f} wait, for other encoders",
@@ -356,65 +348,5 @@ def add_workers(rows, bench):
              targets=[(f"× that of {FEW} (p50)", ratios["pull_p50_us"], 1.3, False), ("× its CPU of the scheduler", ratios["cpu_us.scheduler"], 1.3, False)])
 
 
-def rows_of(bench):
-    found = table.Rows(bench)
-    add_files(found, bench)
-    add_overhead(found, bench)
-    add_workers(found, bench)
-    return found.rows
-
-
-def record(found, at, page=table.PAGE):
-    head, rest = page.read_text().split(BEGIN, 1)
-    page.write_text(head + BEGIN + "\n" + table.markdown(found, at, []) + "\n" + END + rest.split(END, 1)[1])
-
-
-def options_read():
-    parser = argparse.ArgumentParser(prog="./dev bench --transcode")
-    parser.add_argument("--build", default=str(ROOT / "build"), help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true", help="once, a second each, and little of it: to see that it works")
-    parser.add_argument("--repetitions", type=int, help="3; 1 with --quick")
-    parser.add_argument("--seconds", type=float, help="of each measure of workers: 5; 1 with --quick")
-    parser.add_argument("--only", help=f"some of {', '.join(GROUPS)}, separated by commas")
-    parser.add_argument("--json", metavar="FILE", help="every figure of every repetition")
-    parser.add_argument("--record", action="store_true", help="write the table into docs/performance.md: of a whole run without troubles, on a quiet machine")
-    parser.add_argument("--anyway", action="store_true", help="record also on a machine that is busy")
-    options = parser.parse_args()
-    options.repetitions = options.repetitions or (1 if options.quick else 3)
-    options.seconds = options.seconds or (1 if options.quick else 5)
-    options.names = options.only.split(",") if options.only else GROUPS
-    if set(options.names) - set(GROUPS):
-        parser.error(f"--only takes {', '.join(GROUPS)}")
-    options.partial = bool(options.quick or options.only)
-    options.load = [os.getloadavg()[0]]
-    refused = whole.refusal(options, options.load[0])
-    if refused:
-        parser.error(refused)
-    return options
-
-
-def main():
-    options = options_read()
-    os.environ["GANTRY_BUILD"] = options.build
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-bench-"))
-    try:
-        bench = Bench(options, folder)
-        began = time.monotonic()
-        bench.run([name for name in GROUPS if name in options.names])
-        load = options.load + [os.getloadavg()[0]]
-        machine = table.machine(folder, load, options, time.monotonic() - began)
-        rows = rows_of(bench)
-        table.show(rows, machine, [])
-        if options.json:
-            pathlib.Path(options.json).write_text(json.dumps({"machine": machine, "rows": rows, "values": bench.values}, indent=1))
-        if options.record and "troubles" in bench.values:
-            print("bench: nothing is recorded: there were troubles", file=sys.stderr)
-        elif options.record:
-            record(rows, machine)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return whole.verdict(bench, table.misses(rows))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(farm_bench.main(Transcode))

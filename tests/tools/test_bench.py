@@ -9,7 +9,10 @@ import types
 import unittest
 
 from tests.bench import bench as command
-from tests.bench import soak, table, transcode
+from tests.bench import farm_bench, soak, table
+from tests.bench.recorder import Recorder
+from tests.bench.render import Render
+from tests.bench.transcode import Transcode
 
 
 def samples(**figures):
@@ -126,36 +129,73 @@ class Table(unittest.TestCase):
         self.assertIn("it took 77 s", table.machine_words(MACHINE))
 
     def test_the_page_has_its_places(self):
-        for where in (table, soak, transcode):
-            text = table.PAGE.read_text()
-            self.assertEqual((text.count(where.BEGIN), text.count(where.END)), (1, 1))
+        text = table.PAGE.read_text()
+        for marks in ((table.BEGIN, table.END), (soak.BEGIN, soak.END), *map(farm_bench.marks, FARMS)):
+            self.assertEqual([text.count(mark) for mark in marks], [1, 1])
 
 
-class Transcodes(unittest.TestCase):
-    def test_targets(self):
-        bench = Bench({"rescan.files": 50000.0, "rescan.ms": 4000.0, "rescan.find_ms": 400.0, "probing": 100.0, "probing.ffprobe": 50.0, "probing.share": 0.5,
-                       "overhead.whole": 50.0, "overhead.whole_share": 1.03, "pulls.none.rate": 2400.0, "pulls.none.percent": 60.0,
-                       "pulls.none.pull_p99_us": 21000.0, "choice.much.rate": 100.0, "choice.much.pull_p50_us": 140.0, "choice.few.pull_p50_us": 100.0,
-                       "choice.much.cpu_us.scheduler": 50.0, "choice.few.cpu_us.scheduler": 50.0})
-        found = {row["what"]: [(round(t["value"], 6), t["reached"]) for t in row["targets"]] for row in transcode.rows_of(bench)}
+FARMS = (Transcode, Render, Recorder)
+
+
+class FarmBenches(unittest.TestCase):
+    @staticmethod
+    def rows_of(farm, partial=True, **values):
+        bench = farm(types.SimpleNamespace(seconds=1, repetitions=1, partial=partial), None)
+        for name, value in values.items():
+            bench.put(name, value)
+        return bench.rows_found()
+
+    def judged(self, farm, **values):
+        return {row["what"]: [(round(t["value"], 6), t["reached"]) for t in row["targets"] if t["value"] is not None] for row in self.rows_of(farm, **values)}
+
+    def test_transcodes(self):
+        found = self.judged(Transcode, **{
+            "rescan.files": 50000.0, "rescan.ms": 4000.0, "rescan.find_ms": 400.0, "probing": 100.0, "probing.ffprobe": 50.0, "probing.share": 0.5,
+            "overhead.whole": 50.0, "overhead.whole_share": 1.03, "segments.two": 50.0, "segments.ratio": 1.7, "pulls.none.rate": 2400.0, "pulls.none.percent": 60.0,
+            "pulls.none.pull_p99_us": 21000.0, "choice.much.rate": 100.0, "choice.much.pull_p50_us": 140.0, "choice.few.pull_p50_us": 100.0,
+            "choice.much.cpu_us.scheduler": 50.0, "choice.few.cpu_us.scheduler": 50.0})
         self.assertEqual(found["50,000 files, nothing changed: scanned in"], [(8.0, True)])
         self.assertEqual(found["files of 8 sorts probed by a scan, 8 side by side"], [(0.5, True)])
         self.assertEqual(found["from the wish to the end, all of it"], [(1.03, False)])
+        self.assertEqual(found["two workers of one core each, in four segments, in"], [(1.7, True)])
         self.assertEqual(found["nothing waits"], [(60.0, True), (21.0, False)])
         self.assertEqual(found["one of 1,000,000"], [(1.4, False), (1.0, True)])
 
-    def test_what_was_not_measured_is_missed(self):
-        found = transcode.rows_of(Bench({}, partial=False))
-        self.assertEqual(len(table.misses(found)), 13)
-        table.markdown(found, MACHINE, [])
+    def test_renders(self):
+        found = self.judged(Render, **{
+            "frames.farm_each.seconds": 2.0, "frames.each_over_each.core_seconds": 1.04, "frames.farm_chunked.seconds": 1.0, "frames.chunked_over_whole.core_seconds": 1.02,
+            "frames.chunked_over_each.seconds": 0.6, "upload.seconds": 9.0, "upload.share": 1.2, "upload.grown_mb": 9.0, "hashes.ms": 49.0, "hashes.count": 10000.0,
+            "scene.rate": 510.0, "scene.mb": 17.0, "tasks.count": 1000.0, "tasks.mb": 100.0, "tasks.page.rate": 1000.0, "tasks.page.p99_us": 6000.0})
+        self.assertEqual(found["the farm, Blender started for each"], [(1.04, False)])
+        self.assertEqual(found["the farm, several frames a Blender"], [(1.02, True), (0.6, True)])
+        self.assertEqual(found["one file of 1 GB sent, held against its MD5 and XXH64, and on disk, in"], [(1.2, True), (9.0, False)])
+        self.assertEqual(found["10,000 hashes looked up in one request"], [(49.0, True)])
+        self.assertEqual(found["a Maya scene of 500 MB read, with its MD5"], [(510.0, True), (17.0, False)])
+        self.assertEqual(found["the scheduler's memory"], [(100.0, True)])
+        self.assertEqual(found["a page of 20 from the middle of their list"], [(6.0, False)])
 
-    def test_it_is_recorded_in_its_place(self):
+    def test_recordings(self):
+        found = self.judged(Recorder, **{"streams.streams": 32.0, "streams.record_cores": 0.6, "streams.ffmpeg_cores": 0.6, "streams.ratio": 1.0,
+                                         "recordings.videos": 100000.0, "recordings.warm": 0.5})
+        self.assertEqual(found["recorded"], [(1.2, False), (1.0, True)])
+        self.assertEqual(found["all of them listed, nothing has changed since"], [(0.5, True)])
+
+    def test_what_was_not_measured_is_missed(self):
+        for farm, wanted in zip(FARMS, (14, 14, 3)):
+            found = self.rows_of(farm, partial=False)
+            self.assertEqual(len(table.misses(found)), wanted, farm)
+            table.markdown(found, MACHINE, [])
+
+    def test_each_is_recorded_in_its_place(self):
         with tempfile.TemporaryDirectory() as folder:
             page = pathlib.Path(folder) / "page.md"
             page.write_text(table.PAGE.read_text())
-            transcode.record(transcode.rows_of(Bench({"overhead.bare": 40.0})), MACHINE, page)
+            found = self.rows_of(Transcode, **{"overhead.bare": 40.0})
+            farm_bench.record(Transcode, found, MACHINE, page)
             text = page.read_text()
-            transcode.record(transcode.rows_of(Bench({"overhead.bare": 40.0})), MACHINE, page)
+            farm_bench.record(Transcode, found, MACHINE, page)
             self.assertEqual(page.read_text(), text)
-        self.assertIn("40.0 s", text.split(transcode.BEGIN)[1].split(transcode.END)[0])
-        self.assertEqual([text.count(word) for word in (table.BEGIN, table.END, transcode.BEGIN, transcode.END)], [1, 1, 1, 1])
+        begin, end = farm_bench.marks(Transcode)
+        self.assertIn("40.0 s", text.split(begin)[1].split(end)[0])
+        for mark in (table.BEGIN, table.END, begin, end):
+            self.assertEqual(text.count(mark), 1)

@@ -1,12 +1,8 @@
-#!/usr/bin/env python3
 """What recording costs: streams of 1080p recorded side by side by one worker, beside as many `ffmpeg -c copy` of the same server.
-
-    tests/bench/record.py --streams 64 --seconds 20
 
 GStreamer's RTSP server sends a film made once, at its pace, over TCP. CPU is that of the recorders alone (user and system, with their children), from start to end.
 """
 
-import argparse
 import json
 import pathlib
 import resource
@@ -15,9 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
-
-from tests.farm import BUILD, clean_environment  # noqa: E402
+from tests.farm import BUILD, clean_environment
 
 
 def make(folder, seconds, kbit):
@@ -82,15 +76,3 @@ def measure(streams=64, seconds=20, kbit=4000):
     whole = sum(result["status"] == 4 and not result["gaps"] for result in results)
     return {"streams": streams, "whole": whole, "recorded": sum(result["seconds"] for result in results), "record_cores": ours / seconds,
             "ffmpeg_cores": theirs / seconds, "ratio": ours / theirs if theirs else 0}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", type=int, default=64)
-    parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--kbit", type=int, default=4000)
-    print(json.dumps(measure(**vars(parser.parse_args()))))
-
-
-if __name__ == "__main__":
-    main()
