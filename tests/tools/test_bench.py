@@ -164,7 +164,7 @@ class FarmBenches(unittest.TestCase):
     def test_renders(self):
         found = self.judged(Render, **{
             "frames.farm_each.seconds": 2.0, "frames.each_over_each.core_seconds": 1.04, "frames.farm_chunked.seconds": 1.0, "frames.chunked_over_whole.core_seconds": 1.02,
-            "frames.chunked_over_each.seconds": 0.6, "upload.seconds": 9.0, "upload.share": 1.2, "upload.grown_mb": 9.0, "hashes.ms": 49.0, "hashes.count": 10000.0,
+            "frames.chunked_over_each.seconds": 0.6, "upload.seconds": 9.0, "upload.unsynced_share": 1.2, "upload.grown_mb": 9.0, "hashes.ms": 49.0, "hashes.count": 10000.0,
             "scene.rate": 510.0, "scene.mb": 17.0, "tasks.count": 1000.0, "tasks.mb": 100.0, "tasks.page.rate": 1000.0, "tasks.page.p99_us": 6000.0})
         self.assertEqual(found["the farm, Blender started for each"], [(1.04, False)])
         self.assertEqual(found["the farm, several frames a Blender"], [(1.02, True), (0.6, True)])
