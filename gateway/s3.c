@@ -12,8 +12,8 @@
 #include "proto/messages.h"
 
 #define ANSWER_MAX ((size_t)4 << 20)
-#define SILENCE_S 30L /* a connection on which nothing moves is given up */
 #define CONNECT_S 10L
+#define AWAY_MS 10000 /* whoever waits behind a question that was not answered is refused, and need not wait as long */
 #define TRIES 4
 #define WAIT_MS 250 /* before the second; doubles */
 #define EXPIRES_S 900u
@@ -63,6 +63,7 @@ int s3_open(struct s3 **out, struct loop *loop, const struct settings *settings,
     if (!s3)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s3->part = (uint64_t)settings_count_of(settings, SET_BLOB_S3_PART_MB) << 20;
+    s3->silence_s = (long)settings_count_of(settings, SET_BLOB_S3_SILENCE);
     if (s3_place_read(&s3->place, url, settings_text(settings, SET_BLOB_S3_BUCKET), settings_text(settings, SET_BLOB_S3_REGION),
                       err) != 0 ||
         key_read(&s3->place, settings_text(settings, SET_BLOB_S3_KEY_FILE), err) != 0 || lanes_open(s3, loop, err) != 0) {
@@ -210,9 +211,9 @@ static CURLcode try_once(struct s3_ask *ask)
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, ask->s3->silence_s < CONNECT_S ? ask->s3->silence_s : CONNECT_S);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, ask->s3->silence_s);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "gantry/" GANTRY_VERSION);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, ask->trouble);
@@ -267,18 +268,38 @@ static void explain(const struct s3_ask *ask, CURLcode code, char why[S3_WHY])
         snprintf(why, S3_WHY, "%.60s answers %ld", ask->s3->place.url, ask->status);
 }
 
+/* It says nothing at all. One that falls silent within a transfer may be a connection that was cut, and to put parts together takes its time. */
+static bool is_mute(const struct s3_ask *ask, CURLcode code)
+{
+    return code == CURLE_OPERATION_TIMEDOUT && !ask->sent && !ask->came && !ask->answer.len && !ask->text[0];
+}
+
+/* Whether another try may go better. A store that is mute was waited for long enough. */
+static bool is_passing(const struct s3_ask *ask, CURLcode code)
+{
+    if (ask->cause || code == CURLE_URL_MALFORMAT || is_mute(ask, code))
+        return false;
+    return code != CURLE_OK || ask->status >= 500 || ask->status == 429;
+}
+
 int s3_ask(struct s3_ask *ask, char why[S3_WHY])
 {
+    struct s3 *s3 = ask->s3;
     int wait_ms = WAIT_MS;
 
-    ask->curl = ask->s3->lanes[ask->lane].curl;
+    ask->curl = s3->lanes[ask->lane].curl;
+    if (clock_mono_ms() < atomic_load(&s3->away_until)) {
+        snprintf(why, S3_WHY, "%.100s: it was silent just now, and is asked again in a moment", s3->place.url);
+        return -1;
+    }
     for (unsigned i = 0;; i++) {
         CURLcode code = try_once(ask);
         if (code == CURLE_OK && (ask->status < 300 || ask->status == 404))
             return ask->status == 404 ? 1 : 0;
         explain(ask, code, why);
-        bool again = !ask->cause && (code != CURLE_OK ? code != CURLE_URL_MALFORMAT : ask->status >= 500 || ask->status == 429);
-        if (!again || i + 1 == TRIES || atomic_load(&ask->s3->stopping))
+        if (is_mute(ask, code))
+            atomic_store(&s3->away_until, clock_mono_ms() + AWAY_MS);
+        if (!is_passing(ask, code) || i + 1 == TRIES || atomic_load(&s3->stopping))
             return -1;
         poll(NULL, 0, wait_ms); /* a lane is for waiting */
         wait_ms *= 2;

@@ -12,7 +12,9 @@
 
 struct s3 {
     struct s3_place place;
-    uint64_t part; /* bytes that are sent in one piece */
+    uint64_t part;                    /* bytes that are sent in one piece */
+    long silence_s;                   /* a connection on which nothing moves for so long is given up */
+    atomic_uint_least64_t away_until; /* monotonic ms: it was mute, and is not asked again before */
     struct {
         struct files *files;
         CURL *curl; /* its thread's */

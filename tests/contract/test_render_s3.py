@@ -4,6 +4,7 @@ import base64
 import http.client
 import os
 import shutil
+import socket
 import urllib.parse
 
 from tests.contract.base import Contract
@@ -132,6 +133,28 @@ class RenderS3(Contract):
         wait_for(lambda: not self.ask("GET", "/files/gc").body["data"]["running"], what="the end of it")
         known = self.ask("POST", "/files/check-hashes", {"hashes": [md5(one) for one in content]}).body["data"]["existing"]
         self.assertLessEqual({row["hash"] for row in known}, self.s3.objects())
+
+
+class RenderS3Mute(Contract):
+    """A store that takes connections and says nothing."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.mute = socket.create_server(("127.0.0.1", 0))
+        cls.addClassCleanup(cls.mute.close)
+        cls.s3 = S3()
+        cls.addClassCleanup(cls.s3.__exit__)
+        url = f"http://127.0.0.1:{cls.mute.getsockname()[1]}"
+        cls.options = dict(workers=0, **cls.s3.settings(blob_s3_url=url, blob_s3_silence_seconds=1))
+        super().setUpClass()
+
+    def test_refused(self):
+        for _ in range(3):
+            reply = upload(self.farm.port, os.urandom(10))
+            self.assertEqual((reply.status, reply.body["code"]), (500, 5002), reply)
+            self.assertIn(self.options["blob_s3_url"], reply.body["detail"])
+        reply = ask(self.farm.port, "POST", "/render/api/files/gc", {"grace_seconds": 0})
+        self.assertEqual((reply.status, reply.body["code"]), (500, 5002), reply)
 
 
 class RenderS3Away(Contract):
