@@ -64,8 +64,8 @@ int s3_open(struct s3 **out, struct loop *loop, const struct settings *settings,
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s3->part = (uint64_t)settings_count_of(settings, SET_BLOB_S3_PART_MB) << 20;
     s3->silence_s = (long)settings_count_of(settings, SET_BLOB_S3_SILENCE);
-    if (s3_place_read(&s3->place, url, settings_text(settings, SET_BLOB_S3_BUCKET), settings_text(settings, SET_BLOB_S3_REGION),
-                      err) != 0 ||
+    if (s3_place_read(&s3->place, url, settings_text(settings, SET_BLOB_S3_BUCKET), settings_text(settings, SET_BLOB_S3_PREFIX),
+                      settings_text(settings, SET_BLOB_S3_REGION), err) != 0 ||
         key_read(&s3->place, settings_text(settings, SET_BLOB_S3_KEY_FILE), err) != 0 || lanes_open(s3, loop, err) != 0) {
         s3_close(s3);
         return -1;

@@ -1,4 +1,4 @@
-/* An S3-compatible store as the place of the blob store's files (blob.s3_url): objects by the names that files have in the folder, assets/<md5>.
+/* An S3-compatible store as the place of the blob store's files (blob.s3_url): objects that are named <blob.s3_prefix>assets/<md5>.
  *
  * A file comes into the folder first, as without such a store (blob.h): it is hashed and whole there, an upload that was broken off goes on there,
  * and a gateway that dies leaves a file that its next start knows what to do with. Then it is sent, and an object appears whole or not at all. To

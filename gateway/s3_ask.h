@@ -44,6 +44,8 @@ struct s3_ask { /* zeroed but for what is said of it; answer is freed by who ask
 int s3_ask(struct s3_ask *ask, char why[S3_WHY]);
 
 void s3_name(const unsigned char md5[BLOB_MD5], char out[S3_NAME]);
+/* An answer to a list: what of it is a file below this prefix. -1: there are further ones, by a token that does not fit. */
+int s3_list_read(const char *prefix, struct str answer, struct s3_page *page);
 /* The next <tag>…</tag> of the text, which is behind it then. */
 bool s3_tag(struct str *rest, const char *tag, struct str *value);
 

@@ -214,13 +214,14 @@ int s3_put(struct s3 *s3, const unsigned char md5[BLOB_MD5], int fd, uint64_t si
 
 /* ---- listed ---- */
 
-static void object_read(struct s3_page *page, struct str object)
+/* An object that is named as files are; others are not ours. */
+static void object_read(struct s3_page *page, struct str begin, struct str object)
 {
     struct str rest = object, key, size, at;
     unsigned char *md5 = page->md5s + (size_t)page->count * BLOB_MD5;
 
-    if (page->count == S3_PAGE || !s3_tag(&rest, "Key", &key) || key.len != 7 + 2 * BLOB_MD5 ||
-        !blob_read_hex((struct str){key.ptr + 7, key.len - 7}, md5))
+    if (page->count == S3_PAGE || !s3_tag(&rest, "Key", &key) || key.len != begin.len + 2 * BLOB_MD5 ||
+        memcmp(key.ptr, begin.ptr, begin.len) != 0 || !blob_read_hex((struct str){key.ptr + begin.len, key.len - begin.len}, md5))
         return;
     rest = object;
     page->sizes[page->count] = s3_tag(&rest, "Size", &size) ? strtoull(size.ptr, NULL, 10) : 0; /* to its end tag */
@@ -231,29 +232,43 @@ static void object_read(struct s3_page *page, struct str object)
     page->count++;
 }
 
-int s3_list(struct s3 *s3, struct s3_page *page, char why[S3_WHY])
+int s3_list_read(const char *prefix, struct str answer, struct s3_page *page)
 {
-    char more[1400];
-    struct str object, next = {NULL, 0};
+    char begin[S3_PREFIX + sizeof "assets/"];
+    struct str rest = answer, again = answer, object, next;
+    int rc = 0;
 
-    snprintf(more, sizeof more, "%s%s%slist-type=2&max-keys=%u&prefix=assets%%2F", page->next[0] ? "continuation-token=" : "",
-             page->next, page->next[0] ? "&" : "", S3_PAGE);
-    struct s3_ask ask = ask_of(s3, NULL, "GET", "", more);
-    int rc = s3_ask(&ask, why);
-    struct str rest = buf_str(&ask.answer), again = rest;
-
+    snprintf(begin, sizeof begin, "%sassets/", prefix);
     page->count = 0;
     page->next[0] = '\0';
-    while (rc == 0 && s3_tag(&rest, "Contents", &object))
-        object_read(page, object);
-    if (rc == 0 && s3_tag(&again, "NextContinuationToken", &next)) {
-        char *text = curl_easy_escape(ask.curl, next.ptr, (int)next.len);
-        if (!text || !str_copy(page->next, sizeof page->next, str_of(text))) { /* else what follows would never be looked at */
-            snprintf(why, S3_WHY, "%.100s: its list cannot be gone on with", s3->place.url);
+    while (s3_tag(&rest, "Contents", &object))
+        object_read(page, str_of(begin), object);
+    if (s3_tag(&again, "NextContinuationToken", &next)) {
+        char *text = curl_easy_escape(NULL, next.ptr, (int)next.len);
+        if (!text || !str_copy(page->next, sizeof page->next, str_of(text)))
             rc = -1;
-        }
         curl_free(text);
     }
+    return rc;
+}
+
+int s3_list(struct s3 *s3, struct s3_page *page, char why[S3_WHY])
+{
+    char more[sizeof page->next + 3 * S3_PREFIX + 100];
+    char *prefix = curl_easy_escape(NULL, s3->place.prefix, 0);
+
+    if (!prefix) {
+        snprintf(why, S3_WHY, "%s", strerror(ENOMEM));
+        return -1;
+    }
+    snprintf(more, sizeof more, "%s%s%slist-type=2&max-keys=%u&prefix=%sassets%%2F", page->next[0] ? "continuation-token=" : "",
+             page->next, page->next[0] ? "&" : "", S3_PAGE, prefix);
+    curl_free(prefix);
+    struct s3_ask ask = ask_of(s3, NULL, "GET", "", more);
+    int rc = s3_ask(&ask, why);
+    if (rc == 0 && (rc = s3_list_read(s3->place.prefix, buf_str(&ask.answer), page)) != 0)
+        snprintf(why, S3_WHY, "%.100s: its list cannot be gone on with",
+                 s3->place.url); /* what follows would never be looked at */
     buf_free(&ask.answer);
     return rc > 0 ? missing(s3, why) : rc;
 }

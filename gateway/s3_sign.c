@@ -32,7 +32,17 @@ static void host_trim(char *host, bool tls)
         host[len - usual] = '\0';
 }
 
-int s3_place_read(struct s3_place *place, const char *url, const char *bucket, const char *region, struct err *err)
+/* No part of a path that is empty or that programs on the way take away: then another name would be signed than the one asked for. */
+static bool is_prefix(const char *text)
+{
+    char path[S3_PREFIX + sizeof "/assets/"];
+    int len = snprintf(path, sizeof path, "/%sassets/", text);
+
+    return len < (int)sizeof path && is_plain(text, "/") && !strstr(path, "//") && !strstr(path, "/./") && !strstr(path, "/../");
+}
+
+int s3_place_read(struct s3_place *place, const char *url, const char *bucket, const char *prefix, const char *region,
+                  struct err *err)
 {
     bool tls = strncmp(url, "https://", 8) == 0;
     size_t scheme = tls ? 8 : 7;
@@ -43,6 +53,10 @@ int s3_place_read(struct s3_place *place, const char *url, const char *bucket, c
         return err_set(err, ERR_BAD_REQUEST, "blob.s3_bucket is no name of a bucket: \"%.80s\"", bucket);
     if (!region[0] || strlen(region) >= sizeof place->region || !is_plain(region, ""))
         return err_set(err, ERR_BAD_REQUEST, "blob.s3_region is no name of a region: \"%.80s\"", region);
+    if (!is_prefix(prefix))
+        return err_set(err, ERR_BAD_REQUEST,
+                       "blob.s3_prefix is no beginning of names (letters, digits, . _ - and single slashes within): \"%.128s\"",
+                       prefix);
     size_t host = strcspn(url + scheme, "/");
     const char *below = url + scheme + host;
     size_t path = strlen(below);
@@ -54,6 +68,7 @@ int s3_place_read(struct s3_place *place, const char *url, const char *bucket, c
     host_trim(place->host, tls);
     snprintf(place->url, sizeof place->url, "%s%s", tls ? "https://" : "http://", place->host);
     snprintf(place->path, sizeof place->path, "%.*s/%s", (int)path, below, bucket);
+    snprintf(place->prefix, sizeof place->prefix, "%s", prefix);
     snprintf(place->region, sizeof place->region, "%s", region);
     return 0;
 }
@@ -96,8 +111,8 @@ bool s3_sign(const struct s3_place *place, const char *method, const char *name,
                        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%s%%2F%s%%2F%s%%2Fs3%%2Faws4_request&X-Amz-Date=%s"
                        "&X-Amz-Expires=%u&X-Amz-SignedHeaders=host%s%s",
                        place->key, day, place->region, at, expires_s, more[0] ? "&" : "", more);
-    int all = snprintf(asked, sizeof asked, "%s\n%s%s%s\n%s\nhost:%s\n\nhost\nUNSIGNED-PAYLOAD", method, place->path,
-                       name[0] ? "/" : "", name, query, place->host);
+    int all = snprintf(asked, sizeof asked, "%s\n%s%s%s%s\n%s\nhost:%s\n\nhost\nUNSIGNED-PAYLOAD", method, place->path,
+                       name[0] ? "/" : "", name[0] ? place->prefix : "", name, query, place->host);
     if (len >= (int)sizeof query || all >= (int)sizeof asked ||
         EVP_Digest(asked, (size_t)all, bytes, &got, EVP_sha256(), NULL) != 1)
         return false;
@@ -107,7 +122,7 @@ bool s3_sign(const struct s3_place *place, const char *method, const char *name,
         return false;
     sodium_memzero(key, sizeof key);
     sodium_bin2hex(signature, sizeof signature, bytes, SHA);
-    len = snprintf(out, S3_ADDRESS, "%s%s%s%s?%s&X-Amz-Signature=%s", place->url, place->path, name[0] ? "/" : "", name, query,
-                   signature);
+    len = snprintf(out, S3_ADDRESS, "%s%s%s%s%s?%s&X-Amz-Signature=%s", place->url, place->path, name[0] ? "/" : "",
+                   name[0] ? place->prefix : "", name, query, signature);
     return len < S3_ADDRESS;
 }

@@ -61,6 +61,6 @@ class S3:
     def settings(self, **more):
         return dict({"blob_s3_url": self.url, "blob_s3_bucket": BUCKET, "blob_s3_key_file": str(self.key)}, **more)
 
-    def objects(self):
-        """Hashes of the files that it keeps."""
-        return {path.name.partition("._S3rver")[0] for path in (self.folder / "data" / BUCKET / "assets").glob("*._S3rver_object")}
+    def objects(self, prefix=""):
+        """Hashes of the files that it keeps below a prefix."""
+        return {path.name.partition("._S3rver")[0] for path in (self.folder / "data" / BUCKET / prefix / "assets").glob("*._S3rver_object")}

@@ -135,6 +135,41 @@ class RenderS3(Contract):
         self.assertLessEqual({row["hash"] for row in known}, self.s3.objects())
 
 
+class RenderS3Shared(Contract):
+    """Farms that share a bucket, each with its prefix, and one that has another's by mistake."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s3 = S3()
+        cls.addClassCleanup(cls.s3.__exit__)
+        cls.s3.start()
+        cls.options = dict(workers=0, **cls.s3.settings())
+        with cls.make_farm(blob_s3_prefix="../films", start=False) as farm:
+            farm.start("gateway")
+            assert farm.exit_code("gateway") == 1 and "blob.s3_prefix" in farm.log("gateway"), farm.log("gateway")
+        cls.farm = cls.make_farm(blob_s3_prefix="a/")
+        cls.farm.__enter__()
+
+    def collect(self, farm, **body):
+        return ask(farm.port, "POST", "/render/api/files/gc", dict({"grace_seconds": 0}, **body))
+
+    def test_each_its_own(self):
+        content = os.urandom(100)
+        self.assertEqual(upload(self.farm.port, content).status, 201)
+        self.assertEqual(self.s3.objects("a"), {md5(content)})
+        said = self.collect(self.farm, dry_run=True)
+        self.assertEqual((said.status, said.body["data"]["files"]), (200, 1), said)
+        with self.make_farm(blob_s3_prefix="b/") as other:
+            put = upload(other.port, content)
+            self.assertEqual(put.status, 201, put)
+            link = ask(other.port, "GET", f"/render/api/files/download-url/{put.body['data']['asset_id']}")
+            self.assertEqual(fetch(link.body["data"]["download_url"]), (200, content))
+            done = self.collect(other)
+            self.assertEqual((done.status, done.body["data"]["files"]), (200, 1), done)
+        self.assertEqual((self.s3.objects("a"), self.s3.objects("b")), ({md5(content)}, set()))
+        self.assertEqual(self.collect(self.farm).status, 200)
+
+
 class RenderS3Mute(Contract):
     """A store that takes connections and says nothing."""
 

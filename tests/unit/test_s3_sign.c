@@ -55,17 +55,70 @@ static void test_places(void **state)
     struct err err;
     (void)state;
     for (size_t i = 0; i < sizeof well / sizeof *well; i++) {
-        assert_int_equal(s3_place_read(&place, well[i].url, "films", "us-east-1", &err), 0);
+        assert_int_equal(s3_place_read(&place, well[i].url, "films", "", "us-east-1", &err), 0);
         assert_string_equal(place.host, well[i].host);
         assert_string_equal(place.url, well[i].begin);
         assert_string_equal(place.path, well[i].path);
     }
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(s3_place_read(&place, wrong[i], "films", "us-east-1", &err), -1);
-    assert_int_equal(s3_place_read(&place, "http://h", "", "us-east-1", &err), -1);
-    assert_int_equal(s3_place_read(&place, "http://h", "a/b", "us-east-1", &err), -1);
-    assert_int_equal(s3_place_read(&place, "http://h", "films", "", &err), -1);
-    assert_int_equal(s3_place_read(&place, "http://h", "films", "a b", &err), -1);
+        assert_int_equal(s3_place_read(&place, wrong[i], "films", "", "us-east-1", &err), -1);
+    assert_int_equal(s3_place_read(&place, "http://h", "", "", "us-east-1", &err), -1);
+    assert_int_equal(s3_place_read(&place, "http://h", "a/b", "", "us-east-1", &err), -1);
+    assert_int_equal(s3_place_read(&place, "http://h", "films", "", "", &err), -1);
+    assert_int_equal(s3_place_read(&place, "http://h", "films", "", "a b", &err), -1);
+}
+
+static void test_prefixes(void **state)
+{
+    static const char *const well[] = {"", "a", "farm-a/", "farm_1/x.y/", "a..b/", "...", ".", ".."};
+    static const char *const wrong[] = {"/",     "/a",     "a//", "a//b", "./",   "../",
+                                        "a/./b", "a/../b", "a b", "a?",   "a%2F", "\xc3\xa4"};
+    char most[S3_PREFIX + 2], url[S3_ADDRESS];
+    struct s3_place place = {0};
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < sizeof well / sizeof *well; i++)
+        assert_int_equal(s3_place_read(&place, "http://h", "films", well[i], "us-east-1", &err), 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(s3_place_read(&place, "http://h", "films", wrong[i], "us-east-1", &err), -1);
+        assert_non_null(strstr(err.text, "blob.s3_prefix"));
+    }
+    memset(most, 'a', sizeof most);
+    most[S3_PREFIX + 1] = '\0';
+    assert_int_equal(s3_place_read(&place, "http://h", "films", most, "us-east-1", &err), -1);
+    most[S3_PREFIX] = '\0';
+    assert_int_equal(s3_place_read(&place, "http://h", "films", most, "us-east-1", &err), 0);
+    assert_int_equal(s3_place_read(&place, "http://h", "films", "farm-a/", "us-east-1", &err), 0);
+    assert_true(s3_sign(&place, "GET", "assets/x", "", NOON, 900, url));
+    assert_non_null(strstr(url, "http://h/films/farm-a/assets/x?"));
+    assert_true(s3_sign(&place, "GET", "", "list-type=2", NOON, 900, url));
+    assert_non_null(strstr(url, "http://h/films?"));
+}
+
+static void test_lists(void **state)
+{
+    static struct s3_page page;
+    static const char text[] =
+        "<Contents><Key>a/assets/00000000000000000000000000000001</Key><LastModified>2025-11-04T10:30:00.000Z</LastModified>"
+        "<Size>7</Size></Contents>"
+        "<Contents><Key>a/assets/00000000000000000000000000000002</Key></Contents>" /* neither how large nor since when */
+        "<Contents><Key>b/assets/00000000000000000000000000000003</Key></Contents>" /* another's */
+        "<Contents><Key>a/assets/0000000000000000000000000000000x</Key></Contents>" /* of no MD5 */
+        "<Contents><Key>a/assets/a/assets/00000000000000000000000000000004</Key></Contents>"
+        "<NextContinuationToken>x/y=</NextContinuationToken>";
+    static char odd[8000] = "<NextContinuationToken>";
+    (void)state;
+    assert_int_equal(s3_list_read("a/", STR_LIT(text), &page), 0);
+    assert_int_equal(page.count, 2);
+    assert_int_equal(page.md5s[BLOB_MD5 - 1], 1);
+    assert_int_equal(page.sizes[0], 7);
+    assert_int_equal(page.at_ms[0], UINT64_C(1762252200000));
+    assert_int_equal(page.sizes[1], 0);
+    assert_true(page.at_ms[1] == UINT64_MAX);
+    assert_string_equal(page.next, "x%2Fy%3D");
+    memset(odd + strlen(odd), 'x', sizeof page.next);
+    strcat(odd, "</NextContinuationToken>");
+    assert_int_equal(s3_list_read("", str_of(odd), &page), -1);
 }
 
 static void test_tags(void **state)
@@ -94,10 +147,8 @@ static void test_tags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_more),
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_example),  cmocka_unit_test(test_more),  cmocka_unit_test(test_places),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_lists), cmocka_unit_test(test_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
