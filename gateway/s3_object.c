@@ -96,7 +96,7 @@ static int parts_begin(struct s3 *s3, const unsigned char *md5, const char *name
     struct str said = {NULL, 0};
     int rc = s3_ask(&ask, why);
     struct str rest = buf_str(&ask.answer);
-    bool found = rc == 0 && s3_tag(&rest, "UploadId", &said) && said.len < UPLOAD_ID / 4;
+    bool found = rc == 0 && s3_tag(&rest, "UploadId", &said) && said.len > 0 && said.len < UPLOAD_ID / 4;
     char *text = found ? curl_easy_escape(ask.curl, said.ptr, (int)said.len) : NULL;
 
     if (rc > 0)
@@ -243,7 +243,7 @@ int s3_list_read(const char *prefix, struct str answer, struct s3_page *page)
     page->next[0] = '\0';
     while (s3_tag(&rest, "Contents", &object))
         object_read(page, str_of(begin), object);
-    if (s3_tag(&again, "NextContinuationToken", &next)) {
+    if (s3_tag(&again, "NextContinuationToken", &next) && next.len > 0) { /* of a length of 0 libcurl would look for a NUL */
         char *text = curl_easy_escape(NULL, next.ptr, (int)next.len);
         if (!text || !str_copy(page->next, sizeof page->next, str_of(text)))
             rc = -1;

@@ -106,6 +106,7 @@ static void test_lists(void **state)
         "<Contents><Key>a/assets/0000000000000000000000000000000x</Key></Contents>" /* of no MD5 */
         "<Contents><Key>a/assets/a/assets/00000000000000000000000000000004</Key></Contents>"
         "<NextContinuationToken>x/y=</NextContinuationToken>";
+    static const char ended[] = "<NextContinuationToken></NextContinuationToken>";
     static char odd[8000] = "<NextContinuationToken>";
     (void)state;
     assert_int_equal(s3_list_read("a/", STR_LIT(text), &page), 0);
@@ -116,6 +117,11 @@ static void test_lists(void **state)
     assert_int_equal(page.sizes[1], 0);
     assert_true(page.at_ms[1] == UINT64_MAX);
     assert_string_equal(page.next, "x%2Fy%3D");
+    char *exact = memcpy(malloc(sizeof ended - 1), ended, sizeof ended - 1); /* nothing behind it is read */
+    assert_int_equal(s3_list_read("", (struct str){exact, sizeof ended - 1}, &page), 0);
+    free(exact);
+    assert_int_equal(page.count, 0);
+    assert_string_equal(page.next, "");
     memset(odd + strlen(odd), 'x', sizeof page.next);
     strcat(odd, "</NextContinuationToken>");
     assert_int_equal(s3_list_read("", str_of(odd), &page), -1);
