@@ -2,6 +2,7 @@
  *
  *   assets/<md5[0:2]>/<md5>   a file
  *   incoming/<name>           one on its way in; who sends it may have gone, then it goes too (blob_tidy.c)
+ *   .gantry-owner             whose all this is (blob_owner.h); link.key: what links are signed with; gc.stamp: when a collection ended last
  *   cache/<md5>               one of an S3-compatible store, fetched for a worker of this host; it goes after a day
  *
  * What comes is written as it comes, so that memory does not grow with it; the helper thread reads it behind that for its hashes, out of the

@@ -3,8 +3,10 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gateway/ask.h"
+#include "gateway/blob_owner.h"
 #include "proto/clock.h"
 #include "proto/log.h"
 
@@ -15,16 +17,21 @@
 #define AGAIN_MS 500
 #define AGAIN 60 /* times that a question is asked again */
 
-enum phase { PHASE_RECORDS, PHASE_FOLDER, PHASE_OBJECTS };
+enum phase { PHASE_OWNER, PHASE_RECORDS, PHASE_FOLDER, PHASE_OBJECTS };
 
 struct blob_gc {
     struct blob_gc_folder folder;    /* the first: what the helper thread knows */
     struct blob_gc_objects *objects; /* NULL: no store is walked */
     struct gateway *gateway;
+    struct blob_owner owner;
+    bool owner_working;
+    uint64_t
+        owner_again_ms; /* when the mark is looked for next, but for collections; UINT64_MAX: it is known whose the files are */
     enum phase phase;
     struct blob_gc_state state;
     struct blob_gc_watch *watches;
-    unsigned char scope[16], body[16]; /* of the key that it was asked for with */
+    unsigned char scope[16], body[16]; /* of the key that it was asked for with; … */
+    bool keyed;                        /* … there is one */
     unsigned char own_scope[16], own_body[16];
     bool own_key;   /* the question under way has one of ours: it can be asked again */
     uint64_t after; /* files up to this id have been looked at */
@@ -52,7 +59,7 @@ static void end(struct blob_gc *gc)
     log_info("GTY-BLOB-GC", "dry=%d assets=%llu paths=%llu files=%llu bytes=%llu failed=%d", state->dry,
              (unsigned long long)state->assets, (unsigned long long)state->paths, (unsigned long long)state->files,
              (unsigned long long)state->bytes, state->failed != PROBLEM_COUNT);
-    if (state->failed != PROBLEM_COUNT)
+    if (state->failed != PROBLEM_COUNT && state->failed != PROBLEM_CONFLICT) /* that has been said: GTY-BLOB-OWNER */
         log_warn("GTY-BLOB-GC-FAILED", "%s; the next one does the rest",
                  state->why[0]  ? state->why
                  : state->cause ? strerror(state->cause)
@@ -383,6 +390,72 @@ static void sweep(struct blob_gc *gc)
     sweep_ask(gc, &idem);
 }
 
+static void sweep_begin(struct blob_gc *gc)
+{
+    gc->phase = PHASE_RECORDS;
+    if (gc->keyed) {
+        const struct rec_idem idem = {.scope = {(const char *)gc->scope, sizeof gc->scope},
+                                      .body = {(const char *)gc->body, sizeof gc->body}};
+        sweep_ask(gc, &idem);
+    } else {
+        sweep(gc);
+    }
+}
+
+/* ---- whose the files are ---- */
+
+static void owner_told(struct blob_gc *gc)
+{
+    const struct blob_owner *owner = &gc->owner;
+
+    gc->owner_working = false;
+    if (!owner->look)
+        gc->owner_again_ms = blob_owner_well(owner) || owner->anothers[0] ? UINT64_MAX : clock_mono_ms() + YOUNG_MS;
+    if (!gc->state.running)
+        return;
+    if (gc->gateway->stopping) {
+        fail(gc, PROBLEM_STOPPING, 0);
+    } else if (owner->anothers[0]) {
+        snprintf(gc->state.why, sizeof gc->state.why, "%s", owner->anothers);
+        fail(gc, PROBLEM_CONFLICT, 0);
+    } else if (owner->why[0]) {
+        fail_store(gc, owner->why);
+    } else if (owner->cause) {
+        fail(gc, PROBLEM_INTERNAL, owner->cause);
+    } else {
+        sweep_begin(gc);
+    }
+}
+
+static void on_owner_store(struct file_job *job)
+{
+    owner_told(((struct blob_owner *)(void *)job)->self);
+}
+
+static void on_owner_folder(struct file_job *job)
+{
+    struct blob_gc *gc = ((struct blob_owner *)(void *)job)->self;
+
+    if (!gc->owner.s3 || !blob_owner_well(&gc->owner) || gc->gateway->stopping) {
+        owner_told(gc);
+        return;
+    }
+    gc->owner.job = (struct file_job){.work = blob_owner_store, .done = on_owner_store};
+    files_do(s3_files(gc->owner.s3, 0), &gc->owner.job);
+}
+
+/* Of one that is under way already the end does. */
+static void owner_begin(struct blob_gc *gc, bool look)
+{
+    if (gc->owner_working)
+        return;
+    gc->owner_working = true;
+    blob_owner_set(&gc->owner, gc->gateway->settings, gc->gateway->s3, look);
+    gc->owner.self = gc;
+    gc->owner.job = (struct file_job){.work = blob_owner_folder, .done = on_owner_folder};
+    files_do(gc->gateway->files, &gc->owner.job);
+}
+
 /* ---- begun ---- */
 
 static bool is_key(const unsigned char kept[16], struct str given)
@@ -402,25 +475,37 @@ enum blob_gc_begun blob_gc_begin(struct blob_gc *gc, uint64_t grace_ms, bool dry
         .running = true, .dry = dry, .grace_ms = grace_ms, .began_ms = clock_wall_ms(), .failed = PROBLEM_COUNT};
     *folder = (struct blob_gc_folder){.dry = dry, .young_ms = grace_ms < YOUNG_MS ? grace_ms : YOUNG_MS};
     blob_root(gc->gateway->settings, folder->root);
-    gc->phase = PHASE_RECORDS;
+    gc->phase = PHASE_OWNER;
     gc->after = 0;
     gc->again = 0;
     gc->own_key = false;
+    gc->keyed = idem != NULL;
     randombytes_buf(gc->scope, sizeof gc->scope);
-    if (!idem) {
-        sweep(gc);
-        return BLOB_GC_BEGUN;
+    if (idem) {
+        memcpy(gc->scope, idem->scope.ptr, sizeof gc->scope);
+        memcpy(gc->body, idem->body.ptr, sizeof gc->body);
     }
-    memcpy(gc->scope, idem->scope.ptr, sizeof gc->scope);
-    memcpy(gc->body, idem->body.ptr, sizeof gc->body);
-    sweep_ask(gc, idem);
+    owner_begin(gc, dry);
     return BLOB_GC_BEGUN;
+}
+
+/* The mark is left once there is a place for it, long before this farm's first collection: another's may come before that. */
+static void owner_look(struct blob_gc *gc)
+{
+    char root[4096];
+
+    if (clock_mono_ms() < gc->owner_again_ms || gc->gateway->stopping)
+        return;
+    if (gc->gateway->s3 || (blob_root(gc->gateway->settings, root) && access(root, F_OK) == 0))
+        owner_begin(gc, false);
 }
 
 /* Once a day, if it is wanted. */
 static void look(void *arg)
 {
     struct blob_gc *gc = arg;
+
+    owner_look(gc);
     uint64_t days = (uint64_t)settings_count_of(gc->gateway->settings, SET_BLOB_KEEP_DAYS), now = clock_wall_ms();
     char root[4096];
     bool there;

@@ -10,6 +10,8 @@
  *
  * Objects of an S3-compatible store are listed and removed in the same way, behind the folder; all of one file is done in one lane there.
  *
+ * Before all that it is made sure that the files are not another farm's (blob_owner.h), whose scheduler knows what this one does not.
+ *
  * A dry run does all the same, and neither forgets nor removes: so it says the same numbers.
  */
 #ifndef GANTRY_GATEWAY_BLOB_GC_H
@@ -25,11 +27,11 @@
 struct blob_gc_state { /* how far it is, or how the last one went */
     bool running, dry;
     uint64_t grace_ms, began_ms, ended_ms; /* wall clock; 0: never */
-    uint64_t assets, paths;                /* forgotten, and what stood for them */
-    uint64_t files, bytes;                 /* removed from the folder */
-    enum problem_kind failed;              /* PROBLEM_COUNT: it did not */
+    uint64_t assets, paths;                /* forgotten by the scheduler: files, and the paths that stood for them */
+    uint64_t files, bytes;                 /* removed, from the folder and the store; of a dry run: that would be */
+    enum problem_kind failed;              /* PROBLEM_COUNT: it did not; PROBLEM_CONFLICT: the files are another farm's */
     int cause;                             /* errno, with PROBLEM_INTERNAL; */
-    char why[S3_WHY];                      /* or what the store says; "" */
+    char why[S3_WHY];                      /* or what the store says, or where these files are; "" */
 };
 
 struct blob_gc_watch { /* told once, when the one under way ends */
@@ -49,10 +51,11 @@ struct blob_gc;
 struct blob_gc *blob_gc_new(struct gateway *gateway, struct err *err); /* NULL with err; the helper thread is there already */
 void blob_gc_free(struct blob_gc *gc);                                 /* takes NULL; the helper thread has ended */
 
-/* idem: the key of who asks, borrowed. */
+/* Begins one, unless one is under way; its end is told to who watches. idem: the key of who asks, borrowed; NULL: nobody does. */
 enum blob_gc_begun blob_gc_begin(struct blob_gc *gc, uint64_t grace_ms, bool dry, const struct rec_idem *idem);
 const struct blob_gc_state *blob_gc_state(const struct blob_gc *gc);
-void blob_gc_watch(struct blob_gc *gc, struct blob_gc_watch *watch); /* borrowed until it is told, or not any more: */
+/* The end of the one under way is told to watch, which is borrowed until then, or until it is taken back. */
+void blob_gc_watch(struct blob_gc *gc, struct blob_gc_watch *watch);
 void blob_gc_unwatch(struct blob_gc *gc, struct blob_gc_watch *watch);
 
 /* ---- the folder, for the helper thread (blob_gc_folder.c) ---- */

@@ -98,6 +98,11 @@ struct files *s3_files(struct s3 *s3, unsigned lane)
     return s3->lanes[lane].files;
 }
 
+void s3_where(const struct s3 *s3, char out[S3_WHY])
+{
+    snprintf(out, S3_WHY, "%.60s%.60s/%.70s", s3->place.url, s3->place.path, s3->place.prefix);
+}
+
 bool s3_link(const struct s3 *s3, const unsigned char md5[BLOB_MD5], char out[S3_ADDRESS])
 {
     char name[S3_NAME];

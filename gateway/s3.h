@@ -27,6 +27,8 @@ void s3_close(struct s3 *s3); /* breaks off what is under way, and calls its don
 unsigned s3_lane(const unsigned char md5[BLOB_MD5]);
 struct files *s3_files(struct s3 *s3, unsigned lane);
 
+/* The bucket and the prefix as an address, for people. */
+void s3_where(const struct s3 *s3, char out[S3_WHY]);
 /* Where anybody can GET the file for an hour. False: the address does not fit. */
 bool s3_link(const struct s3 *s3, const unsigned char md5[BLOB_MD5], char out[S3_ADDRESS]);
 
@@ -42,6 +44,11 @@ int s3_get(struct s3 *s3, const unsigned char md5[BLOB_MD5], int fd, char why[S3
 int s3_remove(struct s3 *s3, const unsigned char md5[BLOB_MD5], char why[S3_WHY]);
 
 /* ---- in lane 0 ---- */
+
+/* A small object beside the files, below the prefix by this name: its text, as much of it as out (size bytes) takes. 1: there is none. */
+int s3_small_get(struct s3 *s3, const char *name, char *out, size_t size, char why[S3_WHY]);
+/* Made of what fd holds, or put in the place of what is there. */
+int s3_small_put(struct s3 *s3, const char *name, int fd, uint64_t size, char why[S3_WHY]);
 
 struct s3_page {
     char next[1100]; /* "": the first; behind the call: "", there is no further one */

@@ -212,6 +212,28 @@ int s3_put(struct s3 *s3, const unsigned char md5[BLOB_MD5], int fd, uint64_t si
     return size > s3->part ? put_parts(s3, md5, name, fd, size, why) : put_whole(s3, md5, name, fd, size, why);
 }
 
+/* ---- small ones ---- */
+
+int s3_small_get(struct s3 *s3, const char *name, char *out, size_t size, char why[S3_WHY])
+{
+    struct s3_ask ask = ask_of(s3, NULL, "GET", name, "");
+    int rc = s3_ask(&ask, why);
+
+    str_copy(out, size, buf_str(&ask.answer));
+    buf_free(&ask.answer);
+    return rc;
+}
+
+int s3_small_put(struct s3 *s3, const char *name, int fd, uint64_t size, char why[S3_WHY])
+{
+    struct s3_ask ask = ask_of(s3, NULL, "PUT", name, "");
+
+    ask.from = fd;
+    ask.length = size;
+    int rc = ask_done(&ask, why);
+    return rc > 0 ? missing(s3, why) : rc;
+}
+
 /* ---- listed ---- */
 
 /* An object that is named as files are; others are not ours. */

@@ -64,3 +64,7 @@ class S3:
     def objects(self, prefix=""):
         """Hashes of the files that it keeps below a prefix."""
         return {path.name.partition("._S3rver")[0] for path in (self.folder / "data" / BUCKET / prefix / "assets").glob("*._S3rver_object")}
+
+    def marks(self, prefix=""):
+        """The files of which the owner's mark there is made."""
+        return list((self.folder / "data" / BUCKET / prefix).glob(".gantry-owner._S3rver_*"))

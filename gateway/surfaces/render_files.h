@@ -39,7 +39,7 @@ extern void (*const render_uploads[])(struct request *request); /* ends in NULL 
          "says the "                                                                                                             \
          "same numbers, and removes nothing. 200 within `wait_seconds` (30, which is the most), else 202; 409 (3000) while "     \
          "another one is "                                                                                                       \
-         "under way."},                                                                                                          \
+         "under way, and where the files are another farm's by its mark (`.gantry-owner`)."},                                    \
         {METHOD_GET, "/files/gc", render_gc_tell, ROLE_ADMIN, "How far that is, or how the last one went."},                     \
         {METHOD_GET, "/files/download-url/{asset_id}", render_files_link, ROLE_USER,                                             \
          "A link that anybody can fetch the file by, for an hour; to the S3-compatible store, where one keeps it."},             \

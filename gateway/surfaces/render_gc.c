@@ -50,7 +50,9 @@ static void answer_ended(struct request *request)
 {
     const struct blob_gc_state *state = blob_gc_state(request->gateway->blob_gc);
 
-    if (state->failed == PROBLEM_INTERNAL && state->why[0])
+    if (state->failed == PROBLEM_CONFLICT)
+        render_refuse(request, PROBLEM_CONFLICT, NULL, "blob_owner", str_of(state->why));
+    else if (state->failed == PROBLEM_INTERNAL && state->why[0])
         render_refuse(request, PROBLEM_INTERNAL, NULL, "blob_s3", str_of(state->why));
     else if (state->failed == PROBLEM_INTERNAL && state->cause)
         render_refuse_disk(request, state->cause);

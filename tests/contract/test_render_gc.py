@@ -183,6 +183,40 @@ class RenderGc(Contract):
             self.command(f"--grace={wrong}", code=2)
 
 
+class RenderGcOwner(Contract):
+    options = {"workers": 0}
+
+    def collect(self, farm):
+        return ask(farm.port, "POST", "/render/api/files/gc", {"grace_seconds": 0})
+
+    def test_a_folder_of_two_farms(self):
+        content, blobs = os.urandom(10), self.farm.data / "blobs"
+        self.assertEqual(upload(self.farm.port, content).status, 201)
+        mark = blobs / ".gantry-owner"
+        wait_for(mark.exists, what="the mark, which nobody asked for")
+        with self.make_farm(blob_dir=str(blobs)) as other:
+            reply = self.collect(other)
+            self.assertEqual((reply.status, reply.body["code"]), (409, 3000), reply)
+            self.assertIn(str(blobs), reply.body["detail"])
+            said = gantry("blobs", "gc", "--grace", "0s", url=f"http://127.0.0.1:{other.port}")
+            self.assertEqual(said.returncode, 1, said)
+            self.assertIn(".gantry-owner", said.stderr)
+        self.assertTrue((blobs / "assets" / md5(content)[:2] / md5(content)).exists())
+        self.farm.restart("gateway")
+        self.farm.wait_ready()
+        self.assertEqual(mark.read_text(), (self.farm.data / "farm.id").read_text())
+        reply = wait_for(lambda: (lambda reply: reply.status != 503 and reply)(self.collect(self.farm)), what="the scheduler to be found")
+        self.assertEqual((reply.status, reply.body["data"]["files"]), (200, 1), reply)
+
+    def test_an_id_that_is_damaged(self):
+        with self.make_farm() as farm:
+            self.assertEqual(upload(farm.port, b"x").status, 201)
+            (farm.data / "farm.id").unlink(missing_ok=True)
+            (farm.data / "farm.id").write_text("x")
+            reply = self.collect(farm)
+            self.assertEqual((reply.status, reply.body["code"]), (500, 5002), reply)
+
+
 class RenderGcDaily(Contract):
     options = {"workers": 0, "blob_keep_days": 1}
 

@@ -153,10 +153,17 @@ class RenderS3Shared(Contract):
     def collect(self, farm, **body):
         return ask(farm.port, "POST", "/render/api/files/gc", dict({"grace_seconds": 0}, **body))
 
+    def refused(self, farm, **body):
+        reply = self.collect(farm, **body)
+        self.assertEqual((reply.status, reply.body["code"]), (409, 3000), reply)
+        self.assertIn(f"{self.s3.url}/films/a/", reply.body["detail"])
+        self.assertIn("GTY-BLOB-OWNER", farm.log("gateway"))
+
     def test_each_its_own(self):
         content = os.urandom(100)
         self.assertEqual(upload(self.farm.port, content).status, 201)
         self.assertEqual(self.s3.objects("a"), {md5(content)})
+        self.assertEqual(self.collect(self.farm, grace_seconds=3600).status, 200)
         said = self.collect(self.farm, dry_run=True)
         self.assertEqual((said.status, said.body["data"]["files"]), (200, 1), said)
         with self.make_farm(blob_s3_prefix="b/") as other:
@@ -167,7 +174,31 @@ class RenderS3Shared(Contract):
             done = self.collect(other)
             self.assertEqual((done.status, done.body["data"]["files"]), (200, 1), done)
         self.assertEqual((self.s3.objects("a"), self.s3.objects("b")), ({md5(content)}, set()))
+        self.assertTrue(self.s3.marks("a") and self.s3.marks("b"))
         self.assertEqual(self.collect(self.farm).status, 200)
+
+    def test_anothers(self):
+        content = os.urandom(100)
+        self.assertEqual(upload(self.farm.port, content).status, 201)
+        self.assertEqual(self.collect(self.farm, grace_seconds=3600).status, 200)
+        with self.make_farm(blob_s3_prefix="a/") as other:
+            self.refused(other)
+            self.refused(other, dry_run=True)
+            # What comes is taken all the same. It is the same: where the last two of a folder are removed at once, s3rver fails.
+            self.assertEqual(upload(other.port, content).status, 201)
+            self.assertTrue(self.s3.marks("a"))
+            self.assertIn(md5(content), self.s3.objects("a"))
+            for path in self.s3.marks("a"):
+                path.unlink()
+            said = self.collect(other, dry_run=True)
+            self.assertEqual((said.status, self.s3.marks("a")), (200, []), said)  # a look leaves no mark
+            self.assertEqual(self.collect(other, grace_seconds=3600).status, 200)
+            self.refused(self.farm)
+            for path in self.s3.marks("a"):
+                path.unlink()
+        done = self.collect(self.farm)
+        self.assertEqual(done.status, 200, done)
+        self.assertEqual(self.s3.objects("a"), set())
 
 
 class RenderS3Mute(Contract):
