@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <poll.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -94,8 +95,7 @@ static int md5_check(int fd, const char *expected, struct err *err)
     EVP_MD_CTX_free(md5);
     if (!well)
         return err_set(err, ERR_IO, "what was fetched cannot be read again: %s", strerror(errno));
-    for (unsigned i = 0; i < len; i++)
-        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    sodium_bin2hex(hex, sizeof(hex), digest, len);
     return strcmp(hex, expected) == 0 ? 0
                                       : err_set(err, ERR_INVALID, "what the gateway sent for %s has the MD5 %s", expected, hex);
 }

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <poll.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -78,8 +79,8 @@ static bool key_make(struct render *it, char key[KEEP_KEY])
                 digest_json(hash, files) && digest_texts(hash, it->words, words) && digest_texts(hash, environ, env) &&
                 EVP_DigestUpdate(hash, it->format, strlen(it->format)) == 1 && EVP_DigestFinal_ex(hash, digest, &len) == 1 &&
                 2 * len == KEEP_KEY - 1;
-    for (unsigned i = 0; well && i < len; i++)
-        snprintf(key + (size_t)2 * i, 3, "%02x", digest[i]);
+    if (well)
+        sodium_bin2hex(key, KEEP_KEY, digest, len);
     EVP_MD_CTX_free(hash);
     json_decref(parameters);
     return well;

@@ -1,6 +1,7 @@
 #include "worker/render/needs.h"
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -110,13 +111,11 @@ struct finding {
 
 static int file_add(struct finding *finding, const char *path, const unsigned char *md5)
 {
-    char place[PLACE_MAX], hex[2 * MD5_BYTES + 1] = "";
+    char place[PLACE_MAX], hex[2 * MD5_BYTES + 1];
     bool placed = place_beside(str_of(path), finding->scene, finding->blender, place, sizeof(place));
     json_t *file = json_pack("{s:s, s:s*}", "file_path", path, "server_path", placed ? place : NULL);
-    for (unsigned i = 0; md5 && i < MD5_BYTES; i++)
-        snprintf(hex + (size_t)2 * i, 3, "%02x", md5[i]);
     if (file && md5)
-        json_object_set_new(file, "file_hash", json_string(hex));
+        json_object_set_new(file, "file_hash", json_string(sodium_bin2hex(hex, sizeof(hex), md5, MD5_BYTES)));
     return json_array_append_new(finding->files, file);
 }
 

@@ -1,5 +1,6 @@
 #include "worker/render/tell.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,10 +27,8 @@ static struct str member(const json_t *object, const char *name, size_t most)
 
 static bool md5_read(struct str hex, unsigned char md5[16])
 {
-    for (unsigned i = 0; i < 16 && hex.len == 32; i++)
-        if (sscanf(hex.ptr + (size_t)2 * i, "%2hhx", &md5[i]) != 1)
-            return false;
-    return hex.len == 32;
+    size_t len = 0;
+    return hex.len == 32 && sodium_hex2bin(md5, 16, hex.ptr, hex.len, NULL, &len, NULL) == 0 && len == 16;
 }
 
 static int page_tell(struct telling *telling, bool last, struct err *err)

@@ -7,6 +7,7 @@
  */
 #include "scheduler/farms/transcode/task.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,9 +131,8 @@ int transcode_task_load(struct transcode *farm, const struct rec_transcode_task 
 static void pack_video(struct buf *out, const struct rec_video *video, unsigned type, uint64_t segment_ms)
 {
     msgpack_packer packer;
-    char hash[2 * 16 + 1] = "", made[MADE_TEXT];
-    for (uint32_t i = 0; i < video->hash.len && i < 16; i++)
-        snprintf(hash + (size_t)2 * i, 3, "%02x", (unsigned char)video->hash.ptr[i]);
+    char hash[2 * 16 + 1], made[MADE_TEXT];
+    sodium_bin2hex(hash, sizeof hash, (const unsigned char *)video->hash.ptr, video->hash.len < 16 ? video->hash.len : 16);
     parameters_begin(&packer, out, 16);
     parameters_uint(&packer, "video_id", video->id);
     parameters_text(&packer, "root", video->root);
