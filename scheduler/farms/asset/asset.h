@@ -38,6 +38,8 @@ struct asset_name {
 /* What a path stands for to this unionid: assets/<md5>, or one that was bound at an upload, his own before nobody's. NULL: nothing, or there
  * is no such farm. */
 struct asset *asset_named(const struct core *core, struct str path, struct str unionid);
+/* The file of this MD5, as 32 hexadecimal digits. NULL likewise. */
+struct asset *asset_hashed(const struct core *core, struct str hex);
 
 struct asset_look {            /* files that a scene names */
     struct str unionid, scene; /* whose it is; its own path */

@@ -40,6 +40,14 @@ static struct asset *found(const struct assets *assets, struct str place, struct
     return name ? name->asset : NULL;
 }
 
+struct asset *asset_hashed(const struct core *core, struct str hex)
+{
+    const struct assets *assets = assets_of(core);
+    unsigned char md5[ASSET_MD5];
+
+    return assets && md5_read(hex, md5) ? asset_find(assets, (struct str){(const char *)md5, ASSET_MD5}) : NULL;
+}
+
 struct asset *asset_named(const struct core *core, struct str path, struct str unionid)
 {
     static const char prefix[] = "assets/";

@@ -1,6 +1,4 @@
 /* What clients have done with tasks: made, paused, resumed, cancelled, cleaned up; frames retried. */
-#include <stdio.h>
-
 #include "proto/log.h"
 #include "scheduler/farms/asset/asset.h"
 #include "scheduler/farms/render/render.h"
@@ -125,12 +123,8 @@ static int act_frame(const struct render_task *task, uint64_t number, uint32_t *
 /* A task that was cleaned up holds no files: what was uploaded for it may be gone. */
 static int act_scene(const struct core *core, const struct render_task *task, struct fault *fault)
 {
-    char path[sizeof "assets/" + ASSET_HEX];
     const struct rec_render_task *record = &task->record;
-    if (!record->cleaned_at || !record->scene_md5.len)
-        return 0;
-    snprintf(path, sizeof path, "assets/%.*s", (int)record->scene_md5.len, record->scene_md5.ptr);
-    if (asset_named(core, str_of(path), (struct str){0}))
+    if (!record->cleaned_at || !record->scene_md5.len || asset_hashed(core, record->scene_md5))
         return 0;
     return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "file_missing", record->oss_file_path, NULL,
                      "the scene of task %llu is not in the blob store any more", (unsigned long long)task->id);
