@@ -137,5 +137,7 @@ bool map_valid(struct str bytes);
 bool map_find(struct str map, const char *key, struct token *out);
 /* As map_find for text values; false if absent or not text. */
 bool map_text(struct str map, struct str key, struct str *out);
+/* A natural number; 0 if absent or none. */
+uint64_t map_number(struct str map, const char *key);
 
 #endif

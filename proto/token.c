@@ -334,3 +334,10 @@ bool map_text(struct str map, struct str key, struct str *out)
     *out = token.u.text;
     return true;
 }
+
+uint64_t map_number(struct str map, const char *key)
+{
+    struct token token;
+
+    return map_find(map, key, &token) && token.kind == TOKEN_UINT ? token.u.natural : 0;
+}

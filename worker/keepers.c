@@ -15,8 +15,7 @@
 
 static uint64_t number_of(const struct rec_assignment *assignment, const char *name)
 {
-    struct token token;
-    return map_find(assignment->parameters, name, &token) && token.kind == TOKEN_UINT ? token.u.natural : 0;
+    return map_number(assignment->parameters, name);
 }
 
 /* The same for frames of one task; of runs that are of none, for those of one scene. */

@@ -67,8 +67,7 @@ static void on_timer(void *arg)
 /* One that was begun is made to its end, by this worker alone if there is no other: its segments count for nothing. */
 static bool is_segment(const struct rec_assignment *assignment)
 {
-    struct token token;
-    return map_find(assignment->parameters, "segment", &token) && token.kind == TOKEN_UINT && token.u.natural;
+    return map_number(assignment->parameters, "segment") != 0;
 }
 
 const char *studio_refusal(const struct studio *studio, const struct rec_assignment *assignment, uint32_t held)

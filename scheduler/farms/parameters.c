@@ -53,12 +53,6 @@ void parameters_real(msgpack_packer *packer, const char *key, double value)
     msgpack_pack_double(packer, value);
 }
 
-uint64_t parameters_number(struct str map, const char *key)
-{
-    struct token token;
-    return map_find(map, key, &token) && token.kind == TOKEN_UINT ? token.u.natural : 0;
-}
-
 double parameters_number_real(struct str map, const char *key)
 {
     struct token token;

@@ -17,7 +17,6 @@ void parameters_uint(msgpack_packer *packer, const char *key, uint64_t value);
 void parameters_real(msgpack_packer *packer, const char *key, double value);
 
 /* A number of a run's parameters; 0: it is not there, or is none. */
-uint64_t parameters_number(struct str map, const char *key);
 double parameters_number_real(struct str map, const char *key);
 
 #endif

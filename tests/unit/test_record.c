@@ -690,7 +690,7 @@ static void test_disk_marked(void **unused)
     struct rec_lease lease = begin_next(fixture);
     assert_true(fixture_run(fixture, lease.run_id, &record));
     assert_true(map_text(record.parameters, STR_LIT("root"), &root) && str_is(root, FOLDER));
-    assert_int_equal(parameters_number(record.parameters, "marked"), 1);
+    assert_int_equal(map_number(record.parameters, "marked"), 1);
     for (unsigned i = 0; i < RECORDER_MARKED; i++) {
         char folder[32];
         snprintf(folder, sizeof folder, "/srv/%u", i);

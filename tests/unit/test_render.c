@@ -127,7 +127,7 @@ static struct given given(struct fixture *fixture, unsigned peer)
     struct rec_run run;
     struct given frame = {.lease = fixture_begin(fixture, peer)};
     assert_true(fixture_run(fixture, frame.lease.run_id, &run));
-    frame.number = parameters_number(run.parameters, "frame");
+    frame.number = map_number(run.parameters, "frame");
     return frame;
 }
 

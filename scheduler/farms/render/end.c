@@ -186,7 +186,7 @@ void render_ended(void *self, struct core *core, const struct farm_run *view)
 {
     struct render *farm = self;
     const struct rec_run *run = view->run;
-    struct render_task *task = render_find(farm, parameters_number(run->parameters, "render_task"));
+    struct render_task *task = render_find(farm, map_number(run->parameters, "render_task"));
     struct said said;
     uint32_t place;
     if (!task || !busy_take(task, run->id, &place))
@@ -217,9 +217,9 @@ void render_ended(void *self, struct core *core, const struct farm_run *view)
 static int run_loaded(struct render *farm, const struct run *run, struct err *err)
 {
     struct str parameters = text_str(run->parameters);
-    struct render_task *task = render_find(farm, parameters_number(parameters, "render_task"));
+    struct render_task *task = render_find(farm, map_number(parameters, "render_task"));
     uint32_t place;
-    if (!task || !render_place(task, parameters_number(parameters, "frame"), &place))
+    if (!task || !render_place(task, map_number(parameters, "frame"), &place))
         return 0; /* the database was mended by hand: it ends without a frame */
     struct render_busy *busy = calloc(1, sizeof *busy);
     if (!busy)

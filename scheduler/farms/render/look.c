@@ -15,9 +15,8 @@ void render_on_look(struct core *core, const struct core_call *call)
     const struct worker *worker = worker_of_call(core, call);
     const struct lease *lease = worker ? lease_claim(core, worker, asked->run_id, asked->attempt) : NULL;
     const struct run *run = lease ? lease->run : NULL;
-    const struct render_task *task = run && run->class->farm == &farm->farm
-                                         ? render_find(farm, parameters_number(text_str(run->parameters), "render_task"))
-                                         : NULL;
+    const struct render_task *task =
+        run && run->class->farm == &farm->farm ? render_find(farm, map_number(text_str(run->parameters), "render_task")) : NULL;
     char md5s[ASSET_LOOKS * ASSET_MD5] = {0};
     struct msg_render_looked answer = {.run_id = asked->run_id, .md5s = {md5s, asked->paths.count * ASSET_MD5}};
     struct fault fault;

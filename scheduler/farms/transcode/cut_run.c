@@ -55,7 +55,7 @@ static struct transcode_cut *cut_fill(struct transcode *farm, const struct trans
     struct rec_transcode_cut record = *said;
     if (!map_text(text_str(lease->worker->labels), STR_LIT(CUT_JOINS), &record.joins))
         record.joins = (struct str){0};
-    record.mtime_ns = parameters_number(text_str(lease->run->parameters), "mtime_ns");
+    record.mtime_ns = map_number(text_str(lease->run->parameters), "mtime_ns");
     record.id = task->id;
     record.encoder = task->record.encoder;
     record.video_id = task->record.video_id;
@@ -441,8 +441,8 @@ uint64_t cuts_tick(struct transcode *farm, struct core *core)
 static void segment_loaded(const struct transcode *farm, const struct run *run)
 {
     struct str parameters = text_str(run->parameters);
-    struct transcode_cut *cut = cut_find(farm, parameters_number(parameters, "task"));
-    uint64_t number = parameters_number(parameters, "segment");
+    struct transcode_cut *cut = cut_find(farm, map_number(parameters, "task"));
+    uint64_t number = map_number(parameters, "segment");
     if (cut && number >= 1 && number <= cut_count(cut))
         cut->runs[number - 1] = run->node.id;
 }

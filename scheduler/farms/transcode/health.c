@@ -78,10 +78,10 @@ int health_loaded(struct transcode *farm, struct core *core, struct err *err)
         const struct run *run = core->runs.slots[i];
         if (!run || run->class->farm != &farm->farm || !str_is(run->class->executor, TRANSCODE_HEALTH))
             continue;
-        const struct rec_video of = {.id = parameters_number(text_str(run->parameters), "video_id"),
-                                     .size = parameters_number(text_str(run->parameters), "size"),
-                                     .mtime_ns = parameters_number(text_str(run->parameters), "mtime_ns")};
-        uint64_t sweep = parameters_number(text_str(run->parameters), "sweep");
+        const struct rec_video of = {.id = map_number(text_str(run->parameters), "video_id"),
+                                     .size = map_number(text_str(run->parameters), "size"),
+                                     .mtime_ns = map_number(text_str(run->parameters), "mtime_ns")};
+        uint64_t sweep = map_number(text_str(run->parameters), "sweep");
         struct check *check = check_make(farm, &of, sweep == 1 ? farm->sweep.begun_at : sweep); /* 1: an earlier version's */
         if (!check)
             return err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -52,9 +52,9 @@ static void live_begun(const struct transcode *farm, struct core *core, const st
 {
     struct str parameters = text_str(run->parameters);
     struct pace_film film = {.worker_id = run->lease->worker->id,
-                             .pixels = parameters_number(parameters, "width") * parameters_number(parameters, "height"),
+                             .pixels = map_number(parameters, "width") * map_number(parameters, "height"),
                              .fps = parameters_number_real(parameters, "fps"),
-                             .seconds = (double)parameters_number(parameters, "duration_ms") / 1000};
+                             .seconds = (double)map_number(parameters, "duration_ms") / 1000};
     if (!map_text(parameters, STR_LIT("codec"), &film.codec))
         film.codec = (struct str){0};
     if (!map_text(parameters, STR_LIT("encoder"), &film.encoder))

@@ -371,7 +371,7 @@ static bool changed_since(const struct video *video, const struct transcode_task
  * and again, which may be the file's doing. */
 static bool lost_looking(const struct rec_run *run, const struct transcode_task *task, const struct video *video)
 {
-    return !task->record.segments && parameters_number(run->parameters, "segment_ms") > 0 && run->progress <= 0 &&
+    return !task->record.segments && map_number(run->parameters, "segment_ms") > 0 && run->progress <= 0 &&
            video->record.looks < LOOKS;
 }
 
@@ -456,9 +456,9 @@ static void task_counts(struct transcode *farm, struct core *core, const struct 
 {
     struct video *video = video_find(farm, task->record.video_id);
     struct pace_film film = {.worker_id = task->record.worker_id,
-                             .pixels = parameters_number(run->parameters, "width") * parameters_number(run->parameters, "height"),
+                             .pixels = map_number(run->parameters, "width") * map_number(run->parameters, "height"),
                              .fps = parameters_number_real(run->parameters, "fps"),
-                             .seconds = (double)parameters_number(run->parameters, "duration_ms") / 1000};
+                             .seconds = (double)map_number(run->parameters, "duration_ms") / 1000};
     if (run->status != RUN_COMPLETED || told->skipped.len)
         return;
     if (!map_text(run->parameters, STR_LIT("codec"), &film.codec))
