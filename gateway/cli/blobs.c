@@ -4,6 +4,7 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/show.h"
+#include "gateway/cli/term.h"
 #include "proto/messages.h"
 
 #define WAIT_SECONDS 20 /* that the farm waits for the end of it before it answers */
@@ -31,12 +32,13 @@ static json_t *gc_body(const struct cli *cli, struct err *err)
 static int gc_show(const struct cli *cli, const json_t *state)
 {
     bool dry = json_is_true(json_object_get(state, "dry_run"));
-    double bytes = (double)show_number(state, "bytes");
+    char size[32];
 
     if (cli->json)
         return show_json(state);
-    printf("%lld files (%.1f MB) %s: %lld were known, by %lld paths\n", show_number(state, "files"), bytes / 1e6,
-           dry ? "would go" : "have gone", show_number(state, "assets"), show_number(state, "paths"));
+    printf("%lld files (%s) %s: %lld were known, by %lld paths\n", show_number(state, "files"),
+           term_size((uint64_t)show_number(state, "bytes"), size, sizeof size), dry ? "would go" : "have gone",
+           show_number(state, "assets"), show_number(state, "paths"));
     return EXIT_FINE;
 }
 

@@ -174,7 +174,7 @@ class RenderGc(Contract):
 
     def test_command(self):
         hash = self.put(100)
-        self.assertIn("1 files (0.0 MB) would go: 1 were known, by 0 paths", self.command("--dry-run", "--grace", "0s"))
+        self.assertIn("1 files (100 bytes) would go: 1 were known, by 0 paths", self.command("--dry-run", "--grace", "0s"))
         self.assertTrue(self.kept(hash).exists())
         done = json.loads(self.command("--grace", "0s", "--json"))
         self.assertEqual((done["files"], done["bytes"]), (1, 100))
