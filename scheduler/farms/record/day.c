@@ -94,5 +94,5 @@ void recorder_day_count(struct recorder *farm, struct core *core, const struct r
     record->lost_ms += sums.lost;
     record->extra_ms += sums.extra;
     day_put(core, day);
-    recorder_gaps_put(farm, core, recording, at);
+    recorder_gaps_put(farm, core, recording, &sums, at);
 }

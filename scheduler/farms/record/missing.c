@@ -50,10 +50,10 @@ static struct str cause_of(const struct rec_recording *recording)
     }
 }
 
-void recorder_gaps_put(const struct recorder *farm, struct core *core, const struct rec_recording *recording, uint64_t day)
+void recorder_gaps_put(const struct recorder *farm, struct core *core, const struct rec_recording *recording,
+                       const struct recorder_sums *sums, uint64_t day)
 {
     struct rec_recording_gap items[RECORDING_GAPS + 1];
-    const struct recorder_sums sums = recorder_sum(recording);
     struct rec_recorder_gaps gaps = {.id = recording->id,
                                      .stream = recording->stream,
                                      .day = day,
@@ -66,9 +66,10 @@ void recorder_gaps_put(const struct recorder *farm, struct core *core, const str
                                      .gaps = {items, 0}};
     for (uint32_t i = 0; i < recording->gaps.count && i < RECORDING_GAPS; i++)
         items[gaps.gaps.count++] = recording->gaps.items[i];
-    if (sums.lost >= LISTED_MS)
-        items[gaps.gaps.count++] = (struct rec_recording_gap){
-            .at = (double)(sums.recorded + sums.gaps) / 1000, .seconds = (double)sums.lost / 1000, .cause = cause_of(recording)};
+    if (sums->lost >= LISTED_MS)
+        items[gaps.gaps.count++] = (struct rec_recording_gap){.at = (double)(sums->recorded + sums->gaps) / 1000,
+                                                              .seconds = (double)sums->lost / 1000,
+                                                              .cause = cause_of(recording)};
     if (gaps.gaps.count)
         journal_put(core->journal, TYPE_RECORDER_GAPS, gaps.id, &gaps);
 }

@@ -138,7 +138,8 @@ struct recorder_sums { /* of a recording, in ms: planned + extra = recorded + ga
 };
 struct recorder_sums recorder_sum(const struct rec_recording *recording);
 /* Puts down its gaps, and what it lacks at its end, if there are any. Room has been reserved. */
-void recorder_gaps_put(const struct recorder *farm, struct core *core, const struct rec_recording *recording, uint64_t day);
+void recorder_gaps_put(const struct recorder *farm, struct core *core, const struct rec_recording *recording,
+                       const struct recorder_sums *sums, uint64_t day);
 
 /* ---- its disk (disk.c) ---- */
 
