@@ -100,6 +100,7 @@ struct recorder_job {
     struct buf out; /* what was made */
     int cause;      /* errno; 0: it went well */
     unsigned list;  /* enum recorder_list */
+    bool hold;      /* or let go */
     int held;       /* enum recordings_hold */
     struct recordings_disk disk;
     struct recordings_forecast forecast;

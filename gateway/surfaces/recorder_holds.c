@@ -15,7 +15,7 @@ static void hold_work(struct file_job *of)
 {
     struct recorder_job *job = (struct recorder_job *)(void *)of;
     job->held = -1;
-    if (recordings_hold(job->folder, job->name, job->file, job->list) == 0)
+    if (recordings_hold(job->folder, job->name, job->file, job->hold) == 0)
         job->held = recordings_held(job->folder, job->name, job->file);
     job->cause = job->held < 0 ? errno : 0;
 }
@@ -67,7 +67,7 @@ static void hold_begin(struct request *request, const struct rec_recorder_config
                                                 request->match.args[1]);
     if (!job)
         return;
-    job->list = holds(request);
+    job->hold = holds(request);
     recorder_job_do(job, hold_work, hold_answer);
 }
 
