@@ -49,10 +49,10 @@ struct blob {            /* one on its way in */
     unsigned char md5_found[BLOB_MD5], md5_wanted[BLOB_MD5];
     uint64_t xxh64_found, xxh64_wanted;
     bool has_xxh64;
-    bool stood; /* a file of that hash was there */
-    int cause;  /* errno of what went wrong; 0: nothing has */
-    int job_cause;
-    char why[BLOB_WHY]; /* more of it: with EREMOTEIO */
+    bool stood;         /* a file of that hash was there before */
+    int cause;          /* errno of what went wrong; 0: nothing has */
+    int job_cause;      /* the same, as the job that is under way knows it */
+    char why[BLOB_WHY]; /* what the S3-compatible store says, where cause is EREMOTEIO; else "" */
     enum blob_ending how;
     void (*done)(void *self, struct blob *blob); /* what was asked for has ended; blob->how says how */
     void *self;
@@ -67,7 +67,7 @@ uint64_t blob_max(const struct settings *settings);               /* bytes of a 
 /* Opens the file of this hash. -1 with errno. */
 int blob_open(const struct settings *settings, const unsigned char md5[BLOB_MD5]);
 
-/* A new one, or (name) one that goes on where it is; hash: it will be wanted whole. NULL with errno. */
+/* Begins one, or goes on with the one of this name (not NULL) behind what of it is there. hash: what comes is hashed, for blob_end. NULL with errno. */
 struct blob *blob_new(struct files *files, const struct settings *settings, const char *name, bool hash);
 /* The next bytes of it. What goes wrong is in blob->cause. */
 void blob_take(struct blob *blob, const char *data, size_t size);
