@@ -109,11 +109,6 @@ static const struct shape *const record_shapes[TYPE_MAX] = {
     [TYPE_SCENE_PAGE] = &shape_rec_scene_page,
 };
 
-const struct shape *journal_shape(enum record_type type)
-{
-    return record_shapes[type];
-}
-
 static void journal_fail(struct journal *journal, const char *why)
 {
     if (!journal->failed) {

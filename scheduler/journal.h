@@ -51,9 +51,6 @@ void journal_begin(struct journal *journal, uint64_t epoch);
  * appends, encoded; ops: how many records and messages. One record is at most 1 MiB (rec_op.value). */
 int journal_reserve(struct journal *journal, size_t bytes, uint32_t ops, struct err *err);
 
-/* What a record of this type looks like. */
-const struct shape *journal_shape(enum record_type type);
-
 /* Appends to the forming batch. record is a struct rec_… of that type. These cannot fail after journal_reserve. */
 void journal_put(struct journal *journal, enum record_type type, uint64_t id, const void *record);
 void journal_delete(struct journal *journal, enum record_type type, uint64_t id);

@@ -454,6 +454,11 @@ struct rec_idem fixture_key(struct fixture *fixture)
 
 /* ---- what is stored ---- */
 
+static const struct shape *const shapes[TYPE_MAX] = {
+#define RECORD(type, record, grows) [type] = &shape_rec_##record,
+#include "store/records.def"
+};
+
 bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id, void *out)
 {
     const struct stored *stored = disk_find(fixture, type, id);
@@ -461,7 +466,7 @@ bool fixture_stored(struct fixture *fixture, enum record_type type, uint64_t id,
     if (!stored)
         return false;
     struct str bytes = arena_str(fixture->arena, (struct str){stored->bytes, stored->len}); /* outlives the record */
-    if (codec_decode_record(fixture->arena, journal_shape(type), bytes, out, &err))
+    if (codec_decode_record(fixture->arena, shapes[type], bytes, out, &err))
         fail_msg("stored record: %s", err.text);
     return true;
 }

@@ -37,10 +37,7 @@ static const char *path_of(const char *path)
 
 static void make(const char *path, const char *content)
 {
-    FILE *file = fopen(path_of(path), "w");
-    assert_non_null(file);
-    fputs(content, file);
-    fclose(file);
+    unit_write(path_of(path), content);
 }
 
 static int setup(void **unused)
