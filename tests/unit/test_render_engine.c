@@ -119,6 +119,10 @@ static void test_version(void **state)
     assert_string_equal(out, "");
     engine_version(engine_find("blender"), "Blender 1111111111111111111111", out, sizeof(out));
     assert_string_equal(out, "111111111111111");
+    engine_version(engine_find("maya"), "Maya 2024.2, Cut Number 202310181224", out, sizeof(out));
+    assert_string_equal(out, "2024.2");
+    engine_version(engine_find("maya"), "2024", out, sizeof(out));
+    assert_string_equal(out, "");
 }
 
 int main(void)

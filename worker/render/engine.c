@@ -120,11 +120,12 @@ static const struct engine_arg unreal_args[] = {
 };
 
 const struct engine engines[] = {
-    {"blender", SET_RENDER_BLENDER, "--version", "Blender ", blender_formats, blender_args, blender_kept_args,
+    {"blender", SET_RENDER_BLENDER, "--version", "Blender ", NULL, NULL, blender_formats, blender_args, blender_kept_args,
      "scene prepare folder format frame", "{folder}", true},
-    {"maya", SET_RENDER_MAYA, NULL, "", maya_formats, maya_args, NULL, "scene folder format frame", "{folder}", false},
-    {"ue", SET_RENDER_UNREAL, NULL, "", unreal_formats, unreal_args, NULL, "scene folder format frame map sequence", "{made}",
+    {"maya", SET_RENDER_MAYA, "-v", "Maya ", "maya", NULL, maya_formats, maya_args, NULL, "scene folder format frame", "{folder}",
      false},
+    {"ue", SET_RENDER_UNREAL, NULL, "", NULL, "../../Build/Build.version", unreal_formats, unreal_args, NULL,
+     "scene folder format frame map sequence", "{made}", false},
     {0},
 };
 

@@ -22,6 +22,8 @@ struct engine {
     int setting;                         /* that names its program */
     const char *version_flag;            /* its only argument when it is asked for its version; NULL: it cannot be asked */
     const char *version_words;           /* before the number, in its answer */
+    const char *version_program;         /* that is asked in its place, in the same folder; NULL: it is asked itself */
+    const char *version_file;            /* that says it, from the same folder, as JSON of Unreal's; NULL: none */
     const struct engine_format *formats; /* ends in an extension of NULL */
     const struct engine_arg *args;       /* ends in a text of NULL */
     const struct engine_arg

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -55,10 +56,30 @@ static bool ask(const struct engine *engine, const char *program, char version[3
     struct err err = {0};
     bool well = child_run(argv, "/", ASK_MS, on_line, &hearing, &end, &err) == 0 && end.exit_code == 0 && hearing.version[0];
     if (!well)
-        log_warn("GTY-RENDER-ENGINE", "engine=%s program=%s not offered: it does not say which version it is%s%s", engine->name,
-                 program, err.code ? ": " : "", err.text);
+        log_warn("GTY-RENDER-ENGINE", "engine=%s program=%s does not say which version it is%s%s%s", engine->name, program,
+                 engine->version_program ? "" : ": not offered", err.code ? ": " : "", err.text);
     snprintf(version, 32, "%s", hearing.version);
     return well;
+}
+
+/* As its maker's file beside it says: {"MajorVersion": 5, "MinorVersion": 4, "PatchVersion": 1, …}. */
+static void version_read(const struct engine *engine, const char *program, char version[32])
+{
+    static const char *const names[] = {"MajorVersion", "MinorVersion", "PatchVersion"};
+    char path[PATH_MAX + 64];
+    json_int_t parts[3] = {0};
+    struct buf text = {.limit = KNOWN_MAX};
+    struct err err = {0};
+    snprintf(path, sizeof(path), "%.*s/%s", (int)(strrchr(program, '/') - program), program, engine->version_file);
+    json_t *json = file_read(path, &text, &err) == 0 ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    for (size_t i = 0; i < 3; i++)
+        parts[i] = json_integer_value(json_object_get(json, names[i]));
+    if (parts[0] > 0 && parts[0] < 1000 && parts[1] >= 0 && parts[1] < 1000 && parts[2] >= 0 && parts[2] < 1000)
+        snprintf(version, 32, "%d.%d.%d", (int)parts[0], (int)parts[1], (int)parts[2]);
+    else
+        log_warn("GTY-RENDER-ENGINE", "engine=%s offered without a version: %s does not say it", engine->name, path);
+    json_decref(json);
+    buf_free(&text);
 }
 
 /* What is known of a program: `path size mtime_ns version`, a line each. */
@@ -77,21 +98,52 @@ static bool known_version(const struct buf *known, const char *head, char versio
     return false;
 }
 
+/* False: it does not say. */
+static bool version_ask(const struct engine *engine, const char *program, const struct buf *known, struct buf *now,
+                        char version[32])
+{
+    char head[PATH_MAX + 64];
+    struct stat info;
+    if (stat(program, &info) < 0)
+        return false;
+    snprintf(head, sizeof(head), "%s %" PRIu64 " %" PRIu64 " ", program, (uint64_t)info.st_size,
+             (uint64_t)info.st_mtim.tv_sec * 1000000000u + (uint64_t)info.st_mtim.tv_nsec);
+    if (!known_version(known, head, version) && !ask(engine, program, version))
+        return false;
+    buf_printf(now, "%s%s\n", head, version);
+    return true;
+}
+
+/* Into version, which stays empty where it cannot be known. False: it is not to be offered, as it does not even say which it is. */
+static bool version_find(const struct engine *engine, const char *program, const struct buf *known, struct buf *now,
+                         char version[32])
+{
+    char beside[PATH_MAX + 64];
+    if (engine->version_file)
+        version_read(engine, program, version);
+    if (!engine->version_flag)
+        return true;
+    if (!engine->version_program)
+        return version_ask(engine, program, known, now, version);
+    snprintf(beside, sizeof(beside), "%.*s/%s", (int)(strrchr(program, '/') - program), program, engine->version_program);
+    if (access(beside, X_OK) < 0)
+        log_warn("GTY-RENDER-ENGINE", "engine=%s offered without a version: there is no %s to say it", engine->name, beside);
+    else
+        version_ask(engine, beside, known, now, version);
+    return true;
+}
+
 static void engine_offer(struct offer *offer, const struct engine *engine, const char *program, const struct buf *known,
                          struct buf *now)
 {
-    char path[PATH_MAX], head[PATH_MAX + 64], version[32] = "", text[64];
+    char path[PATH_MAX], version[32] = "", text[64];
     struct stat info;
     if (!program_find(program, path, &info)) {
         log_debug("GTY-RENDER-ENGINE", "engine=%s not offered: there is no program %s", engine->name, program);
         return;
     }
-    snprintf(head, sizeof(head), "%s %" PRIu64 " %" PRIu64 " ", path, (uint64_t)info.st_size,
-             (uint64_t)info.st_mtim.tv_sec * 1000000000u + (uint64_t)info.st_mtim.tv_nsec);
-    if (engine->version_flag && !known_version(known, head, version) && !ask(engine, path, version))
+    if (!version_find(engine, path, known, now, version))
         return;
-    if (engine->version_flag)
-        buf_printf(now, "%s%s\n", head, version);
     snprintf(text, sizeof(text), "%s%s%s", engine->name, version[0] ? " " : "", version);
     str_append(offer->engines, sizeof(offer->engines), ",", text);
     log_info("GTY-RENDER-ENGINE", "engine=%s version=%s program=%s", engine->name, version, path);

@@ -15,7 +15,7 @@ struct offer {
     char ram[16], gpus[16];
 };
 
-/* Asks the engines which they are, unless that is known of these very programs (home's file `engines`): some tenths of a second each. */
+/* Asks the engines, or what is installed beside them, which they are, unless that is known of these very programs (home's file `engines`): some tenths of a second each. */
 void offer_open(struct offer *offer, const struct settings *settings, const struct home *home, const struct setup *setup);
 /* Its labels, names and values in turn into items (2 * OFFER_LABELS). How many pairs; they borrow. */
 int offer_labels(const struct offer *offer, struct str *items);
