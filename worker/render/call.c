@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "proto/messages.h"
-#include "proto/place.h"
+#include "worker/render/dirmap.h"
 #include "worker/render/frame.h"
 #include "worker/render/prepare.h"
 #include "worker/video/words.h"
@@ -47,20 +47,22 @@ static int prepare(const struct render *it, bool kept, char script[PATH_MAX])
 
 int call_make(struct render *it, const char *folder, bool kept, char *argv[ENGINE_ARGS + 1])
 {
-    const char *preset = render_text(it, "preset"), *renderer = render_text(it, "renderer"),
-               *project = render_text(it, "project_dir");
-    char frame[24], frame4[24], width[24], height[24], place[PATH_MAX * 2] = "", below[PATH_MAX], script[PATH_MAX] = "";
+    const char *preset = render_text(it, "preset"), *renderer = render_text(it, "renderer");
+    char frame[24], frame4[24], width[24], height[24], project[PATH_MAX] = "", script[PATH_MAX] = "";
     uint64_t wide = render_number(it, "width"), high = render_number(it, "height");
     argv[0] = (char *)it->program;
     argv[1] = NULL;
     if (it->engine->prepares && prepare(it, kept, script) < 0)
         return -1;
+    if (it->engine->maps) {
+        if (dirmap_write(it) < 0)
+            return -1;
+        project_find(it, project);
+    }
     snprintf(frame, sizeof(frame), "%" PRIu64, it->frame);
     snprintf(frame4, sizeof(frame4), "%04" PRIu64, it->frame);
     snprintf(width, sizeof(width), "%" PRIu64, wide);
     snprintf(height, sizeof(height), "%" PRIu64, high);
-    if (*project && place_below(project, below, sizeof(below)))
-        snprintf(place, sizeof(place), "%s/%s", it->root, below);
     const struct engine_value values[] = {
         {"scene", it->scene},
         {"prepare", script},
@@ -73,7 +75,7 @@ int call_make(struct render *it, const char *folder, bool kept, char *argv[ENGIN
         {"renderer", renderer},
         {"no_renderer", *renderer ? NULL : "1"},
         {"threads", words_or(it->words, "threads", "0")[0] != '0' ? words_text(it->words, "threads") : NULL},
-        {"project", access(place, X_OK) == 0 ? place : NULL},
+        {"project", project},
         {"map", render_text(it, "map")},
         {"sequence", render_text(it, "sequence")},
         {"preset", preset},

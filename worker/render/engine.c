@@ -121,11 +121,11 @@ static const struct engine_arg unreal_args[] = {
 
 const struct engine engines[] = {
     {"blender", SET_RENDER_BLENDER, "--version", "Blender ", NULL, NULL, blender_formats, blender_args, blender_kept_args,
-     "scene prepare folder format frame", "{folder}", true},
+     "scene prepare folder format frame", "{folder}", true, false},
     {"maya", SET_RENDER_MAYA, "-v", "Maya ", "maya", NULL, maya_formats, maya_args, NULL, "scene folder format frame", "{folder}",
-     false},
+     false, true},
     {"ue", SET_RENDER_UNREAL, NULL, "", NULL, "../../Build/Build.version", unreal_formats, unreal_args, NULL,
-     "scene folder format frame map sequence", "{made}", false},
+     "scene folder format frame map sequence", "{made}", false, false},
     {0},
 };
 

@@ -31,6 +31,7 @@ struct engine {
     const char *needs; /* values without which it cannot be called, separated by blanks */
     const char *made;  /* the folder that it writes frames below */
     bool prepares;     /* takes the Python of prepare.h */
+    bool maps;         /* is told where files of other machines are (dirmap.h) */
 };
 
 struct engine_value {

@@ -172,7 +172,10 @@ static int adopt(struct render *it, struct picture *picture)
 
 int render_lay(struct render *it)
 {
-    return layout_scene(it) < 0 ? -1 : unpack_scene(it);
+    if (layout_scene(it) < 0)
+        return -1;
+    snprintf(it->beside, sizeof(it->beside), "%.*s", (int)(strrchr(it->scene, '/') - it->scene), it->scene);
+    return unpack_scene(it);
 }
 
 static int make(struct render *it, struct picture *picture, char thumbnail[PATH_MAX])

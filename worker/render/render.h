@@ -27,6 +27,7 @@ struct render {
     char work[PATH_MAX - 300];  /* the run's own folder */
     char place[PATH_MAX - 300]; /* where the scene is laid out: there, or where its engine is kept */
     char root[PATH_MAX];        /* where C:/x of the scene is C/x */
+    char beside[PATH_MAX];      /* the folder that the scene is in, before it is unpacked */
     char scene[PATH_MAX], made[PATH_MAX], final[PATH_MAX], temporary[PATH_MAX];
     char version[32]; /* of the engine, as it said */
     json_t *files;    /* that the scene needs, once layout_files was called; NULL: it is not known */
