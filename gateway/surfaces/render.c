@@ -12,9 +12,9 @@ static const struct route routes[] = {
      "`priority` (0 to 10, default 5; the highest goes first), `test_frames` (`50` or `10,20`), `stop_after_test`, `ram` (4 to "
      "512 "
      "GB), `gpu_count` (0 to 8), `hardware_config_id`, `frame_timeout` (default 43200 s), `task_timeout` (default 86400 s), "
-     "`cg_version`, `renderer`, `plugins`, `is_compressed`, `celery_task_id` (a UUID; one is made). With `allow_missing` false a "
-     "scene "
-     "that lacks files is refused (2002, `errors` names them), or, if it was not read yet, its frames fail."},
+     "`cg_version`, `renderer`, `plugins`, `is_compressed`, `celery_task_id` (a UUID; one is made). Unreal plays "
+     "`task_info.sequence` in the level `task_info.map`: both are required for `ue`. With `allow_missing` false a scene that "
+     "lacks files is refused (2002, `errors` names them), or, if it was not read yet, its frames fail."},
     {METHOD_GET, "/tasks", render_list, ROLE_READONLY,
      "Lists tasks, newest first. `page`, `page_size` (20, up to 1000), `sort_by` (`created_at`, `id`, `status`, `priority`), "
      "`order`, `status`, `unionid`, `engine`."},

@@ -27,6 +27,7 @@ struct lacking { /* request->own, of a task that may lack no file */
     struct str shown[LACKING_SHOWN];
 };
 #define FORMAT_BYTES 8
+#define PACKAGE_BYTES 512
 
 /* ---- scenes ---- */
 
@@ -207,6 +208,44 @@ static int read_info_text(const json_t *info, const char *name, uint32_t max, st
     return out->len > max ? problem_json(problem, field, "length", value, "0..%u bytes", max) : 0;
 }
 
+/* What Unreal calls a thing of its project, as one word of its command line, which it takes apart at blanks and quotes: /Game/Maps/Main. */
+static bool is_package(struct str text)
+{
+    if (text.len < 2 || text.ptr[0] != '/')
+        return false;
+    for (uint32_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] <= ' ' || strchr("\"'\\?*<>|,;=\x7f", text.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static int read_package(const json_t *info, const char *name, bool required, struct str *out, struct problem *problem)
+{
+    char field[64];
+
+    snprintf(field, sizeof field, "task_info.%s", name);
+    if (read_info_text(info, name, PACKAGE_BYTES, out, problem) < 0)
+        return -1;
+    if (!out->len)
+        return required ? problem_set(problem, PROBLEM_INVALID, field, "required") : 0;
+    return is_package(*out)
+               ? 0
+               : problem_json(problem, field, "format", json_object_get(info, name), "a package, as /Game/Maps/Main");
+}
+
+/* Unreal has no picture of a project as such: it plays a sequence in a level. */
+static int read_unreal(const json_t *info, struct rec_render_task *task, struct problem *problem)
+{
+    bool unreal = str_is(task->render_engine, "ue");
+
+    return read_package(info, "map", unreal, &task->map, problem) < 0 ||
+                   read_package(info, "sequence", unreal, &task->sequence, problem) < 0 ||
+                   read_package(info, "preset", false, &task->preset, problem) < 0
+               ? -1
+               : 0;
+}
+
 static int read_info(const struct request *request, struct rec_render_task *task, struct problem *problem)
 {
     const json_t *info = json_object_get(request->json, "task_info"), *start = json_object_get(info, "start_frame");
@@ -219,7 +258,7 @@ static int read_info(const struct request *request, struct rec_render_task *task
         read_info_text(info, "project_dir", PATH_BYTES, &task->project_dir, problem) < 0 ||
         read_info_text(info, "renders_dir", PATH_BYTES, &task->renders_dir, problem) < 0 ||
         read_info_text(info, "image_format", FORMAT_BYTES, &task->image_format, problem) < 0 ||
-        read_format(json_object_get(info, "image_format"), task, problem) < 0)
+        read_format(json_object_get(info, "image_format"), task, problem) < 0 || read_unreal(info, task, problem) < 0)
         return -1;
     if (start && !json_is_null(start) && !json_integral(start, &number))
         return problem_json(problem, "task_info.start_frame", "type", start, "integer");

@@ -183,6 +183,9 @@ static void write_scene(const struct view *view)
     writer_text_or_null(w, "source_dir", task->source_dir);
     writer_text_or_null(w, "project_dir", task->project_dir);
     writer_text_or_null(w, "renders_dir", task->renders_dir);
+    writer_text_or_null(w, "map", task->map);
+    writer_text_or_null(w, "sequence", task->sequence);
+    writer_text_or_null(w, "preset", task->preset);
     writer_text(w, "image_format", render_format(task));
     writer_uint(w, "start_frame", task->start_frame);
     writer_close(w, '}');

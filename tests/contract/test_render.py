@@ -143,6 +143,26 @@ class Tasks(RenderContract):
             self.refused(answer, 400, 1002, "task_info.image_format")
             self.assertIn(expected, answer.body["errors"][0]["expected"])
 
+    def test_unreal(self):
+        """It plays a sequence in a level: its worker is told which."""
+        info = {"map": "/Game/Maps/Main", "sequence": "/Game/Shots/Intro.Intro", "preset": "/Game/Preset"}
+        body = dict(BODY, render_engine="ue")
+        for name in ("map", "sequence"):
+            less = {key: value for key, value in info.items() if key != name}
+            for given in (less, dict(less, **{name: None}), dict(less, **{name: ""})):
+                self.refused(self.farm.post(f"{BASE}/tasks", dict(body, task_info=given)), 400, 1001, f"task_info.{name}")
+        for name in info:
+            for bad in (5, "Game/Maps/Main", "/", "/Game/a b", '/Game/"', "/Game/M?game=x", "/Game/" + "x" * 512):
+                self.refused(self.farm.post(f"{BASE}/tasks", dict(body, task_info=dict(info, **{name: bad}))), 400, 1002, f"task_info.{name}")
+        with Studio(self.farm, **{"render.engines": "ue 5.4.1"}) as worker:
+            task = self.create(render_engine="ue", task_info=info)
+            shown = self.task(task["id"])["task_info"]
+            run = worker.frame()
+            self.assertEqual([{name: of[name] for name in info} for of in (shown, run["parameters"])], [info, info])
+            worker.render(run)
+        task = self.create(render_engine="ue", task_info=dict(info, preset=None, map="/Game/地图"))
+        self.assertIsNone(task["task_info"]["preset"])
+
     def test_sizes(self):
         """A worker is told the mean of the task's pictures, once there are some, and may say that one is far smaller."""
         with Studio(self.farm) as worker:

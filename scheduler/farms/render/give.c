@@ -77,7 +77,7 @@ static void pack_frame(struct buf *out, const struct render_task *task, uint32_t
     const struct rec_render_task *record = &task->record;
     uint64_t number = record->start_frame + place;
     msgpack_packer packer;
-    parameters_begin(&packer, out, 17);
+    parameters_begin(&packer, out, 20);
     parameters_text(&packer, "engine", record->render_engine);
     parameters_text(&packer, "cg_version", record->cg_version);
     parameters_text(&packer, "scene", record->oss_file_path);
@@ -91,6 +91,9 @@ static void pack_frame(struct buf *out, const struct render_task *task, uint32_t
     parameters_text(&packer, "source_dir", record->source_dir);
     parameters_text(&packer, "project_dir", record->project_dir);
     parameters_text(&packer, "renders_dir", record->renders_dir);
+    parameters_text(&packer, "map", record->map);
+    parameters_text(&packer, "sequence", record->sequence);
+    parameters_text(&packer, "preset", record->preset);
     parameters_uint(&packer, "is_compressed", record->is_compressed);
     parameters_uint(&packer, "allow_missing", !record->no_missing);
     parameters_uint(&packer, "retry", render_retries(task, place));

@@ -25,7 +25,8 @@ static int texts_keep(struct render_task *task)
     struct str *const texts[] = {&record->unionid,        &record->oss_file_path, &record->render_engine, &record->renderer,
                                  &record->source_dir,     &record->project_dir,   &record->renders_dir,   &record->test_frames,
                                  &record->config_id,      &record->config_name,   &record->cg_version,    &record->plugins,
-                                 &record->celery_task_id, &record->scene_md5,     &record->image_format,  &record->error};
+                                 &record->celery_task_id, &record->scene_md5,     &record->image_format,  &record->map,
+                                 &record->sequence,       &record->preset,        &record->error};
     const size_t count = sizeof texts / sizeof *texts;
     size_t bytes = 512 + 1; /* an error may come: it has its own place at the end */
     for (size_t i = 0; i < count; i++)
@@ -339,8 +340,9 @@ size_t render_bytes(const struct render_task *task)
 {
     const struct rec_render_task *record = &task->record;
     return 1024 + record->unionid.len + record->oss_file_path.len + record->source_dir.len + record->project_dir.len +
-           record->renders_dir.len + record->test_frames.len + record->config_name.len + record->plugins.len + 512 +
-           frames_write(task, NULL) + 4 * RUN_BYTES; /* a change makes some runs more */
+           record->renders_dir.len + record->test_frames.len + record->config_name.len + record->plugins.len + record->map.len +
+           record->sequence.len + record->preset.len + 512 + frames_write(task, NULL) +
+           4 * RUN_BYTES; /* a change makes some runs more */
 }
 
 void render_put(struct core *core, struct render_task *task)
