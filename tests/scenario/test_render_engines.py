@@ -9,7 +9,7 @@ import unittest
 
 from tests.farm import SLOW, Farm, wait_for
 from tests.patience import PATIENT
-from tests.render_client import ask, upload
+from tests.render_client import ask, md5, upload
 
 BASE = "/render/api"
 SCENE = """//Maya ASCII 2024 scene
@@ -121,6 +121,18 @@ class Engines(unittest.TestCase):
                            ("sourceimages/map.jpg", "show/sourceimages/map.jpg")):
             self.put(f"scenes/{path}", f"the file {name}")
         self.completed(self.create("show/scenes/wolf.ma", "maya", task_info={"image_format": "png"}), [1])
+
+    def test_a_file_of_a_newer_maya(self):
+        """It was read before, so it is not even tried."""
+        content = SCENE % "2025"
+        self.send("projects/user123/new.ma", content)
+        read = self.farm.post(f"{BASE}/scene/analyse", {"oss_file_path": "projects/user123/new.ma", "unionid": "user123"})
+        self.assertIn(read.status, (200, 202), read)
+        wait_for(lambda: self.farm.get(f"{BASE}/scene/analyse/{md5(content.encode())}").status == 200, timeout=300, what="the scene to be read")
+        number = self.create("projects/user123/new.ma", "maya")
+        reason = "no worker that fits otherwise has maya 2025.0, which saved the scene, or a newer one"
+        wait_for(lambda: self.task(number)["reason"] == reason, what="why it waits")
+        self.assertEqual(self.task(number)["status"], "queued")
 
 
 if __name__ == "__main__":

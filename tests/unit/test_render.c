@@ -511,6 +511,46 @@ static void test_files(void **unused)
     fixture_free(fixture);
 }
 
+static void scene_told(struct fixture *fixture, unsigned peer, struct rec_lease lease, const char *version)
+{
+    struct msg_scene_tell tell = {
+        .run_id = lease.run_id, .attempt = lease.attempt, .md5 = STR_LIT(MD5_SCENE), .last = true, .version = str_of(version)};
+    fixture_send(fixture, DOOR_WORKERS, peer, ++fixture->corr, &shape_msg_scene_tell, &tell);
+    fixture_settle(fixture);
+    assert_int_equal(fixture_answer(fixture, fixture->corr)->shape->id, MSG_SCENE_TOLD);
+}
+
+/* Once a scene was read, who is older than what saved it is not given its frames. */
+static void test_scene_is_newer(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = both_fixture();
+    struct rec_render_task task = scene(3);
+    struct msg_render_live live = {0};
+    upload(fixture, MD5_SCENE, "p/a.blend", "user123");
+    task.oss_file_path = STR_LIT("p/a.blend");
+    uint64_t id = created(fixture, &task);
+    live.ids = (struct uint_list){&id, 1};
+    studio(fixture, 1, "old", "blender 3.4.1", "16", "0");
+    struct given frame = given(fixture, 1); /* nobody has read it yet */
+    scene_told(fixture, 1, frame.lease, "4.2");
+    fails(fixture, 1, frame.lease, "scene: it is of another version");
+    nothing_given(fixture, 1);
+    fixture_rebuild(fixture);
+    studio(fixture, 1, "old", "blender 3.4.1, blender 4.1.9", "16", "0");
+    nothing_given(fixture, 1);
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_render_live, &live);
+    assert_non_null(strstr(answer->u.render_live_rows.tasks.items[0].reason.ptr, "blender 4.2, which saved the scene"));
+    static const char *const newer[] = {"blender 4.2", "blender 10.0.1", "blender"};
+    for (unsigned i = 0; i < 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n%u", i);
+        studio(fixture, 2 + i, name, newer[i], "16", "0");
+        given(fixture, 2 + i);
+    }
+    fixture_free(fixture);
+}
+
 static uint64_t reading_of(struct fixture *fixture)
 {
     struct msg_scene_ask ask = {.md5 = STR_LIT(MD5_SCENE)};
@@ -615,6 +655,7 @@ int main(void)
         cmocka_unit_test(test_time_is_over),
         cmocka_unit_test(test_whose),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_scene_is_newer),
         cmocka_unit_test(test_scene_is_wanted),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_many),

@@ -75,7 +75,8 @@ int tell_files(struct farm_line *line, uint64_t run, uint64_t attempt, const jso
                                         .attempt = attempt,
                                         .md5 = {(const char *)md5, sizeof(md5)},
                                         .files = {telling.files, 0},
-                                        .left_out = left_out > 0 ? (uint64_t)left_out : 0}};
+                                        .left_out = left_out > 0 ? (uint64_t)left_out : 0,
+                                        .version = member(report, "version", 64)}};
     int rc = 0;
     if (!telling.arena)
         rc = err_set(err, ERR_NO_MEMORY, "no memory to tell the farm what the scene needs");

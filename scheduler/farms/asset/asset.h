@@ -55,6 +55,15 @@ struct asset *asset_look(const struct core *core, struct asset_look *look, struc
 void scene_want(struct core *core, const struct asset *asset, struct str blobs);
 void md5_hex(const unsigned char md5[ASSET_MD5], char out[ASSET_HEX]);
 
+struct scene_version { /* 2024 is 2024.0; both 0: not known */
+    unsigned major, minor;
+};
+
+struct scene_version
+scene_version_read(struct str text); /* "3.4.1": what is behind the second number says nothing about what can be opened */
+/* Of the program that saved the scene with this MD5, in hexadecimal: known once the scene was read. */
+struct scene_version scene_made(const struct core *core, struct str md5);
+
 /* It is used just now, which is noted unless it was a moment ago: room for a record of ASSET_USE_BYTES has been reserved. */
 void asset_use(struct core *core, struct asset *asset);
 #define ASSET_USE_BYTES 32
@@ -75,7 +84,8 @@ struct scene_list { /* which files one needs; they themselves are records only *
     struct scene_list *newer;
     uint64_t left_out;
     uint32_t pages;
-    bool whole; /* all were told */
+    bool whole;                /* all were told */
+    struct scene_version made; /* of the program that saved it */
 };
 
 struct scene_run { /* one that is being read */

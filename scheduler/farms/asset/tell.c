@@ -19,6 +19,42 @@ const struct scene_list *scene_list_find(const struct assets *assets, struct str
     return list && list->whole ? list : NULL;
 }
 
+/* ---- versions ---- */
+
+static unsigned number_read(struct str *text)
+{
+    unsigned number = 0;
+
+    while (text->len && text->ptr[0] >= '0' && text->ptr[0] <= '9') {
+        number = number < 100000 ? number * 10 + (unsigned)(text->ptr[0] - '0') : number;
+        *text = (struct str){text->ptr + 1, text->len - 1};
+    }
+    return number;
+}
+
+struct scene_version scene_version_read(struct str text)
+{
+    struct scene_version version = {.major = number_read(&text)};
+
+    if (version.major && text.len && text.ptr[0] == '.') {
+        text = (struct str){text.ptr + 1, text.len - 1};
+        version.minor = number_read(&text);
+    }
+    return version;
+}
+
+struct scene_version scene_made(const struct core *core, struct str md5)
+{
+    const struct assets *assets = assets_of(core);
+    unsigned char bytes[ASSET_MD5];
+    const struct scene_list *list =
+        assets && md5_read(md5, bytes) ? index_text(&assets->lists, (struct str){(const char *)bytes, ASSET_MD5}) : NULL;
+
+    return list ? list->made : (struct scene_version){0};
+}
+
+/* ---- lists ---- */
+
 /* One in no table, with room for it there. */
 static struct scene_list *list_make(struct assets *assets, struct str md5)
 {
@@ -51,6 +87,7 @@ int scene_list_load(struct assets *assets, const struct rec_scene_needs *record,
     list->pages = (uint32_t)record->pages;
     list->whole = record->whole;
     list->left_out = record->left_out;
+    list->made = scene_version_read(record->version);
     assets->pages += list->pages;
     list_join(assets, list, record->id);
     return 0;
@@ -94,7 +131,7 @@ static bool is_about(const struct run *run, struct str md5)
 
 static size_t page_bytes(const struct msg_scene_tell *told)
 {
-    size_t bytes = LIST_BYTES;
+    size_t bytes = LIST_BYTES + told->version.len;
 
     for (uint32_t i = 0; i < told->files.count; i++)
         bytes += FILE_BYTES + told->files.items[i].path.len + told->files.items[i].type.len;
@@ -112,12 +149,14 @@ static void page_put(struct assets *assets, struct core *core, struct scene_list
     }
     list->whole = told->last;
     list->left_out = told->left_out;
+    list->made = scene_version_read(told->version);
     const struct rec_scene_needs record = {.id = list->id,
                                            .md5 = list->key,
                                            .pages = list->pages,
                                            .whole = list->whole,
                                            .left_out = list->left_out,
-                                           .at = core->wall_ms};
+                                           .at = core->wall_ms,
+                                           .version = told->version};
     journal_put(core->journal, TYPE_SCENE_NEEDS, list->id, &record);
 }
 

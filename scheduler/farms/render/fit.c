@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "proto/log.h"
+#include "scheduler/farms/asset/asset.h"
 #include "scheduler/farms/render/render.h"
 #include "scheduler/kind.h"
 #include "scheduler/worker.h"
@@ -10,6 +11,7 @@
 /* ---- what a host has ---- */
 
 #define RAM_MAX 65536 /* GB: rec_render_task.starved_ram */
+#define ANY_VERSION ((struct scene_version){0})
 
 static uint64_t label_number(struct str labels, struct str name)
 {
@@ -46,15 +48,23 @@ static bool version_is(struct str has, struct str wanted)
            (!wanted.len || has.len == wanted.len || has.ptr[wanted.len] == '.');
 }
 
-/* Whether a list of "name version, name version" has this one. */
-static bool list_has(struct str list, struct str name, struct str version)
+/* Whether what one program saved another one of this version opens; where either is not known nothing speaks against it. */
+static bool version_opens(struct str has, struct scene_version made)
+{
+    struct scene_version own = scene_version_read(has);
+    return !own.major || own.major > made.major || (own.major == made.major && own.minor >= made.minor);
+}
+
+/* Whether a list of "name version, name version" has this one, that opens what was made with another. */
+static bool list_has(struct str list, struct str name, struct str version, struct scene_version made)
 {
     struct str item;
     while (str_item(&list, &item)) {
         const char *blank = memchr(item.ptr, ' ', item.len);
         struct str its = {item.ptr, blank ? (uint32_t)(blank - item.ptr) : item.len};
         struct str number = {item.ptr + its.len, item.len - its.len};
-        if (str_eq(its, name) && version_is(str_trim(number, " "), version))
+        number = str_trim(number, " ");
+        if (str_eq(its, name) && version_is(number, version) && version_opens(number, made))
             return true;
     }
     return false;
@@ -70,7 +80,7 @@ static bool plugin_lacks(struct str wanted, struct str has, struct str *lacks)
     for (uint32_t i = 0; i < map.u.count; i++) {
         if (reader_next(&reader, &name) || reader_next(&reader, &version) || name.kind != TOKEN_STR || version.kind != TOKEN_STR)
             return false; /* the gateway lets texts pass only */
-        if (list_has(has, name.u.text, version.u.text))
+        if (list_has(has, name.u.text, version.u.text, ANY_VERSION))
             continue;
         *lacks = name.u.text;
         return true;
@@ -80,26 +90,29 @@ static bool plugin_lacks(struct str wanted, struct str has, struct str *lacks)
 
 /* ---- the first thing that speaks against a host ---- */
 
-enum lack { LACK_NOTHING, LACK_PLUGIN, LACK_GPUS, LACK_RAM, LACK_VERSION, LACK_ENGINE, LACK_ALL };
+enum lack { LACK_NOTHING, LACK_AGE, LACK_PLUGIN, LACK_GPUS, LACK_RAM, LACK_VERSION, LACK_ENGINE, LACK_ALL };
 
-static enum lack lack_of(const struct render_task *task, const struct render_offer *offer)
+static enum lack lack_of(const struct core *core, const struct render_task *task, const struct render_offer *offer)
 {
     const struct rec_render_task *record = &task->record;
     struct str plugin;
-    if (!list_has(offer->engines, record->render_engine, (struct str){0}))
+    if (!list_has(offer->engines, record->render_engine, (struct str){0}, ANY_VERSION))
         return LACK_ENGINE;
-    if (!list_has(offer->engines, record->render_engine, record->cg_version))
+    if (!list_has(offer->engines, record->render_engine, record->cg_version, ANY_VERSION))
         return LACK_VERSION;
     if (offer->ram < record->ram)
         return LACK_RAM;
     if (offer->gpus < record->gpu_count)
         return LACK_GPUS;
-    return plugin_lacks(record->plugins, offer->plugins, &plugin) ? LACK_PLUGIN : LACK_NOTHING;
+    if (plugin_lacks(record->plugins, offer->plugins, &plugin))
+        return LACK_PLUGIN;
+    return list_has(offer->engines, record->render_engine, record->cg_version, scene_made(core, record->scene_md5)) ? LACK_NOTHING
+                                                                                                                    : LACK_AGE;
 }
 
-bool render_fits(const struct render_task *task, const struct render_offer *offer)
+bool render_fits(const struct core *core, const struct render_task *task, const struct render_offer *offer)
 {
-    return lack_of(task, offer) == LACK_NOTHING;
+    return lack_of(core, task, offer) == LACK_NOTHING;
 }
 
 bool render_more_ram(const struct core *core, const struct render_task *task, uint64_t ram)
@@ -109,7 +122,7 @@ bool render_more_ram(const struct core *core, const struct render_task *task, ui
         if (!render_serves(worker))
             continue;
         render_offer(worker, &offer);
-        if (offer.ram > ram && render_fits(task, &offer))
+        if (offer.ram > ram && render_fits(core, task, &offer))
             return true;
     }
     return false;
@@ -164,7 +177,7 @@ bool render_rests(const struct render_task *task, const struct core *core, const
         if (other == worker || !render_serves(other) || host_rests(task, core, other->id))
             continue;
         render_offer(other, &offer);
-        if (render_fits(task, &offer))
+        if (render_fits(core, task, &offer))
             return true;
     }
     return false; /* nobody else is there to do it */
@@ -172,9 +185,10 @@ bool render_rests(const struct render_task *task, const struct core *core, const
 
 /* ---- why nothing is given out ---- */
 
-static void reason_write(const struct render_task *task, enum lack least, char *out, size_t size)
+static void reason_write(const struct core *core, const struct render_task *task, enum lack least, char *out, size_t size)
 {
     const struct rec_render_task *record = &task->record;
+    struct scene_version made = scene_made(core, record->scene_md5);
     int engine = (int)record->render_engine.len;
     switch (least) {
     case LACK_ALL:
@@ -196,6 +210,10 @@ static void reason_write(const struct render_task *task, enum lack least, char *
     case LACK_PLUGIN:
         snprintf(out, size, "no worker that fits otherwise has all of the plugins");
         break;
+    case LACK_AGE:
+        snprintf(out, size, "no worker that fits otherwise has %.*s %u.%u, which saved the scene, or a newer one", engine,
+                 record->render_engine.ptr, made.major, made.minor);
+        break;
     case LACK_NOTHING:
         if (task->counts[FRAME_STARVED] && !task->counts[FRAME_PENDING])
             snprintf(out, size, "frames ran out of memory with %llu GB, and wait for a worker that has more",
@@ -216,10 +234,10 @@ void render_reason(const struct render *farm, const struct core *core, const str
         if (!render_serves(worker))
             continue;
         render_offer(worker, &offer);
-        enum lack lack = lack_of(task, &offer);
+        enum lack lack = lack_of(core, task, &offer);
         least = lack < least ? lack : least;
     }
-    reason_write(task, least, out, size);
+    reason_write(core, task, least, out, size);
     if (least == LACK_NOTHING && !out[0])
         snprintf(out, size, "all workers that fit are busy");
 }

@@ -59,7 +59,7 @@ static struct render_task *pick(struct render *farm, const struct core *core, co
     render_offer(worker, &offer);
     for (unsigned level = RENDER_LEVELS; level-- > 0;)
         for (struct render_task *task = farm->lists[level].first; task; task = task->next_open) {
-            if (!render_fits(task, &offer))
+            if (!render_fits(core, task, &offer))
                 continue;
             if (render_rests(task, core, worker))
                 *rests = true;

@@ -123,7 +123,7 @@ struct render_offer { /* what a host has */
 
 bool render_serves(const struct worker *worker);
 void render_offer(const struct worker *worker, struct render_offer *offer);
-bool render_fits(const struct render_task *task, const struct render_offer *offer);
+bool render_fits(const struct core *core, const struct render_task *task, const struct render_offer *offer);
 /* Why none of its frames is given out, into out; empty: nothing speaks against it. */
 void render_reason(const struct render *farm, const struct core *core, const struct render_task *task, char *out, size_t size);
 /* Whether this host rests for the task: others that fit do not. */
