@@ -261,6 +261,28 @@ static void test_a_test_that_fails(void **unused)
     fixture_free(fixture);
 }
 
+/* Somebody ended the task: none of its test frames has failed. */
+static void test_a_test_that_is_cancelled(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_render_task task = scene(3);
+    task.test_frames = STR_LIT("1, 2");
+    studio(fixture, 1, "a", "blender 3.4.1", "16", "0");
+    uint64_t id = created(fixture, &task);
+    assert_int_equal(task_of(fixture, id).test_status, 1 + FRAME_RENDERING);
+    done(fixture, 1, given(fixture, 1).lease);
+    given(fixture, 1);
+    acted(fixture, id, RENDER_CANCEL, 0);
+    fixture_wait(fixture, 1);
+    assert_task(fixture, id, RENDER_CANCELLED, 1, 0);
+    assert_int_equal(task_of(fixture, id).test_status, 1 + FRAME_PENDING);
+    acted(fixture, id, RENDER_RETRY_FRAME, 2);
+    done(fixture, 1, given(fixture, 1).lease);
+    assert_int_equal(task_of(fixture, id).test_status, 1 + FRAME_COMPLETED);
+    fixture_free(fixture);
+}
+
 /* ---- who gets what ---- */
 
 static void test_placement(void **unused)
@@ -647,6 +669,7 @@ int main(void)
         cmocka_unit_test(test_frames_are_rendered),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_a_test_that_fails),
+        cmocka_unit_test(test_a_test_that_is_cancelled),
         cmocka_unit_test(test_placement),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_words_of_workers),

@@ -210,17 +210,18 @@ static uint32_t tests_in(const struct render_task *task, enum render_frame_statu
     return count;
 }
 
-/* As a whole: failed if one has, rendering if one is or some are finished. */
+/* As a whole: failed if one has, rendering if one is or some are finished and others are to come. What was cancelled has neither failed nor
+ * been rendered: it is pending, as it would be if somebody wanted it after all. */
 static uint64_t test_status(const struct render_task *task)
 {
     if (!task->test_count)
         return 0;
-    uint32_t done = tests_in(task, FRAME_COMPLETED);
-    if (tests_in(task, FRAME_FAILED) || tests_in(task, FRAME_CANCELLED))
+    uint32_t done = tests_in(task, FRAME_COMPLETED), open = tests_in(task, FRAME_PENDING) + tests_in(task, FRAME_STARVED);
+    if (tests_in(task, FRAME_FAILED))
         return 1 + FRAME_FAILED;
     if (done == task->test_count)
         return 1 + FRAME_COMPLETED;
-    return done || tests_in(task, FRAME_RENDERING) ? 1 + FRAME_RENDERING : 1 + FRAME_PENDING;
+    return tests_in(task, FRAME_RENDERING) || (done && open) ? 1 + FRAME_RENDERING : 1 + FRAME_PENDING;
 }
 
 /* Some of its test frames have not ended: nothing else is given out. */
