@@ -1,4 +1,4 @@
-/* GET /files/download/{frame_id}: what a frame was rendered to. Its worker placed that below `render.output`. */
+/* GET /files/download/{frame_id}: what a frame was rendered to, or the small picture of it. Its worker placed both below `render.output`. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -6,6 +6,11 @@
 #include "gateway/gateway.h"
 #include "gateway/serve.h"
 #include "gateway/surfaces/render_files.h"
+
+struct wanted { /* request->own */
+    uint64_t id;
+    bool thumbnail;
+};
 
 static const char *type_of(struct str path)
 {
@@ -52,8 +57,8 @@ static bool is_missing(int cause)
 
 static void on_frame(struct request *request, const struct msg *msg)
 {
-    const uint64_t *id = request->own;
-    const struct rec_render_frame *frame = render_frame_row(request, &msg->u.query_rows.rows, *id);
+    const struct wanted *wanted = request->own;
+    const struct rec_render_frame *frame = render_frame_row(request, &msg->u.query_rows.rows, wanted->id);
     unsigned char md5[BLOB_MD5];
     char hex[BLOB_HEX];
 
@@ -61,27 +66,31 @@ static void on_frame(struct request *request, const struct msg *msg)
         reply_problem_kind(request, PROBLEM_OVERLOADED);
         return;
     }
-    if (!frame || frame->output_path.len == 0) {
+    struct str path = !frame ? (struct str){NULL, 0} : wanted->thumbnail ? frame->thumbnail : frame->output_path;
+    if (path.len == 0) {
         render_refuse(request, PROBLEM_NOT_FOUND, "frame_id", "file_missing", request->match.args[0]);
         return;
     }
-    int fd = output_open(request, frame->output_path);
+    int fd = output_open(request, path);
     if (fd < 0 && is_missing(errno)) {
-        render_refuse(request, PROBLEM_NOT_FOUND, "frame_id", "file_missing", frame->output_path);
+        render_refuse(request, PROBLEM_NOT_FOUND, "frame_id", "file_missing", path);
     } else if (fd < 0) {
         render_refuse_disk(request, errno);
     } else {
-        bool hashed = blob_read_hex(frame->output_hash, md5); /* its worker's word: nothing else goes into a header */
-        blob_hex(md5, hex);
-        serve_file(request, fd, hashed ? hex : NULL, type_of(frame->output_path));
+        bool hashed =
+            !wanted->thumbnail && blob_read_hex(frame->output_hash, md5); /* its worker's word: nothing else goes into a header */
+        if (hashed)
+            blob_hex(md5, hex);
+        serve_file(request, fd, hashed ? hex : NULL, type_of(path));
     }
 }
 
 static void on_task(struct request *request, const struct msg *msg)
 {
     const struct rec_row_list *rows = &msg->u.query_rows.rows;
-    uint64_t *id = request->own, place = *id & ((UINT64_C(1) << RENDER_FRAME_BITS) - 1);
-    struct msg_get get = {.type = TYPE_RENDER_FRAME, .ids = {id, 1}};
+    struct wanted *wanted = request->own;
+    uint64_t place = wanted->id & ((UINT64_C(1) << RENDER_FRAME_BITS) - 1);
+    struct msg_get get = {.type = TYPE_RENDER_FRAME, .ids = {&wanted->id, 1}};
     struct problem problem;
     const struct rec_render_task *task = rows->count ? render_row(request, &rows->items[0]) : NULL;
 
@@ -100,17 +109,37 @@ static void on_task(struct request *request, const struct msg *msg)
     reply_problem(request, &problem);
 }
 
+static int thumbnail_read(const struct request *request, bool *thumbnail, struct problem *problem)
+{
+    struct str word;
+    int fault = 0;
+
+    if (!request_param(request, "thumbnail", &word, problem, &fault) || fault)
+        return fault;
+    *thumbnail = str_is(word, "true");
+    return *thumbnail || str_is(word, "false")
+               ? 0
+               : problem_value(problem, PROBLEM_BAD_REQUEST, "thumbnail", "enum", word, "true|false");
+}
+
 void render_files_frame(struct request *request)
 {
-    uint64_t *id = request->own = request_alloc(request, sizeof *id), task_id;
+    struct wanted *wanted = request->own = request_alloc(request, sizeof *wanted);
+    uint64_t task_id;
     struct msg_get get = {.type = TYPE_RENDER_TASK, .ids = {&task_id, 1}};
+    struct problem problem;
 
-    if (!id) {
+    if (!wanted) {
         reply_problem_kind(request, PROBLEM_OVERLOADED);
-    } else if (!uri_number(request->match.args[0], id)) {
+        return;
+    }
+    *wanted = (struct wanted){0};
+    if (!uri_number(request->match.args[0], &wanted->id)) {
         render_refuse(request, PROBLEM_NOT_FOUND, "frame_id", "render_frame_id", request->match.args[0]);
+    } else if (thumbnail_read(request, &wanted->thumbnail, &problem) != 0) {
+        reply_problem(request, &problem);
     } else {
-        task_id = *id >> RENDER_FRAME_BITS;
+        task_id = wanted->id >> RENDER_FRAME_BITS;
         ask_send(request, ASK_STORE, &shape_msg_get, &get, on_task);
     }
 }

@@ -50,8 +50,9 @@ extern void (*const render_uploads[])(struct request *request); /* ends in NULL 
          "A file by its MD5, with `Range`, `If-Range` and `ETag`: for workers, users and admins. 307 to the S3-compatible "      \
          "store, where one keeps it."},                                                                                          \
         {METHOD_GET, "/files/download/{frame_id}", render_files_frame, ROLE_READONLY,                                            \
-         "What a frame was rendered to, by the frame's `id`: the file, with `Range`, `If-Range` and `ETag` (its MD5). 404 "      \
-         "(2002) when it is gone, 409 (3000) while the frame is not `completed`."},
+         "What a frame was rendered to, by the frame's `id`: the file, with `Range`, `If-Range` and `ETag` (its MD5). "          \
+         "`thumbnail=true`: a PNG of it, 320 pixels at most. 404 (2002) when it is gone, 409 (3000) while the frame is not "     \
+         "`completed`."},
 
 void render_scene_analyse(struct request *request);
 void render_scene_get(struct request *request);

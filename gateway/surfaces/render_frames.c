@@ -71,6 +71,7 @@ static void frame_write(struct writer *w, const char *key, const struct rec_rend
         writer_null(w, "run_id");
     writer_bool(w, "is_black", done && frame->black);
     writer_bool(w, "is_small", done && frame->small);
+    writer_text_or_null(w, "thumbnail_path", done ? frame->thumbnail : (struct str){NULL, 0});
     writer_close(w, '}');
 }
 

@@ -380,6 +380,9 @@ class Rendered(RenderContract):
             self.assertEqual((sent.status, sent.headers["content-range"], sent.body["code"]), (416, "bytes */300000", 1000))
             sent = ask(self.farm.port, "HEAD", path)
             self.assertEqual((sent.status, sent.headers["content-length"]), (200, "300000"))
+            self.refused(self.farm.get(path + "?thumbnail=true"), 404, 2002, "frame_id")  # there is none
+            self.refused(self.farm.get(path + "?thumbnail=1"), 400, 1002, "thumbnail")
+            self.assertEqual(ask(self.farm.port, "GET", path + "?thumbnail=false").raw, content)
             (self.farm.data / "secret.png").write_bytes(b"not of a frame")
             (file.parent / "link.png").symlink_to(self.farm.data / "secret.png")
             run = studio.frame()
@@ -402,6 +405,30 @@ class Rendered(RenderContract):
             self.assertIn("there is no frame", self.refused(self.farm.get(f"{BASE}/files/download/{first + 2}", headers=EN), 404, 2000, "frame_id")["detail"])
             for none in ("0", "1", "x", "-1", "9" * 19, "9" * 30, str((number + 1000) << 14)):
                 self.refused(self.farm.get(f"{BASE}/files/download/{none}"), 404, 2000, "frame_id")
+
+    def test_thumbnails(self):
+        with Studio(self.farm) as studio:
+            number = self.create()["id"]
+            run = studio.frame()
+            self.assertIsNone(self.frame(number, 1)["thumbnail_path"])
+            small = f"user123/{number}/renders/thumbnails/frame.0001.png"
+            studio.render(run, thumbnail_path=small)
+            self.becomes(number, "completed")
+            frame = self.frame(number, 1)
+            self.assertEqual(frame["thumbnail_path"], small)
+            path = f"{BASE}/files/download/{frame['id']}?thumbnail=true"
+            self.refused(self.farm.get(path), 404, 2002, "frame_id")
+            file = self.farm.data / "render" / small
+            file.parent.mkdir(parents=True)
+            file.write_bytes(b"a small picture")
+            sent = ask(self.farm.port, "GET", path)
+            self.assertEqual((sent.status, sent.raw, sent.headers["content-type"]), (200, b"a small picture", "image/png"))
+            (self.farm.data / "secret.png").write_bytes(b"not of a frame")
+            for said in ("../secret.png", str(self.farm.data / "secret.png")):
+                self.said(self.farm.post(f"{BASE}/tasks/{number}/frames/1/retry"))
+                studio.render(studio.frame(), thumbnail_path=said)
+                self.becomes(number, "completed")
+                self.refused(self.farm.get(path), 404, 2002, "frame_id")
 
     def test_retry(self):
         with Studio(self.farm) as studio:
@@ -493,7 +520,7 @@ class Whose(RenderContract):
         other = {"headers": self.keys["somebody"]}
         self.refused(self.farm.post(f"{BASE}/tasks", BODY, **other), 403, 4001)
         for get in (path, f"{path}/status", f"{path}/assets", f"{path}/frames", f"{path}/frames/1", f"{BASE}/tasks?unionid=user123",
-                    f"{BASE}/files/download/{number << 14}", f"{path}/results.zip"):
+                    f"{BASE}/files/download/{number << 14}", f"{BASE}/files/download/{number << 14}?thumbnail=true", f"{path}/results.zip"):
             self.refused(self.farm.get(get, **other), 403, 4001)
         for action in ("pause", "cancel", "retry-failed", "frames/1/retry"):
             self.refused(self.farm.post(f"{path}/{action}", **other), 403, 4001)

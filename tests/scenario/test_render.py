@@ -364,6 +364,7 @@ class Once(Copied):
         self.farm.attempt = 2
         again = json.loads(self.ends(self.begin(published=self.farm.published[first]), COMPLETED)["result"])
         self.assertEqual((again["output_hash"], again["width"], self.final.stat().st_ino), (made["output_hash"], 64, before.st_ino))
+        self.assertEqual((again["thumbnail_path"], made["thumbnail_path"]), ("u1/thumbnails/frame.0001.png",) * 2)
         self.assertEqual(self.calls.read_text(), "\n")
 
     def test_killed_before_it_is_named(self):

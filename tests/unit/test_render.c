@@ -152,7 +152,8 @@ static void done(struct fixture *fixture, unsigned peer, struct rec_lease lease)
     struct rec_outcome outcome = {.outcome = OUTCOME_COMPLETED,
                                   .result = STR_LIT("{\"output_path\":\"user123/1/renders/frame.0001.png\",\"output_size\":7,"
                                                     "\"output_hash\":\"0123456789abcdef0123456789abcdef\",\"render_time\":2.5,"
-                                                    "\"width\":64,\"height\":32,\"black\":false,\"engine_version\":\"3.4.1\"}")};
+                                                    "\"width\":64,\"height\":32,\"black\":false,\"engine_version\":\"3.4.1\","
+                                                    "\"thumbnail_path\":\"user123/1/renders/thumbnails/frame.0001.png\"}")};
     SET_HAS(&outcome, rec_outcome, result);
     say(fixture, peer, lease, outcome);
 }
@@ -184,6 +185,7 @@ static void test_frames_are_rendered(void **unused)
     struct rec_render_frame record = frame_of(fixture, id, 2);
     assert_int_equal(record.render_ms, 2500);
     assert_int_equal(record.output_size, 7);
+    assert_true(str_is(record.thumbnail, "user123/1/renders/thumbnails/frame.0001.png"));
     assert_true(str_is(record.output_hash, "0123456789abcdef0123456789abcdef"));
     frame = given(fixture, 1);
     assert_int_equal(frame.number, 1);

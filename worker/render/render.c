@@ -143,15 +143,21 @@ static int result_write(const struct render *it, const struct picture *picture, 
     return rc;
 }
 
-/* `thumbnails/frame.0001.png` beside frame.0001.exr. Nothing that counts: without it the frame is as good. */
-static void thumbnail_place(const struct render *it, const char *fresh, char out[PATH_MAX])
+/* `thumbnails/frame.0001.png` beside frame.0001.exr; out: below the folder of frames, path: the whole. False: too long. */
+static bool thumbnail_name(const struct render *it, char out[PATH_MAX], char path[PATH_MAX])
 {
-    char path[PATH_MAX * 2];
     const char *slash = strrchr(it->output, '/'), *base = slash ? slash + 1 : it->output;
-    struct err err = {0};
     int len = snprintf(out, PATH_MAX, "%.*s" THUMBNAILS "/%.*s.png", (int)(base - it->output), it->output,
                        (int)(strlen(base) - strlen(it->extension) - 1), base);
-    if (len < PATH_MAX && snprintf(path, sizeof(path), "%s/%s", words_or(it->words, "folder", ""), out) < PATH_MAX) {
+    return len < PATH_MAX && snprintf(path, PATH_MAX, "%s/%s", words_or(it->words, "folder", ""), out) < PATH_MAX;
+}
+
+/* Nothing that counts: without it the frame is as good. */
+static void thumbnail_place(const struct render *it, const char *fresh, char out[PATH_MAX])
+{
+    char path[PATH_MAX];
+    struct err err = {0};
+    if (thumbnail_name(it, out, path)) {
         unlink(path);
         if (layout_bring(fresh, path, BRING_MOVE, &err) == 0)
             return;
@@ -161,13 +167,18 @@ static void thumbnail_place(const struct render *it, const char *fresh, char out
 }
 
 /* 1: what an earlier attempt was granted stands complete; 0: it is to be made. */
-static int adopt(struct render *it, struct picture *picture)
+static int adopt(struct render *it, struct picture *picture, char thumbnail[PATH_MAX])
 {
     struct stat seen;
+    char path[PATH_MAX];
     if (!made_stands(words_or(it->words, "published", ""), it->final, &seen))
         return standing_note(it);
     printf("an earlier attempt has made this frame\n");
-    return picture_look(it, it->final, NULL, picture) < 0 ? -1 : 1;
+    if (picture_look(it, it->final, NULL, picture) < 0)
+        return -1;
+    if (!thumbnail_name(it, thumbnail, path) || access(path, R_OK) < 0)
+        thumbnail[0] = '\0';
+    return 1;
 }
 
 int render_lay(struct render *it)
@@ -204,7 +215,7 @@ static int step_run(struct render *it)
     struct picture picture = {0};
     char thumbnail[PATH_MAX] = "";
     uint64_t begun = clock_mono_ms();
-    int there = adopt(it, &picture);
+    int there = adopt(it, &picture, thumbnail);
     if (there < 0 || (there == 0 && make(it, &picture, thumbnail) < 0))
         return -1;
     if (result_write(it, &picture, (double)(clock_mono_ms() - begun) / 1000, thumbnail) < 0)

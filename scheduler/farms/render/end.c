@@ -34,7 +34,7 @@ bool render_again(void *self, const struct core *core, const struct run *run)
 
 struct said {
     json_t *json; /* what the texts borrow from */
-    struct str path, hash, version;
+    struct str path, hash, version, thumbnail;
     uint64_t size, ms, width, height;
     bool black, small;
 };
@@ -78,6 +78,7 @@ static void said_read(const struct rec_run *run, struct said *said)
     said->size = said_number(said->json, "output_size", INT64_MAX);
     said->hash = said_text(said->json, "output_hash", 32);
     said->version = said_text(said->json, "engine_version", 64);
+    said->thumbnail = said_text(said->json, "thumbnail_path", 4095);
     said->width = said_number(said->json, "width", 1000000);
     said->height = said_number(said->json, "height", 1000000);
     said->black = json_is_true(json_object_get(said->json, "black"));
@@ -163,6 +164,7 @@ static void frame_put(struct core *core, const struct render_task *task, uint32_
         .black = said->black,
         .small = said->small,
         .engine_version = said->version,
+        .thumbnail = said->thumbnail,
     };
     journal_put(core->journal, TYPE_RENDER_FRAME, frame.id, &frame);
 }
