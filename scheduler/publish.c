@@ -80,6 +80,7 @@ int publish_grant(struct core *core, struct lease *lease, const struct rec_publi
         return 0;
     if (run_publish_set(run, output))
         return fault_memory(fault);
+    run->more->published.at = core->wall_ms;
     run_move(core, run, CHANGE_GRANT);
     run_record(run, own, &record);
     run_put(core, &record);

@@ -85,7 +85,7 @@ size_t run_bytes(const struct run *run)
         return bytes;
     bytes += text_str(more->farm_data).len + text_str(more->error).len + text_str(more->hostname).len + text_str(more->spec).len;
     if (more->published.attempt)
-        bytes += more->published.path.len + more->published.temporary.len + 96;
+        bytes += more->published.path.len + more->published.temporary.len + 112;
     for (uint32_t i = 0; i < more->attempt_count; i++)
         bytes += 136 + more->attempts[i].worker_name.len + more->attempts[i].error.len;
     return bytes;

@@ -370,6 +370,41 @@ static void test_words_of_workers(void **unused)
     fixture_free(fixture);
 }
 
+/* A picture that stands already costs what the attempt took that made it. */
+static void test_adopted(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_render_task task = scene(1);
+    studio(fixture, 1, "a", "blender 3.4.1", "16", "0");
+    uint64_t id = created(fixture, &task);
+    struct rec_lease lease = given(fixture, 1).lease, again;
+    for (unsigned i = 0; i < 10; i++) {
+        fixture_heartbeat(fixture, 1, &lease, 1);
+        fixture_wait(fixture, 2000);
+    }
+    struct msg_publish publish = {.run_id = lease.run_id,
+                                  .output = {.attempt = lease.attempt,
+                                             .path = STR_LIT("/f/user123/1/renders/frame.0001.png"),
+                                             .temporary = STR_LIT("/f/user123/1/renders/.gantry-1"),
+                                             .size = 7,
+                                             .hash = STR_LIT("0123456789abcdef"),
+                                             .at = 1}}; /* the worker's word is none */
+    fixture_send(fixture, DOOR_WORKERS, 1, 0, &shape_msg_publish, &publish);
+    fixture_settle(fixture);
+    assert_non_null(fixture_take(fixture, 1, MSG_PUBLISH_GRANT));
+    fixture_rebuild(fixture);
+    studio(fixture, 1, "a", "blender 3.4.1", "16", "0"); /* it does not name what it held */
+    again = fixture_begin(fixture, 1);
+    assert_int_equal(again.run_id, lease.run_id);
+    assert_int_equal(again.attempt, lease.attempt + 1);
+    done(fixture, 1, again); /* says 2.5 s */
+    assert_task(fixture, id, RENDER_COMPLETED, 1, 0);
+    assert_int_equal(frame_of(fixture, id, 1).render_ms, 20000);
+    assert_int_equal(task_of(fixture, id).render_ms, 20000);
+    fixture_free(fixture);
+}
+
 /* A host that fails three in a row rests for that task, while another one is there. */
 static void test_rest(void **unused)
 {
@@ -675,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_placement),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_words_of_workers),
+        cmocka_unit_test(test_adopted),
         cmocka_unit_test(test_rest),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_time_is_over),

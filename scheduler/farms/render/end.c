@@ -57,6 +57,21 @@ static const struct rec_attempt *last_attempt(const struct rec_run *run)
     return run->attempts.count ? &run->attempts.items[run->attempts.count - 1] : NULL;
 }
 
+/* What the picture took that an earlier attempt was granted and the last one only found standing; 0: the last one made it. */
+static uint64_t adopted_ms(const struct rec_run *run)
+{
+    const struct rec_published *granted = &run->published;
+    const struct rec_attempt *last = last_attempt(run);
+    if (!HAS(run, rec_run, published) || !last || granted->attempt == last->number)
+        return 0;
+    for (uint32_t i = 0; i < run->attempts.count; i++) {
+        const struct rec_attempt *maker = &run->attempts.items[i];
+        if (maker->number == granted->attempt && granted->at > maker->assigned_at)
+            return granted->at - maker->assigned_at;
+    }
+    return 0;
+}
+
 static void said_read(const struct rec_run *run, struct said *said)
 {
     const struct rec_attempt *last = last_attempt(run);
@@ -83,7 +98,9 @@ static void said_read(const struct rec_run *run, struct said *said)
     said->height = said_number(said->json, "height", 1000000);
     said->black = json_is_true(json_object_get(said->json, "black"));
     said->small = json_is_true(json_object_get(said->json, "small"));
-    if (seconds > 0 && seconds < 1e9)
+    if (adopted_ms(run))
+        said->ms = adopted_ms(run);
+    else if (seconds > 0 && seconds < 1e9)
         said->ms = (uint64_t)(seconds * 1000);
 }
 
