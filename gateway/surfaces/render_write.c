@@ -83,7 +83,8 @@ static uint64_t completion(const struct rec_render_task *task, const struct rec_
 /* ---- fields ---- */
 
 const char render_field_names[] =
-    "id,unionid,status,progress,reason,scene_file,scene_file_hash,scene_file_size,render_engine,renderer,cg_version,plugins,"
+    "id,unionid,status,progress,reason,resting,scene_file,scene_file_hash,scene_file_size,render_engine,renderer,cg_version,"
+    "plugins,"
     "is_compressed,allow_missing,task_info,priority,start_frame,test_frames,stop_after_test,test_frame_status,ram,gpu_count,"
     "hardware_config_id,hardware_config,frame_timeout,task_timeout,total_frames,completed_frames,failed_frames,rendering_frames,"
     "cancelled_frames,estimated_cost,actual_cost,celery_task_id,error_message,created_at,started_at,completed_at,"
@@ -231,6 +232,25 @@ static void write_frames(const struct view *view)
     put_number(view, "cancelled_frames", task->cancelled_frames);
 }
 
+/* Workers that are given none of its frames for a while. */
+static void write_resting(const struct view *view)
+{
+    struct writer *w = view->w;
+
+    if (!shown(view, "resting"))
+        return;
+    writer_open(w, "resting", '[');
+    for (uint32_t i = 0; view->live && i < view->live->resting.count; i++) {
+        const struct rec_render_rest *rest = &view->live->resting.items[i];
+        writer_open(w, NULL, '{');
+        writer_text(w, "node_id", rest->worker);
+        writer_time(w, "until", rest->until);
+        writer_uint(w, "failed_frames", rest->failed);
+        writer_close(w, '}');
+    }
+    writer_close(w, ']');
+}
+
 void render_task_write(struct writer *w, const char *key, const struct rec_render_task *task, const struct rec_render_live *live,
                        struct str fields)
 {
@@ -242,6 +262,7 @@ void render_task_write(struct writer *w, const char *key, const struct rec_rende
     put_text(&view, "status", str_of(render_status_name(task->status)));
     put_rounded(&view, "progress", progress(task, live), 1);
     put_text(&view, "reason", live ? live->reason : (struct str){NULL, 0});
+    write_resting(&view);
     write_scene(&view);
     write_hardware(&view);
     put_number(&view, "frame_timeout", task->frame_timeout);

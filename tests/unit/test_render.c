@@ -410,7 +410,7 @@ static void test_rest(void **unused)
 {
     (void)unused;
     struct fixture *fixture = farm_fixture();
-    struct rec_render_task task = scene(10), next = scene(1);
+    struct rec_render_task task = scene(10), next = scene(2);
     farm_of(fixture)->config.attempts = 1;
     studio(fixture, 1, "bad", "blender 3.4.1", "16", "0");
     uint64_t id = created(fixture, &task);
@@ -421,12 +421,56 @@ static void test_rest(void **unused)
     struct given other = given(fixture, 2);
     fails(fixture, 1, frame.lease, "driver");
     nothing_given(fixture, 1);
-    next.priority = 1;
+    next.priority = 9;
     created(fixture, &next); /* of another task it is given frames */
     given(fixture, 1);
+    struct msg_render_live live = {.ids = {&id, 1}};
+    const struct rec_render_live *row = &fixture_ask(fixture, &shape_msg_render_live, &live)->u.render_live_rows.tasks.items[0];
+    assert_int_equal(row->resting.count, 1);
+    assert_true(str_eq(row->resting.items[0].worker, frame_of(fixture, id, 1).node));
+    assert_int_equal(row->resting.items[0].failed, 5);
+    assert_int_equal(row->resting.items[0].until, fixture->wall + farm_of(fixture)->config.rest_ms);
     done(fixture, 2, other.lease);
-    given(fixture, 2);
+    given(fixture, 2); /* now both are at work on the other one */
     assert_task(fixture, id, RENDER_RENDERING, 1, 5);
+    row = &fixture_ask(fixture, &shape_msg_render_live, &live)->u.render_live_rows.tasks.items[0];
+    assert_non_null(strstr(row->reason.ptr, "or rest as they failed 5 frames in a row, as "));
+    fixture_free(fixture);
+}
+
+/* The rest ends; one more failure, and it rests again. Timeouts do not count. */
+static void test_rest_ends(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_render_task task = scene(20);
+    farm_of(fixture)->config.attempts = 1;
+    farm_of(fixture)->config.rest_ms = 1000;
+    studio(fixture, 1, "bad", "blender 3.4.1", "16", "0");
+    uint64_t id = created(fixture, &task);
+    struct given frame = given(fixture, 1);
+    studio(fixture, 2, "good", "blender 3.4.1", "16", "0");
+    given(fixture, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        say(fixture, 1, frame.lease, (struct rec_outcome){.outcome = OUTCOME_TIMEOUT});
+        frame = given(fixture, 1);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        fails(fixture, 1, frame.lease, "driver");
+        frame = given(fixture, 1);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        fails(fixture, 1, frame.lease, "driver");
+        nothing_given(fixture, 1);
+        fixture_wait(fixture, 999);
+        nothing_given(fixture, 1);
+        fixture_wait(fixture, 1);
+        frame = given(fixture, 1);
+    }
+    done(fixture, 1, frame.lease);
+    fails(fixture, 1, given(fixture, 1).lease, "driver"); /* counted anew */
+    given(fixture, 1);
+    assert_task(fixture, id, RENDER_RENDERING, 1, 9);
     fixture_free(fixture);
 }
 
@@ -712,6 +756,7 @@ int main(void)
         cmocka_unit_test(test_words_of_workers),
         cmocka_unit_test(test_adopted),
         cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_rest_ends),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_time_is_over),
         cmocka_unit_test(test_whose),

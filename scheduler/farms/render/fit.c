@@ -183,6 +183,20 @@ bool render_rests(const struct render_task *task, const struct core *core, const
     return false; /* nobody else is there to do it */
 }
 
+uint32_t render_resting(const struct render_task *task, const struct core *core, struct rec_render_rest out[RENDER_HOSTS])
+{
+    uint32_t count = 0;
+    for (unsigned i = 0; task->hosts && i < RENDER_HOSTS; i++) {
+        const struct render_host *host = &task->hosts[i];
+        const struct worker *worker = host->until > core->mono_ms ? worker_find(core, host->worker_id) : NULL;
+        if (worker && render_rests(task, core, worker))
+            out[count++] = (struct rec_render_rest){.worker = str_cut(worker->name->str, 255),
+                                                    .until = core->wall_ms + (host->until - core->mono_ms),
+                                                    .failed = host->failed};
+    }
+    return count;
+}
+
 /* ---- why nothing is given out ---- */
 
 static void reason_write(const struct core *core, const struct render_task *task, enum lack least, char *out, size_t size)
@@ -224,6 +238,7 @@ static void reason_write(const struct core *core, const struct render_task *task
 
 void render_reason(const struct render *farm, const struct core *core, const struct render_task *task, char *out, size_t size)
 {
+    struct rec_render_rest resting[RENDER_HOSTS];
     enum lack least = LACK_ALL;
     (void)farm;
     out[0] = '\0';
@@ -238,6 +253,12 @@ void render_reason(const struct render *farm, const struct core *core, const str
         least = lack < least ? lack : least;
     }
     reason_write(core, task, least, out, size);
-    if (least == LACK_NOTHING && !out[0])
+    if (least != LACK_NOTHING || out[0])
+        return;
+    uint32_t count = render_resting(task, core, resting);
+    if (count)
+        snprintf(out, size, "all workers that fit are busy, or rest as they failed %llu frames in a row, as %.*s",
+                 (unsigned long long)resting->failed, (int)resting->worker.len, resting->worker.ptr);
+    else
         snprintf(out, size, "all workers that fit are busy");
 }

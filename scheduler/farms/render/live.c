@@ -30,9 +30,13 @@ void render_on_live(struct core *core, const struct core_call *call)
         char reason[REASON_BYTES];
         if (!task || render_status_final(task->record.status))
             continue;
+        struct rec_render_rest *resting = task->hosts ? arena_alloc(core->arena, RENDER_HOSTS * sizeof *resting) : NULL;
         render_reason(farm, core, task, reason, sizeof reason);
-        rows[live.tasks.count++] = (struct rec_render_live){
-            .id = task->id, .partial = partial_of(core, task), .reason = arena_str(core->arena, str_of(reason))};
+        rows[live.tasks.count++] =
+            (struct rec_render_live){.id = task->id,
+                                     .partial = partial_of(core, task),
+                                     .reason = arena_str(core->arena, str_of(reason)),
+                                     .resting = {resting, resting ? render_resting(task, core, resting) : 0}};
     }
     if (!rows) {
         fault_memory(&fault);

@@ -128,6 +128,8 @@ bool render_fits(const struct core *core, const struct render_task *task, const 
 void render_reason(const struct render *farm, const struct core *core, const struct render_task *task, char *out, size_t size);
 /* Whether this host rests for the task: others that fit do not. */
 bool render_rests(const struct render_task *task, const struct core *core, const struct worker *worker);
+/* Those who rest for it while others are there, RENDER_HOSTS at most; names are borrowed. */
+uint32_t render_resting(const struct render_task *task, const struct core *core, struct rec_render_rest out[RENDER_HOSTS]);
 void render_host_failed(const struct render *farm, const struct core *core, struct render_task *task, uint64_t worker_id);
 void render_host_well(struct render_task *task, uint64_t worker_id);
 /* Whether a worker that is here has more than so many GB, and fits otherwise. */
