@@ -111,7 +111,8 @@ static int judge(const struct watching *watching, const struct child_end *end)
 struct finding {
     const struct render *it;
     unsigned entries, named, others; /* pictures with the frame's number, and without it */
-    char *named_path, *other_path;   /* PATH_MAX each */
+    char *named_path;                /* PATH_MAX */
+    char other_path[PATH_MAX];
 };
 
 /* frame.0012.png is of frame 12. */
@@ -154,23 +155,44 @@ static void find_in(struct finding *finding, const char *folder, unsigned depth)
         closedir(dir);
 }
 
+/* Unreal's preset says itself where pictures go: below the project, unless somebody has it otherwise. */
+static bool is_preset(const struct render *it)
+{
+    return strcmp(it->engine->made, "{made}") == 0 && *render_text(it, "preset");
+}
+
+/* Its picture, into it->made; false: none, or several. */
+static bool find(struct render *it, const char *folder, struct finding *finding)
+{
+    char saved[PATH_MAX * 2];
+    *finding = (struct finding){.it = it, .named_path = it->made};
+    if (is_preset(it))
+        snprintf(saved, sizeof(saved), "%.*s/Saved/MovieRenders", (int)(strrchr(it->scene, '/') - it->scene), it->scene);
+    find_in(finding, is_preset(it) ? saved : folder, 0);
+    if (finding->named == 0 && finding->others == 1)
+        snprintf(it->made, sizeof(it->made), "%s", finding->other_path);
+    return finding->named == 1 || (finding->named == 0 && finding->others == 1);
+}
+
+/* What stood there before it was called is not its doing. */
+static bool is_old(const struct render *it)
+{
+    struct stat now;
+    return stat(it->made, &now) == 0 && now.st_ino == it->before.st_ino && now.st_size == it->before.st_size &&
+           now.st_mtim.tv_sec == it->before.st_mtim.tv_sec && now.st_mtim.tv_nsec == it->before.st_mtim.tv_nsec;
+}
+
 static int find_made(struct render *it, const char *folder, const struct watching *watching)
 {
-    char other[PATH_MAX], saved[PATH_MAX * 2];
-    struct finding finding = {.it = it, .named_path = it->made, .other_path = other};
-    bool preset = strcmp(it->engine->made, "{made}") == 0 && *render_text(it, "preset");
-    if (preset)
-        snprintf(saved, sizeof(saved), "%.*s/Saved/MovieRenders", (int)(strrchr(it->scene, '/') - it->scene), it->scene);
-    find_in(&finding, preset ? saved : folder, 0);
-    if (finding.named == 0 && finding.others == 1) {
-        snprintf(it->made, sizeof(it->made), "%s", other);
+    struct finding finding;
+    bool there = find(it, folder, &finding), old = there && is_old(it);
+    if (there && !old)
         return 0;
-    }
-    if (finding.named == 1)
-        return 0;
+    bool several =
+        !old && (finding.named || (finding.others && !is_preset(it))); /* beside a preset's are those of other frames */
     const char *error = watching->lines.error;
     return err_set(it->err, ERR_INVALID, "engine: %s made %s of frame %" PRIu64 "%s%.150s", it->engine->name,
-                   finding.named + finding.others ? "several pictures" : "no picture", it->frame, *error ? ": " : "", error);
+                   several ? "several pictures" : "no picture", it->frame, *error ? ": " : "", error);
 }
 
 static int make(struct watching *watching, const char *folder, struct child_end *end)
@@ -182,7 +204,12 @@ static int make(struct watching *watching, const char *folder, struct child_end 
     kept_done(it);
     *watching = (struct watching){.it = it};
     snprintf(it->place, sizeof(it->place), "%s", it->work);
-    return render_lay(it) < 0 ? -1 : call(watching, folder, end);
+    if (render_lay(it) < 0)
+        return -1;
+    struct finding standing;
+    if (is_preset(it) && find(it, folder, &standing) && stat(it->made, &it->before) < 0)
+        it->before = (struct stat){0};
+    return call(watching, folder, end);
 }
 
 int frame_make(struct render *it)

@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "worker/render/engine.h"
 #include "worker/video/farm.h"
@@ -29,8 +30,9 @@ struct render {
     char root[PATH_MAX];        /* where C:/x of the scene is C/x */
     char beside[PATH_MAX];      /* the folder that the scene is in, before it is unpacked */
     char scene[PATH_MAX], made[PATH_MAX], final[PATH_MAX], temporary[PATH_MAX];
-    char version[32]; /* of the engine, as it said */
-    json_t *files;    /* that the scene needs, once layout_files was called; NULL: it is not known */
+    struct stat before; /* of a picture that stood where the engine puts its own */
+    char version[32];   /* of the engine, as it said */
+    json_t *files;      /* that the scene needs, once layout_files was called; NULL: it is not known */
     bool files_asked;
     int keeper; /* a line to what keeps its engine (keep.h); -1: there is none */
     bool keeps; /* the engine may make another frame */
