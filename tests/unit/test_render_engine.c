@@ -1,8 +1,11 @@
 /* How engines are called, and what they say of themselves. */
 #include "tests/unit/unit.h"
 
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include "proto/messages.h"
-#include "worker/render/engine.h"
+#include "worker/render/dirmap.h"
 
 static char *argv[ENGINE_ARGS];
 static struct err err;
@@ -125,13 +128,63 @@ static void test_version(void **state)
     assert_string_equal(out, "");
 }
 
+/* ---- where Maya finds files ---- */
+
+static void folder_make(const char *base, const char *name, char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/%s", base, name);
+    assert_int_equal(mkdir(out, 0700), 0);
+}
+
+/* What a scene calls its files is never more than a word of the script. */
+static void test_dirmap(void **state)
+{
+    (void)state;
+    static struct render it;
+    char base[UNIT_FOLDER_SIZE], path[PATH_MAX], project[PATH_MAX], expected[4096], text[4096] = "";
+    unit_folder(base);
+    it = (struct render){.err = &err};
+    snprintf(it.root, sizeof(it.root), "%s", base);
+    snprintf(it.place, sizeof(it.place), "%s", base);
+    folder_make(base, "C", path);
+    folder_make(base, "show", path);
+    folder_make(path, "scenes", it.beside);
+    it.files = json_pack("[{s:s},{s:s},{s:s},{s:s},{s:s},{s:i}]", "file_path", "/nonexistent/a\";b/x.jpg", "file_path",
+                         "\\\\server\\share\\y.jpg", "file_path", "C:/z.jpg", "file_path", "/tmp", "file_path",
+                         "/nonexistent/\n/x", "file_path", 5);
+    assert_non_null(it.files);
+    assert_int_equal(dirmap_write(&it), 0);
+    snprintf(path, sizeof(path), "%s/maya/userSetup.mel", base);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    snprintf(expected, sizeof(expected),
+             "dirmap -en true;\ndirmap -m \"C:/\" \"%s/C/\";\ndirmap -m \"/nonexistent/a\\\";b/\" \"%s/nonexistent/a\\\";b/\";\n"
+             "dirmap -m \"//server/share/\" \"%s/server/share/\";\n",
+             base, base, base);
+    assert_string_equal(text, expected);
+    project_find(&it, project);
+    assert_string_equal(project, it.beside);
+    snprintf(path, sizeof(path), "%s/show/workspace.mel", base);
+    unit_write(path, "//");
+    project_find(&it, project);
+    assert_string_equal(project + strlen(base), "/show");
+    it.parameters = json_pack("{s:s}", "project_dir", "C:");
+    project_find(&it, project);
+    assert_string_equal(project + strlen(base), "/C");
+    json_decref(it.parameters);
+    json_decref(it.files);
+    unit_remove(base);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_blender, tear_down), cmocka_unit_test_teardown(test_maya, tear_down),
         cmocka_unit_test_teardown(test_unreal, tear_down),  cmocka_unit_test_teardown(test_fill, tear_down),
         cmocka_unit_test_teardown(test_kept, tear_down),    cmocka_unit_test_teardown(test_formats, tear_down),
-        cmocka_unit_test_teardown(test_version, tear_down),
+        cmocka_unit_test_teardown(test_version, tear_down), cmocka_unit_test_teardown(test_dirmap, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
