@@ -635,8 +635,10 @@ static void test_scene_is_newer(void **unused)
     uint64_t id = created(fixture, &task);
     live.ids = (struct uint_list){&id, 1};
     studio(fixture, 1, "old", "blender 3.4.1", "16", "0");
-    struct given frame = given(fixture, 1); /* nobody has read it yet */
+    struct given frame = given(fixture, 1);  /* nobody has read it yet */
+    scene_told(fixture, 1, frame.lease, ""); /* as workers did before */
     scene_told(fixture, 1, frame.lease, "4.2");
+    scene_told(fixture, 1, frame.lease, "1.0"); /* what is known is not told anew */
     fails(fixture, 1, frame.lease, "scene: it is of another version");
     nothing_given(fixture, 1);
     fixture_rebuild(fixture);

@@ -138,6 +138,19 @@ static size_t page_bytes(const struct msg_scene_tell *told)
     return bytes;
 }
 
+static void list_put(struct core *core, struct scene_list *list, struct str version)
+{
+    list->made = scene_version_read(version);
+    const struct rec_scene_needs record = {.id = list->id,
+                                           .md5 = list->key,
+                                           .pages = list->pages,
+                                           .whole = list->whole,
+                                           .left_out = list->left_out,
+                                           .at = core->wall_ms,
+                                           .version = version};
+    journal_put(core->journal, TYPE_SCENE_NEEDS, list->id, &record);
+}
+
 static void page_put(struct assets *assets, struct core *core, struct scene_list *list, const struct msg_scene_tell *told)
 {
     const struct rec_scene_page page = {.id = list->id << SCENE_PAGE_BITS | told->page, .files = told->files};
@@ -149,15 +162,7 @@ static void page_put(struct assets *assets, struct core *core, struct scene_list
     }
     list->whole = told->last;
     list->left_out = told->left_out;
-    list->made = scene_version_read(told->version);
-    const struct rec_scene_needs record = {.id = list->id,
-                                           .md5 = list->key,
-                                           .pages = list->pages,
-                                           .whole = list->whole,
-                                           .left_out = list->left_out,
-                                           .at = core->wall_ms,
-                                           .version = told->version};
-    journal_put(core->journal, TYPE_SCENE_NEEDS, list->id, &record);
+    list_put(core, list, told->version);
 }
 
 /* What can be kept of it is. -1 with fault: for now it cannot; *enough: no more of it can. */
@@ -167,8 +172,14 @@ static int take(struct assets *assets, struct core *core, const struct msg_scene
     bool fresh = !list && told->page == 0;
 
     *enough = (list && list->whole) || told->page >= SCENE_PAGES || (!fresh && (!list || told->page > list->pages));
-    if (*enough)
-        return core_reserve(core, 64, 0, 1, fault);
+    if (*enough) {
+        bool learnt = list && list->whole && !list->made.major && told->version.len; /* of before versions were told */
+        if (core_reserve(core, LIST_BYTES + 64 + told->version.len, 0, 2, fault) != 0)
+            return -1;
+        if (learnt)
+            list_put(core, list, told->version);
+        return 0;
+    }
     if (fresh && !(list = list_make(assets, told->md5)))
         return fault_memory(fault);
     if (core_reserve(core, page_bytes(told) + LIST_BYTES + 64, 0, SCENE_PAGES + 4, fault) != 0) {
