@@ -143,10 +143,12 @@ class Judged(Library):
         videos.put("sphere.mp4", self.root / "s.mp4")
         videos.put("dolby.mp4", self.root / "d.mp4")
         videos.put("wide.mp4", self.root / "w.mp4")
+        videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-map", "0:v", "-map", "0:v", "-c", "copy", str(self.root / "two.mp4"))
         farm = self.farm(transcode_rules="yes")
         farm.scan(self.root)
         self.assertEqual([bool(farm.named(name).get("is_vr")) for name in ("s.mp4", "d.mp4", "w.mp4")], [True, False, True])
         self.assertEqual((farm.named("d.mp4")["wanted"], farm.named("d.mp4")["reason"]), (False, "Dolby Vision would be lost"))
+        self.assertEqual((farm.named("two.mp4")["wanted"], farm.named("two.mp4")["reason"]), (False, "a further video stream would be lost"))
         self.assertTrue(farm.named("s.mp4")["wanted"])
 
 

@@ -140,6 +140,31 @@ static void test_colour(void **state)
     assert_string_equal(recipe_refusal(&probe), "HDR10+ would be lost");
 }
 
+static void expect_refusal(enum probe_kind kind, const char *codec, const char *words)
+{
+    film("h264", "yuv420p", 8);
+    add(kind, codec);
+    if (words)
+        assert_string_equal(recipe_refusal(&probe), words);
+    else
+        assert_null(recipe_refusal(&probe));
+}
+
+static void test_streams_that_would_be_lost(void **state)
+{
+    (void)state;
+    expect_refusal(PROBE_VIDEO, "h264", "a further video stream would be lost");
+    expect_refusal(PROBE_AUDIO, "none", "audio of an unknown codec would be lost");
+    expect_refusal(PROBE_AUDIO, "", "audio of an unknown codec would be lost");
+    expect_refusal(PROBE_SUBTITLE, "none", "subtitles of an unknown codec would be lost");
+    expect_refusal(PROBE_AUDIO, "aac", NULL);
+    expect_refusal(PROBE_PICTURE, "png", NULL);
+    expect_refusal(PROBE_ATTACHMENT, "none", NULL);
+    expect_refusal(PROBE_DATA, "none", NULL);
+    probe.more = 1;
+    assert_string_equal(recipe_refusal(&probe), "some of its very many streams would be lost");
+}
+
 static void test_streams(void **state)
 {
     (void)state;
@@ -157,7 +182,8 @@ static void test_streams(void **state)
     assert_string_equal(recipe.extension, "mp4");
     assert_int_equal(recipe.audio, 2);
     assert_int_equal(recipe.subtitles, 1);
-    assert_non_null(strstr(recipe.left_out, "1 data streams"));
+    assert_int_equal(recipe.pictures, 1);
+    assert_string_equal(recipe.left_out, "0 pictures, 1 data streams");
     static const struct {
         enum probe_kind kind;
         const char *codec;
@@ -173,6 +199,7 @@ static void test_streams(void **state)
         has_not("movflags");
         has_not("attached_pic");
         assert_string_equal(recipe.extension, "mkv");
+        assert_string_equal(recipe.left_out, "1 pictures, 0 data streams");
     }
     has(" -c:t copy ");
 }
@@ -237,6 +264,59 @@ static void test_faults(void **state)
     expect_fault("no video stream");
 }
 
+/* What ffmpeg was told does not matter: what the source has is what has to be there. */
+static void test_missing_streams(void **state)
+{
+    static const struct {
+        enum probe_kind kind;
+        const char *codec, *words;
+    } all[] = {{PROBE_AUDIO, "aac", "0 of 1 audio"},
+               {PROBE_SUBTITLE, "subrip", "0 of 1 subtitles"},
+               {PROBE_PICTURE, "png", "0 of 1 pictures"},
+               {PROBE_ATTACHMENT, "ttf", "0 of 1 attachments"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        film("h264", "yuv420p", 8);
+        made = probe;
+        strcpy(made.streams[0].codec, "hevc");
+        made.bitrate = 1000;
+        add(all[i].kind, all[i].codec);
+        told();
+        recipe.audio = recipe.subtitles = 0;
+        assert_non_null(recipe_fault(&recipe, &probe, &made, why, sizeof(why)));
+        assert_non_null(strstr(why, all[i].words));
+        made.streams[made.count++] = probe.streams[1];
+        assert_null(recipe_fault(&recipe, &probe, &made, why, sizeof(why)));
+    }
+}
+
+/* One container says what its film has, another what all of it has: like is held against like. */
+static void test_rates(void **state)
+{
+    (void)state;
+    film("h264", "yuv420p", 8);
+    made = probe;
+    strcpy(made.streams[0].codec, "hevc");
+    probe.streams[0].bitrate = 4000000;
+    made.bitrate = 5000000; /* of 8000000, with all that is copied */
+    assert_null(fault());
+    made.bitrate = 6100000;
+    expect_fault("it has 6100 kbit/s, and 6000 at most are worth it (its source has 8000)");
+    made.streams[0].bitrate = 3100000;
+    expect_fault("it has 3100 kbit/s, and 3000 at most are worth it (its source has 4000)");
+    made.streams[0].bitrate = 2900000;
+    assert_null(fault());
+    probe.streams[0].bitrate = 0;
+    expect_fault("it has 6100 kbit/s, and 6000 at most");
+    probe.streams[0].bitrate = 4000000; /* a tag that Matroska's film has from its source says nothing */
+    made.streams[0].bitrate = 4000000;
+    made.bitrate = 5000000;
+    add(PROBE_AUDIO, "flac");
+    made.streams[made.count++] = probe.streams[1];
+    has(" -metadata:s:v:0 BPS= -metadata:s:v:0 BPS-eng= ");
+    assert_null(fault());
+}
+
 static void test_hours(void **state)
 {
     struct err err = {0};
@@ -268,9 +348,15 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_quality),  cmocka_unit_test(test_machine),
-                                       cmocka_unit_test(test_colour),   cmocka_unit_test(test_streams),
-                                       cmocka_unit_test(test_too_much), cmocka_unit_test(test_faults),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_quality),
+                                       cmocka_unit_test(test_machine),
+                                       cmocka_unit_test(test_colour),
+                                       cmocka_unit_test(test_streams),
+                                       cmocka_unit_test(test_too_much),
+                                       cmocka_unit_test(test_faults),
+                                       cmocka_unit_test(test_streams_that_would_be_lost),
+                                       cmocka_unit_test(test_missing_streams),
+                                       cmocka_unit_test(test_rates),
                                        cmocka_unit_test(test_hours)};
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }

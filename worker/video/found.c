@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/video/recipe.h"
+
 #define BYTES_MAX ((size_t)512 << 10) /* of a batch, about */
 #define DETAIL_MAX ((size_t)32 << 10)
 #define ARENA_MAX ((size_t)16 << 20)
@@ -43,16 +45,10 @@ static struct str keep(struct found *found, struct str text)
     return arena_str(found->arena, text);
 }
 
-/* Why it is left alone whatever the rules say: a new encode would lose what makes it what it is. */
-static const char *left_alone(const struct probe_stream *film)
-{
-    return film->dolby_vision ? "Dolby Vision would be lost" : film->hdr10_plus ? "HDR10+ would be lost" : NULL;
-}
-
 static void judge(struct found *found, struct rec_video_found *row, const struct probe *probe)
 {
     const struct probe_stream *film = probe_film(probe);
-    const char *why = left_alone(film);
+    const char *why = recipe_refusal(probe); /* whatever the rules say */
     row->codec = keep(found, str_of(film->codec));
     row->container = keep(found, str_cut(str_of(probe->format), strcspn(probe->format, ",")));
     row->bitrate_k = probe_video_bitrate(probe) / 1000;

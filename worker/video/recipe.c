@@ -22,6 +22,27 @@ const char *recipe_encoder(enum recipe_engine engine, bool av1)
     return av1 ? (engine == ENGINE_CPU ? "libsvtav1" : NULL) : engine < ENGINES ? names[engine] : NULL;
 }
 
+/* A codec that ffmpeg knows nothing of: it cannot copy what is in it. */
+static bool unknown(const struct probe_stream *stream)
+{
+    return stream->codec[0] == '\0' || strcmp(stream->codec, "none") == 0;
+}
+
+/* What of its streams nothing made of it would have. Data streams and pictures are left out by design: note_left_out. */
+static const char *stream_lost(const struct probe *probe)
+{
+    for (unsigned i = 0; i < probe->count; i++) {
+        const struct probe_stream *stream = &probe->streams[i];
+        if (stream->kind == PROBE_VIDEO && (int)i != probe->video)
+            return "a further video stream would be lost";
+        if (stream->kind == PROBE_AUDIO && unknown(stream))
+            return "audio of an unknown codec would be lost";
+        if (stream->kind == PROBE_SUBTITLE && unknown(stream))
+            return "subtitles of an unknown codec would be lost";
+    }
+    return probe->more ? "some of its very many streams would be lost" : NULL;
+}
+
 const char *recipe_refusal(const struct probe *probe)
 {
     const struct probe_stream *film = probe_film(probe);
@@ -29,7 +50,7 @@ const char *recipe_refusal(const struct probe *probe)
         return "it has no video stream";
     if (film->dolby_vision)
         return "Dolby Vision would be lost";
-    return film->hdr10_plus ? "HDR10+ would be lost" : NULL;
+    return film->hdr10_plus ? "HDR10+ would be lost" : stream_lost(probe);
 }
 
 #define SEEK_BEFORE 0.5 /* s */
@@ -97,6 +118,11 @@ const char *recipe_container(const struct probe *probe)
         if (!mp4_holds(&probe->streams[i]))
             return "mkv";
     return "mp4";
+}
+
+static bool is_mp4(const struct recipe *recipe)
+{
+    return strcmp(recipe->format, "mp4") == 0;
 }
 
 /* ---- the film ---- */
@@ -204,7 +230,7 @@ static void film_arguments(struct recipe *recipe, const struct probe *probe, con
     } else {
         add2(recipe, "-vsync", "vfr"); /* each frame at its own time: for MP4 ffmpeg would fill up to a constant rate */
     }
-    if (!wish->av1 && strcmp(recipe->extension, "mp4") == 0)
+    if (!wish->av1 && is_mp4(recipe))
         add2(recipe, "-tag:v:0", "hvc1");
 }
 
@@ -212,22 +238,21 @@ static void film_arguments(struct recipe *recipe, const struct probe *probe, con
 
 static const char *subtitle_codec(const struct recipe *recipe, const struct probe_stream *stream)
 {
-    if (strcmp(recipe->extension, "mp4") == 0)
+    if (is_mp4(recipe))
         return "mov_text";
     return strcmp(stream->codec, "mov_text") == 0 || strcmp(stream->codec, "text") == 0 ? "srt" : "copy";
 }
 
 static bool kept(const struct recipe *recipe, const struct probe_stream *stream)
 {
-    bool mp4 = strcmp(recipe->extension, "mp4") == 0;
     switch (stream->kind) {
     case PROBE_AUDIO:
     case PROBE_SUBTITLE:
-        return strcmp(stream->codec, "none") != 0 && stream->codec[0];
+        return true;
     case PROBE_ATTACHMENT:
-        return !mp4;
+        return !is_mp4(recipe);
     case PROBE_PICTURE:
-        return mp4 && one_of(stream->codec, mp4_pictures);
+        return is_mp4(recipe) && one_of(stream->codec, mp4_pictures);
     default:
         return false;
     }
@@ -251,7 +276,7 @@ static void map_words(struct recipe *recipe, unsigned at, const struct probe_str
 static void maps(struct recipe *recipe, const struct probe *probe, bool joined)
 {
     static const enum probe_kind order[] = {PROBE_AUDIO, PROBE_SUBTITLE, PROBE_PICTURE, PROBE_ATTACHMENT};
-    unsigned pictures = 0, at = 1;
+    unsigned at = 1;
     if (joined) {
         add2(recipe, "-map", "0:v:0");
         map_words(recipe, 0, probe_film(probe));
@@ -277,9 +302,9 @@ static void maps(struct recipe *recipe, const struct probe *probe, bool joined)
             addf(recipe, "-c:s:%u", recipe->subtitles++);
             add(recipe, subtitle_codec(recipe, stream));
         } else if (stream->kind == PROBE_PICTURE) {
-            addf(recipe, "-c:v:%u", ++pictures);
+            addf(recipe, "-c:v:%u", ++recipe->pictures);
             add(recipe, "copy");
-            addf(recipe, "-disposition:v:%u", pictures);
+            addf(recipe, "-disposition:v:%u", recipe->pictures);
             add(recipe, "attached_pic");
         } else {
             add2(recipe, "-c:t", "copy");
@@ -289,17 +314,9 @@ static void maps(struct recipe *recipe, const struct probe *probe, bool joined)
 
 static void note_left_out(struct recipe *recipe, const struct probe *probe)
 {
-    unsigned pictures = 0, data = 0, films = 0;
-    for (unsigned i = 0; i < probe->count; i++) {
-        const struct probe_stream *stream = &probe->streams[i];
-        films += stream->kind == PROBE_VIDEO && (int)i != probe->video;
-        pictures += stream->kind == PROBE_PICTURE && !kept(recipe, stream);
-        data += stream->kind == PROBE_DATA;
-    }
-    if (films + pictures + data + probe->more)
-        snprintf(recipe->left_out, sizeof(recipe->left_out),
-                 "%u further video streams, %u pictures, %u data streams, %u beyond the first %d", films, pictures, data,
-                 probe->more, PROBE_STREAMS);
+    unsigned pictures = probe_count(probe, PROBE_PICTURE) - recipe->pictures, data = probe_count(probe, PROBE_DATA);
+    if (pictures + data)
+        snprintf(recipe->left_out, sizeof(recipe->left_out), "%u pictures, %u data streams", pictures, data);
 }
 
 /* ---- all of it ---- */
@@ -353,11 +370,19 @@ static void threads(struct recipe *recipe, const struct wish *wish)
     addf(recipe, "%u", wish->threads);
 }
 
+/* Tags that mkvmerge has given a source's film are copied into Matroska, and are wrong of what was made of it. */
+static void forget_rates(struct recipe *recipe)
+{
+    static const char *const tags[] = {"BPS=", "BPS-eng=", "NUMBER_OF_BYTES=", "NUMBER_OF_BYTES-eng="};
+    for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]) && !is_mp4(recipe); i++)
+        add2(recipe, "-metadata:s:v:0", tags[i]);
+}
+
 /* played: it is a result that people play, not a part of one. */
 static int finish(struct recipe *recipe, const char *target, bool played)
 {
     add2(recipe, "-max_muxing_queue_size", "9999");
-    if (strcmp(recipe->format, "mp4") == 0) {
+    if (is_mp4(recipe)) {
         add2(recipe, "-strict", "unofficial"); /* for spherical metadata */
         if (played)
             add2(recipe, "-movflags", "+faststart");
@@ -380,6 +405,7 @@ int recipe_make(struct recipe *recipe, const struct probe *probe, const struct w
     threads(recipe, wish);
     add2(recipe, "-map_metadata", "0");
     add2(recipe, "-map_chapters", "0");
+    forget_rates(recipe);
     note_left_out(recipe, probe);
     return finish(recipe, target, true);
 }
@@ -433,10 +459,11 @@ int recipe_join(struct recipe *recipe, const struct probe *probe, const struct w
     input(recipe, source);
     maps(recipe, probe, true);
     add2(recipe, "-c:v:0", "copy");
-    if (!wish->av1 && strcmp(recipe->extension, "mp4") == 0)
+    if (!wish->av1 && is_mp4(recipe))
         add2(recipe, "-tag:v:0", "hvc1");
     add2(recipe, "-map_metadata", "1");
     add2(recipe, "-map_chapters", "1");
+    forget_rates(recipe);
     note_left_out(recipe, probe);
     return finish(recipe, target, true);
 }
@@ -448,19 +475,54 @@ void recipe_clear(struct recipe *recipe)
     recipe->count = 0;
 }
 
-uint64_t recipe_bitrate_max(const struct probe *source)
+/* Both of the film where both containers tell it, else both of the whole file. Matroska's tell it in a tag, if at all; in a file that ffmpeg
+ * made that is the source's. */
+static void rates_alike(const struct recipe *recipe, const struct probe *source, const struct probe *made, uint64_t *had,
+                        uint64_t *has)
+{
+    const struct probe_stream *before = probe_film(source), *after = probe_film(made);
+    bool told = is_mp4(recipe) && before && after && before->bitrate && after->bitrate;
+    *had = told ? before->bitrate : source->bitrate;
+    *has = told ? after->bitrate : made->bitrate;
+}
+
+/* Whether it is worth it: three quarters of an H.264 source's bitrate at most, all of another's. */
+static void judge_rate(const struct recipe *recipe, const struct probe *source, const struct probe *made, char *text, size_t size)
 {
     const struct probe_stream *film = probe_film(source);
-    uint64_t rate = probe_video_bitrate(source);
-    return film && strcmp(film->codec, "h264") == 0 ? rate / 4 * 3 : rate;
+    uint64_t had, has;
+    rates_alike(recipe, source, made, &had, &has);
+    uint64_t most = film && strcmp(film->codec, "h264") == 0 ? had / 4 * 3 : had;
+    if (most && has > most)
+        snprintf(text, size, "it has %llu kbit/s, and %llu at most are worth it (its source has %llu)",
+                 (unsigned long long)(has / 1000), (unsigned long long)(most / 1000), (unsigned long long)(had / 1000));
+}
+
+/* By what the source has, not by what ffmpeg was told. */
+static void judge_streams(const struct recipe *recipe, const struct probe *source, const struct probe *made, char *text,
+                          size_t size)
+{
+    const struct {
+        const char *words;
+        enum probe_kind kind;
+        unsigned wanted;
+    } all[] = {{"audio", PROBE_AUDIO, probe_count(source, PROBE_AUDIO)},
+               {"subtitles", PROBE_SUBTITLE, probe_count(source, PROBE_SUBTITLE)},
+               {"attachments", PROBE_ATTACHMENT, probe_count(source, PROBE_ATTACHMENT)},
+               {"pictures", PROBE_PICTURE, recipe->pictures}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]) && !text[0]; i++) {
+        unsigned there = probe_count(made, all[i].kind);
+        if (there < all[i].wanted)
+            snprintf(text, size, "streams are missing: %u of %u %s", there, all[i].wanted, all[i].words);
+    }
+    if (!text[0] && made->chapters < source->chapters)
+        snprintf(text, size, "chapters are missing: %u of %u", made->chapters, source->chapters);
 }
 
 const char *recipe_fault(const struct recipe *recipe, const struct probe *source, const struct probe *made, char *text,
                          size_t size)
 {
     const struct probe_stream *film = probe_film(made);
-    unsigned audio = probe_count(made, PROBE_AUDIO), subtitles = probe_count(made, PROBE_SUBTITLE);
-    uint64_t most = recipe_bitrate_max(source), rate = probe_video_bitrate(made);
     text[0] = '\0';
     if (made->error[0] || !film)
         snprintf(text, size, "what was made cannot be read: %s", made->error[0] ? made->error : "it has no video stream");
@@ -468,14 +530,9 @@ const char *recipe_fault(const struct recipe *recipe, const struct probe *source
         snprintf(text, size, "encoder %s made %s, not %s", recipe->encoder, film->codec, recipe->codec);
     else if (fabs(made->duration - source->duration) > 1)
         snprintf(text, size, "what was made lasts %.2f s, its source %.2f s", made->duration, source->duration);
-    else if (audio < recipe->audio || subtitles < recipe->subtitles)
-        snprintf(text, size, "streams are missing: %u of %u audio, %u of %u subtitles", audio, recipe->audio, subtitles,
-                 recipe->subtitles);
-    else if (source->chapters && made->chapters < source->chapters)
-        snprintf(text, size, "chapters are missing: %u of %u", made->chapters, source->chapters);
-    else if (most && rate > most)
-        snprintf(text, size, "it has %llu kbit/s, and %llu at most are worth it (its source has %llu)",
-                 (unsigned long long)(rate / 1000), (unsigned long long)(most / 1000),
-                 (unsigned long long)(probe_video_bitrate(source) / 1000));
+    else
+        judge_streams(recipe, source, made, text, size);
+    if (!text[0])
+        judge_rate(recipe, source, made, text, size);
     return text[0] ? text : NULL;
 }

@@ -35,9 +35,9 @@ struct recipe {
     const char *codec;              /* that the film must have then: hevc, av1 */
     const char *encoder, *preset;   /* ffmpeg's name of it */
     unsigned crf;
-    bool joined;               /* its film is copied from segments */
-    unsigned audio, subtitles; /* streams that must be there then */
-    char left_out[160];        /* what is not kept, in words; empty: nothing */
+    bool joined;                         /* its film is copied from segments */
+    unsigned audio, subtitles, pictures; /* streams that are kept of each */
+    char left_out[160];                  /* what is not kept, in words; empty: nothing */
 };
 
 extern const char *const recipe_engines[ENGINES + 1]; /* "cpu", …; ends in NULL */
@@ -45,7 +45,7 @@ enum recipe_engine recipe_engine(const char *name);   /* ENGINES: none of that n
 /* ffmpeg's name of the encoder; NULL: there is none. */
 const char *recipe_encoder(enum recipe_engine engine, bool av1);
 
-/* Why a video is left alone whatever is wished; NULL: it is not. */
+/* Why a video is left alone whatever is wished, as what makes it what it is, or one of its streams, would be lost; NULL: it is not. */
 const char *recipe_refusal(const struct probe *probe);
 
 /* The container that holds its streams: "mp4" or "mkv". */
@@ -62,9 +62,6 @@ int recipe_segment(struct recipe *recipe, const struct probe *probe, const struc
 int recipe_join(struct recipe *recipe, const struct probe *probe, const struct wish *wish, const char *list, int64_t offset_us,
                 const char *source, const char *target);
 void recipe_clear(struct recipe *recipe);
-
-/* bit/s that the film of the result may have at most: three quarters of an H.264 source's, all of another's. */
-uint64_t recipe_bitrate_max(const struct probe *source);
 
 /* Whether what was made may stand for its source. NULL: yes; else why not, in text. */
 const char *recipe_fault(const struct recipe *recipe, const struct probe *source, const struct probe *made, char *text,
