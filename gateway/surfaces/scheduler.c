@@ -254,6 +254,7 @@ static const char *problem_code(enum problem_kind kind)
         [PROBLEM_SCHEDULER_AWAY] = "MESSAGE_QUEUE_ERROR",
         [PROBLEM_STORE_UNKNOWN] = "DATABASE_ERROR",
         [PROBLEM_SCHEDULER_UNKNOWN] = "MESSAGE_QUEUE_ERROR",
+        [PROBLEM_DISK_FULL] = "SYSTEM_ERROR",
     };
     return codes[kind];
 }

@@ -90,11 +90,12 @@ void upload_refuse(struct request *request, enum problem_kind kind, const char *
 void upload_refuse_disk(struct request *request, int cause)
 {
     bool outside = cause == EXDEV || cause == ELOOP || cause == ENOTDIR || cause == ENAMETOOLONG;
+    bool full = cause == ENOSPC || cause == EDQUOT; /* which waiting for a while does not mend */
 
     if (outside)
         upload_refuse(request, PROBLEM_FORBIDDEN, "source_outside", NULL);
     else
-        upload_refuse(request, PROBLEM_OVERLOADED, "upload_disk", strerror(cause));
+        upload_refuse(request, full ? PROBLEM_DISK_FULL : PROBLEM_OVERLOADED, "upload_disk", strerror(cause));
 }
 
 static void refuse_offset(struct request *request, uint64_t at)

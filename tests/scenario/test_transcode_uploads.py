@@ -46,6 +46,12 @@ class Disk(unittest.TestCase):
                 self.assertEqual(farm.put(result, b"c" * 300, headers=KIND).status, 503)
                 self.assertEqual((top / "out/a.mp4").read_bytes(), b"b" * 300)
                 self.assertEqual(farm.put(result, b"c" * 300, headers=KIND).status, 201)
+                fault.fail("write", errno.ENOSPC, path=".part", times=1)
+                answer = farm.put(result, b"d" * 300, headers=dict(KIND, **{"Accept-Language": "en"}))
+                self.assertEqual((answer.status, answer.body["code"], answer.body["message"]),
+                                 (507, 507, "The result cannot be written: No space left on device"))
+                self.assertNotIn("retry-after", {name.lower() for name in answer.headers})
+                self.assertEqual((top / "out/a.mp4").read_bytes(), b"c" * 300)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
 #define SILENCE_SECONDS 60L /* a connection on which nothing moves is given up */
 #define SLOW_SECONDS 3600L  /* also where a long silence is to be expected: a file of a terabyte is read for the answer */
 #define ANSWER_MAX ((size_t)65536)
+#define DISK_FULL 507 /* the gateway's: the run fails, and says so, and does not wait for somebody to make room */
 
 /* ---- what comes and goes ---- */
 
@@ -220,7 +221,7 @@ static enum remote_verdict judge(struct exchange *it, CURLcode code, struct err 
         return REMOTE_WELL;
     explain(it, code, err);
     if (it->error || code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
-        code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+        code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE || it->status == DISK_FULL)
         return REMOTE_NEVER;
     if (it->status < 400 || it->status == 408 || it->status == 429 || it->status >= 500 || after > 0)
         return REMOTE_AGAIN;
