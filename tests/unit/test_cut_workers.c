@@ -80,6 +80,31 @@ static void test_a_segment_fails_on_the_last_worker(void **unused)
     fixture_free(fixture);
 }
 
+/* The other one is here and stays busy: after some minutes it is for whoever has room. */
+static void test_a_segment_fails_beside_a_busy_worker(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture;
+    cut_farm(&fixture);
+    struct rec_lease one = fixture_begin(fixture, 1);
+    hello(fixture, 2, "w2", "shared hevc");
+    struct rec_lease two = fixture_begin(fixture, 2);
+    fails(fixture, 1, one, "the disk is full");
+    ends(fixture, 1, fixture_begin(fixture, 1), "{}");
+    bool waited = true;
+    for (unsigned i = 0; i < 10 * 60 / 5; i++) {
+        waited = waited && !fixture_assigned(fixture, 1).run_id;
+        fixture_heartbeat(fixture, 1, NULL, 0);
+        fixture_heartbeat(fixture, 2, &two, 1);
+        fixture_wait(fixture, 5000);
+    }
+    assert_true(waited);
+    fixture_heartbeat(fixture, 1, NULL, 0);
+    turn(fixture);
+    assert_int_equal(told(fixture, fixture_begin(fixture, 1), "segment"), 1);
+    fixture_free(fixture);
+}
+
 /* A worker that is gone costs its segment; what is published comes back as itself. */
 static void test_lost(void **unused)
 {
@@ -156,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_whose_it_is),
         cmocka_unit_test(test_a_segment_fails_on_one_worker),
         cmocka_unit_test(test_a_segment_fails_on_the_last_worker),
+        cmocka_unit_test(test_a_segment_fails_beside_a_busy_worker),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_lost_while_it_looks),
         cmocka_unit_test(test_lost_while_it_encodes),

@@ -34,7 +34,7 @@ struct transcode_cut *cut_make(struct transcode *farm, const struct rec_transcod
     struct rec_transcode_cut copy = *record;
     uint32_t count = record->starts.count;
     struct str *const strs[] = {&copy.codec, &copy.preset, &copy.joins, &copy.root, &copy.path, &copy.source_codec};
-    if (!cut || !(cut->numbers = calloc((size_t)count * (4 + CUT_AVOIDED), sizeof *cut->numbers)) ||
+    if (!cut || !(cut->numbers = calloc((size_t)count * (5 + CUT_AVOIDED), sizeof *cut->numbers)) ||
         texts_copy(&cut->text, strs, sizeof strs / sizeof *strs) || index_reserve(&farm->cuts, 1)) {
         cut_free(cut);
         return NULL;
@@ -43,7 +43,8 @@ struct transcode_cut *cut_make(struct transcode *farm, const struct rec_transcod
     numbers_copy(cut->numbers + count, &copy.made, count);
     numbers_copy(cut->numbers + (size_t)2 * count, &copy.tries, count);
     cut->runs = cut->numbers + (size_t)3 * count;
-    cut->avoided = cut->numbers + (size_t)4 * count;
+    cut->failed_at = cut->numbers + (size_t)4 * count;
+    cut->avoided = cut->numbers + (size_t)5 * count;
     str_copy(cut->error, sizeof cut->error, str_cut(copy.error, sizeof cut->error - 1));
     copy.error = str_of(cut->error);
     cut->record = copy;

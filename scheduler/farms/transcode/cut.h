@@ -26,9 +26,10 @@ struct transcode_cut {
     uint64_t id;                     /* the task's */
     struct rec_transcode_cut record; /* its texts are in text or error, its lists in numbers */
     char *text;
-    uint64_t *numbers; /* starts, made, tries, runs, and CUT_AVOIDED workers: as many of each as there are segments */
+    uint64_t *numbers; /* starts, made, tries, runs, failed_at, and CUT_AVOIDED workers: as many of each as there are segments */
     uint64_t *runs;    /* that encode them; 0: none */
     uint64_t *avoided; /* CUT_AVOIDED of each (cut_avoid.c) */
+    uint64_t *failed_at; /* mono: the last time */
     char error[512];
     uint64_t watch_due, alone_since;   /* mono; 0: now; it is not alone (cut_alone.c) */
     struct transcode_cut *next, *prev; /* in the order in which they were cut */
@@ -89,8 +90,8 @@ uint64_t cuts_tick(struct transcode *farm, struct core *core);
 /* ---- who failed one (cut_avoid.c) ---- */
 
 /* This worker has failed the segment, or was lost with it. Known in memory only: behind a restart all begin anew. */
-void cut_avoid(struct transcode_cut *cut, uint32_t segment, uint64_t worker_id);
-/* Whether it is left for others: this worker has failed it, and another one that has not, and makes it, is here. */
+void cut_avoid(struct transcode_cut *cut, const struct core *core, uint32_t segment, uint64_t worker_id);
+/* Whether it is left for others: this worker has failed it, and another one that has not, and makes it, is here; for some minutes. */
 bool cut_avoids(const struct transcode_cut *cut, const struct core *core, uint32_t segment, const struct worker *worker);
 
 /* ---- when nobody can go on with them (cut_alone.c) ---- */

@@ -5,6 +5,10 @@
 #include "scheduler/kind.h"
 #include "scheduler/worker.h"
 
+/* As long as that others are waited for. One that is busy now may be for hours, at a video that is encoded whole, and all that is done of
+ * this one would wait for it, with a worker that has nothing to do; what had filled a disk is often over by then. */
+#define PATIENCE_MS 600000
+
 static uint64_t *avoided_of(const struct transcode_cut *cut, uint32_t segment)
 {
     return cut->avoided + (size_t)segment * CUT_AVOIDED;
@@ -19,9 +23,10 @@ static bool has_failed(const struct transcode_cut *cut, uint32_t segment, uint64
     return false;
 }
 
-void cut_avoid(struct transcode_cut *cut, uint32_t segment, uint64_t worker_id)
+void cut_avoid(struct transcode_cut *cut, const struct core *core, uint32_t segment, uint64_t worker_id)
 {
     uint64_t *failed = avoided_of(cut, segment);
+    cut->failed_at[segment] = core->mono_ms;
     if (!worker_id || has_failed(cut, segment, worker_id))
         return;
     memmove(failed + 1, failed, (CUT_AVOIDED - 1) * sizeof *failed);
@@ -37,7 +42,7 @@ static bool is_here(const struct transcode_cut *cut, const struct worker *worker
 
 bool cut_avoids(const struct transcode_cut *cut, const struct core *core, uint32_t segment, const struct worker *worker)
 {
-    if (!has_failed(cut, segment, worker->id))
+    if (!has_failed(cut, segment, worker->id) || core->mono_ms - cut->failed_at[segment] >= PATIENCE_MS)
         return false;
     for (const struct worker *other = core->first_worker; other; other = other->next)
         if (!has_failed(cut, segment, other->id) && is_here(cut, other))

@@ -275,7 +275,8 @@ static void cut_fails(struct transcode_cut *cut, uint32_t segment, struct str wh
 }
 
 /* It was not encoded: again, or too often. */
-static void segment_lacks(const struct transcode *farm, struct transcode_cut *cut, uint32_t segment, const struct rec_run *run)
+static void segment_lacks(const struct transcode *farm, const struct core *core, struct transcode_cut *cut, uint32_t segment,
+                          const struct rec_run *run)
 {
     const struct rec_attempt_list *attempts = &run->attempts;
     uint64_t outcome = attempts->count ? attempts->items[attempts->count - 1].outcome : (uint64_t)OUTCOME_OPEN;
@@ -283,7 +284,7 @@ static void segment_lacks(const struct transcode *farm, struct transcode_cut *cu
         cut->record.aborted = true;
         cut_fails(cut, segment, STR_LIT("it was aborted"));
     } else if (outcome != OUTCOME_RETURNED) {
-        cut_avoid(cut, segment, run->worker_id);
+        cut_avoid(cut, core, segment, run->worker_id);
         if (++cut->record.tries.items[segment] >= farm->config.attempts)
             cut_fails(cut, segment, run->error_message);
     }
@@ -329,7 +330,7 @@ void cut_segment_ended(struct transcode *farm, struct core *core, struct transco
         cut->record.made.items[segment] = 1;
         segment_learn(farm, core, cut, segment, run);
     } else
-        segment_lacks(farm, cut, segment, run);
+        segment_lacks(farm, core, cut, segment, run);
     cut_put(core, cut);
     task_advance(farm, core, cut);
 }
