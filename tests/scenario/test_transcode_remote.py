@@ -80,6 +80,32 @@ class Remote(unittest.TestCase):
         os.chmod(folder / "ffmpeg", 0o755)
         return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
+    def name_step(self, **settings):
+        """In the middle of it: its PUBLISH is granted, and nothing goes to the gateway any more."""
+        videos.put("h264.mp4", self.root / "one.mp4")
+        self.begin(environment=self.fake_ffmpeg('echo x >> $HERE/encodes; "$REAL" "$@" || exit; touch $HERE/encoded;'
+                                                ' until [[ -e $HERE/go ]]; do sleep 0.05; done'), **settings)
+        self.start_worker()
+        wait_for(lambda: (self.folder / "encoded").exists(), 120, "an encode")
+        made = max(path.stat().st_size for path in self.there.rglob("*") if path.is_file())
+        self.farm.stop("scheduler")
+        (self.folder / "go").touch()
+        wait_for(lambda: sum(path.stat().st_size for path in self.out.rglob("*.part")) == made - 65536, 120, "all but its last part")
+        wait_for(lambda: not self.steps("run"), 60, "the end of its program")
+        self.valve.hold()
+        self.farm.cont("scheduler")
+        wait_for(lambda: self.steps("name"), 60, "its naming")
+
+    def steps(self, name):
+        """The programs of this step of a transcode below the worker."""
+        found = []
+        for pid in descendants(self.farm.pid("worker2")):
+            with contextlib.suppress(OSError):
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"gantry-worker" in words[0] and words[1:3] == [b"--transcode", name.encode()]:
+                    found.append(pid)
+        return found
+
 
 class Works(Remote):
     def test_from_one_folder_into_another(self):
@@ -158,7 +184,7 @@ class Works(Remote):
         self.assertEqual(self.leftovers(), [])
 
     def test_the_gateway_dies(self):
-        """While the source comes, while the result goes, and at its last part."""
+        """While the source comes, and while the result goes; at its name: test_transcode_named.py."""
         source = videos.put("h264.mp4", self.root / "one.mp4")
         self.begin(environment=self.fake_ffmpeg('"$REAL" "$@" || exit; touch $HERE/encoded; until [[ -e $HERE/go ]]; do sleep 0.05; done'))
         self.valve.hold(behind=source.stat().st_size // 2)
@@ -217,32 +243,6 @@ class Killed(Remote):
         (self.folder / "go").touch()
         wait_for(self.valve.held, 120, "a part of the result")
         self.again()
-
-    def name_step(self):
-        """In the middle of it: its PUBLISH is granted, and nothing goes to the gateway any more."""
-        videos.put("h264.mp4", self.root / "one.mp4")
-        self.begin(environment=self.fake_ffmpeg('echo x >> $HERE/encodes; "$REAL" "$@" || exit; touch $HERE/encoded;'
-                                                ' until [[ -e $HERE/go ]]; do sleep 0.05; done'))
-        self.start_worker()
-        wait_for(lambda: (self.folder / "encoded").exists(), 120, "an encode")
-        made = max(path.stat().st_size for path in self.there.rglob("*") if path.is_file())
-        self.farm.stop("scheduler")
-        (self.folder / "go").touch()
-        wait_for(lambda: sum(path.stat().st_size for path in self.out.rglob("*.part")) == made - 65536, 120, "all but its last part")
-        wait_for(lambda: not self.steps("run"), 60, "the end of its program")
-        self.valve.hold()
-        self.farm.cont("scheduler")
-        wait_for(lambda: self.steps("name"), 60, "its naming")
-
-    def steps(self, name):
-        """The programs of this step of a transcode below the worker."""
-        found = []
-        for pid in descendants(self.farm.pid("worker2")):
-            with contextlib.suppress(OSError):
-                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if b"gantry-worker" in words[0] and words[1:3] == [b"--transcode", name.encode()]:
-                    found.append(pid)
-        return found
 
     def test_before_its_last_part(self):
         """It was granted: the run comes back as itself."""
