@@ -49,6 +49,18 @@ def box(kind, *content):
 FULL = bytes(4)  # version and flags
 DOLBY_VISION = box(b"dvvC", bytes([1, 0, 0x10, 0x0D, 0x10]), bytes(19))  # profile 8.1
 SPHERE = box(b"sv3d", box(b"svhd", FULL, b"tests\0"), box(b"proj", box(b"prhd", FULL, bytes(12)), box(b"equi", FULL, bytes(16))))
+# ITU-T T.35 of ST 2094-40, as a message (SEI) of HEVC before the first slice: one window, its three maxima, an average, and no more.
+DYNAMIC = (("10110101", 8), (0x3C, 16), (1, 16), (4, 8), (1, 8), (1, 2), (0x5555555, 27), (0, 1), (0x15555, 17), (0x15555, 17), (0x15555, 17),
+           (0x15555, 17), (0, 4), (0x155, 10), (0, 1), (0, 1), (0, 1))
+
+
+def hdr10_plus(stream):
+    """A stream of HEVC units with start codes, with that in its first frame."""
+    bits = "".join(value if isinstance(value, str) else f"{value:0{size}b}" for value, size in DYNAMIC)
+    payload = int(bits.ljust(-(-len(bits) // 8) * 8, "1"), 2).to_bytes(-(-len(bits) // 8), "big")
+    message = b"\0\0\1" + bytes([39 << 1, 1, 4, len(payload)]) + payload + b"\x80"
+    at = next(at for at in range(len(stream)) if stream[at:at + 3] == b"\0\0\1" and 16 <= stream[at + 3] >> 1 <= 21)
+    return stream[:at] + message + stream[at:]
 
 
 def with_box(data, entry, extra):
@@ -79,7 +91,7 @@ def folder():
 
 @functools.cache
 def video(name):
-    """The path of one of MAKE, of one with Dolby Vision or for VR (dolby.mp4, sphere.mp4), or of a broken one: cut.mp4, noise.mkv, list.mp4, empty.mp4."""
+    """The path of one of MAKE, of one with Dolby Vision, with HDR10+ or for VR (dolby.mp4, hdr10plus.mkv, sphere.mp4), or of a broken one: cut.mp4, noise.mkv, list.mp4, empty.mp4."""
     path = folder() / name
     if name == "cut.mp4":
         path.write_bytes(video("h264.mp4").read_bytes()[:30000])
@@ -89,6 +101,10 @@ def video(name):
         path.write_text("#EXTM3U\n#EXTINF:10,\n/etc/passwd\n")
     elif name == "dolby.mp4":
         path.write_bytes(with_box(video("hevc.mp4").read_bytes(), b"hvc1", DOLBY_VISION))
+    elif name == "hdr10plus.mkv":
+        ffmpeg("-i", str(video("hdr10.mkv")), "-c", "copy", "-f", "hevc", str(folder() / "plain.hevc"))
+        (folder() / "plus.hevc").write_bytes(hdr10_plus((folder() / "plain.hevc").read_bytes()))
+        ffmpeg("-r", "25", "-i", str(folder() / "plus.hevc"), "-c", "copy", "-bsf:v", "setts=ts=N", str(path))
     elif name == "sphere.mp4":
         path.write_bytes(with_box(video("h264.mp4").read_bytes(), b"avc1", SPHERE))
     elif name == "empty.mp4":

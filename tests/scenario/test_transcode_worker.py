@@ -3,10 +3,12 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -14,6 +16,7 @@ import unittest
 from tests import videos
 from tests.farm import BUILD, alive, descendants, wait_for
 from tests.farside import FarSide
+from tests.faults import faulted_worker, have_shim
 
 
 def probe(path):
@@ -136,6 +139,48 @@ class Kept(Studio):
         videos.put("dolby.mp4", self.root / "d.mp4")
         self.assertEqual(self.made(self.farm(), "d.mp4"), {"skipped": "Dolby Vision would be lost"})
         self.assertFalse(self.out.exists() and list(self.out.rglob("*.mp4")))
+
+    def test_hdr10_plus_is_left_alone(self):
+        videos.put("hdr10plus.mkv", self.root / "p.mkv")
+        self.assertEqual(self.made(self.farm(), "p.mkv"), {"skipped": "HDR10+ would be lost"})
+
+    def test_streams_that_would_be_lost(self):
+        """A second film is no picture of the first."""
+        source = self.root / "two.mp4"
+        videos.ffmpeg("-i", str(videos.video("h264.mp4")), "-map", "0:v", "-map", "0:v", "-map", "0:a", "-c", "copy", str(source))
+        content = source.read_bytes()
+        self.assertEqual(self.made(self.farm(transcode_save="!replace"), "two.mp4"), {"skipped": "a further video stream would be lost"})
+        self.assertEqual(([path.name for path in self.root.iterdir()], source.read_bytes()), (["two.mp4"], content))
+
+    def test_what_is_left_out(self):
+        """A cover has no place in a Matroska file that is made, data have none in any: the log says so. In MP4 covers are kept."""
+        cover = self.folder / "cover.jpg"
+        videos.ffmpeg("-f", "lavfi", "-i", "color=size=64x64:duration=1", "-frames:v", "1", str(cover))
+        given, picture = ["-i", str(videos.video("h264.mp4"))], ["-attach", str(cover), "-metadata:s:t", "mimetype=image/jpeg"]
+        videos.ffmpeg(*given, *picture, "-c:v", "copy", "-c:a", "flac", "-metadata:s:v:0", "BPS=99000000", str(self.root / "a.mkv"))
+        videos.ffmpeg(*given, *given[:1], str(cover), *given[:1], str(cover), "-map", "0", "-map", "1", "-map", "2", "-c", "copy", "-disposition:v:1",
+                      "attached_pic", "-disposition:v:2", "attached_pic", "-timecode", "01:00:00:00", str(self.root / "b.mp4"))
+        farm = self.farm()
+        data = [stream["kind"] for stream in probe(self.root / "b.mp4")["streams"]].count("data")
+        self.assertGreater(data, 0)
+        for name, wanted, said in (("a.mkv", ["audio", "video"], "1 pictures, 0 data streams"),
+                                   ("b.mp4", ["audio", "picture", "picture", "video"], f"0 pictures, {data} data streams")):
+            end = self.transcode(farm, name)
+            self.assertEqual(end["outcome"], 1, end)
+            self.assertIn(f"not kept: {said}", farm.logs[end["run"]])
+            row = probe(json.loads(end["result"])["dest"])
+            self.assertEqual(sorted(stream["kind"] for stream in row["streams"] if stream["kind"] != "data"), wanted)
+            self.assertNotEqual(row["streams"][0].get("bitrate"), 99000000)  # what was said of the source's film
+
+    def test_settings_of_the_worker(self):
+        """As ffmpeg is told of them."""
+        videos.ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=60:duration=2", *videos.H264, "-crf", "5", str(self.root / "a.mp4"))
+        farm = self.farm(transcode_rate="30", transcode_threads="2", transcode_pools="1", transcode_hardware_decode="true", transcode_crf="40",
+                         transcode_preset="superfast")
+        command = self.made(farm, "a.mp4")["command"]
+        for words in (" -r:v:0 30 ", " -threads 2 ", ":pools=1 ", " -hwaccel auto ", " -crf 40 ", " -preset superfast "):
+            self.assertIn(words, command)
+        self.assertAlmostEqual(film(self.out / "a.mp4")["fps"], 30, delta=0.1)
 
     def test_variable_rate_and_av1(self):
         videos.put("vfr.mkv", self.root / "v.mkv")
@@ -268,6 +313,28 @@ class Kept(Studio):
         wrong = self.farm_that_fails(transcode_hours="at night")
         self.assertIn("is to be like 22:00-06:00", wrong)
 
+    @unittest.skipUnless(have_shim(), "there is no shim beside sanitizers")
+    def test_its_hours_end_and_begin(self):
+        """What has begun is finished; then it takes nothing until they begin again."""
+        videos.put("h264.mp4", self.root / "a.mp4")
+        now, go = time.localtime(), self.folder / "go"
+        farm = FarSide(start=False, library=str(self.root), transcode_save=str(self.out), transcode_preset="ultrafast", transcode_encoders="cpu",
+                       transcode_hours=f"{(now.tm_hour - 2) % 24:02}:00-{(now.tm_hour + 2) % 24:02}:00", environment=self.fake_ffmpeg(
+                           f'[[ "$*" != *libx265*file:* ]] || {{ touch {self.folder}/begun; until [[ -e {go} ]]; do sleep 0.05; done; }}; exec $REAL "$@"')["environment"])
+        self.addCleanup(farm.close)
+        farm.programs, clock = faulted_worker(self.folder / "programs")
+        farm.start()
+        self.assertEqual(farm.hello["labels"]["transcode.encoders"], "cpu")
+        run = self.begin(farm, "a.mp4")
+        wait_for(lambda: (self.folder / "begun").exists(), 60, "its encode")
+        clock.wall_ms = 4 * 3600000
+        go.touch()
+        self.assertEqual(farm.wait(run)["outcome"], 1, farm.logs[run])
+        wait_for(lambda: farm.hello["labels"]["transcode.encoders"] == "", 120, "the end of its offer")
+        self.assertEqual(self.transcode(farm, "a.mp4")["outcome"], 6)  # one that was on its way goes back
+        clock.wall_ms = 0
+        wait_for(lambda: farm.hello["labels"]["transcode.encoders"] == "cpu", 300, "its next hours")
+
     def farm_that_fails(self, **settings):
         farm = FarSide(library=str(self.root), **settings)
         self.addCleanup(farm.close)
@@ -296,6 +363,8 @@ class Replaced(Studio):
         self.assertEqual(film(source)["codec"], "hevc")
         self.assertEqual(stat.S_IMODE(source.stat().st_mode), 0o640)
         self.assertEqual(pathlib.Path(result["bak"]).read_bytes(), content)
+        until = [int(re.search(rb"until=(\d+)", path.read_bytes())[1]) for path in farm.data.rglob("kept/*")]
+        self.assertEqual([round(at / 86400e3 - time.time() / 86400) for at in until], [7])  # days
         self.assertEqual(self.leftovers(), [])
         told = [video for found in {found["seq"]: found for found in farm.found}.values() for video in found["videos"]]  # whatever was repeated
         self.assertEqual([(video.get("made"), video["path"], video["codec"]) for video in told], [(True, "a.mp4", "hevc")])
@@ -465,11 +534,43 @@ class Refused(Studio):
         self.failed(farm, "m.mkv", "the film that was made lasts 1.")
         self.assertEqual(source.read_bytes(), content)
 
+    def damaged(self, at):
+        """An encoder whose result has a hole of no data's shape there, as a part of its media: lengths of units that cannot be."""
+        script = self.folder / "damage.py"
+        script.write_text("import sys\n"
+                          "data = bytearray(open(sys.argv[1], 'rb').read())\n"
+                          "begin = data.index(b'mdat') + 4\n"
+                          f"begin += int((len(data) - begin) * {at})\n"
+                          "data[begin:begin + 6000] = b'\\xff' * len(data[begin:begin + 6000])\n"
+                          "open(sys.argv[1], 'wb').write(data)\n")
+        return self.fake_ffmpeg(f'$REAL "$@" || exit; [[ "$*" != *libx265*file:* ]] || {{ f="${{@: -1}}"; exec {sys.executable} {script} "${{f#file:}}"; }}')
+
+    def test_a_sample_that_does_not_decode(self):
+        """By default key frames are looked at, and the last seconds."""
+        self.failed(self.farm(**self.damaged(0)), "a.mp4", "what was made does not decode: ")
+
+    def eight_seconds(self):
+        videos.ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=8", *videos.H264, "-crf", "10", str(self.root / "b.mp4"))
+
+    def test_an_end_that_does_not_decode(self):
+        self.eight_seconds()
+        self.failed(self.farm(**self.damaged(0.9)), "b.mp4", "what was made does not decode: ")
+
+    def test_what_is_looked_at(self):
+        """Whatever a decoder says about key frames, or about the end, counts: a hole may be seen by either."""
+        self.eight_seconds()
+        farm = self.farm(**self.fake_ffmpeg(f'for word in $(cat {self.folder}/word); do [[ "$*" != *"$word"* ]] || echo "$word is damaged" >&2; done; exec $REAL "$@"'))
+        for word in ("-sseof", "nokey"):
+            (self.folder / "word").write_text(word)
+            self.failed(farm, "b.mp4", f"what was made does not decode: {word} is damaged")
+        (self.folder / "word").write_text("-hwaccel")
+        self.made(farm, "b.mp4")
+
     def test_a_result_that_does_not_decode(self):
         farm = self.farm(transcode_verify="full", **self.fake_ffmpeg(
             '$REAL "$@" || exit; if [[ "$*" == *libx265*file:* ]]; then f="${@: -1}"; f="${f#file:}"; s=$(stat -c %s "$f");'
             ' head -c $((s/8)) /dev/zero | tr "\\0" "\\377" | dd of="$f" bs=1 seek=$((s*3/4)) conv=notrunc 2>/dev/null; fi'))
-        self.failed(farm, "a.mp4", "")
+        self.failed(farm, "a.mp4", "what was made does not decode: ")
 
     def test_one_that_stalls(self):
         farm = self.farm(transcode_stall_seconds="2", **self.fake_ffmpeg('[[ "$*" == *libx265*file:* ]] && exec sleep 1000; exec $REAL "$@"'))

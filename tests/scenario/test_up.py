@@ -12,6 +12,7 @@ import tempfile
 import time
 import unittest
 
+from tests import videos
 from tests.farm import SLOW, alive, runtime_dir, wait_for
 from tests.up import GANTRY, Up, environment, gantry
 
@@ -144,6 +145,16 @@ class Life(unittest.TestCase):
         with Up("--worker-types", "shell", "--lease-heartbeat-ms=200") as up:
             up.wait_ready()
             self.assertEqual(up.get("/api/workers")["items"][0]["task_types"], ["shell"])
+
+    def test_a_library(self):
+        """Is all that has to be said: it is looked through, and what is made stands below the data."""
+        with tempfile.TemporaryDirectory(prefix="gantry-library-") as library:
+            videos.put("h264.mp4", pathlib.Path(library) / "a/one.mp4")
+            with Up("--library", library) as up:
+                up.wait_ready()
+                shown = lambda: up.get("/api/v1/videos")["videos"]  # noqa: E731
+                wait_for(lambda: [one["transcode_status"] for one in shown()] == [4], 180, "its transcode")
+                self.assertEqual([path.name for path in (up.data / "transcoded").rglob("*") if path.is_file()], ["one.mp4"])
 
 
 READY = {"store": "GTY-STORE-READY", "scheduler": "GTY-SCHEDULER-READY", "gateway": "GTY-HTTP-LISTEN", "worker-1": "GTY-WORKER-WELCOME"}
