@@ -293,6 +293,9 @@ class Tasks(TranscodeContract):
             with self.subTest(query):
                 self.refused(self.farm.get(f"/api/v1/tasks?{query}"), 400, word)
         self.assertEqual(self.farm.get("/api/v1/tasks?per_page=5000").body["pagination"]["per_page"], 1000)
+        self.patch(tasks[0], number, 2, 100)
+        self.assertEqual(mine("sort_by=status&order=asc"), [tasks[index] for index in (1, 2, 0, 3, 4)])
+        self.assertEqual(mine("sort_by=status"), [tasks[index] for index in (4, 3, 0, 2, 1)])
 
     def test_idempotency(self):
         self.fill(video("once.mp4"), video("twice.mp4"))
@@ -465,6 +468,33 @@ class Old(TranscodeContract):
         self.said(self.farm.get("/api/v1/task/new?worker_id=99999&worker_name=x"), 404, "Worker不存在")
         self.said(self.farm.post("/api/v1/worker/register", {}), 400, "参数不完整")
 
+    def new(self, kind, vr):
+        """The path of what one of this registration is given by the older form."""
+        body = {"worker_name": f"new {kind} {vr}", "worker_type": kind, "support_vr": vr}
+        number = self.said(self.farm.post("/api/v1/worker/register", body), 200, "注册成功")["worker_id"]
+        data = self.farm.request("GET", "/api/v1/task/new", {"worker_id": number, "worker_name": body["worker_name"]}).body["data"]
+        return data and data["video_path"]
+
+    def test_what_was_registered_counts(self):
+        """Type and VR, of all that waits."""
+        self.fill(video("flat.mp4", bitrate_k=5000), video("uhd.mp4", width=3840, height=2160, bitrate_k=90000),
+                  video("vr.mp4", is_vr=True, width=3840, height=1920, bitrate_k=99000), video("vr small.mp4", is_vr=True, bitrate_k=1000))
+        self.assertEqual([self.new(kind, vr) for kind, vr in ((1, 0), (1, 1), (0, 0), (0, 1))], ["flat.mp4", "vr small.mp4", "uhd.mp4", "vr.mp4"])
+
+    def test_registered_again_with_a_task(self):
+        """It has been started anew: what it was at has failed, and it may be given that once more."""
+        ids = self.fill(video("again.mp4"))
+        body = {"worker_name": "anew", "worker_type": 0, "support_vr": 0}
+        number = self.farm.post("/api/v1/worker/register", body).body["data"]["worker_id"]
+        ask = f"/api/v1/task/new?worker_id={number}&worker_name=anew"
+        task = self.farm.get(ask).body["data"]["task_id"]
+        self.assertEqual(self.said(self.farm.post("/api/v1/worker/register", body), 200, "注册成功")["worker_id"], number)
+        one = self.task(task)
+        self.assertEqual((one["status"], one["error_message"]), (3, "Worker离线,任务终止"))
+        self.assertEqual(video_of(self.farm, ids["again.mp4"])["transcode_status"], 5)
+        self.said(self.patch(task, number, 1, 50), 409, "任务已结束，状态不可更改")
+        self.assertEqual(self.farm.get(ask).body["data"]["video_path"], "again.mp4")
+
 
 class Videos(TranscodeContract):
     def test_one(self):
@@ -529,7 +559,9 @@ class Videos(TranscodeContract):
                               ("search=nothing", ""), ("page=9", "")]:
             with self.subTest(query):
                 self.assertEqual("".join(paths(query)), wanted)
-        self.assertEqual(sorted(paths("sort_by=updatetime")), list("abcde"))
+        first = self.farm.get("/api/v1/videos?sort_by=video_path&order=asc").body["data"]["videos"][1]["id"]
+        self.said(self.farm.request("PATCH", f"/api/v1/videos/{first}", {"bumped": True}), 200, "更新成功")  # b.mp4 has changed last
+        self.assertEqual(["".join(paths(query)) for query in ("sort_by=updatetime", "sort_by=updatetime&order=asc")], ["bedca", "acdeb"])
         for query, word in [("sort_by=size", "video_path, codec, bitrate_k, resolutionall"), ("is_vr=2", "is_vr"), ("transcode_status[]=6", "transcode_status"),
                             ("min_bitrate=x", "min_bitrate"), ("min_size=-1", "min_size"), ("max_size=x", "max_size"), ("page=0", "page"),
                             ("order=", None)]:
@@ -579,6 +611,12 @@ class Logs(TranscodeContract):
                              ("after=0&sort_by=log_level", 3), (f"start_time=2020-01-01T00:00:00Z&end_time={at}", 3), ("end_time=2020-01-01", 0), ("start_time=2099-01-01", 0)]:
             with self.subTest(query):
                 self.assertEqual(len(self.farm.get(f"/api/v1/logs?task_id={task}&{query}").body["data"]["logs"]), count)
+        numbers = [one["id"] for one in logs["logs"]][::-1]
+        for query, wanted in [("sort_by=id&order=asc", (0, 1, 2)), ("sort_by=id", (2, 1, 0)), ("sort_by=log_time&order=asc", (0, 1, 2)),
+                              ("sort_by=log_time", (2, 1, 0)), ("sort_by=log_level&order=asc", (1, 0, 2)), ("sort_by=log_level", (2, 0, 1))]:
+            with self.subTest(query):
+                shown = self.farm.get(f"/api/v1/logs?task_id={task}&{query}").body["data"]["logs"]
+                self.assertEqual([one["id"] for one in shown], [numbers[index] for index in wanted])
         for query, word in [("log_level[]=7", "log_level"), ("after=x", "after"), ("after=-1", "after"), ("start_time=soon", "start_time"), ("sort_by=text", "id, log_time, log_level")]:
             self.refused(self.farm.get(f"/api/v1/logs?{query}"), 400, word)
 

@@ -150,6 +150,32 @@ static void test_selection(void **unused)
     fixture_free(fixture);
 }
 
+/* As far as hardware goes: 31 frames a second, and 1080 lines, standing or lying. */
+static void test_limits_of_hardware(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_lease lease = scan(fixture);
+    struct rec_video_found videos[] = {h264("a.mp4", 9), h264("b.mp4", 8), h264("fast.mp4", 7), h264("high.mp4", 6),
+                                       h264("wide.mp4", 5)};
+    videos[0].fps = 31;
+    videos[1].width = 1080;
+    videos[1].height = 1920;
+    videos[2].fps = 31.01;
+    videos[3].height = 1081;
+    videos[4].width = 1921;
+    found(fixture, lease, videos, 5, NULL, 0);
+    for (unsigned type = TRANSCODE_NVENC; type <= TRANSCODE_VPU; type++) {
+        static const char *const names[] = {"nvenc", "qsv", "vpu"};
+        uint64_t worker = enlist(fixture, names[type - TRANSCODE_NVENC], type, false), task = pulled(fixture, worker);
+        if (type == TRANSCODE_VPU)
+            assert_int_equal(task, 0);
+        else
+            assert_true(str_is(task_of(fixture, task).video_path, type == TRANSCODE_NVENC ? "a.mp4" : "b.mp4"));
+    }
+    fixture_free(fixture);
+}
+
 static void test_attempts(void **unused)
 {
     (void)unused;
@@ -332,6 +358,52 @@ static void test_directives(void **unused)
     fixture_wait(fixture, 31000); /* it goes, and comes back without one */
     assert_int_equal(enlist(fixture, "w", TRANSCODE_CPU, false), worker);
     assert_int_equal(pull(fixture, worker)->u.transcode_pulled.directive, DIRECTIVE_NONE);
+    fixture_free(fixture);
+}
+
+static void direct(struct fixture *fixture, uint64_t worker, uint64_t directive)
+{
+    struct msg_transcode_direct direct = {.idem = fixture_key(fixture), .id = worker, .directive = directive};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_direct, &direct)->shape->id, MSG_DONE);
+}
+
+/* Each by itself: it registers anew while it is here, or it goes, and is heard of again without registering. */
+static void test_directives_end(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_transcode_worker record;
+    uint64_t old = enlist(fixture, "old", TRANSCODE_CPU, true), quiet = enlist(fixture, "quiet", TRANSCODE_CPU, false);
+    direct(fixture, old, DIRECTIVE_OFFLINE);
+    direct(fixture, quiet, DIRECTIVE_SHUTDOWN);
+    assert_int_equal(enlist(fixture, "old", TRANSCODE_CPU, true), old);
+    assert_int_equal(pull(fixture, old)->u.transcode_pulled.directive, DIRECTIVE_NONE);
+    assert_int_equal(pull(fixture, quiet)->u.transcode_pulled.directive, DIRECTIVE_SHUTDOWN);
+    fixture_wait(fixture, 31000);
+    assert_true(fixture_stored(fixture, TYPE_TRANSCODE_WORKER, quiet, &record));
+    assert_int_equal(record.directive, DIRECTIVE_NONE);
+    assert_int_equal(pull(fixture, quiet)->u.transcode_pulled.directive, DIRECTIVE_NONE);
+    fixture_free(fixture);
+}
+
+/* Whatever number stands beside its name. A name that nobody has is one that it had before somebody renamed it: its number counts. */
+static void test_who_beats(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct rec_worker record;
+    uint64_t a = enlist(fixture, "a", TRANSCODE_CPU, false), b = enlist(fixture, "b", TRANSCODE_CPU, false);
+    beats(fixture, b, "a", 40);
+    assert_true(fixture_stored(fixture, TYPE_WORKER, a, &record));
+    assert_int_equal(record.status, WORKER_ACTIVE);
+    assert_true(fixture_stored(fixture, TYPE_WORKER, b, &record));
+    assert_int_equal(record.status, WORKER_OFFLINE);
+    struct msg_transcode_worker_update update = {.idem = fixture_key(fixture), .id = a, .name = STR_LIT("c")};
+    SET_HAS(&update, msg_transcode_worker_update, name);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_transcode_worker_update, &update)->u.transcode_worker.worker.id, a);
+    beats(fixture, a, "a", 40);
+    assert_true(fixture_stored(fixture, TYPE_WORKER, a, &record));
+    assert_int_equal(record.status, WORKER_ACTIVE);
     fixture_free(fixture);
 }
 
@@ -602,11 +674,14 @@ int main(void)
         cmocka_unit_test(test_gone),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_limits_of_hardware),
         cmocka_unit_test(test_attempts),
         cmocka_unit_test(test_reports),
         cmocka_unit_test(test_silent_task),
         cmocka_unit_test(test_offline),
         cmocka_unit_test(test_directives),
+        cmocka_unit_test(test_directives_end),
+        cmocka_unit_test(test_who_beats),
         cmocka_unit_test(test_renamed_and_removed),
         cmocka_unit_test(test_session),
         cmocka_unit_test(test_logs),

@@ -320,7 +320,8 @@ void transcode_on_beat(struct core *core, const struct core_call *call)
 {
     const struct msg_transcode_beat *beat = &call->msg->u.transcode_beat;
     struct transcode *farm = transcode_of(core);
-    const struct api_worker *api = index_text(&farm->worker_names, beat->name); /* it is who its name says */
+    /* It is who its name says. One that nobody has is what it was called before somebody renamed it: then its number counts. */
+    const struct api_worker *api = index_text(&farm->worker_names, beat->name);
     struct msg_done done = {.id = api ? api->id : beat->id};
     struct fault fault;
     if (api_attend(farm, core, done.id, beat->whose, &fault)) {
