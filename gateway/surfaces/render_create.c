@@ -22,7 +22,7 @@
 #define LACKING_SHOWN 100
 
 struct lacking { /* request->own, of a task that may lack no file */
-    bool known;  /* it was looked at: it lacks none that one knows of */
+    bool known;  /* it was looked at: it lacks none that one knows of. Else it is no repeat, and is to be looked at */
     struct str_list paths;
     struct str shown[LACKING_SHOWN];
 };
@@ -433,6 +433,22 @@ static void lacking_look(struct request *request, const struct rec_render_task *
     ask_send(request, ASK_SCHEDULER, &shape_msg_asset_find, &find, on_lacking_found);
 }
 
+/* It is no repeat: what it lacks counts. */
+static bool on_unlooked(struct request *request, const struct msg_error *error)
+{
+    if (!str_is(error->rule, "fetch"))
+        return false;
+    request->on_error = NULL;
+    struct lacking *lacking = request->own = request_alloc(request, sizeof *lacking);
+    if (!lacking) {
+        reply_problem_kind(request, PROBLEM_OVERLOADED);
+        return true;
+    }
+    *lacking = (struct lacking){0};
+    request_handle(request);
+    return true;
+}
+
 void render_create(struct request *request)
 {
     const struct lacking *lacking = request->own;
@@ -447,10 +463,13 @@ void render_create(struct request *request)
     }
     if (!render_may(request, create.task.unionid))
         return;
-    if (create.task.no_missing && !(lacking && lacking->known)) {
+    bool looks = create.task.no_missing && !(lacking && lacking->known);
+    if (looks && (lacking || !request->headers.idempotency_key.len)) {
         lacking_look(request, &create.task);
         return;
     }
+    create.unlooked = looks; /* with a key of its client's it may be a repeat: then what the first came to counts */
+    request->on_error = looks ? on_unlooked : NULL;
     if (!request->gateway->s3 && blob_root(request->gateway->settings, blobs)) /* where the scene can be read at once */
         create.blobs = str_of(blobs);
     create.scene_found = render_below_roots(request, create.task.oss_file_path, &create.task.scene_size);

@@ -118,6 +118,23 @@ class Assets(Contract):
         self.assertEqual((made.status, again.body), (201, made.body))
         self.assertEqual(self.create("strict/none.ma", 404, allow_missing=False)["error_code"], 2002)
 
+    def test_repeat_of_one_that_was_taken(self):
+        """Before its scene was read, which lacks something: its repeat is answered as it was, whatever is known by then."""
+        self.upload(maya("C:/late/gone.jpg", note="late"), path="late/wolf.ma", unionid="user123")
+        body = {"unionid": "user123", "oss_file_path": "late/wolf.ma", "render_engine": "maya", "allow_missing": False}
+        made = ask(self.farm.port, "POST", f"{BASE}/tasks", body, {"Idempotency-Key": "late"})
+        self.assertEqual(made.status, 201, made)
+        self.assertEqual(self.known(made.body["data"]["id"])[0]["missing_count"], 1)
+        again = ask(self.farm.port, "POST", f"{BASE}/tasks", body, {"Idempotency-Key": "late"})
+        self.assertEqual((again.status, again.body), (201, made.body))
+        another = ask(self.farm.port, "POST", f"{BASE}/tasks", body, {"Idempotency-Key": "later"})
+        self.assertEqual((another.status, another.body["error_code"]), (404, 2002), another)
+        reused = ask(self.farm.port, "POST", f"{BASE}/tasks", dict(body, priority=6), {"Idempotency-Key": "late"})
+        self.assertEqual(reused.status, 422, reused)
+        self.upload(WOOD, path="C:/late/gone.jpg", unionid="user123")
+        another = ask(self.farm.port, "POST", f"{BASE}/tasks", body, {"Idempotency-Key": "later"})
+        self.assertEqual(another.status, 201, another)
+
     def test_many(self):
         """10,000 files, over restarts."""
         names = [f"D:/show/shots/seq{n // 100:03d}/tex.{n:05d}.exr" for n in range(10000)]

@@ -548,6 +548,25 @@ static void test_whose(void **unused)
     fixture_free(fixture);
 }
 
+/* What is missing is looked for before a task is made, not before a repeat of its making is answered. */
+static void test_unlooked(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    struct msg_render_create ask = {.idem = fixture_key(fixture), .task = scene(1), .scene_found = true, .unlooked = true};
+    ask.task.no_missing = true;
+    assert_true(str_is(fixture_ask(fixture, &shape_msg_render_create, &ask)->u.error.rule, FAULT_FETCH));
+    ask.unlooked = false; /* the refusal was not remembered */
+    const struct msg *answer = fixture_ask(fixture, &shape_msg_render_create, &ask);
+    assert_int_equal(answer->shape->id, MSG_RENDER_ANSWER);
+    uint64_t id = answer->u.render_answer.task.id;
+    ask.unlooked = true;
+    answer = fixture_ask(fixture, &shape_msg_render_create, &ask);
+    assert_int_equal(answer->shape->id, MSG_RENDER_ANSWER);
+    assert_int_equal(answer->u.render_answer.task.id, id);
+    fixture_free(fixture);
+}
+
 /* ---- files of a scene ---- */
 
 #define MD5_SCENE "0123456789abcdef"
@@ -762,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_time_is_over),
         cmocka_unit_test(test_whose),
+        cmocka_unit_test(test_unlooked),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_scene_is_newer),
         cmocka_unit_test(test_scene_is_wanted),

@@ -38,6 +38,9 @@ static uint64_t scene_ms(const struct render *farm, const struct rec_render_task
 static int create_check(const struct render *farm, const struct msg_render_create *asked, const struct asset *scene,
                         struct fault *fault)
 {
+    if (asked->unlooked) /* else a repeat would be judged by what is missing now */
+        return fault_set(fault, ERR_NOT_FOUND, "assets", FAULT_FETCH, (struct str){0}, NULL,
+                         "which of its files are missing is to be looked for first");
     if (!scene && !asked->scene_found)
         return fault_set(fault, ERR_NOT_FOUND, "oss_file_path", "file_missing", asked->task.oss_file_path, NULL,
                          "nothing of that name was uploaded");
