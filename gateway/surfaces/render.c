@@ -89,8 +89,8 @@ static const struct {
     unsigned code;
 } rules[] = {
     {"required", 1001},   {"asset_missing", 2000}, {"render_task", 2001},  {"file_missing", 2002}, {"render_missing", 2002},
-    {"asset_path", 4000}, {"scene_outside", 4000}, {"link_expired", 4000}, {"render_whose", 4001}, {"blob_disk", 5002},
-    {"blob_s3", 5002},    {"blob_gone", 5002},     {"scene_worker", 5003}, {"scene_run", 5003},
+    {"asset_path", 4000}, {"scene_outside", 4000}, {"link_expired", 4000}, {"render_whose", 4001}, {"asset_whose", 4001},
+    {"blob_disk", 5002},  {"blob_s3", 5002},       {"blob_gone", 5002},    {"scene_worker", 5003}, {"scene_run", 5003},
 };
 
 /* What was wrong with the request: a field that is missing, one that is malformed, or something else. */

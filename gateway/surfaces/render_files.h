@@ -42,7 +42,8 @@ extern void (*const render_uploads[])(struct request *request); /* ends in NULL 
          "under way, and where the files are another farm's by its mark (`.gantry-owner`)."},                                    \
         {METHOD_GET, "/files/gc", render_gc_tell, ROLE_ADMIN, "How far that is, or how the last one went."},                     \
         {METHOD_GET, "/files/download-url/{asset_id}", render_files_link, ROLE_USER,                                             \
-         "A link that anybody can fetch the file by, for an hour; to the S3-compatible store, where one keeps it."},             \
+         "A link that anybody can fetch the file by, for an hour; to the S3-compatible store, where one keeps it. A key or "     \
+         "token of the role `user` says the `hash` (MD5) of a file that another `unionid` has sent first: else 403 (4001)."},    \
         {METHOD_GET, "/files/link/{asset_id}", render_files_linked, ROLE_ANYONE,                                                 \
          "What such a link leads to: the file, with `Range`, `If-Range` and `ETag`. 403 (4000) once it has expired. 307 to the " \
          "S3-compatible store, where one keeps it."},                                                                            \

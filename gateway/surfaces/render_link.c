@@ -155,6 +155,22 @@ static int url_write(struct request *request, const struct rec_asset *asset, uin
     return 0;
 }
 
+/* Ids can be counted through: so a file that somebody else has sent is for who knows its hash, as it is by that (/files/blob). False, and
+ * answered: it is not for who asks. */
+static bool asset_may(struct request *request, const struct rec_asset *asset)
+{
+    struct str own, hash = {0};
+    unsigned char md5[BLOB_MD5];
+
+    if (!render_whose(request, &own) || asset->unionid.len == 0 || str_eq(own, asset->unionid))
+        return true;
+    uri_param(&request->uri, "hash", &hash);
+    if (blob_read_hex(hash, md5) && memcmp(md5, asset->md5.ptr, BLOB_MD5) == 0)
+        return true;
+    render_refuse(request, PROBLEM_FORBIDDEN, "asset_id", "asset_whose", request->match.args[0]);
+    return false;
+}
+
 static void on_asset(struct request *request, const struct msg *msg)
 {
     struct buf url = {.limit = 16384};
@@ -162,7 +178,7 @@ static void on_asset(struct request *request, const struct msg *msg)
     struct writer w;
     uint64_t expires = clock_wall_ms() / 1000 + LINK_SECONDS;
 
-    if (!asset_open(request, msg, &asset) || url_write(request, &asset, expires, &url) != 0) {
+    if (!asset_open(request, msg, &asset) || !asset_may(request, &asset) || url_write(request, &asset, expires, &url) != 0) {
         buf_free(&url);
         return;
     }

@@ -13,7 +13,7 @@ from tests.bus import ScriptedWorker
 from tests.contract.base import Contract
 from tests.contract.test_auth import bearer, make_key
 from tests.farm import BUILD, clean_environment, free_port, wait_for
-from tests.render_client import FORM, ask, form, part
+from tests.render_client import FORM, ask, form, md5, part, upload
 
 BASE = "/render/api"
 EN = {"Accept-Language": "en"}
@@ -538,6 +538,22 @@ class Whose(RenderContract):
             self.assertEqual(uploaded.status, status, uploaded)
         self.refused(self.farm.get(path, headers={"Authorization": "Bearer nobody"}), 401, 4000)
         self.said(self.farm.post(f"{path}/pause", headers=self.keys["user123"]))
+
+    def test_files_of_others(self):
+        """Whose ids can be counted through; who knows its hash has a file, as by /files/blob."""
+        def sent(content, who, **fields):
+            reply = upload(self.farm.port, content, headers=self.keys[who], **fields)
+            self.assertIn(reply.status, (200, 201), reply)
+            return f"{BASE}/files/download-url/{reply.body['data']['asset_id']}"
+
+        link = sent(b"of user123", "user123")
+        self.assertEqual(sent(b"of user123", "somebody"), link)
+        self.refused(self.farm.get(link, headers=self.keys["somebody"]), 403, 4001, "asset_id")
+        self.refused(self.farm.get(f"{link}?hash={md5(b'another')}", headers=self.keys["somebody"]), 403, 4001, "asset_id")
+        self.said(self.farm.get(f"{link}?hash={md5(b'of user123')}", headers=self.keys["somebody"]))
+        for name in ("user123", "boss"):
+            self.said(self.farm.get(link, headers=self.keys[name]))
+        self.said(self.farm.get(sent(b"of nobody", "boss"), headers=self.keys["somebody"]))
 
 
 class OwnPort(Contract):
