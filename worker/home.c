@@ -19,7 +19,8 @@
 
 #define SWEEP_BUDGET 256 /* entries removed at a time */
 #define SWEEP_EVERY_MS 20
-#define STRAYS_MS 5000 /* how long a start waits for leftover processes to die */
+#define KEEP_CLEAR_MS 1000 /* how long an end removes what engines had */
+#define STRAYS_MS 5000     /* how long a start waits for leftover processes to die */
 #define ENVIRON_MAX 262144
 
 /* ---- who it is ---- */
@@ -337,6 +338,13 @@ void home_keep_remove(struct home *home, uint32_t number)
     snprintf(name, sizeof(name), "keep%u", number);
     if (keep_path(home, number, path, NULL) == 0 && access(path, F_OK) == 0 && sweep_folder(path, SWEEP_BUDGET, NULL) != 1)
         trash_take(home, path, name);
+}
+
+void home_keep_clear(const struct home *home)
+{
+    uint64_t until = clock_mono_ms() + KEEP_CLEAR_MS;
+    while (access(home->keep, F_OK) == 0 && sweep_folder(home->keep, SWEEP_BUDGET, NULL) == 0 && clock_mono_ms() < until)
+        ;
 }
 
 int home_output_begins(struct home *home, uint64_t run, uint64_t attempt, const char *temporary, struct err *err)

@@ -39,6 +39,7 @@ void home_remove(struct home *home, uint64_t run, uint64_t attempt);
 /* The folder of a keeper, made new, for this user. What its number had before is removed in a while. */
 int home_keep_make(struct home *home, uint32_t number, uid_t uid, gid_t gid, char path[PATH_MAX], struct err *err);
 void home_keep_remove(struct home *home, uint32_t number);
+void home_keep_clear(const struct home *home); /* all of them, at the worker's end: what takes too long goes at its next start */
 
 /* From here on the file of that name is removed with what else a dead worker left behind, until it is over. -1 with err. */
 int home_output_begins(struct home *home, uint64_t run, uint64_t attempt, const char *temporary, struct err *err);

@@ -7,7 +7,9 @@
 #include <xxhash.h>
 
 #include "proto/log.h"
+#include "proto/machine.h"
 #include "worker/render/engine.h"
+#include "worker/render/keep.h"
 
 #define GRACE_MS 1000
 
@@ -23,6 +25,13 @@ static uint64_t wanted_by(const struct rec_assignment *assignment)
 {
     struct str scene = assignment->spec.command;
     return XXH3_64bits_withSeed(scene.ptr, scene.len, number_of(assignment, "render_task"));
+}
+
+/* Memory that a frame's task asks for; 0: it does not say. */
+static uint64_t needs_mb(const struct rec_assignment *assignment)
+{
+    uint64_t gb = str_is(assignment->spec.executor, "render") ? number_of(assignment, "ram") : 0;
+    return gb < UINT64_MAX >> 10 ? gb << 10 : UINT64_MAX;
 }
 
 bool keepers_can(const struct rec_assignment *assignment)
@@ -121,8 +130,30 @@ struct keeper *keepers_take(struct keepers *keepers, const struct rec_assignment
 
 void keepers_release(struct keeper *keeper)
 {
-    if (keeper)
-        keeper->busy = false;
+    char hung[PATH_MAX + sizeof(KEEP_HUNG) + 1];
+    if (!keeper)
+        return;
+    keeper->busy = false;
+    snprintf(hung, sizeof(hung), "%s/" KEEP_HUNG, keeper->folder);
+    if (!keeper->process || access(hung, F_OK) < 0)
+        return;
+    log_warn("GTY-RENDER-KEEPER", "keeper=%u does not answer; it is ended", keeper->number);
+    keeper_stop(keeper);
+}
+
+void keepers_yield(struct keepers *keepers, const struct rec_assignment *assignment)
+{
+    uint64_t need = needs_mb(assignment), wanted = wanted_by(assignment), used;
+    if (!need || !machine_memory(&used) || (used < keepers->total_mb && need <= keepers->total_mb - used))
+        return;
+    for (uint32_t i = 0; i < keepers->count; i++) {
+        struct keeper *keeper = &keepers->items[i];
+        if (!keeper->process || keeper->busy || keeper->wanted == wanted)
+            continue;
+        log_info("GTY-RENDER-KEEPER", "keeper=%u makes room for run=%" PRIu64 ", which asks for %" PRIu64 " MB", keeper->number,
+                 assignment->run_id, need);
+        keeper_stop(keeper);
+    }
 }
 
 /* ---- all ---- */
@@ -131,7 +162,7 @@ int keepers_open(struct keepers *keepers, struct processes *processes, struct ho
                  struct err *err)
 {
     uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    *keepers = (struct keepers){.processes = processes, .home = home, .self = self, .count = slots};
+    *keepers = (struct keepers){.processes = processes, .home = home, .self = self, .count = slots, .total_mb = bytes >> 20};
     keepers->most_mb = bytes / 2 / (slots ? slots : 1) >> 20;
     keepers->items = calloc(slots ? slots : 1, sizeof(*keepers->items));
     if (!keepers->items)
@@ -151,6 +182,8 @@ void keepers_stop(struct keepers *keepers)
 
 void keepers_close(struct keepers *keepers)
 {
+    if (keepers->items)
+        home_keep_clear(keepers->home);
     free(keepers->items);
     *keepers = (struct keepers){0};
 }

@@ -28,8 +28,9 @@ struct keeper {
 struct keepers { /* zeroed before its first use */
     struct processes *processes;
     struct home *home;
-    const char *self; /* path of gantry-worker */
-    uint64_t most_mb; /* of memory that an engine may have and still be kept: half of its slot's part of the machine */
+    const char *self;  /* path of gantry-worker */
+    uint64_t total_mb; /* memory of the machine … */
+    uint64_t most_mb;  /* … and what an engine may have of it and still be kept: half of its slot's part */
     uint64_t used;
     uint32_t count;
     struct keeper *items;
@@ -45,6 +46,10 @@ bool keepers_can(const struct rec_assignment *assignment);
 /* user: NULL or "" is the worker's own. NULL with err: none can be started, or all are busy. */
 struct keeper *keepers_take(struct keepers *keepers, const struct rec_assignment *assignment, const char *user, uid_t uid,
                             gid_t gid, struct err *err);
-void keepers_release(struct keeper *keeper); /* takes NULL */
+/* Behind its run. One that did not answer that (KEEP_HUNG) ends, and its slot's next frame has another. Takes NULL. */
+void keepers_release(struct keeper *keeper);
+
+/* Before a run begins: where its task asks for more memory than is free, engines that wait idle for frames of others end. */
+void keepers_yield(struct keepers *keepers, const struct rec_assignment *assignment);
 
 #endif

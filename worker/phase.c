@@ -387,6 +387,8 @@ static int program_prepare(struct run *run, struct plan *plan, char folder[PATH_
     struct passwd who;
     if (find_user(run, user, &who, err) < 0)
         return -1;
+    if (run->context->keepers)
+        keepers_yield(run->context->keepers, &run->assignment);
     run->out = capture_new(on_out_line, run);
     run->err = capture_new(on_err_line, run);
     if (!run->out || !run->err)

@@ -289,6 +289,35 @@ class Processes(Kept):
             self.make(farm, "cube.blend", 2)
             self.assertEqual(len(self.pids()), 2)
 
+    def test_memory(self):
+        """What waits idle ends where a frame of something else asks for more memory than there is; what that frame wants stays."""
+        with self.farm(**dict(self.own, worker_slots=2)) as farm:
+            self.make(farm, "cube.blend", 1, 2, parameters={"ram": 1 << 20})
+            self.make(farm, "wood.blend", 1)
+            self.assertEqual([alive(pid) for pid in self.pids()], [True, True])
+            self.make(farm, "wood.blend", 2, parameters={"ram": 1 << 20})
+            first = self.pids()[0]
+            wait_for(lambda: not alive(first), what="the end of the one that nobody wants")
+
+    def test_the_worker_ends(self):
+        """In order: nothing of its engines is left."""
+        with self.farm(**self.own) as farm:
+            self.make(farm, "cube.blend", 1)
+            self.assertEqual(len(self.kept(farm)), 1)
+            self.assertEqual(farm.terminate("worker1"), 0)
+            self.assertFalse((farm.data / "workers/worker1/keep").exists())
+
+    def test_the_keeper_is_stopped(self):
+        """It costs one frame a while, and is ended."""
+        with self.farm(**self.own) as farm:
+            self.make(farm, "cube.blend", 1)
+            stopped = self.keeper(farm)
+            os.kill(stopped, signal.SIGSTOP)
+            log, = self.make(farm, "cube.blend", 2)
+            self.assertIn("no engine is kept for this frame: its keeper does not answer", log)
+            wait_for(lambda: not alive(stopped) and not alive(self.pids()[0]), what="the end of it and its engine")
+            self.assertEqual([self.number_in(log) for log in self.make(farm, "cube.blend", 3, 4)], [1, 2])
+
     def keeper(self, farm):
         mark = b"--render-keeper"
         return next(pid for pid in descendants(farm.pid("worker1")) if mark in pathlib.Path("/proc", str(pid), "cmdline").read_bytes())

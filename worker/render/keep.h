@@ -29,6 +29,7 @@
 #define KEEP_TEXT (PATH_MAX + 64) /* bytes of a packet with its NUL */
 #define KEEP_KEY 65               /* SHA-256 in hexadecimal, and a NUL */
 #define KEEP_JOB "job"
+#define KEEP_HUNG "hung" /* a file in the keeper's folder: it did not answer a frame's process, and is to end */
 
 struct keep_ends { /* of an engine; -1 each where there is none */
     int process;   /* a pidfd: readable when it has ended */

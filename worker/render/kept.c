@@ -24,7 +24,7 @@
 
 #define DIAL_MS 10000 /* a keeper that was just started is at its door by then */
 #define DIAL_AGAIN_MS 5
-#define ANSWER_S 60 /* it may have a large engine to end first */
+#define ANSWER_S 15 /* it may have a large engine to end first */
 
 enum ready { READY_WAITS, READY_FRESH, READY_NONE }; /* the engine wanted */
 
@@ -98,10 +98,26 @@ static bool dial(struct render *it)
     return it->keeper >= 0 && setsockopt(it->keeper, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0;
 }
 
+/* Stopped, or stuck: the next frame is not to wait for it, too (worker/keepers.h). */
+static void hung_tell(const struct render *it)
+{
+    char path[PATH_MAX + sizeof(KEEP_HUNG)];
+    snprintf(path, sizeof(path), "%s/" KEEP_HUNG, words_or(it->words, "keeper", ""));
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 static enum ready none(struct kept *kept, const char *why)
 {
     kept->why = why;
     return READY_NONE;
+}
+
+static enum ready unanswered(struct kept *kept, const char *why)
+{
+    hung_tell(kept->watching->it);
+    return none(kept, why);
 }
 
 static enum ready want(struct kept *kept)
@@ -112,7 +128,7 @@ static enum ready want(struct kept *kept)
     keep_ends_close(&kept->ends);
     if (keep_send(it->keeper, NULL, "want %s %" PRIu64 " %" PRIu64, kept->key, chunk, seconds) < 0 ||
         keep_receive(it->keeper, text, &kept->ends) != 1)
-        return none(kept, "its keeper does not answer");
+        return unanswered(kept, "its keeper does not answer");
     if (sscanf(text, "same %" SCNu64, &kept->frames) == 1 && kept->ends.process >= 0)
         return READY_WAITS;
     if (strncmp(text, "fresh ", 6) != 0 || strlen(text + 6) >= sizeof(it->place))
@@ -256,7 +272,7 @@ int kept_call(struct watching *watching, const char *folder, struct child_end *e
     struct render *it = watching->it;
     struct kept kept = {.watching = watching, .folder = folder, .ends = {-1, -1, -1}};
     enum ready ready = !key_make(it, kept.key) ? none(&kept, "its scene has no name")
-                       : !dial(it)             ? none(&kept, "its keeper is not there")
+                       : !dial(it)             ? unanswered(&kept, "its keeper is not there")
                                                : want(&kept);
     int rc = ready == READY_NONE ? 1 : make(&kept, ready, end);
     if (rc == 1 && ready == READY_WAITS) {

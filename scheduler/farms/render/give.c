@@ -77,7 +77,7 @@ static void pack_frame(struct buf *out, const struct render_task *task, uint32_t
     const struct rec_render_task *record = &task->record;
     uint64_t number = record->start_frame + place;
     msgpack_packer packer;
-    parameters_begin(&packer, out, 20);
+    parameters_begin(&packer, out, 21);
     parameters_text(&packer, "engine", record->render_engine);
     parameters_text(&packer, "cg_version", record->cg_version);
     parameters_text(&packer, "scene", record->oss_file_path);
@@ -97,6 +97,7 @@ static void pack_frame(struct buf *out, const struct render_task *task, uint32_t
     parameters_uint(&packer, "is_compressed", record->is_compressed);
     parameters_uint(&packer, "allow_missing", !record->no_missing);
     parameters_uint(&packer, "retry", render_retries(task, place));
+    parameters_uint(&packer, "ram", record->ram);
     parameters_uint(&packer, "mean_bytes", record->rendered < MEAN_FRAMES ? 0 : record->output_bytes / record->rendered);
 }
 
