@@ -196,3 +196,9 @@ int request_idem(struct request *request, struct rec_idem *idem, struct problem 
     audit_sign(request, idem);
     return 0;
 }
+
+void request_key_anew(struct request *request)
+{
+    key_mint(request->key_scope);
+    request->keyed = true;
+}

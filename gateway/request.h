@@ -169,5 +169,7 @@ void request_scope(const struct request *request, const char *what, struct str k
 /* The key of this write: the client's Idempotency-Key or a new one. -1 with problem when the client's is malformed.
  * idem borrows from the request. */
 int request_idem(struct request *request, struct rec_idem *idem, struct problem *problem);
+/* What follows is another command than the one that the client's key is for: it gets a new one. */
+void request_key_anew(struct request *request);
 
 #endif

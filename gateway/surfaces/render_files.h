@@ -152,6 +152,7 @@ struct arrival { /* what was said of it; texts are borrowed from who asks */
     /* what became of it */
     uint64_t asset_id, size;
     bool created;
+    bool anew; /* told once more, as what the first of this key came to has gone */
 };
 
 /* Whose it is: who may speak for one unionid alone speaks for that. -1 with problem. */

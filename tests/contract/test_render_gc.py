@@ -6,7 +6,7 @@ import threading
 
 from tests.contract.base import Contract
 from tests.farm import wait_for
-from tests.render_client import ask, md5, upload
+from tests.render_client import FORM, ask, form, md5, part, upload
 from tests.up import gantry
 
 SHAPE = {"running", "dry_run", "grace_seconds", "assets", "paths", "files", "bytes", "failed", "started_at", "ended_at"}
@@ -142,6 +142,30 @@ class RenderGc(Contract):
         self.assertEqual(self.gc(key, grace_seconds=0), first)
         other = self.ask("POST", "/files/gc", {"grace_seconds": 1}, key)
         self.assertEqual((other.status, other.body["code"]), (422, 3000), other)
+
+    def test_uploads_that_are_repeated(self):
+        """Behind a collection: what is sent again comes in again."""
+        content, key = os.urandom(100), {"Idempotency-Key": "gone"}
+
+        def send():
+            return upload(self.farm.port, content, headers=key, path="show/gone.jpg")
+
+        def bind():
+            return self.ask("POST", "/files/upload", form(part("hash", md5(content)), part("path", "show/other.jpg")), dict(FORM, **{"Idempotency-Key": "bind"}))
+
+        first = send()
+        self.assertEqual((first.status, bind().status), (201, 200))
+        self.assertEqual((send().body, bind().status), (first.body, 200))
+        self.assertEqual(self.counts(grace_seconds=0), (1, 2, 1, 100))
+        refused = bind()
+        self.assertEqual((refused.status, refused.body["code"], refused.body["errors"][0]["field"]), (400, 1001, "file"), refused)
+        again = send()
+        self.assertEqual((again.status, again.body["data"]["uploaded"]), (201, True), again)
+        self.assertEqual(self.known(md5(content)), [md5(content)])
+        self.assertEqual(self.kept(md5(content)).read_bytes(), content)
+        third = send()
+        self.assertEqual((third.status, third.body["data"]["asset_id"]), (200, again.body["data"]["asset_id"]), third)
+        self.assertEqual(self.counts(grace_seconds=0), (1, 1, 1, 100))
 
     def test_how_far_it_is(self):
         done = self.gc(dry_run=True, grace_seconds=12)
