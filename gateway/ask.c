@@ -143,7 +143,7 @@ static void retry_all(void *arg)
         request->retrying = false;
         log_request(str_of(request->rid));
         if (!request->answered)
-            request_handle(request);
+            (request->again ? request->again : request_handle)(request);
         log_request((struct str){NULL, 0});
     }
 }

@@ -107,6 +107,7 @@ struct request {
     uint64_t corr;
     void (*on_answer)(struct request *request, const struct msg *msg);
     bool (*on_error)(struct request *request, const struct msg_error *error); /* true: it goes on by itself. May be NULL */
+    void (*again)(struct request *request); /* asks a command again that the scheduler cannot take yet; NULL: its handler */
     int asked_whom;
     uint16_t answer_id; /* of the message that answers it */
     bool asked_soft, asking;

@@ -114,6 +114,12 @@ static int idem_read(struct request *request, const struct arrival *arrival, str
     return 0;
 }
 
+/* Its body has come: the handler would wait for another. */
+static void again(struct request *request)
+{
+    tell(request->own);
+}
+
 static void tell(struct arrival *arrival)
 {
     struct request *request = arrival->request;
@@ -136,6 +142,7 @@ static void tell(struct arrival *arrival)
     }
     request->own = arrival;
     request->on_error = on_refused;
+    request->again = again;
     ask_send(request, ASK_SCHEDULER, &shape_msg_asset_add, &asked, on_added);
 }
 

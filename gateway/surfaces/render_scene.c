@@ -182,6 +182,8 @@ static bool on_refused(struct request *request, const struct msg_error *error)
     return true;
 }
 
+static void again(struct request *request);
+
 static void analyse(struct scene_look *look)
 {
     struct request *request = look->request;
@@ -198,8 +200,15 @@ static void analyse(struct scene_look *look)
         reply_problem(request, &problem);
     } else {
         request->on_error = on_refused;
+        request->again = again;
         ask_send(request, ASK_SCHEDULER, &shape_msg_scene_analyse, &asked, on_state);
     }
+}
+
+/* The file was read: that stands, and its place among those that wait. */
+static void again(struct request *request)
+{
+    analyse(request->sink.self);
 }
 
 /* What an uploaded scene's path stands for. */

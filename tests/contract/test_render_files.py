@@ -174,6 +174,22 @@ class RenderFiles(Contract):
         self.assertEqual(upload(self.farm.port, content, headers=key).body, first.body)
         self.assertEqual(upload(self.farm.port, b"other", headers=key).status, 422)
 
+    def test_while_the_store_is_away(self):
+        """For a moment: what has come is told of again, not waited for a second time, and nothing of it is left behind."""
+        content, replies = [os.urandom(MIB) for _ in range(4)], []
+        with Contract.make_farm.__func__(type(self)) as farm:
+            farm.kill("store")
+            wait_for(lambda: "GTY-BUS-DOWN link=store" in farm.log("gateway"), what="the gateway seeing that")
+            threads = [threading.Thread(target=lambda one: replies.append(upload(farm.port, one, path="p/" + md5(one))), args=(one,)) for one in content]
+            for thread in threads:
+                thread.start()
+            wait_for(lambda: sum(1 for _ in (farm.data / "blobs" / "assets").glob("*/*")) == len(content), what="all of them to have come")
+            farm.start("store")
+            for thread in threads:
+                thread.join()
+            self.assertEqual([reply.status for reply in replies], [201] * len(content), replies)
+            wait_for(lambda: not list((farm.data / "blobs" / "incoming").iterdir()), what="no file on its way")
+
     def test_path_is_bound_and_moved(self):
         content = os.urandom(20)
         data = self.ok(upload(self.farm.port, content, path="projects/user123/wolf.ma"), 201)
