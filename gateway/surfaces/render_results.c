@@ -4,6 +4,7 @@
  * and how long they are, so that the archive's length is known before it is sent. Whoever asks is told of files that are gone; one that goes
  * or changes while it is sent breaks the answer off, as what was promised cannot come any more.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #define ROW_MEMORY ((size_t)4 << 20) /* of a record that is decoded */
 #define NAME "renders/"
 #define NAME_BYTES 272 /* that, a name of a file, and its NUL */
+#define ENDING 8       /* characters of what a name ends with */
 
 struct results {             /* request->sink.self */
     struct file_job job;     /* the first */
@@ -87,6 +89,17 @@ static struct results *results_new(struct request *request, uint32_t most)
 
 /* ---- in the helper thread: which files are there ---- */
 
+/* What a name ends with, ".png", where that is plain; else nothing. */
+static const char *ending(const char *base)
+{
+    const char *dot = strrchr(base, '.');
+    size_t len = 0;
+
+    while (dot && len < ENDING && isalnum((unsigned char)dot[1 + len]))
+        len++;
+    return len > 0 && dot[1 + len] == '\0' ? dot : "";
+}
+
 /* Its name in the archive: the file's own, where that is plain, else one by its number. */
 static void name_add(struct results *results, const char *path, uint64_t number)
 {
@@ -98,7 +111,7 @@ static void name_add(struct results *results, const char *path, uint64_t number)
     if (plain)
         buf_printf(&results->names, NAME "%s", base);
     else
-        buf_printf(&results->names, NAME "frame.%04llu", (unsigned long long)number);
+        buf_printf(&results->names, NAME "frame.%04llu%s", (unsigned long long)number, ending(base));
     buf_add(&results->names, "", 1);
 }
 

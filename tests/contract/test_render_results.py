@@ -72,11 +72,22 @@ class Results(render.RenderContract):
             self.rendered(studio, b"six", output_path=f"{folder}/a:b.png")
             self.becomes(number, "completed")
         found = self.fetch(number, EN)
-        self.assertEqual({name: found[name] for name in found if name != "MISSING.txt"}, {"renders/frame.0002.png": b"two", "renders/frame.0006": b"six"})
+        self.assertEqual({name: found[name] for name in found if name != "MISSING.txt"}, {"renders/frame.0002.png": b"two", "renders/frame.0006.png": b"six"})
         lines = found["MISSING.txt"].decode().splitlines()
         self.assertIn("not there", lines[0])
         self.assertEqual(lines[2:], [f"1  {folder}/frame.0001.png", "3  ../secret.png", f"4  {folder}/link.png", f"5  {folder}"])
         self.assertIn("文件已不存在", self.fetch(number)["MISSING.txt"].decode())
+
+    def test_names_that_are_not_plain(self):
+        """A frame's number stands for one, so that it can be unpacked anywhere; what kind of picture it is stays to be seen."""
+        said = ["a b.png", '"q".exr', "帧.JPG", "%s." % ("x" * 200), ".png", "-.tar.gz", "x.p\u00f1g", "back\\slash.png", "semi;colon=1.png"]
+        with render.Studio(self.farm) as studio:
+            number = self.create(total_frames=len(said))["id"]
+            for n, name in enumerate(said, 1):
+                self.rendered(studio, b"%d" % n, output_path=f"user123/{number}/renders/{name}")
+            self.becomes(number, "completed")
+        names = ["frame.0001.png", "frame.0002.exr", "frame.0003.JPG", said[3], "frame.0005.png", "-.tar.gz", "frame.0007", "frame.0008.png", said[8]]
+        self.assertEqual(self.fetch(number), {f"renders/{name}": b"%d" % n for n, name in enumerate(names, 1)})
 
     def test_there_is_no_such_task(self):
         for none in ("0", "x", "9" * 19, "123456"):
