@@ -160,12 +160,13 @@ static int each(struct cli *cli, const char *verb)
     client_set_base(cli->client, RENDER_BASE);
     client_set_patience(cli->client, 0, 10000);
     for (int i = 0; i < args_count(cli->args); i++) {
-        struct err err = {0};
+        struct err err = {0}, why = {0};
         json_t *task = NULL;
         long long id;
         if (render_task_id(cli->args, i, &id, &err) != 0) {
             code = code_worse(code, show_usage(&err));
-        } else if (client_post(cli->client, NULL, &task, &err, "/tasks/%lld/%s", id, verb) != 0) {
+        } else if (client_post(cli->client, NULL, &task, &why, "/tasks/%lld/%s", id, verb) != 0) {
+            err_set(&err, why.code, "task %lld: %s", id, why.text);
             code = code_worse(code, show_error(&err));
         } else if (cli->json) {
             show_json(task);
@@ -194,14 +195,15 @@ int render_resume(struct cli *cli)
 
 static int retry_frame(struct cli *cli, long long id, const char *word)
 {
-    struct err err = {0};
+    struct err err = {0}, why = {0};
     json_t *data = NULL;
     long long frame;
 
     if (number_read(word, "a frame", 0, &frame, &err) != 0) {
         return show_usage(&err);
     }
-    if (client_post(cli->client, NULL, &data, &err, "/tasks/%lld/frames/%lld/retry", id, frame) != 0) {
+    if (client_post(cli->client, NULL, &data, &why, "/tasks/%lld/frames/%lld/retry", id, frame) != 0) {
+        err_set(&err, why.code, "frame %lld: %s", frame, why.text);
         return show_error(&err);
     }
     if (cli->json) {

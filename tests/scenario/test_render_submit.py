@@ -254,6 +254,8 @@ class Sent(Client):
         self.assertEqual(self.gantry(self.farm, "resume", str(number))[0], f"task {number} queued\n")
         self.assertIn("queued", self.gantry(self.farm, "resume", str(number), code=1)[1])
         self.assertIn("pending", self.gantry(self.farm, "retry", str(number), "5", code=1)[1])
+        said = self.gantry(self.farm, "retry", str(number), "5", "105", code=1)[1].splitlines()  # each by its name
+        self.assertEqual([line.split(": ")[:2] for line in said], [["gantry", "frame 5"], ["gantry", "frame 105"]])
         self.assertEqual(self.gantry(self.farm, "cancel", str(number))[0], f"task {number} cancelled\n")
         out, err = self.gantry(self.farm, "watch", str(number), code=1)
         self.assertRegex(out, rf"^task {number} cancelled: 0 of 100 frames, 100 cancelled; cost 0.00 of ")
