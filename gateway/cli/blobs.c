@@ -3,6 +3,7 @@
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
+#include "gateway/cli/outage.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/term.h"
 #include "proto/messages.h"
@@ -62,6 +63,7 @@ static int gc_follow(struct cli *cli, json_t **state, struct err *err)
 int blobs_gc(struct cli *cli)
 {
     struct err err = {0};
+    struct outage outage = {0};
     json_t *state = NULL, *body = gc_body(cli, &err);
 
     if (!body)
@@ -69,6 +71,7 @@ int blobs_gc(struct cli *cli)
     client_set_base(cli->client, "/render/api");
     client_set_patience(cli->client, 0, 10000);
     client_set_timeout(cli->client, 60000);
+    client_on_retry(cli->client, outage_tell, &outage);
     int rc = client_call(cli->client, "POST", "/files/gc", body, &state, &err);
     json_decref(body);
     if (rc == 0)

@@ -5,6 +5,7 @@
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
+#include "gateway/cli/outage.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/sse.h"
 #include "gateway/cli/stop.h"
@@ -117,9 +118,9 @@ struct following {
     struct cli *cli;
     struct sse sse;
     char last[24]; /* id of the newest that was shown, or passed over */
-    bool told;     /* that the farm is away */
-    bool flowed;   /* something came over this connection */
-    bool failed;   /* what came is no stream of events */
+    struct outage outage;
+    bool flowed; /* something came over this connection */
+    bool failed; /* what came is no stream of events */
 };
 
 static void gap_print(const json_t *data)
@@ -157,10 +158,7 @@ static int on_bytes(void *arg, const char *bytes, size_t len)
 {
     struct following *following = arg;
 
-    if (following->told) {
-        fprintf(stderr, "gantry: the farm answers again\n");
-    }
-    following->told = false;
+    outage_tell(&following->outage, NULL);
     following->flowed = true;
     following->failed = sse_take(&following->sse, bytes, len) != 0;
     if (fflush(stdout) != 0) {
@@ -184,9 +182,8 @@ static bool follow_once(struct following *following, const char *path, int *code
     if (following->failed) {
         err_set(&err, ERR_LIMIT, "what the farm sends is no stream of events");
     } else if (rc == 0 || err.code == ERR_UNAVAILABLE || err.code == ERR_UNKNOWN_OUTCOME) {
-        if (rc != 0 && !following->told) {
-            fprintf(stderr, "gantry: waiting for the farm to answer again (%s)\n", err.text);
-            following->told = true;
+        if (rc != 0) {
+            outage_tell(&following->outage, &err);
         }
         return true;
     }

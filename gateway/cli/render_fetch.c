@@ -14,6 +14,7 @@
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
+#include "gateway/cli/outage.h"
 #include "gateway/cli/progress.h"
 #include "gateway/cli/render_task.h"
 #include "gateway/cli/show.h"
@@ -30,6 +31,7 @@ struct fetch {
     struct cli *cli;
     const char *folder;
     struct progress bar;
+    struct outage outage;
     uint64_t began_ms;
     long long total, done, kept; /* frames; kept: of those done, they were here */
     bool force;                  /* what else is there by their names goes */
@@ -167,6 +169,9 @@ static int ask_all(struct picture *picture, struct err *err)
     while (picture->have < picture->size || picture->size == 0) {
         struct err why = {0};
         int rc = ask_once(picture, &why);
+        if (rc == 0 || picture->forward_ms > 0) {
+            outage_tell(&picture->fetch->outage, NULL);
+        }
         if (rc == 0) {
             return 0;
         }
@@ -174,6 +179,7 @@ static int ask_all(struct picture *picture, struct err *err)
         if (why.code != ERR_UNAVAILABLE || stop_signal != 0 || clock_mono_ms() - since > PATIENCE_MS) {
             return err_set(err, why.code, "%s", why.text);
         }
+        outage_tell(&picture->fetch->outage, &why);
         client_pause(wait);
         wait = wait < 1000 ? wait * 2 : 2000;
     }
@@ -332,7 +338,10 @@ int render_fetch(struct cli *cli, long long id, const char *folder)
     client_set_interrupt(cli->client, &stop_signal);
     client_set_patience(cli->client, 2000, 30000);
     progress_init(&fetch.bar, stderr);
+    fetch.outage.bar = &fetch.bar;
+    client_on_retry(cli->client, outage_tell, &fetch.outage);
     int code = pages_bring(&fetch, id, &err);
+    client_on_retry(cli->client, NULL, NULL);
     progress_hide(&fetch.bar);
     if (stop_signal != 0) {
         fprintf(stderr, "gantry: %lld of %lld pictures are in %s; gantry render download %lld goes on\n", fetch.done, fetch.total,

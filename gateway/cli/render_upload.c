@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gateway/cli/client.h"
+#include "gateway/cli/outage.h"
 #include "gateway/cli/progress.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/stop.h"
@@ -33,7 +34,7 @@ struct upload {
     size_t number, count; /* the file that is sent, of those that are */
     uint64_t bytes, sent; /* of those; of the files before this one and of its pieces that are there */
     uint64_t began_ms, forward_ms;
-    bool told;  /* that the farm is away */
+    struct outage outage;
     bool binds; /* nothing is sent any more */
     const char *name;
 };
@@ -60,21 +61,6 @@ static void on_moved(void *arg, uint64_t bytes)
     struct upload *upload = arg;
 
     bar_draw(upload, bytes);
-}
-
-static void outage_tell(struct upload *upload, const struct err *why)
-{
-    if (upload->told == (why != NULL)) {
-        return;
-    }
-    progress_hide(&upload->bar);
-    if (why != NULL) {
-        term_line(stderr, false, "gantry: waiting for the farm to answer again (%s)", why->text);
-    } else {
-        fprintf(stderr, "gantry: the farm answers again\n");
-    }
-    progress_show(&upload->bar);
-    upload->told = why != NULL;
 }
 
 /* ---- in a form ---- */
@@ -284,14 +270,14 @@ static int file_send(struct upload *upload, const struct render_file *file, stru
         /* 409: its offset is another than we thought, as a piece has come whose answer has not. */
         bool again = why.code == ERR_UNAVAILABLE || why.code == ERR_UNKNOWN_OUTCOME || why.code == ERR_CONFLICT;
         if (rc == 0) {
-            outage_tell(upload, NULL);
+            outage_tell(&upload->outage, NULL);
             return 0;
         }
         if (!again || stop_signal != 0 || clock_mono_ms() - upload->forward_ms > PATIENCE_MS) {
             int code = why.code == ERR_BAD_REQUEST ? ERR_INVALID : why.code; /* the command was right */
             return err_set(err, code, "%.60s: %.180s", file->file, why.text);
         }
-        outage_tell(upload, &why);
+        outage_tell(&upload->outage, &why);
         client_pause(wait);
         wait = wait < 1000 ? wait * 2 : 2000;
     }
@@ -409,6 +395,7 @@ int render_upload(struct cli *cli, struct render_files *files, const char *union
             term_size(files->bytes, all, sizeof all), upload.count, term_size(upload.bytes, some, sizeof some));
     upload.began_ms = clock_mono_ms();
     progress_init(&upload.bar, stderr);
+    upload.outage.bar = &upload.bar;
     int rc = pass(&upload, false, err);
     rc = rc == 0 ? pass(&upload, true, err) : rc;
     progress_hide(&upload.bar);

@@ -6,6 +6,7 @@
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
+#include "gateway/cli/outage.h"
 #include "gateway/cli/render_grid.h"
 #include "gateway/cli/render_task.h"
 #include "gateway/cli/show.h"
@@ -33,7 +34,6 @@ struct look {
     long long first;
     char state[160]; /* what was last known of frames in all: they are asked for when it is another */
     int drawn;       /* lines that stand there */
-    bool told;       /* that the farm is away */
 };
 
 /* ---- asked ---- */
@@ -178,20 +178,12 @@ static void show(struct look *look, const json_t *task, bool changed)
     }
 }
 
-static void tell_away(void *arg, const struct err *why)
+static void on_outage(void *arg)
 {
     struct look *look = arg;
 
-    if (look->told != (why != NULL)) {
-        erase(look);
-        fflush(look->out);
-        if (why != NULL) {
-            term_line(stderr, false, "gantry: waiting for the farm to answer again (%s)", why->text);
-        } else {
-            fprintf(stderr, "gantry: the farm answers again\n");
-        }
-    }
-    look->told = why != NULL;
+    erase(look);
+    fflush(look->out);
 }
 
 /* ---- its end ---- */
@@ -269,6 +261,7 @@ static int look_loop(struct look *look, json_t **task, struct err *err)
 int render_follow(struct cli *cli, long long id, const char *folder)
 {
     struct look look = {.cli = cli, .id = id, .out = cli->json ? stderr : stdout};
+    struct outage outage = {.clear = on_outage, .arg = &look};
     const char *colourless = getenv("NO_COLOR");
     struct err err = {0};
     json_t *task = NULL;
@@ -279,7 +272,7 @@ int render_follow(struct cli *cli, long long id, const char *folder)
     stop_catch();
     client_set_interrupt(cli->client, &stop_signal);
     client_set_patience(cli->client, CLIENT_FOR_EVER, CLIENT_FOR_EVER);
-    client_on_retry(cli->client, tell_away, &look);
+    client_on_retry(cli->client, outage_tell, &outage);
     int rc = look_loop(&look, &task, &err);
     client_on_retry(cli->client, NULL, NULL);
     if (stop_signal != 0) {

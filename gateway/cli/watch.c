@@ -10,6 +10,7 @@
 #include "gateway/cli/args.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/lines.h"
+#include "gateway/cli/outage.h"
 #include "gateway/cli/progress.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/stop.h"
@@ -30,7 +31,6 @@ struct watch {
     uint64_t after;
     uint64_t began_ms; /* when this watcher first saw it running; 0 before */
     struct progress progress;
-    bool told;       /* that the farm is away */
     char said[1024]; /* Gantry's newest line in the log */
 };
 
@@ -189,22 +189,6 @@ static void run_show(struct watch *watch, const json_t *run)
     progress_set(&watch->progress, running ? percent : -1, seconds, words);
 }
 
-static void tell_away(void *arg, const struct err *why)
-{
-    struct watch *watch = arg;
-
-    if (why == NULL && watch->told) {
-        progress_hide(&watch->progress);
-        fprintf(stderr, "gantry: the farm answers again\n");
-        progress_show(&watch->progress);
-    } else if (why != NULL && !watch->told) {
-        progress_hide(&watch->progress);
-        term_line(stderr, false, "gantry: waiting for the farm to answer again (%s)", why->text);
-        progress_show(&watch->progress);
-    }
-    watch->told = why != NULL;
-}
-
 /* Until the run is final and its log printed, or it is stopped. 0: *run is the final run, owned by the caller. */
 static int watch_loop(struct watch *watch, json_t **run, struct err *err)
 {
@@ -298,6 +282,7 @@ static int run_end(const struct watch *watch, const json_t *run)
 int watch_run(struct cli *cli, long long run_id, const struct watch_how *how)
 {
     struct watch watch = {.cli = cli, .how = how, .run_id = run_id, .after = how->after};
+    struct outage outage = {.bar = &watch.progress};
     struct err err = {0};
     json_t *run = NULL;
     int code;
@@ -306,7 +291,7 @@ int watch_run(struct cli *cli, long long run_id, const struct watch_how *how)
     progress_init(&watch.progress, stderr);
     client_set_interrupt(cli->client, &stop_signal);
     client_set_patience(cli->client, CLIENT_FOR_EVER, CLIENT_FOR_EVER);
-    client_on_retry(cli->client, tell_away, &watch);
+    client_on_retry(cli->client, outage_tell, &outage);
     int rc = watch_loop(&watch, &run, &err);
     client_on_retry(cli->client, NULL, NULL);
     progress_hide(&watch.progress);
