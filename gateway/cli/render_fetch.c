@@ -16,6 +16,7 @@
 #include "gateway/cli/client.h"
 #include "gateway/cli/outage.h"
 #include "gateway/cli/progress.h"
+#include "gateway/cli/render_frames.h"
 #include "gateway/cli/render_task.h"
 #include "gateway/cli/show.h"
 #include "gateway/cli/stop.h"
@@ -49,6 +50,7 @@ struct picture {
     EVP_MD_CTX *ctx; /* over them */
     uint64_t forward_ms;
     int cause; /* errno of a write that failed */
+    bool over; /* more came than the farm said */
 };
 
 /* ---- what is here ---- */
@@ -131,6 +133,10 @@ static int on_bytes(void *arg, long status, const char *bytes, size_t len)
         }
     }
     picture->forward_ms = clock_mono_ms();
+    picture->over = len > picture->size || picture->have > picture->size - len;
+    if (picture->over) {
+        return -1;
+    }
     for (size_t at = 0; at < len;) {
         ssize_t put = write(picture->fd, bytes + at, len - at);
         if (put < 0 && errno != EINTR) {
@@ -158,6 +164,9 @@ static int ask_once(struct picture *picture, struct err *err)
     }
     picture->forward_ms = 0; /* nothing of this answer has come */
     int rc = client_move(picture->fetch->cli->client, &transfer, NULL, err);
+    if (picture->over) {
+        return err_set(err, ERR_INVALID, "%.150s is longer than the farm says: it is not kept", picture->base);
+    }
     return picture->cause != 0 ? err_set(err, ERR_IO, "%.150s: %s", picture->part, strerror(picture->cause)) : rc;
 }
 
@@ -209,7 +218,8 @@ static int bring(struct picture *picture, struct err *err)
         }
     }
     if (ask_all(picture, err) != 0) {
-        if (picture->have == 0 || err->code == ERR_NOT_FOUND || err->code == ERR_CONFLICT) { /* nothing to go on with */
+        if (picture->have == 0 || picture->over || err->code == ERR_NOT_FOUND ||
+            err->code == ERR_CONFLICT) { /* nothing to go on with */
             unlink(picture->part);
         }
         return -1;
@@ -308,7 +318,7 @@ static int pages_bring(struct fetch *fetch, long long id, struct err *err)
     int code = EXIT_FINE;
     size_t count = RENDER_PAGE;
 
-    for (int page = 1; count == RENDER_PAGE; page++) {
+    for (int page = 1; count == RENDER_PAGE && page <= RENDER_COUNT_MOST / RENDER_PAGE; page++) {
         json_t *data = NULL;
         if (client_get(fetch->cli->client, &data, err, "/tasks/%lld/frames?status=completed&page=%d&page_size=%d", id, page,
                        RENDER_PAGE) != 0) {
