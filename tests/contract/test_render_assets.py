@@ -151,6 +151,8 @@ class Assets(Contract):
             self.farm.restart(name)
         self.farm.wait_ready()
         self.assertEqual(self.assets(number), data)
+        self.upload(maya(note="here"), path="many/here.ma")  # behind a restart its worker is known before it is here: others' scenes wait for it
+        wait_for(lambda: ask(self.farm.port, "POST", f"{BASE}/scene/analyse", {"oss_file_path": "many/here.ma"}).status == 200, what="a worker that reads scenes")
 
     def test_below_the_folders_of_scenes(self):
         """It is used where it is, and so are its files."""
