@@ -26,6 +26,7 @@ struct row { /* one number, or with a type of NULL one histogram, of a process *
     "Runs that wait, by what they wait for: queued for a worker, delayed for their time, blocked by other tasks, paused with "   \
     "their task"
 #define WORKERS "Workers by status"
+#define FRAMES "Frames of render tasks that were finished, or have failed for good, since the scheduler started"
 
 static const struct row rows[] = {
     {"scheduler_tasks_total", "gauge", "", OF_STORE, "tasks", METRIC_COUNT, "Total number of tasks"},
@@ -66,6 +67,9 @@ static const struct row rows[] = {
      "Bytes that accepted results of transcodes are smaller than their sources; less when one is undone"},
     {"gantry_transcode_results", "gauge", "", OF_SCHEDULER, "transcode_results", METRIC_COUNT,
      "Accepted results that have not been undone"},
+    {"gantry_render_frames_total", "counter", "status=\"completed\"", OF_SCHEDULER, "render_frames_completed", METRIC_COUNT,
+     FRAMES},
+    {"gantry_render_frames_total", "counter", "status=\"failed\"", OF_SCHEDULER, "render_frames_failed", METRIC_COUNT, FRAMES},
     {"gantry_scheduler_batches_total", "counter", "", OF_SCHEDULER, "batches", METRIC_COUNT,
      "Batches that the store has confirmed"},
     {"gantry_scheduler_batch_wait_seconds", "gauge", "", OF_SCHEDULER, "batch_waits_ms", METRIC_MS,
