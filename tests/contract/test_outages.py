@@ -7,6 +7,7 @@ import time
 
 from tests.contract.base import PATIENT, Contract
 from tests.farm import Farm, wait_for
+from tests.render_client import upload
 
 
 class Keys(Contract):
@@ -134,7 +135,13 @@ class Away(Outages):
         wait_for(lambda: self.farm.post("/api/tasks", dict(self.spec, name="afterwards")).status in (201, 409), what="writes going on")
 
     def test_store_away(self):
+        self.assertEqual(upload(self.farm.port, b"a scene", path="x.blend").status, 201)
+        body = {"unionid": "user123", "oss_file_path": "x.blend", "render_engine": "blender"}
+        task = self.farm.data_of(self.farm.post("/render/api/tasks", body))["id"]
         self.down("store")
+        for method, path, given in (("GET", "", None), ("GET", f"/{task}", None), ("GET", f"/{task}/status", None), ("GET", f"/{task}/frames", None), ("GET", f"/{task}/frames/1", None),
+                                    ("POST", "", body), ("POST", f"/{task}/pause", None), ("POST", "/batch-status", {"task_ids": [task]})):
+            self.render_away(self.farm.request(method, f"/render/api/tasks{path}", given))
         self.error(self.farm.get("/api/tasks"), 503, "DATABASE_ERROR")
         self.error(self.farm.get("/api/runs/1"), 503, "DATABASE_ERROR")
         self.error(self.farm.post("/api/tasks", dict(self.spec, name="not stored")), 503, "DATABASE_ERROR")
@@ -145,6 +152,13 @@ class Away(Outages):
         self.farm.wait_ready()
         names = [item["name"] for item in self.data(self.farm.get("/api/tasks?size=1000"))["items"]]
         self.assertNotIn("twice", names)
+        self.assertEqual(self.farm.data_of(self.farm.get(f"/render/api/tasks/{task}/status"))["status"], "queued")
+
+    def render_away(self, answer):
+        """As the render surface says it."""
+        self.assertEqual((answer.status, answer.body["code"], answer.body["error_code"]), (503, 5001, 5001), answer)
+        self.assertTrue(answer.body["message"] and answer.body["detail"])
+        self.assertRegex(answer.headers["retry-after"], r"^\d+$")
 
     def test_a_short_restart_is_waited_for(self):
         task = self.farm.task("patient")

@@ -1,5 +1,6 @@
 """The render farm's API: every endpoint, example, code and message, and validation edge by edge."""
 
+import datetime
 import errno
 import hashlib
 import http.client
@@ -8,11 +9,13 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 from tests.bus import ScriptedWorker
 from tests.contract.base import Contract
-from tests.contract.test_auth import bearer, make_key
-from tests.farm import BUILD, clean_environment, free_port, wait_for
+from tests.contract.test_auth import SECRET, base64url, bearer, claims, make_key, token
+from tests.contract.test_measured import samples
+from tests.farm import BUILD, ROOT, clean_environment, free_port, wait_for
 from tests.render_client import FORM, ask, form, md5, part, upload
 
 BASE = "/render/api"
@@ -257,6 +260,10 @@ class Tasks(RenderContract):
         for query, field in {"page=0": "page", "page=-1": "page", "page=x": "page", "page_size=0": "page_size",
                              "sort_by=colour": "sort_by", "order=up": "order", "status=gone": "status"}.items():
             self.refused(self.farm.get(f"{BASE}/tasks?{query}"), 400, 1002, field)
+        known = self.farm.get(f"{BASE}/tasks?sort_by=colour").body["errors"][0]["expected"]
+        self.assertLessEqual({"id", "created_at", "priority"}, set(re.findall(r"\w+", known)))
+        for name in re.findall(r"\w+", known):
+            self.said(self.farm.get(f"{BASE}/tasks?sort_by={name}"))
         self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks?page_size=5000"))["page_size"], 1000)
 
     def test_fields(self):
@@ -355,6 +362,78 @@ class Rendered(RenderContract):
                 self.assertRegex(frame[name], TIME)
             again = self.create(total_frames=10, hardware_config_id="high_performance")
             self.assertEqual(again["estimated_cost"], 0.25)  # by what the same scene took before
+
+    def when(self, number):
+        """Its estimated completion in seconds since 1970, and what it is None of."""
+        at = self.said(self.farm.get(f"{BASE}/tasks/{number}/status"))["estimated_completion"]
+        return at and datetime.datetime.strptime(at, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+    def takes(self, number, seconds):
+        before = int(time.time())
+        at = self.when(number)
+        self.assertLessEqual(before + seconds, at)
+        self.assertLessEqual(at, time.time() + seconds)
+
+    def test_when_it_will_be_finished(self):
+        """By the mean of its frames and the workers that serve it now; without any it is not known."""
+        number = self.create(total_frames=5)["id"]
+        self.assertIsNone(self.when(number))
+        with Studio(self.farm) as studio:
+            studio.render(studio.frame())  # 36 s
+            run = studio.frame()
+            self.takes(number, 4 * 36)
+            with ScriptedWorker(self.farm.endpoint("workers"), ("render",), executors=("render",)) as other:
+                other.hello(labels=LABELS)
+                other.assignment()
+                self.takes(number, 2 * 36)
+                other.tell("bye")
+                wait_for(lambda: self.task(number)["rendering_frames"] == 1, what="one worker less")
+            self.takes(number, 4 * 36)
+            self.said(self.farm.post(f"{BASE}/tasks/{number}/pause"))
+            self.assertIsNone(self.when(number))
+            self.said(self.farm.post(f"{BASE}/tasks/{number}/resume"))
+            self.takes(number, 4 * 36)
+            studio.render(run)
+            studio.frame()
+            self.takes(number, 3 * 36)
+            self.said(self.farm.post(f"{BASE}/tasks/{number}/cancel"))
+            self.assertIsNone(self.when(number))
+
+    def test_the_highest_priority_first_then_the_oldest(self):
+        with Studio(self.farm) as studio:
+            self.create()
+            run = studio.frame()  # while it is busy the others come
+            low = self.create(priority=0)["id"]
+            first, second = (self.create(priority=5, total_frames=2)["id"] for _ in range(2))
+            high = self.create(priority=10, total_frames=2)["id"]
+            order = []
+            for _ in range(7):
+                studio.render(run)
+                run = studio.frame()
+                order.append((run["parameters"]["render_task"], run["parameters"]["frame"]))
+            studio.render(run)
+        self.assertEqual(order, [(high, 1), (high, 2), (first, 1), (first, 2), (second, 1), (second, 2), (low, 1)])
+
+    def counted(self):
+        found = samples(self.farm.get("/api/system/metrics").body).get("gantry_render_frames_total")
+        return found and (found['status="completed"'], found['status="failed"'])
+
+    def test_what_is_counted_and_told(self):
+        with Studio(self.farm) as studio:
+            before = wait_for(self.counted, what="the metrics of the scheduler")
+            number = self.create(total_frames=3)["id"]
+            runs = []
+            for end in (studio.render, studio.fail, studio.render):
+                runs.append(studio.frame())
+                end(runs[-1])
+            self.becomes(number, "failed")
+        wait_for(lambda: self.counted() == (before[0] + 2, before[1] + 1), what="the counts of its frames")
+        for run, end in zip(runs, ("task.completed", "task.failed", "task.completed")):
+            rows = self.farm.data_of(self.farm.get(f"/api/events?follow=false&run_id={run['run_id']}"))["items"]
+            self.assertEqual({row["event"] for row in rows} & {"run.started", "task.completed", "task.failed"}, {"run.started", end}, rows)
+            told = next(row["data"] for row in rows if row["event"] == end)
+            self.assertEqual((told["run_id"], told.get("error_message")), (run["run_id"], "the renderer gave up" if end == "task.failed" else None))
+            self.assertEqual(self.farm.run(run["run_id"])["task_name"], f"frame {run['parameters']['frame']} of {number}")
 
     def test_download(self):
         with Studio(self.farm) as studio:
@@ -470,6 +549,37 @@ class Rendered(RenderContract):
             self.assertEqual([one["frame_number"] for one in frames["items"]], [5])
             self.refused(self.farm.get(f"{BASE}/tasks/{number}/frames?status=gone"), 400, 1002, "status")
 
+    def test_a_test_frame_that_fails_alone(self):
+        """Without stop_after_test the rest follows."""
+        with Studio(self.farm) as studio:
+            number = self.create(total_frames=3, test_frames="2")["id"]
+            run = studio.frame()
+            self.assertEqual(run["parameters"]["frame"], 2)
+            studio.fail(run)
+            for frame in (1, 3):
+                run = studio.frame()
+                self.assertEqual((run["parameters"]["frame"], self.task(number)["test_frame_status"]), (frame, "failed"))
+                studio.render(run)
+            shown = self.becomes(number, "failed")
+        self.assertEqual([shown[f"{status}_frames"] for status in ("completed", "failed", "cancelled")], [2, 1, 0], shown)
+
+    def test_retries_have_keys(self):
+        """Each is done once; what was done meanwhile is left alone."""
+        with Studio(self.farm) as studio:
+            number = self.create()["id"]
+            studio.fail(studio.frame())
+            self.becomes(number, "failed")
+            for action, again in (("frames/1/retry", studio.fail), ("retry-failed", studio.render)):
+                path, key = f"{BASE}/tasks/{number}/{action}", {"Idempotency-Key": f"{number} {action}"}
+                first = self.farm.post(path, headers=key)
+                self.said(first)
+                self.assertEqual(self.farm.post(path, headers=key).body, first.body)
+                again(studio.frame())
+                status = self.becomes(number, "failed" if again == studio.fail else "completed")["status"]
+                self.assertEqual(self.farm.post(path, headers=key).body, first.body)
+                self.assertEqual(self.task(number)["status"], status)
+            self.assertEqual(self.frame(number, 1)["retry_count"], 2)
+
     def test_one_that_fits_nobody_waits(self):
         with Studio(self.farm, **{"render.ram_gb": "16"}):
             number = self.create(ram=64)["id"]
@@ -554,6 +664,42 @@ class Whose(RenderContract):
         for name in ("user123", "boss"):
             self.said(self.farm.get(link, headers=self.keys[name]))
         self.said(self.farm.get(sent(b"of nobody", "boss"), headers=self.keys["somebody"]))
+
+
+
+class Subjects(RenderContract):
+    """Of signed tokens."""
+
+    options = dict(RenderContract.options, auth_required="always")
+
+    @classmethod
+    def make_farm(cls, **more):
+        farm = super().make_farm(start=False, **more)
+        jwks = farm.data / "jwks.json"
+        jwks.write_text(json.dumps({"keys": [{"kty": "oct", "k": base64url(SECRET)}]}))
+        farm.settings.update(auth_jwt_keys=str(jwks))
+        farm.autostart, farm.headers = True, bearer(token(claims(sub="boss", role="admin", exp=int(time.time()) + 36000)))
+        return farm
+
+    def test_each_route_of_a_task(self):
+        """That is documented: for somebody else, and for its own."""
+        own, other = (bearer(token(claims(sub=sub))) for sub in ("ada", "eve"))
+        number = self.said(self.farm.post(f"{BASE}/tasks", dict(BODY, unionid="ada"), headers=own), 201)["id"]
+        text = (ROOT / "docs/http/render.yaml").read_text()
+        routes = [(method.upper(), path) for path, methods in re.findall(r"^  (/render/api/tasks/\{id\}\S*):\n((?:    .*\n|\n)+)", text, re.M)
+                  for method in re.findall(r"^    (get|post|put|delete):", methods, re.M)]
+        self.assertLessEqual({("POST", f"{BASE}/tasks/{{id}}/{name}") for name in ("pause", "resume", "cancel", "cleanup", "retry-failed")}, set(routes))
+        self.assertLessEqual({("GET", f"{BASE}/tasks/{{id}}/{name}") for name in ("status", "assets", "frames", "results.zip")}, set(routes))
+        for method, path in routes:
+            with self.subTest(method, path=path):
+                path = path.replace("{id}", str(number)).replace("{frame_number}", "1")
+                self.refused(self.farm.request(method, path, headers=other), 403, 4001)
+                if method == "GET":
+                    self.assertIn(self.farm.request(method, path, headers=own).status, (200, 409))  # results.zip: no frame is finished
+        self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks", headers=own))["total"], 1)
+        self.assertEqual(self.said(self.farm.get(f"{BASE}/tasks", headers=other))["total"], 0)
+        for action, status in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("cleanup", "cancelled")):
+            self.assertEqual(self.said(self.farm.post(f"{BASE}/tasks/{number}/{action}", headers=own))["status"], status)
 
 
 class OwnPort(Contract):

@@ -1,11 +1,15 @@
 """Files of the render surface: uploads, what is here, links, blobs."""
 
+import datetime
+import hashlib
+import hmac
 import http.client
 import os
 import pathlib
 import re
 import socket
 import threading
+import time
 
 from tests.contract.base import Contract
 from tests.farm import wait_for
@@ -147,13 +151,17 @@ class RenderFiles(Contract):
         content = os.urandom(2 * MIB)
         whole = form(part("hash", md5(content)), part("file", content, "x"))
         with Contract.make_farm.__func__(type(self), http_idle_seconds=5) as farm: # it notices some of them only then
-            for cut in (0, 60, 200, MIB, len(whole) - 3):
-                with socket.create_connection(("127.0.0.1", farm.port)) as raw:
-                    raw.sendall(b"POST /render/api/files/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\nContent-Type: "
-                                % len(whole) + FORM["Content-Type"].encode() + b"\r\n\r\n" + whole[:cut])
+            chunked = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (MIB, whole[:MIB], len(whole) - MIB, whole[MIB:])
+            for length, body, cuts in ((b"Content-Length: %d" % len(whole), whole, (0, 60, 200, MIB, len(whole) - 3)),
+                                       (b"Transfer-Encoding: chunked", chunked, (0, 3, 60, 200, MIB, MIB + 9, MIB + 12, len(chunked) - 60, len(chunked) - 5, len(chunked) - 2))):
+                for cut in cuts:
+                    with socket.create_connection(("127.0.0.1", farm.port)) as raw:
+                        raw.sendall(b"POST /render/api/files/upload HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\nContent-Type: " +
+                                    FORM["Content-Type"].encode() + b"\r\n\r\n" + body[:cut])
             incoming = farm.data / "blobs" / "incoming"
             wait_for(lambda: incoming.exists() and not list(incoming.iterdir()), what="no file on its way")
             self.assertFalse((farm.data / "blobs" / "assets").exists())
+            self.assertTrue(self.ok(upload(farm.port, content), 201)["uploaded"])
 
     def test_two_at_once_are_one(self):
         content = os.urandom(8 * MIB)
@@ -243,6 +251,26 @@ class RenderFiles(Contract):
         self.farm.restart("gateway")
         self.farm.wait_ready()
         self.assertEqual(ask(self.farm.port, "GET", path).raw, content)
+
+    def test_links_expire(self):
+        """In an hour. One that is over is signed as well as any other; the signature is HMAC-SHA512-256 with the secret beside the blobs."""
+        content = os.urandom(300)
+        id = self.ok(upload(self.farm.port, content), 201)["asset_id"]
+        before = int(time.time())
+        link = self.ok(self.ask("GET", f"/files/download-url/{id}"))
+        until = int(datetime.datetime.strptime(link["expires_at"], "%Y-%m-%dT%H:%M:%S%z").timestamp())
+        self.assertLessEqual(before + 3600, until)
+        self.assertLessEqual(until, int(time.time()) + 3600)
+        self.assertIn(f"expires={until}&", link["download_url"])
+        secret = bytes.fromhex((self.blobs() / "link.key").read_text().strip())
+
+        def fetch(expires):
+            signature = hmac.new(secret, f"asset {id} until {expires}".encode(), hashlib.sha512).digest()[:32].hex()
+            return ask(self.farm.port, "GET", f"/render/api/files/link/{id}?expires={expires}&signature={signature}")
+
+        self.assertEqual(fetch(until).raw, content)
+        for over in (before - 1, 1, 0):
+            self.refused(fetch(over), 403, 4000, "signature")
 
     def test_link_of_nothing(self):
         for id in ("999999", "0", "x"):

@@ -1,10 +1,12 @@
 """Scenes of the render surface: read by a worker, kept by their hash."""
 
+import json
 import os
 import pathlib
 import shutil
 import tempfile
 
+from tests.bus import ScriptedWorker
 from tests.contract.base import Contract
 from tests.farm import wait_for
 from tests.render_client import ask, md5, upload
@@ -134,3 +136,28 @@ class NobodyReads(Contract):
             reply = ask(farm.port, "POST", ANALYSE, {"scene_file": "a.ma"})
             self.assertEqual((reply.status, reply.body["code"]), (503, 5003), reply)
             self.assertRegex(reply.headers["retry-after"], r"^\d+$")
+
+    def test_one_that_takes_long(self):
+        """Longer than who asks waits: it is read all the same, once for all who ask."""
+        root = pathlib.Path(tempfile.mkdtemp(prefix="gantry-scenes-")).resolve()
+        self.addCleanup(shutil.rmtree, root)
+        content = tiny.MAYA.encode()
+        (root / "a.ma").write_bytes(content)
+        with Contract.make_farm.__func__(type(self), workers=0, scene_root=str(root)) as farm:
+            with ScriptedWorker(farm.endpoint("workers"), ("scene",), executors=("scene",)) as worker:
+                worker.hello()
+                later = ask(farm.port, "POST", ANALYSE, {"scene_file": "a.ma", "wait_seconds": 1})
+                self.assertEqual((later.status, later.body["code"]), (202, 202), later)
+                self.assertEqual((later.body["data"]["scene_file"], later.body["data"]["scene_file_hash"]), ("a.ma", md5(content)))
+                run = worker.assignment()
+                self.assertEqual(later.body["data"]["run_id"], run["run_id"])
+                worker.tell("accept", leases=[{"run_id": run["run_id"], "attempt": run["attempt"]}])
+                path = f"{ANALYSE}/{md5(content)}"
+                for reply in (ask(farm.port, "GET", path), ask(farm.port, "POST", ANALYSE, {"scene_file": "a.ma", "wait_seconds": 0})):
+                    self.assertEqual((reply.status, reply.body["data"]["scene_file_hash"], reply.body["data"]["run_id"]), (202, md5(content), run["run_id"]), reply)
+                report = {"scene_file": "a.ma", "scene_file_hash": md5(content), "scene_info": {"renderer": "arnold"}}
+                worker.result(run["run_id"], run["attempt"], result=json.dumps(report))
+                worker.expect("result_ack")
+                reply = ask(farm.port, "GET", path)
+                self.assertEqual((reply.status, reply.body["data"]["scene_info"]), (200, report["scene_info"]), reply)
+                worker.tell("bye")
