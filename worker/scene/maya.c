@@ -39,6 +39,7 @@ static const struct maya_row rows[] = {
     ASSET("gpuCache", "cfn", "cacheFileName", ASSET_CACHE),
     ASSET("cacheFile", "cp", "cachePath", ASSET_CACHE),
     ASSET("diskCache", "cn", "cacheName", ASSET_CACHE),
+    ASSET("xgmPalette", "xfn", "xgFileName", ASSET_CACHE),
     ASSET("mayaUsdProxyShape", "fp", "filePath", ASSET_REFERENCE),
     ASSET("reference", "fn", "fileNames", ASSET_REFERENCE),
     OTHER("reference", "ed", "edits", MAYA_EDITS),
@@ -190,6 +191,12 @@ void maya_reference(struct maya *maya, const char *path, size_t len, const char 
     scene_asset_add(scene, ASSET_REFERENCE, scene_text(scene, path, len), scene_text(scene, node, node_len), false);
 }
 
+/* Arnold has a driver for pictures, and others: that of its window has the translator "maya", in each scene of it. */
+static bool drives_another(const struct maya *maya, const struct maya_row *row)
+{
+    return row->what == MAYA_FORMAT_DRIVER && strcmp(row->node, "aiAOVDriver") == 0 && !str_is(maya->node, "defaultArnoldDriver");
+}
+
 void maya_text(struct maya *maya, const struct maya_row *row, const char *text, size_t len)
 {
     struct scene *scene = maya->scene;
@@ -198,7 +205,7 @@ void maya_text(struct maya *maya, const struct maya_row *row, const char *text, 
         return;
     }
     struct str kept = scene_text(scene, text, len);
-    if (kept.len == 0)
+    if (kept.len == 0 || drives_another(maya, row))
         return;
     if (row->what == MAYA_RENDERER)
         scene->renderer = kept;
