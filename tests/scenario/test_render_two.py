@@ -122,6 +122,21 @@ class Two(Studio):
         self.assertEqual(shown["completed_frames"], FRAMES)
 
 
+class Cleanup(Studio):
+    def test_nothing_of_a_task_is_left_with_its_worker(self):
+        """The engine that was kept for its next frame goes by itself; what was rendered stays."""
+        self.begin(render_blender=str(stand_in.make(self.folder, "engine")), render_keep_seconds=1)
+        self.farm.start("worker1")
+        self.farm.wait_ready(1)
+        number = self.create(total_frames=2)
+        self.assertEqual(self.ended(number)["status"], "completed")
+        self.assertEqual(self.farm.data_of(self.farm.post(f"{BASE}/tasks/{number}/cleanup"))["status"], "completed")
+        data = self.farm.data / "workers/worker1"
+        wait_for(lambda: not list((data / "runs").iterdir()) and not list((data / "keep").rglob("engine*")), what="its folders being removed")
+        self.assertFalse([row.pid for row in stand_in.begun(self.folder) if alive(row.pid)])
+        self.rows(number)
+
+
 class Memory(Studio):
     """A frame that ran out of memory goes to a worker that has more, however that was told, and whether its engine is kept or not."""
 
