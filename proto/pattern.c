@@ -2,86 +2,128 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DIGIT "[0-9]"
+#define DIGITS "0123456789"
 #define DIGITS_MAX 12
 
-/* What stands for numbers, longest of a kind first; fits: as fnmatch has it. */
+/* What stands for numbers, longest of a kind first; form: `#` is a number of so many digits (0: any), the rest is itself. */
 static const struct {
-    const char *mark, *fits;
-} marks[] = {
-    {"<udim>", DIGIT DIGIT DIGIT DIGIT}, {"<uvtile>", "u*_v*"}, {"<tile>", "*"}, {"<frame>", "*" DIGIT}, {"<f>", "*" DIGIT}};
+    const char *text, *form;
+    size_t digits;
+} marks[] = {{"<udim>", "#", 4}, {"<uvtile>", "u#_v#", 0}, {"<tile>", "_u#_v#", 0}, {"<frame>", "#", 0}, {"<f>", "#", 0}};
 
-/* The length of a mark at the beginning of text; 0: there is none. fits (64 bytes): what it stands for. */
-static size_t mark_at(const char *text, char fits[64])
+struct mark {
+    size_t len;
+    const char *form;
+    size_t digits;
+};
+
+/* The one at the beginning of text. */
+static bool mark_at(const char *text, struct mark *out)
 {
+    if (*text != '<' && *text != '#' && *text != '%') /* nearly all */
+        return false;
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-        size_t len = strlen(marks[i].mark);
-        if (strncasecmp(text, marks[i].mark, len) == 0) {
-            snprintf(fits, 64, "%s", marks[i].fits);
-            return len;
+        size_t len = strlen(marks[i].text);
+        if (strncasecmp(text, marks[i].text, len) == 0) {
+            *out = (struct mark){len, marks[i].form, marks[i].digits};
+            return true;
         }
     }
-    size_t hashes = strspn(text, "#"), digits = hashes >= 2 && hashes <= DIGITS_MAX ? hashes : 0, len = digits;
-    if (text[0] == '%' && text[1] == '0' && text[2] >= '1' && text[2] <= '9' && text[3] == 'd') {
-        digits = (size_t)(text[2] - '0');
-        len = 4;
+    size_t hashes = strspn(text, "#");
+    if (hashes >= 2 && hashes <= DIGITS_MAX) {
+        *out = (struct mark){hashes, "#", hashes};
+        return true;
     }
-    for (size_t i = 0; i < digits; i++)
-        memcpy(fits + i * (sizeof(DIGIT) - 1), DIGIT, sizeof(DIGIT));
-    return digits ? len : 0;
+    if (text[0] == '%' && text[1] == '0' && text[2] >= '1' && text[2] <= '9' && text[3] == 'd') {
+        *out = (struct mark){4, "#", (size_t)(text[2] - '0')};
+        return true;
+    }
+    return false;
 }
 
 bool pattern_is(const char *name)
 {
-    char fits[64];
+    struct mark mark;
     for (; *name; name++)
-        if (mark_at(name, fits))
+        if (mark_at(name, &mark))
             return true;
     return false;
 }
 
-/* The name as fnmatch has it; what means something to that and is no mark of ours is itself. False: it is too long. */
-static bool fits_of(const char *name, char *out, size_t size)
+/* Goes over what the mark stands for; any number is all the digits that are there, so that nothing is tried twice. */
+static bool mark_fits(const struct mark *mark, const char **name)
 {
-    size_t at = 0;
-    char fits[64];
-    while (*name) {
-        size_t len = mark_at(name, fits), more;
-        if (len == 0) {
-            bool special = strchr("*?[]\\", *name) != NULL;
-            snprintf(fits, sizeof(fits), "%s%c", special ? "\\" : "", *name);
-            len = 1;
-        }
-        more = strlen(fits);
-        if (at + more >= size)
+    for (const char *form = mark->form; *form; form++) {
+        size_t there = strspn(*name, DIGITS);
+        if (*form == '#' && (there == 0 || there < mark->digits))
             return false;
-        memcpy(out + at, fits, more);
-        at += more;
-        name += len;
+        if (*form != '#' && **name != *form)
+            return false;
+        *name += *form != '#' ? 1 : mark->digits ? mark->digits : there;
     }
-    out[at] = '\0';
     return true;
 }
 
 bool pattern_fits(const char *pattern, const char *name)
 {
-    char fits[4096];
-
-    return fits_of(pattern, fits, sizeof(fits)) && fnmatch(fits, name, FNM_PERIOD) == 0;
+    struct mark mark;
+    while (*pattern) {
+        if (mark_at(pattern, &mark)) {
+            if (!mark_fits(&mark, &name))
+                return false;
+            pattern += mark.len;
+        } else if (*pattern++ != *name++) {
+            return false;
+        }
+    }
+    return *name == '\0';
 }
 
-uint32_t pattern_count(int fd, const char *name, unsigned most, uint64_t *size)
+/* ---- shapes ---- */
+
+/* Numbers side by side are one: where they part is not to be seen in a name. */
+static size_t shape_add(char *out, size_t len, char c)
 {
-    char fits[4096];
+    if (c != '#' || len == 0 || out[len - 1] != '#')
+        out[len++] = c;
+    return len;
+}
+
+bool pattern_shape(const char *name, bool pattern, char *out)
+{
+    size_t len = 0;
+    while (*name) {
+        struct mark mark = {0};
+        size_t digits = strspn(name, DIGITS);
+        bool is = !digits && pattern && mark_at(name, &mark);
+        const char *form = is ? mark.form : digits ? "#" : (const char[]){*name, '\0'};
+        for (; *form; form++)
+            len = shape_add(out, len, *form);
+        name += is ? mark.len : digits ? digits : 1;
+    }
+    out[len] = '\0';
+    return memchr(out, '#', len) != NULL;
+}
+
+/* ---- folders ---- */
+
+static bool is_file(int folder, const char *name, uint64_t *size)
+{
     struct stat stat;
+    if (fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(stat.st_mode))
+        return false;
+    *size += (uint64_t)stat.st_size;
+    return true;
+}
+
+uint32_t pattern_count(int fd, const char *name, unsigned most, uint32_t enough, uint64_t *size)
+{
     uint32_t count = 0;
     DIR *folder = fdopendir(fd);
     *size = 0;
@@ -89,14 +131,8 @@ uint32_t pattern_count(int fd, const char *name, unsigned most, uint64_t *size)
         close(fd);
         return 0;
     }
-    const struct dirent *entry = fits_of(name, fits, sizeof(fits)) ? readdir(folder) : NULL;
-    for (; entry && most > 0; entry = readdir(folder), most--) {
-        if (fnmatch(fits, entry->d_name, FNM_PERIOD) != 0 || fstatat(fd, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) < 0 ||
-            !S_ISREG(stat.st_mode))
-            continue;
-        count++;
-        *size += (uint64_t)stat.st_size;
-    }
+    for (const struct dirent *entry; count < enough && most > 0 && (entry = readdir(folder)); most--)
+        count += pattern_fits(name, entry->d_name) && is_file(fd, entry->d_name, size);
     closedir(folder);
     return count;
 }

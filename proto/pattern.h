@@ -1,4 +1,5 @@
-/* Names that stand for many files: wood.<UDIM>.exr, fire.####.vdb, sea.%04d.abc, <f>. */
+/* Names that stand for many files: wood.<UDIM>.exr, fire.####.vdb, sea.%04d.abc, shot.<f>.png. Marks are numbers: <UDIM> of four digits, # and
+ * %0nd of as many as they say, <f> and <frame> of any number of digits, <uvtile> is u1_v1, <tile> _u1_v1. */
 #ifndef GANTRY_PROTO_PATTERN_H
 #define GANTRY_PROTO_PATTERN_H
 
@@ -8,8 +9,11 @@
 bool pattern_is(const char *name);
 /* Whether this file's name is one of those that the pattern stands for. */
 bool pattern_fits(const char *pattern, const char *name);
+/* What the name has in common with those that differ from it in their numbers alone: `#` for each number, and in a pattern for each mark. All names
+ * that fit a pattern have its shape; others may, too. out: as long as the name, and its NUL. False: there is no number in it. */
+bool pattern_shape(const char *name, bool pattern, char *out);
 
-/* How many regular files of a folder fit, of the first `most` entries; size: theirs together. fd is taken. */
-uint32_t pattern_count(int fd, const char *name, unsigned most, uint64_t *size);
+/* How many regular files of a folder fit, of the first `most` entries, and no more than enough; size: theirs together. fd is taken. */
+uint32_t pattern_count(int fd, const char *name, unsigned most, uint32_t enough, uint64_t *size);
 
 #endif

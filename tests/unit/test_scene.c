@@ -256,13 +256,53 @@ static void test_patterns(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_true(pattern_is(cases[i].name));
         DIR *opened = opendir(folder);
-        assert_int_equal(pattern_count(dup(dirfd(opened)), cases[i].name, 1000, &size), cases[i].count);
+        assert_int_equal(pattern_count(dup(dirfd(opened)), cases[i].name, 1000, UINT32_MAX, &size), cases[i].count);
         assert_int_equal(size, 2 * cases[i].count);
         closedir(opened);
     }
+    DIR *opened = opendir(folder);
+    assert_int_equal(pattern_count(dup(dirfd(opened)), "a.<f>.exr", 1000, 1, &size), 1);
+    assert_int_equal(size, 2);
+    closedir(opened);
     assert_false(pattern_is("a#1.png"));
     assert_false(pattern_is("50%d.png"));
     unit_remove(folder);
+}
+
+/* What fits a pattern has its shape. */
+static void test_shapes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *name, *shape;
+        bool fits;
+    } cases[] = {{"a.<UDIM>.exr", "a.1001.exr", "a.#.exr", true},
+                 {"a.<UDIM>.exr", "a.10010.exr", "a.#.exr", false},
+                 {"s_<Frame>.png", "s_7.png", "s_#.png", true},
+                 {"s_<f>.png", "s_.png", "s_#.png", false},
+                 {"v2_####_x.1.png", "v2_0007_x.1.png", "v#_#_x.#.png", true},
+                 {"v2####.png", "v20001.png", "v#.png", true},
+                 {"%04d", "0123", "#", true},
+                 {"a##<f>b", "a123b", "a#b", true},
+                 {"a##<f>b", "a12b", "a#b", false},
+                 {"a<f>1", "a51", "a#", false}, /* a number is all the digits that are there */
+                 {"<uvtile>.tif", "u10_v2.tif", "u#_v#.tif", true},
+                 {"x<tile>.tif", "x_u1_v22.tif", "x_u#_v#.tif", true},
+                 {"x<tile>.tif", "xu1_v22.tif", "x_u#_v#.tif", false},
+                 {"#<f>.png", "#5.png", "#.png", true},
+                 {"%0<f>d", "%04d", "%#d", true},
+                 {"############# .png", "#123456789012 .png", "# .png", true}};
+    char shape[64], other[64];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(pattern_fits(cases[i].pattern, cases[i].name), cases[i].fits);
+        assert_true(pattern_shape(cases[i].pattern, true, shape));
+        assert_string_equal(shape, cases[i].shape);
+        pattern_shape(cases[i].name, false, other);
+        if (cases[i].fits)
+            assert_string_equal(other, shape);
+    }
+    assert_false(pattern_shape("wood.png", false, shape));
+    assert_string_equal(shape, "wood.png");
 }
 
 static void test_no_dna(void **state)
@@ -293,6 +333,7 @@ int main(void)
         TEST(test_given_back),
         TEST(test_words),
         TEST(test_patterns),
+        TEST(test_shapes),
         TEST(test_no_dna),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

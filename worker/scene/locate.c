@@ -118,7 +118,7 @@ static bool pattern_find(struct locate *locate, struct scene_asset *asset, unsig
         missing(asset, errno);
         return false;
     }
-    asset->files = pattern_count(fd, base, LOCATE_ENTRIES, &asset->size);
+    asset->files = pattern_count(fd, base, LOCATE_ENTRIES, UINT32_MAX, &asset->size);
     asset->exists = asset->files > 0;
     if (!asset->exists)
         missing(asset, ENOENT);
