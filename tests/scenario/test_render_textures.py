@@ -105,7 +105,7 @@ class Textures(frames.Scenes):
         self.well(farm, allow_missing=False)
         self.assertEqual(farm.get(f"{BASE}/tasks/{number}/assets").body["data"]["missing_count"], 0)
         scene = frames.md5(self.scenes / "both.blend")
-        self.assertEqual([path.name for path in (farm.data / "workers/worker1/needs").iterdir()], [f"{scene}.1"])
+        self.assertEqual([path.name for path in (farm.data / "workers/worker1/needs").iterdir()], [f"{scene}.2"])
 
 
 if __name__ == "__main__":

@@ -601,6 +601,51 @@ static const struct msg *look(struct fixture *fixture, unsigned peer, struct rec
     return fixture_answer(fixture, corr);
 }
 
+static const struct msg_render_looked *look_each(struct fixture *fixture, struct rec_lease lease, const char *pattern,
+                                                 struct str after)
+{
+    struct str path = str_of(pattern);
+    struct msg_render_look ask = {
+        .run_id = lease.run_id, .attempt = lease.attempt, .paths = {&path, 1}, .each = true, .after = after};
+    uint64_t corr = ++fixture->corr;
+    fixture_send(fixture, DOOR_WORKERS, 1, corr, &shape_msg_render_look, &ask);
+    fixture_settle(fixture);
+    const struct msg *answer = fixture_answer(fixture, corr);
+    assert_int_equal(answer->shape->id, MSG_RENDER_LOOKED);
+    return &answer->u.render_looked;
+}
+
+/* All files of a pattern, a page at a time. */
+static void test_files_of_a_pattern(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = both_fixture();
+    struct rec_render_task task = scene(1);
+    char path[32], after[64];
+    upload(fixture, MD5_SCENE, "p/a.blend", "user123");
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(path, sizeof path, "p/s_%04u.png", i);
+        upload(fixture, MD5_WOOD, path, i < 290 ? "user123" : i < 295 ? "" : "her");
+    }
+    task.oss_file_path = STR_LIT("p/a.blend");
+    studio(fixture, 1, "a", "blender 3.4.1", "16", "0");
+    created(fixture, &task);
+    struct rec_lease lease = given(fixture, 1).lease;
+    const struct msg_render_looked *looked = look_each(fixture, lease, "//s_<frame>.png", (struct str){0});
+    assert_int_equal(looked->names.count, 256);
+    assert_int_equal(looked->md5s.len, 256 * 16);
+    assert_true(str_is(looked->names.items[255], "s_0255.png"));
+    assert_true(str_copy(after, sizeof after, looked->after));
+    looked = look_each(fixture, lease, "//s_<frame>.png", str_of(after));
+    assert_int_equal(looked->names.count, 39);
+    assert_true(str_is(looked->names.items[38], "s_0294.png"));
+    assert_memory_equal(looked->md5s.ptr, MD5_WOOD, 16);
+    assert_int_equal(looked->after.len, 0);
+    looked = look_each(fixture, lease, "//none_<frame>.png", (struct str){0});
+    assert_int_equal(looked->names.count, 0);
+    fixture_free(fixture);
+}
+
 /* What is another's is there neither as a scene nor as a file of one. */
 static void test_files(void **unused)
 {
@@ -784,6 +829,7 @@ int main(void)
         cmocka_unit_test(test_unlooked),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_scene_is_newer),
+        cmocka_unit_test(test_files_of_a_pattern),
         cmocka_unit_test(test_scene_is_wanted),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_many),

@@ -163,7 +163,7 @@ static void test_render(void **unused)
 /* ---- files ---- */
 
 #define MD5 "0123456789abcdef"
-#define PATH "p/a.blend"
+#define PATH "p/a1.blend"
 
 static struct str scene = {PATH, sizeof PATH - 1};
 
@@ -191,6 +191,13 @@ static void step_frame_looks(void)
     const struct msg *answer = ask_at(DOOR_WORKERS, PEER, &shape_msg_render_look, &say, MSG_RENDER_LOOKED);
     if (answer)
         assert_memory_equal(answer->u.render_looked.md5s.ptr, MD5, 16);
+}
+
+static void step_frame_lists(void)
+{
+    struct str pattern = STR_LIT("//s_##.png");
+    struct msg_render_look say = {.run_id = lease.run_id, .attempt = 1, .paths = {&pattern, 1}, .each = true};
+    ask_at(DOOR_WORKERS, PEER, &shape_msg_render_look, &say, MSG_RENDER_LOOKED);
 }
 
 static void step_tell(void)
@@ -229,6 +236,7 @@ static void test_files(void **unused)
     fixture_accept(fixture, PEER, lease);
     fixture->around = around;
     hard(step_frame_looks);
+    hard(step_frame_lists);
     hard(step_tell);
     assert_true(fixture_stored(fixture, TYPE_SCENE_NEEDS, 1, &list));
     assert_true(list.whole && list.pages == 1);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/pattern.h"
 #include "proto/place.h"
 #include "worker/render/child.h"
 #include "worker/render/fetch.h"
@@ -16,9 +17,8 @@
 #define AT_ONCE 256
 #define KEPT_BYTES ((uint64_t)256 << 20) /* of what scenes need, for other frames */
 #define MD5_BYTES 16
-#define TILE "<UDIM>"
-#define TILE_FIRST 1001
-#define TILE_LAST 1100
+#define AFTER_MAX 2049 /* with its NUL */
+#define PAGES_MAX 4096 /* of one pattern: others may be among its names all the while */
 #define ARENA_MAX ((size_t)4 << 20)
 
 /* ---- read ---- */
@@ -60,7 +60,7 @@ static int report_make(const struct render *it, const char *path, struct err *er
 static bool kept_path(const struct render *it, const char *md5, char kept[PATH_MAX])
 {
     char name[64];
-    snprintf(name, sizeof(name), "%.40s.1", md5); /* another number where more is read */
+    snprintf(name, sizeof(name), "%.40s.2", md5); /* another number where more is read */
     return fetch_keeps(it, "needs", name, kept);
 }
 
@@ -101,13 +101,16 @@ struct finding {
     struct str scene;
     bool blender;
     json_t *files; /* found, and missing */
-    json_t *texts; /* of tiles that are asked about */
     struct arena *arena;
     const char *paths[AT_ONCE]; /* the next to be asked about */
-    bool tiles[AT_ONCE];        /* which may be missing: others of their pattern stand for them */
     struct str asked[AT_ONCE];
     uint32_t count;
 };
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
+}
 
 static int file_add(struct finding *finding, const char *path, const unsigned char *md5)
 {
@@ -136,43 +139,79 @@ static int chunk_ask(struct finding *finding, struct err *err)
     for (uint32_t i = 0; i < finding->count; i++) {
         const unsigned char *md5 = (const unsigned char *)answer.u.render_looked.md5s.ptr + (size_t)i * MD5_BYTES;
         bool there = memcmp(md5, none, MD5_BYTES) != 0;
-        if ((there || !finding->tiles[i]) && file_add(finding, finding->paths[i], there ? md5 : NULL) < 0)
-            return err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
+        if (file_add(finding, finding->paths[i], there ? md5 : NULL) < 0)
+            return no_memory(err);
     }
     finding->count = 0;
     return 0;
 }
 
-static int path_add(struct finding *finding, const char *path, bool tile, struct err *err)
+static int path_add(struct finding *finding, const char *path, struct err *err)
 {
     if (finding->count == AT_ONCE && chunk_ask(finding, err) < 0)
         return -1;
-    finding->paths[finding->count] = path;
-    finding->tiles[finding->count++] = tile;
+    finding->paths[finding->count++] = path;
     return 0;
 }
 
-/* Each tile is a file; the whole is missing if none is there. */
-static int tiles_add(struct finding *finding, const char *path, const char *at, struct err *err)
+/* ---- all that a pattern stands for ---- */
+
+static const char *last_name(const char *path)
 {
-    char tile[PLACE_MAX];
-    if (chunk_ask(finding, err) < 0)
-        return -1;
-    size_t before = json_array_size(finding->files);
-    for (unsigned number = TILE_FIRST; number <= TILE_LAST; number++) {
-        snprintf(tile, sizeof(tile), "%.*s%u%s", (int)(at - path), path, number, at + strlen(TILE));
-        json_t *text = json_string(tile);
-        if (json_array_append_new(finding->texts, text) < 0)
-            return err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
-        if (path_add(finding, json_string_value(text), true, err) < 0)
-            return -1;
-    }
-    if (chunk_ask(finding, err) < 0)
-        return -1;
-    json_array_clear(finding->texts);
-    if (json_array_size(finding->files) > before || file_add(finding, path, NULL) == 0)
+    const char *name = path;
+    for (; *path; path++)
+        if (*path == '/' || *path == '\\')
+            name = path + 1;
+    return name;
+}
+
+/* A file beside the pattern: seen has the names that were there before. */
+static int beside_add(struct finding *finding, const char *pattern, struct str name, const char *md5, json_t *seen)
+{
+    char path[PLACE_MAX];
+    size_t folder = (size_t)(last_name(pattern) - pattern);
+    int len = snprintf(path, sizeof(path), "%.*s%.*s", (int)folder, pattern, (int)name.len, name.ptr);
+    if (len >= (int)sizeof(path) || json_object_get(seen, path + folder))
         return 0;
-    return err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
+    return json_object_set_new(seen, path + folder, json_true()) < 0 ? -1 : file_add(finding, path, (const unsigned char *)md5);
+}
+
+/* The next page; after: of the one before, and then of this. */
+static int page_ask(struct finding *finding, const char *pattern, char after[AFTER_MAX], json_t *seen, struct err *err)
+{
+    struct render *it = finding->it;
+    struct str paths = str_of(pattern);
+    struct msg answer;
+    struct msg_render_look look = {
+        .run_id = it->run, .attempt = it->attempt, .paths = {&paths, 1}, .each = true, .after = str_of(after)};
+    if (farm_ask(&it->line, finding->arena, &shape_msg_render_look, &look, &answer, err) < 0)
+        return -1;
+    const struct msg_render_looked *looked = &answer.u.render_looked;
+    if (answer.shape->id != MSG_RENDER_LOOKED || looked->md5s.len != looked->names.count * MD5_BYTES ||
+        !str_copy(after, AFTER_MAX, looked->after))
+        return err_set(err, ERR_PROTOCOL, "the farm answers something else");
+    for (uint32_t i = 0; i < looked->names.count; i++)
+        if (beside_add(finding, pattern, looked->names.items[i], looked->md5s.ptr + (size_t)i * MD5_BYTES, seen) < 0)
+            return no_memory(err);
+    return 0;
+}
+
+/* Each is a file; the whole is missing if none is there. */
+static int pattern_add(struct finding *finding, const char *pattern, struct err *err)
+{
+    size_t before = json_array_size(finding->files);
+    json_t *seen = json_object();
+    char after[AFTER_MAX] = "";
+    int rc = seen ? 0 : no_memory(err);
+    bool more = true;
+    for (unsigned page = 0; rc == 0 && more && page < PAGES_MAX; page++) {
+        rc = page_ask(finding, pattern, after, seen, err);
+        more = *after && json_array_size(finding->files) <= RENDER_FILES_MAX;
+    }
+    json_decref(seen);
+    if (rc < 0)
+        return -1;
+    return json_array_size(finding->files) > before || file_add(finding, pattern, NULL) == 0 ? 0 : no_memory(err);
 }
 
 static int all_find(struct finding *finding, const json_t *assets, struct err *err)
@@ -180,10 +219,9 @@ static int all_find(struct finding *finding, const json_t *assets, struct err *e
     for (size_t i = 0; i < json_array_size(assets); i++) {
         const json_t *asset = json_array_get(assets, i);
         const char *path = json_string_value(json_object_get(asset, "path"));
-        const char *tile = path ? strstr(path, TILE) : NULL;
         if (!path || json_is_true(json_object_get(asset, "packed")))
             continue;
-        if (tile ? tiles_add(finding, path, tile, err) < 0 : path_add(finding, path, false, err) < 0)
+        if (pattern_is(last_name(path)) ? pattern_add(finding, path, err) < 0 : path_add(finding, path, err) < 0)
             return -1;
     }
     return chunk_ask(finding, err);
@@ -195,12 +233,8 @@ json_t *needs_find(struct render *it, const json_t *report, const char *named, s
                               .scene = str_of(named),
                               .blender = strcmp(it->engine->name, "blender") == 0,
                               .files = json_array(),
-                              .texts = json_array(),
                               .arena = arena_new(ARENA_MAX)};
-    int rc = finding.files && finding.texts && finding.arena
-                 ? all_find(&finding, json_object_get(report, "assets"), err)
-                 : err_set(err, ERR_NO_MEMORY, "no memory for the files of the scene");
-    json_decref(finding.texts);
+    int rc = finding.files && finding.arena ? all_find(&finding, json_object_get(report, "assets"), err) : no_memory(err);
     arena_free(finding.arena);
     if (rc == 0)
         return finding.files;

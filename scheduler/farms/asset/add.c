@@ -49,6 +49,15 @@ static void asset_join(struct assets *assets, struct asset *asset, uint64_t id)
     index_add(&assets->files, asset);
 }
 
+static void name_free(struct asset_name *name)
+{
+    if (name) {
+        group_drop(name);
+        text_drop(name->unionid);
+    }
+    free(name);
+}
+
 static struct asset_name *name_make(struct assets *assets, struct str path, struct str unionid)
 {
     char room[PLACE_MAX], key[ASSET_KEY];
@@ -62,6 +71,10 @@ static struct asset_name *name_make(struct assets *assets, struct str path, stru
     memcpy(name->bytes, whole.ptr, whole.len);
     name->key = (struct str){name->bytes, whole.len};
     name->path = (struct str){name->bytes, place.len};
+    if (group_want(assets, name) != 0) {
+        name_free(name);
+        return NULL;
+    }
     return name;
 }
 
@@ -72,11 +85,20 @@ static struct asset_name *name_find(const struct assets *assets, struct str path
     return index_text(&assets->names, asset_key(asset_place(path, room), unionid, key));
 }
 
-static void name_free(struct asset_name *name)
+/* Known by its path. */
+static void name_join(struct assets *assets, struct asset_name *name, uint64_t id)
 {
-    if (name)
-        text_drop(name->unionid);
-    free(name);
+    name->id = id;
+    index_add(&assets->names, name);
+    group_join(assets, name);
+}
+
+/* Not any more, and gone: it is no file's. */
+static void name_leave(struct assets *assets, struct asset_name *name)
+{
+    index_remove(&assets->names, name);
+    group_leave(assets, name);
+    name_free(name);
 }
 
 /* Stands for this file from now on. */
@@ -122,21 +144,19 @@ int asset_use_load(struct assets *assets, const struct rec_asset_use *record)
 int asset_name_load(struct assets *assets, const struct rec_asset_name *record, struct err *err)
 {
     struct asset *asset = index_id(&assets->ids, record->asset_id);
-    struct asset_name *name = asset ? name_make(assets, record->path, record->unionid) : NULL;
 
     if (!asset)
         return 0;
+    struct asset_name *older = name_find(assets, record->path, record->unionid); /* of before `C:/x` and `C/x` were one */
+    if (older) {
+        name_detach(older);
+        name_leave(assets, older);
+    }
+    struct asset_name *name = name_make(assets, record->path, record->unionid);
     if (!name)
         return err_set(err, ERR_NO_MEMORY, "no memory for the paths of the blob store");
-    struct asset_name *older = index_text(&assets->names, name->key); /* of before `C:/x` and `C/x` were one */
-    if (older) {
-        index_remove(&assets->names, older);
-        name_detach(older);
-        name_free(older);
-    }
-    name->id = record->id;
     name_attach(name, asset);
-    index_add(&assets->names, name);
+    name_join(assets, name, record->id);
     return 0;
 }
 
@@ -164,8 +184,7 @@ void asset_name_forget(struct assets *assets, struct core *core, struct asset_na
 {
     journal_delete(core->journal, TYPE_ASSET_NAME, name->id);
     name_detach(name);
-    index_remove(&assets->names, name);
-    name_free(name);
+    name_leave(assets, name);
 }
 
 void asset_forget(struct assets *assets, struct core *core, struct asset *asset)
@@ -268,8 +287,7 @@ static void name_put(struct assets *assets, struct core *core, struct adding *ad
     if (!name)
         return;
     if (adding->bound) {
-        name->id = core_new_id(core, TYPE_ASSET_NAME);
-        index_add(&assets->names, name);
+        name_join(assets, name, core_new_id(core, TYPE_ASSET_NAME));
     } else {
         name_detach(name);
     }

@@ -44,8 +44,8 @@ static void ended(void *self, struct core *core, const struct farm_run *run)
 static void assets_close(void *self)
 {
     struct assets *assets = self;
-    struct index *indexes[] = {&assets->ids,  &assets->files,   &assets->names, &assets->scenes,
-                               &assets->runs, &assets->reading, &assets->lists};
+    struct index *indexes[] = {&assets->ids,    &assets->files, &assets->names,   &assets->groups,
+                               &assets->scenes, &assets->runs,  &assets->reading, &assets->lists};
 
     for (size_t i = 0; i < assets->names.size; i++) {
         struct asset_name *name = assets->names.slots[i];
@@ -53,6 +53,8 @@ static void assets_close(void *self)
             text_drop(name->unionid);
         free(name);
     }
+    for (size_t i = 0; i < assets->groups.size; i++)
+        free(assets->groups.slots[i]);
     for (size_t i = 0; i < assets->ids.size; i++)
         free(assets->ids.slots[i]);
     scenes_free(assets);
@@ -103,6 +105,7 @@ struct farm *asset_farm(void)
     index_init(&assets->ids, offsetof(struct asset, id), false, seed);
     index_init(&assets->files, offsetof(struct asset, key), true, seed);
     index_init(&assets->names, offsetof(struct asset_name, key), true, seed);
+    index_init(&assets->groups, offsetof(struct asset_group, key), true, seed);
     index_init(&assets->scenes, offsetof(struct scene, key), true, seed);
     index_init(&assets->runs, offsetof(struct scene_run, run_id), false, seed);
     index_init(&assets->reading, offsetof(struct scene_run, key), true, seed);

@@ -11,6 +11,7 @@
 
 #define ASSET_MD5 16
 #define ASSET_HEX (2 * ASSET_MD5 + 1) /* with its NUL */
+#define ASSET_KEY 2048                /* bytes of a path, and whose it is */
 #define ASSETS_MAX 2000000            /* of each kind: files, paths */
 #define SCENES_MAX 10000              /* the oldest goes */
 #define SCENE_PAGES_MAX 100000        /* of what scenes need, 128 files each; the oldest scene's go */
@@ -30,8 +31,16 @@ struct asset_name {
     struct str path; /* as a place (proto/place.h); of the bytes behind it, as is: */
     struct str key;  /* the path, a NUL, and whose it is */
     struct asset *asset;
-    struct asset_name *prev, *next; /* of the same file */
-    struct text *unionid;           /* NULL: nobody's */
+    struct asset_name *prev, *next;     /* of the same file */
+    struct asset_group *group;          /* NULL: there is no number in its name */
+    struct asset_name *before, *behind; /* of the same group */
+    struct text *unionid;               /* NULL: nobody's */
+    char bytes[];
+};
+
+struct asset_group { /* paths of one owner that differ in the numbers of their last names alone */
+    struct str key;  /* of the bytes below: such a path with `#` for each number, a NUL, and whose it is */
+    struct asset_name *first, *last;
     char bytes[];
 };
 
@@ -44,12 +53,23 @@ struct asset *asset_hashed(const struct core *core, struct str hex);
 struct asset_look {            /* files that a scene names */
     struct str unionid, scene; /* whose it is; its own path */
     bool blender;              /* `//x` is relative */
-    uint32_t tiles; /* that are looked for yet, beside the first of each pattern: a scene of many costs no more than that */
+    uint32_t
+        steps; /* paths that are held against patterns yet, beside the first for each: a scene of many costs no more than that */
 };
-#define ASSET_TILES 1000 /* in one question */
-/* The file at a path as the scene has it: bound by where it is (proto/place.h) or, a relative one, by just that. NULL: it is not there. */
+#define ASSET_STEPS 1000 /* in one question */
+/* The file at a path as the scene has it: bound by where it is (proto/place.h) or, a relative one, by just that; of those that a pattern stands for
+ * the first that is found. NULL: it is not there. */
 struct asset *asset_look(const struct core *core, struct asset_look *look, struct str path);
 #define ASSET_LOOKS 256 /* paths in one question */
+
+struct asset_page {                /* of the files that a pattern stands for; texts are borrowed until something changes */
+    struct str names[ASSET_LOOKS]; /* their last ones; the same may come again behind one's own: as nobody's */
+    char md5s[ASSET_LOOKS * ASSET_MD5];
+    uint32_t count;
+    char after[ASSET_KEY]; /* the next page is asked for with this; empty: there is none */
+};
+/* Those behind `after`: empty, or as the page before has it. */
+void asset_list(const struct core *core, struct asset_look *look, struct str pattern, struct str after, struct asset_page *page);
 
 /* Has this file of the blob store, in that folder of the gateway's, read as a scene if it never was and some worker can; else nothing happens. */
 void scene_want(struct core *core, const struct asset *asset, struct str blobs);
@@ -98,6 +118,7 @@ struct assets {
     struct farm farm;
     struct index ids, files; /* of struct asset: by id, by md5 */
     struct index names;      /* of struct asset_name, by its key */
+    struct index groups;     /* of struct asset_group, by its key */
     struct index scenes;     /* of struct scene, by md5 */
     struct scene *oldest, *newest;
     struct index runs, reading; /* of struct scene_run: by run, by md5 */
@@ -109,12 +130,20 @@ struct assets {
 
 struct assets *assets_of(const struct core *core); /* NULL: there is no such farm */
 struct asset *asset_find(const struct assets *assets, struct str md5);
-#define ASSET_KEY 2048
 /* A path as it is known here: as a place, or, if it is none, as it is. room: PLACE_MAX bytes. */
 struct str asset_place(struct str path, char *room);
 /* The key of such a path, into out (ASSET_KEY bytes); empty: too long for any. */
 struct str asset_key(struct str place, struct str unionid, char *out);
+const char *asset_last(const char *place);                   /* the name behind its last slash */
 bool md5_read(struct str hex, unsigned char out[ASSET_MD5]); /* 32 digits, of either case */
+
+/* Those that this pattern, a place, may stand for; NULL: there are none. */
+const struct asset_group *group_find(const struct assets *assets, const char *place, struct str unionid);
+/* The name's group, which it is in only once it has joined. -1: no memory. */
+int group_want(struct assets *assets, struct asset_name *name);
+void group_join(struct assets *assets, struct asset_name *name);
+void group_leave(struct assets *assets, struct asset_name *name);
+void group_drop(struct asset_name *name); /* it has left, or never joined: a group without names goes */
 
 /* Out of every table, with its record. Room for one deletion; of a file for two, and for one of each of its paths. */
 void asset_name_forget(struct assets *assets, struct core *core, struct asset_name *name);

@@ -1,10 +1,9 @@
 /* What paths stand for: of the blob store, and of the files that a scene names. */
 #include <stdio.h>
 
+#include "proto/pattern.h"
 #include "proto/place.h"
 #include "scheduler/farms/asset/asset.h"
-
-#define ASSET_TILE "<UDIM>" /* 1001 to 1100 */
 
 struct str asset_place(struct str path, char *room)
 {
@@ -32,10 +31,16 @@ struct str asset_key(struct str place, struct str unionid, char *out)
     return (struct str){out, len + unionid.len};
 }
 
-static struct asset *found(const struct assets *assets, struct str place, struct str unionid)
+static const struct asset_name *name_at(const struct assets *assets, struct str place, struct str unionid)
 {
     char key[ASSET_KEY];
-    const struct asset_name *name = index_text(&assets->names, asset_key(place, unionid, key));
+
+    return index_text(&assets->names, asset_key(place, unionid, key));
+}
+
+static struct asset *found(const struct assets *assets, struct str place, struct str unionid)
+{
+    const struct asset_name *name = name_at(assets, place, unionid);
 
     return name ? name->asset : NULL;
 }
@@ -65,48 +70,149 @@ struct asset *asset_named(const struct core *core, struct str path, struct str u
     return asset ? asset : found(assets, place, (struct str){NULL, 0});
 }
 
-static struct asset *look_one(const struct assets *assets, const struct asset_look *look, struct str path)
-{
-    const struct str owners[] = {look->unionid, {NULL, 0}};
-    char beside[PLACE_MAX], alone[PLACE_MAX];
+/* ---- files that a scene names ---- */
 
-    bool placed = place_beside(path, look->scene, look->blender, beside, sizeof beside);
-    struct str as_it_is = place_relative(path, look->blender) ? asset_place(path, alone) : (struct str){NULL, 0};
-    for (size_t i = look->unionid.len ? 0 : 1; i < 2; i++) {
-        struct asset *asset = placed ? found(assets, str_of(beside), owners[i]) : NULL;
-        if (!asset && as_it_is.len)
-            asset = found(assets, as_it_is, owners[i]);
-        if (asset)
-            return asset;
-    }
-    return NULL;
+#define PAGE_BYTES 65536 /* of names */
+#define SOURCES 4        /* where a path is looked for: one's own before nobody's, beside the scene before by just that path */
+
+struct looking {
+    struct str owners[2];
+    char beside[PLACE_MAX], alone[PLACE_MAX]; /* empty: there is none */
+};
+
+static void looking_begin(struct looking *looking, const struct asset_look *look, struct str path)
+{
+    looking->owners[0] = look->unionid;
+    looking->owners[1] = (struct str){NULL, 0};
+    looking->beside[0] = looking->alone[0] = '\0';
+    if (!place_beside(path, look->scene, look->blender, looking->beside, PLACE_MAX))
+        looking->beside[0] = '\0';
+    if (!place_relative(path, look->blender) || memchr(path.ptr, '\0', path.len))
+        return;
+    struct str alone = asset_place(path, looking->alone);
+    if (alone.ptr != looking->alone && !str_copy(looking->alone, PLACE_MAX, alone))
+        looking->alone[0] = '\0';
 }
 
-/* The first of the tiles that such a path stands for. The very first is looked for in any case: nearly all begin with it. */
-static struct asset *look_tiles(const struct assets *assets, struct asset_look *look, struct str path, uint32_t at)
+static const char *source_place(const struct looking *looking, unsigned source)
 {
-    char tile[PLACE_MAX];
+    bool owned = looking->owners[0].len || source >= SOURCES / 2; /* who has no unionid has nothing before what is nobody's */
+
+    return !owned ? "" : source % 2 ? looking->alone : looking->beside;
+}
+
+static struct str source_owner(const struct looking *looking, unsigned source)
+{
+    return looking->owners[source / 2];
+}
+
+static struct asset *look_one(const struct assets *assets, const struct looking *looking)
+{
     struct asset *asset = NULL;
 
-    for (unsigned number = 1001; !asset && number <= 1100 && (number == 1001 || look->tiles > 0); number++) {
-        uint32_t behind = at + sizeof ASSET_TILE - 1;
-        int len =
-            snprintf(tile, sizeof tile, "%.*s%u%.*s", (int)at, path.ptr, number, (int)(path.len - behind), path.ptr + behind);
-        if (len < (int)sizeof tile)
-            asset = look_one(assets, look, str_of(tile));
-        look->tiles -= number > 1001;
+    for (unsigned source = 0; !asset && source < SOURCES; source++) {
+        const char *place = source_place(looking, source);
+        if (*place)
+            asset = found(assets, str_of(place), source_owner(looking, source));
     }
     return asset;
+}
+
+/* The first name of those that such a place may stand for. */
+static const struct asset_name *names_of(const struct assets *assets, const struct looking *looking, unsigned source)
+{
+    const char *place = source_place(looking, source);
+    const struct asset_group *group = *place ? group_find(assets, place, source_owner(looking, source)) : NULL;
+
+    return group ? group->first : NULL;
+}
+
+static bool name_fits(const struct asset_name *name, const char *pattern)
+{
+    return pattern_fits(asset_last(pattern), asset_last(name->path.ptr));
+}
+
+/* The very first of a group is looked at in any case: nearly all begin with one that fits. */
+static struct asset *look_pattern(const struct assets *assets, const struct looking *looking, uint32_t *steps)
+{
+    for (unsigned source = 0; source < SOURCES; source++) {
+        const struct asset_name *first = names_of(assets, looking, source), *name = first;
+        for (; name && (name == first || *steps > 0); name = name->behind) {
+            if (name_fits(name, source_place(looking, source)))
+                return name->asset;
+            *steps -= name != first;
+        }
+    }
+    return NULL;
 }
 
 struct asset *asset_look(const struct core *core, struct asset_look *look, struct str path)
 {
     const struct assets *assets = assets_of(core);
-    const char *tile = path.len ? memmem(path.ptr, path.len, ASSET_TILE, sizeof ASSET_TILE - 1) : NULL;
+    struct looking looking;
 
-    if (!assets)
+    if (!assets || !path.len)
         return NULL;
-    return tile ? look_tiles(assets, look, path, (uint32_t)(tile - path.ptr)) : look_one(assets, look, path);
+    looking_begin(&looking, look, path);
+    bool pattern = pattern_is(asset_last(looking.beside)) || pattern_is(asset_last(looking.alone));
+    return pattern ? look_pattern(assets, &looking, &look->steps) : look_one(assets, &looking);
+}
+
+/* ---- all that a pattern stands for ---- */
+
+/* Where the page before has ended: the source, and the next name of it, which is the first again where the last one has gone meanwhile. */
+static unsigned page_begin(const struct assets *assets, const struct looking *looking, struct str after,
+                           const struct asset_name **next)
+{
+    unsigned source = after.len && after.ptr[0] >= '0' && after.ptr[0] < '0' + SOURCES ? (unsigned)(after.ptr[0] - '0') : 0;
+    const char *place = source_place(looking, source);
+    char last[ASSET_KEY];
+
+    *next = names_of(assets, looking, source);
+    int len = snprintf(last, sizeof last, "%.*s%.*s", (int)(asset_last(place) - place), place, after.len ? (int)after.len - 1 : 0,
+                       after.len ? after.ptr + 1 : "");
+    const struct asset_name *name =
+        *next && len < (int)sizeof last ? name_at(assets, str_of(last), source_owner(looking, source)) : NULL;
+    if (name && name->group == (*next)->group)
+        *next = name->behind;
+    return source;
+}
+
+static void page_add(struct asset_page *page, const struct asset_name *name)
+{
+    page->names[page->count] = str_of(asset_last(name->path.ptr));
+    memcpy(page->md5s + (size_t)page->count++ * ASSET_MD5, name->asset->md5, ASSET_MD5);
+}
+
+void asset_list(const struct core *core, struct asset_look *look, struct str pattern, struct str after, struct asset_page *page)
+{
+    const struct assets *assets = assets_of(core);
+    const struct asset_name *name, *last = NULL;
+    struct looking looking;
+    size_t bytes = 0;
+
+    page->count = 0;
+    page->after[0] = '\0';
+    if (!assets || !pattern.len)
+        return;
+    looking_begin(&looking, look, pattern);
+    for (unsigned source = page_begin(assets, &looking, after, &name);;) {
+        for (; name; last = name, name = name->behind) {
+            if (page->count == ASSET_LOOKS || look->steps == 0 || bytes > PAGE_BYTES) {
+                snprintf(page->after, sizeof page->after, "%u%s", source, last ? asset_last(last->path.ptr) : "");
+                return;
+            }
+            look->steps--;
+            if (!name_fits(name, source_place(&looking, source)))
+                continue;
+            page_add(page, name);
+            bytes += page->names[page->count - 1].len;
+        }
+        if (++source == SOURCES)
+            return;
+        name = names_of(assets, &looking, source);
+        last = NULL;
+    }
 }
 
 /* ---- asked by the gateway ---- */
@@ -132,7 +238,7 @@ void asset_on_find(struct core *core, const struct core_call *call)
 void asset_on_look(struct core *core, const struct core_call *call)
 {
     const struct msg_asset_look *asked = &call->msg->u.asset_look;
-    struct asset_look look = {asked->unionid, asked->scene, asked->blender, ASSET_TILES};
+    struct asset_look look = {asked->unionid, asked->scene, asked->blender, ASSET_STEPS};
     uint32_t count = asked->paths.count;
     uint64_t ids[ASSET_LOOKS], sizes[ASSET_LOOKS];
     char md5s[ASSET_LOOKS * ASSET_MD5] = {0};
