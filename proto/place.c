@@ -52,8 +52,7 @@ static bool has_drive(struct str path)
     return path.len > 1 && isalpha((unsigned char)path.ptr[0]) && path.ptr[1] == ':';
 }
 
-/* What Blender makes of `C:/x` when it saves that elsewhere than on Windows: `//C:/x`, `//../C:/x`. */
-static struct str drive_within(struct str path)
+struct str place_drive(struct str path)
 {
     for (uint32_t i = 1; i + 3 < path.len; i++)
         if (path.ptr[i - 1] == '/' && has_drive((struct str){path.ptr + i, path.len - i}) && path.ptr[i + 2] == '/')
@@ -71,7 +70,7 @@ bool place_relative(struct str path, bool blender)
     if (!path.len || has_drive(path))
         return false;
     if (blender && is_beside(path))
-        return !drive_within(path).len;
+        return !place_drive(path).len;
     return !is_slash(path.ptr[0]);
 }
 
@@ -128,7 +127,7 @@ static bool steps_go(const char *path, char *out, size_t used, size_t size)
 bool place_beside(struct str path, struct str scene, bool blender, char *out, size_t size)
 {
     char text[PLACE_MAX], folder[PLACE_MAX];
-    struct str drive = blender && is_beside(path) ? drive_within(path) : (struct str){0};
+    struct str drive = blender && is_beside(path) ? place_drive(path) : (struct str){0};
     if (!text_of(drive.len ? drive : path, text))
         return false;
     if (!place_relative(path, blender))

@@ -13,6 +13,8 @@ bool place_below(const char *path, char *out, size_t size);
 /* The same for a path as a scene has it; relative ones are beside the scene, whose own name in the farm is `scene` (`assets/<md5>`: at the
  * top). blender: `//x` is relative, too, where other programs mean a server. `..` goes up, but never out. */
 bool place_beside(struct str path, struct str scene, bool blender, char *out, size_t size);
+/* `C:/x` of what Blender makes of it when it saves that elsewhere than on Windows: `//C:/x`, `//../C:/x`. Borrowed; empty: it is none. */
+struct str place_drive(struct str path);
 /* Whether it is relative to the scene. */
 bool place_relative(struct str path, bool blender);
 

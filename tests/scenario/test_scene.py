@@ -386,6 +386,20 @@ class Roots(Folder):
         self.assertEqual(read(self.folder / "two/C/Project/wolf.ma", *self.roots)["scene_file_hash"], row["scene_file_hash"])
         self.assertEqual(read("/C/Project/wolf.ma", *self.roots)["scene_file_hash"], row["scene_file_hash"])
 
+    def test_drives_that_blender_has_seen(self):
+        """Beside the scene, where Blender looks, or what it was on Windows."""
+        file = tiny.Blend()
+        for at, name in enumerate(("//C:/tex/wood.png", "//../D:/tex/sky_##.png", "//C:/tex/beside.png", "//C:/../../out.png", "//C:/gone.png")):
+            file.add("IM", "Image", 0x600 + at, id={"name": f"IM{at}"}, name=name, source=1)
+        self.put("out.png")
+        self.put("two/p/C:/tex/beside.png", b"12")
+        for name in ("C/tex/wood.png", "D/tex/sky_01.png", "C/tex/beside.png"):
+            self.put(f"one/{name}", b"1")
+        row = self.said(file.bytes(), "two/p/a.blend", *self.roots)
+        self.assertEqual([(a["exists"], a["file"]) for a in row["assets"]],
+                         [(True, f"{self.folder}/one/C/tex/wood.png"), (True, f"{self.folder}/one/D/tex/sky_##.png"),
+                          (True, f"{self.folder}/two/p/C:/tex/beside.png"), (False, None), (False, None)])
+
     def test_nothing_leads_out(self):
         self.put("secret.ma", tiny.MAYA.encode())
         self.put("secret.png")

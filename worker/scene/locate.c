@@ -11,6 +11,7 @@
 #include "proto/messages.h"
 #include "proto/open_beneath.h"
 #include "proto/pattern.h"
+#include "proto/place.h"
 
 #define ABOVE 16 /* folders above the scene's in which a project is looked for */
 
@@ -217,6 +218,14 @@ static bool look_maya(struct locate *locate, struct scene *scene, struct scene_a
     return (has && look_beside(locate, scene, asset, project, path)) || look_beside(locate, scene, asset, locate->folder, path);
 }
 
+/* Beside the scene, as Blender itself looks for it; or what it was on Windows. */
+static bool look_blender(struct locate *locate, struct scene *scene, struct scene_asset *asset, const char *path)
+{
+    struct str drive = place_drive(str_of(path));
+    return look_beside(locate, scene, asset, locate->folder, path + 2) ||
+           (drive.len && look_absolute(locate, scene, asset, drive.ptr));
+}
+
 /* /Game/A/B is Content/A/B.uasset of the project that the map belongs to. */
 static bool look_unreal(struct locate *locate, struct scene *scene, struct scene_asset *asset, const char *path)
 {
@@ -253,7 +262,7 @@ static void asset_locate(struct locate *locate, struct scene *scene, struct scen
     else if (scene->format == SCENE_UMAP)
         found = look_unreal(locate, scene, asset, path);
     else if (path[0] == '/' && path[1] == '/')
-        found = look_beside(locate, scene, asset, locate->folder, path + 2);
+        found = look_blender(locate, scene, asset, path);
     else if (path[0] == '/' || has_drive(path))
         found = look_absolute(locate, scene, asset, path);
     else
