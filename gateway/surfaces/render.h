@@ -83,6 +83,8 @@ struct str render_format(const struct rec_render_task *task);
 bool render_scene_there(const struct request *request, const struct rec_render_task *task);
 /* Whether a file of that name is below scene.root. */
 bool render_below_roots(const struct request *request, struct str path, uint64_t *size);
+/* The same for a file that a scene there needs, by its place (proto/place.h): of a pattern one is enough, and size is its. */
+bool render_needed_below_roots(const struct request *request, const char *place, uint64_t *size);
 
 /* ---- handlers ---- */
 

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gateway/beneath.h"
 #include "gateway/blob.h"
 #include "gateway/gateway.h"
 #include "gateway/json.h"
@@ -30,36 +29,6 @@ struct lacking { /* request->own, of a task that may lack no file */
 #define PACKAGE_BYTES 512
 
 /* ---- scenes ---- */
-
-static bool size_of(const char *folder, struct str path, uint64_t *size)
-{
-    int fd = beneath_open(folder, path);
-    struct stat file;
-
-    if (fd < 0)
-        return false;
-    bool there = fstat(fd, &file) == 0;
-    *size = there ? (uint64_t)file.st_size : 0;
-    close(fd);
-    return there;
-}
-
-/* As a worker finds it. */
-bool render_below_roots(const struct request *request, struct str path, uint64_t *size)
-{
-    const char *roots = settings_text(request->gateway->settings, SET_SCENE_ROOT);
-    char root[4096], place[PLACE_MAX];
-
-    if (!place_beside(path, (struct str){NULL, 0}, false, place, sizeof place))
-        return false;
-    while (*roots) {
-        size_t len = strcspn(roots, ":");
-        if (len > 0 && str_copy(root, sizeof root, (struct str){roots, (uint32_t)len}) && size_of(root, str_of(place), size))
-            return true;
-        roots += len + (roots[len] == ':');
-    }
-    return false;
-}
 
 bool render_scene_there(const struct request *request, const struct rec_render_task *task)
 {

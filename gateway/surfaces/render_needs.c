@@ -57,7 +57,7 @@ static void one_tell(struct needs *needs, struct need *need)
         need->place = str_of(place);
     need->missing = !need->asset_id;
     if (need->missing && needs->below && need->place.len)
-        need->missing = !render_below_roots(needs->request, str_of(place + 1), &need->size);
+        need->missing = !render_needed_below_roots(needs->request, place + 1, &need->size);
     needs->count++;
     needs->missing += need->missing;
     needs->each(needs, need);

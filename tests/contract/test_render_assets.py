@@ -156,16 +156,19 @@ class Assets(Contract):
 
     def test_below_the_folders_of_scenes(self):
         """It is used where it is, and so are its files."""
-        scene = maya("C:/Project/tex/there.jpg", "tex/beside.jpg", "C:/Project/tex/gone.jpg", note="below")
-        for name, content in (("C/Project/wolf.ma", scene), ("C/Project/tex/there.jpg", WOOD), ("C/Project/tex/beside.jpg", MAP)):
+        scene = maya("C:/Project/tex/there.jpg", "tex/beside.jpg", "C:/Project/tex/gone.jpg", "tex/sky.<udim>.exr", "C:/Project/tex/sea_####.exr", note="below")
+        for name, content in (("C/Project/wolf.ma", scene), ("C/Project/tex/there.jpg", WOOD), ("C/Project/tex/beside.jpg", MAP),
+                              ("C/Project/tex/sky.1012.exr", SKY), ("C/Project/tex/sea_1.exr", SKY)):
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_bytes(content)
         number = self.create("C:/Project/wolf.ma")["data"]["id"]
         self.assertEqual((self.assets(number)["analysed"], self.assets(number)["missing_count"]), (False, 0))
         self.assertEqual(ask(self.farm.port, "POST", f"{BASE}/scene/analyse", {"scene_file": "C:/Project/wolf.ma"}).status, 200)
         data, rows = self.known(number)
-        self.assertEqual((data["total_count"], data["missing_count"]), (4, 1))
+        self.assertEqual((data["total_count"], data["missing_count"]), (6, 2))
         self.assertTrue(rows["C:/Project/tex/gone.jpg"]["is_missing"])
+        self.assertTrue(rows["C:/Project/tex/sea_####.exr"]["is_missing"])
+        self.assertEqual(rows["tex/sky.<udim>.exr"]["file_size"], len(SKY))
         self.assertEqual((rows["tex/beside.jpg"]["file_size"], rows["tex/beside.jpg"]["server_path"]), (len(MAP), "/C/Project/tex/beside.jpg"))
         (self.root / "C/Project/wolf.ma").unlink()
         data = self.assets(number)
