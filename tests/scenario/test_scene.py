@@ -246,6 +246,19 @@ class Headers(Folder):
         self.assertIn("not known yet", self.said(b"BLENDER17-02v0500" + bytes(100), "a.blend")["error"])
 
 
+    def test_sequences(self):
+        """Of one the scene names a file. Tiles were named so, too, before 3.1."""
+        file = tiny.Blend(version=290)
+        for at, (name, source) in enumerate((("//sea/s_0001.png", 2), ("//sea/t.1001.png", 6), ("//sea/t.<UDIM>.png", 6), ("//sea/one_0001.png", 1), ("//sea/no.png", 2))):
+            file.add("IM", "Image", 0x600 + at, id={"name": f"IM{at}"}, name=name, source=source)
+        for name in ("s_0001.png", "s_0002.png", "s_10000.png", "s_x.png", "t.1001.png", "t.1012.png", "one_0001.png", "one_0002.png"):
+            self.put(f"sea/{name}")
+        row = self.said(file.bytes(), "a.blend")
+        self.assertEqual([(a["path"], a["exists"], a.get("files"), a["size"]) for a in row["assets"]],
+                         [("//sea/s_<frame>.png", True, 3, 3), ("//sea/t.<frame>.png", True, 2, 2), ("//sea/t.<UDIM>.png", True, 2, 2),
+                          ("//sea/one_0001.png", True, None, 1), ("//sea/no.png", False, None, None)])
+
+
 class Hostile(Folder):
     def test_dna(self):
         dna = tiny.blend().dna()

@@ -4,6 +4,7 @@ tests/scene/make_blend.py, opened again and asked by Blender itself."""
 import gzip
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -50,7 +51,8 @@ class Blender(unittest.TestCase):
         self.assertEqual(sorted(info["cameras"]), said["cameras"])
         for name, value in said["sampling"].items():
             self.assertEqual(info["sampling"][name], value)
-        self.assertEqual(by_slashes(a["path"] for a in row["assets"] if not a.get("packed")), by_slashes(said["paths"]))
+        paths = [re.sub(r"\d+(?=\.\w+$)", "<frame>", p) if p in said["sequences"] else p for p in said["paths"]]
+        self.assertEqual(by_slashes(a["path"] for a in row["assets"] if not a.get("packed")), by_slashes(paths))
         self.assertEqual(sorted(a["path"] for a in row["assets"] if a.get("packed")), said["packed"])
 
     def test_as_blender_says(self):
@@ -63,7 +65,7 @@ class Blender(unittest.TestCase):
 
     def test_they_say_something(self):
         """So that none of the comparisons is one of nothing with nothing."""
-        for name, count in (("images", 5), ("packed", 1), ("tiled", 1), ("sequence", 1), ("fonts", 1), ("sounds", 2), ("strips", 4), ("volumes", 1),
+        for name, count in (("images", 5), ("packed", 1), ("tiled", 1), ("sequence", 1), ("clips", 1), ("volume_sequence", 1), ("fonts", 1), ("sounds", 2), ("strips", 4), ("volumes", 1),
                             ("caches", 1), ("fluid", 1), ("scripts", 1), ("profile", 1), ("linked", 1), ("many", 40)):
             self.assertEqual(len(self.said(name)["paths"]), count, name)
         self.assertEqual((self.said("cycles")["sampling"], self.said("eevee")["sampling"]), ({"samples": 321}, {"samples": 77}))
@@ -76,7 +78,9 @@ class Blender(unittest.TestCase):
         images = {a["path"]: a for a in read(self.folder / "images.blend")["assets"]}
         self.assertEqual({p for p, a in images.items() if not a["exists"]}, {"//files/gone.png", "C:\\textures\\wood.jpg"})
         self.assertEqual(images["//files/木.png"]["size"], (self.folder / "files/木.png").stat().st_size)
-        self.assertEqual(read(self.folder / "tiled.blend")["assets"][0]["files"], 2)
+        for name, count in (("tiled", 2), ("sequence", 3), ("clips", 3), ("volume_sequence", 3)):
+            self.assertEqual(read(self.folder / f"{name}.blend")["assets"][0]["files"], count, name)
+            self.assertEqual(len(self.said(name)["sequences"]), name != "tiled")
         self.assertTrue(read(self.folder / "linked.blend")["assets"][0]["exists"])
 
     def test_compressed(self):

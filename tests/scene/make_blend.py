@@ -29,7 +29,8 @@ def material():
         sound.setsampwidth(2)
         sound.setframerate(8000)
         sound.writeframes(struct.pack("<8000h", *range(8000)))
-    (FILES / "cloud.vdb").write_bytes(b"no volume")
+    for name in ("cloud.vdb", "smoke_08.vdb", "smoke_09.vdb", "smoke_10.vdb"):
+        (FILES / name).write_bytes(b"no volume")
     (FILES / "sea.abc").write_bytes(b"no cache")
     (FILES / "note.py").write_text("print(1)\n")
 
@@ -100,6 +101,10 @@ def sequence(scene):
     image("shots", "//files/shot_0001.png").source = "SEQUENCE"
 
 
+def clips(scene):
+    bpy.data.movieclips.load(str(FILES / "shot_0001.png")).filepath = "//files/shot_0001.png"
+
+
 def fonts(scene):
     found = pathlib.Path(bpy.utils.resource_path("LOCAL") or "/").rglob("*.ttf") if bpy.utils.resource_path("LOCAL") else []
     path = next((str(p) for root in ("/usr/share/fonts", "/usr/share/blender") for p in sorted(pathlib.Path(root).rglob("*.ttf"))),
@@ -133,6 +138,13 @@ def volumes(scene):
     volume = bpy.data.volumes.new("cloud")
     volume.filepath = "//files/cloud.vdb"
     scene.collection.objects.link(bpy.data.objects.new("cloud", volume))
+
+
+def volume_sequence(scene):
+    volume = bpy.data.volumes.new("smoke")
+    volume.filepath = "//files/smoke_08.vdb"
+    volume.is_sequence = True
+    scene.collection.objects.link(bpy.data.objects.new("smoke", volume))
 
 
 def caches(scene):
@@ -217,7 +229,7 @@ def format_of(name):
     return make
 
 
-KINDS = [plain, numbers, cameras, no_camera, images, packed, tiled, sequence, fonts, sounds, strips, volumes, caches, fluid, scripts, profile,
+KINDS = [plain, numbers, cameras, no_camera, images, packed, tiled, sequence, clips, fonts, sounds, strips, volumes, volume_sequence, caches, fluid, scripts, profile,
          linked, cycles, cycles_untouched, eevee, workbench, two_scenes, unicode_names, many, *map(format_of, IMAGES)]
 
 
@@ -233,6 +245,11 @@ def unpacked_paths():
     """What bpy.utils.blend_paths says, as a set; some Blenders name a packed file all the same."""
     inside = {i.filepath for i in bpy.data.images if i.packed_file}
     return sorted({p for p in bpy.utils.blend_paths(absolute=False, packed=False, local=True) if p and p not in inside})
+
+
+def sequences():
+    things = [*bpy.data.images, *bpy.data.movieclips, *bpy.data.volumes]
+    return [t.filepath for t in things if getattr(t, "source", "") == "SEQUENCE" or getattr(t, "is_sequence", False)]
 
 
 def said():
@@ -252,6 +269,7 @@ def said():
         "cameras": sorted(o.name for o in bpy.data.objects if o.type == "CAMERA" and not o.library),
         "sampling": sampling(scene),
         "paths": unpacked_paths(),
+        "sequences": sequences(),
         "packed": sorted(i.filepath for i in bpy.data.images if i.packed_file),
     }
 
@@ -261,7 +279,7 @@ def make(kind, name, compress):
     empty()
     bpy.ops.wm.save_as_mainfile(filepath=str(path))  # so that // means something
     kind(bpy.context.scene)
-    for things in (bpy.data.images, bpy.data.sounds, bpy.data.texts, bpy.data.cache_files):
+    for things in (bpy.data.images, bpy.data.sounds, bpy.data.texts, bpy.data.cache_files, bpy.data.movieclips):
         for thing in things:
             thing.use_fake_user = True  # what nothing uses is not saved
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=compress, relative_remap=False)

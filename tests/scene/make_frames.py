@@ -29,7 +29,7 @@ def small():
 
 
 def save(name):
-    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / name), compress=name == "black.blend", relative_remap=name not in ("wood.blend", "both.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / name), compress=name == "black.blend", relative_remap=name not in ("wood.blend", "both.blend", "shot/sequence.blend"))
 
 
 def glow(node_tree, source):
@@ -60,6 +60,22 @@ def halves(left, right):
     above.location = (0, 0, 5)
     bpy.context.scene.collection.objects.link(above)
     bpy.context.scene.camera = above
+
+
+def sequences():
+    """Two of them, red, green and blue one behind the other: one beside the scene, one of a drive of Windows."""
+    colours = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    for at, colour in enumerate(colours):
+        image(FOLDER / f"shot/seq/sea_{at + 1:04d}.png", colour)
+        image(FOLDER / f"shot/C/sea/w{at + 1}.png", colours[(at + 1) % 3])
+    small().view_settings.view_transform = "Standard"
+    halves("//seq/sea_0001.png", "C:\\sea\\w1.png")
+    for thing in bpy.data.objects:
+        for node in thing.active_material.node_tree.nodes if thing.type == "MESH" else ():
+            if node.type == "TEX_IMAGE":
+                node.image.source = "SEQUENCE"
+                node.image_user.frame_start, node.image_user.frame_duration, node.image_user.use_auto_refresh = 1, 3, True
+    save("shot/sequence.blend")
 
 
 def moving():
@@ -126,6 +142,7 @@ def main():
     scene.render.engine = "BLENDER_EEVEE"
     save("eevee.blend")
     moving()
+    sequences()
 
 
 main()

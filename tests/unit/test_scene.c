@@ -9,6 +9,7 @@
 #include "worker/scene/dna.h"
 #include "worker/scene/maya_words.h"
 #include "worker/scene/report.h"
+#include "worker/scene/sequence.h"
 #include "worker/scene/source.h"
 
 static struct scene scene;
@@ -305,6 +306,33 @@ static void test_shapes(void **state)
     assert_string_equal(shape, "wood.png");
 }
 
+static void test_sequences(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *image, *frame;
+    } cases[] = {{"//sea/shot_0001.png", "//sea/shot_<frame>.png", "//sea/shot_<frame>.png"},
+                 {"C:\\v2\\shot_7_v.png", "C:\\v2\\shot_<frame>_v.png", ""},
+                 {"//a.0001.vdb.bak", "//a.<frame>.vdb.bak", ""},
+                 {"//12/wood.png", "", ""},
+                 {"//wood.png", "", ""},
+                 {"//shot.0001", "", ""},
+                 {"0001", "<frame>", "<frame>"},
+                 {"//a.b/0001", "//a.b/<frame>", "//a.b/<frame>"},
+                 {"//s1_02.png", "//s1_<frame>.png", "//s1_<frame>.png"},
+                 {"", "", ""}};
+    char out[64];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct str path = str_of(cases[i].path);
+        assert_int_equal(sequence_pattern(SEQUENCE_IMAGE, path, out, sizeof(out)), strlen(cases[i].image));
+        assert_string_equal(*cases[i].image ? out : "", cases[i].image);
+        assert_int_equal(sequence_pattern(SEQUENCE_FRAME, path, out, sizeof(out)), strlen(cases[i].frame));
+        assert_string_equal(*cases[i].frame ? out : "", cases[i].frame);
+    }
+    assert_int_equal(sequence_pattern(SEQUENCE_IMAGE, STR_LIT("//shot_0001.png"), out, 18), 0);
+    assert_int_equal(sequence_pattern(SEQUENCE_IMAGE, STR_LIT("//shot_0001.png"), out, 19), 18);
+}
+
 static void test_no_dna(void **state)
 {
     (void)state;
@@ -334,6 +362,7 @@ int main(void)
         TEST(test_words),
         TEST(test_patterns),
         TEST(test_shapes),
+        TEST(test_sequences),
         TEST(test_no_dna),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,9 +18,9 @@ static int wish_write(const struct render *it, bool kept, const char *path)
     static const struct {
         const char *wished, *renderer;
     } renderers[] = {{"cycles", "CYCLES"}, {"eevee", "BLENDER_EEVEE"}, {"workbench", "BLENDER_WORKBENCH"}};
-    json_t *wish = json_pack("{s:s, s:s, s:b, s:b, s:I, s:I}", "scene", it->scene, "root", it->root, "allow_missing",
-                             render_allows_missing(it), "kept", kept, "width", (json_int_t)render_number(it, "width"), "height",
-                             (json_int_t)render_number(it, "height"));
+    json_t *wish = json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "scene", it->scene, "root", it->root, "allow_missing",
+                             render_allows_missing(it), "kept", kept, "frame", (json_int_t)it->frame, "width",
+                             (json_int_t)render_number(it, "width"), "height", (json_int_t)render_number(it, "height"));
     for (size_t i = 0; wish && i < sizeof(renderers) / sizeof(renderers[0]); i++)
         if (strcasecmp(render_text(it, "renderer"), renderers[i].wished) == 0)
             json_object_set_new(wish, "renderer", json_string(renderers[i].renderer));

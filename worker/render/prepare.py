@@ -14,6 +14,7 @@ with open(os.environ["GANTRY_RENDER"], encoding="utf-8") as file:
 
 MISSING = []
 SAID = []  # once, of the scene: each frame's log is to have it
+NAMED = {}  # how the scene names images of which it has other paths by now
 
 
 def say(kind, text):
@@ -39,22 +40,38 @@ def below(path):
     return None if not steps or ".." in steps else "/".join(steps)
 
 
-def there(path):
-    """Patterns stand for files of their folder."""
+def is_many(block):
+    return getattr(block, "source", None) == "SEQUENCE" or bool(getattr(block, "is_sequence", False))
+
+
+def numbered(path, number):
+    """The file of a sequence that has this number (or pattern), as Blender puts it: in the place of the last digits. None: there are none."""
+    folder, stem, ending = re.fullmatch(r"(.*[/\\])?(.*?)(\.[^.]*)?", path, re.DOTALL).groups("")
+    found = re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", stem, re.DOTALL)
+    if not found:
+        return None
+    if isinstance(number, int):
+        return f"{folder}{found[1]}{max(number, 0):0{len(found[2])}d}{found[3]}{ending}"
+    return re.escape(found[1]) + number + re.escape(found[3] + ending)
+
+
+def there(path, many=False):
+    """Patterns stand for files of their folder, and so do names of sequences (many)."""
     if os.path.exists(path):
         return True
     pattern = re.escape(os.path.basename(path)).replace("<UDIM>", r"\d{4}").replace("<UVTILE>", r"u\d+_v\d+")
+    pattern = (numbered(path, "[0-9]+") if many else None) or pattern
     try:
         return any(re.fullmatch(pattern, name) for name in os.listdir(os.path.dirname(path)))
     except OSError:
         return False
 
 
-def find(path, library):
+def find(path, library, many):
     """Where the farm has it; None: where it is named, or nowhere."""
     plain = path.replace("\\", "/")
     foreign = re.match(r"[A-Za-z]:|//[^/]+/[^/]+/", plain) if not plain.startswith("//") or path.startswith("\\\\") else None
-    if not foreign and there(bpy.path.abspath(plain, library=library)):
+    if not foreign and there(bpy.path.abspath(plain, library=library), many):
         return None if plain == path else plain
     if plain.startswith("//") and not path.startswith("\\\\"):
         outside = re.search("/([A-Za-z]:/.+)", plain)  # what Blender makes of C:/x as it saves it elsewhere than on Windows
@@ -63,17 +80,17 @@ def find(path, library):
         plain = outside.group(1)
     name = below(plain)
     place = name and os.path.join(WISH["root"], name)
-    return place if place and there(place) else None
+    return place if place and there(place, many) else None
 
 
 def remap(owner, attribute, library):
     path = getattr(owner, attribute)
     if not path:
         return False
-    found = find(path, library)
+    found = find(path, library, is_many(owner))
     if found:
         setattr(owner, attribute, found)
-    elif not there(bpy.path.abspath(path.replace("\\", "/"), library=library)):
+    elif not there(bpy.path.abspath(path.replace("\\", "/"), library=library), is_many(owner)):
         MISSING.append(path)
         tell("MISSING", path)
     return bool(found)
@@ -85,12 +102,66 @@ def files():
             library.reload()
     for image in bpy.data.images:
         if image.source in {"FILE", "SEQUENCE", "MOVIE", "TILED"} and not image.packed_file:
+            NAMED[image.name_full] = image.filepath
             if remap(image, "filepath", image.library):
                 image.reload()
     for name in ("fonts", "sounds", "volumes", "cache_files", "movieclips"):
         for block in getattr(bpy.data, name, ()):
             if not getattr(block, "packed_file", None) and block.filepath != "<builtin>":
                 remap(block, "filepath", block.library)
+
+
+# ---- sequences of images: the file of one frame
+
+
+def moves(tree):
+    """Which file it is changes in ways that are not foreseen here."""
+    data = tree.animation_data
+    if not data:
+        return False
+    curves = getattr(data.action, "fcurves", None) if data.action else ()
+    return curves is None or len(data.nla_tracks) > 0 or any(re.search("frame_|use_cyclic", curve.data_path) for curve in (*curves, *data.drivers))
+
+
+def shown():
+    """Each image with what says which of its files is seen in a frame."""
+    kinds = (bpy.data.materials, bpy.data.worlds, bpy.data.lights, bpy.data.scenes, bpy.data.textures, bpy.data.linestyles)
+    trees = [block.node_tree for kind in kinds for block in kind if getattr(block, "node_tree", None)]
+    for tree in (*trees, *bpy.data.node_groups):
+        for node in () if moves(tree) else tree.nodes:
+            yield getattr(node, "image", None), getattr(node, "image_user", node)
+    for texture in bpy.data.textures:
+        if texture.type == "IMAGE" and not moves(texture):
+            yield texture.image, texture.image_user
+
+
+def number_of(user, frame):
+    """As BKE_image_user_frame_get has it."""
+    at, count = frame - user.frame_start + 1, user.frame_duration
+    if not count:
+        return 0
+    return (at % count or count if user.use_cyclic else max(0, min(at, count))) + user.frame_offset
+
+
+def lacks(frame):
+    """Tells which files of sequences this very frame has not got; a sequence without any file was told already."""
+    gone = []
+    for image, user in shown():
+        if not image or not is_many(image) or image.use_multiview or not hasattr(user, "frame_duration"):
+            continue
+        if not user.use_auto_refresh and bpy.context.scene.render.engine != "CYCLES":
+            continue
+        path, number = bpy.path.abspath(image.filepath, library=image.library), number_of(user, frame)
+        file = numbered(path, number)
+        if file and there(path, True) and not os.path.exists(file):
+            gone.append(numbered(NAMED.get(image.name_full, path), number) or file)
+    for name in dict.fromkeys(gone):
+        say("MISSING", name)
+    if gone and not WISH["allow_missing"]:
+        give_up(f"{len(set(gone))} of its files are missing in frame {frame}, {gone[0]} for one")
+
+
+# ---- settings
 
 
 def denoiser(scene):
@@ -198,6 +269,7 @@ def frames():
                 say(kind, text)
         if once:
             say("ONCE", once)
+        lacks(frame["frame"])
         say("READY", bpy.app.version_string)
         make(frame)
         made += 1
@@ -216,6 +288,7 @@ def main():
     settle()
     if WISH["kept"]:
         frames()
+    lacks(WISH["frame"])
     say("READY", bpy.app.version_string)
 
 

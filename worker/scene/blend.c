@@ -4,7 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "proto/pattern.h"
 #include "worker/scene/blend_file.h"
+#include "worker/scene/sequence.h"
 
 #define OB_CAMERA 11 /* Object.type */
 
@@ -54,6 +56,14 @@ static void add(struct reading *self, enum asset_kind kind, struct str path, str
     scene_asset_add(self->scene, kind, path, node, packed);
 }
 
+/* All files of a sequence, of which the path names one. */
+static struct str all_of(struct reading *self, enum sequence sequence, struct str path)
+{
+    char pattern[SCENE_TEXT];
+    uint32_t len = sequence_pattern(sequence, path, pattern, sizeof(pattern));
+    return len ? scene_utf8(self->scene, pattern, len) : path;
+}
+
 static bool packed(const struct reading *self, struct blend_thing thing)
 {
     return blend_pointer(&self->file, thing, "packedfile") || blend_pointer(&self->file, thing, "packedfiles.first");
@@ -61,11 +71,14 @@ static bool packed(const struct reading *self, struct blend_thing thing)
 
 static void image(struct reading *self, struct blend_thing thing)
 {
-    enum { GENERATED = 4, VIEWER = 5, MOVIE = 3 };
+    enum { SEQUENCE = 2, MOVIE = 3, GENERATED = 4, VIEWER = 5, TILED = 6 };
     int source = (int)blend_number(&self->file, thing, "source", 1);
     if (source == GENERATED || source == VIEWER)
         return;
-    add(self, source == MOVIE ? ASSET_MOVIE : ASSET_TEXTURE, path_of(self, thing), name_of(self, thing), packed(self, thing));
+    struct str path = path_of(self, thing);
+    if (source == SEQUENCE || (source == TILED && path.len && !pattern_is(path.ptr))) /* as it was before 3.1 */
+        path = all_of(self, SEQUENCE_IMAGE, path);
+    add(self, source == MOVIE ? ASSET_MOVIE : ASSET_TEXTURE, path, name_of(self, thing), packed(self, thing));
 }
 
 /* Things with a name of their own, which are a file. */
@@ -74,12 +87,17 @@ static bool named(struct reading *self, struct blend_thing thing)
     static const struct {
         const char *code;
         enum asset_kind kind;
-    } kinds[] = {{"LI", ASSET_LIBRARY}, {"VF", ASSET_FONT},   {"SO", ASSET_SOUND},
-                 {"MC", ASSET_MOVIE},   {"VO", ASSET_VOLUME}, {"CF", ASSET_CACHE}};
+        const char *many; /* is 1 of one that is a sequence; NULL: none is */
+        enum sequence sequence;
+    } kinds[] = {{"LI", ASSET_LIBRARY, NULL, SEQUENCE_IMAGE},         {"VF", ASSET_FONT, NULL, SEQUENCE_IMAGE},
+                 {"SO", ASSET_SOUND, NULL, SEQUENCE_IMAGE},           {"MC", ASSET_MOVIE, "source", SEQUENCE_IMAGE},
+                 {"VO", ASSET_VOLUME, "is_sequence", SEQUENCE_FRAME}, {"CF", ASSET_CACHE, "is_sequence", SEQUENCE_FRAME}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(thing.block->code, kinds[i].code) != 0)
             continue;
         struct str path = path_of(self, thing);
+        if (kinds[i].many && blend_number(&self->file, thing, kinds[i].many, 0) == 1)
+            path = all_of(self, kinds[i].sequence, path);
         if (!str_is(path, "<builtin>"))
             add(self, kinds[i].kind, path, name_of(self, thing), packed(self, thing));
         return true;
