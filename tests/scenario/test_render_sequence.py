@@ -57,6 +57,21 @@ class Sequences(submit.Client, frames.Scenes):
         self.assertEqual((data["analysed"], data["missing_count"]), (True, 0))
         self.assertEqual([row["file_path"] for row in data["assets"]][1:], ["//seq/sea_<frame>.png", "C:\\sea\\w<frame>.png"])
 
+    def test_more_than_go_into_one_answer(self):
+        """Workers ask for those that were sent last in another question."""
+        sea = self.shot / "seq"
+        for name in ("sea_0002.png", "sea_0003.png"):
+            (sea / name).rename(self.home / name)
+        for number in range(1000, 1300):
+            shutil.copy(sea / "sea_0001.png", sea / f"sea_{number}.png")
+        first = self.gantry(self.studio, "submit", str(self.shot / "sequence.blend"), "--root", str(self.shot), "--frames", "9", "--unionid", "ann")[0]
+        for name in ("sea_0002.png", "sea_0003.png"):
+            (self.home / name).rename(sea / name)
+        number, err = self.sent("--no-missing")
+        self.assertIn("307 files", err)
+        self.assertEqual([self.halves(row) for row in self.ended(number)], [[RED, GREEN], [GREEN, BLUE], [BLUE, RED]])
+        self.gantry(self.studio, "watch", first.strip())
+
     def test_one_that_is_missing(self):
         """It is told in the log of the frame that it is missing in."""
         (self.shot / "seq/sea_0002.png").unlink()
