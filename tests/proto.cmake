@@ -29,6 +29,7 @@ target_compile_definitions(test_messages_doc PRIVATE DOCS_FOLDER="${CMAKE_SOURCE
 add_test(NAME unit.table COMMAND ${CMAKE_SOURCE_DIR}/tests/unit/test_table.py ${CMAKE_C_COMPILER} ${CMAKE_SOURCE_DIR})
 gantry_fuzz(codec LINKS proto)
 gantry_fuzz(map LINKS proto)
+gantry_fuzz(pattern LINKS proto)
 gantry_test(daemon LINKS proto)
 gantry_test(notify LINKS proto)
 target_link_options(test_notify PRIVATE -Wl,--wrap=poll)
