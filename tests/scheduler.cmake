@@ -40,6 +40,7 @@ gantry_test(asset_sweep LINKS core_fixture)
 gantry_test(core_random LINKS core_fixture)
 gantry_test(record_plan LINKS scheduler)
 gantry_test(record LINKS core_fixture)
+gantry_test(record_disk LINKS core_fixture)
 
 # The host's side: journal, keys, events, schedules, rebuilding.
 gantry_test(journal LINKS scheduler)
