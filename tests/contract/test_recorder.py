@@ -609,6 +609,15 @@ class Roles(RecorderContract):
         self.assertIn("rtsp_url", answer.body["message"])
         self.assertEqual(self.get("/config").body["streams"], two[::-1])
 
+    def test_a_password_among_the_parameters(self):
+        real, shown = (dict(STREAMS[0], rtsp_url=f"rtsp://example.com/s?user=me&Password={word}&channel=1") for word in ("hidden", "***"))
+        self.configure([real])
+        for role in ("user", "readonly"):
+            self.assertEqual(self.shown(role), [shown["rtsp_url"]] * 2)
+        self.assertEqual(self.as_role("user", "PUT", "/config", self.as_role("user", "GET", "/config").body).status, 200)
+        self.assertEqual(self.as_role("user", "PUT", "/config/streams/0", shown).body["updated_stream"], shown)
+        self.assertEqual(self.get("/config").body["streams"], [real])
+
     def test_who_may(self):
         for method, path, body in (("PUT", "/config", {}), ("PUT", "/config/global", {}), ("POST", "/config/streams", {}), ("PUT", "/config/streams/0", {}),
                                    ("DELETE", "/config/streams/0", None), ("POST", "/config/save", {}), ("POST", "/config/reload", {}), ("POST", "/scheduler/start", {}),

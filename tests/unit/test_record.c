@@ -95,6 +95,33 @@ static void test_shown_alike(void **unused)
     fixture_free(fixture);
 }
 
+/* A password among the parameters is as one before the host. */
+static void test_shown_in_parameters(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 3, 30);
+    struct rec_recorder_global global = global_of(60, 2, 3, 30);
+    struct rec_recorder_stream streams[] = {stream_of("rtsp://cam/1?user=u&password=one", 9, 1, "a.mp4"),
+                                            stream_of("rtsp://cam/1?user=u&password=two", 9, 1, "b.mp4")};
+    struct rec_recorder_config config;
+    char many[2049] = "rtsp://cam/1?";
+    assert_int_equal(configure(fixture, RECORDER_REPLACE, &global, streams, 2, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    streams[0].rtsp_url = streams[1].rtsp_url = STR_LIT("rtsp://cam/1?user=u&password=***");
+    assert_int_equal(configure(fixture, RECORDER_REPLACE, &global, streams, 2, 0)->shape->id, MSG_RECORDER_CONFIGURED);
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CONFIG, 1, &config));
+    assert_true(str_is(config.streams.items[0].rtsp_url, "rtsp://cam/1?user=u&password=one"));
+    assert_true(str_is(config.streams.items[1].rtsp_url, "rtsp://cam/1?user=u&password=two"));
+    refused(configure(fixture, RECORDER_ADD_STREAM, NULL, streams, 1, 0), ERR_INVALID, "recorder_masked", "rtsp_url");
+    streams[0].rtsp_url = STR_LIT("rtsp://cam/2?user=u&password=***");
+    refused(configure(fixture, RECORDER_ADD_STREAM, NULL, streams, 1, 0), ERR_INVALID, "recorder_stream_value", "rtsp_url");
+    while (strlen(many) + 6 < sizeof many) /* masked it would be too long to be shown */
+        strcat(many, "pwd=1&");
+    streams[0].rtsp_url = str_of(many);
+    refused(configure(fixture, RECORDER_ADD_STREAM, NULL, streams, 1, 0), ERR_INVALID, "recorder_stream_value",
+            "streams[2].rtsp_url");
+    fixture_free(fixture);
+}
+
 /* Where that leaves a choice nobody is given the password of another. */
 static void test_shown_and_moved(void **unused)
 {
@@ -540,6 +567,7 @@ int main(void)
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_shown_alike),
+        cmocka_unit_test(test_shown_in_parameters),
         cmocka_unit_test(test_cycle),
         cmocka_unit_test(test_one_lane),
         cmocka_unit_test(test_does_not_fit),

@@ -295,6 +295,7 @@ static void test_words_without_secrets(void **state)
         {"rtsp://cam/a?password=hidden", "no rtsp://cam/a?password=hidden.", "no rtsp://cam/a?***."},
         {"rtsp://cam/a", "tcp://other:word@host:1, http://b", "tcp://***@host:1, http://b"},
         {"rtsp://cam/a", "nothing @ all", "nothing @ all"},
+        {"rtsp://cam/a", "moved to 'rtsp://b/c?user=me&Token=word&x=1'", "moved to 'rtsp://b/c?user=me&Token=***&x=1'"},
     };
     char out[128], cut[9];
     (void)state;

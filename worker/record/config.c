@@ -7,8 +7,7 @@
 #include <sys/statvfs.h>
 
 #include "proto/messages.h"
-
-#define MASK "***"
+#include "proto/url.h"
 
 static int seconds_read(const json_t *object, const char *name, unsigned otherwise, unsigned high, unsigned *out, struct err *err)
 {
@@ -153,7 +152,7 @@ static size_t secret_here(const struct secrets *secrets, const char *start, cons
         return secrets->query.len;
     if (text - start >= 3 && memcmp(text - 3, "://", 3) == 0)
         return user_of(text).len;
-    return 0;
+    return url_is_secret(start, text) ? strcspn(text, "& \t\n'\"") : 0;
 }
 
 void record_mask(const char *url, const char *text, char *out, size_t size)
@@ -162,8 +161,8 @@ void record_mask(const char *url, const char *text, char *out, size_t size)
     size_t len = 0;
     for (const char *at = text; *at;) {
         size_t secret = secret_here(&secrets, text, at), room = size - 1 - len;
-        const char *put = secret ? MASK : at;
-        size_t put_len = secret ? sizeof(MASK) - 1 : 1;
+        const char *put = secret ? URL_MASK : at;
+        size_t put_len = secret ? sizeof(URL_MASK) - 1 : 1;
         if (put_len > room)
             break;
         memcpy(out + len, put, put_len);

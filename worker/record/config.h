@@ -31,8 +31,8 @@ int record_place_check(const struct record_config *config, struct err *err);
 /* How long a recording that began then (wall clock) is to be, in µs. */
 int64_t record_due_us(const struct record_config *config, uint64_t start_ms);
 
-/* Writes text into out (size bytes, NUL-terminated) with what the URL holds of user, password and query, and any other address's user and
- * password, replaced by ***. Never longer than fits. */
+/* Writes text into out (size bytes, NUL-terminated) with what the URL holds of user, password and query, and what else is secret in any
+ * address (proto/url.h), replaced by ***. Never longer than fits. */
 void record_mask(const char *url, const char *text, char *out, size_t size);
 
 #endif

@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/url.h"
 #include "scheduler/farms/record/record.h"
 
 #define DAY_SECONDS 86400
 #define CONFIG_ARENA ((size_t)4 << 20)
 #define LANES_MAX 4096
 #define ANSWER_BYTES 8192
+#define SHOWN_MAX 2048 /* of an address in a recording's record */
 
 /* ---- what will do ---- */
 
@@ -107,6 +109,8 @@ static int check_stream(const struct rec_recorder_stream *stream, uint32_t index
 #define NAME(what) (snprintf(field, sizeof field, "streams[%u]." what, index), field)
     if (!rtsp_address(stream->rtsp_url))
         return refuse(fault, NAME("rtsp_url"), "recorder_stream_value", (struct str){0}, "rtsp://, rtsps://");
+    if (url_mask_len(stream->rtsp_url) > SHOWN_MAX) /* many short secrets: it could not be shown */
+        return refuse(fault, NAME("rtsp_url"), "recorder_stream_value", (struct str){0}, "2048 bytes, also as it is shown");
     if (stream->duration_seconds < 1 ||
         stream->duration_seconds > DAY_SECONDS) /* workers record no longer: of more the index would not fit */
         return refuse_number(fault, NAME("duration_seconds"), "recorder_stream_value", "recorder_stream_value",

@@ -1,5 +1,6 @@
 /* Addresses that come back as they were shown, without their credentials, stand for what they were. Streams that are shown alike are told
  * apart by their files, those that share one by their order; where that leaves a choice, nobody is given the password of another. */
+#include "proto/url.h"
 #include "scheduler/farms/record/record.h"
 
 int recorder_masks_make(struct core *core, const struct rec_recorder_config *before, struct recorder_masks *masks)
@@ -11,11 +12,6 @@ int recorder_masks_make(struct core *core, const struct rec_recorder_config *bef
             return -1;
     }
     return 0;
-}
-
-static bool is_masked(struct str url)
-{
-    return url.len && memmem(url.ptr, url.len, "://***@", 7);
 }
 
 static int nobodys(struct fault *fault)
@@ -66,7 +62,7 @@ int recorder_unmask_one(struct core *core, const struct rec_recorder_config *bef
 {
     struct recorder_masks masks;
     struct alike alike;
-    if (!is_masked(stream->rtsp_url))
+    if (!url_is_masked(stream->rtsp_url))
         return 0;
     if (recorder_masks_make(core, before, &masks))
         return fault_memory(fault);
@@ -135,7 +131,7 @@ int recorder_unmask(const struct recorder_masks *masks, const struct rec_recorde
     const struct rec_recorder_stream *found = NULL;
     struct alike alike, same;
     uint32_t place = 0;
-    if (!is_masked(stream->rtsp_url))
+    if (!url_is_masked(stream->rtsp_url))
         return 0;
     alike_find(masks, stream->rtsp_url, &alike);
     if (!alike.count)
