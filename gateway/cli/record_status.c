@@ -13,7 +13,7 @@
 #define LOOK_MS 2000            /* between two looks of --watch */
 #define WATCH_PATIENCE_MS 60000 /* processes of the farm may be starting anew */
 #define ROWS 500                /* of a page */
-#define PAGES 100               /* that are read at most */
+#define ROWS_MAX 250000         /* that are kept in memory */
 #define DAYS_DEFAULT 7
 
 /* ---- gantry record status ---- */
@@ -139,38 +139,81 @@ int record_status(struct cli *cli)
 
 /* ---- gantry record coverage ---- */
 
-/* The local day, as YYYYMMDD, on which the last so many days began. */
-static long long day_since(long long days)
+/* The local day, as YYYYMMDD, so many days before that time's. */
+static long long day_before(time_t now, long long days)
 {
-    time_t now = time(NULL);
     struct tm tm;
     localtime_r(&now, &tm);
     tm.tm_hour = 12; /* whatever an hour of summer time does */
-    tm.tm_mday -= (int)days - 1;
+    tm.tm_mday -= (int)days;
     mktime(&tm);
     return (tm.tm_year + 1900) * 10000LL + (tm.tm_mon + 1) * 100 + tm.tm_mday;
 }
 
-/* All rows of a list from that day on, as {count, name: […]}; NULL, with the exit code, when they cannot be had. */
-static json_t *rows_get(struct cli *cli, const char *list, const char *name, long long since, int *code)
+struct listing {
+    struct cli *cli;
+    const char *list, *name; /* its path, and what its rows are called */
+    json_t *rows;
+};
+
+static int trouble(const char *text)
 {
-    json_t *rows = json_array(), *page = NULL;
+    struct err err;
+    err_set(&err, ERR_INTERNAL, "%s", text);
+    return show_error(&err);
+}
+
+/* Adds all rows that this asks for, page by page. The exit code. */
+static int rows_add(const struct listing *listing, const char *which, long long day)
+{
     char path[96];
-    *code = rows ? EXIT_FINE : show_error(&(struct err){.text = "out of memory"});
-    for (int number = 1; *code == EXIT_FINE && number <= PAGES; number++) {
-        snprintf(path, sizeof path, "%s?since=%lld&page=%d&per_page=%d", list, since, number, ROWS);
-        *code = record_get(cli, path, &page);
-        const json_t *items = json_object_get(page, name);
-        bool last = json_array_size(items) < ROWS;
-        if (*code == EXIT_FINE && json_array_extend(rows, (json_t *)(uintptr_t)items) != 0)
-            *code = show_error(&(struct err){.text = "out of memory"});
+    int code = EXIT_FINE;
+    bool last = false;
+    for (int number = 1; code == EXIT_FINE && !last; number++) {
+        json_t *page = NULL;
+        snprintf(path, sizeof path, "%s?%s=%lld&page=%d&per_page=%d", listing->list, which, day, number, ROWS);
+        code = record_get(listing->cli, path, &page);
+        const json_t *items = json_object_get(page, listing->name);
+        last = json_array_size(items) < ROWS;
+        if (code == EXIT_FINE && json_array_extend(listing->rows, (json_t *)(uintptr_t)items) != 0)
+            code = trouble("out of memory");
+        else if (code == EXIT_FINE && json_array_size(listing->rows) > ROWS_MAX)
+            code = trouble("there are more than 250000 rows: ask for fewer days (--days)");
         json_decref(page);
-        page = NULL;
-        if (last)
-            break;
     }
-    json_t *all = *code == EXIT_FINE ? json_pack("{s:I, s:O}", "count", (json_int_t)json_array_size(rows), name, rows) : NULL;
-    json_decref(rows);
+    return code;
+}
+
+/* How many there are from that day on, and whether there may be more. The exit code. */
+static int rows_count(const struct listing *listing, long long since, size_t *total, bool *more)
+{
+    char path[96];
+    json_t *page = NULL;
+    snprintf(path, sizeof path, "%s?since=%lld&per_page=1", listing->list, since);
+    int code = record_get(listing->cli, path, &page);
+    *total = (size_t)show_number(page, "total");
+    *more = json_is_true(json_object_get(page, "total_is_lower_bound"));
+    json_decref(page);
+    return code;
+}
+
+/* All rows of the last so many days, as {count, name: […]}; NULL, with the exit code, when they cannot be had. They are asked for day by day: a
+ * day is found by an index, and of no list of all days are more than 100,000 rows gone through. */
+static json_t *rows_get(struct cli *cli, const char *list, const char *name, long long days, int *code)
+{
+    struct listing listing = {cli, list, name, json_array()};
+    time_t now = time(NULL);
+    size_t total = 0;
+    bool more = false;
+    *code = listing.rows ? rows_count(&listing, day_before(now, days - 1), &total, &more) : trouble("out of memory");
+    if (*code == EXIT_FINE)
+        *code = rows_add(&listing, "since", day_before(now, -1)); /* where the farm is it may be tomorrow */
+    for (long long at = 0; *code == EXIT_FINE && at < days && (more || json_array_size(listing.rows) < total); at++)
+        *code = rows_add(&listing, "day", day_before(now, at));
+    json_t *all = *code == EXIT_FINE
+                      ? json_pack("{s:I, s:O}", "count", (json_int_t)json_array_size(listing.rows), name, listing.rows)
+                      : NULL;
+    json_decref(listing.rows);
     return all;
 }
 
@@ -231,7 +274,7 @@ int record_coverage(struct cli *cli)
     if (args_number(cli->args, "days", 1, 36500, DAYS_DEFAULT, &days, &err) != 0)
         return show_usage(&err);
     record_begin(cli);
-    json_t *all = rows_get(cli, gaps ? "/coverage/gaps" : "/coverage", name, day_since(days), &code);
+    json_t *all = rows_get(cli, gaps ? "/coverage/gaps" : "/coverage", name, days, &code);
     if (!all)
         return code;
     if (cli->json)

@@ -1,10 +1,13 @@
 """`gantry record …` against a farm with a worker of the recorder's."""
 
+import http.server
 import json
 import pathlib
 import subprocess
 import tempfile
+import threading
 import unittest
+import urllib.parse
 
 from tests.farm import Farm, wait_for
 from tests.recorder import API, Recorder
@@ -89,6 +92,48 @@ class Record(unittest.TestCase):
         self.assertEqual(sorted(row[-3:] for row in rows), [["0.0", "300.0", "auth"], ["3.0", "150.0", "read"]])
         self.assertEqual(json.loads(self.record("coverage", "--json"))["count"], 2)
         self.assertEqual(json.loads(self.record("coverage", "--gaps", "--json"))["recordings"], self.farm.get(f"{API}/coverage/gaps", headers={"Accept-Language": "en"}).body["recordings"])
+
+
+class LedgerHandler(http.server.BaseHTTPRequestHandler):
+    """A ledger of so many streams on each of so many days, up to today."""
+
+    protocol_version = "HTTP/1.1"
+    streams, days = 600, 90
+
+    def do_GET(self):
+        asked = {name: int(value) for name, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)}
+        page, size = asked.get("page", 1), asked["per_page"]
+        rows = range(self.streams)[(page - 1) * size:page * size] if "day" in asked else []
+        rows = [{"day": asked["day"], "stream_id": stream, "coverage": 1} for stream in rows]
+        body = json.dumps({"count": len(rows), "total": self.streams * self.days, "days": rows}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Ledger(unittest.TestCase):
+    def test_all_of_it(self):
+        """However long it is, nothing of it is left out."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LedgerHandler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            done = gantry("record", "coverage", "--days", "36500", "--json", url=f"http://127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        rows = [(row["day"], row["stream_id"]) for row in told["days"]]
+        self.assertEqual((told["count"], len(set(rows))), (54000, 54000))
+        self.assertEqual([day for day, _ in rows], sorted((day for day, _ in rows), reverse=True))
 
 
 class Default(Up):
