@@ -9,11 +9,11 @@
 
 #include "gateway/beneath.h"
 #include "gateway/recordings_held.h"
+#include "gateway/recordings_pieces.h"
 #include "proto/open_beneath.h"
 
 #define SETTLE_MS 2000 /* a change may fall into the same tick of the file system's clock as the look before it */
 #define DEPTH 16       /* of a folder that is removed */
-#define PIECES ".gantry-rec-"
 
 /* ---- names ---- */
 
@@ -66,6 +66,11 @@ static void folder_clear(struct recording_folder *folder)
     free(folder->files);
     folder->files = NULL;
     folder->count = 0;
+    for (uint32_t i = 0; i < folder->piece_count; i++)
+        free(folder->pieces[i].name);
+    free(folder->pieces);
+    folder->pieces = NULL;
+    folder->piece_count = 0;
 }
 
 static void folders_free(struct recording_folder *folders, uint32_t count)
@@ -126,6 +131,21 @@ static int file_take(struct recording_folder *folder, uint32_t *size, int at, co
     return 0;
 }
 
+static int piece_take(struct recording_folder *folder, uint32_t *size, int at, const char *name)
+{
+    struct recording_file piece = {0};
+    if (folder->piece_count >= RECORDINGS_FILES || !recordings_pieces_measure(at, name, &piece.size, &piece.changed_ms))
+        return 0;
+    piece.name = strdup(name);
+    if (!piece.name || grow((void **)&folder->pieces, size, folder->piece_count, sizeof piece) != 0) {
+        free(piece.name);
+        return -1;
+    }
+    folder->pieces[folder->piece_count++] = piece;
+    folder->piece_bytes += piece.size;
+    return 0;
+}
+
 static void held_mark(void *self, struct str name)
 {
     struct recording_folder *folder = self;
@@ -157,10 +177,10 @@ static int folder_read(int root, struct recording_folder *folder)
 {
     int at = openat(root, folder->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = at >= 0 ? fdopendir(at) : NULL;
-    uint32_t size = 0;
+    uint32_t size = 0, pieces_size = 0;
     int result = 0;
     folder_clear(folder);
-    folder->bytes = 0;
+    folder->bytes = folder->piece_bytes = 0;
     folder->held = false;
     if (!dir) {
         if (at >= 0)
@@ -168,7 +188,8 @@ static int folder_read(int root, struct recording_folder *folder)
         return errno == ENOENT || errno == ENOTDIR ? 0 : errno == EACCES ? 1 : -1;
     }
     for (const struct dirent *entry; result == 0 && (entry = readdir(dir)) != NULL;)
-        result = file_take(folder, &size, at, entry->d_name);
+        result = entry->d_name[0] == '.' ? piece_take(folder, &pieces_size, at, entry->d_name)
+                                         : file_take(folder, &size, at, entry->d_name);
     if (folder->count > 1)
         qsort(folder->files, folder->count, sizeof *folder->files, by_name);
     if (result == 0)
@@ -189,6 +210,16 @@ static bool settled(struct timespec changed)
     return (now.tv_sec - changed.tv_sec) * 1000 + (now.tv_nsec - changed.tv_nsec) / 1000000 > SETTLE_MS;
 }
 
+/* Those of a recording under way grow without a change of the folder. */
+static bool pieces_settled(const struct recording_folder *folder)
+{
+    bool result = true;
+    for (uint32_t i = 0; i < folder->piece_count && result; i++)
+        result = settled((struct timespec){.tv_sec = (time_t)(folder->pieces[i].changed_ms / 1000),
+                                           .tv_nsec = (long)(folder->pieces[i].changed_ms % 1000) * 1000000});
+    return result;
+}
+
 /* What is known of it already, taken over, or read. */
 static int folder_take(struct recordings *recordings, int root, const char *name, struct recording_folder *folder)
 {
@@ -203,13 +234,13 @@ static int folder_take(struct recordings *recordings, int root, const char *name
         recordings->count ? bsearch(folder, recordings->folders, recordings->count, sizeof *recordings->folders, newer) : NULL;
     if (known && known->settled && same_time(known->changed, stat.st_mtim)) {
         *folder = *known;
-        known->files = NULL;
-        known->count = 0;
+        known->files = known->pieces = NULL;
+        known->count = known->piece_count = 0;
         return 0;
     }
     folder->changed = stat.st_mtim;
     int result = folder_read(root, folder);
-    folder->settled = result == 0 && settled(stat.st_mtim);
+    folder->settled = result == 0 && settled(stat.st_mtim) && pieces_settled(folder);
     return result < 0 ? -1 : 0;
 }
 
@@ -358,7 +389,7 @@ static void clear_left(int at, const char *report)
     if (!dir && own >= 0)
         close(own);
     for (const struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
-        bool pieces = strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0;
+        bool pieces = strncmp(entry->d_name, RECORDINGS_PIECES, sizeof RECORDINGS_PIECES - 1) == 0;
         if (pieces && empty(open_beneath(at, entry->d_name, READS | O_DIRECTORY, false), 1) == 0)
             unlinkat(at, entry->d_name, AT_REMOVEDIR);
         else if (!pieces && is_left(entry->d_name, report))

@@ -1,4 +1,4 @@
-/* What is in the recorder's output folder: cycles' folders and the videos in them, from their names and sizes alone.
+/* What is in the recorder's output folder: cycles' folders and the videos and pieces in them, from their names and sizes alone.
  *
  * Kept between listings, by the time a folder was changed last: only folders that have changed since are read again, and no video is
  * opened ever. Used in the helper thread for files only, but for its making and its end.
@@ -28,6 +28,10 @@ struct recording_folder {
     struct recording_file *files;
     uint32_t count; /* by name */
     uint64_t bytes;
+    struct recording_file
+        *pieces; /* of recordings that are no video, by the folder's name: all of a run's are one; see recordings_pieces.h */
+    uint32_t piece_count;
+    uint64_t piece_bytes;
     bool held; /* all of it */
 };
 

@@ -26,12 +26,15 @@ static uint64_t add_up(const struct recordings *recordings, uint64_t since, stru
     for (uint32_t i = 0; i < recordings->count; i++) {
         const struct recording_folder *folder = &recordings->folders[i];
         forecast->count += folder->count;
-        forecast->bytes += folder->bytes;
+        forecast->bytes += folder->bytes + folder->piece_bytes;
+        forecast->held_bytes += folder->held ? folder->piece_bytes : 0;
         for (uint32_t j = 0; j < folder->count; j++) {
             const struct recording_file *file = &folder->files[j];
             forecast->held_bytes += folder->held || file->held ? file->size : 0;
             fresh += file->changed_ms > since ? file->size : 0;
         }
+        for (uint32_t j = 0; j < folder->piece_count; j++)
+            fresh += folder->pieces[j].changed_ms > since ? folder->pieces[j].size : 0;
     }
     return fresh;
 }

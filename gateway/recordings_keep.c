@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
+#include "gateway/recordings_pieces.h"
 #include "proto/log.h"
 
 struct candidate {
@@ -37,7 +38,7 @@ static struct candidate *candidates_of(const struct recordings *recordings, stru
 {
     size_t all = 0;
     for (uint32_t i = 0; i < recordings->count; i++)
-        all += recordings->folders[i].count;
+        all += (size_t)recordings->folders[i].count + recordings->folders[i].piece_count;
     struct candidate *candidates = calloc(all ? all : 1, sizeof *candidates);
     *count = 0;
     if (!candidates)
@@ -47,6 +48,8 @@ static struct candidate *candidates_of(const struct recordings *recordings, stru
         for (uint32_t j = 0; j < folder->count && may_go(folder, before); j++)
             if (!folder->files[j].held)
                 candidates[(*count)++] = (struct candidate){folder, &folder->files[j]};
+        for (uint32_t j = 0; j < folder->piece_count && may_go(folder, before); j++)
+            candidates[(*count)++] = (struct candidate){folder, &folder->pieces[j]};
     }
     if (*count > 1)
         qsort(candidates, *count, sizeof *candidates, older);
@@ -63,16 +66,17 @@ static enum recordings_why why_of(const struct recordings_limits *limits, uint64
     return gone < limits->lacking ? RECORDINGS_ROOM : RECORDINGS_KEPT;
 }
 
-/* A folder that has no video any more, as all went now, or has had none for as long as any is kept. */
+/* A folder that has nothing recorded any more, as all went now, or has had nothing for as long as any is kept. */
 static void choose_folders(const struct recordings *recordings, const struct recordings_limits *limits, const uint32_t *went,
                            const struct recordings_taker *taker, struct recordings_gone *gone)
 {
     for (uint32_t i = 0; i < recordings->count; i++) {
         const struct recording_folder *folder = &recordings->folders[i];
         uint64_t changed_ms = (uint64_t)folder->changed.tv_sec * 1000;
-        bool empty = folder->count ? went[i] == folder->count : too_old(limits, changed_ms);
+        uint32_t count = folder->count + folder->piece_count;
+        bool empty = count ? went[i] == count : too_old(limits, changed_ms);
         if (empty && may_go(folder, limits->before))
-            gone->folders += taker->folder(taker->self, folder, folder->count ? RECORDINGS_EMPTY : RECORDINGS_OLD);
+            gone->folders += taker->folder(taker->self, folder, count ? RECORDINGS_EMPTY : RECORDINGS_OLD);
     }
 }
 
@@ -89,7 +93,7 @@ int recordings_choose(const struct recordings *recordings, const struct recordin
         return -1;
     }
     for (uint32_t i = 0; i < recordings->count; i++)
-        total += recordings->folders[i].bytes;
+        total += recordings->folders[i].bytes + recordings->folders[i].piece_bytes;
     for (size_t i = 0; i < count; i++) {
         const struct candidate *one = &candidates[i];
         enum recordings_why why = why_of(limits, one->file->changed_ms, total, gone->bytes);
@@ -119,8 +123,10 @@ static bool remove_file(void *self, const struct recording_folder *folder, const
                         enum recordings_why why)
 {
     const struct removing *removing = self;
+    struct str name = str_of(folder->name);
     (void)why;
-    if (recordings_remove(removing->root, str_of(folder->name), str_of(file->name)) == 0) {
+    if ((file->name[0] == '.' ? recordings_pieces_remove(removing->root, name, file->name)
+                              : recordings_remove(removing->root, name, str_of(file->name))) == 0) {
         log_info("GTY-RECORDER-EXPIRED", "%s/%s/%s", removing->root, folder->name, file->name);
         return true;
     }

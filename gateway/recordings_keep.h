@@ -1,6 +1,7 @@
 /* How much is kept of the recordings: by age, by what they come to, and by what is to stay free on their disk.
  *
- * The oldest go first, by the time that they were written. Folders of cycles whose last video went go whole, with their reports. What is
+ * The oldest go first, by the time that they were written: videos, and what pieces there are of recordings that became none, all of a run's
+ * as one. Folders of cycles of which nothing recorded is left go whole, with their reports. What is
  * held stays, and counts: where only so much is kept, others go for it.
  * Used in the helper thread for files only.
  */
@@ -12,11 +13,11 @@
 struct recordings_limits {
     uint64_t now_ms;     /* wall */
     uint64_t keep_ms;    /* older ones go; 0: however old they are */
-    uint64_t keep_bytes; /* of all videos; 0: however many they are */
+    uint64_t keep_bytes; /* of all videos and pieces; 0: however many they are */
     uint64_t lacking;    /* bytes that are to go in any case */
     const char *report;  /* name of a cycle's report in JSON; NULL: it has none */
     struct str before;   /* only in folders of an earlier name: the others may be recorded into */
-    uint64_t most;       /* videos that go at once, as others wait; 0: any number */
+    uint64_t most;       /* files that go at once, as others wait; 0: any number */
 };
 
 struct recordings_gone {
@@ -31,10 +32,11 @@ enum recordings_why {
     RECORDINGS_OLD,   /* older than is kept */
     RECORDINGS_MUCH,  /* beyond the bytes that are kept */
     RECORDINGS_ROOM,  /* something has to go, and it is the oldest */
-    RECORDINGS_EMPTY, /* a folder: no video is left in it */
+    RECORDINGS_EMPTY, /* a folder: nothing recorded is left in it */
 };
 
-/* Whom what is too much is told, one by one in the order in which it goes; each says whether it is gone. */
+/* Whom what is too much is told, one by one in the order in which it goes; each says whether it is gone. A file whose name begins with a
+ * dot is a run's pieces. */
 struct recordings_taker {
     bool (*file)(void *self, const struct recording_folder *folder, const struct recording_file *file, enum recordings_why why);
     bool (*folder)(void *self, const struct recording_folder *folder, enum recordings_why why);

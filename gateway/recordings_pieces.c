@@ -12,7 +12,6 @@
 #include "gateway/recordings.h"
 #include "proto/open_beneath.h"
 
-#define PIECES ".gantry-rec-"
 #define READS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
 #define BOXES 4096 /* that are looked at until there is a fragment, which begins with the third */
 
@@ -56,7 +55,7 @@ int recordings_piece_open(const char *root, struct str folder, uint64_t run)
     int at = recordings_folder(root, folder);
     if (at < 0)
         return -1;
-    snprintf(path, sizeof path, PIECES "%" PRIu64, run);
+    snprintf(path, sizeof path, RECORDINGS_PIECES "%" PRIu64, run);
     DIR *dir = dir_of(open_beneath(at, path, READS | O_DIRECTORY, false));
     int fd = -1, cause = errno;
     if (dir) {
@@ -129,11 +128,19 @@ static bool is_wanted(DIR *dir)
     return wanted;
 }
 
+/* The run that a folder of pieces is of; false: it is none. */
+static bool run_of(const char *name, uint64_t *run)
+{
+    const char *number = name + sizeof RECORDINGS_PIECES - 1;
+    int used = 0;
+    return strncmp(name, RECORDINGS_PIECES, sizeof RECORDINGS_PIECES - 1) == 0 && *number >= '0' && *number <= '9' &&
+           sscanf(number, "%" SCNu64 "%n", run, &used) == 1 && number[used] == '\0';
+}
+
 static bool is_done(const struct recordings_done *done, const char *name)
 {
-    uint64_t run = 0;
-    int used = 0;
-    if (sscanf(name, PIECES "%" SCNu64 "%n", &run, &used) != 1 || name[used] != '\0')
+    uint64_t run;
+    if (!run_of(name, &run))
         return false;
     uint32_t from = 0, to = done->count;
     while (from < to) {
@@ -170,13 +177,43 @@ int recordings_pieces_clear(const char *root, struct str folder, const struct re
     if (!dir)
         return errno == ENOENT ? 0 : -1;
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (strncmp(entry->d_name, PIECES, sizeof PIECES - 1) == 0 &&
+        if (strncmp(entry->d_name, RECORDINGS_PIECES, sizeof RECORDINGS_PIECES - 1) == 0 &&
             clear(dirfd(dir), entry->d_name, is_done(done, entry->d_name)) != 0) {
             result = -1;
             cause = errno;
         }
     }
     closedir(dir);
+    errno = cause;
+    return result;
+}
+
+bool recordings_pieces_measure(int folder, const char *name, uint64_t *bytes, uint64_t *changed_ms)
+{
+    uint64_t run;
+    DIR *dir = run_of(name, &run) ? dir_of(open_beneath(folder, name, READS | O_DIRECTORY, false)) : NULL;
+    unsigned count = 0;
+    *bytes = *changed_ms = 0;
+    for (const struct dirent *entry; dir && count < RECORDINGS_FILES && (entry = readdir(dir)) != NULL;) {
+        struct stat stat;
+        if (!attempt_of(entry->d_name) || fstatat(dirfd(dir), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(stat.st_mode))
+            continue;
+        uint64_t changed = (uint64_t)stat.st_mtim.tv_sec * 1000 + (uint64_t)stat.st_mtim.tv_nsec / 1000000;
+        *changed_ms = changed > *changed_ms ? changed : *changed_ms;
+        *bytes += (uint64_t)stat.st_size;
+        count++;
+    }
+    if (dir)
+        closedir(dir);
+    return count > 0;
+}
+
+int recordings_pieces_remove(const char *root, struct str folder, const char *name)
+{
+    int at = recordings_folder(root, folder), result = at >= 0 ? clear(at, name, true) : -1, cause = errno;
+    if (at >= 0)
+        close(at);
     errno = cause;
     return result;
 }

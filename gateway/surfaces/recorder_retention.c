@@ -111,8 +111,10 @@ static void write_sums(struct showing *showing, const struct recordings *recordi
     struct sum all = {0}, held = {0};
     for (uint32_t i = 0; i < recordings->count; i++) {
         const struct recording_folder *folder = &recordings->folders[i];
-        all.count += folder->count;
-        all.bytes += folder->bytes;
+        all.count += folder->count + folder->piece_count;
+        all.bytes += folder->bytes + folder->piece_bytes;
+        held.count += folder->held ? folder->piece_count : 0;
+        held.bytes += folder->held ? folder->piece_bytes : 0;
         for (uint32_t j = 0; j < folder->count; j++) {
             bool stays = folder->held || folder->files[j].held;
             held.count += stays;

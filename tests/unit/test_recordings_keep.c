@@ -208,6 +208,61 @@ static void test_held_reports(void **unused)
     assert_true(there("20241231_000000/report.txt"));
 }
 
+/* What is left of recordings that became no video goes in its turn, all of a run's at once; what is no piece is left and not counted. */
+static void test_pieces(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mkdir(path_of("20250101_000000/.gantry-rec-7"), 0755), 0);
+    make("20250101_000000/.gantry-rec-7/1-1.mp4", 60);
+    make("20250101_000000/.gantry-rec-7/2-5.mp4", 20);
+    assert_int_equal(mkdir(path_of("20250101_000000/.gantry-rec-8"), 0755), 0);
+    make("20250101_000000/.gantry-rec-8/other", 60);
+    assert_int_equal(symlink(".gantry-rec-7", path_of("20250101_000000/.gantry-rec-9")), 0);
+    keep((struct recordings_limits){.keep_bytes = 700});
+    assert_int_equal(gone.files, 0);
+    keep((struct recordings_limits){.keep_bytes = 600});
+    assert_true(gone.files == 1 && !there("20250101_000000/a.mp4"));
+    assert_int_equal(recordings_hold(root, STR_LIT("20250101_000000"), (struct str){0}, true), 0);
+    keep((struct recordings_limits){.keep_ms = 15 * HOUR_MS});
+    assert_true(gone.files == 3 && there("20250101_000000/.gantry-rec-7/1-1.mp4"));
+    assert_int_equal(recordings_hold(root, STR_LIT("20250101_000000"), (struct str){0}, false), 0);
+    keep((struct recordings_limits){.keep_ms = 15 * HOUR_MS});
+    assert_true(gone.files == 1 && gone.bytes == 200 && gone.folders == 0);
+    assert_false(there("20250101_000000/.gantry-rec-7"));
+    assert_true(there("20250101_000000/b.mp4") && there("20250101_000000/.gantry-rec-8/other"));
+}
+
+/* A folder of pieces alone goes with them. */
+static void test_pieces_alone(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mkdir(path_of("20241231_000000"), 0755), 0);
+    assert_int_equal(mkdir(path_of("20241231_000000/.gantry-rec-6"), 0755), 0);
+    make("20241231_000000/.gantry-rec-6/1-1.mp4", 60);
+    make("20241231_000000/report.txt", 60);
+    set_time("20241231_000000", 60);
+    keep((struct recordings_limits){.lacking = 1});
+    assert_true(gone.files == 1 && gone.bytes == 100 && gone.folders == 1);
+    assert_false(there("20241231_000000"));
+}
+
+/* Those that are being written are looked at again, though their folder does not change. */
+static void test_pieces_grow(void **unused)
+{
+    (void)unused;
+    assert_int_equal(mkdir(path_of("20250103_000000/.gantry-rec-6"), 0755), 0);
+    set_time("20250103_000000", 60);
+    for (unsigned i = 1; i <= 3; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "20250103_000000/.gantry-rec-6/%u-1.mp4", i);
+        unit_write(path_of(path), "ten bytes.");
+        assert_int_equal(recordings_look(recordings, root), 0);
+        const struct recording_folder *folder = recordings_find(recordings, STR_LIT("20250103_000000"));
+        assert_int_equal(folder->piece_count, 1);
+        assert_int_equal(folder->piece_bytes, 10 * i);
+    }
+}
+
 /* What takes long lets others in. */
 static void test_in_turns(void **unused)
 {
@@ -321,6 +376,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_held, setup, teardown),
         cmocka_unit_test_setup_teardown(test_held_reports, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pieces_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pieces_grow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_choose, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lacking, setup, teardown),
