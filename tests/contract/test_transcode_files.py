@@ -15,14 +15,16 @@ from tests.library import fill, video
 MIB = 1 << 20
 
 
-class Files(Contract):
+class Transfers(Contract):
+    more = {}
+
     @classmethod
     def setUpClass(cls):
         cls.top = pathlib.Path(tempfile.mkdtemp(prefix="gantry-library-")).resolve()
         cls.library, cls.save = cls.top / "library", cls.top / "out"
         cls.library.mkdir()
         cls.options = {"workers": 0, "library": str(cls.library), "library_scan_minutes": 0, "transcode_save": str(cls.save),
-                       "transcode_offline_seconds": 3600, "transcode_report_seconds": 3600, "transcode_first_report_seconds": 3600}
+                       "transcode_offline_seconds": 3600, "transcode_report_seconds": 3600, "transcode_first_report_seconds": 3600, **cls.more}
         super().setUpClass()
         body = {"worker_name": "remote", "worker_type": 0, "support_vr": 0}
         cls.worker = cls.farm.post("/api/v1/workers", body).body["data"]["worker_id"]
@@ -59,6 +61,8 @@ class Files(Contract):
         for word in words:
             self.assertIn(word, answer.body["message"])
 
+
+class Files(Transfers):
     def test_a_source(self):
         content = os.urandom(3 * MIB + 7)
         task = self.task("电影/one.mp4", content)
@@ -240,22 +244,6 @@ class Files(Contract):
         self.assertEqual(self.farm.put(f"/api/v1/stream/result/{task}?extension=mkv", b"x", headers={"Content-Type": "video/mp4"}).status, 201)
         self.assertTrue((self.save / ("ends/" + "y" * 251 + ".mkv")).exists())
 
-    def test_the_last_part_again(self):
-        """All of it is here, and it has no name yet: nobody could say that it may have it."""
-        task = self.task("last.mp4", b"x")
-        self.put(task, b"a" * 1000, Content_Range="bytes 0-999/2000")
-        self.farm.stop("scheduler")
-        try:
-            answer = self.put(task, b"b" * 1000, Content_Range="bytes 1000-1999/2000")
-        finally:
-            self.farm.cont("scheduler")
-        self.refused(answer, 503)
-        self.assertFalse((self.save / "last.mp4").exists())
-        self.assertEqual(self.farm.get(f"/api/v1/stream/result/{task}").body["data"], {"received": 2000, "complete": False})
-        self.refused(self.put(task, b"b" * 10, Content_Range="bytes 10-19/2000"), 409, "已接收 2000 字节")
-        self.assertEqual(self.put(task, b"b" * 500, Content_Range="bytes 1500-1999/2000").status, 201)
-        self.assertEqual((self.save / "last.mp4").read_bytes(), b"a" * 1000 + b"b" * 1000)
-
     def test_the_gateway_is_killed_while_it_comes(self):
         """What was acknowledged is there, and it goes on behind what is there."""
         task = self.task("killed.mp4", b"x")
@@ -313,3 +301,25 @@ class Files(Contract):
         connection.close()
         self.assertEqual(got, size)
         self.assertLess(most - before, 30 * MIB)
+
+
+class Silence(Transfers):
+    """The scheduler says nothing: whoever has to wait for it does so to the end of his time."""
+
+    more = {"bus_deadline_ms": 15000}
+
+    def test_the_last_part_again(self):
+        """All of it is here, and it has no name yet: nobody could say that it may have it."""
+        task = self.task("last.mp4", b"x")
+        self.put(task, b"a" * 1000, Content_Range="bytes 0-999/2000")
+        self.farm.stop("scheduler")
+        try:
+            answer = self.put(task, b"b" * 1000, Content_Range="bytes 1000-1999/2000")
+        finally:
+            self.farm.cont("scheduler")
+        self.refused(answer, 503)
+        self.assertFalse((self.save / "last.mp4").exists())
+        self.assertEqual(self.farm.get(f"/api/v1/stream/result/{task}").body["data"], {"received": 2000, "complete": False})
+        self.refused(self.put(task, b"b" * 10, Content_Range="bytes 10-19/2000"), 409, "已接收 2000 字节")
+        self.assertEqual(self.put(task, b"b" * 500, Content_Range="bytes 1500-1999/2000").status, 201)
+        self.assertEqual((self.save / "last.mp4").read_bytes(), b"a" * 1000 + b"b" * 1000)
