@@ -320,15 +320,15 @@ class Nothing(Recorder):
 
     def test_its_disk_is_away(self):
         server = self.server()
-        end = self.failed(self.farm(), server.url, "disk", root=str(self.root), marked=1)
-        self.assertIn("unmounted", end["error"])
+        end = self.failed(self.farm(), server.url, "unmounted", root=str(self.root), marked=1)
+        self.assertIn(".gantry-recorder", end["error"])
         self.assertEqual(server.requests, [])
         self.assertEqual(list(self.root.iterdir()), [])
 
     def test_too_little_is_free(self):
         server = self.server()
-        end = self.failed(self.farm(), server.url, "disk", root=str(self.root), marked=0, min_free=10**15)
-        self.assertIn("disk_full", end["error"])
+        end = self.failed(self.farm(), server.url, "disk_full", root=str(self.root), marked=0, min_free=10**15)
+        self.assertIn("MB are free", end["error"])
         self.assertEqual(server.requests, [])
         self.assertFalse(self.output.parent.exists())
 

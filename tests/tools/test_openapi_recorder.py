@@ -44,7 +44,7 @@ class OpenAPI(transcode.OpenAPI):
         schema = spec.resolved(self.document, self.document["components"]["schemas"]["Gaps"])
         gap = schema["properties"]["recordings"]["items"]["properties"]["gaps"]["items"]["properties"]["cause"]
         code = (self.root / "scheduler" / "farms" / "record" / "missing.c").read_text()
-        for word in re.findall(r'return STR_LIT\("(\w+)"\)', code) + ["stopped", "late", "worker", "auth", "notfound", "disk", "output"]:
+        for word in re.findall(r'return STR_LIT\("(\w+)"\)', code) + ["stopped", "late", "worker", "auth", "notfound", "disk", "disk_full", "unmounted", "output"]:
             self.assertIn(f"`{word}`", gap["description"])
 
 

@@ -226,25 +226,25 @@ static void test_place(void **state)
     (void)state;
     unit_folder(root);
     snprintf(marker, sizeof(marker), "%s/" RECORDER_MARKER, root);
-    assert_int_equal(record_place_check(&config, &err), 0);
+    assert_int_equal(record_place_check(&config, &err), FAULT_NONE);
     snprintf(json, sizeof(json),
              "{\"url\":\"rtsp://a\",\"duration_s\":1,\"output\":\"%s/c/x.mp4\",\"root\":\"%s\",\"marked\":1,\"min_free\":1}",
              root, root);
     assert_int_equal(read_config(json, &config, &err), 0);
     assert_string_equal(config.root, root);
     assert_true(config.marked && config.min_free == 1);
-    assert_int_equal(record_place_check(&config, &err), -1);
+    assert_int_equal(record_place_check(&config, &err), FAULT_UNMOUNTED);
     assert_int_equal(err.code, ERR_IO);
-    assert_non_null(strstr(err.text, "unmounted"));
+    assert_non_null(strstr(err.text, RECORDER_MARKER));
     int fd = open(marker, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(record_place_check(&config, &err), 0);
+    assert_int_equal(record_place_check(&config, &err), FAULT_NONE);
     config.min_free = (uint64_t)INT64_MAX;
-    assert_int_equal(record_place_check(&config, &err), -1);
-    assert_non_null(strstr(err.text, "disk_full"));
+    assert_int_equal(record_place_check(&config, &err), FAULT_FULL);
+    assert_non_null(strstr(err.text, "MB are free"));
     config.min_free = 0;
-    assert_int_equal(record_place_check(&config, &err), 0);
+    assert_int_equal(record_place_check(&config, &err), FAULT_NONE);
     unit_remove(root);
 }
 
@@ -480,9 +480,10 @@ static void test_statuses(void **state)
         enum record_fault fault;
         int status;
         const char *word;
-    } rows[] = {{FAULT_NONE, 4, "none"},         {FAULT_CONNECT, 5, "connect"}, {FAULT_AUTH, 5, "auth"},
-                {FAULT_NOTFOUND, 9, "notfound"}, {FAULT_READ, 6, "read"},       {FAULT_TIMEOUT, 7, "timeout"},
-                {FAULT_STOPPED, 8, "stopped"},   {FAULT_DISK, 6, "disk"},       {FAULT_UNAVAILABLE, 9, "unavailable"}};
+    } rows[] = {{FAULT_NONE, 4, "none"},         {FAULT_CONNECT, 5, "connect"},    {FAULT_AUTH, 5, "auth"},
+                {FAULT_NOTFOUND, 9, "notfound"}, {FAULT_READ, 6, "read"},          {FAULT_TIMEOUT, 7, "timeout"},
+                {FAULT_STOPPED, 8, "stopped"},   {FAULT_DISK, 6, "disk"},          {FAULT_UNAVAILABLE, 9, "unavailable"},
+                {FAULT_FULL, 6, "disk_full"},    {FAULT_UNMOUNTED, 6, "unmounted"}};
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_int_equal(record_fault_status(rows[i].fault), rows[i].status);

@@ -90,23 +90,26 @@ int record_config_read(struct str json, struct record_config *config, struct err
     return rc;
 }
 
-int record_place_check(const struct record_config *config, struct err *err)
+enum record_fault record_place_check(const struct record_config *config, struct err *err)
 {
     char marker[PUBLISH_PATH + sizeof(RECORDER_MARKER) + 1];
     struct stat info;
     struct statvfs disk;
     if (!config->root[0])
-        return 0;
+        return FAULT_NONE;
     snprintf(marker, sizeof(marker), "%s/" RECORDER_MARKER, config->root);
-    if (config->marked && lstat(marker, &info) < 0)
-        return err_set(err, ERR_IO, "unmounted: the output folder has lost its marker %.150s", marker);
+    if (config->marked && lstat(marker, &info) < 0) {
+        err_set(err, ERR_IO, "the output folder has lost its marker %.150s", marker);
+        return FAULT_UNMOUNTED;
+    }
     if (!config->min_free || statvfs(config->root, &disk) < 0)
-        return 0;
+        return FAULT_NONE;
     uint64_t there = (uint64_t)disk.f_bavail * disk.f_frsize;
-    if (there < config->min_free)
-        return err_set(err, ERR_IO, "disk_full: %llu MB are free, and a recording begins with %llu", there / 1000000ULL,
-                       (config->min_free + 999999ULL) / 1000000ULL);
-    return 0;
+    if (there >= config->min_free)
+        return FAULT_NONE;
+    err_set(err, ERR_IO, "%llu MB are free, and a recording begins with %llu", there / 1000000ULL,
+            (config->min_free + 999999ULL) / 1000000ULL);
+    return FAULT_FULL;
 }
 
 int64_t record_due_us(const struct record_config *config, uint64_t start_ms)

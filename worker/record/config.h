@@ -4,6 +4,7 @@
 
 #include "proto/str.h"
 #include "worker/publish.h"
+#include "worker/record/report.h"
 
 #define RECORD_URL_MAX 2048
 #define RECORD_DURATION_MAX 86400 /* seconds: a day, as the index of more would not fit in memory */
@@ -25,8 +26,8 @@ struct record_config {
  * ignored. -1 with err. */
 int record_config_read(struct str json, struct record_config *config, struct err *err);
 
-/* Whether a recording may begin there now. -1 with err (ERR_IO). */
-int record_place_check(const struct record_config *config, struct err *err);
+/* Whether a recording may begin there now: FAULT_NONE; FAULT_FULL or FAULT_UNMOUNTED with err. */
+enum record_fault record_place_check(const struct record_config *config, struct err *err);
 
 /* How long a recording that began then (wall clock) is to be, in µs. */
 int64_t record_due_us(const struct record_config *config, uint64_t start_ms);

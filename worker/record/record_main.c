@@ -52,6 +52,13 @@ static int fail(const struct recording *it, enum record_fault fault, const char 
     return 1;
 }
 
+/* Something could not be written: as its disk is full, or away, or for another reason. */
+static int fail_disk(const struct recording *it, struct err *err)
+{
+    enum record_fault state = record_place_check(&it->config, err);
+    return fail(it, state ? state : FAULT_DISK, err->text);
+}
+
 /* ---- to the worker ---- */
 
 static int say(enum channel_word what, const char *text, struct err *err)
@@ -208,20 +215,22 @@ static int step_run(struct recording *it)
         return fail(it, FAULT_OUTPUT, err.text);
     if (there > 0) {
         pieces_remove(&it->pieces);
-        return result_write(it, &err) < 0 ? fail(it, FAULT_DISK, err.text) : 0;
+        return result_write(it, &err) < 0 ? fail_disk(it, &err) : 0;
     }
-    if (it->pieces.count == 0 && record_place_check(&it->config, &err) < 0)
-        return fail(it, FAULT_DISK, err.text);
+    enum record_fault fault = it->pieces.count ? FAULT_NONE : record_place_check(&it->config, &err);
+    if (fault)
+        return fail(it, fault, err.text);
     if (say(CHANNEL_REMAINS, it->pieces.folder, &err) < 0)
         return fail(it, FAULT_STOPPED, err.text);
-    enum record_fault fault = record(it, &session);
+    fault = record(it, &session);
     if (fault == FAULT_STOPPED)
         return fail(it, fault, "it was told to end");
-    if (fault == FAULT_DISK && it->pieces.count == 0)
+    bool unwritten = fault == FAULT_DISK || fault == FAULT_FULL || fault == FAULT_UNMOUNTED;
+    if (unwritten && it->pieces.count == 0)
         return fail(it, fault, session.text);
     int rc = finish(it, &session, fault, &err);
     if (rc < 0)
-        return fail(it, FAULT_DISK, err.text);
+        return fail_disk(it, &err);
     if (rc > 0) {
         pieces_remove(&it->pieces);
         return fail(it, fault ? fault : FAULT_READ, fault ? session.text : "nothing of it was recorded");

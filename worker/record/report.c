@@ -16,6 +16,8 @@ static const struct {
     [FAULT_TIMEOUT] = {"timeout", 7},
     [FAULT_UNAVAILABLE] = {"unavailable", 9},
     [FAULT_DISK] = {"disk", 6},
+    [FAULT_FULL] = {"disk_full", 6},
+    [FAULT_UNMOUNTED] = {"unmounted", 6},
     [FAULT_OUTPUT] = {"output", 6},
     [FAULT_STOPPED] = {"stopped", 8},
 };

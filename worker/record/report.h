@@ -15,7 +15,9 @@ enum record_fault {
     FAULT_READ,        /* it ended, or broke off */
     FAULT_TIMEOUT,     /* nothing came in time */
     FAULT_UNAVAILABLE, /* there is nothing in it that can be recorded */
-    FAULT_DISK,        /* no room, or no rights, where it is to go */
+    FAULT_DISK,        /* no rights where it is to go, say */
+    FAULT_FULL,        /* its disk is full, as the gateway calls it, too */
+    FAULT_UNMOUNTED,   /* its disk is away; the same */
     FAULT_OUTPUT,      /* that name is taken, or the run's parameters make no sense */
     FAULT_STOPPED,     /* it was told to end */
 };

@@ -70,6 +70,16 @@ static enum record_fault broken(struct session *it, enum record_fault fault, con
     return fault;
 }
 
+/* As record_place_check, with its text. */
+static enum record_fault place_check(struct session *it)
+{
+    struct err err = {0};
+    enum record_fault fault = record_place_check(it->config, &err);
+    if (fault)
+        snprintf(it->text, sizeof(it->text), "%s", err.text);
+    return fault;
+}
+
 /* ---- packets ---- */
 
 /* The first frame of all: the piece is made, and the time begins, unless it had begun in an earlier attempt. */
@@ -80,12 +90,14 @@ static enum record_fault piece_begin(struct session *it, int64_t arrival)
     struct piece piece = {it->attempt, wall_ms()};
     struct err err = {0};
     char path[PATH_MAX];
+    enum record_fault barred = it->start_ms ? FAULT_NONE : place_check(it);
+    if (barred)
+        return barred;
     if (pieces->count == PIECES_MAX)
         memmove(pieces->at, pieces->at + 1, --pieces->count * sizeof(pieces->at[0]));
     pieces_path(pieces, &piece, path);
     const AVStream *audio = it->source.audio >= 0 ? format->streams[it->source.audio] : NULL;
-    if ((!it->start_ms && record_place_check(it->config, &err) < 0) || pieces_folder(pieces, &err) < 0 ||
-        writer_open(&it->writer, path, format->streams[it->source.video], audio, &err) < 0)
+    if (pieces_folder(pieces, &err) < 0 || writer_open(&it->writer, path, format->streams[it->source.video], audio, &err) < 0)
         return broken(it, FAULT_UNAVAILABLE, &err);
     pieces->at[pieces->count++] = piece;
     if (it->start_ms == 0)
@@ -327,5 +339,6 @@ enum record_fault session_record(struct session *it)
     tell(it, it->opened ? STATUS_RECORDING : STATUS_CONNECTING);
     if (it->opened && writer_close(&it->writer, &err) < 0 && fault == FAULT_NONE)
         fault = broken(it, FAULT_DISK, &err);
-    return fault;
+    enum record_fault state = fault == FAULT_DISK ? place_check(it) : FAULT_NONE;
+    return state ? state : fault;
 }
