@@ -18,7 +18,8 @@ struct recorder_disk {
     uint64_t corr;
     char folder[4096];
     struct recordings_disk look;
-    int told; /* errno told last */
+    int told;  /* errno told last */
+    bool away; /* that folder's disk was, at the last look */
 
     /* what the scheduler knows */
     bool heard, has;
@@ -42,21 +43,30 @@ static bool listed(const struct rec_recorder_disk *disk, struct str folder)
     return false;
 }
 
+struct str recorder_disk_folder(const struct msg_recorder_view *view)
+{
+    return view->state.cycle && HAS(view, msg_recorder_view, cycle) ? view->cycle.folder : view->folder;
+}
+
 void recorder_disk_ask(const struct gateway *gateway, const struct msg_recorder_view *view, struct str folder,
                        struct recordings_disk *look)
 {
     bool same = HAS(view, msg_recorder_view, disk) && str_eq(view->disk.folder, folder);
     *look = (struct recordings_disk){
         .known = HAS(view, msg_recorder_view, disk) && listed(&view->disk, folder),
-        .use = view->state.running || view->state.cycle,
+        .use = view->state.running || view->state.cycle || view->past.len,
         .was_full = same && view->disk.state == RECORDER_DISK_FULL,
         .min_free = (uint64_t)settings_count_of(gateway->settings, SET_RECORDER_MIN_FREE_MB) * MB,
     };
+    if (str_eq(folder, view->folder))
+        str_copy(look->past, sizeof look->past, view->past);
 }
 
 bool recorder_disk_is_marked(const struct recorder_disk *disk, struct str folder, bool *known)
 {
     *known = disk->heard;
+    if (disk->away && str_is(folder, disk->folder))
+        return true;
     for (uint32_t i = 0; i < disk->marked_count; i++)
         if (str_is(folder, disk->marked[i]))
             return true;
@@ -95,7 +105,8 @@ static void log_look(struct recorder_disk *disk)
                   (unsigned long long)(look->free / MB));
     else if (look->state == RECORDER_DISK_UNMOUNTED)
         log_error("GTY-RECORDER-DISK",
-                  "%s: unmounted: its marker " RECORDER_MARKER " is gone; nothing is recorded until its disk is mounted again "
+                  "%s: unmounted: its marker " RECORDER_MARKER
+                  " is not there; nothing is recorded until its disk is mounted again "
                   "(if this is the right folder, make that file anew)",
                   disk->folder);
     else if (disk->same)
@@ -108,6 +119,7 @@ static void looked(struct file_job *of)
     const struct recordings_disk *look = &disk->look;
     bool news = look->marked && !look->known;
     disk->working = false;
+    disk->away = look->state == RECORDER_DISK_UNMOUNTED;
     if (disk->gateway->stopping)
         return;
     log_look(disk);
@@ -132,7 +144,7 @@ static void hear(struct recorder_disk *disk, const struct msg_recorder_view *vie
         if (str_copy(disk->marked[disk->marked_count], sizeof disk->marked[0], known->marked.items[i]))
             disk->marked_count++;
     disk->state = known->state;
-    disk->same = str_eq(known->folder, view->folder);
+    disk->same = str_eq(known->folder, recorder_disk_folder(view));
 }
 
 static void on_view(void *arg, const struct msg *msg, const struct err *err)
@@ -144,9 +156,11 @@ static void on_view(void *arg, const struct msg *msg, const struct err *err)
         return;
     const struct msg_recorder_view *view = &msg->u.recorder_view;
     hear(disk, view);
-    if (!view->loaded || !view->folder.len || !str_copy(disk->folder, sizeof disk->folder, view->folder))
+    struct str folder = recorder_disk_folder(view);
+    disk->away = disk->away && str_is(folder, disk->folder);
+    if (!view->loaded || !folder.len || !str_copy(disk->folder, sizeof disk->folder, folder))
         return;
-    recorder_disk_ask(disk->gateway, view, view->folder, &disk->look);
+    recorder_disk_ask(disk->gateway, view, folder, &disk->look);
     disk->job = (struct file_job){.work = look, .done = looked};
     disk->working = true;
     files_do(disk->gateway->files, &disk->job);

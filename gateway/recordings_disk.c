@@ -19,13 +19,16 @@ static bool is_own(const char *name)
     return name[0] == '.' || strcmp(name, "lost+found") == 0 || recordings_folder_name(str_of(name));
 }
 
-static bool all_own(int at)
+/* Whether nothing else is in it; and no cycle's folder of that name or an earlier one (past; "": of no name). */
+static bool all_own(int at, const char *past)
 {
     int own = dup(at);
     DIR *dir = own >= 0 ? fdopendir(own) : NULL;
     bool result = dir != NULL;
+    if (dir)
+        rewinddir(dir);
     for (const struct dirent *entry; result && (entry = readdir(dir)) != NULL;)
-        result = is_own(entry->d_name);
+        result = is_own(entry->d_name) && !(recordings_folder_name(str_of(entry->d_name)) && strcmp(entry->d_name, past) <= 0);
     if (dir)
         closedir(dir);
     else if (own >= 0)
@@ -41,7 +44,7 @@ static bool has_marker(int at)
 
 static void mark(int at, struct recordings_disk *disk)
 {
-    if (!all_own(at))
+    if (!all_own(at, ""))
         return;
     if (put_at(at, RECORDER_MARKER, STR_LIT(MARKER_TEXT)) == 0 && fsync(at) == 0)
         disk->marked = true;
@@ -77,7 +80,7 @@ void recordings_disk_look(const char *root, struct recordings_disk *disk)
         return;
     }
     disk->marked = has_marker(at);
-    if (!disk->marked && disk->known)
+    if (!disk->marked && (disk->known || (disk->past[0] && all_own(at, disk->past))))
         disk->state = RECORDER_DISK_UNMOUNTED;
     else if (!disk->marked && disk->use)
         mark(at, disk);

@@ -255,7 +255,7 @@ enum text_id recorder_status(uint64_t status, bool text)
 
 static enum recorder_disk_state disk_state(const struct msg_recorder_view *view)
 {
-    bool same = HAS(view, msg_recorder_view, disk) && str_eq(view->disk.folder, view->folder);
+    bool same = HAS(view, msg_recorder_view, disk) && str_eq(view->disk.folder, recorder_disk_folder(view));
     return same && view->disk.state <= RECORDER_DISK_UNMOUNTED ? (enum recorder_disk_state)view->disk.state : RECORDER_DISK_WELL;
 }
 

@@ -197,6 +197,7 @@ static void folder_work(struct file_job *of)
     if (job->disk.there || job->disk.known) /* one that was there, and is not: its disk will be back */
         return;
     if (ident_make_dirs(job->folder, 0755, &err) == 0) {
+        job->disk.past[0] = '\0'; /* where a disk is to be mounted there would be a folder */
         recordings_disk_look(job->folder, &job->disk);
         return;
     }

@@ -392,15 +392,41 @@ class Mount(RecorderContract):
         wait_for(lambda: self.get("/scheduler/status").body["disk_state"] == "ok", what="its disk")
         self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
 
-    def test_somebody_elses_folder(self):
-        other = self.out / "other"
-        (other / "films").mkdir(parents=True)
+    def unmarked(self, name):
+        """A folder that has a cycle, and no marker, as there are other things in it."""
+        folder = self.out / name
+        (folder / "films").mkdir(parents=True)
         self.configure()
-        self.said(self.farm.put(f"{API}/config/global", {"output_directory": str(other)}), "全局配置更新成功")
+        self.said(self.farm.put(f"{API}/config/global", {"output_directory": str(folder)}), "全局配置更新成功")
         self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
         self.assertEqual((self.get("/disk").body["state"], self.get("/disk").body["guarded"]), ("ok", False))
-        self.assertEqual([one.name for one in other.iterdir() if one.name.startswith(".")], [])
+        self.assertEqual([one.name for one in folder.iterdir() if one.name.startswith(".")], [])
+        wait_for(lambda: self.get("/scheduler/status").body["cycles"], what="a cycle")
         self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+        wait_for(lambda: list(folder.glob("*/streams.csv")), what="its reports, of which the table is the last")
+        return folder
+
+    def test_somebody_elses_folder_becomes_ours(self):
+        folder = self.unmarked("third")
+        (folder / "films").rmdir()
+        wait_for((folder / ".gantry-recorder").exists, what="its marker")  # though nothing is recorded
+
+    def test_somebody_elses_folder(self):
+        """It never had a marker, and is as empty then as what is below a disk that is away."""
+        folder = self.unmarked("other")
+        shutil.rmtree(folder)
+        folder.mkdir()
+        wait_for(lambda: self.get("/disk").body["state"] == "unmounted", what="that it is seen")  # the reports were told of
+        self.assertIs(self.get("/disk").body["guarded"], False)
+        body = self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+        self.assertEqual((body["is_running"], body["disk_state"], list(folder.iterdir())), (True, "unmounted", []))
+        wait_for(lambda: self.get("/tasks").body["tasks"][0]["error_message"].startswith("unmounted"), what="a recording that waits")
+        self.said(self.farm.post(f"{API}/scheduler/stop"), "调度器停止成功")
+        wait_for(lambda: not self.get("/scheduler/cycle").body["active_tasks"], what="its end")
+        self.assertEqual(list(folder.iterdir()), [])  # no reports either
+        (folder / ".gantry-recorder").touch()  # as the message says
+        wait_for(lambda: list(folder.glob("*/streams.csv")), what="the reports that were owed")
+        wait_for(lambda: self.get("/scheduler/status").body["disk_state"] == "ok", what="its disk")
 
 
 class Cycles(RecorderContract):

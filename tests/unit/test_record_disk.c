@@ -80,11 +80,67 @@ static void test_disk_marked(void **unused)
     fixture_free(fixture);
 }
 
+/* Which cycle left its reports where is told while there is no marker, also behind a restart. */
+static void test_disk_past(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 2, 1, 0);
+    struct rec_recorder_cycle cycle;
+    struct rec_lease lease[2];
+    hello(fixture);
+    run(fixture, false);
+    fixture_wait(fixture, 1);
+    for (unsigned i = 0; i < 2; i++)
+        lease[i] = fixture_begin(fixture, RECORDER);
+    assert_int_equal(view(fixture).past.len, 0);
+    result(fixture, lease[0], OUTCOME_COMPLETED, WELL);
+    result(fixture, lease[1], OUTCOME_COMPLETED, WELL);
+    assert_int_equal(view(fixture).past.len, 0); /* nothing of it may be there */
+    assert_true(fixture_stored(fixture, TYPE_RECORDER_CYCLE, 1, &cycle));
+    const struct msg_recorder_reported told = {.known = cycle};
+    assert_int_equal(fixture_ask(fixture, &shape_msg_recorder_reported, &told)->shape->id, MSG_DONE);
+    fixture_settle(fixture);
+    assert_true(str_eq(view(fixture).past, cycle.name));
+    fixture_rebuild(fixture);
+    assert_true(str_eq(view(fixture).past, cycle.name));
+    disk(fixture, FOLDER, RECORDER_DISK_WELL, true);
+    assert_int_equal(view(fixture).past.len, 0);
+    fixture_free(fixture);
+}
+
+/* A cycle goes on in its folder when the configuration has another: what is known of that holds for it. */
+static void test_disk_of_the_cycle(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = two_streams(60, 1, 1, 0);
+    hello(fixture);
+    run(fixture, false);
+    struct rec_lease lease = begin_next(fixture);
+    struct msg_recorder_configure ask = {
+        .idem = fixture_key(fixture), .verb = RECORDER_SET_GLOBAL, .folder = STR_LIT("/srv/later")};
+    SET_HAS(&ask, msg_recorder_configure, global);
+    assert_int_equal(fixture_ask(fixture, &shape_msg_recorder_configure, &ask)->shape->id, MSG_RECORDER_CONFIGURED);
+    disk(fixture, FOLDER, RECORDER_DISK_UNMOUNTED, false);
+    result(fixture, lease, OUTCOME_COMPLETED, WELL);
+    fixture_wait(fixture, 22000);
+    struct msg_recorder_view seen = view(fixture);
+    assert_true(str_is(seen.folder, "/srv/later") && str_is(seen.disk.folder, FOLDER));
+    assert_true(seen.recordings.items[1].status == RECORDING_IDLE || seen.recordings.items[0].status == RECORDING_IDLE);
+    disk(fixture, FOLDER, RECORDER_DISK_WELL, false);
+    result(fixture, begin_next(fixture), OUTCOME_COMPLETED, WELL);
+    assert_int_equal(view(fixture).state.cycle, 0);
+    disk(fixture, FOLDER, RECORDER_DISK_FULL, false); /* it is over: nobody asked */
+    assert_int_equal(view(fixture).disk.state, RECORDER_DISK_WELL);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_disk_full),
         cmocka_unit_test(test_disk_marked),
+        cmocka_unit_test(test_disk_past),
+        cmocka_unit_test(test_disk_of_the_cycle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,6 +87,24 @@ static void test_away(void **unused)
     assert_int_equal(mkdir(root, 0755), 0);
 }
 
+/* Before there were markers: without any of the cycles that were recorded there its disk is away, whatever has come since. */
+static void test_first_use_of_an_empty_one(void **unused)
+{
+    const struct recordings_disk ask = {.use = true, .past = "20250101_000000"};
+    (void)unused;
+    assert_true(look(ask).state == RECORDER_DISK_UNMOUNTED && !has_marker());
+    folder("lost+found");
+    folder("20250102_000000"); /* recorded into by now */
+    assert_true(look(ask).state == RECORDER_DISK_UNMOUNTED && !has_marker());
+    folder("films"); /* somebody's */
+    assert_true(look(ask).state == RECORDER_DISK_WELL && !has_marker());
+    assert_int_equal(rmdir(path_of("films")), 0);
+    folder("20241231_000000"); /* an older one does, as later ones may be gone */
+    assert_true(look(ask).state == RECORDER_DISK_WELL && has_marker());
+    assert_int_equal(rmdir(path_of("20241231_000000")), 0);
+    assert_int_equal(look(ask).state, RECORDER_DISK_WELL); /* it has its marker */
+}
+
 static void test_full(void **unused)
 {
     (void)unused;
@@ -104,6 +122,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_first_use, setup, teardown),
         cmocka_unit_test_setup_teardown(test_somebody_elses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_first_use_of_an_empty_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,8 @@ static void kept_add(struct recorder *farm, const struct rec_recorder_cycle *cyc
     struct kept_cycle *kept = &farm->kept[farm->kept_count++];
     *kept = (struct kept_cycle){.id = cycle->id, .first = cycle->first, .count = cycle->count};
     str_copy(kept->name, sizeof kept->name, cycle->name);
+    ident_hash(kept->folder, &cycle->folder, 1);
+    kept->reported = cycle->ended_at && !cycle->unreported;
     farm->kept_recordings += cycle->count;
 }
 

@@ -307,6 +307,7 @@ static void run_answer(struct recorder *farm, struct core *core, const struct co
     struct msg_recorder_view view;
     recorder_view(farm, core, &view, false);
     view.disk.marked.count = 0; /* the answer is kept with the key */
+    view.past = (struct str){0};
     core_answer(core, call, &shape_msg_recorder_view, &view);
 }
 
@@ -354,12 +355,12 @@ void recorder_on_run(struct core *core, const struct core_call *call)
     run_answer(farm, core, call);
 }
 
-static bool cycle_kept(const struct recorder *farm, uint64_t id)
+static struct kept_cycle *cycle_kept(const struct recorder *farm, uint64_t id)
 {
     for (size_t i = farm->kept_count; i-- > 0;)
         if (farm->kept[i].id == id)
-            return true;
-    return false;
+            return &farm->kept[i];
+    return NULL;
 }
 
 /* Told twice it is the same. */
@@ -367,6 +368,7 @@ void recorder_on_reported(struct core *core, const struct core_call *call)
 {
     struct rec_recorder_cycle known = call->msg->u.recorder_reported.known;
     struct recorder *farm = recorder_of(core);
+    struct kept_cycle *kept = known.ended_at ? cycle_kept(farm, known.id) : NULL;
     const struct msg_done done = {0};
     struct fault fault;
     if (core_reserve(core, CYCLE_BYTES + known.folder.len, 64, 2, &fault)) {
@@ -374,10 +376,12 @@ void recorder_on_reported(struct core *core, const struct core_call *call)
         return;
     }
     known.unreported = 0;
+    if (kept)
+        kept->reported = true;
     if (known.id == farm->cycle.id && farm->cycle.ended_at) {
         farm->cycle.unreported = 0;
         journal_put(core->journal, TYPE_RECORDER_CYCLE, known.id, &farm->cycle);
-    } else if (known.id != farm->cycle.id && known.ended_at && cycle_kept(farm, known.id)) {
+    } else if (known.id != farm->cycle.id && kept) {
         journal_put(core->journal, TYPE_RECORDER_CYCLE, known.id, &known);
     }
     core_answer(core, call, &shape_msg_done, &done);

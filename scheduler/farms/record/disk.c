@@ -27,6 +27,24 @@ bool recorder_is_marked(const struct recorder *farm, struct str folder)
     return false;
 }
 
+struct str recorder_past(const struct recorder *farm)
+{
+    unsigned char folder[IDENT_HASH];
+    if (recorder_is_marked(farm, farm->config.folder))
+        return (struct str){0};
+    ident_hash(folder, &farm->config.folder, 1);
+    for (size_t i = farm->kept_count; i-- > 0;)
+        if (farm->kept[i].reported && memcmp(farm->kept[i].folder, folder, sizeof folder) == 0)
+            return str_of(farm->kept[i].name);
+    return (struct str){0};
+}
+
+/* What is recorded to, or will be: the folder of a cycle under way may be another than the configuration's by now. */
+static bool is_used(const struct recorder *farm, struct str folder)
+{
+    return str_eq(folder, farm->config.folder) || (farm->state.cycle && str_eq(folder, farm->cycle.folder));
+}
+
 /* A copy in memory of its own. -1 when out of memory. */
 static int disk_copy(const struct rec_recorder_disk *disk, struct arena **arena, struct rec_recorder_disk *copy)
 {
@@ -95,7 +113,7 @@ void recorder_on_disk(struct core *core, const struct core_call *call)
     struct rec_recorder_disk next, copy;
     struct arena *arena = NULL;
     struct fault fault;
-    bool news = disk_next(farm, core, told, marked, &next) && farm->config.id && str_eq(told->folder, farm->config.folder);
+    bool news = disk_next(farm, core, told, marked, &next) && farm->config.id && is_used(farm, told->folder);
     if (core_reserve(core, news ? disk_bytes(&next) : 64, 64, 2, &fault))
         goto error;
     if (news && disk_copy(&next, &arena, &copy)) {

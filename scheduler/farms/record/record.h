@@ -12,6 +12,7 @@
 #define GANTRY_SCHEDULER_FARMS_RECORD_RECORD_H
 
 #include "proto/arena.h"
+#include "proto/ident.h"
 #include "scheduler/core_state.h"
 #include "scheduler/farms/farm.h"
 
@@ -29,6 +30,8 @@ struct recording {
 struct kept_cycle { /* a cycle whose records are there */
     uint64_t id, first, count;
     char name[24];
+    unsigned char folder[IDENT_HASH]; /* of where that is */
+    bool reported;                    /* its reports are there */
 };
 
 struct day { /* of a stream: it may change yet */
@@ -149,6 +152,8 @@ int recorder_disk_load(struct recorder *farm, const struct rec_recorder_disk *di
 const char *recorder_barred(const struct recorder *farm, struct str folder);
 /* Whether it is to have a marker. */
 bool recorder_is_marked(const struct recorder *farm, struct str folder);
+/* The name of the newest cycle that left its reports in the configuration's folder; empty: none is known, or it is to have a marker. */
+struct str recorder_past(const struct recorder *farm);
 
 /* ---- what is true this second (view.c) ---- */
 

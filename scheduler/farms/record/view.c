@@ -47,6 +47,7 @@ void recorder_view(const struct recorder *farm, struct core *core, struct msg_re
 {
     *view = (struct msg_recorder_view){.state = farm->state, .loaded = farm->config.id != 0, .folder = farm->config.folder};
     view->state.id = RECORD_ONE;
+    view->past = recorder_past(farm);
     if (farm->disk.id) {
         view->disk = farm->disk;
         SET_HAS(view, msg_recorder_view, disk);
