@@ -1,8 +1,10 @@
 /* The recorder's dialect: its routes and its envelope. */
 #include "gateway/surfaces/recorder.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "gateway/gateway.h"
 #include "gateway/surfaces/surface.h"
@@ -283,6 +285,8 @@ void recorder_disk_write(const struct request *request, struct writer *w, const 
 
 static void job_free(struct recorder_job *job)
 {
+    if (job->fd >= 0)
+        close(job->fd);
     json_decref(job->json);
     buf_free(&job->out);
     free(job->text);
@@ -306,8 +310,10 @@ struct recorder_job *recorder_job_new(struct request *request, struct str folder
         job_orphan(request->sink.self);
     request->sink = (struct sink){0};
     struct recorder_job *job = request->gateway->files ? calloc(1, sizeof *job) : NULL;
-    if (job)
+    if (job) {
+        job->fd = -1;
         job->text = malloc((size_t)directory.len + name.len + file.len + 3);
+    }
     if (!job || !job->text || !str_copy(job->folder, sizeof job->folder, folder)) {
         if (job)
             free(job->text);
@@ -365,6 +371,26 @@ void recorder_job_reply(struct recorder_job *job)
     request->out = job->out;
     job->out = (struct buf){0};
     reply_done(request, 200);
+}
+
+void recorder_job_opened(struct recorder_job *job, int fd)
+{
+    job->fd = fd;
+    if (fd >= 0 && fstat(fd, &job->stat) == 0)
+        return;
+    job->cause = errno;
+    if (fd >= 0)
+        close(fd);
+    job->fd = -1;
+}
+
+int recorder_job_fd(struct recorder_job *job)
+{
+    int fd = job->fd;
+    job->fd = -1;
+    job->request->sink = (struct sink){0};
+    job_free(job);
+    return fd;
 }
 
 const struct surface surface_recorder = {

@@ -5,6 +5,8 @@
 #ifndef GANTRY_GATEWAY_SURFACES_RECORDER_H
 #define GANTRY_GATEWAY_SURFACES_RECORDER_H
 
+#include <sys/stat.h>
+
 #include "gateway/ask.h"
 #include "gateway/files.h"
 #include "gateway/recorder_disk.h"
@@ -83,8 +85,6 @@ const char *recorder_output(const struct gateway *gateway, char out[4096]); /* a
 bool recorder_index_read(struct request *request, uint64_t *index);
 /* Whether a name may be looked for, as it does not lead elsewhere; else it is answered. */
 bool recorder_name_well(struct request *request, struct str name);
-/* Opens the video that the path names; -1, and answered, where there is none. */
-int recorder_video_open(struct request *request, const struct rec_recorder_config *config);
 
 /* ---- work with files ---- */
 
@@ -97,11 +97,15 @@ struct recorder_job {
     struct str directory;                     /* the same as configured; in `text` */
     struct str name, file;                    /* of a cycle's folder, and in it; in `text` */
     char *text;
-    struct buf out; /* what was made */
-    int cause;      /* errno; 0: it went well */
-    unsigned list;  /* enum recorder_list */
-    bool hold;      /* or let go */
-    int held;       /* enum recordings_hold */
+    struct buf out;   /* what was made */
+    int cause;        /* errno; 0: it went well */
+    int fd;           /* that was opened; -1: none */
+    struct stat stat; /* of it */
+    uint64_t run;     /* whose piece is looked for */
+    void (*on_video)(struct request *request, int fd, const struct stat *stat);
+    unsigned list; /* enum recorder_list */
+    bool hold;     /* or let go */
+    int held;      /* enum recordings_hold */
     struct recordings_disk disk;
     struct recordings_forecast forecast;
     struct recorder_rules rules;
@@ -117,6 +121,15 @@ struct recorder_job *recorder_job_of(const struct request *request);
 void recorder_job_ask(struct recorder_job *job, bool brief, void (*on_view)(struct request *request, const struct msg *msg));
 void recorder_job_do(struct recorder_job *job, void (*work)(struct file_job *job), void (*answer)(struct recorder_job *job));
 void recorder_job_reply(struct recorder_job *job); /* what is in `out` is the answer */
+
+/* Opens the video that the request's path names, in the helper thread: on_video is called with it, and its fd is the caller's. Where there is
+ * none that is answered. */
+void recorder_video_open(struct request *request, const struct rec_recorder_config *config,
+                         void (*on_video)(struct request *request, int fd, const struct stat *stat));
+/* Puts the fd into the job, with what is known of it, or errno; in the helper thread. */
+void recorder_job_opened(struct recorder_job *job, int fd);
+/* Takes the fd out of it, whose request may have another sink then: the job is gone. */
+int recorder_job_fd(struct recorder_job *job);
 
 /* Writes what lists say of a video; the object stays open. */
 void recorder_video_begin(struct writer *w, struct str directory, const struct recording_folder *folder,

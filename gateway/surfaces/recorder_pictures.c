@@ -111,22 +111,13 @@ static bool tag_listed(struct str list, const char *tag)
     return false;
 }
 
-static void thumbnail_find(struct request *request, const struct rec_recorder_config *config)
+static void thumbnail_make(struct request *request, int fd, const struct stat *stat)
 {
-    struct stat stat;
     char tag[TAG];
-    int fd = recorder_video_open(request, config);
-    if (fd < 0)
-        return;
-    if (fstat(fd, &stat) != 0) {
-        close(fd);
-        reply_problem_kind(request, PROBLEM_INTERNAL);
-        return;
-    }
-    const struct still_key key = {.device = stat.st_dev,
-                                  .inode = stat.st_ino,
-                                  .size = (uint64_t)stat.st_size,
-                                  .changed_ns = (uint64_t)stat.st_mtim.tv_sec * 1000000000U + (uint64_t)stat.st_mtim.tv_nsec};
+    const struct still_key key = {.device = stat->st_dev,
+                                  .inode = stat->st_ino,
+                                  .size = (uint64_t)stat->st_size,
+                                  .changed_ns = (uint64_t)stat->st_mtim.tv_sec * 1000000000U + (uint64_t)stat->st_mtim.tv_nsec};
     snprintf(tag, sizeof tag, "\"t1-%llx-%llx\"", (unsigned long long)key.size, (unsigned long long)key.changed_ns);
     struct str kept = request->gateway->still_cache ? still_cache_find(request->gateway->still_cache, &key) : (struct str){0};
     if (tag_listed(headers_find(request, "If-None-Match"), tag)) {
@@ -143,6 +134,11 @@ static void thumbnail_find(struct request *request, const struct rec_recorder_co
     }
 }
 
+static void thumbnail_find(struct request *request, const struct rec_recorder_config *config)
+{
+    recorder_video_open(request, config, thumbnail_make);
+}
+
 void recorder_thumbnail(struct request *request)
 {
     if (recorder_name_well(request, request->match.args[0]) && recorder_name_well(request, request->match.args[1]))
@@ -151,22 +147,46 @@ void recorder_thumbnail(struct request *request)
 
 /* ---- of a stream ---- */
 
+static void live_work(struct file_job *of)
+{
+    struct recorder_job *job = (struct recorder_job *)(void *)of;
+    recorder_job_opened(job, recordings_piece_open(job->folder, job->name, job->run));
+}
+
+static void not_live(struct request *request)
+{
+    recorder_refuse(request, PROBLEM_NOT_FOUND, "index", "recorder_not_live", request->match.args[0]);
+}
+
+static void live_answer(struct recorder_job *job)
+{
+    struct request *request = job->request;
+    if (job->fd < 0)
+        not_live(request);
+    else
+        picture_make(request, recorder_job_fd(job), STILL_LAST, NULL, NULL);
+}
+
 static void on_view(struct request *request, const struct msg *msg)
 {
     const struct msg_recorder_view *view = &msg->u.recorder_view;
     const uint64_t *stream = request->own;
-    char root[4096];
-    int fd = -1;
-    bool there = view->state.cycle && str_copy(root, sizeof root, view->cycle.folder);
-    for (uint32_t i = 0; there && fd < 0 && i < view->recordings.count; i++) {
+    const struct str none = {0};
+    uint64_t run = 0;
+    for (uint32_t i = 0; view->state.cycle && i < view->recordings.count; i++) {
         const struct rec_recording *one = &view->recordings.items[i];
-        if (one->stream == *stream && one->run_id && one->status < RECORDING_COMPLETED)
-            fd = recordings_piece_open(root, view->cycle.name, one->run_id);
+        if (one->stream == *stream && one->status < RECORDING_COMPLETED)
+            run = one->run_id;
     }
-    if (fd < 0)
-        recorder_refuse(request, PROBLEM_NOT_FOUND, "index", "recorder_not_live", request->match.args[0]);
-    else
-        picture_make(request, fd, STILL_LAST, NULL, NULL);
+    if (!run) {
+        not_live(request);
+        return;
+    }
+    struct recorder_job *job = recorder_job_new(request, view->cycle.folder, none, view->cycle.name, none);
+    if (!job)
+        return;
+    job->run = run;
+    recorder_job_do(job, live_work, live_answer);
 }
 
 static void live_find(struct request *request, const struct rec_recorder_config *config)

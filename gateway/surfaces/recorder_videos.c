@@ -194,31 +194,50 @@ void recorder_videos_of(struct request *request)
 
 /* ---- a video ---- */
 
-int recorder_video_open(struct request *request, const struct rec_recorder_config *config)
+static void open_work(struct file_job *of)
 {
-    char root[4096];
-    int fd = -1;
-    errno = ENOENT;
-    if (str_copy(root, sizeof root, config->folder))
-        fd = recordings_open(root, request->match.args[0], request->match.args[1]);
-    if (fd < 0 && (errno == EXDEV || errno == ELOOP))
-        recorder_refuse(request, PROBLEM_FORBIDDEN, "file", "recorder_path", (struct str){0});
-    else if (fd < 0)
-        recorder_refuse(request, PROBLEM_NOT_FOUND, "file", "recorder_missing", (struct str){0});
-    return fd;
+    struct recorder_job *job = (struct recorder_job *)(void *)of;
+    recorder_job_opened(job, recordings_open(job->folder, job->name, job->file));
 }
 
-static void video_send(struct request *request, const struct rec_recorder_config *config)
+static void open_answer(struct recorder_job *job)
 {
-    int fd = recorder_video_open(request, config);
-    if (fd >= 0)
-        serve_file(request, fd, NULL, "video/mp4");
+    struct request *request = job->request;
+    struct stat stat = job->stat;
+    if (job->fd >= 0)
+        job->on_video(request, recorder_job_fd(job), &stat);
+    else if (job->cause == EXDEV || job->cause == ELOOP)
+        recorder_refuse(request, PROBLEM_FORBIDDEN, "file", "recorder_path", (struct str){0});
+    else
+        recorder_refuse(request, PROBLEM_NOT_FOUND, "file", "recorder_missing", (struct str){0});
+}
+
+void recorder_video_open(struct request *request, const struct rec_recorder_config *config,
+                         void (*on_video)(struct request *request, int fd, const struct stat *stat))
+{
+    const struct str *args = request->match.args;
+    struct recorder_job *job = recorder_job_new(request, config->folder, (struct str){0}, args[0], args[1]);
+    if (!job)
+        return;
+    job->on_video = on_video;
+    recorder_job_do(job, open_work, open_answer);
+}
+
+static void video_send(struct request *request, int fd, const struct stat *stat)
+{
+    (void)stat;
+    serve_file(request, fd, NULL, "video/mp4");
+}
+
+static void video_find(struct request *request, const struct rec_recorder_config *config)
+{
+    recorder_video_open(request, config, video_send);
 }
 
 void recorder_video_get(struct request *request)
 {
     if (recorder_name_well(request, request->match.args[0]) && recorder_name_well(request, request->match.args[1]))
-        recorder_config_ask(request, video_send);
+        recorder_config_ask(request, video_find);
 }
 
 /* ---- deletes ---- */
