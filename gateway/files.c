@@ -6,12 +6,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "proto/clock.h"
 #include "proto/messages.h"
+
+#define LOOK_MS 1000 /* between two looks at what waits */
 
 struct files {
     struct loop *loop;
     pthread_t thread;
     bool started;
+    int timer;
     int bell;              /* eventfd: jobs are done */
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t wake;
@@ -72,6 +76,38 @@ static void on_bell(void *arg)
     }
 }
 
+/* Takes out of the line whose time is over; the oldest first. */
+static struct file_job *late_take(struct files *files, uint64_t now_ms)
+{
+    struct file_job *late = NULL, **end = &late, **at = &files->first;
+    pthread_mutex_lock(&files->mutex);
+    files->last = NULL;
+    while (*at) {
+        struct file_job *job = *at;
+        if (job->late && now_ms >= job->until_ms) {
+            *at = job->next;
+            job->next = NULL;
+            *end = job;
+            end = &job->next;
+        } else {
+            files->last = job;
+            at = &job->next;
+        }
+    }
+    pthread_mutex_unlock(&files->mutex);
+    return late;
+}
+
+static void on_look(void *arg)
+{
+    struct file_job *job = late_take(arg, clock_mono_ms());
+    while (job) {
+        struct file_job *next = job->next;
+        job->late(job);
+        job = next;
+    }
+}
+
 static int thread_start(struct files *files)
 {
     sigset_t all, before;
@@ -95,8 +131,10 @@ struct files *files_new(struct loop *loop, struct err *err)
     files->loop = loop;
     pthread_mutex_init(&files->mutex, NULL);
     pthread_cond_init(&files->wake, NULL);
+    files->timer = loop_every(loop, LOOK_MS, on_look, files);
     files->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (files->bell < 0 || loop_add_fd(loop, files->bell, false, on_bell, files) != 0 || thread_start(files) != 0) {
+    if (files->bell < 0 || files->timer < 0 || loop_add_fd(loop, files->bell, false, on_bell, files) != 0 ||
+        thread_start(files) != 0) {
         err_set(err, ERR_NO_MEMORY, "the helper thread for files does not start");
         files_free(files);
         return NULL;
@@ -112,6 +150,7 @@ void files_free(struct files *files)
     files->stopping = true;
     pthread_cond_signal(&files->wake);
     pthread_mutex_unlock(&files->mutex);
+    loop_cancel(files->loop, files->timer);
     if (files->started)
         pthread_join(files->thread, NULL);
     if (files->bell >= 0) {

@@ -8,6 +8,9 @@
 
 #include "gateway/gateway.h"
 #include "gateway/surfaces/surface.h"
+#include "proto/clock.h"
+
+#define PATIENCE_MS 60000 /* that a request waits for others' files, whose disk may not answer */
 
 static const struct route routes[] = {
     {METHOD_GET, "/timestamps", recorder_timestamps, ROLE_READONLY,
@@ -356,10 +359,23 @@ void recorder_job_ask(struct recorder_job *job, bool brief, void (*on_view)(stru
     ask_send(job->request, ASK_SCHEDULER, &shape_msg_recorder_ask, &asked, on_view);
 }
 
+/* What is before it takes too long: nothing of it was done. */
+static void job_late(struct file_job *of)
+{
+    struct recorder_job *job = (struct recorder_job *)(void *)of;
+    job->job.done = NULL;
+    if (job->request)
+        reply_problem_kind(job->request, PROBLEM_OVERLOADED);
+    else
+        job_free(job);
+}
+
 void recorder_job_do(struct recorder_job *job, void (*work)(struct file_job *job), void (*answer)(struct recorder_job *job))
 {
     job->job.work = work;
     job->job.done = job_over;
+    job->job.late = job_late;
+    job->job.until_ms = clock_mono_ms() + PATIENCE_MS;
     job->answer = answer;
     files_do(job->request->gateway->files, &job->job);
 }
