@@ -1,6 +1,7 @@
 /* The plan of a recording cycle: who is recorded when, and for how long. */
 #include "tests/unit/unit.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "scheduler/farms/record/plan.h"
@@ -106,6 +107,83 @@ static void test_does_not_fit(void **unused)
     plan_make(NULL, 0, 1, 1, NULL);
 }
 
+/* What is due by weight, found by another way than the plan's: who would get more than he can have is served first, and who would get less
+ * than a second has one. False: that many do not fit. */
+static bool due_find(const struct plan_wish *wishes, uint32_t count, uint32_t lanes, uint32_t total, double *due)
+{
+    double room = (double)total * (lanes < count ? lanes : count), low = 0, high = 1e9;
+    if (count > room)
+        return false;
+    for (int step = 0; step < 200; step++) {
+        double level = (low + high) / 2, sum = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            double most = wishes[i].seconds < total ? wishes[i].seconds : total, share = level * wishes[i].weight;
+            due[i] = share < 1 ? 1 : share > most ? most : share;
+            sum += due[i];
+        }
+        if (sum <= room)
+            low = level;
+        else
+            high = level;
+    }
+    return true;
+}
+
+/* (m + 1) / 2m of it: less a second for what is due in whole seconds, and one for the slot. */
+static void check_due(const struct plan_wish *wishes, const struct plan_slot *slots, uint32_t count, uint32_t lanes,
+                      uint32_t total)
+{
+    static double due[PLAN_STREAMS];
+    double m = lanes < count ? lanes : count;
+    if (!due_find(wishes, count, lanes, total, due))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(slots[i].seconds >= 1 && slots[i].seconds + 2 >= due[i] * (m + 1) / (2 * m));
+}
+
+/* 40 are due to each: two share a lane, rather than that the last has what two others have left. */
+static void test_three_in_two_lanes(void **unused)
+{
+    const struct plan_wish wishes[] = {{100, 1}, {100, 1}, {100, 1}};
+    struct plan_slot slots[3];
+    (void)unused;
+    plan_make(wishes, 3, 2, 60, slots);
+    check(wishes, slots, 3, 2, 60);
+    assert_true(slots[0].start == 0 && slots[0].seconds == 30);
+    assert_true(slots[1].start == 0 && slots[1].seconds == 60);
+    assert_true(slots[2].start == 30 && slots[2].seconds == 30);
+}
+
+static void test_eleven_in_ten_lanes(void **unused)
+{
+    struct plan_wish wishes[11];
+    struct plan_slot slots[11];
+    uint32_t halves = 0, wholes = 0;
+    (void)unused;
+    for (uint32_t i = 0; i < 11; i++)
+        wishes[i] = (struct plan_wish){100, 1};
+    plan_make(wishes, 11, 10, 60, slots);
+    check(wishes, slots, 11, 10, 60);
+    for (uint32_t i = 0; i < 11; i++) {
+        halves += slots[i].seconds == 30;
+        wholes += slots[i].seconds == 60;
+    }
+    assert_true(halves == 2 && wholes == 9);
+}
+
+/* Weights far apart: the light ones have their second, as long as there are seconds. */
+static void test_a_second_each(void **unused)
+{
+    const struct plan_wish wishes[] = {{100, 1000}, {100, 0.001}, {100, 0.001}};
+    struct plan_slot slots[3];
+    (void)unused;
+    plan_make(wishes, 3, 1, 3, slots);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_true(slots[i].start == i && slots[i].seconds == 1);
+    plan_make(wishes, 3, 1, 60, slots);
+    assert_true(slots[0].seconds == 58 && slots[1].seconds == 1 && slots[2].seconds == 1);
+}
+
 static void test_random(void **unused)
 {
     struct plan_wish wishes[MAX];
@@ -119,6 +197,7 @@ static void test_random(void **unused)
             wishes[i] = (struct plan_wish){.seconds = 1 + DICE(90), .weight = 0.25 * (1 + DICE(20))};
         plan_make(wishes, count, lanes, total, slots);
         check(wishes, slots, count, lanes, total);
+        check_due(wishes, slots, count, lanes, total);
         uint64_t asked = 0, room = (uint64_t)total * (lanes < count ? lanes : count);
         for (uint32_t i = 0; i < count; i++)
             asked += wishes[i].seconds;
@@ -127,13 +206,38 @@ static void test_random(void **unused)
     }
 }
 
+/* As many as there can be, over many lanes and hours. */
+static void test_random_many(void **unused)
+{
+    static struct plan_wish wishes[PLAN_STREAMS];
+    static struct plan_slot slots[PLAN_STREAMS];
+    uint32_t seed = 11;
+    (void)unused;
+    for (int round = 0; round < 200; round++) {
+        uint32_t count = 1 + DICE(PLAN_STREAMS), lanes = 1 + DICE(96), total = 60 + DICE(7200);
+        for (uint32_t i = 0; i < count; i++)
+            wishes[i] = (struct plan_wish){.seconds = 1 + DICE(9000), .weight = 0.01 * (1 + DICE(1000))};
+        plan_make(wishes, count, lanes, total, slots);
+        check(wishes, slots, count, lanes, total);
+        check_due(wishes, slots, count, lanes, total);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seed),           cmocka_unit_test(test_equal_keep_order),
-        cmocka_unit_test(test_packs),          cmocka_unit_test(test_shared_by_weight),
-        cmocka_unit_test(test_rest_is_shared), cmocka_unit_test(test_longer_than_the_cycle),
-        cmocka_unit_test(test_does_not_fit),   cmocka_unit_test(test_random),
+        cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_equal_keep_order),
+        cmocka_unit_test(test_packs),
+        cmocka_unit_test(test_shared_by_weight),
+        cmocka_unit_test(test_rest_is_shared),
+        cmocka_unit_test(test_longer_than_the_cycle),
+        cmocka_unit_test(test_does_not_fit),
+        cmocka_unit_test(test_three_in_two_lanes),
+        cmocka_unit_test(test_eleven_in_ten_lanes),
+        cmocka_unit_test(test_a_second_each),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,14 @@
 /* When each stream of a cycle is recorded, and for how long: a pure function.
  *
  * A cycle has `lanes` recordings at once and `total` seconds. The higher weight goes first. When not all fits whole, time is shared by weight:
- * nobody gets more than he asked for, and what he does not need goes to the others. What cannot have a second is said not to fit.
+ * nobody gets more than he asked for, and what he does not need goes to the others: so much is due to each, in whole seconds, and at least one.
+ * What cannot have a second is said not to fit. As no stream is cut in two, what is due to all can be more than a lane has: the longest is put
+ * first, each into the lane that is free first, and then each lane's length is shared in proportion to what is due to those in it.
  *
  * Promises: never more than `lanes` slots at once; every slot is within the total and no longer than what was asked for; when all can be
- * laid whole, all are.
+ * laid whole so, all are; and a slot has at least (lanes + 1) / (2 * lanes) of what is due, rounded down. For with m lanes, d the least that is
+ * due to one in a lane that is too long, and t the total: that lane had at most t - d / m when d came, and at least d; so d <= t * m / (m + 1),
+ * and the lane is no longer than t * 2m / (m + 1).
  */
 #ifndef GANTRY_SCHEDULER_FARMS_RECORD_PLAN_H
 #define GANTRY_SCHEDULER_FARMS_RECORD_PLAN_H
