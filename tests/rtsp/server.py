@@ -185,7 +185,7 @@ class Session:
         stall = server.stalls[min(self.number, len(server.stalls) - 1)]
         frame = 0
         try:
-            while not self.over.wait(max(0.0, begun + frame / FRAMES - time.monotonic())):
+            while not self.over.wait(max(0.0, begun + frame / FRAMES + server.late(frame) - time.monotonic())):
                 if frame == drop:
                     self.end()
                     return
@@ -213,15 +213,16 @@ class Session:
 class Server:
     """drops: frames behind which the first, the second … connection breaks off; None: it does not. stalls: frames behind which nothing comes any more, of the first, the second … and all further. statuses: of the
     first DESCRIBEs. firsts: RTP times of each connection's beginning. stamps: from a frame's number to its RTP time. lose: each so manieth UDP packet. keyless: key frames of so many frames are left out.
-    noise: what is in packets is random. claims: the length that it says an SDP has."""
+    noise: what is in packets is random. claims: the length that it says an SDP has. late: seconds that a frame is sent late."""
 
     def __init__(self, codec="h264", audio=None, port=0, auth=None, drops=(), stalls=(None,), statuses=(), sdp=None, redirect=None, udp_only=False, silent=False,
-                 firsts=(1000,), stamps=None, lose=0, size="320x180", keyless=0, noise=False, claims=None):
+                 firsts=(1000,), stamps=None, lose=0, size="320x180", keyless=0, noise=False, claims=None, late=lambda frame: 0):
         self.film = film(codec, size) if codec else None
         self.audio, self.auth, self.drops, self.stalls, self.statuses = audio, auth, list(drops), list(stalls), list(statuses)
         self.sdp, self.redirect, self.udp_only, self.silent = sdp, redirect, udp_only, silent
         self.firsts, self.stamps, self.lose, self.keyless = list(firsts), stamps, lose, keyless
         self.noise, self.claims = random.Random(7) if noise else None, claims
+        self.late = late
         self.lock = threading.Lock()
         self.frames = self.sent = 0  # sent to all
         self.requests = []

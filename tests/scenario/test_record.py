@@ -1,5 +1,7 @@
 """Recordings by a worker: of good streams and bad ones, from their first frame to the file that is published."""
 
+import bisect
+import contextlib
 import json
 import math
 import os
@@ -18,6 +20,10 @@ from tests.rtsp.server import Server
 from tests.rtsp.vlc import THERE, Vlc
 
 COMPLETED, FAILED, ABORTED = 1, 2, 4
+
+
+def can_mount():
+    return os.geteuid() == 0 and pathlib.Path("/proc/self/ns/mnt").exists()
 
 
 class Recorder(unittest.TestCase):
@@ -124,6 +130,12 @@ class Good(Recorder):
         result = self.made(farm, server.url, 10, read_s=3)
         self.assertEqual((result["status"], result["reconnects"], len(server.sessions)), (4, 0, 1))
         self.assertGreater(result["first_frame_ms"], 3000)
+
+    def test_jitter(self):
+        """Each second frame comes 30 ms late: so much they are apart, beside what they are due."""
+        farm, server = self.farm(), self.server(late=lambda frame: 0.03 if frame % 2 else 0)
+        result = self.made(farm, server.url, 4)
+        self.assertGreater(result["jitter_ms"], 10)
 
     def test_lost_packets_are_counted(self):
         farm, server = self.farm(), self.server(udp_only=True, lose=40)
@@ -355,7 +367,80 @@ class Full(Recorder):
         self.assertEqual(decode_faults(made), "")
 
 
+    @unittest.skipUnless(can_mount(), "mounting a small disk needs root")
+    def test_there_is_no_room_for_a_copy(self):
+        """What an earlier attempt recorded is taken as it is, and counts as what it is."""
+        disk = self.root / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], stderr=subprocess.DEVNULL, timeout=600, check=False).returncode:
+            self.skipTest("cannot mount here")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(disk)], check=True, timeout=600)
+        self.output = disk / "20251010_163000" / "cam.mp4"
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 60)
+        wait_for(lambda: max(self.told(farm, run), default=0) >= 3 * FRAMES, what="three seconds")
+        farm.kill()
+        server.close()
+        piece = self.piece()
+        frames = int(look(piece)["video"]["nb_read_packets"])
+        piece.rename(piece.with_name(f"1-{int(piece.stem.split('-')[1]) - 120000}.mp4"))  # two minutes ago: its time is over
+        with open(disk / "filler", "wb", buffering=0) as filler:
+            for size in (1 << 16, 1 << 10):
+                with contextlib.suppress(OSError):
+                    while filler.write(bytes(size)) == size:
+                        pass
+        farm.attempt = 2
+        farm.start()
+        end = farm.wait(self.begin(farm, server.url, 60, run=run))
+        self.assertEqual(end["outcome"], COMPLETED, (end, farm.logs[run]))
+        self.assertIn("it is kept as it was recorded", "".join(farm.logs[run]))
+        result = json.loads(end["result"])
+        self.assertEqual((result["frames"], result["video"], result["width"]), (frames, "h264", 320))
+        self.assertGreater(result["bytes"], 0)
+        self.assertAlmostEqual(result["seconds"], frames / FRAMES, delta=1)
+        self.assertEqual([gap["cause"] for gap in result["gaps"]][-1:], ["worker"])
+        self.assertAlmostEqual(result["seconds"] + sum(gap["seconds"] for gap in result["gaps"]), 60, delta=0.1)
+        self.assertEqual((int(look(self.output)["video"]["nb_read_packets"]), decode_faults(self.output)), (frames, ""))
+
+
+def fragments(path):
+    """The seconds that each fragment of a piece lasts."""
+    data, at, begins = path.read_bytes(), 0, []
+    while at + 8 <= len(data):
+        if data[at + 4:at + 8] == b"moof":
+            begins.append(at)
+        at += int.from_bytes(data[at:at + 4], "big")
+    rows = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "packet=dts_time,duration_time,pos", "-of", "json", str(path)], check=True,
+                          capture_output=True, text=True, timeout=600).stdout
+    lasts = {}
+    for packet in json.loads(rows)["packets"]:
+        number = bisect.bisect(begins, int(packet["pos"]))
+        since = lasts.setdefault(number, [float(packet["dts_time"]), 0])
+        since[1] = float(packet["dts_time"]) + float(packet.get("duration_time", 1 / FRAMES))
+    return [until - since for since, until in lasts.values()]
+
+
 class Killed(Recorder):
+    def test_no_more_than_a_second_is_lost(self):
+        """Of what had come when the camera fell silent: no later frame has what came before it written."""
+        came = 4 * FRAMES + 3
+        farm, server = self.farm(), self.server(stalls=[came])
+        self.begin(farm, server.url, 600, read_s=600)
+
+        def kept():
+            try:
+                return int(look(self.piece())["video"]["nb_read_packets"]) if self.piece() else 0
+            except (subprocess.CalledProcessError, KeyError, ValueError):
+                return 0  # it has no fragment yet
+
+        wait_for(lambda: kept() >= came - FRAMES, what="all but the last second")
+        farm.kill()
+        self.assertGreaterEqual(kept(), came - FRAMES)
+        self.assertEqual(decode_faults(self.piece()), "")
+        lasts = fragments(self.piece())
+        self.assertGreater(len(lasts), 3)
+        self.assertLessEqual(max(lasts), 1)
+
     def test_the_worker(self):
         """What was recorded can be played, and is in the file that the next attempt makes."""
         farm, server = self.farm(), self.server()

@@ -6,7 +6,8 @@
 #include "proto/messages.h"
 #include "worker/record/piece_read.h"
 
-#define GAP_LEAST_US 1500000 /* and four times as long as frames usually are apart */
+#define GAP_LEAST_US 1500000           /* and four times as long as frames usually are apart */
+#define LENGTH_OFF_US INT64_C(1000000) /* that a finished file may be longer or shorter than what was put into it */
 
 static const AVRational microseconds = {1, 1000000};
 
@@ -121,7 +122,8 @@ static int packet_join(struct joining *it, const struct piece_file *piece, int64
         frame_count(it, av_rescale_q(packet->dts, to, microseconds), lasts_us, packet, !own);
     else
         it->report->audio_frames++;
-    it->report->bytes += (uint64_t)packet->size;
+    if (!own)
+        it->report->bytes += (uint64_t)packet->size;
     int rc = av_interleaved_write_frame(it->mux, packet);
     return rc < 0 ? failed(it, rc) : 0;
 }
@@ -211,6 +213,8 @@ static int join(struct joining *it, const struct pieces *pieces, struct piece_fi
             return -1;
     }
     int rc = av_write_trailer(it->mux);
+    if (rc >= 0 && it->mux->pb->error < 0) /* of a disk that is full, which nobody has told yet */
+        rc = it->mux->pb->error;
     if (rc >= 0)
         rc = avio_closep(&it->mux->pb);
     return rc < 0 ? failed(it, rc) : 0;
@@ -226,7 +230,7 @@ int finish_make(const struct pieces *pieces, uint64_t start_ms, uint64_t own, co
     struct record_report check = {0};
     for (unsigned i = 0; i < PIECES_MAX; i++)
         files[i] = (struct piece_file){.fd = -1};
-    report->bytes = report->frames = report->audio_frames = 0;
+    report->frames = report->audio_frames = 0;
     it.packet = av_packet_alloc();
     int count = it.packet ? pieces_open(&it, pieces, files, which) : failed(&it, AVERROR(ENOMEM));
     int rc = count > 0 ? join(&it, pieces, files, which, (unsigned)count, start_ms, own, target) : count;
@@ -239,15 +243,28 @@ int finish_make(const struct pieces *pieces, uint64_t start_ms, uint64_t own, co
     if (rc < 0 || count == 0 || report->frames == 0)
         return rc < 0 ? -1 : 1;
     report->recorded_us = it.end_us - report_gaps_us(report);
-    if (finish_check(target, &check, err) < 0)
-        return -1;
-    if (check.frames != report->frames)
-        return err_set(err, ERR_INVALID, "%llu of %llu frames are in the finished file", (unsigned long long)check.frames,
-                       (unsigned long long)report->frames);
+    return finish_check(target, report, &check, err);
+}
+
+int64_t finish_length_us(const struct record_report *report)
+{
+    return report->recorded_us + report_gaps_us(report);
+}
+
+/* Whether the file holds what was put into it. */
+static int hold(const struct record_report *made, const struct record_report *found, struct err *err)
+{
+    int64_t off = finish_length_us(found) - finish_length_us(made);
+    if (found->frames != made->frames)
+        return err_set(err, ERR_INVALID, "%llu of %llu frames are in the finished file", (unsigned long long)found->frames,
+                       (unsigned long long)made->frames);
+    if (off > LENGTH_OFF_US || off < -LENGTH_OFF_US)
+        return err_set(err, ERR_INVALID, "the finished file is %.1f s long, not %.1f", (double)finish_length_us(found) / 1e6,
+                       (double)finish_length_us(made) / 1e6);
     return 0;
 }
 
-int finish_check(const char *path, struct record_report *report, struct err *err)
+int finish_check(const char *path, const struct record_report *made, struct record_report *report, struct err *err)
 {
     struct piece_file file;
     struct joining it = {.end_us = -1, .first_key = -1, .report = report, .err = err};
@@ -274,5 +291,5 @@ int finish_check(const char *path, struct record_report *report, struct err *err
     if (it.first_key != 1)
         return err_set(err, ERR_INVALID, "what was made does not begin with a key frame");
     report->recorded_us = it.end_us - report_gaps_us(report);
-    return 0;
+    return made ? hold(made, report, err) : 0;
 }

@@ -135,7 +135,7 @@ static int stands(struct recording *it, struct err *err)
         return 0;
     if (!made_stands(word(it->words, "published"), it->config.output, &info))
         return err_set(err, ERR_CONFLICT, "%.150s is there already, and is not this run's", it->config.output);
-    return finish_check(it->config.output, &it->report, err) < 0 ? -1 : 1;
+    return finish_check(it->config.output, NULL, &it->report, err) < 0 ? -1 : 1;
 }
 
 /* FAULT_NONE, or what cut the recording short. */
@@ -159,8 +159,8 @@ static enum record_fault record(struct recording *it, struct session *session)
     return FAULT_TIMEOUT;
 }
 
-/* There is no room for a second copy, say: what was recorded is a video as it is. */
-static int take_whole(struct recording *it, struct err *err)
+/* There is no room for a second copy, say: what was recorded is a video as it is. before: what was known of it until it was to be copied. */
+static int take_whole(struct recording *it, const struct record_report *before, struct err *err)
 {
     char path[PATH_MAX];
     if (it->pieces.count != 1)
@@ -169,8 +169,22 @@ static int take_whole(struct recording *it, struct err *err)
     pieces_path(&it->pieces, &it->pieces.at[0], path);
     if (rename(path, it->temporary) < 0)
         return -1;
-    struct record_report check = {0};
-    return finish_check(it->temporary, &check, err);
+    if (finish_check(it->temporary, NULL, &found, err) < 0) {
+        rename(it->temporary, path); /* for another attempt */
+        return -1;
+    }
+    *report = found;
+    report->reconnects = before->reconnects;
+    report->lost_packets = before->lost_packets;
+    report->jitter_ms = before->jitter_ms;
+    report->first_frame_ms = before->first_frame_ms;
+    if (it->pieces.at[0].attempt != it->attempt)
+        return 0;
+    report->bytes = before->bytes;
+    report->gap_count = before->gap_count; /* who recorded it knows them, and why they are */
+    memcpy(report->gaps, before->gaps, sizeof(report->gaps));
+    report->recorded_us = finish_length_us(&found) - report_gaps_us(report);
+    return 0;
 }
 
 /* What the slot is short of at its end is a gap, too, if nobody has said so. */
@@ -181,6 +195,8 @@ static void end_mark(struct recording *it, uint64_t start_ms, enum record_fault 
     if (missing > 1500000)
         report_gap(report, due - missing, missing, cause);
 }
+    static struct record_report found;
+    struct record_report *report = &it->report;
 
 static int finish(struct recording *it, const struct session *session, enum record_fault fault, struct err *err)
 {
@@ -189,7 +205,7 @@ static int finish(struct recording *it, const struct session *session, enum reco
     uint64_t start_ms = it->pieces.count ? it->pieces.at[0].start_ms : 0;
     unlink(it->temporary);
     int rc = finish_make(&it->pieces, start_ms, it->attempt, it->temporary, &it->report, err);
-    if (rc < 0 && err->code == ERR_IO && take_whole(it, err) == 0)
+    if (rc < 0 && err->code == ERR_IO && take_whole(it, &before, err) == 0)
         rc = 0;
     if (rc != 0)
         return rc;
@@ -205,7 +221,9 @@ static int step_run(struct recording *it)
 {
     static struct session session;
     struct err err = {0};
+    static struct record_report before;
     process_prepare();
+    before = it->report;
     it->report.jitter_ms = it->report.first_frame_ms = -1;
     if (begin(it, &err) < 0)
         return fail(it, FAULT_OUTPUT, err.text);
