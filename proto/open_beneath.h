@@ -18,4 +18,12 @@ static inline int open_beneath(int folder, const char *name, int flags, bool lin
     return (int)syscall(SYS_openat2, folder, name, &how, sizeof how);
 }
 
+/* A name no step of which is a symbolic link, wherever it leads. mode: of what O_CREAT makes; 0 without. -1 with errno (ELOOP). */
+static inline int open_straight(const char *name, int flags, unsigned mode)
+{
+    const struct open_how how = {
+        .flags = (unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
+}
+
 #endif

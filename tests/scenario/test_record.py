@@ -349,6 +349,60 @@ class Nothing(Recorder):
         self.made(self.farm(), self.server().url, root=str(self.root), marked=1, min_free=1)
 
 
+class Links(Recorder):
+    """Nothing is written behind a link that stands where a folder should be."""
+
+    def setUp(self):
+        super().setUp()
+        holder = tempfile.TemporaryDirectory(prefix="outside-")
+        self.addCleanup(holder.cleanup)
+        self.outside = pathlib.Path(holder.name).resolve()
+
+    def nothing(self):
+        self.assertEqual(list(self.outside.iterdir()), [])
+
+    def test_that_stand_there(self):
+        farm, server = self.farm(), self.server()
+        self.output.parent.symlink_to(self.outside)
+        for more in ({}, {"root": str(self.root), "marked": 0}):
+            end = self.record(farm, server.url, **more)
+            self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+            self.assertIn("a link stands in its place", end["error"])
+        self.output.parent.unlink()
+        self.output.parent.mkdir()
+        (self.output.parent / ".gantry-rec-500").symlink_to(self.outside)
+        end = self.record(farm, server.url, run=500)
+        self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+        self.assertEqual(server.requests, [])
+        self.nothing()
+
+    def test_above(self):
+        """Also further up, below the folder of all recordings; which may be a link itself."""
+        farm, server = self.farm(), self.server()
+        real, link = self.root / "real", self.root / "link"
+        real.mkdir()
+        link.symlink_to(real)
+        (real / "out").symlink_to(self.outside)
+        self.output = link / "out" / "20251010_163000" / "cam.mp4"
+        end = self.record(farm, server.url, root=str(link), marked=0)
+        self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+        self.nothing()
+        self.output = link / "20251010_163000" / "cam.mp4"
+        self.made(farm, server.url, root=str(link), marked=0)
+
+    def test_that_come_meanwhile(self):
+        """What goes on is where it began, and is given no name elsewhere."""
+        farm, server = self.farm(), self.server()
+        run = self.begin(farm, server.url, 4)
+        wait_for(lambda: max(self.told(farm, run), default=0) >= FRAMES, what="a second")
+        aside = self.output.parent.rename(self.root / "aside")
+        self.output.parent.symlink_to(self.outside)
+        end = farm.wait(run)
+        self.assertEqual(end["outcome"], FAILED, end)
+        self.nothing()
+        self.assertEqual([path for path in aside.rglob("*.mp4") if not path.name.startswith(".") and path.parent == aside], [])
+
+
 class Full(Recorder):
     def test_the_disk(self):
         """What was written until then is kept, and says so."""

@@ -1,11 +1,11 @@
 #include "worker/record/piece_read.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/open_beneath.h"
 #include "worker/record/piece_whole.h"
 
 #define IO_BYTES 262144
@@ -73,7 +73,7 @@ int piece_open(struct piece_file *file, const char *path, struct err *err)
 {
     struct stat info;
     *file = (struct piece_file){.video = -1, .audio = -1};
-    file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    file->fd = open_straight(path, O_RDONLY, 0);
     if (file->fd < 0 || fstat(file->fd, &info) < 0) {
         int saved = errno;
         piece_close(file);

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/open_beneath.h"
 #include "worker/publish.h"
 
 static bool name_read(const char *name, struct piece *piece)
@@ -35,6 +35,16 @@ static void add(struct pieces *pieces, struct piece piece)
     qsort(pieces->at, pieces->count, sizeof(pieces->at[0]), compare);
 }
 
+/* NULL with errno; a link in its place is none. */
+static DIR *folder_read(const struct pieces *pieces)
+{
+    int fd = open_straight(pieces->folder, O_RDONLY | O_DIRECTORY, 0);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
 int pieces_find(const char *output, uint64_t run, struct pieces *pieces, struct err *err)
 {
     const char *base = strrchr(output, '/') + 1;
@@ -45,7 +55,7 @@ int pieces_find(const char *output, uint64_t run, struct pieces *pieces, struct 
         snprintf(pieces->folder, sizeof(pieces->folder), "%.*s" PUBLISH_PREFIX "rec-%" PRIu64, (int)(base - output), output, run);
     if (len < 0 || len >= PATH_MAX - 64)
         return err_set(err, ERR_INVALID, "the output's path is too long");
-    DIR *dir = opendir(pieces->folder);
+    DIR *dir = folder_read(pieces);
     if (!dir)
         return errno == ENOENT ? 0 : err_set(err, ERR_IO, "%.150s cannot be read: %s", pieces->folder, strerror(errno));
     while ((entry = readdir(dir)))
@@ -75,7 +85,7 @@ void pieces_remove(const struct pieces *pieces)
 {
     struct dirent *entry;
     struct piece piece;
-    DIR *dir = opendir(pieces->folder);
+    DIR *dir = folder_read(pieces);
     while (dir && (entry = readdir(dir)))
         if (name_read(entry->d_name, &piece))
             unlinkat(dirfd(dir), entry->d_name, 0);

@@ -20,6 +20,7 @@
 #include "worker/channel.h"
 #include "worker/job.h"
 #include "worker/record/finish.h"
+#include "worker/record/place.h"
 #include "worker/record/session.h"
 #include "worker/video/made.h"
 
@@ -31,7 +32,7 @@ struct recording {
     struct record_config config;
     struct pieces pieces;
     struct record_report report;
-    char temporary[PUBLISH_PATH];
+    char output[PUBLISH_PATH], temporary[PUBLISH_PATH]; /* from within their folder */
 };
 
 static const char *word(char *const *words, const char *name)
@@ -110,6 +111,22 @@ static void process_prepare(void)
 #endif
 }
 
+/* What others know a name by that is from within the folder. -1: it is too long. */
+static int outside(const struct recording *it, const char *name, char out[PUBLISH_PATH])
+{
+    int folder = (int)(strrchr(it->config.output, '/') - it->config.output);
+    int len = snprintf(out, PUBLISH_PATH, "%.*s%s", folder, it->config.output, name + 1);
+    return len < 0 || len >= PUBLISH_PATH ? -1 : 0;
+}
+
+static int say_name(const struct recording *it, enum channel_word what, const char *name, struct err *err)
+{
+    char path[PUBLISH_PATH];
+    if (outside(it, name, path) < 0)
+        return err_set(err, ERR_INVALID, "the output's path is too long");
+    return say(what, path, err);
+}
+
 static int begin(struct recording *it, struct err *err)
 {
     const char *path = getenv("GANTRY_PARAMS");
@@ -120,22 +137,24 @@ static int begin(struct recording *it, struct err *err)
     if (rc == 0)
         rc = record_config_read(buf_str(&json), &it->config, err);
     buf_free(&json);
-    if (rc < 0 || pieces_find(it->config.output, it->run, &it->pieces, err) < 0)
+    if (rc < 0 || place_enter(it->config.root, it->config.output, false, err) < 0)
         return -1;
-    if (publish_beside(it->config.output, it->run, it->attempt, it->temporary) < 0)
+    char longest[PUBLISH_PATH];
+    if (place_name(it->config.output, it->output, sizeof(it->output)) < 0 ||
+        publish_beside(it->output, it->run, it->attempt, it->temporary) < 0 || outside(it, it->temporary, longest) < 0)
         return err_set(err, ERR_INVALID, "the output's path is too long");
-    return 0;
+    return pieces_find(it->output, it->run, &it->pieces, err);
 }
 
 /* What an earlier attempt was granted may stand already. 1: it does, and is the result; 0: no; -1 with err: something else does. */
 static int stands(struct recording *it, struct err *err)
 {
     struct stat info;
-    if (lstat(it->config.output, &info) < 0)
+    if (lstat(it->output, &info) < 0)
         return 0;
-    if (!made_stands(word(it->words, "published"), it->config.output, &info))
+    if (!made_stands(word(it->words, "published"), it->output, &info))
         return err_set(err, ERR_CONFLICT, "%.150s is there already, and is not this run's", it->config.output);
-    return finish_check(it->config.output, NULL, &it->report, err) < 0 ? -1 : 1;
+    return finish_check(it->output, NULL, &it->report, err) < 0 ? -1 : 1;
 }
 
 /* FAULT_NONE, or what cut the recording short. */
@@ -162,6 +181,8 @@ static enum record_fault record(struct recording *it, struct session *session)
 /* There is no room for a second copy, say: what was recorded is a video as it is. before: what was known of it until it was to be copied. */
 static int take_whole(struct recording *it, const struct record_report *before, struct err *err)
 {
+    static struct record_report found;
+    struct record_report *report = &it->report;
     char path[PATH_MAX];
     if (it->pieces.count != 1)
         return -1;
@@ -195,14 +216,14 @@ static void end_mark(struct recording *it, uint64_t start_ms, enum record_fault 
     if (missing > 1500000)
         report_gap(report, due - missing, missing, cause);
 }
-    static struct record_report found;
-    struct record_report *report = &it->report;
 
 static int finish(struct recording *it, const struct session *session, enum record_fault fault, struct err *err)
 {
-    if (say(CHANNEL_TEMPORARY, it->temporary, err) < 0)
+    if (say_name(it, CHANNEL_TEMPORARY, it->temporary, err) < 0)
         return -1;
+    static struct record_report before;
     uint64_t start_ms = it->pieces.count ? it->pieces.at[0].start_ms : 0;
+    before = it->report;
     unlink(it->temporary);
     int rc = finish_make(&it->pieces, start_ms, it->attempt, it->temporary, &it->report, err);
     if (rc < 0 && err->code == ERR_IO && take_whole(it, &before, err) == 0)
@@ -221,9 +242,7 @@ static int step_run(struct recording *it)
 {
     static struct session session;
     struct err err = {0};
-    static struct record_report before;
     process_prepare();
-    before = it->report;
     it->report.jitter_ms = it->report.first_frame_ms = -1;
     if (begin(it, &err) < 0)
         return fail(it, FAULT_OUTPUT, err.text);
@@ -238,7 +257,7 @@ static int step_run(struct recording *it)
     enum record_fault fault = it->pieces.count ? FAULT_NONE : record_place_check(&it->config, &err);
     if (fault)
         return fail(it, fault, err.text);
-    if (say(CHANNEL_REMAINS, it->pieces.folder, &err) < 0)
+    if (say_name(it, CHANNEL_REMAINS, it->pieces.folder, &err) < 0)
         return fail(it, FAULT_STOPPED, err.text);
     fault = record(it, &session);
     if (fault == FAULT_STOPPED)
@@ -257,14 +276,23 @@ static int step_run(struct recording *it)
     return 0;
 }
 
-static int step_name(struct recording *it)
+/* temporary= and final=, from within their folder, which is entered. */
+static int names_read(struct recording *it, struct err *err)
 {
     const char *temporary = word(it->words, "temporary"), *final = word(it->words, "final");
+    size_t folder = final[0] == '/' ? (size_t)(strrchr(final, '/') + 1 - final) : 0;
+    if (!folder || strncmp(temporary, final, folder) != 0 || strchr(temporary + folder, '/') ||
+        place_name(temporary, it->temporary, sizeof(it->temporary)) < 0 || place_name(final, it->output, sizeof(it->output)) < 0)
+        return err_set(err, ERR_BAD_REQUEST, "it needs temporary= and final=, two names in one folder");
+    int rc = place_enter("", final, false, err);
+    return rc > 0 ? err_set(err, ERR_IO, "the folder of %.150s is gone", final) : rc;
+}
+
+static int step_name(struct recording *it)
+{
     struct err err = {0};
-    if (temporary[0] != '/' || final[0] != '/')
-        err_set(&err, ERR_BAD_REQUEST, "it needs temporary= and final=");
-    else if (publish_name(temporary, final, &err) == 0) {
-        if (pieces_find(final, it->run, &it->pieces, NULL) == 0)
+    if (names_read(it, &err) == 0 && publish_name(it->temporary, it->output, &err) == 0) {
+        if (pieces_find(it->output, it->run, &it->pieces, NULL) == 0)
             pieces_remove(&it->pieces);
         puts("named");
         return 0;
@@ -275,8 +303,7 @@ static int step_name(struct recording *it)
 
 static int step_mend(struct recording *it)
 {
-    const char *temporary = word(it->words, "temporary"), *final = word(it->words, "final");
-    if (access(temporary, F_OK) < 0 && access(final, F_OK) == 0) {
+    if (names_read(it, NULL) == 0 && access(it->temporary, F_OK) < 0 && access(it->output, F_OK) == 0) {
         puts("named");
         return 0;
     }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "worker/record/place.h"
 
 #define SECOND INT64_C(1000000)
 #define SLACK SECOND           /* that a stream's clock may be behind ours when its time is over */
@@ -97,7 +98,8 @@ static enum record_fault piece_begin(struct session *it, int64_t arrival)
         memmove(pieces->at, pieces->at + 1, --pieces->count * sizeof(pieces->at[0]));
     pieces_path(pieces, &piece, path);
     const AVStream *audio = it->source.audio >= 0 ? format->streams[it->source.audio] : NULL;
-    if (pieces_folder(pieces, &err) < 0 || writer_open(&it->writer, path, format->streams[it->source.video], audio, &err) < 0)
+    if (place_enter(it->config->root, it->config->output, true, &err) < 0 || pieces_folder(pieces, &err) < 0 ||
+        writer_open(&it->writer, path, format->streams[it->source.video], audio, &err) < 0)
         return broken(it, FAULT_UNAVAILABLE, &err);
     pieces->at[pieces->count++] = piece;
     if (it->start_ms == 0)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proto/messages.h"
+#include "proto/open_beneath.h"
 
 #define IO_BYTES 262144
 
@@ -34,7 +35,7 @@ static int failed(int rc, struct err *err)
 
 static int io_open(struct writer *writer, const char *path, struct err *err)
 {
-    writer->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    writer->fd = open_straight(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
     if (writer->fd < 0)
         return err_set(err, ERR_IO, "%.150s cannot be made: %s", path, strerror(errno));
     uint8_t *bytes = av_malloc(IO_BYTES);
