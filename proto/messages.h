@@ -109,6 +109,7 @@ enum recorder_verb {
     RECORDER_ADD_STREAM,
     RECORDER_SET_STREAM,
     RECORDER_REMOVE_STREAM,
+    RECORDER_SAVE, /* nothing changes: it is written to its file, and the key of that is to be known */
 };
 enum recorder_disk_state {
     RECORDER_DISK_WELL,

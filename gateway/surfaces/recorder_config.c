@@ -340,11 +340,26 @@ static void save_config(struct request *request, const struct rec_recorder_confi
         return;
     struct writer w = {.out = &job->out};
     recorder_config_write(&w, config, false);
-    recorder_job_do(job, save_work, save_answer);
+    if (request_idem(request, &asked.idem, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    ((struct recorder_wish *)request->own)->job = job;
+    request->on_error = recorder_told;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_recorder_configure, &asked, on_save);
 }
 
 void recorder_save(struct request *request)
 {
     if (body_read(request))
+/* Its key is known: it is written, also for one who asks again, as nobody else could say whether it was. */
+static void on_save(struct request *request, const struct msg *msg)
+{
+    (void)msg;
+    recorder_job_do(recorder_job_of(request), save_work, save_answer);
+}
+
         recorder_config_ask(request, save_config);
 }
+    struct msg_recorder_configure asked = {.verb = RECORDER_SAVE};
+    struct problem problem;

@@ -336,7 +336,7 @@ void recorder_on_configure(struct core *core, const struct core_call *call)
     struct err err = {0};
     struct fault fault;
     size_t size;
-    if (asked->verb == RECORDER_IMPORT && farm->config.id) { /* the live one stays */
+    if (farm->config.id && (asked->verb == RECORDER_IMPORT || asked->verb == RECORDER_SAVE)) { /* the live one stays */
         if (core_reserve(core, 64, ANSWER_BYTES, 2, &fault))
             goto error;
         answer(farm, core, call);
