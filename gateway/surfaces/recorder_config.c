@@ -254,21 +254,37 @@ void recorder_stream_delete(struct request *request)
 
 /* ---- the file ---- */
 
-void recorder_reload(struct request *request)
+static void reload_work(struct file_job *of)
 {
-    struct buf text = {.limit = FILE_MAX};
+    struct recorder_job *job = (struct recorder_job *)(void *)of;
     struct err err = {0};
-    char path[4096];
-    recorder_config_path(request->gateway, path);
-    json_t *object = file_read(path, &text, &err) == 0 ? json_parse(buf_str(&text), &err) : NULL;
-    if (!object) {
-        log_warn("GTY-RECORDER-CONFIG", "%s: %s", path, err.text[0] ? err.text : "there is no such file");
-        recorder_refuse(request, PROBLEM_INVALID, "file_path", "recorder_unread", str_of(path));
+    job->out.limit = FILE_MAX;
+    job->cause = file_read(job->folder, &job->out, &err);
+    if (job->cause)
+        log_warn("GTY-RECORDER-CONFIG", "%s: %s", job->folder, err.text[0] ? err.text : "there is no such file");
+}
+
+static void reload_answer(struct recorder_job *job)
+{
+    struct err err = {0};
+    json_t *object = job->cause ? NULL : json_parse(buf_str(&job->out), &err);
+    if (object) {
+        configure_all(job->request, object, RECORDER_RELOAD);
     } else {
-        configure_all(request, object, RECORDER_RELOAD);
+        if (!job->cause)
+            log_warn("GTY-RECORDER-CONFIG", "%s: %s", job->folder, err.text);
+        recorder_refuse(job->request, PROBLEM_INVALID, "file_path", "recorder_unread", str_of(job->folder));
     }
     json_decref(object);
-    buf_free(&text);
+}
+
+void recorder_reload(struct request *request)
+{
+    char path[4096];
+    recorder_config_path(request->gateway, path);
+    struct recorder_job *job = recorder_job_new(request, str_of(path), (struct str){0}, (struct str){0}, (struct str){0});
+    if (job)
+        recorder_job_do(job, reload_work, reload_answer);
 }
 
 static void save_work(struct file_job *of)
@@ -330,8 +346,17 @@ static bool save_path(struct request *request, char path[4096])
     return len > 0;
 }
 
+/* Its key is known: it is written, also for one who asks again, as nobody else could say whether it was. */
+static void on_save(struct request *request, const struct msg *msg)
+{
+    (void)msg;
+    recorder_job_do(recorder_job_of(request), save_work, save_answer);
+}
+
 static void save_config(struct request *request, const struct rec_recorder_config *config)
 {
+    struct msg_recorder_configure asked = {.verb = RECORDER_SAVE};
+    struct problem problem;
     char path[4096];
     if (!body_read(request) || !save_path(request, path))
         return;
@@ -352,14 +377,5 @@ static void save_config(struct request *request, const struct rec_recorder_confi
 void recorder_save(struct request *request)
 {
     if (body_read(request))
-/* Its key is known: it is written, also for one who asks again, as nobody else could say whether it was. */
-static void on_save(struct request *request, const struct msg *msg)
-{
-    (void)msg;
-    recorder_job_do(recorder_job_of(request), save_work, save_answer);
-}
-
         recorder_config_ask(request, save_config);
 }
-    struct msg_recorder_configure asked = {.verb = RECORDER_SAVE};
-    struct problem problem;
