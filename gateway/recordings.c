@@ -27,17 +27,32 @@ bool recordings_folder_name(struct str name)
     return true;
 }
 
+/* The media type that a name's ending stands for; NULL: none of a video. */
+static const char *type_of(struct str name)
+{
+    static const struct {
+        const char *ending, *type;
+    } kinds[] = {{".mp4", "video/mp4"}, {".mkv", "video/x-matroska"}, {".mov", "video/quicktime"},
+                 {".ts", "video/mp2t"}, {".flv", "video/x-flv"},      {".avi", "video/x-msvideo"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t len = strlen(kinds[i].ending);
+        if (name.len > len && memcmp(name.ptr + name.len - len, kinds[i].ending, len) == 0)
+            return kinds[i].type;
+    }
+    return NULL;
+}
+
 bool recordings_video_name(struct str name)
 {
-    static const char *const endings[] = {".mp4", ".mkv", ".mov", ".ts", ".flv", ".avi"};
     if (!name.len || name.len > 255 || name.ptr[0] == '.' || memchr(name.ptr, '/', name.len) || memchr(name.ptr, '\0', name.len))
         return false;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t len = strlen(endings[i]);
-        if (name.len > len && memcmp(name.ptr + name.len - len, endings[i], len) == 0)
-            return true;
-    }
-    return false;
+    return type_of(name) != NULL;
+}
+
+const char *recordings_type(struct str name)
+{
+    const char *type = type_of(name);
+    return type ? type : "application/octet-stream";
 }
 
 struct str recordings_index(struct str name)
@@ -115,9 +130,13 @@ static int grow(void **items, uint32_t *size, uint32_t count, size_t each)
 static int file_take(struct recording_folder *folder, uint32_t *size, int at, const char *name)
 {
     struct stat stat;
-    if (!recordings_video_name(str_of(name)) || !str_utf8(str_of(name)) || folder->count >= RECORDINGS_FILES ||
-        fstatat(at, name, &stat, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(stat.st_mode))
+    if (!recordings_video_name(str_of(name)) || !str_utf8(str_of(name)) || fstatat(at, name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(stat.st_mode))
         return 0;
+    if (folder->count >= RECORDINGS_FILES) {
+        folder->left_out++;
+        return 0;
+    }
     char *copy = strdup(name);
     if (!copy || grow((void **)&folder->files, size, folder->count, sizeof *folder->files) != 0) {
         free(copy);
@@ -181,6 +200,7 @@ static int folder_read(int root, struct recording_folder *folder)
     int result = 0;
     folder_clear(folder);
     folder->bytes = folder->piece_bytes = 0;
+    folder->left_out = 0;
     folder->held = false;
     if (!dir) {
         if (at >= 0)
@@ -247,9 +267,14 @@ static int folder_take(struct recordings *recordings, int root, const char *name
 static int look(struct recordings *recordings, DIR *dir, struct recording_folder **folders, uint32_t *count)
 {
     uint32_t size = 0;
-    for (const struct dirent *entry; *count < RECORDINGS_FOLDERS && (entry = readdir(dir)) != NULL;) {
+    recordings->left_out = 0;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (!recordings_folder_name(str_of(entry->d_name)))
             continue;
+        if (*count >= RECORDINGS_FOLDERS) {
+            recordings->left_out++;
+            continue;
+        }
         if (grow((void **)folders, &size, *count, sizeof **folders) != 0)
             return -1;
         struct recording_folder *folder = &(*folders)[*count];

@@ -10,7 +10,7 @@
 
 #include "proto/str.h"
 
-#define RECORDINGS_FOLDERS 200000 /* beyond these, further ones are left out */
+#define RECORDINGS_FOLDERS 200000 /* beyond these, further ones are left out, and counted */
 #define RECORDINGS_FILES 20000    /* of one folder */
 #define RECORDINGS_NAME 16        /* YYYYMMDD_HHMMSS, with its NUL */
 
@@ -28,6 +28,7 @@ struct recording_folder {
     struct recording_file *files;
     uint32_t count; /* by name */
     uint64_t bytes;
+    uint32_t left_out; /* videos beyond RECORDINGS_FILES */
     struct recording_file
         *pieces; /* of recordings that are no video, by the folder's name: all of a run's are one; see recordings_pieces.h */
     uint32_t piece_count;
@@ -39,6 +40,7 @@ struct recordings {
     char root[4096];
     struct recording_folder *folders; /* the newest first */
     uint32_t count;
+    uint32_t left_out; /* folders beyond RECORDINGS_FOLDERS */
 };
 
 struct recordings *recordings_new(void);             /* NULL when out of memory */
@@ -50,6 +52,7 @@ const struct recording_folder *recordings_find(const struct recordings *recordin
 
 bool recordings_folder_name(struct str name); /* whether it is one of a cycle's folder */
 bool recordings_video_name(struct str name);  /* of a video: no hidden one, nothing but a name */
+const char *recordings_type(struct str name); /* of a video, by its name: a media type */
 struct str recordings_index(struct str name); /* the number in a file's name: of test_stream1.mp4 1; empty: none */
 
 /* Removes a video, or a folder with all below it (file empty). Nothing outside of the folder is reached, by whatever name. -1 with errno. */

@@ -38,6 +38,13 @@ static void write_videos(struct writer *w, struct str directory, const struct re
     }
 }
 
+/* Said only where it is so. */
+static void left_out_write(struct writer *w, uint64_t left_out)
+{
+    if (left_out)
+        writer_uint(w, "left_out", left_out);
+}
+
 static uint32_t held_count(const struct recording_folder *folder)
 {
     uint32_t count = 0;
@@ -49,6 +56,7 @@ static uint32_t held_count(const struct recording_folder *folder)
 static void write_folders(struct writer *w, const struct recordings *recordings)
 {
     writer_uint(w, "count", recordings->count);
+    left_out_write(w, recordings->left_out);
     writer_open(w, "timestamps", '[');
     for (uint32_t i = 0; i < recordings->count; i++) {
         const struct recording_folder *folder = &recordings->folders[i];
@@ -65,10 +73,13 @@ static void write_folders(struct writer *w, const struct recordings *recordings)
 
 static void write_all(struct writer *w, const struct recordings *recordings, struct str directory)
 {
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < recordings->count; i++)
+    uint64_t count = 0, left_out = 0;
+    for (uint32_t i = 0; i < recordings->count; i++) {
         count += recordings->folders[i].count;
+        left_out += recordings->folders[i].left_out;
+    }
     writer_uint(w, "count", count);
+    left_out_write(w, left_out);
     writer_open(w, "videos", '[');
     for (uint32_t i = 0; i < recordings->count; i++)
         write_videos(w, directory, &recordings->folders[i]);
@@ -97,6 +108,7 @@ static void list_work(struct file_job *of)
     } else {
         writer_text(&w, "timestamp", job->name);
         writer_uint(&w, "count", folder->count);
+        left_out_write(&w, folder->left_out);
         writer_open(&w, "videos", '[');
         write_videos(&w, directory, folder);
         writer_close(&w, ']');
@@ -226,7 +238,7 @@ void recorder_video_open(struct request *request, const struct rec_recorder_conf
 static void video_send(struct request *request, int fd, const struct stat *stat)
 {
     (void)stat;
-    serve_file(request, fd, NULL, "video/mp4");
+    serve_file(request, fd, NULL, recordings_type(request->match.args[1]));
 }
 
 static void video_find(struct request *request, const struct rec_recorder_config *config)
