@@ -670,6 +670,15 @@ class OwnPort(RecorderContract):
             self.assertEqual(answer.status, status)
             if status == 404:
                 self.assertEqual(set(body), {"error", "message"})
+        for method, path, status in (("OPTIONS", "/api/config", 204), ("GET", "/api/config", 200), ("GET", "/api/nothing", 404), ("PATCH", "/api/config", 405)):
+            connection.request(method, path, headers={"Origin": "http://anywhere.example", "Access-Control-Request-Method": "PUT"})
+            answer = connection.getresponse()
+            answer.read()
+            self.assertEqual((answer.status, answer.headers["Access-Control-Allow-Origin"]), (status, "http://anywhere.example"), path)
+        connection.request("OPTIONS", "/api/config/streams", headers={"Origin": "http://anywhere.example", "Access-Control-Request-Method": "POST"})
+        answer = connection.getresponse()
+        answer.read()
+        self.assertEqual({name.strip() for name in answer.headers["Access-Control-Allow-Methods"].split(",")} & {"GET", "POST"}, {"GET", "POST"})
         for path in ("20251010_163000", "20251010_163000/a.mp4"):
             connection.request("PUT", f"/api/videos/{path}/hold")
             answer = connection.getresponse()
