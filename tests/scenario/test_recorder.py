@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 import urllib.request
@@ -18,6 +19,16 @@ from tests.up import GANTRY, environment
 
 def can_mount():
     return os.geteuid() == 0 and pathlib.Path("/proc/self/ns/mnt").exists()
+
+
+ISOLATED = ("unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+ASK = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/api/config/global', timeout=60).read().decode())"
+
+
+def can_isolate():
+    """Whether a program can have a network of its own."""
+    tools = all(shutil.which(name) for name in ("unshare", "nsenter", "ip"))
+    return tools and os.geteuid() == 0 and subprocess.run([*ISOLATED, "true"], capture_output=True, check=False, timeout=600).returncode == 0
 
 
 STREAMS = [{"rtsp_url": f"rtsp://cam/{number}", "duration_seconds": 10, "weight": 1, "output_filename": "cam.mp4"} for number in range(3)]
@@ -263,6 +274,31 @@ class Command(unittest.TestCase):
             process.send_signal(signal.SIGTERM)
             process.wait()
             process.stdout.close()
+
+    @unittest.skipUnless(can_isolate(), "a network of one's own needs root")
+    def test_defaults(self):
+        """With no words, and with a folder alone: in a network of its own, where nobody else has port 8080."""
+        for words, folder in (((), "./output"), (("./there",), "./there")):
+            place = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+            with open(place / "log", "wb") as log:
+                process = subprocess.Popen([*ISOLATED, GANTRY, "recorder", *words, "--data", str(place / "data")], cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                           stderr=log, env=environment(), start_new_session=True)
+            try:
+                self.assertTrue(process.stdout.readline().startswith(b"ready "), (place / "log").read_text())
+
+                def said():
+                    asked = subprocess.run(["nsenter", "-t", str(process.pid), "-n", sys.executable, "-c", ASK], capture_output=True, text=True, timeout=600, check=False)
+                    return json.loads(asked.stdout) if asked.returncode == 0 else None
+
+                self.assertEqual(wait_for(said, what="the configuration")["output_directory"], folder)
+                self.assertTrue((place / "config.json").exists())
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(process.wait(600), 0)
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+                process.stdout.close()
 
     def record(self, server):
         stream = {"rtsp_url": server.url, "duration_seconds": 2, "weight": 1, "output_filename": "cam1.mp4"}
