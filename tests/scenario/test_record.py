@@ -309,7 +309,7 @@ class Nothing(Recorder):
         farm = self.farm()
         for more, words in (({"address": "file:///etc/passwd"}, "url"), ({"duration_s": 0}, "duration_s"), ({"output": "x.mp4"}, "output")):
             end = self.record(farm, "rtsp://127.0.0.1/x", **more)
-            self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+            self.assertEqual((end["outcome"], end.get("error", "").split(":")[0]), (FAILED, "output"), end)
             self.assertIn(words, end["error"])
 
     def test_its_time_is_over(self):
@@ -322,7 +322,7 @@ class Nothing(Recorder):
         self.output.parent.mkdir()
         self.output.write_text("somebody's")
         end = self.record(self.farm(), "rtsp://127.0.0.1/x")
-        self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+        self.assertEqual((end["outcome"], end.get("error", "").split(":")[0]), (FAILED, "output"), end)
         self.assertEqual(self.output.read_text(), "somebody's")
 
     def test_no_folder(self):
@@ -366,13 +366,13 @@ class Links(Recorder):
         self.output.parent.symlink_to(self.outside)
         for more in ({}, {"root": str(self.root), "marked": 0}):
             end = self.record(farm, server.url, **more)
-            self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+            self.assertEqual((end["outcome"], end.get("error", "").split(":")[0]), (FAILED, "output"), end)
             self.assertIn("a link stands in its place", end["error"])
         self.output.parent.unlink()
         self.output.parent.mkdir()
         (self.output.parent / ".gantry-rec-500").symlink_to(self.outside)
         end = self.record(farm, server.url, run=500)
-        self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+        self.assertEqual((end["outcome"], end.get("error", "").split(":")[0]), (FAILED, "output"), end)
         self.assertEqual(server.requests, [])
         self.nothing()
 
@@ -385,7 +385,7 @@ class Links(Recorder):
         (real / "out").symlink_to(self.outside)
         self.output = link / "out" / "20251010_163000" / "cam.mp4"
         end = self.record(farm, server.url, root=str(link), marked=0)
-        self.assertEqual((end["outcome"], end["error"].split(":")[0]), (FAILED, "output"), end)
+        self.assertEqual((end["outcome"], end.get("error", "").split(":")[0]), (FAILED, "output"), end)
         self.nothing()
         self.output = link / "20251010_163000" / "cam.mp4"
         self.made(farm, server.url, root=str(link), marked=0)
