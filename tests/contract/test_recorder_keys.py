@@ -37,7 +37,7 @@ class Keys(RecorderContract):
         self.assertTrue((self.output / "kept.json").exists())  # that was said: it is so
 
     def test_running(self):
-        self.configure()
+        self.configure(poll_cycles=-1)
         self.assertIs(self.again("/scheduler/start", None, "start")["is_running"], True)
         self.refused(self.farm.post(f"{API}/scheduler/start"), 409, "Conflict")
         self.assertIs(self.again("/scheduler/stop", None, "stop")["is_running"], False)

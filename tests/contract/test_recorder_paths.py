@@ -9,7 +9,7 @@ import threading
 from tests.contract.test_recorder import API, RecorderContract
 
 NAME = "20251010_163000"
-ROUNDS = 150
+ROUNDS = 100
 
 
 class Paths(RecorderContract):

@@ -14,41 +14,53 @@ from tests.recorder import Recorder
 UNFIT = "it does not fit into the cycle"
 
 
-class Unfit(RecorderContract):
-    def test_it_is_reported(self):
-        """Two seconds are shared by two; the third, which is the lightest, is told everywhere."""
+class Reports(RecorderContract):
+    def reports(self, folder):
+        """The three of them, once they are there."""
+        wait_for((folder / "streams.csv").exists, 600, what="the reports")
+        return (json.loads((folder / "rtsp_report.json").read_text()), (folder / "report.txt").read_text(),
+                list(csv.DictReader((folder / "streams.csv").read_text().splitlines())))
+
+    def test_what_does_not_fit(self):
+        """Two seconds are shared by two; the third, which is the lightest, is told everywhere. Nobody records, so that it ends by itself."""
         self.configure([dict(STREAMS[0], weight=3.0), dict(STREAMS[1], weight=1.0), dict(STREAMS[1], weight=2.0, output_filename="third3.mp4")],
                        total_poll_duration_seconds=2, max_concurrent_streams=1)
-        said = {"seconds": 1, "bytes": 4096, "frames": 25, "audio_frames": 7, "gaps": [], "status": 4, "video": "h264", "audio": "aac", "width": 320, "height": 180, "reconnects": 3,
+        self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
+        status = wait_for(lambda: not (now := self.get("/scheduler/status").body)["is_running"] and now, 600, what="the end")
+        self.assertEqual((status["total_tasks"], status["completed_tasks"]), (3, 0))
+        self.assertGreaterEqual(status["cancelled_tasks"], 1)
+        tasks = self.get("/tasks").body
+        self.assertIn("\n任务 1: 本轮时间不足, 未安排", tasks["schedule_info"])
+        self.assertIn("\nTask 1: does not fit", self.get("/tasks", headers=EN).body["schedule_info"])
+        unfit = tasks["tasks"][1]
+        self.assertEqual((unfit["status"], unfit["status_name"], unfit["duration_seconds"], unfit["wanted_seconds"], unfit["run_id"], unfit["error_message"]),
+                         (8, "已取消", 0, 20, 0, UNFIT))
+        self.assertEqual([task["start_offset"] for task in tasks["tasks"]], [0, 0, 1])
+        folder = pathlib.Path(unfit["output_file"]).parent
+        report, text, rows = self.reports(folder)
+        self.assertEqual((report["total_tasks"], report["completed_tasks"]), (3, 0))
+        unfit = report["streams"][1]
+        self.assertEqual((unfit["status"], unfit["status_text"], unfit["planned_seconds"], unfit["wanted_seconds"], unfit["error_message"]), (8, "已取消", 0, 20, UNFIT))
+        self.assertIn(f"  计划: 0秒开始, 持续 0秒 (配置 20秒)\n  录制: 0.0秒, 0 字节, 0 帧, 重连 0 次, 丢包 0\n  错误: {UNFIT}\n", text)
+        self.assertEqual((rows[1]["status"], rows[1]["planned_seconds"], rows[1]["error"]), ("8", "0", UNFIT))
+        self.assertGreaterEqual(sum(day["unplanned_seconds"] for day in self.get("/coverage").body["days"]), 15 + 20 + 20 - 2)
+
+    def test_what_is_said_of_a_recording(self):
+        """Its statistics are in the reports as its worker told them."""
+        self.configure(STREAMS[1:])
+        said = {"seconds": 20, "bytes": 4096, "frames": 500, "audio_frames": 7, "gaps": [], "status": 4, "video": "h264", "audio": "aac", "width": 320, "height": 180, "reconnects": 3,
                 "lost_packets": 11, "jitter_ms": 12.5, "first_frame_ms": 321.4}
         with Recorder(self.farm) as worker:
             self.said(self.farm.post(f"{API}/scheduler/start"), "调度器启动成功")
             run = worker.begin()
-            folder = pathlib.Path(run["parameters"]["output"]).parent
-            status = self.get("/scheduler/status").body
-            self.assertEqual((status["total_tasks"], status["cancelled_tasks"], status["failed_tasks"]), (3, 1, 0))
-            tasks = self.get("/tasks").body
-            self.assertIn("\n任务 1: 本轮时间不足, 未安排", tasks["schedule_info"])
-            self.assertIn("\nTask 1: does not fit", self.get("/tasks", headers=EN).body["schedule_info"])
-            unfit = tasks["tasks"][1]
-            self.assertEqual((unfit["status"], unfit["status_name"], unfit["duration_seconds"], unfit["wanted_seconds"], unfit["run_id"], unfit["error_message"]),
-                             (8, "已取消", 0, 20, 0, UNFIT))
-            self.assertEqual([(task["start_offset"], task["duration_seconds"]) for task in tasks["tasks"]], [(0, 1), (0, 0), (1, 1)])
             worker.end(run, result=json.dumps(said))
-        report = wait_for(lambda: (folder / "streams.csv").exists() and json.loads((folder / "rtsp_report.json").read_text()), what="the reports")
-        self.assertEqual((report["total_tasks"], report["completed_tasks"]), (3, 1))
-        first, unfit, _ = report["streams"]
-        self.assertEqual({name: first[name] for name in ("audio_frames", "reconnects", "lost_packets", "jitter_ms", "first_frame_ms", "video", "audio", "width", "height")},
-                         {name: said[name] for name in ("audio_frames", "reconnects", "lost_packets", "jitter_ms", "first_frame_ms", "video", "audio", "width", "height")})
-        self.assertEqual((first["bytes_received"], first["frames_received"]), (4096, 25))
-        self.assertEqual((unfit["status"], unfit["status_text"], unfit["planned_seconds"], unfit["wanted_seconds"], unfit["error_message"]), (8, "已取消", 0, 20, UNFIT))
-        text, rows = (folder / "report.txt").read_text(), list(csv.DictReader((folder / "streams.csv").read_text().splitlines()))
-        self.assertIn("重连 3 次, 丢包 11", text)
-        self.assertIn(f"  计划: 0秒开始, 持续 0秒 (配置 20秒)\n  录制: 0.0秒, 0 字节, 0 帧, 重连 0 次, 丢包 0\n  错误: {UNFIT}\n", text)
+            report, text, rows = self.reports(pathlib.Path(run["parameters"]["output"]).parent)
+        names = ("audio_frames", "reconnects", "lost_packets", "jitter_ms", "first_frame_ms", "video", "audio", "width", "height")
+        one, = report["streams"]
+        self.assertEqual({name: one[name] for name in names}, {name: said[name] for name in names})
+        self.assertEqual((one["recorded_seconds"], one["bytes_received"], one["frames_received"]), (20, 4096, 500))
+        self.assertIn("录制: 20.0秒, 4096 字节, 500 帧, 重连 3 次, 丢包 11", text)
         self.assertEqual((rows[0]["reconnects"], rows[0]["lost_packets"], rows[0]["bytes"]), ("3", "11", "4096"))
-        self.assertEqual((rows[1]["status"], rows[1]["planned_seconds"], rows[1]["error"]), ("8", "0", UNFIT))
-        days = self.get("/coverage").body["days"]
-        self.assertEqual(sum(day["unplanned_seconds"] for day in days), 15 + 20 + 20 - 2)
 
 
 class Unloaded(Contract):
