@@ -9,7 +9,7 @@ import threading
 from tests.contract.test_recorder import API, RecorderContract
 
 NAME = "20251010_163000"
-ROUNDS = 100
+ROUNDS = 60
 
 
 class Paths(RecorderContract):
@@ -34,13 +34,13 @@ class Paths(RecorderContract):
 
     def test_each_parameter(self):
         """Encoded once it is what it is, encoded twice it is a name like others, which is not there."""
-        ways = ("..", ".", "../..", f"../{self.outside.name}", "/etc", f"{NAME}/..", f"{NAME}/../../{self.outside.name}", "..\\..", f"..\0{NAME}", f"{NAME}\0", "~", f" {NAME}")
+        ways = ("..", ".", f"../{self.outside.name}", "/etc", f"{NAME}/../../{self.outside.name}", "..\\..", f"{NAME}\0")
         requests = (("GET", "/videos/{}"), ("GET", "/videos?timestamp={}"), ("GET", "/videos/{}/v.mp4"), ("GET", f"/videos/{NAME}/{{}}"), ("GET", f"/videos/{NAME}/{{}}/thumbnail.jpg"),
                     ("GET", "/videos/{}/v.mp4/thumbnail.jpg"), ("DELETE", "/timestamp/{}"), ("DELETE", "/video?path={}"), ("DELETE", f"/video?path={self.out}/{{}}/v.mp4"),
                     ("DELETE", f"/video?path={self.out}/{NAME}/{{}}"), ("PUT", "/videos/{}/hold"), ("PUT", f"/videos/{NAME}/{{}}/hold"), ("DELETE", "/videos/{}/v.mp4/hold"))
         for way in ways:
             once = "".join(f"%{byte:02x}" for byte in way.encode())
-            for text in (once, once.upper(), once.replace("%", "%25")):
+            for text in (once, once.replace("%", "%25")):
                 for method, path in requests:
                     answer = self.farm.request(method, API + path.format(text))
                     self.assertIn(answer.status, (400, 403, 404), (method, path, way, text, answer))
