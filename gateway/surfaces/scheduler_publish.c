@@ -46,7 +46,7 @@ static int hash_read(struct request *request, struct str *out, struct problem *p
 
 void runs_publish(struct request *request)
 {
-    static const char *const skips[] = {"idem", "run_id", "output", "whose", NULL}, *const hash[] = {"hash", NULL};
+    static const char *const skips[] = {"idem", "run_id", "output", "whose", NULL}, *const others[] = {"hash", "at", NULL};
     static const char *const required[] = {"attempt", "path", "temporary", "size", "xxh3_128"};
     struct msg_run_publish publish = {0};
     struct problem problem;
@@ -57,7 +57,7 @@ void runs_publish(struct request *request)
         if (fields_require(request->json, required[i], "", &problem) != 0)
             goto error;
     }
-    if (fields_read(request, request->json, &shape_rec_published, hash, "", false, &publish.output, &problem) != 0 ||
+    if (fields_read(request, request->json, &shape_rec_published, others, "", false, &publish.output, &problem) != 0 ||
         fields_read(request, request->json, &shape_msg_run_publish, skips, "", false, &publish, &problem) != 0 ||
         hash_read(request, &publish.output.hash, &problem) != 0 || request_owner(request, &publish.whose, &problem) != 0 ||
         request_idem(request, &publish.idem, &problem) != 0)

@@ -32,7 +32,7 @@ READ = {
     "rec_webhook_spec": ("WebhookFields", (), ()),
     "msg_run_abort": ("Abort", ("idem", "id", "known"), ()),
     "msg_run_report": ("RunReport", ("idem", "run_id", "whose", "known"), ()),
-    "rec_published": ("Publish", ("hash",), ("xxh3_128", "worker_id")),
+    "rec_published": ("Publish", ("hash", "at"), ("xxh3_128", "worker_id")),
     "msg_worker_register": ("WorkerRegister", ("idem", "whose"), ()),
     "msg_worker_update": ("WorkerUpdate", ("idem", "id", "whose"), ()),
     "msg_worker_beat": ("Heartbeat", ("id", "runs", "attempts", "whose", "idem"), ("current_tasks",)),
