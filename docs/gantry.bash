@@ -219,6 +219,9 @@ _gantry() {
         'render submit:--renderer') return ;;
         'render submit:--ram') return ;;
         'render submit:--gpus') return ;;
+        'render submit:--map') return ;;
+        'render submit:--sequence') return ;;
+        'render submit:--preset') return ;;
         'render submit:--priority' | 'render submit:-p') return ;;
         'render submit:--unionid') return ;;
         'render submit:--root') files=1 ;;
@@ -326,7 +329,7 @@ _gantry() {
         'transcode health') words='--all --unchecked --stop --wait --json --help --url --key-file --ca --data' ;;
         'transcode undo') words='--wait --key --json --help --url --key-file --ca --data' ;;
         'render analyze') words='--missing --root --json --help --url --key-file --ca --data' ;;
-        'render submit') words='--frames --test --stop-after-test --engine --renderer --ram --gpus --priority --unionid --root --allow-missing --no-missing --watch --download --force --json --help --url --key-file --ca --data' ;;
+        'render submit') words='--frames --test --stop-after-test --engine --renderer --ram --gpus --map --sequence --preset --priority --unionid --root --allow-missing --no-missing --watch --download --force --json --help --url --key-file --ca --data' ;;
         'render list') words='--status --unionid --engine --sort --order --page --size --json --help --url --key-file --ca --data' ;;
         'render show') words='--json --help --url --key-file --ca --data' ;;
         'render watch') words='--force --download --json --help --url --key-file --ca --data' ;;

@@ -99,6 +99,10 @@ static int scene_take(struct submit *submit, struct err *err)
     if (submit->engine == NULL) {
         return err_set(err, ERR_BAD_REQUEST, "%s: which engine renders it? --engine says so", args_at(args, 0));
     }
+    if (strcmp(submit->engine, "ue") == 0 && !(args_has(args, "map") && args_has(args, "sequence"))) {
+        return err_set(err, ERR_BAD_REQUEST,
+                       "%s: Unreal renders a level and a sequence that it plays there: --map and --sequence", args_at(args, 0));
+    }
     return args_has(args, "frames") ? frame_range_read(args_text(args, "frames"), &submit->frames, err)
                                     : frame_range_of(submit->scene, &submit->frames, err);
 }
@@ -224,13 +228,15 @@ static int body_complete(const struct submit *submit, json_t *body, struct err *
 {
     size_t len = strlen(submit->file);
     bool packed = len > 3 && strcmp(submit->file + len - 3, ".gz") == 0;
+    const struct args *args = submit->cli->args;
     json_t *more =
-        json_pack("{s:s, s:s, s:s, s:I, s:b, s:{s:I}}", "unionid", submit->unionid, "oss_file_path", submit->files.items[0].name,
-                  "render_engine", submit->engine, "total_frames", (json_int_t)submit->frames.count, "is_compressed", packed,
-                  "task_info", "start_frame", (json_int_t)submit->frames.first);
+        json_pack("{s:s, s:s, s:s, s:I, s:b, s:{s:I, s:s*, s:s*, s:s*}}", "unionid", submit->unionid, "oss_file_path",
+                  submit->files.items[0].name, "render_engine", submit->engine, "total_frames", (json_int_t)submit->frames.count,
+                  "is_compressed", packed, "task_info", "start_frame", (json_int_t)submit->frames.first, "map",
+                  args_text(args, "map"), "sequence", args_text(args, "sequence"), "preset", args_text(args, "preset"));
     int rc = more != NULL && json_object_update(body, more) == 0
                  ? 0
-                 : err_set(err, ERR_BAD_REQUEST, "--unionid is not UTF-8, or there is no memory");
+                 : err_set(err, ERR_BAD_REQUEST, "--unionid or a name of Unreal's is not UTF-8, or there is no memory");
 
     json_decref(more);
     return rc;

@@ -236,11 +236,22 @@ class Sent(Client):
             out, err = self.gantry(self.farm, "submit", *words, code=2)
             self.assertEqual(out, "")
             self.assertIn(said, err.splitlines()[-1])
+        (self.home / "Game.uproject").write_text('{"FileVersion": 3, "EngineAssociation": "5.4"}')
+        for words, said in (((), "--map and --sequence"), (("--map", "Main", "--sequence", "/Game/Shot"), "task_info.map")):
+            self.assertIn(said, self.gantry(self.farm, "submit", "Game.uproject", "--frames", "1", *words, code=2)[1])
         (self.home / "none.txt").write_text("no scene")
         for name in ("none.txt", "none.ma", "."):
             self.assertEqual(self.gantry(self.farm, "submit", name, code=1)[0], "")
         self.assertIn("gantry up", self.gantry(self.farm, "submit", scene, "--frames", "1", code=1, url="http://127.0.0.1:1")[1])
         self.assertEqual(self.farm.get(f"{BASE}/tasks").body["data"]["total"], 0)
+
+    def test_a_project_of_unreal(self):
+        (self.home / "Game.uproject").write_text('{"FileVersion": 3, "EngineAssociation": "5.4"}')
+        number = self.gantry(self.farm, "submit", "Game.uproject", "--frames", "1-3", "--map", "/Game/Main", "--sequence", "/Game/Shot", "--preset", "/Game/High")[0]
+        task = self.farm.get(f"{BASE}/tasks/{number.strip()}").body["data"]
+        self.assertEqual((task["render_engine"], {name: task["task_info"][name] for name in ("map", "sequence", "preset")}),
+                         ("ue", {"map": "/Game/Main", "sequence": "/Game/Shot", "preset": "/Game/High"}))
+        self.gantry(self.farm, "cancel", number.strip())
 
     def test_what_is_done_with_tasks(self):
         number = int(self.gantry(self.farm, "submit", self.scene(textures=()), "--frames", "5-104", "--priority", "7")[0])
