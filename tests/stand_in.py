@@ -70,7 +70,7 @@ def render(folder, dies, frame, output):
 
 def main(folder, dies):
     """As worker/render/engine.c calls Blender, once for each frame or to be kept for several."""
-    if "--version" in sys.argv:
+    if "--python-expr" in sys.argv:
         print("Blender", VERSION)
     elif "-f" in sys.argv:
         render(pathlib.Path(folder), dies, int(sys.argv[-1]), sys.argv[sys.argv.index("-o") + 1])

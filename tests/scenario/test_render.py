@@ -176,13 +176,17 @@ class Frames(Scenes):
 
     def test_offered(self):
         """What the worker says of itself is what runs may ask for; engines are asked once."""
-        with self.farm(worker_render_gpus="2", worker_render_ram_gb="64", worker_render_plugins="mtoa 5.5.1") as farm:
-            known = (farm.data / "workers/worker1/engines").read_text().split()
-            labels = {"render.engines": f"blender {known[-1]}", "render.gpus": "2", "render.ram_gb": "64", "render.plugins": "mtoa 5.5.1"}
+        with self.farm(worker_render_gpus="2", worker_render_ram_gb="64") as farm:
+            kept = farm.data / "workers/worker1/engines"
+            head, plugins = kept.read_text().rstrip("\n").split("\t")
+            self.assertRegex(plugins, r"(^|,)io_scene_fbx \d+\.\d+")  # one that Blender always has
+            labels = {"render.engines": f"blender {head.split()[-1]}", "render.gpus": "2", "render.ram_gb": "64", "render.plugins": plugins}
             self.render(farm, "cube.blend", labels=labels)
-            (farm.data / "workers/worker1/engines").write_text(" ".join([*known[:-1], "9.9"]) + "\n")
+            kept.write_text(" ".join([*head.split()[:-1], "9.9"]) + "\tmine 2,its_own\n")
             farm.restart("worker1")
-            self.render(farm, "cube.blend", 2, labels={"render.engines": "blender 9.9"})
+            self.render(farm, "cube.blend", 2, labels={"render.engines": "blender 9.9", "render.plugins": "mine 2,its_own"})
+        with self.farm(worker_render_plugins="mtoa 5.5.1") as farm:
+            self.render(farm, "cube.blend", labels={"render.plugins": "mtoa 5.5.1"})
 
     def test_sizes_and_formats(self):
         with self.farm() as farm:

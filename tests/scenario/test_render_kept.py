@@ -16,7 +16,7 @@ from tests.scenario import test_render as frames
 ENGINE = """#!/usr/bin/python3
 import json, os, pathlib, shutil, sys, time
 folder = pathlib.Path({folder!r})
-if "--version" in sys.argv:
+if "--python-expr" in sys.argv:
     sys.exit(print("Blender 3.4.1"))
 def make(frame, output):
     with open(folder / "began", "a") as began:

@@ -66,7 +66,7 @@ class Collections(Staged):
     def test_one_that_takes_longer_than_its_answer(self):
         running = {"running": True, "ended_at": None}
         said = self.collect((202, running), (200, running), (503, {}), (200, running), (200, {}))
-        self.assertEqual((said.returncode, said.stdout), (0, "4 files (5.0 MB) have gone: 3 were known, by 2 paths\n"), said)
+        self.assertEqual((said.returncode, said.stdout), (0, "4 files (4.8 MiB) have gone: 3 were known, by 2 paths\n"), said)
         self.assertEqual(said.stderr.splitlines(), ["gantry: waiting for the farm to answer again (away)", "gantry: the farm answers again"])
 
     def test_ends_that_are_none(self):

@@ -32,7 +32,7 @@ class Whole(frames.Scenes):
         self.began.touch()
         engine = self.folder / "blender"  # Blender, that says how far it is and goes on once it may
         real = shutil.which("blender")
-        engine.write_text(f'#!/bin/bash\n[[ $1 == --version ]] && exec {real} "$@"\nprintf "Fra:${{@: -1}} Mem:1M | Sample 2/4\\n"\n'
+        engine.write_text(f'#!/bin/bash\n[[ $* == *--python-expr* ]] && exec {real} "$@"\nprintf "Fra:${{@: -1}} Mem:1M | Sample 2/4\\n"\n'
                           f'echo "files: $(find ../scene -type f | wc -l)"\necho "${{@: -1}}" >> {self.began}\n'
                           f'until [[ -e {self.past} ]]; do sleep 0.05; done\nexec {real} "$@"\n')
         os.chmod(engine, 0o755)

@@ -112,6 +112,26 @@ static void test_formats(void **state)
     assert_null(engine_find("max"));
 }
 
+static void test_plugins(void **state)
+{
+    static const struct {
+        const char *line, *plugin;
+    } lines[] = {{"GANTRY PLUGIN io_scene_fbx 4.37.1", "io_scene_fbx 4.37.1"},
+                 {"GANTRY PLUGIN cycles ", "cycles"},
+                 {"GANTRY PLUGIN cycles", "cycles"},
+                 {"GANTRY PLUGIN a,b 1", ""}, /* no names of a list */
+                 {"GANTRY PLUGIN a 1 2", ""},
+                 {"GANTRY PLUGIN ", ""},
+                 {"Blender 3.4.1", ""},
+                 {"GANTRY PLUGIN abcdefghijklmnopqrstuvwxyz 1.2", ""}}; /* too long */
+    char out[24];
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        engine_plugin(lines[i].line, out, sizeof(out));
+        assert_string_equal(out, lines[i].plugin);
+    }
+}
+
 static void test_version(void **state)
 {
     (void)state;
@@ -184,7 +204,8 @@ int main(void)
         cmocka_unit_test_teardown(test_blender, tear_down), cmocka_unit_test_teardown(test_maya, tear_down),
         cmocka_unit_test_teardown(test_unreal, tear_down),  cmocka_unit_test_teardown(test_fill, tear_down),
         cmocka_unit_test_teardown(test_kept, tear_down),    cmocka_unit_test_teardown(test_formats, tear_down),
-        cmocka_unit_test_teardown(test_version, tear_down), cmocka_unit_test_teardown(test_dirmap, tear_down),
+        cmocka_unit_test_teardown(test_version, tear_down), cmocka_unit_test_teardown(test_plugins, tear_down),
+        cmocka_unit_test_teardown(test_dirmap, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

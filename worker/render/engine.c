@@ -1,6 +1,7 @@
 #include "worker/render/engine.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -9,6 +10,8 @@
 #include "proto/settings.h"
 
 #define TEXT_MAX ((size_t)16384)
+#define PLAIN                                                                                                                    \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+" /* of names and versions, which stand in lists */
 
 static const struct engine_format blender_formats[] = {
     {"png", "PNG"}, {"exr", "OPEN_EXR"}, {"jpg", "JPEG"},  {"jpeg", "JPEG"}, {"tif", "TIFF"}, {"tiff", "TIFF"},
@@ -119,11 +122,28 @@ static const struct engine_arg unreal_args[] = {
     {NULL, NULL},
 };
 
+#define PLUGIN "GANTRY PLUGIN "
+/* The add-ons that a frame has, too: what is there is not all in use, and what a user has turned on does not count. */
+static const char *const blender_version[] = {
+    "-b",
+    "--factory-startup",
+    "--disable-autoexec",
+    "-noaudio",
+    "--python-expr",
+    "import bpy, sys, addon_utils\n"
+    "for addon in bpy.context.preferences.addons:\n"
+    "    module = sys.modules.get(addon.module)\n"
+    "    said = addon_utils.module_bl_info(module) if module else {}\n"
+    "    print('" PLUGIN "' + addon.module, '.'.join(map(str, said.get('version', ()))), flush=True)\n",
+    NULL,
+};
+static const char *const maya_version[] = {"-v", NULL};
+
 const struct engine engines[] = {
-    {"blender", SET_RENDER_BLENDER, "--version", "Blender ", NULL, NULL, blender_formats, blender_args, blender_kept_args,
+    {"blender", SET_RENDER_BLENDER, blender_version, "Blender ", NULL, NULL, blender_formats, blender_args, blender_kept_args,
      "scene prepare folder format frame", "{folder}", true, false},
-    {"maya", SET_RENDER_MAYA, "-v", "Maya ", "maya", NULL, maya_formats, maya_args, NULL, "scene folder format frame", "{folder}",
-     false, true},
+    {"maya", SET_RENDER_MAYA, maya_version, "Maya ", "maya", NULL, maya_formats, maya_args, NULL, "scene folder format frame",
+     "{folder}", false, true},
     {"ue", SET_RENDER_UNREAL, NULL, "", NULL, "../../Build/Build.version", unreal_formats, unreal_args, NULL,
      "scene folder format frame map sequence", "{made}", false, false},
     {0},
@@ -234,4 +254,16 @@ void engine_version(const struct engine *engine, const char *answer, char *out, 
         len++;
     }
     out[len] = '\0';
+}
+
+void engine_plugin(const char *line, char *out, size_t size)
+{
+    size_t len = strlen(PLUGIN);
+    out[0] = '\0';
+    if (strncmp(line, PLUGIN, len) != 0)
+        return;
+    line += len;
+    size_t name = strspn(line, PLAIN), gap = line[name] == ' ', version = strspn(line + name + gap, PLAIN);
+    if (name && line[name + gap + version] == '\0' && name + version + 2 <= size)
+        snprintf(out, size, "%.*s%s%.*s", (int)name, line, version ? " " : "", (int)version, line + name + gap);
 }

@@ -20,7 +20,7 @@ struct engine_format {
 struct engine {
     const char *name;                    /* a task's render_engine */
     int setting;                         /* that names its program */
-    const char *version_flag;            /* its only argument when it is asked for its version; NULL: it cannot be asked */
+    const char *const *version_args;     /* that ask it for its version, and plug-ins; NULL: it cannot be asked */
     const char *version_words;           /* before the number, in its answer */
     const char *version_program;         /* that is asked in its place, in the same folder; NULL: it is asked itself */
     const char *version_file;            /* that says it, from the same folder, as JSON of Unreal's; NULL: none */
@@ -55,5 +55,7 @@ char *engine_fill(const char *text, const struct engine_value *values, struct er
 
 /* "3.4.1" from what it answered, into out; empty: it does not say. */
 void engine_version(const struct engine *engine, const char *answer, char *out, size_t size);
+/* "io_scene_fbx 4.37.1" from such a line, into out: a name, and a version if there is one; empty: the line says something else. */
+void engine_plugin(const char *line, char *out, size_t size);
 
 #endif

@@ -17,6 +17,7 @@
 
 #define ASK_MS 60000u
 #define KNOWN_MAX ((size_t)16384)
+#define PLUGINS_MAX sizeof(((struct offer *)0)->plugins)
 
 /* ---- which engines ---- */
 
@@ -36,29 +37,34 @@ static bool program_find(const char *name, char path[PATH_MAX], struct stat *inf
     return false;
 }
 
-struct hearing {
+struct hearing { /* what an engine says of itself */
     const struct engine *engine;
-    char version[32];
+    char version[32], plugins[PLUGINS_MAX];
 };
 
 static void on_line(void *self, const char *text)
 {
     struct hearing *hearing = self;
+    char plugin[128];
     if (!hearing->version[0])
         engine_version(hearing->engine, text, hearing->version, sizeof(hearing->version));
+    engine_plugin(text, plugin, sizeof(plugin));
+    if (plugin[0])
+        str_append(hearing->plugins, sizeof(hearing->plugins), ",", plugin); /* what has no room is not offered */
 }
 
-static bool ask(const struct engine *engine, const char *program, char version[32])
+static bool ask(struct hearing *hearing, const char *program)
 {
-    char *argv[] = {(char *)program, (char *)engine->version_flag, NULL};
-    struct hearing hearing = {.engine = engine};
+    const struct engine *engine = hearing->engine;
+    char *argv[ENGINE_ARGS] = {(char *)program};
     struct child_end end;
     struct err err = {0};
-    bool well = child_run(argv, "/", ASK_MS, on_line, &hearing, &end, &err) == 0 && end.exit_code == 0 && hearing.version[0];
+    for (size_t i = 0; engine->version_args[i]; i++)
+        argv[i + 1] = (char *)engine->version_args[i];
+    bool well = child_run(argv, "/", ASK_MS, on_line, hearing, &end, &err) == 0 && end.exit_code == 0 && hearing->version[0];
     if (!well)
         log_warn("GTY-RENDER-ENGINE", "engine=%s program=%s does not say which version it is%s%s%s", engine->name, program,
                  engine->version_program ? "" : ": not offered", err.code ? ": " : "", err.text);
-    snprintf(version, 32, "%s", hearing.version);
     return well;
 }
 
@@ -82,15 +88,19 @@ static void version_read(const struct engine *engine, const char *program, char 
     buf_free(&text);
 }
 
-/* What is known of a program: `path size mtime_ns version`, a line each. */
-static bool known_version(const struct buf *known, const char *head, char version[32])
+/* What is known of a program: `path size mtime_ns version`, a tab and its plug-ins; a line each. */
+static bool known_find(const struct buf *known, const char *head, struct hearing *hearing)
 {
     size_t len = strlen(head);
     for (const char *at = known->data, *end = at + known->len; at && at < end;) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t line = (size_t)((newline ? newline : end) - at);
-        if (line > len && line - len < 32 && memcmp(at, head, len) == 0) {
-            snprintf(version, 32, "%.*s", (int)(line - len), at + len);
+        const char *tab = memchr(at, '\t', line);
+        size_t version = tab ? (size_t)(tab - at) : 0;
+        if (version > len && version - len < sizeof(hearing->version) && line - version <= sizeof(hearing->plugins) &&
+            memcmp(at, head, len) == 0) {
+            snprintf(hearing->version, sizeof(hearing->version), "%.*s", (int)(version - len), at + len);
+            snprintf(hearing->plugins, sizeof(hearing->plugins), "%.*s", (int)(line - version - 1), tab + 1);
             return true;
         }
         at += line + 1;
@@ -99,8 +109,7 @@ static bool known_version(const struct buf *known, const char *head, char versio
 }
 
 /* False: it does not say. */
-static bool version_ask(const struct engine *engine, const char *program, const struct buf *known, struct buf *now,
-                        char version[32])
+static bool program_ask(struct hearing *hearing, const char *program, const struct buf *known, struct buf *now)
 {
     char head[PATH_MAX + 64];
     struct stat info;
@@ -108,45 +117,49 @@ static bool version_ask(const struct engine *engine, const char *program, const 
         return false;
     snprintf(head, sizeof(head), "%s %" PRIu64 " %" PRIu64 " ", program, (uint64_t)info.st_size,
              (uint64_t)info.st_mtim.tv_sec * 1000000000u + (uint64_t)info.st_mtim.tv_nsec);
-    if (!known_version(known, head, version) && !ask(engine, program, version))
+    if (!known_find(known, head, hearing) && !ask(hearing, program))
         return false;
-    buf_printf(now, "%s%s\n", head, version);
+    buf_printf(now, "%s%s\t%s\n", head, hearing->version, hearing->plugins);
     return true;
 }
 
-/* Into version, which stays empty where it cannot be known. False: it is not to be offered, as it does not even say which it is. */
-static bool version_find(const struct engine *engine, const char *program, const struct buf *known, struct buf *now,
-                         char version[32])
+/* The version stays empty where it cannot be known. False: it is not to be offered, as it does not even say which it is. */
+static bool version_find(struct hearing *hearing, const char *program, const struct buf *known, struct buf *now)
 {
+    const struct engine *engine = hearing->engine;
     char beside[PATH_MAX + 64];
     if (engine->version_file)
-        version_read(engine, program, version);
-    if (!engine->version_flag)
+        version_read(engine, program, hearing->version);
+    if (!engine->version_args)
         return true;
     if (!engine->version_program)
-        return version_ask(engine, program, known, now, version);
+        return program_ask(hearing, program, known, now);
     snprintf(beside, sizeof(beside), "%.*s/%s", (int)(strrchr(program, '/') - program), program, engine->version_program);
     if (access(beside, X_OK) < 0)
         log_warn("GTY-RENDER-ENGINE", "engine=%s offered without a version: there is no %s to say it", engine->name, beside);
     else
-        version_ask(engine, beside, known, now, version);
+        program_ask(hearing, beside, known, now);
     return true;
 }
 
 static void engine_offer(struct offer *offer, const struct engine *engine, const char *program, const struct buf *known,
                          struct buf *now)
 {
-    char path[PATH_MAX], version[32] = "", text[64];
+    char path[PATH_MAX], text[64];
+    struct hearing hearing = {.engine = engine};
     struct stat info;
     if (!program_find(program, path, &info)) {
         log_debug("GTY-RENDER-ENGINE", "engine=%s not offered: there is no program %s", engine->name, program);
         return;
     }
-    if (!version_find(engine, path, known, now, version))
+    if (!version_find(&hearing, path, known, now))
         return;
-    snprintf(text, sizeof(text), "%s%s%s", engine->name, version[0] ? " " : "", version);
+    snprintf(text, sizeof(text), "%s%s%s", engine->name, hearing.version[0] ? " " : "", hearing.version);
     str_append(offer->engines, sizeof(offer->engines), ",", text);
-    log_info("GTY-RENDER-ENGINE", "engine=%s version=%s program=%s", engine->name, version, path);
+    if (hearing.plugins[0])
+        str_append(offer->plugins, sizeof(offer->plugins), ",", hearing.plugins);
+    log_info("GTY-RENDER-ENGINE", "engine=%s version=%s program=%s plugins=%s", engine->name, hearing.version, path,
+             hearing.plugins);
 }
 
 static void engines_offer(struct offer *offer, const struct settings *settings, const struct home *home)
@@ -196,6 +209,7 @@ static bool serves(const struct setup *setup)
 void offer_open(struct offer *offer, const struct settings *settings, const struct home *home, const struct setup *setup)
 {
     const char *engines_set = settings_text(settings, SET_WORKER_RENDER_ENGINES),
+               *plugins = settings_text(settings, SET_WORKER_RENDER_PLUGINS),
                *gpus = settings_text(settings, SET_WORKER_RENDER_GPUS);
     uint64_t ram = (uint64_t)settings_count_of(settings, SET_WORKER_RENDER_RAM_GB);
     *offer = (struct offer){.serves = serves(setup)};
@@ -205,7 +219,8 @@ void offer_open(struct offer *offer, const struct settings *settings, const stru
         snprintf(offer->engines, sizeof(offer->engines), "%s", engines_set);
     else
         engines_offer(offer, settings, home);
-    snprintf(offer->plugins, sizeof(offer->plugins), "%s", settings_text(settings, SET_WORKER_RENDER_PLUGINS));
+    if (*plugins)
+        snprintf(offer->plugins, sizeof(offer->plugins), "%s", plugins);
     snprintf(offer->ram, sizeof(offer->ram), "%" PRIu64, ram ? ram : ram_gb());
     if (*gpus)
         snprintf(offer->gpus, sizeof(offer->gpus), "%s", gpus);
