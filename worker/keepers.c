@@ -87,11 +87,18 @@ static int keeper_start(struct keeper *keeper, const char *user, uid_t uid, gid_
     return keeper->process ? 0 : -1;
 }
 
-/* It calls nothing any more, and goes with all that is below it; its folder goes as the number gets the next one. */
+/* It calls nothing any more, and goes with all that is below it; its folder goes with all, or as the number gets the next one. */
 static void keeper_stop(struct keeper *keeper)
 {
     process_forget(keeper->process);
     keeper->process = NULL;
+}
+
+/* One whose number may get no other for long. */
+static void keeper_end(struct keeper *keeper)
+{
+    keeper_stop(keeper);
+    home_keep_remove(keeper->all->home, keeper->number);
 }
 
 /* ---- which one ---- */
@@ -138,7 +145,7 @@ void keepers_release(struct keeper *keeper)
     if (!keeper->process || access(hung, F_OK) < 0)
         return;
     log_warn("GTY-RENDER-KEEPER", "keeper=%u does not answer; it is ended", keeper->number);
-    keeper_stop(keeper);
+    keeper_end(keeper);
 }
 
 void keepers_yield(struct keepers *keepers, const struct rec_assignment *assignment)
@@ -152,7 +159,7 @@ void keepers_yield(struct keepers *keepers, const struct rec_assignment *assignm
             continue;
         log_info("GTY-RENDER-KEEPER", "keeper=%u makes room for run=%" PRIu64 ", which asks for %" PRIu64 " MB", keeper->number,
                  assignment->run_id, need);
-        keeper_stop(keeper);
+        keeper_end(keeper);
     }
 }
 

@@ -56,7 +56,7 @@ class Kept(frames.Scenes):
 
     def kept(self, farm):
         folder = farm.data / "workers/worker1/keep"
-        return [path for path in folder.rglob("engine*")] if folder.exists() else []
+        return list(folder.glob("*/engine*"))
 
 
 class Pictures(Kept):
@@ -292,12 +292,13 @@ class Processes(Kept):
     def test_memory(self):
         """What waits idle ends where a frame of something else asks for more memory than there is; what that frame wants stays."""
         with self.farm(**dict(self.own, worker_slots=2)) as farm:
-            self.make(farm, "cube.blend", 1, 2, parameters={"ram": 1 << 20})
-            self.make(farm, "wood.blend", 1)
+            self.make(farm, "wood.blend", 1, parameters={"ram": 1 << 20})
+            self.make(farm, "cube.blend", 1, 2)
             self.assertEqual([alive(pid) for pid in self.pids()], [True, True])
             self.make(farm, "wood.blend", 2, parameters={"ram": 1 << 20})
-            first = self.pids()[0]
-            wait_for(lambda: not alive(first), what="the end of the one that nobody wants")
+            wanted, other = self.pids()
+            wait_for(lambda: not alive(other) and len(self.kept(farm)) == 1, what="the end of the one that nobody wants, and of its folder")
+            self.assertTrue(alive(wanted))
 
     def test_the_worker_ends(self):
         """In order: nothing of its engines is left."""
@@ -315,7 +316,7 @@ class Processes(Kept):
             os.kill(stopped, signal.SIGSTOP)
             log, = self.make(farm, "cube.blend", 2)
             self.assertIn("no engine is kept for this frame: its keeper does not answer", log)
-            wait_for(lambda: not alive(stopped) and not alive(self.pids()[0]), what="the end of it and its engine")
+            wait_for(lambda: not alive(stopped) and not alive(self.pids()[0]) and not self.kept(farm), what="the end of it and its engine")
             self.assertEqual([self.number_in(log) for log in self.make(farm, "cube.blend", 3, 4)], [1, 2])
 
     def keeper(self, farm):
