@@ -132,7 +132,7 @@ class Cleanup(Studio):
         self.assertEqual(self.ended(number)["status"], "completed")
         self.assertEqual(self.farm.data_of(self.farm.post(f"{BASE}/tasks/{number}/cleanup"))["status"], "completed")
         data = self.farm.data / "workers/worker1"
-        wait_for(lambda: not list((data / "runs").iterdir()) and not list((data / "keep").rglob("engine*")), what="its folders being removed")
+        wait_for(lambda: not list((data / "runs").iterdir()) and not list((data / "keep").glob("*/engine*")), what="its folders being removed")
         self.assertFalse([row.pid for row in stand_in.begun(self.folder) if alive(row.pid)])
         self.rows(number)
 
