@@ -130,7 +130,7 @@ static void test_scene_is_newer(void **unused)
 {
     (void)unused;
     struct fixture *fixture = both_fixture();
-    struct rec_render_task task = scene(3);
+    struct rec_render_task task = scene(4);
     struct msg_render_live live = {0};
     upload(fixture, MD5_SCENE, "p/a.blend", "user123");
     task.oss_file_path = STR_LIT("p/a.blend");
@@ -148,8 +148,8 @@ static void test_scene_is_newer(void **unused)
     nothing_given(fixture, 1);
     const struct msg *answer = fixture_ask(fixture, &shape_msg_render_live, &live);
     assert_non_null(strstr(answer->u.render_live_rows.tasks.items[0].reason.ptr, "blender 4.2, which saved the scene"));
-    static const char *const newer[] = {"blender 4.2", "blender 10.0.1", "blender"};
-    for (unsigned i = 0; i < 3; i++) {
+    static const char *const newer[] = {"blender 4.2", "blender 10.0.1", "blender", "blender 4"};
+    for (unsigned i = 0; i < sizeof newer / sizeof *newer; i++) {
         char name[8];
         snprintf(name, sizeof name, "n%u", i);
         studio(fixture, 2 + i, name, newer[i], "16", "0");

@@ -48,11 +48,12 @@ static bool version_is(struct str has, struct str wanted)
            (!wanted.len || has.len == wanted.len || has.ptr[wanted.len] == '.');
 }
 
-/* Whether what one program saved another one of this version opens; where either is not known nothing speaks against it. */
+/* Whether what one program saved another one of this version opens, as far as both are known: a 4 may be a 4.2. */
 static bool version_opens(struct str has, struct scene_version made)
 {
     struct scene_version own = scene_version_read(has);
-    return !own.major || own.major > made.major || (own.major == made.major && own.minor >= made.minor);
+    bool whole = has.len && memchr(has.ptr, '.', has.len);
+    return !own.major || own.major > made.major || (own.major == made.major && (!whole || own.minor >= made.minor));
 }
 
 /* Whether a list of "name version, name version" has this one, that opens what was made with another. */
