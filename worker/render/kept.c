@@ -20,11 +20,13 @@
 #include "worker/job.h"
 #include "worker/render/frame.h"
 #include "worker/render/keep.h"
+#include "worker/tree.h"
 #include "worker/video/words.h"
 
 #define DIAL_MS 10000 /* a keeper that was just started is at its door by then */
 #define DIAL_AGAIN_MS 5
-#define ANSWER_S 15 /* it may have a large engine to end first */
+#define ANSWER_S 60      /* it may have a large engine to end, and its layout to remove */
+#define STOPPED_MS 15000 /* one that is stopped does neither */
 
 enum ready { READY_WAITS, READY_FRESH, READY_NONE }; /* the engine wanted */
 
@@ -120,13 +122,29 @@ static enum ready unanswered(struct kept *kept, const char *why)
     return none(kept, why);
 }
 
+/* Waits for it to answer, unless it is seen to be stopped. */
+static bool answers(int line)
+{
+    struct ucred who = {0};
+    socklen_t len = sizeof(who);
+    struct pollfd packet = {.fd = line, .events = POLLIN};
+    bool known = getsockopt(line, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid > 0;
+    for (unsigned waited = 0; waited < ANSWER_S * 1000; waited += STOPPED_MS) {
+        if (poll(&packet, 1, STOPPED_MS) > 0)
+            return true;
+        if (known && tree_stopped(who.pid))
+            return false;
+    }
+    return false;
+}
+
 static enum ready want(struct kept *kept)
 {
     struct render *it = kept->watching->it;
     char text[KEEP_TEXT];
     uint64_t chunk = words_number(it->words, "chunk"), seconds = words_number(it->words, "keep_seconds");
     keep_ends_close(&kept->ends);
-    if (keep_send(it->keeper, NULL, "want %s %" PRIu64 " %" PRIu64, kept->key, chunk, seconds) < 0 ||
+    if (keep_send(it->keeper, NULL, "want %s %" PRIu64 " %" PRIu64, kept->key, chunk, seconds) < 0 || !answers(it->keeper) ||
         keep_receive(it->keeper, text, &kept->ends) != 1)
         return unanswered(kept, "its keeper does not answer");
     if (sscanf(text, "same %" SCNu64, &kept->frames) == 1 && kept->ends.process >= 0)
