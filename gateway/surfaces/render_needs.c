@@ -63,23 +63,34 @@ static void one_tell(struct needs *needs, struct need *need)
     needs->each(needs, need);
 }
 
+static void held_ask(struct needs *needs);
+
 static void on_looked(struct request *request, const struct msg *msg)
 {
     struct needs *needs = request->sink.self;
     const struct msg_asset_looked *looked = &msg->u.asset_looked;
 
-    for (uint32_t i = 0; i < needs->held; i++) {
+    uint32_t count = looked->ids.count;
+
+    if (count == 0 || count > needs->held || looked->sizes.count != count || looked->md5s.len != count * BLOB_MD5) {
+        reply_problem_kind(request, PROBLEM_INTERNAL);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
         struct need *need = &needs->files[i];
-        if (i < looked->ids.count && i < looked->sizes.count && looked->ids.items[i] && looked->md5s.len >= (i + 1) * BLOB_MD5) {
+        if (looked->ids.items[i]) {
             need->asset_id = looked->ids.items[i];
             need->size = looked->sizes.items[i];
             need->md5 = (const unsigned char *)looked->md5s.ptr + (size_t)i * BLOB_MD5;
         }
         one_tell(needs, need);
     }
-    needs->held = 0;
+    needs->held -= count;
+    memmove(needs->files, needs->files + count, needs->held * sizeof *needs->files);
     if (request->out.failed)
         reply_problem_kind(request, PROBLEM_OVERLOADED);
+    else if (needs->held)
+        held_ask(needs); /* there were too many names to look through at once */
     else
         next_ask(needs);
 }

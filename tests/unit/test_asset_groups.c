@@ -32,7 +32,7 @@ static void add(struct fixture *fixture, const char *md5, const char *path, cons
 
 static struct asset_look look_of(const char *unionid, uint32_t steps)
 {
-    return (struct asset_look){str_of(unionid), STR_LIT("p/a.blend"), true, steps};
+    return (struct asset_look){str_of(unionid), STR_LIT("p/a.blend"), true, steps, false};
 }
 
 /* The hash of what the path stands for, or "". */
@@ -203,11 +203,55 @@ static void test_loaded_twice(void **unused)
     fixture_free(fixture);
 }
 
+/* Which of these are there, by the message: as often as it takes. */
+static unsigned found(struct fixture *fixture, struct str *paths, uint32_t count)
+{
+    unsigned there = 0;
+    for (uint32_t at = 0; at < count;) {
+        struct msg_asset_look ask = {.unionid = STR_LIT("user"), .paths = {paths + at, count - at}};
+        const struct msg *answer = fixture_ask(fixture, &shape_msg_asset_look, &ask);
+        assert_int_equal(answer->shape->id, MSG_ASSET_LOOKED);
+        const struct uint_list *ids = &answer->u.asset_looked.ids;
+        assert_true(ids->count > 0);
+        for (uint32_t i = 0; i < ids->count; i++)
+            there += ids->items[i] != 0;
+        at += ids->count;
+    }
+    return there;
+}
+
+/* Sequences that differ in a number beside that of the frame are one group. */
+static void test_side_by_side(void **unused)
+{
+    (void)unused;
+    enum { SEQUENCES = 6, FRAMES = 250 };
+    struct fixture *fixture = farm_fixture();
+    char names[SEQUENCES + 1][32], path[32];
+    struct str paths[SEQUENCES + 1];
+    for (unsigned i = 0; i < SEQUENCES * FRAMES; i++) {
+        snprintf(path, sizeof path, "p/smoke_%u_%04u.vdb", 1 + i / FRAMES, 1 + i % FRAMES);
+        add(fixture, MD5_A, path, "user");
+    }
+    for (unsigned i = 0; i <= SEQUENCES; i++) {
+        snprintf(names[i], sizeof names[i], "p/smoke_%u_####.vdb", 1 + i);
+        paths[i] = str_of(names[i]);
+    }
+    assert_int_equal(found(fixture, paths, SEQUENCES + 1), SEQUENCES); /* one of them is not there */
+    struct asset_look look = look_of("user", FRAMES);
+    assert_null(asset_look(fixture->core, &look, STR_LIT("p/smoke_6_####.vdb")));
+    assert_true(look.cut); /* which is not to say that it is not there */
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_marks),     cmocka_unit_test(test_pages),        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_forgotten), cmocka_unit_test(test_loaded_twice),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_loaded_twice),
+        cmocka_unit_test(test_side_by_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,8 +55,10 @@ struct asset_look {            /* files that a scene names */
     bool blender;              /* `//x` is relative */
     uint32_t
         steps; /* paths that are held against patterns yet, beside the first for each: a scene of many costs no more than that */
+    bool cut;  /* set: they did not reach as far as a file, which may be there */
 };
-#define ASSET_STEPS 1000 /* in one question */
+#define ASSET_STEPS 1000        /* of a page */
+#define ASSET_LOOK_STEPS 100000 /* of a question about many paths: sequences side by side are all one group */
 /* The file at a path as the scene has it: bound by where it is (proto/place.h) or, a relative one, by just that; of those that a pattern stands for
  * the first that is found. NULL: it is not there. */
 struct asset *asset_look(const struct core *core, struct asset_look *look, struct str path);

@@ -133,15 +133,18 @@ static bool name_fits(const struct asset_name *name, const char *pattern)
 }
 
 /* The very first of a group is looked at in any case: nearly all begin with one that fits. */
-static struct asset *look_pattern(const struct assets *assets, const struct looking *looking, uint32_t *steps)
+static struct asset *look_pattern(const struct assets *assets, const struct looking *looking, struct asset_look *look)
 {
     for (unsigned source = 0; source < SOURCES; source++) {
         const struct asset_name *first = names_of(assets, looking, source), *name = first;
-        for (; name && (name == first || *steps > 0); name = name->behind) {
+        for (; name && (name == first || look->steps > 0); name = name->behind) {
             if (name_fits(name, source_place(looking, source)))
                 return name->asset;
-            *steps -= name != first;
+            look->steps -= name != first;
         }
+        look->cut = name != NULL;
+        if (look->cut)
+            break;
     }
     return NULL;
 }
@@ -155,7 +158,7 @@ struct asset *asset_look(const struct core *core, struct asset_look *look, struc
         return NULL;
     looking_begin(&looking, look, path);
     bool pattern = pattern_is(asset_last(looking.beside)) || pattern_is(asset_last(looking.alone));
-    return pattern ? look_pattern(assets, &looking, &look->steps) : look_one(assets, &looking);
+    return pattern ? look_pattern(assets, &looking, look) : look_one(assets, &looking);
 }
 
 /* ---- all that a pattern stands for ---- */
@@ -217,6 +220,23 @@ void asset_list(const struct core *core, struct asset_look *look, struct str pat
 
 /* ---- asked by the gateway ---- */
 
+/* As many as there are steps for, into lists of that many: the gateway asks for the rest again. */
+static uint32_t looks(const struct core *core, const struct msg_asset_look *asked, uint64_t *ids, uint64_t *sizes, char *md5s)
+{
+    struct asset_look look = {asked->unionid, asked->scene, asked->blender, ASSET_LOOK_STEPS, false};
+
+    for (uint32_t i = 0; i < asked->paths.count; i++) {
+        const struct asset *asset = asset_look(core, &look, asked->paths.items[i]);
+        if (look.cut)
+            return i;
+        ids[i] = asset ? asset->id : 0;
+        sizes[i] = asset ? asset->size : 0;
+        if (asset)
+            memcpy(md5s + (size_t)i * ASSET_MD5, asset->md5, ASSET_MD5);
+    }
+    return asked->paths.count;
+}
+
 void asset_on_find(struct core *core, const struct core_call *call)
 {
     const struct msg_asset_find *asked = &call->msg->u.asset_find;
@@ -238,19 +258,17 @@ void asset_on_find(struct core *core, const struct core_call *call)
 void asset_on_look(struct core *core, const struct core_call *call)
 {
     const struct msg_asset_look *asked = &call->msg->u.asset_look;
-    struct asset_look look = {asked->unionid, asked->scene, asked->blender, ASSET_STEPS};
-    uint32_t count = asked->paths.count;
     uint64_t ids[ASSET_LOOKS], sizes[ASSET_LOOKS];
     char md5s[ASSET_LOOKS * ASSET_MD5] = {0};
+    uint32_t count = looks(core, asked, ids, sizes, md5s);
     struct msg_asset_looked answer = {.ids = {ids, count}, .md5s = {md5s, count * ASSET_MD5}, .sizes = {sizes, count}};
     struct fault fault;
 
-    for (uint32_t i = 0; i < count; i++) {
-        const struct asset *asset = asset_look(core, &look, asked->paths.items[i]);
-        ids[i] = asset ? asset->id : 0;
-        sizes[i] = asset ? asset->size : 0;
-        if (asset)
-            memcpy(md5s + (size_t)i * ASSET_MD5, asset->md5, ASSET_MD5);
+    if (count == 0 && asked->paths.count) {
+        fault_set(&fault, ERR_LIMIT, "paths", "steps", asked->paths.items[0], NULL,
+                  "more than %u files are named like this one but for their numbers", ASSET_LOOK_STEPS);
+        core_refuse(core, call, &fault);
+        return;
     }
     if (core_reserve(core, 0, 64 + (size_t)count * (18 + ASSET_MD5), 1, &fault) != 0) {
         core_refuse(core, call, &fault);

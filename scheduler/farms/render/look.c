@@ -65,6 +65,6 @@ void render_on_look(struct core *core, const struct core_call *call)
         return;
     }
     struct asset_look look = {task->record.unionid, task->record.oss_file_path, str_is(task->record.render_engine, "blender"),
-                              ASSET_STEPS};
+                              asked->each ? ASSET_STEPS : ASSET_LOOK_STEPS, false};
     (asked->each ? each_answer : paths_answer)(core, call, &look);
 }
