@@ -243,6 +243,18 @@ static void test_side_by_side(void **unused)
     fixture_free(fixture);
 }
 
+/* What is called like a pattern is found by its own name. */
+static void test_named_like_a_pattern(void **unused)
+{
+    (void)unused;
+    struct fixture *fixture = farm_fixture();
+    add(fixture, MD5_A, "p/wood##.png", "user");
+    add(fixture, MD5_B, "p/wood01.png", "user");
+    assert_string_equal(looked(fixture, "user", "//wood##.png"), MD5_A);
+    assert_string_equal(looked(fixture, "user", "//wood%02d.png"), MD5_B);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_forgotten),
         cmocka_unit_test(test_loaded_twice),
         cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_named_like_a_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,7 +196,7 @@ static int page_ask(struct finding *finding, const char *pattern, char after[AFT
     return 0;
 }
 
-/* Each is a file; the whole is missing if none is there. */
+/* Each is a file; where none is there one may be called like that itself, or it is missing. */
 static int pattern_add(struct finding *finding, const char *pattern, struct err *err)
 {
     size_t before = json_array_size(finding->files);
@@ -211,7 +211,7 @@ static int pattern_add(struct finding *finding, const char *pattern, struct err 
     json_decref(seen);
     if (rc < 0)
         return -1;
-    return json_array_size(finding->files) > before || file_add(finding, pattern, NULL) == 0 ? 0 : no_memory(err);
+    return json_array_size(finding->files) > before ? 0 : path_add(finding, pattern, err);
 }
 
 static int all_find(struct finding *finding, const json_t *assets, struct err *err)

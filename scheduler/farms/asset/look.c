@@ -158,7 +158,8 @@ struct asset *asset_look(const struct core *core, struct asset_look *look, struc
         return NULL;
     looking_begin(&looking, look, path);
     bool pattern = pattern_is(asset_last(looking.beside)) || pattern_is(asset_last(looking.alone));
-    return pattern ? look_pattern(assets, &looking, look) : look_one(assets, &looking);
+    struct asset *asset = look_one(assets, &looking); /* of a pattern, too: a file may be called like that */
+    return asset || !pattern ? asset : look_pattern(assets, &looking, look);
 }
 
 /* ---- all that a pattern stands for ---- */
