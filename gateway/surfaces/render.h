@@ -7,6 +7,7 @@
 
 #include "gateway/ask.h"
 #include "gateway/writer.h"
+#include "proto/place.h"
 
 /* ---- envelope ---- */
 
@@ -83,8 +84,18 @@ struct str render_format(const struct rec_render_task *task);
 bool render_scene_there(const struct request *request, const struct rec_render_task *task);
 /* Whether a file of that name is below scene.root. */
 bool render_below_roots(const struct request *request, struct str path, uint64_t *size);
-/* The same for a file that a scene there needs, by its place (proto/place.h): of a pattern one is enough, and size is its. */
-bool render_needed_below_roots(const struct request *request, const char *place, uint64_t *size);
+struct
+    render_names { /* of a folder there: read once for all patterns that are behind each other in a page. Zeroed before its first use */
+    char folder[PLACE_MAX];
+    struct buf names;
+    uint32_t entries, opened; /* how much is looked at yet */
+    bool read, whole;
+};
+void render_names_page(struct render_names *names); /* the next one begins, with patience of its own */
+void render_names_free(struct render_names *names);
+/* The same for a file that a scene there needs, by its place (proto/place.h): of a pattern one is enough, and size is its. True, and size 0: the
+ * patience of the page has ended before it was found, so it is not known. */
+bool render_needed_below_roots(const struct request *request, struct render_names *names, const char *place, uint64_t *size);
 
 /* ---- handlers ---- */
 

@@ -20,6 +20,7 @@ static void on_closed(void *self)
         needs->before.closed(needs->before.self);
     json_decref(needs->report);
     arena_free(needs->arena);
+    render_names_free(&needs->names);
     free(needs);
 }
 
@@ -57,7 +58,7 @@ static void one_tell(struct needs *needs, struct need *need)
         need->place = str_of(place);
     need->missing = !need->asset_id;
     if (need->missing && needs->below && need->place.len)
-        need->missing = !render_needed_below_roots(needs->request, place + 1, &need->size);
+        need->missing = !render_needed_below_roots(needs->request, &needs->names, place + 1, &need->size);
     needs->count++;
     needs->missing += need->missing;
     needs->each(needs, need);
@@ -188,6 +189,7 @@ static void on_scene(struct request *request, const struct msg *msg)
 
 static void next_ask(struct needs *needs)
 {
+    render_names_page(&needs->names);
     if (needs->page < needs->pages) {
         page_ask(needs);
         return;

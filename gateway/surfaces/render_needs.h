@@ -29,6 +29,7 @@ struct needs {
     size_t at;
     struct need files[NEEDS_AT_ONCE]; /* now */
     uint32_t held;
+    struct render_names names; /* below scene.root */
 
     /* What follows is for who asks. */
     bool known;        /* the scene was read */

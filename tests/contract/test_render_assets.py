@@ -174,6 +174,28 @@ class Assets(Contract):
         data = self.assets(number)
         self.assertEqual((data["total_count"], data["missing_count"], data["assets"][0]["is_missing"]), (1, 1, True))
 
+    def test_a_folder_of_many(self):
+        """Sequences among many files are found as a worker finds them; what there was no patience for is not called missing."""
+        folder = self.root / "C/many"
+        folder.mkdir(parents=True)
+        for n in range(6000):
+            (folder / f"other.{n}.tmp").touch()
+        for n in range(20):
+            (folder / f"fire{chr(97 + n)}.0001.vdb").write_bytes(SKY)
+        (folder / "wood##.png").write_bytes(WOOD)
+        (folder / "link.0001.vdb").symlink_to("firea.0001.vdb")
+        names = [f"C:/many/fire{chr(97 + n)}.####.vdb" for n in range(20)] + ["C:/many/wood##.png", "C:/many/link.####.vdb"]
+        (folder / "wolf.ma").write_bytes(maya(*names, "C:/many/gone.####.vdb", note="folder"))
+        number = self.create("C:/many/wolf.ma")["data"]["id"]
+        self.assertEqual(ask(self.farm.port, "POST", f"{BASE}/scene/analyse", {"scene_file": "C:/many/wolf.ma"}).status, 200)
+        data, rows = self.known(number)
+        self.assertEqual([row["file_path"] for row in rows.values() if row["is_missing"]], ["C:/many/gone.####.vdb"])
+        self.assertEqual([rows[name]["file_size"] for name in names], [len(SKY)] * 20 + [len(WOOD), len(SKY)])
+        for n in range(6000, 20001):
+            (folder / f"other.{n}.tmp").touch()
+        data, rows = self.known(number)
+        self.assertEqual((data["missing_count"], rows["C:/many/gone.####.vdb"]["file_size"]), (0, 0))
+
     def test_celery_task_id(self):
         self.upload(maya(note="celery"), path="celery/wolf.ma")
         given = "6E57efc1-fb88-400d-8c48-20e160348f07"
