@@ -2,11 +2,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "proto/open_beneath.h"
 
 #define DIGITS "0123456789"
 #define DIGITS_MAX 12
@@ -113,26 +117,42 @@ bool pattern_shape(const char *name, bool pattern, char *out)
 
 /* ---- folders ---- */
 
-static bool is_file(int folder, const char *name, uint64_t *size)
+/* What a link leads to. */
+static bool link_stat(const struct pattern_folder *folder, const char *name, struct stat *stat)
+{
+    char path[PATH_MAX];
+    if (folder->root < 0)
+        return fstatat(folder->fd, name, stat, 0) == 0;
+    if (snprintf(path, sizeof(path), "%s/%s", folder->name, name) >= PATH_MAX)
+        return false;
+    int fd = open_beneath(folder->root, path, O_PATH, true);
+    bool there = fd >= 0 && fstat(fd, stat) == 0;
+    if (fd >= 0)
+        close(fd);
+    return there;
+}
+
+static bool is_file(const struct pattern_folder *folder, const char *name, uint64_t *size)
 {
     struct stat stat;
-    if (fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(stat.st_mode))
+    if (fstatat(folder->fd, name, &stat, AT_SYMLINK_NOFOLLOW) < 0 || (S_ISLNK(stat.st_mode) && !link_stat(folder, name, &stat)) ||
+        !S_ISREG(stat.st_mode))
         return false;
     *size += (uint64_t)stat.st_size;
     return true;
 }
 
-uint32_t pattern_count(int fd, const char *name, unsigned most, uint32_t enough, uint64_t *size)
+uint32_t pattern_count(const struct pattern_folder *folder, const char *name, unsigned most, uint32_t enough, uint64_t *size)
 {
     uint32_t count = 0;
-    DIR *folder = fdopendir(fd);
+    DIR *opened = fdopendir(folder->fd);
     *size = 0;
-    if (!folder) {
-        close(fd);
+    if (!opened) {
+        close(folder->fd);
         return 0;
     }
-    for (const struct dirent *entry; count < enough && most > 0 && (entry = readdir(folder)); most--)
-        count += pattern_fits(name, entry->d_name) && is_file(fd, entry->d_name, size);
-    closedir(folder);
+    for (const struct dirent *entry; count < enough && most > 0 && (entry = readdir(opened)); most--)
+        count += pattern_fits(name, entry->d_name) && is_file(folder, entry->d_name, size);
+    closedir(opened);
     return count;
 }

@@ -13,7 +13,12 @@ bool pattern_fits(const char *pattern, const char *name);
  * that fit a pattern have its shape; others may, too. out: as long as the name, and its NUL. False: there is no number in it. */
 bool pattern_shape(const char *name, bool pattern, char *out);
 
-/* How many regular files of a folder fit, of the first `most` entries, and no more than enough; size: theirs together. fd is taken. */
-uint32_t pattern_count(int fd, const char *name, unsigned most, uint32_t enough, uint64_t *size);
+struct pattern_folder {
+    int fd;
+    int root;         /* links in it are followed as far as they stay below that one; -1: wherever they lead */
+    const char *name; /* the folder's own from there */
+};
+/* How many regular files of a folder fit, of the first `most` entries, and no more than enough; size: theirs together. Its fd is taken. */
+uint32_t pattern_count(const struct pattern_folder *folder, const char *name, unsigned most, uint32_t enough, uint64_t *size);
 
 #endif

@@ -2,6 +2,8 @@
 #include "tests/unit/unit.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -238,6 +240,42 @@ static void test_words(void **state)
     words_check("", "");
 }
 
+static uint32_t counted(int fd, int root, const char *name, uint32_t enough, uint64_t *size)
+{
+    const struct pattern_folder in = {fd, root, "in"};
+    return pattern_count(&in, name, 1000, enough, size);
+}
+
+/* Of a sequence that is links: those that lead to files below the root count, and nothing is told of others. */
+static void test_links(void **state)
+{
+    (void)state;
+    char folder[UNIT_FOLDER_SIZE], outside[UNIT_FOLDER_SIZE], path[256], away[256];
+    uint64_t size;
+    unit_folder(folder);
+    unit_folder(outside);
+    snprintf(path, sizeof(path), "%s/kept.png", folder);
+    unit_write(path, "123");
+    snprintf(away, sizeof(away), "%s/away.png", outside);
+    unit_write(away, "12345");
+    snprintf(path, sizeof(path), "%s/in", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    int root = open(folder, O_PATH | O_DIRECTORY), in = open(path, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(symlinkat("../kept.png", in, "a.1.png"), 0);
+    assert_int_equal(symlinkat(away, in, "a.2.png"), 0);
+    assert_int_equal(symlinkat("../gone.png", in, "a.3.png"), 0);
+    assert_int_equal(symlinkat("..", in, "a.4.png"), 0);
+    assert_int_equal(counted(dup(in), root, "a.<f>.png", UINT32_MAX, &size), 1);
+    assert_int_equal(size, 3);
+    lseek(in, 0, SEEK_SET); /* a folder is read from where its descriptor stands */
+    assert_int_equal(counted(dup(in), -1, "a.<f>.png", UINT32_MAX, &size), 2);
+    assert_int_equal(size, 8);
+    close(in);
+    close(root);
+    unit_remove(folder);
+    unit_remove(outside);
+}
+
 static void test_patterns(void **state)
 {
     (void)state;
@@ -257,12 +295,12 @@ static void test_patterns(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_true(pattern_is(cases[i].name));
         DIR *opened = opendir(folder);
-        assert_int_equal(pattern_count(dup(dirfd(opened)), cases[i].name, 1000, UINT32_MAX, &size), cases[i].count);
+        assert_int_equal(counted(dup(dirfd(opened)), -1, cases[i].name, UINT32_MAX, &size), cases[i].count);
         assert_int_equal(size, 2 * cases[i].count);
         closedir(opened);
     }
     DIR *opened = opendir(folder);
-    assert_int_equal(pattern_count(dup(dirfd(opened)), "a.<f>.exr", 1000, 1, &size), 1);
+    assert_int_equal(counted(dup(dirfd(opened)), -1, "a.<f>.exr", 1, &size), 1);
     assert_int_equal(size, 2);
     closedir(opened);
     assert_false(pattern_is("a#1.png"));
@@ -361,6 +399,7 @@ int main(void)
         TEST(test_given_back),
         TEST(test_words),
         TEST(test_patterns),
+        TEST(test_links),
         TEST(test_shapes),
         TEST(test_sequences),
         TEST(test_no_dna),

@@ -114,12 +114,18 @@ static bool pattern_find(struct locate *locate, struct scene_asset *asset, unsig
         asset->reason = "pattern_in_folder";
         return false;
     }
-    int fd = open_at(locate, root, *folder ? folder : slash ? "/" : ".", O_RDONLY | O_DIRECTORY);
-    if (fd < 0) {
+    const struct pattern_folder files = {.fd = open_at(locate, root,
+                                                       *folder ? folder
+                                                       : slash ? "/"
+                                                               : ".",
+                                                       O_RDONLY | O_DIRECTORY),
+                                         .root = locate->count ? locate->fds[root] : -1,
+                                         .name = *folder ? folder : "."};
+    if (files.fd < 0) {
         missing(asset, errno);
         return false;
     }
-    asset->files = pattern_count(fd, base, LOCATE_ENTRIES, UINT32_MAX, &asset->size);
+    asset->files = pattern_count(&files, base, LOCATE_ENTRIES, UINT32_MAX, &asset->size);
     asset->exists = asset->files > 0;
     if (!asset->exists)
         missing(asset, ENOENT);
