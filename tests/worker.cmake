@@ -20,6 +20,7 @@ target_sources(test_record_finish PRIVATE ${CMAKE_SOURCE_DIR}/worker/record/fini
 gantry_test(recording LINKS record worker)
 gantry_test(remote LINKS worker)
 gantry_test(render_engine LINKS worker)
+gantry_test(render_dirmap LINKS worker)
 gantry_test(render_fetch LINKS worker)
 gantry_test(render_keep LINKS worker)
 gantry_test(render_lines LINKS worker)

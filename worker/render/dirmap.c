@@ -12,6 +12,7 @@
 #include "proto/place.h"
 
 #define MAP_BYTES ((size_t)4 << 20)
+#define LINE_BYTES ((size_t)8 * PATH_MAX) /* more than one has: each byte may be two */
 #define ABOVE 16 /* folders above the scene's in which a project is looked for, as the readers of scenes have it */
 
 /* ---- the script ---- */
@@ -62,7 +63,7 @@ static void drives_map(const struct render *it, struct buf *out)
 }
 
 /* The folder of a file that has an absolute name and no drive; what this machine has itself under that name is left to it. */
-static void file_map(const struct render *it, const char *path, char last[PATH_MAX], struct buf *out)
+static void file_map(const struct render *it, const char *path, json_t *seen, struct buf *out)
 {
     char from[PATH_MAX], place[PATH_MAX], to[PATH_MAX * 2];
     if (snprintf(from, sizeof(from), "%s", path) >= PATH_MAX)
@@ -72,28 +73,32 @@ static void file_map(const struct render *it, const char *path, char last[PATH_M
     if (from[0] != '/' || access(from, F_OK) == 0)
         return;
     strrchr(from, '/')[1] = '\0';
-    if (strcmp(from, last) == 0 || !place_below(from, place, sizeof(place)))
+    if (json_object_get(seen, from) || !place_below(from, place, sizeof(place)))
         return;
-    snprintf(last, PATH_MAX, "%s", from);
+    json_object_set_new(seen, from, json_true()); /* else it is there twice */
     snprintf(to, sizeof(to), "%s/%s/", it->root, place);
     put_map(out, from, to);
 }
 
-static void files_map(const struct render *it, struct buf *out)
+static void files_map(const struct render *it, const json_t *files, const char *name, struct buf *out)
 {
-    char last[PATH_MAX] = "";
-    size_t count = json_array_size(it->files);
-    for (size_t i = 0; i < count && i < RENDER_FILES_MAX; i++) {
-        const char *path = json_string_value(json_object_get(json_array_get(it->files, i), "file_path"));
+    json_t *seen = json_object();
+    size_t count = json_array_size(files), at = 0;
+    for (; at < count && at < RENDER_FILES_MAX && out->len < MAP_BYTES - LINE_BYTES; at++) {
+        const char *path = json_string_value(json_object_get(json_array_get(files, at), name));
         if (path)
-            file_map(it, path, last, out);
+            file_map(it, path, seen, out);
     }
+    if (at < count)
+        printf("WARNING: the folders of %zu files of the scene are over those that %s is told of\n", count - at,
+               it->engine->name);
+    json_decref(seen);
 }
 
 static int script_put(const struct render *it, const char *path, const struct buf *script)
 {
     if (script->failed)
-        return err_set(it->err, script->starved ? ERR_NO_MEMORY : ERR_INVALID, "scene: its files are in too many folders");
+        return err_set(it->err, script->starved ? ERR_NO_MEMORY : ERR_INVALID, "scene: the list of its folders is too long");
     if (layout_folders(path, it->err) < 0)
         return -1;
     FILE *file = fopen(path, "we");
@@ -110,7 +115,7 @@ int dirmap_write(const struct render *it)
     struct buf script = {.limit = MAP_BYTES};
     buf_text(&script, "dirmap -en true;\n");
     drives_map(it, &script);
-    files_map(it, &script);
+    files_map(it, it->files, "file_path", &script);
     snprintf(path, sizeof(path), "%s/maya/userSetup.mel", it->place);
     snprintf(folders, sizeof(folders), "%s/maya%s%.4000s", it->place, own && *own ? ":" : "", own ? own : "");
     int rc = script_put(it, path, &script);
