@@ -10,6 +10,7 @@
 #include "proto/buf.h"
 #include "proto/messages.h"
 #include "proto/place.h"
+#include "worker/render/needs.h"
 
 #define MAP_BYTES ((size_t)4 << 20)
 #define LINE_BYTES ((size_t)8 * PATH_MAX) /* more than one has: each byte may be two */
@@ -95,6 +96,21 @@ static void files_map(const struct render *it, const json_t *files, const char *
     json_decref(seen);
 }
 
+/* Where the scene is used where it stands its files are not known yet. */
+static void scene_map(const struct render *it, struct buf *out)
+{
+    struct err err = {0};
+    json_t *report = it->files ? NULL : needs_read_beside(it, &err);
+    if (it->files)
+        files_map(it, it->files, "file_path", out);
+    else if (report)
+        files_map(it, json_object_get(report, "assets"), "path", out);
+    else
+        printf("WARNING: it is not known which files the scene needs: %s\n", err.text);
+    fflush(stdout);
+    json_decref(report);
+}
+
 static int script_put(const struct render *it, const char *path, const struct buf *script)
 {
     if (script->failed)
@@ -115,7 +131,7 @@ int dirmap_write(const struct render *it)
     struct buf script = {.limit = MAP_BYTES};
     buf_text(&script, "dirmap -en true;\n");
     drives_map(it, &script);
-    files_map(it, it->files, "file_path", &script);
+    scene_map(it, &script);
     snprintf(path, sizeof(path), "%s/maya/userSetup.mel", it->place);
     snprintf(folders, sizeof(folders), "%s/maya%s%.4000s", it->place, own && *own ? ":" : "", own ? own : "");
     int rc = script_put(it, path, &script);

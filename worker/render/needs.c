@@ -70,6 +70,21 @@ bool needs_known(const struct render *it, const char *md5)
     return kept_path(it, md5, kept) && access(kept, R_OK) == 0;
 }
 
+/* fresh: where gantry-scene writes it. */
+static json_t *report_fresh(const struct render *it, char fresh[PATH_MAX], struct err *err)
+{
+    snprintf(fresh, PATH_MAX, "%s/needs.json", it->work);
+    return report_make(it, fresh, err) < 0 ? NULL : report_load(fresh, err);
+}
+
+json_t *needs_read_beside(const struct render *it, struct err *err)
+{
+    char fresh[PATH_MAX];
+    json_t *report = report_fresh(it, fresh, err);
+    unlink(fresh);
+    return report;
+}
+
 json_t *needs_read(struct render *it, const char *md5, struct err *err)
 {
     char kept[PATH_MAX], fresh[PATH_MAX];
@@ -78,11 +93,7 @@ json_t *needs_read(struct render *it, const char *md5, struct err *err)
     json_t *report = keeps && utimensat(AT_FDCWD, kept, NULL, 0) == 0 ? report_load(kept, &why) : NULL;
     if (report)
         return report;
-    if (snprintf(fresh, sizeof(fresh), "%s/needs.json", it->work) >= PATH_MAX) {
-        err_set(err, ERR_INVALID, "the name of the run's folder is too long");
-        return NULL;
-    }
-    report = report_make(it, fresh, err) < 0 ? NULL : report_load(fresh, err);
+    report = report_fresh(it, fresh, err);
     if (report && tell_files(&it->line, it->run, it->attempt, report, &why) < 0 &&
         why.code != ERR_INVALID) /* refused: it is of no render task */
         printf("the farm was not told which files the scene needs: %s\n", why.text);
