@@ -21,6 +21,8 @@ createNode file -n "oak";
 \tsetAttr ".ftn" -type "string" "/nonexistent/show/oak.jpg";
 createNode file -n "beside";
 \tsetAttr ".ftn" -type "string" "sourceimages/map.jpg";
+createNode file -n "called like a sequence";
+\tsetAttr ".ftn" -type "string" "sourceimages/map##.jpg";
 """
 MAYA = """#!/usr/bin/python3
 import os, pathlib, re, shutil, sys
@@ -125,7 +127,8 @@ class Engines(unittest.TestCase):
     def test_maya(self):
         """Its files are found by the paths that the scene has, of another machine's drive, of another machine's disk, and relative to it."""
         for name, path in (("C:/textures/wood.jpg", "C:/textures/wood.jpg"), ("/nonexistent/show/oak.jpg", "nonexistent/show/oak.jpg"),
-                           ("sourceimages/map.jpg", "projects/user123/sourceimages/map.jpg")):
+                           ("sourceimages/map.jpg", "projects/user123/sourceimages/map.jpg"),
+                           ("sourceimages/map##.jpg", "projects/user123/sourceimages/map##.jpg")):
             self.send(path, f"the file {name}")
         self.send("projects/user123/wolf.ma", SCENE % "2023")
         number = self.create("projects/user123/wolf.ma", "maya", total_frames=2, cg_version="2024", allow_missing=False,
@@ -137,7 +140,7 @@ class Engines(unittest.TestCase):
         self.put("scenes/show/workspace.mel", "//")
         self.put("scenes/show/scenes/wolf.ma", SCENE % "2024")
         for name, path in (("C:/textures/wood.jpg", "C/textures/wood.jpg"), ("/nonexistent/show/oak.jpg", "nonexistent/show/oak.jpg"),
-                           ("sourceimages/map.jpg", "show/sourceimages/map.jpg")):
+                           ("sourceimages/map.jpg", "show/sourceimages/map.jpg"), ("sourceimages/map##.jpg", "show/sourceimages/map##.jpg")):
             self.put(f"scenes/{path}", f"the file {name}")
         self.completed(self.create("show/scenes/wolf.ma", "maya", task_info={"image_format": "png"}), [1])
 
