@@ -16,11 +16,13 @@
 #define RECEIVED 12345 /* bytes, by the attempt that makes the file */
 
 static char root[UNIT_FOLDER_SIZE], made[256];
+static int64_t step_us; /* that frames are apart */
 
 static int setup(void **unused)
 {
     (void)unused;
     unit_folder(root);
+    step_us = STEP_US;
     snprintf(made, sizeof(made), "%s/made.mp4", root);
     return 0;
 }
@@ -32,7 +34,7 @@ static int teardown(void **unused)
     return 0;
 }
 
-/* Frames 40 ms apart, as a recording's piece has them; of the codec whose packets may hold anything. first: the first key frame. gap_us: before the
+/* Frames a step apart, each a fragment of its own, as a recording's piece has them; of the codec whose packets may hold anything. first: the first key frame. gap_us: before the
  * last frame. */
 static void film(const char *path, int frames, int first, int64_t gap_us)
 {
@@ -53,11 +55,11 @@ static void film(const char *path, int frames, int first, int64_t gap_us)
     assert_true(avformat_write_header(mux, &options) >= 0);
     av_dict_free(&options);
     for (int i = 0; i < frames; i++) {
-        int64_t at = i * STEP_US + (i == frames - 1 ? gap_us : 0);
+        int64_t at = i * step_us + (i == frames - 1 ? gap_us : 0);
         assert_int_equal(av_new_packet(packet, 32), 0);
         memset(packet->data, 'a' + i % 26, 32);
         packet->dts = packet->pts = av_rescale_q(at, (AVRational){1, 1000000}, stream->time_base);
-        packet->duration = av_rescale_q(STEP_US, (AVRational){1, 1000000}, stream->time_base);
+        packet->duration = av_rescale_q(step_us, (AVRational){1, 1000000}, stream->time_base);
         packet->flags = i >= first && (i - first) % 25 == 0 ? AV_PKT_FLAG_KEY : 0;
         assert_true(av_write_frame(mux, packet) >= 0);
         av_packet_unref(packet);
@@ -146,6 +148,23 @@ static void test_not_what_was_made(void **unused)
     refused(&report, "2.0 s long, not 5.0");
 }
 
+/* Of a slow camera's frames a piece does not say how long they last, as each is a fragment of its own; the file does. */
+static void test_frames_far_apart(void **unused)
+{
+    static struct record_report report;
+    static struct pieces pieces;
+    struct err err;
+    (void)unused;
+    for (step_us = 1100000; step_us <= 2000000; step_us += 100000) {
+        pieces = (struct pieces){0};
+        piece(&pieces, 10, 0, 0);
+        assert_int_equal(make(&pieces, &report, &err), 0);
+        assert_int_equal(report.frames, 10);
+        assert_true(finish_length_us(&report) >= 9 * step_us && finish_length_us(&report) <= 10 * step_us);
+        pieces_remove(&pieces);
+    }
+}
+
 /* A piece of somebody else's making may begin anywhere. */
 static void test_no_key_frame_first(void **unused)
 {
@@ -209,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_was_made, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_what_was_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_frames_far_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_key_frame_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_video, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_gap_is_found, setup, teardown),

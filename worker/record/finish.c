@@ -15,7 +15,7 @@ struct joining {
     AVFormatContext *mux;
     int video, audio;        /* streams in it; -1: none */
     int64_t last[2];         /* dts of the last packet, in the stream's units; INT64_MIN: none came */
-    int64_t end_us, step_us; /* of the video */
+    int64_t end_us, step_us; /* of the video; the last frame lasts a step, or what is guessed */
     int64_t first_key;       /* -1: no frame came; else whether the first was a key frame */
     bool unpacked;           /* parameter sets differ from piece to piece: they go into the stream */
     AVPacket *packet;
@@ -41,7 +41,8 @@ static void frame_count(struct joining *it, int64_t at_us, int64_t lasts_us, con
         report_gap(it->report, it->end_us, distance, FAULT_READ);
     if (lasts_us > 0 && lasts_us < GAP_LEAST_US)
         it->step_us = it->step_us ? (7 * it->step_us + lasts_us) / 8 : lasts_us;
-    it->end_us = at_us + (it->step_us ? it->step_us : 40000);
+    it->report->last_us = it->step_us ? it->step_us : 40000;
+    it->end_us = at_us + it->report->last_us;
     it->report->frames++;
 }
 
@@ -251,10 +252,10 @@ int64_t finish_length_us(const struct record_report *report)
     return report->recorded_us + report_gaps_us(report);
 }
 
-/* Whether the file holds what was put into it. */
+/* Whether the file holds what was put into it. The last frames begin at one time; how long they last is guessed, in each by what it says itself. */
 static int hold(const struct record_report *made, const struct record_report *found, struct err *err)
 {
-    int64_t off = finish_length_us(found) - finish_length_us(made);
+    int64_t off = (finish_length_us(found) - found->last_us) - (finish_length_us(made) - made->last_us);
     if (found->frames != made->frames)
         return err_set(err, ERR_INVALID, "%llu of %llu frames are in the finished file", (unsigned long long)found->frames,
                        (unsigned long long)made->frames);

@@ -11,8 +11,8 @@
 int finish_make(const struct pieces *pieces, uint64_t start_ms, uint64_t own, const char *target, struct record_report *report,
                 struct err *err);
 /* Looks at a file that was made so: the same of the report, which is empty before, with all the gaps that are in the file. -1 with err: it is no
- * video, does not begin with a key frame, or is not what the report of its making says (NULL: that is not known), by its frames or by more
- * than a second. */
+ * video, does not begin with a key frame, or is not what the report of its making says (NULL: that is not known), by its frames or by where
+ * the last begins, which is off by more than a second. */
 int finish_check(const char *path, const struct record_report *made, struct record_report *report, struct err *err);
 /* Of the file that a report is of, gaps included. */
 int64_t finish_length_us(const struct record_report *report);

@@ -178,7 +178,7 @@ static enum record_fault record(struct recording *it, struct session *session)
     return FAULT_TIMEOUT;
 }
 
-/* There is no room for a second copy, say: what was recorded is a video as it is. before: what was known of it until it was to be copied. */
+/* There is no room for a second copy, say, or it is not what was to be made: what was recorded is a video as it is. before: what was known of it until it was to be copied. */
 static int take_whole(struct recording *it, const struct record_report *before, struct err *err)
 {
     static struct record_report found;
@@ -226,7 +226,7 @@ static int finish(struct recording *it, const struct session *session, enum reco
     before = it->report;
     unlink(it->temporary);
     int rc = finish_make(&it->pieces, start_ms, it->attempt, it->temporary, &it->report, err);
-    if (rc < 0 && err->code == ERR_IO && take_whole(it, &before, err) == 0)
+    if (rc < 0 && (err->code == ERR_IO || err->code == ERR_INVALID) && take_whole(it, &before, err) == 0)
         rc = 0;
     if (rc != 0)
         return rc;

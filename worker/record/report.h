@@ -33,6 +33,7 @@ struct record_gap {
 
 struct record_report {
     int64_t recorded_us; /* without gaps */
+    int64_t last_us;     /* of it, the last frame, as long as frames are guessed to be; 0: none came */
     uint64_t bytes, frames, audio_frames, reconnects, lost_packets;
     double jitter_ms, first_frame_ms; /* below 0: not known */
     char video[32], audio[32];        /* names of codecs as they are in the file; "" without */
