@@ -13,7 +13,8 @@
 #include "proto/open_beneath.h"
 
 #define SETTLE_MS 2000 /* a change may fall into the same tick of the file system's clock as the look before it */
-#define DEPTH 16       /* of a folder that is removed */
+#define GROWS_MS (25 * INT64_C(3600000)) /* a piece may: for a day, the longest slot, and some */
+#define DEPTH 16                         /* of a folder that is removed */
 
 /* ---- names ---- */
 
@@ -223,11 +224,11 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool settled(struct timespec changed)
+static bool settled(struct timespec changed, int64_t since_ms)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (now.tv_sec - changed.tv_sec) * 1000 + (now.tv_nsec - changed.tv_nsec) / 1000000 > SETTLE_MS;
+    return (now.tv_sec - changed.tv_sec) * 1000 + (now.tv_nsec - changed.tv_nsec) / 1000000 > since_ms;
 }
 
 /* Those of a recording under way grow without a change of the folder. */
@@ -236,7 +237,8 @@ static bool pieces_settled(const struct recording_folder *folder)
     bool result = true;
     for (uint32_t i = 0; i < folder->piece_count && result; i++)
         result = settled((struct timespec){.tv_sec = (time_t)(folder->pieces[i].changed_ms / 1000),
-                                           .tv_nsec = (long)(folder->pieces[i].changed_ms % 1000) * 1000000});
+                                           .tv_nsec = (long)(folder->pieces[i].changed_ms % 1000) * 1000000},
+                         GROWS_MS);
     return result;
 }
 
@@ -260,7 +262,7 @@ static int folder_take(struct recordings *recordings, int root, const char *name
     }
     folder->changed = stat.st_mtim;
     int result = folder_read(root, folder);
-    folder->settled = result == 0 && settled(stat.st_mtim) && pieces_settled(folder);
+    folder->settled = result == 0 && settled(stat.st_mtim, SETTLE_MS) && pieces_settled(folder);
     return result < 0 ? -1 : 0;
 }
 

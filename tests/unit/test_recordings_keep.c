@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gateway/recordings_held.h"
@@ -246,21 +247,41 @@ static void test_pieces_alone(void **unused)
     assert_false(there("20241231_000000"));
 }
 
-/* Those that are being written are looked at again, though their folder does not change. */
+/* One more piece; nothing came into any for that long. */
+static void piece_add(unsigned number, time_t hours)
+{
+    const struct timespec times[2] = {{time(NULL) - hours * 3600, 0}, {time(NULL) - hours * 3600, 0}};
+    char path[64];
+    for (unsigned i = 1; i <= number; i++) {
+        snprintf(path, sizeof path, "20250103_000000/.gantry-rec-6/%u-1.mp4", i);
+        if (i == number)
+            unit_write(path_of(path), "ten bytes.");
+        assert_int_equal(utimensat(AT_FDCWD, path_of(path), times, 0), 0);
+    }
+}
+
+static void pieces_are(uint64_t bytes)
+{
+    assert_int_equal(recordings_look(recordings, root), 0);
+    const struct recording_folder *folder = recordings_find(recordings, STR_LIT("20250103_000000"));
+    assert_int_equal(folder->piece_count, 1);
+    assert_int_equal(folder->piece_bytes, bytes);
+}
+
+/* Those that may be written to yet are looked at again, though their folder does not change and their source was silent for long. */
 static void test_pieces_grow(void **unused)
 {
     (void)unused;
     assert_int_equal(mkdir(path_of("20250103_000000/.gantry-rec-6"), 0755), 0);
     set_time("20250103_000000", 60);
     for (unsigned i = 1; i <= 3; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "20250103_000000/.gantry-rec-6/%u-1.mp4", i);
-        unit_write(path_of(path), "ten bytes.");
-        assert_int_equal(recordings_look(recordings, root), 0);
-        const struct recording_folder *folder = recordings_find(recordings, STR_LIT("20250103_000000"));
-        assert_int_equal(folder->piece_count, 1);
-        assert_int_equal(folder->piece_bytes, 10 * i);
+        piece_add(i, 24);
+        pieces_are(10 * i);
     }
+    piece_add(4, 26); /* longer than any slot */
+    pieces_are(40);
+    piece_add(5, 26);
+    pieces_are(40);
 }
 
 /* What takes long lets others in. */
