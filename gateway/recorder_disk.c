@@ -18,8 +18,9 @@ struct recorder_disk {
     uint64_t corr;
     char folder[4096];
     struct recordings_disk look;
-    int told;  /* errno told last */
-    bool away; /* that folder's disk was, at the last look */
+    int told;    /* errno told last */
+    bool looked; /* at that folder; until then its disk may be away */
+    bool away;   /* that folder's disk was, at the last look */
 
     /* what the scheduler knows */
     bool heard, has;
@@ -64,7 +65,7 @@ void recorder_disk_ask(const struct gateway *gateway, const struct msg_recorder_
 
 bool recorder_disk_is_marked(const struct recorder_disk *disk, struct str folder, bool *known)
 {
-    *known = disk->heard;
+    *known = disk->heard && (disk->looked || !str_is(folder, disk->folder));
     if (disk->away && str_is(folder, disk->folder))
         return true;
     for (uint32_t i = 0; i < disk->marked_count; i++)
@@ -119,6 +120,7 @@ static void looked(struct file_job *of)
     const struct recordings_disk *look = &disk->look;
     bool news = look->marked && !look->known;
     disk->working = false;
+    disk->looked = true;
     disk->away = look->state == RECORDER_DISK_UNMOUNTED;
     if (disk->gateway->stopping)
         return;
@@ -157,9 +159,11 @@ static void on_view(void *arg, const struct msg *msg, const struct err *err)
     const struct msg_recorder_view *view = &msg->u.recorder_view;
     hear(disk, view);
     struct str folder = recorder_disk_folder(view);
-    disk->away = disk->away && str_is(folder, disk->folder);
+    bool same = str_is(folder, disk->folder);
     if (!view->loaded || !folder.len || !str_copy(disk->folder, sizeof disk->folder, folder))
         return;
+    disk->looked = disk->looked && same;
+    disk->away = disk->away && same;
     recorder_disk_ask(disk->gateway, view, folder, &disk->look);
     disk->job = (struct file_job){.work = look, .done = looked};
     disk->working = true;
