@@ -216,8 +216,9 @@ static void open_answer(struct recorder_job *job)
 {
     struct request *request = job->request;
     struct stat stat = job->stat;
+    void (*const on_video)(struct request *, int, const struct stat *) = job->on_video; /* the job goes with its fd */
     if (job->fd >= 0)
-        job->on_video(request, recorder_job_fd(job), &stat);
+        on_video(request, recorder_job_fd(job), &stat);
     else if (job->cause == EXDEV || job->cause == ELOOP)
         recorder_refuse(request, PROBLEM_FORBIDDEN, "file", "recorder_path", (struct str){0});
     else
