@@ -306,6 +306,10 @@ static void test_rates(void **state)
     expect_fault("it has 3100 kbit/s, and 3000 at most are worth it (its source has 4000)");
     made.streams[0].bitrate = 2900000;
     assert_null(fault());
+    strcpy(probe.format, "matroska,webm"); /* whose tag may be of another file: of the one that it was made of */
+    expect_fault("it has 6100 kbit/s, and 6000 at most are worth it (its source has 8000)");
+    probe.format[0] = '\0';
+    assert_null(fault());
     probe.streams[0].bitrate = 0;
     expect_fault("it has 6100 kbit/s, and 6000 at most");
     probe.streams[0].bitrate = 4000000; /* a tag that Matroska's film has from its source says nothing */

@@ -475,13 +475,13 @@ void recipe_clear(struct recipe *recipe)
     recipe->count = 0;
 }
 
-/* Both of the film where both containers tell it, else both of the whole file. Matroska's tell it in a tag, if at all; in a file that ffmpeg
- * made that is the source's. */
+/* Both of the film where both containers tell it, else both of the whole file. Matroska's tell it in a tag, if at all, which ffmpeg takes over
+ * from the file that it made it of. */
 static void rates_alike(const struct recipe *recipe, const struct probe *source, const struct probe *made, uint64_t *had,
                         uint64_t *has)
 {
     const struct probe_stream *before = probe_film(source), *after = probe_film(made);
-    bool told = is_mp4(recipe) && before && after && before->bitrate && after->bitrate;
+    bool told = is_mp4(recipe) && !strstr(source->format, "matroska") && before && after && before->bitrate && after->bitrate;
     *had = told ? before->bitrate : source->bitrate;
     *has = told ? after->bitrate : made->bitrate;
 }
