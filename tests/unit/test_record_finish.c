@@ -223,6 +223,33 @@ static void test_cut_short(void **unused)
     assert_int_equal(make(&pieces, &report, &err), 1);
 }
 
+/* A worker was killed when its piece had nothing but its header; the next attempt came 9 s later. */
+static void test_a_first_piece_without_frames(void **unused)
+{
+    static struct record_report report, found;
+    static struct pieces pieces;
+    char path[PATH_MAX];
+    struct err err;
+    (void)unused;
+    piece(&pieces, 0, 0, 0);
+    assert_int_equal(finish_only(&pieces), -1);
+    pieces.at[pieces.count++] = (struct piece){.attempt = 2, .start_ms = 1009000};
+    pieces_path(&pieces, &pieces.at[1], path);
+    film(path, 100, 0, 0);
+    assert_int_equal(finish_only(&pieces), 1);
+    assert_int_equal(make(&pieces, &report, &err), 0);
+    assert_int_equal(report.frames, 100);
+    assert_int_equal(report.recorded_us, 4 * SECOND);
+    assert_int_equal(report.gap_count, 1);
+    assert_true(report.gaps[0].at_us == 0 && report.gaps[0].us == 9 * SECOND && report.gaps[0].cause == FAULT_STOPPED);
+    found = (struct record_report){0};
+    assert_int_equal(finish_check(made, &report, &found, &err), 0);
+    pieces.at[pieces.count++] = (struct piece){.attempt = 3, .start_ms = 1020000};
+    pieces_path(&pieces, &pieces.at[2], path);
+    film(path, 1, 0, 0);
+    assert_int_equal(finish_only(&pieces), -1); /* there are two */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_video, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_gap_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_first_piece_without_frames, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,8 +206,9 @@ static int join(struct joining *it, const struct pieces *pieces, struct piece_fi
         int64_t offset = piece->start_ms > start_ms ? (int64_t)(piece->start_ms - start_ms) * 1000 : 0;
         if (offset < it->end_us) /* the clock was set back */
             offset = it->end_us;
-        if (it->end_us >= 0 && offset > it->end_us)
-            report_gap(it->report, it->end_us, offset - it->end_us, FAULT_STOPPED);
+        int64_t end = it->end_us < 0 ? 0 : it->end_us; /* of nothing: what was lost before it is a gap, too */
+        if (offset > end)
+            report_gap(it->report, end, offset - end, FAULT_STOPPED);
         if (it->end_us >= 0)
             it->end_us = offset;
         if (piece_join(it, &files[i], offset, piece->attempt == own) < 0)
@@ -245,6 +246,23 @@ int finish_make(const struct pieces *pieces, uint64_t start_ms, uint64_t own, co
         return rc < 0 ? -1 : 1;
     report->recorded_us = it.end_us - report_gaps_us(report);
     return finish_check(target, report, &check, err);
+}
+
+int finish_only(const struct pieces *pieces)
+{
+    int only = -1;
+    for (unsigned i = 0; i < pieces->count; i++) {
+        struct piece_file file;
+        char path[PATH_MAX];
+        pieces_path(pieces, &pieces->at[i], path);
+        int rc = piece_open(&file, path, NULL);
+        if (rc == 0)
+            piece_close(&file);
+        if (rc < 0 || (rc == 0 && only >= 0))
+            return -1;
+        only = rc == 0 ? (int)i : only;
+    }
+    return only;
 }
 
 int64_t finish_length_us(const struct record_report *report)

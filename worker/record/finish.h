@@ -14,6 +14,8 @@ int finish_make(const struct pieces *pieces, uint64_t start_ms, uint64_t own, co
  * video, does not begin with a key frame, or is not what the report of its making says (NULL: that is not known), by its frames or by where
  * the last begins, which is off by more than a second. */
 int finish_check(const char *path, const struct record_report *made, struct record_report *report, struct err *err);
+/* Which of the pieces is the only one that has something in it; -1: there is none, or there are more. */
+int finish_only(const struct pieces *pieces);
 /* Of the file that a report is of, gaps included. */
 int64_t finish_length_us(const struct record_report *report);
 

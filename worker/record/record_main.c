@@ -184,10 +184,11 @@ static int take_whole(struct recording *it, const struct record_report *before, 
     static struct record_report found;
     struct record_report *report = &it->report;
     char path[PATH_MAX];
-    if (it->pieces.count != 1)
+    int only = finish_only(&it->pieces);
+    if (only < 0)
         return -1;
     fprintf(stderr, "%s; it is kept as it was recorded\n", err->text);
-    pieces_path(&it->pieces, &it->pieces.at[0], path);
+    pieces_path(&it->pieces, &it->pieces.at[only], path);
     if (rename(path, it->temporary) < 0)
         return -1;
     if (finish_check(it->temporary, NULL, &found, err) < 0) {
@@ -199,7 +200,7 @@ static int take_whole(struct recording *it, const struct record_report *before, 
     report->lost_packets = before->lost_packets;
     report->jitter_ms = before->jitter_ms;
     report->first_frame_ms = before->first_frame_ms;
-    if (it->pieces.at[0].attempt != it->attempt)
+    if (it->pieces.at[only].attempt != it->attempt)
         return 0;
     report->bytes = before->bytes;
     report->gap_count = before->gap_count; /* who recorded it knows them, and why they are */
