@@ -387,6 +387,11 @@ class Links(Recorder):
         end = self.record(farm, server.url, root=str(link), marked=0)
         self.assertEqual((end["outcome"], end.get("error", "").split(":")[0]), (FAILED, "output"), end)
         self.nothing()
+        self.output = link / "cam.mp4"  # not where it would be named without knowing of that folder
+        end = self.record(farm, server.url, root=str(link), marked=0)
+        self.assertEqual((end["outcome"], end.get("error", "").split(":")[0]), (FAILED, "output"), end)
+        self.assertIn("a link stands in its place", end["error"])
+        self.assertEqual(server.requests, [])
         self.output = link / "20251010_163000" / "cam.mp4"
         self.made(farm, server.url, root=str(link), marked=0)
 

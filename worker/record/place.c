@@ -19,8 +19,8 @@ static int above_open(const char *root, char *folder, const char **last)
     size_t len = strlen(root);
     char *slash = strrchr(folder, '/');
     *last = ".";
-    if (!*folder || (len && strcmp(folder, root) == 0)) /* the outputs' own folder, which may be a link */
-        return open(*folder ? root : "/", FOLDER | O_CLOEXEC);
+    if (!*folder)
+        return open("/", FOLDER | O_CLOEXEC);
     *slash = '\0';
     *last = slash + 1;
     if (!len || strncmp(folder, root, len) != 0)

@@ -7,8 +7,8 @@
 
 #include "proto/str.h"
 
-/* Enters the folder of an output's absolute name. root: what no link below it is followed from; "": the folder alone is not to be one. make: where
- * it is not there, though the one above it is. 0: it is entered, by this call or one before; 1: it is not there; -1 with err (ERR_IO). */
+/* Enters the folder of an output's absolute name, which is not to be a link. root: what no link below it is followed from, either; "": none. make:
+ * where it is not there, though the one above it is. 0: it is entered, by this call or one before; 1: it is not there; -1 with err (ERR_IO). */
 int place_enter(const char *root, const char *output, bool make, struct err *err);
 
 /* The name of an output there, from its absolute one: "./cam.mp4". -1: it is longer than size. */
