@@ -109,7 +109,8 @@ enum recorder_verb {
     RECORDER_ADD_STREAM,
     RECORDER_SET_STREAM,
     RECORDER_REMOVE_STREAM,
-    RECORDER_SAVE, /* nothing changes: it is written to its file, and the key of that is to be known */
+    RECORDER_SAVE,  /* nothing changes: it is written to its file, and the key of that is to be known */
+    RECORDER_KNOWN, /* nothing changes: the answer that its key has already, else UNAVAILABLE */
 };
 enum recorder_disk_state {
     RECORDER_DISK_WELL,

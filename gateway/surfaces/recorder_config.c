@@ -278,13 +278,38 @@ static void reload_answer(struct recorder_job *job)
     json_decref(object);
 }
 
-void recorder_reload(struct request *request)
+static void reload_begin(struct request *request)
 {
     char path[4096];
     recorder_config_path(request->gateway, path);
     struct recorder_job *job = recorder_job_new(request, str_of(path), (struct str){0}, (struct str){0}, (struct str){0});
     if (job)
         recorder_job_do(job, reload_work, reload_answer);
+}
+
+static bool reload_unknown(struct request *request, const struct msg_error *error)
+{
+    if (!str_is(error->rule, "recorder_unread"))
+        return false;
+    reload_begin(request);
+    return true;
+}
+
+/* Who asks again gets the first answer, whatever has become of the file: its key is asked for first. */
+void recorder_reload(struct request *request)
+{
+    struct msg_recorder_configure asked = {.verb = RECORDER_KNOWN};
+    struct problem problem;
+    if (!request->headers.idempotency_key.len) {
+        reload_begin(request);
+        return;
+    }
+    if (request_idem(request, &asked.idem, &problem) != 0) {
+        reply_problem(request, &problem);
+        return;
+    }
+    request->on_error = reload_unknown;
+    ask_send(request, ASK_SCHEDULER, &shape_msg_recorder_configure, &asked, configured);
 }
 
 static void save_work(struct file_job *of)

@@ -31,7 +31,11 @@ class Keys(RecorderContract):
         self.said(self.farm.put(f"{API}/config/global", {"poll_cycles": 9}), "全局配置更新成功")
         self.said(self.farm.post(f"{API}/config/reload", headers={"Idempotency-Key": "reload"}), "配置重新加载成功")
         self.assertEqual(self.get("/config/global").body["poll_cycles"], 9)  # it was reloaded once, before
-        path.unlink()
+        for text in ('{"streams": 1}', "nonsense", None):
+            path.unlink() if text is None else path.write_text(text)
+            self.said(self.farm.post(f"{API}/config/reload", headers={"Idempotency-Key": "reload"}), "配置重新加载成功")
+            self.refused(self.farm.post(f"{API}/config/reload", headers={"Idempotency-Key": "reload anew"}), 400, "Bad Request")
+        self.assertEqual(self.get("/config/global").body["poll_cycles"], 9)
         (self.output / "kept.json").unlink()
         self.said(self.farm.post(f"{API}/config/save", {"file_path": "kept.json"}, headers={"Idempotency-Key": "save"}), "配置保存成功")
         self.assertTrue((self.output / "kept.json").exists())  # that was said: it is so

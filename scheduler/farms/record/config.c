@@ -336,6 +336,10 @@ void recorder_on_configure(struct core *core, const struct core_call *call)
     struct err err = {0};
     struct fault fault;
     size_t size;
+    if (asked->verb == RECORDER_KNOWN) { /* this refusal is not remembered, as others are */
+        fault_set(&fault, ERR_UNAVAILABLE, NULL, "recorder_unread", (struct str){0}, NULL, "this key has no answer yet");
+        goto error;
+    }
     if (farm->config.id && (asked->verb == RECORDER_IMPORT || asked->verb == RECORDER_SAVE)) { /* the live one stays */
         if (core_reserve(core, 64, ANSWER_BYTES, 2, &fault))
             goto error;
