@@ -34,8 +34,8 @@ static int teardown(void **unused)
     return 0;
 }
 
-/* Frames a step apart, each a fragment of its own, as a recording's piece has them; of the codec whose packets may hold anything. first: the first key frame. gap_us: before the
- * last frame. */
+/* Frames a step apart, each a fragment of its own, as a recording's piece has them; of the codec whose packets may hold anything. first: the first
+ * key frame. gap_us: before the last frame. */
 static void film(const char *path, int frames, int first, int64_t gap_us)
 {
     AVFormatContext *mux = NULL;

@@ -178,7 +178,8 @@ static enum record_fault record(struct recording *it, struct session *session)
     return FAULT_TIMEOUT;
 }
 
-/* There is no room for a second copy, say, or it is not what was to be made: what was recorded is a video as it is. before: what was known of it until it was to be copied. */
+/* There is no room for a second copy, say, or it is not what was to be made: what was recorded is a video as it is. before: what was known of it
+ * until it was to be copied. */
 static int take_whole(struct recording *it, const struct record_report *before, struct err *err)
 {
     static struct record_report found;
