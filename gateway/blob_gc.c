@@ -411,7 +411,7 @@ static void owner_told(struct blob_gc *gc)
     gc->owner_working = false;
     if (!owner->look)
         gc->owner_again_ms = blob_owner_well(owner) || owner->anothers[0] ? UINT64_MAX : clock_mono_ms() + YOUNG_MS;
-    if (!gc->state.running)
+    if (!gc->state.running || gc->phase != PHASE_OWNER) /* nobody waits for it: one that is further was told before */
         return;
     if (gc->gateway->stopping) {
         fail(gc, PROBLEM_STOPPING, 0);
