@@ -404,13 +404,21 @@ static void sweep_begin(struct blob_gc *gc)
 
 /* ---- whose the files are ---- */
 
+/* When it is looked for next: a folder that is not there yet comes with the first upload. */
+static uint64_t owner_again(const struct blob_owner *owner)
+{
+    if (owner->absent && !owner->s3)
+        return 0;
+    return blob_owner_well(owner) || owner->anothers[0] ? UINT64_MAX : clock_mono_ms() + YOUNG_MS;
+}
+
 static void owner_told(struct blob_gc *gc)
 {
     const struct blob_owner *owner = &gc->owner;
 
     gc->owner_working = false;
     if (!owner->look)
-        gc->owner_again_ms = blob_owner_well(owner) || owner->anothers[0] ? UINT64_MAX : clock_mono_ms() + YOUNG_MS;
+        gc->owner_again_ms = owner_again(owner);
     if (!gc->state.running || gc->phase != PHASE_OWNER) /* nobody waits for it: one that is further was told before */
         return;
     if (gc->gateway->stopping) {

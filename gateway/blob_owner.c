@@ -85,7 +85,8 @@ void blob_owner_folder(struct file_job *job)
     struct blob_owner *owner = (struct blob_owner *)(void *)job;
     char id[ID_TEXT], mark[ID_TEXT], path[BLOB_PATH];
 
-    if (access(owner->root, F_OK) != 0 || id_read(owner, id) != 0) /* without a folder there is nothing to own yet */
+    owner->absent = access(owner->root, F_OK) != 0; /* there is nothing to own yet */
+    if (owner->absent || id_read(owner, id) != 0)
         return;
     snprintf(path, sizeof path, "%s/" MARK, owner->root);
     int rc = text_read(owner, path, mark);

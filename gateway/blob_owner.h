@@ -21,6 +21,7 @@ struct blob_owner {
     char anothers[S3_WHY]; /* the place whose mark is another farm's, for people; "" */
     char why[S3_WHY];      /* what the store says; "" */
     int cause;             /* errno; 0 */
+    bool absent;           /* there is no blob.dir yet, and so no mark in it */
 };
 
 void blob_owner_set(struct blob_owner *owner, const struct settings *settings, struct s3 *s3, bool look);

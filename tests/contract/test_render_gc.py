@@ -232,6 +232,29 @@ class RenderGcOwner(Contract):
         reply = wait_for(lambda: (lambda reply: reply.status != 503 and reply)(self.collect(self.farm)), what="the scheduler to be found")
         self.assertEqual((reply.status, reply.body["data"]["files"]), (200, 1), reply)
 
+    def test_a_mark_that_is_left_meanwhile(self):
+        """The gateway's own look for it is none of a collection that is further."""
+        with self.make_farm() as farm:
+            farm.stop("scheduler")
+            begun = ask(farm.port, "POST", "/render/api/files/gc", {"dry_run": True, "grace_seconds": 0, "wait_seconds": 0})
+            self.assertEqual(begun.status, 202, begun)
+            stray = farm.data / "blobs" / "assets" / md5(b"stray")[:2] / md5(b"stray")
+            stray.parent.mkdir(parents=True)
+            stray.write_bytes(b"stray")
+            wait_for((farm.data / "blobs" / ".gantry-owner").exists, what="the mark")
+            farm.cont("scheduler")
+            told = wait_for(lambda: (lambda data: not data["running"] and data)(ask(farm.port, "GET", "/render/api/files/gc").body["data"]), what="its end")
+            self.assertEqual([told[name] for name in ("failed", "assets", "files", "bytes")], [False, 0, 1, 5])
+            self.assertEqual(self.collect(farm).body["data"]["files"], 1)
+
+    def test_a_folder_that_comes_later(self):
+        with self.make_farm() as farm:
+            blobs = farm.data / "blobs"
+            self.assertFalse(blobs.exists())
+            self.assertEqual(self.collect(farm).status, 200)
+            self.assertEqual(upload(farm.port, b"x").status, 201)
+            wait_for((blobs / ".gantry-owner").exists, what="the mark")
+
     def test_an_id_that_is_damaged(self):
         with self.make_farm() as farm:
             self.assertEqual(upload(farm.port, b"x").status, 201)
