@@ -409,7 +409,8 @@ static uint64_t owner_again(const struct blob_owner *owner)
 {
     if (owner->absent && !owner->s3)
         return 0;
-    return blob_owner_well(owner) || owner->anothers[0] ? UINT64_MAX : clock_mono_ms() + YOUNG_MS;
+    bool known = owner->anothers[0] || (blob_owner_well(owner) && !owner->full);
+    return known ? UINT64_MAX : clock_mono_ms() + YOUNG_MS;
 }
 
 static void owner_told(struct blob_gc *gc)

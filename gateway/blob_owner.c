@@ -42,6 +42,7 @@ static int text_read(struct blob_owner *owner, const char *path, char out[ID_TEX
     return rc;
 }
 
+/* Of what is not there yet. Where there is no room for it, that is all: a collection may be what makes room. */
 static int text_write(struct blob_owner *owner, const char *path, const char *text)
 {
     struct err err = {0};
@@ -49,12 +50,17 @@ static int text_write(struct blob_owner *owner, const char *path, const char *te
     errno = 0;
     if (file_replace(path, str_of(text), true, &err) == 0)
         return 0;
-    owner->cause = errno ? errno : EIO;
+    int cause = errno ? errno : EIO;
     log_error("GTY-BLOB-OWNER", "%s", err.text);
+    if (cause == ENOSPC || cause == EDQUOT) {
+        owner->full = true;
+        return 0;
+    }
+    owner->cause = cause;
     return -1;
 }
 
-/* The farm's id, made if there is none. */
+/* The farm's id, made if there is none. One that could not be kept is no other's, and is left nowhere. */
 static int id_read(struct blob_owner *owner, char out[ID_TEXT])
 {
     int rc = text_read(owner, owner->id, out);
@@ -90,7 +96,7 @@ void blob_owner_folder(struct file_job *job)
         return;
     snprintf(path, sizeof path, "%s/" MARK, owner->root);
     int rc = text_read(owner, path, mark);
-    if (rc > 0 && !owner->look)
+    if (rc > 0 && !owner->look && !owner->full)
         text_write(owner, path, id);
     else if (rc == 0)
         judge(owner, id, mark, owner->root);
@@ -104,7 +110,7 @@ void blob_owner_store(struct file_job *job)
     if (id_read(owner, id) != 0)
         return;
     int rc = s3_small_get(owner->s3, MARK, mark, sizeof mark, owner->why);
-    if (rc > 0 && !owner->look) {
+    if (rc > 0 && !owner->look && !owner->full) {
         int fd = open(owner->id, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
             owner->cause = errno;

@@ -22,6 +22,7 @@ struct blob_owner {
     char why[S3_WHY];      /* what the store says; "" */
     int cause;             /* errno; 0 */
     bool absent;           /* there is no blob.dir yet, and so no mark in it */
+    bool full;             /* there was no room for the id or a mark, and there is no other: nobody's */
 };
 
 void blob_owner_set(struct blob_owner *owner, const struct settings *settings, struct s3 *s3, bool look);

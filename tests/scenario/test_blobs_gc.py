@@ -1,9 +1,11 @@
 """Collections of uploaded files that are broken off: whoever dies in between, no file that is known is missing, and the next one does the rest."""
 
+import errno
 import os
 import unittest
 
 from tests.farm import Farm, wait_for
+from tests.faults import Fault, have_shim
 from tests.patience import PATIENT
 from tests.render_client import ask, md5, upload
 
@@ -51,6 +53,28 @@ class BlobsGc(unittest.TestCase):
                     self.assertEqual(again.status, 201)
                     self.assertEqual(self.there(), {hashes[0]})
                     self.collect()
+
+    @unittest.skipUnless(have_shim(), "needs the release build")
+    def test_where_there_is_no_room_for_the_mark(self):
+        """It is what makes room. The id could not be kept either: no mark is left by it."""
+        with Farm(workers=0, start=False, **PATIENT) as self.farm:
+            fault = Fault(self.farm, "gateway")
+            fault.fail("write", errno.ENOSPC, path="/farm.id", times=1 << 30)
+            self.farm.start_all()
+            content = os.urandom(64)
+            self.assertEqual(upload(self.farm.port, content).status, 201)
+            self.collect()
+            mark = self.farm.data / "blobs" / ".gantry-owner"
+            self.assertEqual((self.there(), mark.exists()), (set(), False))
+            fault.fail("write", errno.EDQUOT, path="/.gantry-owner", times=1 << 30)
+            self.assertEqual(upload(self.farm.port, content).status, 201)
+            self.collect()
+            self.assertEqual((self.there(), mark.exists()), (set(), False))
+            fault.fail("write", errno.EIO, path="/.gantry-owner")
+            reply = wait_for(lambda: self.done(self.ask("POST", "/files/gc", {})), what="a collection")
+            self.assertEqual((reply.status, reply.body["error_code"]), (500, 5002), reply)
+            self.collect()
+            self.assertEqual(mark.read_text(), (self.farm.data / "farm.id").read_text())
 
 
 if __name__ == "__main__":
