@@ -472,12 +472,24 @@ static bool is_key(const unsigned char kept[16], struct str given)
     return given.len == 16 && memcmp(kept, given.ptr, 16) == 0;
 }
 
+/* It broke off for what may be over by now. */
+static bool may_pass(const struct blob_gc_state *state)
+{
+    unsigned status = !state->running && state->failed != PROBLEM_COUNT ? problem_status(state->failed) : 0;
+
+    return status >= 500 || status == 429;
+}
+
 enum blob_gc_begun blob_gc_begin(struct blob_gc *gc, uint64_t grace_ms, bool dry, const struct rec_idem *idem)
 {
     struct blob_gc_folder *folder = &gc->folder;
 
-    if (idem && gc->state.began_ms && is_key(gc->scope, idem->scope))
-        return is_key(gc->body, idem->body) ? BLOB_GC_REPEAT : BLOB_GC_REUSED;
+    if (idem && gc->state.began_ms && is_key(gc->scope, idem->scope)) {
+        if (!is_key(gc->body, idem->body))
+            return BLOB_GC_REUSED;
+        if (!may_pass(&gc->state))
+            return BLOB_GC_REPEAT;
+    }
     if (gc->state.running)
         return BLOB_GC_BUSY;
     gc->state = (struct blob_gc_state){

@@ -41,7 +41,7 @@ struct blob_gc_watch { /* told once, when the one under way ends */
 
 enum blob_gc_begun {
     BLOB_GC_BEGUN,
-    BLOB_GC_REPEAT, /* of this key one is under way, or was the last one */
+    BLOB_GC_REPEAT, /* of this key one is under way, or was the last one, unless that broke off for what may be over by now */
     BLOB_GC_REUSED, /* with another body */
     BLOB_GC_BUSY,   /* another one is under way */
 };
