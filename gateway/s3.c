@@ -169,6 +169,15 @@ static int on_going(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t 
     return atomic_load(&ask->s3->stopping) ? 1 : 0;
 }
 
+static int on_linked(void *arg, char *far, char *near, int far_port, int near_port)
+{
+    struct s3_ask *ask = arg;
+    (void)far, (void)near, (void)far_port, (void)near_port;
+
+    ask->linked = true;
+    return CURL_PREREQFUNC_OK;
+}
+
 /* ---- one try ---- */
 
 static void body_set(struct s3_ask *ask)
@@ -204,9 +213,11 @@ static CURLcode try_once(struct s3_ask *ask)
     CURL *curl = ask->curl;
     struct curl_slist *headers = NULL;
     char url[S3_ADDRESS];
+    long connects = 0;
     CURLcode code = CURLE_OUT_OF_MEMORY;
 
     ask->status = 0;
+    ask->linked = ask->kept = false;
     ask->sent = ask->came = 0;
     ask->trouble[0] = '\0';
     ask->answer.limit = ANSWER_MAX;
@@ -227,12 +238,17 @@ static CURLcode try_once(struct s3_ask *ask)
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_going);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, ask);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_linked);
+    curl_easy_setopt(curl, CURLOPT_PREREQDATA, ask);
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, ask->fresh ? 1L : 0L);
     body_set(ask);
     if (header_add(&headers, "Expect:") && header_add(&headers, "Content-Type: application/octet-stream") &&
         (!ask->header[0] || header_add(&headers, ask->header))) {
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         code = curl_easy_perform(curl);
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ask->status);
+        curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+        ask->kept = ask->linked && connects == 0;
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
@@ -273,10 +289,11 @@ static void explain(const struct s3_ask *ask, CURLcode code, char why[S3_WHY])
         snprintf(why, S3_WHY, "%.60s answers %ld", ask->s3->place.url, ask->status);
 }
 
-/* It says nothing at all. One that falls silent within a transfer may be a connection that was cut, and to put parts together takes its time. */
+/* It says nothing at all. One that falls silent within a transfer, or on a connection of a request before, may be a connection that was cut; and to
+ * put parts together takes its time. */
 static bool is_mute(const struct s3_ask *ask, CURLcode code)
 {
-    return code == CURLE_OPERATION_TIMEDOUT && !ask->sent && !ask->came && !ask->answer.len && !ask->text[0];
+    return code == CURLE_OPERATION_TIMEDOUT && !ask->kept && !ask->sent && !ask->came && !ask->answer.len && !ask->text[0];
 }
 
 /* Whether another try may go better. A store that is mute was waited for long enough. */
@@ -304,6 +321,7 @@ int s3_ask(struct s3_ask *ask, char why[S3_WHY])
         explain(ask, code, why);
         if (is_mute(ask, code))
             atomic_store(&s3->away_until, clock_mono_ms() + AWAY_MS);
+        ask->fresh = ask->kept && code != CURLE_OK;
         if (!is_passing(ask, code) || i + 1 == TRIES || atomic_load(&s3->stopping))
             return -1;
         poll(NULL, 0, wait_ms); /* a lane is for waiting */

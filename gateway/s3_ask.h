@@ -35,6 +35,9 @@ struct s3_ask { /* zeroed but for what is said of it; answer is freed by who ask
     long status;
     /* its own */
     CURL *curl;
+    bool linked; /* there was a connection to ask on, … */
+    bool kept;   /* … of a request before */
+    bool fresh;  /* no such one is to be used */
     uint64_t sent, came;
     int cause; /* errno of a file of ours */
     char trouble[CURL_ERROR_SIZE];

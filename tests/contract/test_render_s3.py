@@ -3,8 +3,12 @@
 import base64
 import http.client
 import os
+import pathlib
 import shutil
 import socket
+import socketserver
+import tempfile
+import threading
 import urllib.parse
 
 from tests.contract.base import Contract
@@ -221,6 +225,57 @@ class RenderS3Mute(Contract):
             self.assertIn(self.options["blob_s3_url"], reply.body["detail"])
         reply = ask(self.farm.port, "POST", "/render/api/files/gc", {"grace_seconds": 0})
         self.assertEqual((reply.status, reply.body["code"]), (500, 5002), reply)
+
+
+class Cut(socketserver.StreamRequestHandler):
+    """A store of sorts, which keeps its connections. Those of server.cut say nothing any more: as where who was between has forgotten them."""
+
+    def handle(self):
+        self.server.open.add(self)
+        while True:
+            line, length = self.rfile.readline().decode().split(), 0
+            while header := self.rfile.readline().strip():
+                if header.lower().startswith(b"content-length:"):
+                    length = int(header.split(b":")[1])
+            content = self.rfile.read(length)
+            if not line or self in self.server.cut:
+                self.rfile.read()  # until who asks gives it up
+                return
+            name = line[1].partition("?")[0]
+            if line[0] == "PUT":
+                self.server.objects[name] = content
+            found = content if line[0] == "PUT" else self.server.objects.get(name)
+            status, said = ("404 Not Found", b"") if found is None else ("200 OK", found if line[0] == "GET" else b"")
+            length = len(found or b"") if line[0] == "HEAD" else len(said)
+            self.wfile.write(f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n".encode() + said)
+
+
+class RenderS3Cut(Contract):
+    """A connection that was cut is no store that is away."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Cut)
+        cls.server.daemon_threads, cls.server.objects, cls.server.open, cls.server.cut = True, {}, set(), set()
+        cls.addClassCleanup(cls.server.server_close)
+        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+        cls.addClassCleanup(cls.server.shutdown)
+        folder = tempfile.TemporaryDirectory(prefix="gantry-s3-")
+        cls.addClassCleanup(folder.cleanup)
+        key = pathlib.Path(folder.name) / "key"
+        key.write_text("KEY SECRET\n")
+        cls.options = dict(workers=0, blob_s3_url=f"http://127.0.0.1:{cls.server.server_address[1]}", blob_s3_bucket="films", blob_s3_key_file=str(key),
+                           blob_s3_silence_seconds=5)
+        super().setUpClass()
+
+    def test_one_that_was_cut(self):
+        content = [one for one in (b"%d" % number for number in range(100)) if int(md5(one)[-1], 16) % 4 == 1]  # of one lane
+        self.assertEqual(upload(self.farm.port, content[0]).status, 201)
+        self.server.cut |= self.server.open
+        for one in content[1:3]:
+            reply = upload(self.farm.port, one)
+            self.assertEqual(reply.status, 201, reply)
+        self.assertEqual({one for one in self.server.objects.values() if one in content}, set(content[:3]))
 
 
 class RenderS3Away(Contract):
