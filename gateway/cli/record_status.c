@@ -197,19 +197,38 @@ static int rows_count(const struct listing *listing, long long since, size_t *to
     return code;
 }
 
+/* Whether there are rows of those days that lie before that one, which was empty. What comes meanwhile is of later days, and those are counted first:
+ * at worst it is asked for in vain. The exit code. */
+static int rows_left(const struct listing *listing, long long since, long long day, bool *left)
+{
+    size_t nearer = 0, total = 0;
+    bool more = false, still = false;
+    int code = rows_count(listing, day, &nearer, &more);
+    if (code == EXIT_FINE)
+        code = rows_count(listing, since, &total, &still);
+    *left = more || still || total > nearer;
+    return code;
+}
+
 /* All rows of the last so many days, as {count, name: […]}; NULL, with the exit code, when they cannot be had. They are asked for day by day: a
- * day is found by an index, and of no list of all days are more than 100,000 rows gone through. */
+ * day is found by an index, and of no list of all days are more than 100,000 rows gone through. Behind 1, 2, 4, … days without any it is asked
+ * whether there are others: days go while this asks, and the last one has more of them. */
 static json_t *rows_get(struct cli *cli, const char *list, const char *name, long long days, int *code)
 {
     struct listing listing = {cli, list, name, json_array()};
     time_t now = time(NULL);
-    size_t total = 0;
-    bool more = false;
-    *code = listing.rows ? rows_count(&listing, day_before(now, days - 1), &total, &more) : trouble("out of memory");
+    unsigned empty = 0;
+    bool left = true;
+    *code = listing.rows ? EXIT_FINE : trouble("out of memory");
     if (*code == EXIT_FINE)
         *code = rows_add(&listing, "since", day_before(now, -1)); /* where the farm is it may be tomorrow */
-    for (long long at = 0; *code == EXIT_FINE && at < days && (more || json_array_size(listing.rows) < total); at++)
+    for (long long at = 0; *code == EXIT_FINE && at < days && left; at++) {
+        size_t before = json_array_size(listing.rows);
         *code = rows_add(&listing, "day", day_before(now, at));
+        empty = json_array_size(listing.rows) > before ? 0 : empty + 1;
+        if (*code == EXIT_FINE && empty > 0 && (empty & (empty - 1)) == 0)
+            *code = rows_left(&listing, day_before(now, days - 1), day_before(now, at), &left);
+    }
     json_t *all = *code == EXIT_FINE
                       ? json_pack("{s:I, s:O}", "count", (json_int_t)json_array_size(listing.rows), name, listing.rows)
                       : NULL;

@@ -1,5 +1,6 @@
 """`gantry record …` against a farm with a worker of the recorder's."""
 
+import datetime
 import http.server
 import json
 import pathlib
@@ -95,17 +96,30 @@ class Record(unittest.TestCase):
 
 
 class LedgerHandler(http.server.BaseHTTPRequestHandler):
-    """A ledger of so many streams on each of so many days, up to today."""
+    """A ledger of so many streams on each of so many days, up to today; server.now(number) says both, and how often today's were recorded, when
+    that many questions have been asked."""
 
     protocol_version = "HTTP/1.1"
-    streams, days = 600, 90
+
+    def rows(self, day):
+        """How many that day has."""
+        streams, days, times = self.server.now(self.server.asked)
+        ago = (self.server.today - datetime.date(day // 10000, day // 100 % 100, day % 100)).days
+        return 0 if not 0 <= ago < days else streams if ago else streams * times
+
+    def total(self, since):
+        streams, days, times = self.server.now(self.server.asked)
+        ago = (self.server.today - datetime.date(since // 10000, since // 100 % 100, since % 100)).days
+        return 0 if ago < 0 else (min(days, ago + 1) - 1 + times) * streams
 
     def do_GET(self):
         asked = {name: int(value) for name, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)}
         page, size = asked.get("page", 1), asked["per_page"]
-        rows = range(self.streams)[(page - 1) * size:page * size] if "day" in asked else []
+        rows = range(self.rows(asked["day"]) if "day" in asked else 0)[(page - 1) * size:page * size]
         rows = [{"day": asked["day"], "stream_id": stream, "coverage": 1} for stream in rows]
-        body = json.dumps({"count": len(rows), "total": self.streams * self.days, "days": rows}).encode()
+        total = self.rows(asked["day"]) if "day" in asked else self.total(asked["since"])
+        self.server.asked += 1
+        body = json.dumps({"count": len(rows), "total": total, "days": rows}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -117,10 +131,10 @@ class LedgerHandler(http.server.BaseHTTPRequestHandler):
 
 
 class Ledger(unittest.TestCase):
-    def test_all_of_it(self):
-        """However long it is, nothing of it is left out."""
+    def coverage(self, now):
+        """(day, stream) of all rows that are shown, and how many questions that took."""
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LedgerHandler)
-        server.daemon_threads = True
+        server.daemon_threads, server.asked, server.now, server.today = True, 0, now, datetime.date.today()
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -132,8 +146,24 @@ class Ledger(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         told = json.loads(done.stdout)
         rows = [(row["day"], row["stream_id"]) for row in told["days"]]
-        self.assertEqual((told["count"], len(set(rows))), (54000, 54000))
+        self.assertEqual((told["count"], len(set(rows))), (len(rows), len(rows)))
         self.assertEqual([day for day, _ in rows], sorted((day for day, _ in rows), reverse=True))
+        return rows, server.asked
+
+    def test_all_of_it(self):
+        """However long it is, nothing of it is left out."""
+        self.assertEqual(len(self.coverage(lambda asked: (600, 90, 1))[0]), 54000)
+
+    def test_what_changes_meanwhile(self):
+        """A cycle that ends adds to today's, and old days go: neither leaves out others, nor has each day of a century asked for."""
+        rows, _ = self.coverage(lambda asked: (20, 30, 2 if asked else 1))
+        self.assertEqual((len(rows), len({day for day, _ in rows})), (620, 30))
+        rows, asked = self.coverage(lambda asked: (20, 30 if asked < 10 else 20, 1))
+        self.assertEqual((len(rows), len({day for day, _ in rows})), (400, 20))
+        self.assertLess(asked, 100)
+        rows, asked = self.coverage(lambda asked: (0, 0, 0))
+        self.assertEqual(rows, [])
+        self.assertLess(asked, 10)
 
 
 class Default(Up):
