@@ -65,27 +65,47 @@ static void on_held(struct request *request, const struct msg *msg)
 {
     struct arrival *arrival = request->own;
     const struct uint_list *ids = &msg->u.asset_checked.ids;
+    bool held = ids->count > 0 && ids->items[0] == arrival->asset_id;
 
-    if (ids->count > 0 && ids->items[0] == arrival->asset_id) {
+    if (held && arrival->blob) { /* it is kept */
+        arrival->answer(arrival);
+    } else if (held) {
         settle(arrival);
-        return;
+    } else {
+        arrival->anew = true;
+        request_key_anew(request);
+        tell(arrival);
     }
-    arrival->anew = true;
-    request_key_anew(request);
-    tell(arrival);
+}
+
+static void held_ask(struct arrival *arrival)
+{
+    const struct msg_asset_held held = {.md5s = {(const char *)arrival->md5, BLOB_MD5}};
+
+    ask_send(arrival->request, ASK_SCHEDULER, &shape_msg_asset_held, &held, on_held);
+}
+
+static void on_kept_again(void *self, struct blob *blob)
+{
+    if (blob->how == BLOB_WELL)
+        held_ask(self);
+    else
+        refuse(self);
 }
 
 static void on_added(struct request *request, const struct msg *msg)
 {
     struct arrival *arrival = request->own;
     const struct msg_asset_added *added = &msg->u.asset_added;
-    const struct msg_asset_held held = {.md5s = {(const char *)arrival->md5, BLOB_MD5}};
+    bool repeat = request->headers.idempotency_key.len && !arrival->anew; /* it may be */
 
     arrival->asset_id = added->asset_id;
     arrival->created = added->created;
     arrival->size = added->size;
-    if (request->headers.idempotency_key.len && !arrival->anew)
-        ask_send(request, ASK_SCHEDULER, &shape_msg_asset_held, &held, on_held);
+    if (repeat && arrival->blob) /* asked behind that: a collection may come between */
+        blob_keep(arrival->blob, on_kept_again, arrival);
+    else if (repeat)
+        held_ask(arrival);
     else
         settle(arrival);
 }
