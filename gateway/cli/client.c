@@ -348,12 +348,17 @@ static int call_patiently(struct client *client, const char *method, const char 
 {
     uint64_t began = clock_mono_ms();
     uint64_t wait = 100;
-    bool told = false;
+    bool told = false, answered = false;
 
     client->reached = false;
     for (;;) {
         struct err why = {0};
         int rc = call_once(client, method, body, data, &why);
+        if (!answered &&
+            client->answer.len > 0) { /* a farm may take its time to say that it cannot: that is none of the patience */
+            answered = true;
+            began = clock_mono_ms();
+        }
         uint64_t patience = client->unreachable ? client->unreachable_ms : client->unavailable_ms;
         bool again = rc != 0 && (why.code == ERR_UNAVAILABLE || why.code == ERR_UNKNOWN_OUTCOME);
         if (!again || client_interrupted(client) || (patience != CLIENT_FOR_EVER && clock_mono_ms() - began + wait > patience)) {

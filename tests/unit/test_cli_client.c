@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@ struct server {
     int port;
     const char *answers[ANSWERS_MAX]; /* whole HTTP answers, one a connection; NULL: closed without one */
     size_t count;
+    int slow_ms; /* what the first one takes */
     char requests[ANSWERS_MAX][4096];
     pthread_t thread;
 };
@@ -37,6 +39,9 @@ static void *server_run(void *arg)
             if (got <= 0 || (body != NULL && strlen(body + 4) >= (size != NULL ? strtoul(size + 15, NULL, 10) : 0))) {
                 break;
             }
+        }
+        if (i == 0) {
+            poll(NULL, 0, server->slow_ms);
         }
         if (fd >= 0 && server->answers[i] != NULL) {
             assert_true(write(fd, server->answers[i], strlen(server->answers[i])) > 0);
@@ -136,6 +141,24 @@ static void a_write_is_tried_again_with_its_key(void **state)
     }
     assert_string_equal(keys[0], keys[1]);
     assert_string_equal(keys[0], keys[2]);
+}
+
+/* A farm that takes longer than the patience to say that it is away has had nothing of it. */
+static void a_slow_answer_costs_no_patience(void **state)
+{
+    struct server server = {.answers = {HEAD("503 Service Unavailable") "{\"success\":false,\"error\":{\"message\":\"away\"}}",
+                                        HEAD("200 OK") "{\"success\":true,\"data\":{}}"},
+                            .count = 2,
+                            .slow_ms = 3000};
+    struct client *client = server_start(&server);
+    struct err err = {0};
+    json_t *data;
+
+    (void)state;
+    client_set_patience(client, 0, 3000);
+    assert_int_equal(client_get(client, &data, &err, "/x"), 0);
+    json_decref(data);
+    server_stop(&server, client);
 }
 
 static void failure(const char *answer, int code, const char *words)
@@ -288,6 +311,7 @@ int main(void)
         cmocka_unit_test(no_address_is_told_at_once),
         cmocka_unit_test(data_is_answered),
         cmocka_unit_test(a_write_is_tried_again_with_its_key),
+        cmocka_unit_test(a_slow_answer_costs_no_patience),
         cmocka_unit_test(refusals_are_sentences),
         cmocka_unit_test(a_farm_that_is_not_there_is_told_plainly),
         cmocka_unit_test(an_interrupt_ends_the_patience),
