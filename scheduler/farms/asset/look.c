@@ -266,7 +266,7 @@ void asset_on_look(struct core *core, const struct core_call *call)
     struct fault fault;
 
     if (count == 0 && asked->paths.count) {
-        fault_set(&fault, ERR_LIMIT, "paths", "steps", asked->paths.items[0], NULL,
+        fault_set(&fault, ERR_LIMIT, "paths", "limit", asked->paths.items[0], NULL,
                   "more than %u files are named like this one but for their numbers", ASSET_LOOK_STEPS);
         core_refuse(core, call, &fault);
         return;
