@@ -9,7 +9,6 @@
 #include "tests/unit/core_fixture.h"
 
 struct farm *render_farm(void);
-struct farm *asset_farm(void);
 
 static inline struct fixture *farm_fixture(void)
 {

@@ -4,12 +4,10 @@
 #include <stdio.h>
 
 #include "scheduler/farms/asset/asset.h"
-#include "tests/unit/core_fixture.h"
+#include "tests/unit/asset_fixture.h"
 
 #define MD5_A "0123456789abcdef"
 #define MD5_B "fedcba9876543210"
-
-struct farm *asset_farm(void);
 
 static struct fixture *farm_fixture(void)
 {
@@ -17,17 +15,6 @@ static struct fixture *farm_fixture(void)
     fixture->make_farm = asset_farm;
     fixture_start(fixture);
     return fixture;
-}
-
-static void add(struct fixture *fixture, const char *md5, const char *path, const char *unionid)
-{
-    struct msg_asset_add say = {.idem = fixture_key(fixture),
-                                .md5 = str_of(md5),
-                                .xxh64 = STR_LIT("12345678"),
-                                .size = 10,
-                                .unionid = str_of(unionid),
-                                .path = str_of(path)};
-    assert_int_equal(fixture_ask(fixture, &shape_msg_asset_add, &say)->shape->id, MSG_ASSET_ADDED);
 }
 
 static struct asset_look look_of(const char *unionid, uint32_t steps)
@@ -89,7 +76,7 @@ static void test_marks(void **unused)
                  {"//../../../s_####.png", ""},
                  {"//s_###.png", ""}};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        add(fixture, MD5_A, paths[i], "user");
+        asset_upload(fixture, MD5_A, paths[i], "user");
     for (unsigned round = 0; round < 2; round++) {
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             assert_string_equal(listed(fixture, "user", cases[i].pattern, ASSET_STEPS), cases[i].names);
@@ -107,17 +94,17 @@ static void test_pages(void **unused)
 {
     (void)unused;
     struct fixture *fixture = farm_fixture();
-    add(fixture, MD5_B, "p/s.1.png", "");
-    add(fixture, MD5_B, "p/s.2.png", "");
-    add(fixture, MD5_B, "s.3.png", "user");
-    add(fixture, MD5_A, "p/s.1.png", "user");
-    add(fixture, MD5_B, "p/s.4.png", "another");
+    asset_upload(fixture, MD5_B, "p/s.1.png", "");
+    asset_upload(fixture, MD5_B, "p/s.2.png", "");
+    asset_upload(fixture, MD5_B, "s.3.png", "user");
+    asset_upload(fixture, MD5_A, "p/s.1.png", "user");
+    asset_upload(fixture, MD5_B, "p/s.4.png", "another");
     static const char all[] = "s.1.png:0 s.3.png:f s.1.png:f s.2.png:f";
     for (uint32_t steps = 1; steps < 6; steps++)
         assert_string_equal(listed(fixture, "user", "s.<f>.png", steps), all);
     assert_string_equal(listed(fixture, "", "s.<f>.png", 1), "s.1.png:f s.2.png:f");
     assert_string_equal(looked(fixture, "user", "s.<f>.png"), MD5_A);
-    add(fixture, MD5_B, "p/s.1.png", "user"); /* another file by that path: it stays where it was */
+    asset_upload(fixture, MD5_B, "p/s.1.png", "user"); /* another file by that path: it stays where it was */
     assert_string_equal(listed(fixture, "user", "//s.<f>.png", 1), "s.1.png:f s.3.png:f s.1.png:f s.2.png:f");
     fixture_free(fixture);
 }
@@ -132,7 +119,7 @@ static void test_many(void **unused)
     unsigned count = 0, number = 0;
     for (unsigned i = 0; i < 600; i++) {
         snprintf(path, sizeof path, "p/sea.%04u.exr", i);
-        add(fixture, MD5_A, path, "user");
+        asset_upload(fixture, MD5_A, path, "user");
     }
     do {
         struct asset_look look = look_of("user", ASSET_STEPS);
@@ -169,7 +156,7 @@ static void test_forgotten(void **unused)
     for (unsigned i = 1; i <= 3; i++) {
         snprintf(md5, sizeof md5, "file %011u", i);
         snprintf(path, sizeof path, "p/s.%u.png", i);
-        add(fixture, md5, path, "user");
+        asset_upload(fixture, md5, path, "user");
     }
     assert_int_equal(assets->groups.count, 1);
     static const unsigned order[] = {2, 3, 1};
@@ -182,7 +169,7 @@ static void test_forgotten(void **unused)
         assert_string_equal(listed(fixture, "user", "//s.<f>.png", ASSET_STEPS), left[i]);
         assert_int_equal(assets->groups.count, i < 2);
     }
-    add(fixture, MD5_A, "p/s.1.png", "user");
+    asset_upload(fixture, MD5_A, "p/s.1.png", "user");
     assert_string_equal(listed(fixture, "user", "//s.<f>.png", ASSET_STEPS), "s.1.png:0");
     fixture_free(fixture);
 }
@@ -194,8 +181,8 @@ static void test_loaded_twice(void **unused)
     struct fixture *fixture = farm_fixture();
     struct assets *assets = assets_of(fixture->core);
     struct err err;
-    add(fixture, MD5_A, "C:/s.1.png", "user");
-    add(fixture, MD5_B, "", "");
+    asset_upload(fixture, MD5_A, "C:/s.1.png", "user");
+    asset_upload(fixture, MD5_B, "", "");
     struct rec_asset_name record = {.id = 9, .path = STR_LIT("C:\\s.1.png"), .asset_id = 2, .unionid = STR_LIT("user")};
     assert_int_equal(asset_name_load(assets, &record, &err), 0);
     assert_int_equal(assets->groups.count, 1);
@@ -230,7 +217,7 @@ static void test_side_by_side(void **unused)
     struct str paths[SEQUENCES + 1];
     for (unsigned i = 0; i < SEQUENCES * FRAMES; i++) {
         snprintf(path, sizeof path, "p/smoke_%u_%04u.vdb", 1 + i / FRAMES, 1 + i % FRAMES);
-        add(fixture, MD5_A, path, "user");
+        asset_upload(fixture, MD5_A, path, "user");
     }
     for (unsigned i = 0; i <= SEQUENCES; i++) {
         snprintf(names[i], sizeof names[i], "p/smoke_%u_####.vdb", 1 + i);
@@ -248,8 +235,8 @@ static void test_named_like_a_pattern(void **unused)
 {
     (void)unused;
     struct fixture *fixture = farm_fixture();
-    add(fixture, MD5_A, "p/wood##.png", "user");
-    add(fixture, MD5_B, "p/wood01.png", "user");
+    asset_upload(fixture, MD5_A, "p/wood##.png", "user");
+    asset_upload(fixture, MD5_B, "p/wood01.png", "user");
     assert_string_equal(looked(fixture, "user", "//wood##.png"), MD5_A);
     assert_string_equal(looked(fixture, "user", "//wood%02d.png"), MD5_B);
     fixture_free(fixture);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tests/unit/asset_fixture.h"
 #include "tests/unit/render_fixture.h"
 
 /* ---- files of a scene ---- */
@@ -17,17 +18,6 @@ static struct fixture *both_fixture(void)
     fixture->make_second = asset_farm;
     fixture_start(fixture);
     return fixture;
-}
-
-static void upload(struct fixture *fixture, const char *md5, const char *path, const char *unionid)
-{
-    struct msg_asset_add say = {.idem = fixture_key(fixture),
-                                .md5 = str_of(md5),
-                                .xxh64 = STR_LIT("12345678"),
-                                .size = 10,
-                                .unionid = str_of(unionid),
-                                .path = str_of(path)};
-    assert_int_equal(fixture_ask(fixture, &shape_msg_asset_add, &say)->shape->id, MSG_ASSET_ADDED);
 }
 
 static const struct msg *look(struct fixture *fixture, unsigned peer, struct rec_lease lease, struct str *paths, uint32_t count)
@@ -60,10 +50,10 @@ static void test_files_of_a_pattern(void **unused)
     struct fixture *fixture = both_fixture();
     struct rec_render_task task = scene(1);
     char path[32], after[64];
-    upload(fixture, MD5_SCENE, "p/a.blend", "user123");
+    asset_upload(fixture, MD5_SCENE, "p/a.blend", "user123");
     for (unsigned i = 0; i < 300; i++) {
         snprintf(path, sizeof path, "p/s_%04u.png", i);
-        upload(fixture, MD5_WOOD, path, i < 290 ? "user123" : i < 295 ? "" : "her");
+        asset_upload(fixture, MD5_WOOD, path, i < 290 ? "user123" : i < 295 ? "" : "her");
     }
     task.oss_file_path = STR_LIT("p/a.blend");
     studio(fixture, 1, "a", "blender 3.4.1", "16", "0");
@@ -93,11 +83,11 @@ static void test_files(void **unused)
     struct str paths[] = {STR_LIT("//wood.jpg"), STR_LIT("C:\\hers.jpg"), STR_LIT("C:\\all.jpg"), STR_LIT("none.jpg"),
                           STR_LIT("//t.<UDIM>.png")};
     static const char *const expected[] = {MD5_WOOD, NULL, MD5_SCENE, NULL, MD5_WOOD};
-    upload(fixture, MD5_SCENE, "p/a.blend", "user123");
-    upload(fixture, MD5_WOOD, "p/wood.jpg", "user123");
-    upload(fixture, MD5_WOOD, "C:/hers.jpg", "her");
-    upload(fixture, MD5_SCENE, "C:/all.jpg", "");
-    upload(fixture, MD5_WOOD, "p/t.1012.png", "user123");
+    asset_upload(fixture, MD5_SCENE, "p/a.blend", "user123");
+    asset_upload(fixture, MD5_WOOD, "p/wood.jpg", "user123");
+    asset_upload(fixture, MD5_WOOD, "C:/hers.jpg", "her");
+    asset_upload(fixture, MD5_SCENE, "C:/all.jpg", "");
+    asset_upload(fixture, MD5_WOOD, "p/t.1012.png", "user123");
     task.oss_file_path = hers.oss_file_path = STR_LIT("p/a.blend");
     hers.unionid = STR_LIT("her");
     struct msg_render_create ask = {.idem = fixture_key(fixture), .task = hers};
@@ -132,7 +122,7 @@ static void test_scene_is_newer(void **unused)
     struct fixture *fixture = both_fixture();
     struct rec_render_task task = scene(4);
     struct msg_render_live live = {0};
-    upload(fixture, MD5_SCENE, "p/a.blend", "user123");
+    asset_upload(fixture, MD5_SCENE, "p/a.blend", "user123");
     task.oss_file_path = STR_LIT("p/a.blend");
     uint64_t id = created(fixture, &task);
     live.ids = (struct uint_list){&id, 1};
@@ -178,7 +168,7 @@ static void test_scene_is_wanted(void **unused)
                               .executors = {&word, 1},
                               .slots = 4,
                               .credit = 4};
-    upload(fixture, MD5_SCENE, "p/a.blend", "");
+    asset_upload(fixture, MD5_SCENE, "p/a.blend", "");
     struct msg_render_create ask = {.task = scene(1), .blobs = STR_LIT("/blobs")};
     ask.task.oss_file_path = STR_LIT("p/a.blend");
     for (unsigned i = 0; i < 3; i++) {
