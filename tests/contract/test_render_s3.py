@@ -31,17 +31,25 @@ def fetch(url, headers=None):
         connection.close()
 
 
-class RenderS3(Contract):
+class WithStore(Contract):
+    """A farm whose files are in a store that is started here."""
+
+    kept = {}  # settings beside the store's
+
     @classmethod
     def setUpClass(cls):
         cls.s3 = S3()
         cls.addClassCleanup(cls.s3.__exit__)
         cls.s3.start()
-        cls.options = dict(workers=0, **cls.s3.settings(blob_s3_part_mb=5))
+        cls.options = dict(workers=0, **cls.s3.settings(**cls.kept))
         super().setUpClass()
 
     def ask(self, method, path, body=None, headers=None):
         return ask(self.farm.port, method, "/render/api" + path, body, headers)
+
+
+class RenderS3(WithStore):
+    kept = {"blob_s3_part_mb": 5}
 
     def put(self, content, status=201, **fields):
         reply = upload(self.farm.port, content, **fields)
@@ -278,19 +286,8 @@ class RenderS3Cut(Contract):
         self.assertEqual({one for one in self.server.objects.values() if one in content}, set(content[:3]))
 
 
-class RenderS3Away(Contract):
+class RenderS3Away(WithStore):
     """The store is stopped and started: what was refused can be gone on with."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.s3 = S3()
-        cls.addClassCleanup(cls.s3.__exit__)
-        cls.s3.start()
-        cls.options = dict(workers=0, **cls.s3.settings())
-        super().setUpClass()
-
-    def ask(self, method, path, body=None, headers=None):
-        return ask(self.farm.port, method, "/render/api" + path, body, headers)
 
     def tus(self, method, path, body=None, **headers):
         sent = dict({"Tus-Resumable": "1.0.0"}, **{name.replace("_", "-"): value for name, value in headers.items()})

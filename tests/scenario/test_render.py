@@ -32,6 +32,15 @@ def pixels(path):
     return done.stdout
 
 
+def halves(path):
+    """What is to be seen on the left and on the right of a picture of 64 by 48: which of red, green and blue."""
+    picture = pixels(path)
+    seen = [picture[(24 * 64 + x) * 3:][:3] for x in (16, 48)]
+    for colour in seen:
+        assert all(value < 60 or value > 200 for value in colour), seen
+    return [tuple(int(value > 200) for value in colour) for colour in seen]
+
+
 def apart(thumbnail, path, size):
     """How far the thumbnail's values are from those of ffmpeg's in the mean, of 255."""
     linear = ["-apply_trc", "iec61966_2_1"] if path.suffix == ".exr" else []
